@@ -1,0 +1,163 @@
+"""Messages to wire parts and back: a msgpack header `[type code, fields…]` and a body that only its reader opens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, get_type_hints
+
+import msgpack
+
+from common.errors import WireError
+from common.messages import (
+    FrameBatch,
+    FrameBody,
+    Heartbeat,
+    Message,
+    ReadingBatch,
+    ReadingBody,
+    Register,
+    Registered,
+    Reply,
+    Request,
+    StreamReport,
+    Tap,
+    UserReading,
+)
+
+_TYPES: Final[tuple[type[Any], ...]] = (
+    FrameBatch,
+    ReadingBatch,
+    StreamReport,
+    Heartbeat,
+    Tap,
+    Register,
+    Registered,
+    Request,
+    Reply,
+)
+_CODES: Final = {cls: code for code, cls in enumerate(_TYPES)}
+_WITH_BODY: Final = frozenset(cls for cls in _TYPES if cls._fields[-1] == "body")
+
+
+def _shape(cls: type[Any]) -> tuple[type[Any], ...]:
+    """The runtime type of each header field: enough to keep junk out, cheap enough for every batch."""
+    hints = get_type_hints(cls)
+    names = cls._fields[:-1] if cls in _WITH_BODY else cls._fields
+    return tuple(getattr(hints[name], "__origin__", hints[name]) for name in names)
+
+
+_SHAPES: Final = {cls: _shape(cls) for cls in _TYPES}
+
+
+def encode(message: Message) -> tuple[bytes, bytes]:
+    """The two parts of a message: header and body (b"" where the message has none)."""
+    cls = type(message)
+    if cls in _WITH_BODY:
+        return msgpack.packb((_CODES[cls], *message[:-1])), message[-1]  # type: ignore[return-value]
+    return msgpack.packb((_CODES[cls], *message)), b""
+
+
+def decode(parts: Sequence[bytes]) -> Message:
+    """The message of two parts. Raises WireError for anything that `encode` could not have made."""
+    if len(parts) != 2:
+        raise WireError(f"found {len(parts)} parts, expected 2")
+    fields = unpack(parts[0])
+    if not isinstance(fields, list) or not fields or type(fields[0]) is not int:
+        raise WireError("the header is no array that begins with a type code")
+    if not 0 <= fields[0] < len(_TYPES):
+        raise WireError(f"unknown message type {fields[0]}")
+    cls = _TYPES[fields[0]]
+    _check_shape(cls, fields)
+    if cls in _WITH_BODY:
+        return cls(*fields[1:], parts[1])  # type: ignore[no-any-return]
+    if cls is StreamReport:
+        fields[7] = _pairs(fields[7], int)
+        fields[8] = _pairs(fields[8], str)
+    return cls(*fields[1:])  # type: ignore[no-any-return]
+
+
+def _check_shape(cls: type[Any], fields: list[Any]) -> None:
+    shape = _SHAPES[cls]
+    if len(fields) != len(shape) + 1:
+        raise WireError(f"{cls.__name__}: found {len(fields) - 1} fields, expected {len(shape)}")
+    for index, expected in enumerate(shape):
+        found = fields[index + 1]
+        if type(found) is not expected and not (expected is float and type(found) is int):
+            name = cls._fields[index]
+            raise WireError(f"{cls.__name__}.{name}: found {type(found).__name__}, expected {expected.__name__}")
+
+
+def _pairs(value: list[Any], second: type[Any]) -> list[tuple[Any, Any]]:
+    for pair in value:
+        if not (isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is int and type(pair[1]) is second):
+            raise WireError("StreamReport: a range or a dead letter is no pair")
+    return [(pair[0], pair[1]) for pair in value]
+
+
+def pack(value: Any) -> bytes:
+    """Any msgpack value: the bodies of calls."""
+    packed: bytes = msgpack.packb(value)
+    return packed
+
+
+def unpack(data: bytes) -> Any:
+    """The value of a msgpack body. Raises WireError."""
+    try:
+        return msgpack.unpackb(data, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException, TypeError, RecursionError) as error:
+        raise WireError(f"not msgpack: {error}") from None
+
+
+def unpack_map(data: bytes) -> dict[str, Any]:
+    """The arguments of a call. Raises WireError if the body is no map."""
+    value = unpack(data)
+    if not isinstance(value, dict):
+        raise WireError(f"found {type(value).__name__}, expected a map")
+    return value
+
+
+def pack_frames(body: FrameBody) -> bytes:
+    """The body of a FrameBatch, which is also what the journal stores."""
+    return pack([body.ts_ms, body.frames, body.extra])
+
+
+def unpack_frames(data: bytes, count: int) -> FrameBody:
+    """The body of a FrameBatch with `count` entries. Raises WireError."""
+    value = unpack(data)
+    match value:
+        case [list(ts_ms), list(frames), list(extra)] if len(ts_ms) == len(frames) == count:
+            return FrameBody(ts_ms, frames, extra)
+    raise WireError("no frame body of this count")
+
+
+def pack_readings(body: ReadingBody) -> bytes:
+    """The body of a ReadingBatch."""
+    return pack(list(body))
+
+
+def unpack_readings(data: bytes, count: int) -> ReadingBody:
+    """The body of a ReadingBatch with `count` entries. Raises WireError."""
+    value = unpack(data)
+    match value:
+        case [
+            list(ts_ms),
+            list(telemetry),
+            bytes(attributes),
+            dict(dead),
+            dict(user),
+            answer,
+            str(device_type),
+        ] if len(ts_ms) == len(telemetry) == count:
+            try:
+                readings = {
+                    index: [
+                        UserReading(device, kind, [(ts, values) for ts, values in items], attrs)
+                        for device, kind, items, attrs in entries
+                    ]
+                    for index, entries in user.items()
+                }
+                pair = None if answer is None else (str(answer[0]), bytes(answer[1]))
+            except (TypeError, ValueError, IndexError) as error:
+                raise WireError(f"no reading body: {error}") from None
+            return ReadingBody(ts_ms, telemetry, attributes, dead, readings, pair, device_type)
+    raise WireError("no reading body of this count")

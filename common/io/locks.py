@@ -1,0 +1,28 @@
+"""A file lock that proves that there is only one; released by the kernel however the process ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from common.errors import LinkError
+
+
+class FileLock:
+    """Holds an exclusive flock on `path` and writes our pid into it. Raises LinkError with the holder's pid."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise LinkError(f"{path} is held by the process with pid {holder}") from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Gives the lock back; the file stays."""
+        os.close(self._fd)

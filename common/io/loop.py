@@ -1,0 +1,146 @@
+"""The one loop: one thread, one poller, a core that decides and a shell that performs.
+
+Sources are drained before timers fire, so that a process that was stopped and continued first hears what happened
+meanwhile. The one broad `except` of a process stands here: a bug is logged once and ends the process; the journal keeps
+the data and the supervisor restarts it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+import zmq
+
+from common.events import Core, Drain, Exit, Start, Tick
+from common.io.clock import monotonic_s
+
+EXIT_CRASH: Final = 70
+"""sysexits' EX_SOFTWARE: a bug; the supervisor restarts."""
+DRAIN_ROUNDS: Final = 16
+"""Rounds of the sources before an overdue timer fires all the same: a flood must not stop the clock."""
+
+Source = Callable[[], Iterable[Any]]
+"""Called when readable; returns events. It should take a bounded amount, and is called again while more is there."""
+
+
+class Shell(Protocol):
+    """The part of a process that touches the world."""
+
+    def perform(self, effect: Any) -> Iterable[Any]:
+        """Carries out one effect; returns the events that follow from it at once, such as `Blocked`."""
+        ...
+
+
+class Loop:
+    """Waits, turns what happened into events, hands them to the core and its effects to the shell."""
+
+    def __init__(self, core: Core, shell: Shell, logger: logging.Logger) -> None:
+        self._core = core
+        self._shell = shell
+        self._logger = logger
+        self._poller = zmq.Poller()
+        self._sources: dict[Any, Source] = {}
+        self._writers: dict[Any, Source] = {}
+        self._exit_code: int | None = None
+        self.wakeups = 0
+        """How often the loop left its wait; a counter for the heartbeat and the idle test."""
+
+    def add_reader(self, source: Any, on_readable: Source) -> None:
+        """Polls a ZeroMQ socket or a file descriptor for reading."""
+        self._sources[source] = on_readable
+        self._register(source)
+
+    def remove_reader(self, source: Any) -> None:
+        """Stops polling for reading; to be called before a descriptor is closed."""
+        self._sources.pop(source, None)
+        self._register(source)
+
+    def add_writer(self, source: Any, on_writable: Source) -> None:
+        """Polls for writing until `remove_writer`; meant for the time a send is blocked."""
+        self._writers[source] = on_writable
+        self._register(source)
+
+    def remove_writer(self, source: Any) -> None:
+        """Stops polling for writing."""
+        self._writers.pop(source, None)
+        self._register(source)
+
+    def _register(self, source: Any) -> None:
+        flags = (zmq.POLLIN if source in self._sources else 0) | (zmq.POLLOUT if source in self._writers else 0)
+        if flags:
+            self._poller.register(source, flags)
+        elif source in self._poller:
+            self._poller.unregister(source)
+
+    def run(self) -> int:
+        """Runs until the core says `Exit`; returns its code, or EXIT_CRASH after an exception, which is logged."""
+        wakeup_in, wakeup_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.add_reader(wakeup_in, lambda: self._signalled(wakeup_in))
+        old_fd = signal.set_wakeup_fd(wakeup_out, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        try:
+            return self._run()
+        except Exception:
+            self._logger.exception("process.crashed")
+            return EXIT_CRASH
+        finally:
+            signal.set_wakeup_fd(old_fd)
+            os.close(wakeup_in)
+            os.close(wakeup_out)
+
+    def _run(self) -> int:
+        self.dispatch(Start())
+        while self._exit_code is None:
+            deadline_s = self._core.next_deadline_s
+            timeout_ms = None
+            if deadline_s is not None:
+                # Rounded up: waking a fraction early would spin until the deadline.
+                timeout_ms = max(0, int((deadline_s - monotonic_s()) * 1000) + 1)
+            self._drain_sources(timeout_ms)
+            deadline_s = self._core.next_deadline_s
+            if self._exit_code is None and deadline_s is not None and monotonic_s() >= deadline_s:
+                self.dispatch(Tick())
+        return self._exit_code
+
+    def _drain_sources(self, timeout_ms: int | None) -> None:
+        """Waits once, then handles what is there until nothing is, or for DRAIN_ROUNDS."""
+        for _ in range(DRAIN_ROUNDS):
+            ready = self._poller.poll(timeout_ms)
+            if not ready:
+                return
+            self.wakeups += 1
+            for source, flags in ready:
+                self._handle_ready(source, flags)
+                if self._exit_code is not None:
+                    return
+            timeout_ms = 0
+
+    def _handle_ready(self, source: Any, flags: int) -> None:
+        # A handler may have removed a later source of the same round.
+        if flags & zmq.POLLOUT and (writer := self._writers.get(source)):
+            for event in writer():
+                self.dispatch(event)
+        if flags & ~zmq.POLLOUT and (reader := self._sources.get(source)):
+            for event in reader():
+                self.dispatch(event)
+
+    def dispatch(self, event: Any) -> None:
+        """Hands an event to the core and performs what it orders, and what follows from that, in order."""
+        pending = deque([event])
+        while pending and self._exit_code is None:
+            for effect in self._core.handle(pending.popleft(), monotonic_s()):
+                if type(effect) is Exit:
+                    self._exit_code = effect.code
+                    return
+                pending.extend(self._shell.perform(effect))
+
+    def _signalled(self, wakeup_in: int) -> Iterable[Any]:
+        numbers = os.read(wakeup_in, 64)
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            yield Drain()

@@ -1,0 +1,178 @@
+"""ZeroMQ sockets as channels of messages, and where they are. Only the broker binds; everyone else connects."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import zmq
+
+from common import codec
+from common.errors import LinkError, WireError
+from common.events import Arrived, Junk
+from common.messages import Heartbeat, Message, Plane, StreamReport, Tap, topic_of
+
+HIGH_WATER: Final = 64
+"""Batches that may wait in one ZeroMQ pipe; the windows and credits of the cores bound the rest."""
+EVENTS_HIGH_WATER: Final = 10_000
+"""Events are small, repeated, and may be lost; this only bounds a subscriber that was stopped."""
+MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
+"""A peer that sends more in one part is cut off by libzmq; our largest is a frame of `maxFrameBytes` in a batch."""
+RECEIVE_LIMIT: Final = 256
+"""Messages taken from one socket in one go, so that one busy plane does not starve the others."""
+PATH_LIMIT_BYTES: Final = 90
+"""A Unix socket path ends at 107 bytes; the rest is for our file names."""
+
+
+def socket_dir(data_dir: Path) -> Path:
+    """The directory of the ipc sockets of a data directory, mode 0700: `run` below it, or, where that path is too
+    long for a Unix socket, one in /tmp named after it. Created when missing.
+
+    Raises LinkError if the directory belongs to somebody else.
+    """
+    place = data_dir.resolve() / "run"
+    if len(os.fsencode(place)) > PATH_LIMIT_BYTES:
+        place = Path("/tmp") / f"serialgw-{os.getuid()}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}"
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stat = place.stat()
+    if stat.st_uid != os.getuid() and os.getuid() != 0:
+        raise LinkError(f"{place} belongs to user id {stat.st_uid}, expected {os.getuid()}")
+    if stat.st_mode & 0o077:
+        place.chmod(0o700)
+    return place
+
+
+class Endpoints:
+    """Names of the broker's endpoints in one socket directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._base = f"ipc://{directory}"
+
+    @property
+    def frames_in(self) -> str:
+        return f"{self._base}/frames.in"
+
+    def frames_out(self, converter: str) -> str:
+        """The endpoint from which one converter pulls."""
+        return f"{self._base}/frames.{converter}"
+
+    @property
+    def readings_in(self) -> str:
+        return f"{self._base}/readings.in"
+
+    @property
+    def readings_out(self) -> str:
+        return f"{self._base}/readings.out"
+
+    @property
+    def calls(self) -> str:
+        return f"{self._base}/calls"
+
+    @property
+    def events_in(self) -> str:
+        """The broker's XSUB: everyone's PUB connects."""
+        return f"{self._base}/events.in"
+
+    @property
+    def events_out(self) -> str:
+        """The broker's XPUB: everyone's SUB connects."""
+        return f"{self._base}/events.out"
+
+
+class Channel:
+    """One socket of one plane: `send` never waits, `receive` yields events and never raises for junk."""
+
+    def __init__(self, plane: Plane, socket: zmq.Socket[bytes]) -> None:
+        self.plane = plane
+        self.socket = socket
+
+    def send(self, message: Message) -> bool:
+        """True if it was sent; False at the high-water mark or with nobody connected."""
+        parts: tuple[bytes, ...] = codec.encode(message)
+        if isinstance(message, StreamReport | Heartbeat | Tap):
+            parts = (topic_of(message), *parts)
+        try:
+            self.socket.send_multipart(parts, flags=zmq.DONTWAIT, copy=True)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self) -> Iterable[Any]:
+        """`Arrived` and `Junk` events for up to RECEIVE_LIMIT messages that are there."""
+        skip = 1 if self.plane is Plane.EVENTS else 0
+        for _ in range(RECEIVE_LIMIT):
+            try:
+                parts = self.socket.recv_multipart(flags=zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            try:
+                yield Arrived(self.plane, codec.decode(parts[skip:]))
+            except WireError as error:
+                yield Junk(self.plane, str(error))
+
+
+def open_socket(context: zmq.Context[Any], kind: int, high_water: int = HIGH_WATER) -> zmq.Socket[bytes]:
+    """A socket with our limits: no lingering, messages only for connected peers, bounded queues and message sizes."""
+    socket: zmq.Socket[bytes] = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.SNDHWM, high_water)
+    socket.setsockopt(zmq.RCVHWM, high_water)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    socket.setsockopt(zmq.RECONNECT_IVL, 50)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    if kind in (zmq.PUSH, zmq.DEALER):
+        # "Not sent" must be true: without this a message waits in a pipe to a peer that is not there.
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+    return socket
+
+
+def connect(context: zmq.Context[Any], kind: int, plane: Plane, endpoint: str) -> Channel:
+    """A channel connected to one of the broker's endpoints; for PUB and SUB use `connect_events`."""
+    socket = open_socket(context, kind)
+    socket.connect(endpoint)
+    return Channel(plane, socket)
+
+
+def connect_events(context: zmq.Context[Any], endpoints: Endpoints, topics: Iterable[bytes]) -> tuple[Channel, Channel]:
+    """(sending, receiving) sides of the events plane. The sending one is an XPUB, so that a shell can see whether
+    anybody listens to its taps (`tap_change`)."""
+    publish = open_socket(context, zmq.XPUB, EVENTS_HIGH_WATER)
+    publish.connect(endpoints.events_in)
+    subscribe = open_socket(context, zmq.SUB, EVENTS_HIGH_WATER)
+    for topic in topics:
+        subscribe.setsockopt(zmq.SUBSCRIBE, topic)
+    subscribe.connect(endpoints.events_out)
+    return Channel(Plane.EVENTS, publish), Channel(Plane.EVENTS, subscribe)
+
+
+class TapWatch:
+    """Who subscribes to our taps, read from the XPUB side of `connect_events`.
+
+    `device in watch` is True while somebody watches that device, or all of them.
+    """
+
+    def __init__(self, publish: Channel) -> None:
+        self._socket = publish.socket
+        self._topics: set[bytes] = set()
+
+    def receive(self) -> Iterable[Any]:
+        """Source for the loop: takes subscription changes; yields no events."""
+        for _ in range(RECEIVE_LIMIT):
+            try:
+                change = self._socket.recv(flags=zmq.DONTWAIT)
+            except zmq.Again:
+                return ()
+            if change[:1] == b"\x01":
+                self._topics.add(change[1:])
+            elif change[:1] == b"\x00":
+                self._topics.discard(change[1:])
+        return ()
+
+    def __contains__(self, device: str) -> bool:
+        if not self._topics:
+            return False
+        topic = f"tap.{device}.".encode()
+        return any(topic.startswith(wanted) for wanted in self._topics if wanted.startswith(b"tap"))

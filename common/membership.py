@@ -1,0 +1,92 @@
+"""A process among the others: it registers with each new broker and beats each second. Part of every core."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from common.events import Arrived, Junk, Note, Send
+from common.liveness import BEAT_S
+from common.messages import Heartbeat, Identity, Plane, Register, Registered
+
+REGISTER_RETRY_S: Final = 0.25
+"""A registration that got no answer, or a refusal, is said again after this: the broker may be starting."""
+
+
+class Membership:
+    """Registration and heartbeat of one process.
+
+    The core hands it every event first (`handle`), asks it on each event whether a beat is due (`is_due`), and then
+    gives it the state and counters to send (`beat`).
+    """
+
+    def __init__(self, identity: Identity, detail: dict[str, Any]) -> None:
+        self.identity = identity
+        self.detail = detail
+        self.broker = ""
+        """The broker's instance that has accepted us; "" while there is none."""
+        self.frames_endpoint = ""
+        self.junk = 0
+        self._started_s = 0.0
+        self._beat_s = 0.0
+        self._register_s = 0.0
+        self._refusal = ""
+
+    def start(self, now_s: float) -> list[Any]:
+        """To be called for `Start`: registers, and the first beat is due at once."""
+        self._started_s = now_s
+        self._beat_s = now_s
+        return self._register(now_s)
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        """Effects of what concerns membership; [] for everything else."""
+        match event:
+            case Arrived(message=Registered() as answer):
+                return self._answered(answer, now_s)
+            case Arrived(message=Heartbeat(kind="broker") as beat) if self.broker not in ("", beat.instance):
+                self.broker = ""
+                return self._register(now_s)
+            case Junk(plane=plane, reason=reason):
+                self.junk += 1
+                if self.junk == 1:
+                    return [Note("warning", "wire.junk", {"plane": plane.value, "reason": reason})]
+        if not self.broker and now_s >= self._register_s:
+            return self._register(now_s)
+        return []
+
+    def update(self, detail: dict[str, Any], now_s: float) -> list[Any]:
+        """Registers again under new facts, such as another section."""
+        self.detail = detail
+        return self._register(now_s)
+
+    def is_due(self, now_s: float) -> bool:
+        """True when a heartbeat has to go out now."""
+        return now_s >= self._beat_s
+
+    def beat(self, now_s: float, state: dict[str, Any], counters: dict[str, int]) -> list[Any]:
+        """The heartbeat; the next one is due a second later."""
+        self._beat_s = now_s + BEAT_S
+        who = self.identity
+        uptime_s = now_s - self._started_s
+        counters = {**counters, "junk_messages": self.junk}
+        beat = Heartbeat(who.kind, who.name, who.instance, who.pid, who.host, uptime_s, state, counters)
+        return [Send(Plane.EVENTS, beat)]
+
+    @property
+    def next_deadline_s(self) -> float:
+        return self._beat_s if self.broker else min(self._beat_s, self._register_s)
+
+    def _register(self, now_s: float) -> list[Any]:
+        self._register_s = now_s + REGISTER_RETRY_S
+        who = self.identity
+        message = Register(who.kind, who.name, who.instance, who.pid, who.host, who.lock, self.detail)
+        return [Send(Plane.CALLS, message)]
+
+    def _answered(self, answer: Registered, now_s: float) -> list[Any]:
+        if answer.accepted:
+            self.broker, self.frames_endpoint, self._refusal = answer.broker, answer.frames_endpoint, ""
+            return []
+        self._register_s = now_s + BEAT_S
+        if answer.reason == self._refusal:
+            return []
+        self._refusal = answer.reason
+        return [Note("warning", "registration.refused", {"reason": answer.reason})]
