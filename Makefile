@@ -1,0 +1,44 @@
+# make demo, make test: each does its own set-up in .venv, without root.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: venv demo test check format clean
+
+## venv: a virtual environment with what serialgw needs to run
+venv: .venv/.run
+## demo: real frames from virtual serial lines to an MQTT broker, and a call answered by a device
+demo: .venv/.run
+	$(BIN)/serialgw demo $(DEMO_ARGS)
+## test: the whole test suite
+test: .venv/.dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+## check: formatter, linter, types, and who may import whom
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+format: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+clean:
+	rm -rf .venv build dist *.egg-info
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "serialgw needs Python 3.11 or later; found $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+	  { echo "This Python has no venv module; on Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.run: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing serialgw into .venv (once; a minute) ..."
+	$(PIP) install --only-binary=:all: --constraint constraints.txt setuptools wheel
+	$(PIP) install --prefer-binary --no-build-isolation --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.dev: .venv/.run
+	@echo "Installing the test tools into .venv (once) ..."
+	$(PIP) install --prefer-binary --no-build-isolation --constraint constraints.txt --editable '.[dev]'
+	@touch $@
