@@ -35,10 +35,10 @@ clean:
 .venv/.run: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing serialgw into .venv (once; a minute) ..."
 	$(PIP) install --only-binary=:all: --constraint constraints.txt setuptools wheel
-	$(PIP) install --prefer-binary --no-build-isolation --constraint constraints.txt --editable .
+	$(PIP) install --only-binary=:all: --no-build-isolation --constraint constraints.txt --editable .
 	@touch $@
 
 .venv/.dev: .venv/.run
 	@echo "Installing the test tools into .venv (once) ..."
-	$(PIP) install --prefer-binary --no-build-isolation --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --only-binary=:all: --no-build-isolation --constraint constraints.txt --editable '.[dev]'
 	@touch $@
