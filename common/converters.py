@@ -1,0 +1,94 @@
+"""What converters that users write are made of: `from common.converters import Converter, ConvertedData`.
+
+A converter is a class with `__init__(self, config, logger)` and `convert(self, config, data)`, in a file
+`extensions/serial/NAME.py` beside the configuration; the configuration names the class. Deriving from `Converter` is
+not required, nor is returning `ConvertedData`: a dict of the same shape will do.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Converter(ABC):
+    """The base of uplink and downlink converters."""
+
+    def __init__(self, config: dict[str, Any], logger: Any) -> None:
+        """`config` is the device's section of the configuration file; `logger` has `trace` besides the usual levels."""
+        self.config = config
+        self.logger = logger
+
+    @abstractmethod
+    def convert(self, config: dict[str, Any] | None, data: Any) -> Any:
+        """Uplink: `config` is None and `data` a frame's bytes; returns `ConvertedData`, a dict, or None for nothing.
+
+        Uplink of an answer to an RPC: `config` describes the response; returns `{"result": value}`. Downlink: `config`
+        is the RPC's section and `data` its params; returns the bytes to write, None or b"" for nothing to send.
+        Whatever it raises makes that frame a dead letter, or that call an error, and nothing else.
+        """
+
+
+class TelemetryEntry:
+    """Values of one moment. `ts` is milliseconds since 1970; None takes the time at which the frame came."""
+
+    def __init__(self, values: Mapping[str, Any], ts: int | None = None) -> None:
+        """`values` is `{key: value}`, or `{"ts": ms, "values": {key: value}}`."""
+        if isinstance(values.get("values"), Mapping) and set(values) <= {"ts", "values"}:
+            ts = values.get("ts") if ts is None else ts
+            values = values["values"]
+        self.values = dict(values)
+        self.ts = ts
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"ts": self.ts, "values": self.values}
+
+
+class ConvertedData:
+    """What one frame says of one device."""
+
+    def __init__(
+        self, device_name: str, device_type: str = "default", metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        self.device_name = device_name
+        self.device_type = device_type
+        self.metadata = dict(metadata or {})
+        self.telemetry: list[TelemetryEntry] = []
+        self.attributes: dict[str, Any] = {}
+
+    def add_to_telemetry(
+        self, entry: TelemetryEntry | Mapping[str, Any] | Sequence[TelemetryEntry | Mapping[str, Any]]
+    ) -> None:
+        """Adds one entry, or a list of them; a plain dict is a `TelemetryEntry`'s first argument."""
+        if isinstance(entry, TelemetryEntry):
+            self.telemetry.append(entry)
+        elif isinstance(entry, Mapping):
+            self.telemetry.append(TelemetryEntry(entry))
+        else:
+            for item in entry:
+                self.add_to_telemetry(item)
+
+    def add_to_attributes(self, key: str | Mapping[str, Any] | Sequence[Mapping[str, Any]], value: Any = None) -> None:
+        """Adds `key` with `value`, or all of a dict, or all of a list of dicts; the last value of a key wins."""
+        if isinstance(key, str):
+            self.attributes[key] = value
+        elif isinstance(key, Mapping):
+            self.attributes.update(key)
+        else:
+            for item in key:
+                self.attributes.update(item)
+
+    def add_to_metadata(self, metadata: Mapping[str, Any]) -> None:
+        self.metadata.update(metadata)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "deviceName": self.device_name,
+            "deviceType": self.device_type,
+            "telemetry": [entry.to_dict() for entry in self.telemetry],
+            "attributes": dict(self.attributes),
+        }
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]

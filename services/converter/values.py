@@ -1,0 +1,161 @@
+"""What values are: bytes of a field to a Python value by data point type, and what JSON can carry to the platform.
+
+Parsers raise ValueError only; `fields` makes the sentence that names the data point.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import simplejson
+
+Parser = Callable[[bytes], Any]
+
+MIN_INT: Final = -(2**63)
+MAX_INT: Final = 2**64 - 1
+MAX_DEPTH: Final = 200
+"""Deeper nesting is refused: the platform's parser stops at 255, and every process behind this one parses again."""
+
+encode_json: Final = msgspec.json.Encoder().encode
+"""Any plain value to compact JSON. Writes NaN as null and any integer, so check with `plain_value` first."""
+
+_LONG_DIGITS = re.compile(rb"\d{19}")
+
+
+def parse_string(field: bytes) -> str:
+    """UTF-8 without the white space around it."""
+    return field.decode().strip()
+
+
+def parse_int(field: bytes) -> int:
+    """Decimal ASCII, white space around it allowed, of at most 64 bits."""
+    value = int(field)
+    if MIN_INT <= value <= MAX_INT:
+        return value
+    raise ValueError("more than 64 bits")
+
+
+def parse_float(field: bytes) -> float:
+    """Decimal ASCII, white space around it allowed; neither NaN nor infinite."""
+    value = float(field)
+    if math.isfinite(value):
+        return value
+    raise ValueError("not finite")
+
+
+def parse_bool(field: bytes) -> bool:
+    """An integer that is not 0, or the word true in any case; any other UTF-8 text is false."""
+    try:
+        return int(field) != 0
+    except ValueError:
+        return field.decode().strip().lower() == "true"
+
+
+def parse_json(field: bytes) -> Any:
+    """What JSON text says, if JSON can carry it on: see `plain_value`. null is None."""
+    try:
+        value = simplejson.loads(field.decode())
+        written = encode_json(value)
+    except RecursionError:
+        raise ValueError(f"nested deeper than {MAX_DEPTH}") from None
+    except OverflowError:
+        raise ValueError("an integer of more than 64 bits") from None
+    # Only text with one of these can hold what the writer lets through: infinity (written null), long integers, depth.
+    if b"null" in written or _LONG_DIGITS.search(written) or written.count(b"[") + written.count(b"{") > MAX_DEPTH:
+        plain_value(value)
+    return value
+
+
+def parse_hex(field: bytes) -> str:
+    """The bytes as a hexadecimal string in lower case."""
+    return field.hex()
+
+
+_PARSERS: Final[dict[str, tuple[Parser, str]]] = {
+    "string": (parse_string, "UTF-8 text"),
+    "int": (parse_int, "a decimal whole number of at most 64 bits"),
+    "float": (parse_float, "a finite decimal number"),
+    "double": (parse_float, "a finite decimal number"),
+    "bool": (parse_bool, "a whole number or UTF-8 text"),
+    "json": (parse_json, "JSON"),
+}
+_HEX: Final[tuple[Parser, str]] = (parse_hex, "bytes")
+
+
+def parser_of(type_name: str) -> tuple[Parser, str]:
+    """The parser of a data point type and what it expects, in words; unknown types, and none, are hexadecimal."""
+    return _PARSERS.get(type_name, _HEX)
+
+
+def plain_value(value: Any, depth: int = 0) -> Any:
+    """A copy of `value` made of dict, list, str, int, float, bool and None only, fit for JSON.
+
+    Raises ValueError for NaN and infinity, integers beyond 64 bits, lone surrogates, keys that are no text, nesting
+    beyond MAX_DEPTH, and every other type (bytes, dates, objects).
+    """
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH}")
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return _plain_int(value)
+        case float():
+            return _plain_float(value)
+        case str():
+            return _plain_text(value)
+        case dict():
+            return {_plain_key(key): plain_value(item, depth + 1) for key, item in value.items()}
+        case list() | tuple():
+            return [plain_value(item, depth + 1) for item in value]
+        case _:
+            raise ValueError(f"{shorten(repr(value))} of type {type(value).__name__}, which JSON can't carry")
+
+
+def _plain_int(value: int) -> int:
+    if not MIN_INT <= value <= MAX_INT:
+        raise ValueError("an integer of more than 64 bits")
+    return int(value)
+
+
+def _plain_float(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value}, which JSON can't carry")
+    return float(value)
+
+
+def _plain_text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{shorten(ascii(value))} with a lone surrogate, which JSON can't carry") from None
+    return str(value)
+
+
+def _plain_key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise ValueError(f"the key {shorten(repr(key))} of type {type(key).__name__}, expected text")
+    return _plain_text(key)
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """`text`, cut to about `limit` characters with its middle left out."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def shown(field: bytes) -> str:
+    """Bytes as a short text for a person: `'48\\r'`."""
+    if len(field) > 60:
+        return f"{_quoted(field[:40])}… ({len(field)} bytes)"
+    return _quoted(field)
+
+
+def _quoted(field: bytes) -> str:
+    return repr(field)[1:]
