@@ -10,12 +10,13 @@ class GatewayError(Exception):
 class ConfigError(GatewayError):
     """A configuration that can't be used: exit code 78, no restart.
 
-    `problems` holds one finished sentence per problem, in the order of the file.
+    `problems` holds one finished sentence per problem, in the order of the file; `warnings` what else was noticed.
     """
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], warnings: list[str] | None = None) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.warnings = warnings or []
 
 
 class WireError(GatewayError):

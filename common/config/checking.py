@@ -1,0 +1,97 @@
+"""Checks across devices: converters that resolve, names and ports that are used once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from common.config.entry import Entry
+from common.config.extension_files import Catalogue, entry_point_names, has_package
+from common.config.findings import Findings, nearest, show
+from common.config.models import Device
+from common.config.ports import identity_of
+
+BUILTIN_UPLINK = "SerialUplinkConverter"
+BUILTIN_DOWNLINK = "SerialDownlinkConverter"
+
+
+class ConverterChecker:
+    """Says of converter names whether a class stands behind them, as far as that shows without running it."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._warned: set[str] = set()
+
+    def check(self, device: Entry, key: str, name: str, builtin: str) -> None:
+        """Note on `key` of `device` if no usable class is called `name`; `builtin` is the one that always is there."""
+        if name == builtin:
+            return
+        if name in self._catalogue.classes:
+            self._check_class(device, key, name)
+        elif ":" in name:
+            self._check_import(device, key, name)
+        elif name not in entry_point_names():
+            self._note_unknown(device, key, name, builtin)
+
+    def _check_class(self, device: Entry, key: str, name: str) -> None:
+        found = self._catalogue.classes[name]
+        if not self._catalogue.has_convert(name):
+            place = f"{found.file} line {found.line}"
+            device.problem(key, f"{show(name)} ({place}) without convert", "a class with convert(self, config, data)")
+        elif found.file in self._catalogue.importing_reference and found.file not in self._warned:
+            self._warned.add(found.file)
+            device.warning(
+                key, f"{found.file} imports thingsboard_gateway, which is not applied yet: this file does not load yet"
+            )
+
+    def _check_import(self, device: Entry, key: str, name: str) -> None:
+        module, _, class_name = name.partition(":")
+        if not class_name.isidentifier() or not has_package(module):
+            device.problem(key, show(name), "package.module:Class of a package that is installed")
+
+    def _note_unknown(self, device: Entry, key: str, name: str, builtin: str) -> None:
+        broken = self._catalogue.broken
+        if broken:
+            faults = "; ".join(f"{b.file} line {b.line}, column {b.column}: {b.reason}" for b in broken)
+            device.problem(
+                key, f"{show(name)} nowhere, but a file that Python can't read ({faults})", "a readable file"
+            )
+            return
+        near = nearest(name, (builtin, *self._catalogue.classes))
+        hint = f', did you mean "{near}"?' if near else ""
+        device.problem(key, show(name), f"{builtin}, a class in extensions/serial/*.py, or package.module:Class{hint}")
+
+
+def warn_broken_files(file: str, catalogue: Catalogue, used: bool, findings: Findings) -> None:
+    """Warn of extension files with syntax errors where converters of users are in use."""
+    for broken in catalogue.broken if used else ():
+        place = f"line {broken.line}, column {broken.column}"
+        findings.warning(file, "extensions", f"{broken.file} can't be read ({place}: {broken.reason})")
+
+
+def check_unique(devices: Iterable[tuple[Entry, Device]], findings: Findings) -> None:
+    """Note every device whose name or port an earlier device of the gateway has too, naming both places."""
+    names = _Register(findings, "a name that no other device has")
+    ports = _Register(findings, "a port that no other device has")
+    for entry, device in devices:
+        names.add(device.name, entry, entry.used("deviceName", "name"), show(device.name))
+        line = identity_of(device.port)
+        found = show(device.port) if line == device.port else f"{show(device.port)} (which is {line})"
+        ports.add(line, entry, "port", found)
+
+
+class _Register:
+    """What must be used once, and where it was used first."""
+
+    def __init__(self, findings: Findings, expected: str) -> None:
+        self._findings = findings
+        self._expected = expected
+        self._first: dict[str, tuple[str, str]] = {}
+
+    def add(self, identity: str, entry: Entry, key: str, found: str) -> None:
+        if entry.values.get(key, identity) in (None, "") or not isinstance(entry.values.get(key, ""), str):
+            return  # Already noted as no text; the default stands in its place.
+        place = entry.place(key)
+        file, path = self._first.setdefault(identity, place)
+        if (file, path) != place:
+            other = path if file == entry.file else f"{file}: {path}"
+            self._findings.problem(*place, f"{found}, as in {other}", self._expected)

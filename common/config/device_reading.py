@@ -1,0 +1,159 @@
+"""Reads a connector file: its devices with every default filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK, ConverterChecker
+from common.config.entry import Entry
+from common.config.findings import Findings, show
+from common.config.models import Connector, DataPoint, Device
+from common.config.points import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
+from common.config.ports import EXPECTED, is_relative, port_fault
+
+LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NONE")
+MAX_FRAME_LIMIT = 16 * 1024 * 1024
+# Keys that the files of other connectors have and a serial one never has.
+FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
+
+
+class ConnectorDefaults(msgspec.Struct, frozen=True):
+    """What the main file says of a connector; its own file wins, but for the name."""
+
+    name: str | None = None
+    id: str | None = None
+    log_level: str = "INFO"
+
+
+def read_connector(
+    top: Entry, path: str, defaults: ConnectorDefaults, checker: ConverterChecker
+) -> tuple[Connector, list[tuple[Entry, Device]]]:
+    """The connector in the object `top` of the file at `path`, with the entries its devices were read from."""
+    foreign = next((key for key in FOREIGN_KEYS if key in top.values), None)
+    if foreign is not None:
+        found = f'an object with "{foreign}", as connectors of another type have'
+        top.findings.problem(top.file, "top level", found, 'a serial connector with "devices"')
+        return Connector(name=""), []
+    if defaults.name is None:
+        name = top.required_text("name", meaning="the connector's name (a text)")
+    else:
+        top.maybe_text("name")
+        name = defaults.name
+    connector = Connector(
+        name=name,
+        id=top.maybe_text("id") or defaults.id,
+        log_level=top.choice("logLevel", defaults.log_level, LOG_LEVELS, any_case=True),
+        uplink_queue_size=top.whole("uplinkQueueSize", 100_000, 1),
+        file=path,
+    )
+    top.knows("type", "class", "configVersion")
+    if top.flag("enableRemoteLogging", False):
+        top.not_applied("enableRemoteLogging", f"enableRemoteLogging on connector {name}")
+    read_strategy(top, f"connector {name}")
+    devices = _read_devices(top, connector, checker)
+    top.warn_unknown()
+    return msgspec.structs.replace(connector, devices=tuple(device for _, device in devices)), devices
+
+
+def _read_devices(top: Entry, connector: Connector, checker: ConverterChecker) -> list[tuple[Entry, Device]]:
+    if "devices" not in top.values:
+        top.problem("devices", "nothing", "a list of devices")
+        return []
+    return [(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")]
+
+
+def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) -> Device:
+    converter, downlink = _read_converters(entry, checker)
+    name = entry.text("deviceName", "name", default="SerialDevice")
+    entry.knows("name", "type")
+    telemetry, attributes = _read_data_points(entry, users=converter != BUILTIN_UPLINK)
+    device = Device(
+        name=name,
+        type=entry.text("deviceType", "type", default="default"),
+        port=_read_port(entry),
+        max_frame_bytes=entry.whole("maxFrameBytes", 65_536, 1, MAX_FRAME_LIMIT),
+        first_frame=entry.choice("firstFrame", "discard", ("discard", "keep")),
+        byteorder=entry.choice("byteorder", "big", ("big", "little")),
+        delimiter=_read_delimiter(entry),
+        converter=converter,
+        downlink_converter=downlink,
+        attribute_updates=read_attribute_updates(entry),
+        rpcs=read_rpcs(entry),
+        report_strategy=read_strategy(entry, f"device {name}"),
+        connector_name=connector.name,
+        uplink_queue_size=connector.uplink_queue_size,
+        log_level=connector.log_level,
+        raw=dict(entry.values),
+        telemetry=telemetry,
+        attributes=attributes,
+        **_read_line(entry),
+    )
+    if device.downlink_converter is None and any(rpc.template is None for rpc in device.rpcs):
+        entry.warning(
+            "serverSideRpc",
+            'without "downlink_converter" calls with params are answered "Downlink converter not defined"',
+        )
+    # A user's converter gets the whole section and may know keys that we don't.
+    entry.warn_unknown(only_near=device.has_user_converter)
+    return device
+
+
+def _read_line(entry: Entry) -> dict[str, Any]:
+    """The line's settings, under the names of Device's fields. Bounds are pyserial's."""
+    # pyserial waits for ever with null; a day is as long as a frame will ever be waited for.
+    never = entry.values.get("timeout", 1) is None
+    entry.knows("timeout")
+    return {
+        "baudrate": entry.whole("baudrate", 9600, 1, as_text=True),
+        "bytesize": entry.whole("bytesize", 8, 5, 8),
+        "stopbits": entry.choice("stopbits", 1, (1, 1.5, 2)),
+        "parity": entry.choice("parity", "N", ("N", "E", "O", "M", "S")),
+        "timeout_s": float(DAY_S) if never else entry.number("timeout", 1.0, 0, DAY_S),
+        "xonxoff": entry.flag("xonxoff", False),
+        "rtscts": entry.flag("rtscts", False),
+        "dsrdtr": entry.flag("dsrdtr", False),
+        "write_timeout_s": entry.maybe_number("writeTimeout", 0, DAY_S),
+        "inter_byte_timeout_s": entry.maybe_number("interByteTimeout", 0, DAY_S),
+        "exclusive": entry.flag("exclusive", True, nullable=True),
+    }
+
+
+def _read_port(entry: Entry) -> str:
+    port = entry.text("port", default="/dev/ttyUSB0")
+    fault = port_fault(port)
+    if fault is not None:
+        entry.problem("port", show(port) + fault, EXPECTED)
+    elif is_relative(port):
+        entry.warning("port", f"{show(port)} depends on the folder in which the gateway is started")
+    return port
+
+
+def _read_delimiter(entry: Entry) -> bytes:
+    delimiter = entry.text("delimiter", default="\n").encode()
+    limit = entry.values.get("maxFrameBytes", 65_536)
+    if isinstance(limit, int) and 1 <= limit <= len(delimiter):
+        entry.problem("maxFrameBytes", show(limit), f"more than the delimiter's {len(delimiter)} bytes")
+    return delimiter
+
+
+def _read_converters(entry: Entry, checker: ConverterChecker) -> tuple[str, str | None]:
+    key = entry.used("converter", "uplink_converter")
+    uplink = entry.text(key, default=BUILTIN_UPLINK)
+    checker.check(entry, key, uplink, BUILTIN_UPLINK)
+    downlink = entry.maybe_text("downlink_converter")
+    if downlink is not None:
+        checker.check(entry, "downlink_converter", downlink, BUILTIN_DOWNLINK)
+    return uplink, downlink
+
+
+def _read_data_points(entry: Entry, users: bool) -> tuple[tuple[DataPoint, ...], tuple[DataPoint, ...]]:
+    """Telemetry and attributes. With a user's converter their form is its affair: what is not ours is left out."""
+    if not users:
+        return read_points(entry, "telemetry", "timeseries"), read_points(entry, "attributes")
+    entry.knows("telemetry", "timeseries", "attributes")
+    silent = Entry(entry.values, entry.file, entry.path, Findings())
+    telemetry = read_points(silent, "telemetry", "timeseries")
+    attributes = read_points(silent, "attributes")
+    return tuple(p for p in telemetry if p.key), tuple(p for p in attributes if p.key)

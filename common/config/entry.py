@@ -1,0 +1,213 @@
+"""One JSON object being read: hands out checked values and knows which keys nobody asked for.
+
+A value that is wrong is noted and its default handed out, so that one run finds every problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from common.config.findings import Findings, choices, join_path, kind_of, nearest, show
+
+_ABSENT: Any = object()
+_WHOLE_TEXT = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
+INT_MAX = 2**31 - 1
+
+
+class Entry:
+    """The object at `path` of `file`. `places` moves messages on a key elsewhere (an environment variable)."""
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        file: str,
+        path: str,
+        findings: Findings,
+        places: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        self.values = values
+        self.file = file
+        self.path = path
+        self.findings = findings
+        self._places = places or {}
+        self._known: list[str] = []
+
+    # --- messages ---
+
+    def place(self, key: str) -> tuple[str, str]:
+        """The file and path that a message on `key` names."""
+        return self._places.get(key, (self.file, join_path(self.path, key)))
+
+    def problem(self, key: str, found: str, expected: str) -> None:
+        self.findings.problem(*self.place(key), found, expected)
+
+    def warning(self, key: str, sentence: str) -> None:
+        self.findings.warning(*self.place(key), sentence)
+
+    def not_applied(self, key: str, sentence: str) -> None:
+        """Warn, at this object, that `key` is known and has no effect yet."""
+        self.findings.warning(self.file, self.path or "top level", sentence + " is not applied yet")
+        self._known.append(key)
+
+    # --- which keys there are ---
+
+    def knows(self, *keys: str) -> None:
+        """These keys mean something, even if nobody reads them here."""
+        self._known += keys
+
+    def used(self, *keys: str) -> str:
+        """The first of these spellings that the object has, else the first."""
+        self._known += keys
+        return next((key for key in keys if key in self.values), keys[0])
+
+    def warn_unknown(self, only_near: bool = False) -> None:
+        """Warn of every key that was never asked for, with the nearest known one; `only_near`: of likely slips only."""
+        for key in self.values:
+            if key in self._known or key in self._places:
+                continue
+            near = nearest(key, self._known, 0.8 if only_near else 0.6)
+            if near is not None:
+                self.warning(key, f'unknown key, did you mean "{near}"?')
+            elif not only_near:
+                self.warning(key, "unknown key, it has no effect")
+
+    # --- values ---
+
+    def text(self, *keys: str, default: str) -> str:
+        """A text that is not empty."""
+        value = self.maybe_text(*keys, nullable=False)
+        return default if value is None else value
+
+    def required_text(self, *keys: str, meaning: str) -> str:
+        """As `text`; its absence is a problem, and "" is handed out."""
+        key = self.used(*keys)
+        if key not in self.values:
+            self.problem(key, "nothing", meaning)
+            return ""
+        return self.text(*keys, default="")
+
+    def maybe_text(self, *keys: str, nullable: bool = True) -> str | None:
+        key = self.used(*keys)
+        value = self.values.get(key, _ABSENT)
+        if value is _ABSENT or (value is None and nullable):
+            return None
+        if not isinstance(value, str) or not value:
+            self.problem(key, show(value), "a text" if value != "" else "a text that is not empty")
+            return None
+        return value
+
+    def secret(self, key: str) -> str | None:
+        """A text that no message may show. Whole numbers are taken as text, as the reference does."""
+        self.used(key)
+        value = self.values.get(key, _ABSENT)
+        if value is _ABSENT:
+            return None
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if not isinstance(value, str) or not value:
+            self.problem(key, kind_of(value), "a text" if value != "" else "a text that is not empty")
+            return None
+        return value
+
+    def whole(self, key: str, default: int, low: int, high: int = INT_MAX, as_text: bool = False) -> int:
+        """A whole number from `low` to `high`; `as_text` takes digits in quotes too, where pyserial would."""
+        value = self.maybe_whole(key, low, high, nullable=False, as_text=as_text)
+        return default if value is None else value
+
+    def maybe_whole(
+        self, key: str, low: int = -INT_MAX, high: int = INT_MAX, *, nullable: bool = True, as_text: bool = False
+    ) -> int | None:
+        self.used(key)
+        value = self.values.get(key, _ABSENT)
+        if value is _ABSENT or (value is None and nullable):
+            return None
+        if as_text and isinstance(value, str) and _WHOLE_TEXT.fullmatch(value):
+            value = int(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.problem(key, show(value), "a whole number")
+            return None
+        if not low <= value <= high:
+            self.problem(key, show(value), _range_of(low, high))
+            return None
+        return value
+
+    def number(self, key: str, default: float, low: float, high: float, above: bool = False) -> float:
+        """A number from `low` (or above it) to `high`."""
+        value = self.maybe_number(key, low, high, above=above, nullable=False)
+        return default if value is None else value
+
+    def maybe_number(
+        self, key: str, low: float, high: float, *, above: bool = False, nullable: bool = True
+    ) -> float | None:
+        self.used(key)
+        value = self.values.get(key, _ABSENT)
+        if value is _ABSENT or (value is None and nullable):
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.problem(key, show(value), "a number")
+            return None
+        if value < low or value > high or (above and value == low):
+            self.problem(key, show(value), f"a number {'above' if above else 'from'} {low:g} to {high:.12g}")
+            return None
+        return value
+
+    def flag(self, key: str, default: bool, nullable: bool = False) -> bool:
+        """true or false; 0 and 1 as pyserial takes them. null is the default where `nullable`."""
+        self.used(key)
+        value = self.values.get(key, default)
+        if value is None and nullable:
+            return default
+        if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
+            return bool(value)
+        self.problem(key, show(value), "true or false")
+        return default
+
+    def choice(self, key: str, default: Any, allowed: Sequence[Any], any_case: bool = False) -> Any:
+        """One of `allowed`; `any_case` takes words in any case."""
+        self.used(key)
+        value = self.values.get(key, default)
+        if any_case and isinstance(value, str):
+            value = value.upper()
+        if isinstance(value, bool) or value not in allowed:
+            self.problem(key, show(self.values[key]), choices(allowed))
+            return default
+        return next(one for one in allowed if one == value)
+
+    # --- objects inside ---
+
+    def child(self, key: str, secret: bool = False) -> Entry | None:
+        """The object under `key`, or None where there is none or something else. `secret` hides what was found."""
+        self.used(key)
+        value = self.values.get(key, _ABSENT)
+        if value is _ABSENT:
+            return None
+        if not isinstance(value, dict):
+            self.problem(key, kind_of(value) if secret else show(value), "an object")
+            return None
+        return Entry(value, *self.place(key), self.findings)
+
+    def items(self, key: str) -> Iterable[Entry]:
+        """The objects of the list under `key`, in order; what is no object is noted and left out."""
+        self.used(key)
+        value = self.values.get(key, [])
+        if not isinstance(value, list):
+            self.problem(key, show(value), "a list")
+            return []
+        file, path = self.place(key)
+        entries = []
+        for index, item in enumerate(value):
+            if isinstance(item, dict):
+                entries.append(Entry(item, file, f"{path}[{index}]", self.findings))
+            else:
+                self.findings.problem(file, f"{path}[{index}]", show(item), "an object")
+        return entries
+
+
+def _range_of(low: int, high: int) -> str:
+    if high == INT_MAX:
+        return f"a whole number from {low}" if low > -INT_MAX else f"a whole number within {INT_MAX}"
+    return f"a whole number from {low} to {high}"

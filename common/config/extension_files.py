@@ -1,0 +1,145 @@
+"""Finds users' converter classes by parsing the files of the extension folders. Nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.util
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+ENTRY_POINT_GROUP = "serialgw.converters"
+# Bases that declare `convert` without doing anything in it.
+_ABSTRACT_BASES = {"object", "ABC", "Protocol", "Generic", "Converter", "UplinkConverter", "DownlinkConverter"}
+
+
+class ConverterClass(msgspec.Struct, frozen=True):
+    """A class at the top level of an extension file. `bases` are plain names, without their modules."""
+
+    name: str
+    file: str
+    line: int
+    bases: tuple[str, ...]
+    defines_convert: bool
+
+
+class BrokenFile(msgspec.Struct, frozen=True):
+    """An extension file that Python can't parse. Lines and columns count from 1; 0 where Python names none."""
+
+    file: str
+    line: int
+    column: int
+    reason: str
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """What the extension folders hold; of two classes with one name the first folder's first file wins."""
+
+    classes: dict[str, ConverterClass]
+    broken: tuple[BrokenFile, ...]
+    importing_reference: frozenset[str]
+    """Files that import `thingsboard_gateway`."""
+
+    def has_convert(self, name: str) -> bool:
+        """False only if the class and all its bases are known and none of them has a `convert`."""
+        return self._has_convert(name, frozenset())
+
+    def _has_convert(self, name: str, seen: frozenset[str]) -> bool:
+        found = self.classes.get(name)
+        if found is None:
+            return name not in _ABSTRACT_BASES
+        if found.defines_convert:
+            return True
+        return any(self._has_convert(base, seen | {name}) for base in found.bases if base not in seen | {name})
+
+
+def read_catalogue(folders: Iterable[str]) -> Catalogue:
+    """All classes in `serial/*.py` of the extension folders. Folders and files that can't be read hold none."""
+    classes: dict[str, ConverterClass] = {}
+    broken: list[BrokenFile] = []
+    importing: set[str] = set()
+    for folder in folders:
+        for path in _files_of(Path(folder) / "serial"):
+            shown = str(path.relative_to(Path(folder).parent))
+            parsed = _parse(path, shown)
+            if isinstance(parsed, BrokenFile):
+                broken.append(parsed)
+                continue
+            if _imports_reference(parsed):
+                importing.add(shown)
+            for node in parsed.body:
+                if isinstance(node, ast.ClassDef):
+                    classes.setdefault(node.name, _class_of(node, shown))
+    return Catalogue(classes, tuple(broken), frozenset(importing))
+
+
+def _files_of(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.glob("*.py") if not path.name.startswith("__"))
+    except OSError:
+        return []
+
+
+def _parse(path: Path, shown: str) -> ast.Module | BrokenFile:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        return BrokenFile(shown, error.lineno or 0, error.offset or 0, error.msg)
+    except OSError as error:
+        return BrokenFile(shown, 0, 0, error.strerror or "it can't be read")
+    except (ValueError, RecursionError, MemoryError) as error:
+        return BrokenFile(shown, 0, 0, str(error) or "too deeply nested")
+
+
+def _class_of(node: ast.ClassDef, shown: str) -> ConverterClass:
+    bases = tuple(name for name in map(_last_name, node.bases) if name)
+    return ConverterClass(node.name, shown, node.lineno, bases, any(map(_is_convert, node.body)))
+
+
+def _last_name(base: ast.expr) -> str:
+    if isinstance(base, ast.Subscript):
+        base = base.value
+    if isinstance(base, ast.Attribute):
+        return base.attr
+    # A base that is computed may have anything.
+    return base.id if isinstance(base, ast.Name) else "?"
+
+
+def _is_convert(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.FunctionDef):
+        return statement.name == "convert"
+    return isinstance(statement, ast.Assign) and any(
+        isinstance(target, ast.Name) and target.id == "convert" for target in statement.targets
+    )
+
+
+def _imports_reference(module: ast.Module) -> bool:
+    names: list[str] = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.append(node.module)
+    return any(name.split(".")[0] == "thingsboard_gateway" for name in names)
+
+
+def has_package(name: str) -> bool:
+    """True if Python finds the top-level package of `package.module`; nothing is imported."""
+    top = name.split(".", maxsplit=1)[0]
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    try:
+        return importlib.util.find_spec(top) is not None
+    except ValueError:
+        # A module without a spec, such as __main__, is there but is nobody's converter.
+        return False
+
+
+def entry_point_names() -> frozenset[str]:
+    """Names of converters that installed packages offer."""
+    return frozenset(point.name for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))

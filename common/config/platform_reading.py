@@ -1,0 +1,220 @@
+"""Reads the `thingsboard` section, with the environment variables that win over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from common.config.entry import Entry
+from common.config.findings import Findings, kind_of, show
+from common.config.models import Platform, Security
+from common.config.points import read_strategy
+
+SecurityType = Literal["none", "accessToken", "usernamePassword", "tlsAccessToken", "tlsPrivateKey"]
+SECURITY_TYPES: tuple[SecurityType, ...] = (
+    "none",
+    "accessToken",
+    "usernamePassword",
+    "tlsAccessToken",
+    "tlsPrivateKey",
+)
+PLATFORM_VARIABLES = {"TB_GW_HOST": "host", "TB_GW_PORT": "port"}
+SECURITY_VARIABLES = {
+    "TB_GW_SECURITY_TYPE": "type",
+    "TB_GW_ACCESS_TOKEN": "accessToken",
+    "TB_GW_CA_CERT": "caCert",
+    "TB_GW_PRIVATE_KEY": "privateKey",
+    "TB_GW_CERT": "cert",
+    "TB_GW_CLIENT_ID": "clientId",
+    "TB_GW_USERNAME": "username",
+    "TB_GW_PASSWORD": "password",
+}
+UNSERVED_VARIABLES = (
+    "TB_GW_RATE_LIMITS",
+    "TB_GW_DP_RATE_LIMITS",
+    "TB_GW_MESSAGES_RATE_LIMITS",
+    "TB_GW_CONFIG_DIR",
+    "TB_GW_LOGS_PATH",
+)
+RATE_LIMITS = (
+    "rateLimits",
+    "dpRateLimits",
+    "messagesRateLimits",
+    "deviceRateLimits",
+    "deviceDpRateLimits",
+    "deviceMessagesRateLimits",
+)
+# Known keys without effect: for a section, which of its keys switches it on ("" where the value itself does).
+_UNSERVED = {
+    "provisioning": None,
+    "checkConnectorsConfigurationInSeconds": None,
+    "statistics": "enable",
+    "deviceFiltering": "enable",
+    "checkingDeviceActivity": "checkDeviceInactivity",
+    "handleDeviceRenaming": "",
+    "remoteConfiguration": "",
+    "latencyDebugMode": "",
+    **dict.fromkeys(RATE_LIMITS),
+}
+
+
+def read_platform(
+    values: Mapping[str, Any], file: str, folder: Path, environ: Mapping[str, str], findings: Findings
+) -> Platform:
+    """The platform, with its secrets. `values` is the `thingsboard` object, `folder` where relative files stand."""
+    merged, places = _overlay(values, PLATFORM_VARIABLES, environ)
+    if isinstance(merged.get("port"), str) and "port" in places and merged["port"].strip().isascii():
+        digits = merged["port"].strip()
+        merged["port"] = int(digits) if digits.isdigit() and len(digits) < 10 else merged["port"]
+    entry = Entry(merged, file, "thingsboard", findings, places)
+    for name in UNSERVED_VARIABLES:
+        if environ.get(name):
+            findings.warning("environment", name, f"{name} is not applied yet")
+    platform = Platform(
+        host=_read_host(entry),
+        port=entry.whole("port", 1883, 1, 65_535),
+        qos=_read_qos(entry),
+        security=_read_security(entry, folder, environ),
+        min_pack_send_delay_ms=entry.whole("minPackSendDelayMS", 50, 0),
+        min_pack_size_to_send=entry.whole("minPackSizeToSend", 500, 1),
+        max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", 8196, 1),
+    )
+    read_strategy(entry, "the platform")
+    _warn_unserved(entry)
+    entry.warn_unknown()
+    return platform
+
+
+def without_secrets(platform: Platform) -> Platform:
+    """The same platform for those that don't speak to it: user name and client id can be credentials too."""
+    bare = msgspec.structs.replace(platform.security, access_token=None, username=None, password=None, client_id=None)
+    return msgspec.structs.replace(platform, security=bare)
+
+
+def _overlay(
+    values: Mapping[str, Any], variables: Mapping[str, str], environ: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+    """The values with the environment's laid over them, and the places of those that came from there."""
+    given = {key: name for name, key in variables.items() if environ.get(name)}
+    merged = {**values, **{key: environ[name] for key, name in given.items()}}
+    return merged, {key: ("environment", name) for key, name in given.items()}
+
+
+def _read_host(entry: Entry) -> str:
+    host = entry.text("host", default="localhost")
+    if "/" in host or any(char.isspace() or char < " " for char in host):
+        entry.problem("host", show(host), "a host name or an address")
+    return host
+
+
+def _read_qos(entry: Entry) -> int:
+    qos = entry.whole("qos", 1, 0, 2)
+    if qos == 0:
+        entry.warning("qos", "0 is raised to 1: the server refuses 0 on gateway topics")
+    elif qos == 2:
+        entry.warning("qos", "2 is lowered to 1: the gateway itself drops what comes twice")
+    return 1
+
+
+def _read_security(platform: Entry, folder: Path, environ: Mapping[str, str]) -> Security:
+    platform.knows("security")
+    values = platform.values.get("security", {})
+    if not isinstance(values, dict):
+        platform.problem("security", kind_of(values), "an object")
+        values = {}
+    merged, places = _overlay(values, SECURITY_VARIABLES, environ)
+    entry = Entry(merged, *platform.place("security"), platform.findings, places)
+    security = Security(
+        type=_security_type(entry, places),
+        access_token=entry.secret("accessToken"),
+        username=entry.secret("username"),
+        password=entry.secret("password"),
+        client_id=entry.secret("clientId"),
+        ca_cert=_read_file(entry, "caCert", folder),
+        private_key=_beside(folder, entry.maybe_text("privateKey")),
+        cert=_beside(folder, entry.maybe_text("cert")),
+        insecure=entry.flag("insecure", False),
+    )
+    entry.knows("tls", "checkCertPeriod", "certificateDaysLeft")
+    _check_credentials(entry, security)
+    entry.warn_unknown()
+    return security
+
+
+def _security_type(entry: Entry, places: Mapping[str, tuple[str, str]]) -> SecurityType:
+    """The type that the environment's credentials imply, else the file's, else the one that its credentials imply."""
+    said = entry.values.get("type")
+    if "type" not in places:
+        if "accessToken" in places and said not in ("accessToken", "tlsAccessToken"):
+            entry.knows("type")
+            return "accessToken"
+        if places.keys() & {"username", "password"} and "accessToken" not in places:
+            entry.knows("type")
+            return "usernamePassword"
+    implied: SecurityType = "none"
+    if "accessToken" in entry.values:
+        implied = "accessToken"
+    elif entry.values.keys() & {"username", "password", "clientId"}:
+        implied = "usernamePassword"
+    elif "privateKey" in entry.values:
+        implied = "tlsPrivateKey"
+    entry.used("type")
+    if "type" not in entry.values:
+        return implied
+    if said in SECURITY_TYPES:
+        kind: SecurityType = entry.choice("type", implied, SECURITY_TYPES)
+        return kind
+    # Someone may have put the token here: the value is not shown.
+    entry.problem("type", kind_of(said), "one of " + ", ".join(f'"{name}"' for name in SECURITY_TYPES[1:]))
+    return implied
+
+
+def _check_credentials(entry: Entry, security: Security) -> None:
+    if security.type in ("accessToken", "tlsAccessToken") and "accessToken" not in entry.values:
+        entry.problem("accessToken", "nothing", "the gateway's access token")
+    if security.type == "usernamePassword" and not entry.values.keys() & {"username", "clientId"}:
+        entry.problem("username", "nothing", "the gateway's user name")
+    if security.type == "tlsPrivateKey":
+        entry.warning(
+            "type",
+            "tlsPrivateKey (client certificates) is not applied yet: the gateway connects without credentials, "
+            "and a platform that asks for them will refuse it",
+        )
+    if security.insecure and security.uses_tls:
+        entry.warning("insecure", "the server's certificate is not checked: anyone in between can read and answer")
+
+
+def _beside(folder: Path, name: str | None) -> str | None:
+    return None if name is None else str(folder / name)
+
+
+def _read_file(entry: Entry, key: str, folder: Path) -> str | None:
+    """The absolute path of a file that must be there and readable."""
+    name = entry.maybe_text(key)
+    if name is None:
+        return None
+    path = folder / name
+    try:
+        with path.open("rb"):
+            return str(path)
+    except OSError as error:
+        reason = error.strerror or "it can't be read"
+    except ValueError:
+        reason = "a name that no file can have"
+    entry.problem(key, f"{show(name)} ({reason})", "a readable file beside the main file, or an absolute path")
+    return None
+
+
+def _warn_unserved(entry: Entry) -> None:
+    for key, switch in _UNSERVED.items():
+        entry.knows(key)
+        value = entry.values.get(key)
+        if switch is not None and isinstance(value, dict):
+            value = value.get(switch or "enable", False)
+        if value not in (None, False) and key in entry.values:
+            entry.not_applied(key, key)
+    if entry.flag("remoteShell", False):
+        entry.warning("remoteShell", "the gateway never runs commands that come from the platform")

@@ -1,0 +1,181 @@
+"""Reads what a device section says of values: data points, RPCs, attribute updates, report strategies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from common.config.entry import Entry
+from common.config.findings import nearest, show
+from common.config.models import AttributeUpdate, DataPoint, ReportStrategy, Rpc
+
+POINT_TYPES = ("string", "int", "float", "double", "bool", "json")
+# What people write on purpose to get hexadecimal text.
+_HEX_TYPES = ("bytes", "byte", "hex", "raw")
+PARAM_TYPES = ("string", "int", "float", "double")
+_STRATEGIES = ("ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED")
+_VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
+DAY_S = 86_400
+
+
+def read_strategy(entry: Entry, subject: str) -> ReportStrategy | None:
+    """The `reportStrategy` of `entry`, warned of as not applied yet on `subject`; None where there is none."""
+    if entry.values.get("reportStrategy") is None:
+        entry.knows("reportStrategy")
+        return None
+    child = entry.child("reportStrategy")
+    if child is None:
+        return None
+    entry.not_applied("reportStrategy", f"reportStrategy on {subject}")
+    strategy = ReportStrategy(
+        type=child.choice("type", "ON_RECEIVED", _STRATEGIES, any_case=True),
+        report_period_ms=child.whole("reportPeriod", 10_000, 1),
+        ttl_s=child.whole("ttl", DAY_S, 0),
+        change_threshold=child.maybe_number("changeThreshold", 0, 1e300),
+    )
+    child.warn_unknown()
+    return strategy
+
+
+def read_points(device: Entry, *keys: str) -> tuple[DataPoint, ...]:
+    """The data points of the lists under `keys` (one is an older spelling of the other), in order."""
+    points: list[DataPoint] = []
+    first_places: dict[str, str] = {}
+    for key in keys:
+        for entry in device.items(key):
+            point = _read_point(entry)
+            if point.key in first_places:
+                place = first_places[point.key]
+                entry.warning("key", f"{show(point.key)} is also the key of {place}: one value hides the other")
+            elif point.key:
+                first_places[point.key] = entry.path
+            points.append(point)
+    return tuple(points)
+
+
+def _read_point(entry: Entry) -> DataPoint:
+    key = entry.required_text("key", meaning="the name of the value (a text)")
+    point = DataPoint(
+        key=key,
+        type=_read_type(entry, "type", (*POINT_TYPES, *_HEX_TYPES), "hexadecimal text"),
+        from_delimiter=entry.maybe_text("fromDelimiter"),
+        until_delimiter=entry.maybe_text("untilDelimiter"),
+        keep_delimiter=entry.flag("keepDelimiter", False),
+        from_byte=entry.maybe_whole("fromByte"),
+        to_byte=entry.maybe_whole("toByte"),
+        report_strategy=read_strategy(entry, f"data point {key}"),
+    )
+    if point.from_delimiter is not None or point.until_delimiter is not None:
+        for ignored in ("fromByte", "toByte"):
+            if entry.values.get(ignored) is not None:
+                entry.warning(ignored, "has no effect, because a delimiter is named")
+    else:
+        _warn_if_empty(entry, point.from_byte, point.to_byte, "toByte")
+    entry.warn_unknown()
+    return point
+
+
+def _warn_if_empty(entry: Entry, start: int | None, end: int | None, key: str) -> None:
+    start = start or 0
+    if end is not None and end <= start and (end >= 0) == (start >= 0):
+        entry.warning(key, f"bytes {start} to {end} are none: the value is always empty")
+
+
+def _read_type(entry: Entry, key: str, known: Collection[str], otherwise: str) -> str:
+    """A type name; any is allowed, as in the reference, but one that looks like a slip is warned of."""
+    name = entry.maybe_text(key) or ""
+    if name and name not in known:
+        near = nearest(name, known)
+        if near is not None:
+            entry.warning(key, f'{show(name)} is no type of ours and means {otherwise}, did you mean "{near}"?')
+    return name
+
+
+def read_rpcs(device: Entry) -> tuple[Rpc, ...]:
+    """The entries of `serverSideRpc`; of two with one method the first counts, as in the reference."""
+    rpcs: dict[str, Rpc] = {}
+    first_places: dict[str, str] = {}
+    for entry in device.items("serverSideRpc"):
+        rpc = _read_rpc(entry)
+        if rpc.method in rpcs:
+            place = first_places[rpc.method]
+            entry.warning("method", f"{show(rpc.method)} is also the method of {place}, which is the one that counts")
+            continue
+        rpcs[rpc.method] = rpc
+        first_places[rpc.method] = entry.path
+    return tuple(rpcs.values())
+
+
+def _read_rpc(entry: Entry) -> Rpc:
+    rpc = Rpc(
+        method=entry.required_text("method", meaning="the name that the platform calls (a text)"),
+        type=_read_type(entry, "type", (*PARAM_TYPES, "text", "str"), "text") or "string",
+        template=_read_template(entry, "template", ("params", "deviceName", "deviceType"), "params."),
+        length=entry.maybe_whole("length", 1, 64),
+        signed=entry.flag("signed", False) if entry.values.get("signed") is not None else None,
+        with_response=entry.flag("withResponse", False),
+        response_pattern=_read_pattern(entry),
+        response_type=_read_type(entry, "responseType", (*POINT_TYPES, *_HEX_TYPES), "hexadecimal text"),
+        response_from_byte=entry.maybe_whole("responseFromByte"),
+        response_to_byte=entry.maybe_whole("responseToByte"),
+        response_until_delimiter=entry.maybe_text("responseUntilDelimiter"),
+        response_timeout_s=entry.number("responseTimeoutSec", 5.0, 0, DAY_S, above=True),
+        raw=dict(entry.values),
+    )
+    entry.knows("signed")
+    if rpc.response_pattern is not None and not rpc.with_response:
+        entry.warning("responsePattern", 'has no effect without "withResponse": true')
+    if rpc.response_until_delimiter is None:
+        _warn_if_empty(entry, rpc.response_from_byte, rpc.response_to_byte, "responseToByte")
+    entry.warn_unknown()
+    return rpc
+
+
+def _read_pattern(entry: Entry) -> str | None:
+    pattern = entry.maybe_text("responsePattern")
+    if pattern is None:
+        return None
+    try:
+        re.compile(pattern.encode())
+    except re.error as error:
+        where = "" if error.pos is None else f" at position {error.pos}"
+        entry.problem("responsePattern", f"{show(pattern)} ({error.msg}{where})", "a regular expression")
+        return None
+    except (OverflowError, RecursionError):
+        entry.problem("responsePattern", f"{show(pattern)} (too large)", "a regular expression")
+        return None
+    return pattern
+
+
+def _read_template(entry: Entry, key: str, names: tuple[str, ...], prefix: str | None = None) -> str | None:
+    """The text under `key`, whose `${…}` all are among `names` or begin with `prefix`."""
+    text = entry.maybe_text(key)
+    known = [f"${{{name}}}" for name in names] + ([f"${{{prefix}NAME}}"] if prefix else [])
+    for match in _VARIABLE.finditer(text or ""):
+        name, closed = match.groups()
+        if not closed:
+            entry.problem(key, f"{show(match.group())} without its closing bracket", choices_of(known))
+        elif name not in names and not (prefix and name.startswith(prefix) and len(name) > len(prefix)):
+            entry.problem(key, show(match.group()), choices_of(known))
+    return text
+
+
+def choices_of(names: Collection[str]) -> str:
+    return "one of " + ", ".join(names)
+
+
+def read_attribute_updates(device: Entry) -> tuple[AttributeUpdate, ...]:
+    """The entries of `attributeUpdates`; several may name one attribute, and then all are written."""
+    updates = []
+    for entry in device.items("attributeUpdates"):
+        attribute = entry.required_text(
+            "attributeOnPlatform", "attributeOnThingsBoard", meaning="the name of the attribute (a text)"
+        )
+        entry.required_text("stringToDevice", meaning="the text to write (a text)")
+        names = (attribute, "deviceName", "deviceType") if attribute else ("deviceName", "deviceType")
+        # Reading the template again would repeat the message of a text that is none.
+        is_text = isinstance(entry.values.get("stringToDevice"), str) and entry.values["stringToDevice"] != ""
+        text = _read_template(entry, "stringToDevice", names) if is_text and attribute else None
+        entry.warn_unknown()
+        updates.append(AttributeUpdate(attribute=attribute, string_to_device=text or ""))
+    return tuple(updates)

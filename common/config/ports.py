@@ -1,0 +1,44 @@
+"""Names of serial ports: which ones are served, and when two of them are one line."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import urlsplit
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_WINDOWS = re.compile(r"(\\\\\.\\)?COM\d+", re.IGNORECASE)
+# pyserial knows these; they come later.
+_REFUSED = ("rfc2217", "spy", "hwgrep", "loop", "alt", "cp2110")
+EXPECTED = "a path such as /dev/ttyUSB0, or socket://host:port"
+
+
+def port_fault(port: str) -> str | None:
+    """Why `port` can't be served, as what follows its name in a message; None if it can."""
+    scheme = _SCHEME.match(port)
+    if scheme is not None:
+        name = scheme.group(1).lower()
+        if name == "socket":
+            return None if _is_socket_address(port) else ", which names no host and port"
+        return f", and {name}:// is not served yet" if name in _REFUSED else ", a scheme that serial ports don't have"
+    if _WINDOWS.fullmatch(port):
+        return ", a port of Windows"
+    return ", a name that no file can have" if "\0" in port else None
+
+
+def _is_socket_address(port: str) -> bool:
+    try:
+        parts = urlsplit(port)
+        return bool(parts.hostname) and parts.port is not None and parts.port > 0
+    except ValueError:
+        return False
+
+
+def is_relative(port: str) -> bool:
+    """True for a path that depends on the working directory."""
+    return _SCHEME.match(port) is None and not os.path.isabs(port)
+
+
+def identity_of(port: str) -> str:
+    """What two names of one line have in common: the path behind all links; an URL as it is written."""
+    return port if _SCHEME.match(port) else os.path.realpath(port)

@@ -1,0 +1,193 @@
+"""Reads a gateway's configuration: the main file and its connector files, or one serial connector file alone.
+
+All problems of all files are found in one go. null counts as "not given" for keys that have no default of their own
+(delimiters, positions, writeTimeout, interByteTimeout, exclusive, downlink_converter, reportStrategy, id) and means
+"wait for ever" for timeout, as pyserial takes it; anywhere else it is a problem.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from common.config.checking import ConverterChecker, check_unique, warn_broken_files
+from common.config.device_reading import LOG_LEVELS, ConnectorDefaults, read_connector
+from common.config.entry import Entry
+from common.config.extension_files import Catalogue, read_catalogue
+from common.config.findings import Findings, show
+from common.config.json_files import read_json
+from common.config.models import Connector, Device, Gateway, Platform, Storage
+from common.config.platform_reading import read_platform, without_secrets
+from common.config.storage_reading import read_storage
+from common.errors import ConfigError
+
+SHARED_EXTENSIONS = "/var/lib/thingsboard_gateway/extensions"
+_MAIN_KEYS = ("thingsboard", "connectors", "storage")
+_OTHER_SECTIONS = ("grpc", "logs")
+
+
+class Loaded(NamedTuple):
+    """A configuration that can be used, and what is worth a word in it: one finished sentence each."""
+
+    gateway: Gateway
+    warnings: list[str]
+
+
+def read_gateway(path: str | Path, environ: Mapping[str, str], *, with_secrets: bool = False) -> Loaded:
+    """Read the configuration at `path`; variables TB_GW_* of `environ` win over the file.
+
+    Unless `with_secrets`, access token, user name, password and client id are None in the result (they are checked
+    all the same): only the publisher reads with secrets. No message ever carries one.
+    Raises ConfigError with every problem, each `file: path: found X, expected Y`; nothing else for any file content.
+    """
+    findings = Findings()
+    gateway = _Reader(Path(os.path.abspath(path)), environ, findings).read()
+    if gateway is None or findings.problems:
+        raise ConfigError(findings.problems, findings.warnings)
+    if not with_secrets:
+        gateway = msgspec.structs.replace(gateway, platform=without_secrets(gateway.platform))
+    return Loaded(gateway, findings.warnings)
+
+
+class _Reader:
+    """One reading of one configuration."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str], findings: Findings) -> None:
+        self._path = path
+        self._folder = path.parent
+        self._shown = path.name
+        self._environ = environ
+        self._findings = findings
+        self._extension_dirs = (str(self._folder / "extensions"), SHARED_EXTENSIONS)
+        self._catalogue: Catalogue = read_catalogue(self._extension_dirs)
+        self._checker = ConverterChecker(self._catalogue)
+        self._devices: list[tuple[Entry, Device]] = []
+        self._empty: list[Entry] = []
+        self._opened: dict[str, str] = {}
+
+    def read(self) -> Gateway | None:
+        value = read_json(self._path, self._shown, self._findings)
+        if self._findings.problems:
+            return None
+        if not isinstance(value, dict):
+            self._findings.problem(self._shown, "top level", show(value), "an object")
+            return None
+        top = Entry(value, self._shown, "", self._findings)
+        if any(key in value for key in _MAIN_KEYS):
+            gateway = self._read_main(top)
+        else:
+            platform = self._read_platform({})
+            connector = self._read_connector(top, str(self._path), ConnectorDefaults())
+            gateway = self._gateway(platform, Storage(), (connector,))
+        self._check_devices()
+        return gateway
+
+    def _gateway(self, platform: Platform, storage: Storage, connectors: tuple[Connector, ...]) -> Gateway:
+        return Gateway(
+            platform=platform,
+            storage=storage,
+            connectors=connectors,
+            file=str(self._path),
+            extension_dirs=self._extension_dirs,
+        )
+
+    def _read_main(self, top: Entry) -> Gateway:
+        section = top.child("thingsboard", secret=True)
+        platform = self._read_platform(section.values if section else {})
+        if "thingsboard" not in top.values and not self._environ.get("TB_GW_HOST"):
+            top.warning("thingsboard", f"not given: the platform is taken to be {platform.host}:{platform.port}")
+        storage = top.child("storage")
+        grpc = top.child("grpc")
+        if grpc is not None and grpc.values.get("enabled") is True:
+            top.warning("grpc", "connectors that attach over gRPC are not served: nothing listens for them")
+        connectors = self._read_connectors(top)
+        top.knows(*_OTHER_SECTIONS)
+        top.warn_unknown()
+        return self._gateway(platform, read_storage(storage, self._folder) if storage else Storage(), connectors)
+
+    def _read_platform(self, values: Mapping[str, Any]) -> Platform:
+        return read_platform(values, self._shown, self._folder, self._environ, self._findings)
+
+    def _read_connectors(self, top: Entry) -> tuple[Connector, ...]:
+        if "connectors" not in top.values:
+            top.problem("connectors", "nothing", "a list of connectors")
+            return ()
+        before = len(self._findings.problems)
+        ours = [entry for entry in top.items("connectors") if self._is_ours(entry)]
+        if not ours and len(self._findings.problems) == before:
+            top.problem("connectors", "no serial connector", 'at least one of type "serial"')
+        connectors = [self._read_entry(entry) for entry in ours]
+        return tuple(connector for connector in connectors if connector is not None)
+
+    def _is_ours(self, entry: Entry) -> bool:
+        """True for a connector that serialgw runs; others get their warning here, a faulty entry its problem."""
+        kind = entry.required_text("type", meaning='"serial"')
+        if not kind:
+            return False
+        class_name = entry.maybe_text("class") or ""
+        if kind == "serial" or (kind == "custom" and (not class_name or "serial" in class_name.lower())):
+            return True
+        name = entry.values.get("name", "without a name")
+        what = show(kind) + (f" (class {show(class_name)})" if kind == "custom" else "")
+        entry.findings.warning(
+            entry.file,
+            entry.path,
+            f"connector {show(name)} of type {what} is not served: serialgw runs serial connectors only; the rest runs",
+        )
+        return False
+
+    def _read_entry(self, entry: Entry) -> Connector | None:
+        """The connector that an entry of `connectors` names; None where its file can't be read."""
+        class_name = entry.maybe_text("class")
+        if class_name not in (None, "SerialConnector", "CustomSerialConnector"):
+            entry.warning("class", f"{show(class_name)} has no effect: serialgw's own serial connector reads the file")
+        defaults = ConnectorDefaults(
+            name=entry.maybe_text("name"),
+            id=entry.maybe_text("id"),
+            log_level=entry.choice("logLevel", "INFO", LOG_LEVELS, any_case=True),
+        )
+        entry.knows("enableRemoteLogging", "reportStrategy", "configVersion")
+        name = entry.required_text("configuration", meaning="the name of a file beside this one")
+        entry.warn_unknown()
+        top = self._open_connector(entry, name) if name else None
+        return None if top is None else self._read_connector(top, str(self._folder / name), defaults)
+
+    def _open_connector(self, entry: Entry, name: str) -> Entry | None:
+        path = self._folder / name
+        first = self._opened.setdefault(str(path), entry.path)
+        if first != entry.path:
+            entry.problem("configuration", f"{show(name)}, as in {first}", "a file that no other connector names")
+            return None
+        if "\0" in name or not os.path.lexists(path):
+            entry.problem("configuration", f"{show(name)}, which is not there", f"a file beside {self._shown}")
+            return None
+        before = len(self._findings.problems)
+        value = read_json(path, name, self._findings)
+        if len(self._findings.problems) > before:
+            return None
+        if not isinstance(value, dict):
+            self._findings.problem(name, "top level", show(value), "an object")
+            return None
+        return Entry(value, name, "", self._findings)
+
+    def _read_connector(self, top: Entry, path: str, defaults: ConnectorDefaults) -> Connector:
+        connector, devices = read_connector(top, path, defaults, self._checker)
+        self._devices += devices
+        if top.values.get("devices") == []:
+            self._empty.append(top)
+        return connector
+
+    def _check_devices(self) -> None:
+        for top in self._empty:
+            if self._devices:
+                top.warning("devices", "an empty list: this connector has nothing to do")
+            else:
+                top.problem("devices", "an empty list", "at least one device")
+        check_unique(self._devices, self._findings)
+        uses_converters = any(device.has_user_converter for _, device in self._devices)
+        if not self._findings.problems:
+            warn_broken_files(self._shown, self._catalogue, uses_converters, self._findings)

@@ -1,0 +1,62 @@
+"""Reads the `storage` section: the journal's place and limits. Each type has keys of its own, as in the reference."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePath
+
+from common.config.entry import Entry
+from common.config.models import Storage
+from common.config.points import DAY_S
+
+_TYPES = ("memory", "file", "sqlite")
+_READ_BEHAVIOUR = (
+    "read_records_count",
+    "max_read_records_count",
+    "messages_ttl_check_in_hours",
+    "oversize_check_period",
+    "writing_batch_size",
+)
+_MEGABYTE = 1024 * 1024
+
+
+def read_storage(entry: Entry, folder: Path) -> Storage:
+    """The storage; relative paths are taken from `folder`, the main file's. Keys of other types have no effect."""
+    kind = entry.choice("type", "sqlite", _TYPES)
+    # How the reference reads its store has no counterpart here.
+    entry.knows(*_READ_BEHAVIOUR)
+    per_file = entry.whole("max_records_per_file", 10_000, 1)
+    files = entry.whole("max_file_count", 10, 1)
+    size_mb = entry.whole("size_limit", 1024, 1)
+    databases = entry.whole("max_db_amount", 10, 1)
+    records = entry.maybe_whole("max_records_count", 1)
+    ttl_days = entry.maybe_number("messages_ttl_in_days", 0, 36_500, above=True)
+    folder_path = _folder(folder, entry.maybe_text("data_folder_path"))
+    database_path = _folder(folder, entry.maybe_text("data_file_path"))
+    durability = entry.choice("durability", "process", ("process", "power"))
+    entry.warn_unknown()
+    if kind == "memory":
+        return Storage(type="memory", max_records=records, durability=durability)
+    if kind == "file":
+        limited = entry.values.keys() & {"max_records_per_file", "max_file_count"}
+        return Storage(
+            type="file",
+            data_dir=folder_path or database_path,
+            max_records=per_file * files if limited else None,
+            durability=durability,
+        )
+    limited = entry.values.keys() & {"size_limit", "max_db_amount"}
+    return Storage(
+        data_dir=database_path or folder_path,
+        max_bytes=size_mb * databases * _MEGABYTE if limited else None,
+        ttl_s=None if ttl_days is None else ttl_days * DAY_S,
+        durability=durability,
+    )
+
+
+def _folder(base: Path, name: str | None) -> str | None:
+    """The absolute folder that `name` is, or that it stands in if it names a database file."""
+    if name is None:
+        return None
+    folder = PurePath(name).parent if PurePath(name).suffix in (".db", ".sqlite") else PurePath(name)
+    return os.path.abspath(base / folder)

@@ -1,0 +1,42 @@
+"""Says in Python's notation which bytes of a frame a data point takes."""
+
+from __future__ import annotations
+
+import json
+
+from common.config.models import DataPoint, Rpc
+
+
+def describe_slice(point: DataPoint) -> str:
+    """`frame[3:-1]`, `frame[:find("\\r")]`, or `frame` for the whole of it."""
+    start, end = point.from_delimiter, point.until_delimiter
+    if start is None and end is None:
+        if point.from_byte is None and point.to_byte is None:
+            return "frame"
+        return f"frame[{_number(point.from_byte)}:{_number(point.to_byte)}]"
+    if start is None:
+        return f"frame[:find({_quoted(end)})]"
+    length = len(start.encode())
+    behind = f"find({_quoted(start)})+{length}"
+    first = f"find({_quoted(start)})" if point.keep_delimiter else behind
+    last = "" if end is None else f"find({_quoted(end)}, {behind})"
+    return f"frame[{first}:{last}]"
+
+
+def describe_answer(rpc: Rpc) -> str:
+    """The same for an answer to `rpc`; its frame is called `answer`."""
+    point = DataPoint(
+        key="",
+        until_delimiter=rpc.response_until_delimiter,
+        from_byte=rpc.response_from_byte,
+        to_byte=rpc.response_to_byte,
+    )
+    return describe_slice(point).replace("frame", "answer", 1)
+
+
+def _number(position: int | None) -> str:
+    return "" if position is None else str(position)
+
+
+def _quoted(text: str | None) -> str:
+    return json.dumps(text, ensure_ascii=False)
