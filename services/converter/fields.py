@@ -140,7 +140,7 @@ def convert_answer(rpc: Rpc, frame: bytes) -> Any:
     )
     result = _explain_point(_compile([point])[0], "telemetry", frame)
     if result.status == "error" or (result.status == "absent" and result.span is None):
-        raise ConversionError(result.why)
+        raise ConversionError(f"answer: {result.why}")
     return result.value
 
 
@@ -172,7 +172,7 @@ def _reader_of(points: Sequence[_Point]) -> Callable[[bytes, _Faults], bytes]:
             try:
                 value = parse(frame[start:end])
             except ValueError as error:
-                faults.reasons.append(_sentence(source, frame[start:end], error))
+                faults.reasons.append(f"{key}: {_sentence(source, frame[start:end], error)}")
                 continue
             if value is None:
                 faults.absent += 1
@@ -255,11 +255,11 @@ def _explain_point(point: _Point, kind: Kind, frame: bytes) -> PointResult:
 
 def _why_absent(source: DataPoint, frame: bytes) -> str:
     if source.from_delimiter:
-        return f"{source.key}: fromDelimiter {shown(source.from_delimiter.encode())} is not in the frame"
-    return f"{source.key}: a frame of {len(frame)} bytes is too short for fromByte {source.from_byte}"
+        return f"fromDelimiter {shown(source.from_delimiter.encode())} is not in the frame"
+    return f"a frame of {len(frame)} bytes is too short for fromByte {source.from_byte}"
 
 
 def _sentence(source: DataPoint, field: bytes, error: ValueError) -> str:
     expected = parser_of(source.type)[1]
     detail = f" ({error})" if source.type == "json" else ""
-    return f"{source.key}: found {shown(field)}, expected {expected}{detail}"
+    return f"found {shown(field)}, expected {expected}{detail}"
