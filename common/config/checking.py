@@ -52,9 +52,8 @@ class ConverterChecker:
         broken = self._catalogue.broken
         if broken:
             faults = "; ".join(f"{b.file} line {b.line}, column {b.column}: {b.reason}" for b in broken)
-            device.problem(
-                key, f"{show(name)} nowhere, but a file that Python can't read ({faults})", "a readable file"
-            )
+            found = f"{show(name)} in no file that Python can read, and a syntax error ({faults})"
+            device.problem(key, found, "valid Python with that class")
             return
         near = nearest(name, (builtin, *self._catalogue.classes))
         hint = f', did you mean "{near}"?' if near else ""

@@ -128,7 +128,8 @@ class Entry:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            self.problem(key, show(value), "a whole number")
+            quoted = isinstance(value, str) and _WHOLE_TEXT.fullmatch(value)
+            self.problem(key, show(value), "a whole number" + (" without quotes" if quoted else ""))
             return None
         if not low <= value <= high:
             self.problem(key, show(value), _range_of(low, high))

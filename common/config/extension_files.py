@@ -79,7 +79,7 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
 def _files_of(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.glob("*.py") if not path.name.startswith("__"))
-    except OSError:
+    except (OSError, ValueError):
         return []
 
 

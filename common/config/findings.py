@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-SHOWN_CHARS = 60
+SHOWN_CHARS = 200
 
 
 class Findings:

@@ -120,7 +120,7 @@ def _note_fault(text: str, error: simplejson.JSONDecodeError, shown: str, findin
         found, hint = "a comment", " (JSON has no comments)"
     else:
         # One character only: what stands there may be a part of a secret.
-        found = show(text[position])
+        found = "a text" if text[position] == '"' else show(text[position])
         if rest.startswith("'"):
             hint = " (JSON texts stand in double quotes)"
         elif "trailing comma" in error.msg:

@@ -59,7 +59,7 @@ class _Reader:
     def __init__(self, path: Path, environ: Mapping[str, str], findings: Findings) -> None:
         self._path = path
         self._folder = path.parent
-        self._shown = path.name
+        self._shown = path.name or str(path)
         self._environ = environ
         self._findings = findings
         self._extension_dirs = (str(self._folder / "extensions"), SHARED_EXTENSIONS)

@@ -1,0 +1,3 @@
+class PressConverter:
+    def convert(self, config, data)
+        return {}
