@@ -27,6 +27,8 @@ class ConverterChecker:
             return
         if name in self._catalogue.classes:
             self._check_class(device, key, name)
+        elif name in self._catalogue.bound:
+            self._warn_of_reference(device, key, self._catalogue.bound[name])
         elif ":" in name:
             self._check_import(device, key, name)
         elif name not in entry_point_names():
@@ -37,10 +39,14 @@ class ConverterChecker:
         if not self._catalogue.has_convert(name):
             place = f"{found.file} line {found.line}"
             device.problem(key, f"{show(name)} ({place}) without convert", "a class with convert(self, config, data)")
-        elif found.file in self._catalogue.importing_reference and found.file not in self._warned:
-            self._warned.add(found.file)
+        else:
+            self._warn_of_reference(device, key, found.file)
+
+    def _warn_of_reference(self, device: Entry, key: str, file: str) -> None:
+        if file in self._catalogue.importing_reference and file not in self._warned:
+            self._warned.add(file)
             device.warning(
-                key, f"{found.file} imports thingsboard_gateway, which is not applied yet: this file does not load yet"
+                key, f"{file} imports thingsboard_gateway, which is not applied yet: this file does not load yet"
             )
 
     def _check_import(self, device: Entry, key: str, name: str) -> None:

@@ -39,6 +39,8 @@ class Catalogue(msgspec.Struct, frozen=True):
     """What the extension folders hold; of two classes with one name the first folder's first file wins."""
 
     classes: dict[str, ConverterClass]
+    bound: dict[str, str]
+    """Files by the other names that they bind, by import or assignment: what stands behind those doesn't show."""
     broken: tuple[BrokenFile, ...]
     importing_reference: frozenset[str]
     """Files that import `thingsboard_gateway`."""
@@ -60,6 +62,7 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
     """All classes in `serial/*.py` of the extension folders. Folders and files that can't be read hold none."""
     classes: dict[str, ConverterClass] = {}
     broken: list[BrokenFile] = []
+    bound: dict[str, str] = {}
     importing: set[str] = set()
     for folder in folders:
         for path in _files_of(Path(folder) / "serial"):
@@ -71,14 +74,29 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
             if _imports_reference(parsed):
                 importing.add(shown)
             for node in parsed.body:
-                if isinstance(node, ast.ClassDef):
+                if isinstance(node, ast.ClassDef) and node.name not in bound:
                     classes.setdefault(node.name, _class_of(node, shown))
-    return Catalogue(classes, tuple(broken), frozenset(importing))
+            for name in _bound_names(parsed) - classes.keys():
+                bound.setdefault(name, shown)
+    return Catalogue(classes, bound, tuple(broken), frozenset(importing))
+
+
+def _bound_names(module: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(module):
+        match node:
+            case ast.ImportFrom():
+                names |= {alias.asname or alias.name for alias in node.names}
+            case ast.Name(ctx=ast.Store()):
+                names.add(node.id)
+            case ast.ClassDef():
+                names.add(node.name)
+    return names
 
 
 def _files_of(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.glob("*.py") if not path.name.startswith("__"))
+        return sorted(folder.glob("*.py"))
     except (OSError, ValueError):
         return []
 
