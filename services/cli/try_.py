@@ -18,7 +18,7 @@ import simplejson
 
 from common.config.models import Device, Gateway, Rpc
 from common.config.reading import read_gateway
-from common.errors import ConfigError, ConversionError
+from common.errors import ConversionError
 from common.messages import UserReading
 from services.cli.escapes import unescape
 from services.converter.downlink import BUILTIN_DOWNLINK, encode_rpc
@@ -28,7 +28,6 @@ from services.converter.values import encode_json, shorten, shown
 
 EXIT_CONVERSION = 1
 EXIT_USAGE = 2
-EXIT_CONFIG = 78
 
 _READ_BYTES = 4096
 
@@ -78,7 +77,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command and returns its exit code."""
+    """Runs the command and returns its exit code. Raises ConfigError for a configuration that can't be used."""
     try:
         gateway = read_gateway(args.config, os.environ).gateway
         device = _pick_device(gateway, args.device)
@@ -87,12 +86,6 @@ def run(args: argparse.Namespace) -> int:
         if args.params is not None or args.answer is not None:
             raise UsageError("--params and --answer go with --rpc")
         return _try_frames(gateway, device, args)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return EXIT_CONFIG
-    except ConversionError as error:
-        print(f"serialgw try: {error}", file=sys.stderr)
-        return EXIT_CONVERSION
     except UsageError as error:
         print(f"serialgw try: {error}", file=sys.stderr)
         return EXIT_USAGE

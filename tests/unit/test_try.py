@@ -1,0 +1,228 @@
+"""`serialgw try`: frames, files, calls and answers against a configuration, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.cli.__main__ import main
+from services.cli.escapes import unescape
+
+DEVICE: dict[str, Any] = {
+    "name": "press1",
+    "type": "press",
+    "port": "/dev/ttyUSB7",
+    "downlink_converter": "SerialDownlinkConverter",
+    "telemetry": [{"type": "float", "key": "humidity", "untilDelimiter": "\r"}],
+    "attributes": [{"type": "string", "key": "SerialNumber", "fromByte": 3, "toByte": -1}],
+    "serverSideRpc": [
+        {
+            "method": "set",
+            "type": "int",
+            "withResponse": True,
+            "responseType": "float",
+            "responseUntilDelimiter": ";",
+            "responsePattern": "^[0-9]",
+        },
+        {"method": "say", "template": "SAY ${params}\r\n"},
+    ],
+}
+USER_CONVERTER = """
+class Mine:
+    def __init__(self, config, logger):
+        self.logger = logger
+    def convert(self, config, data):
+        if config is not None:
+            return {"result": data.decode()} if isinstance(data, bytes) else data["bytes"].encode()
+        if data == b"bad":
+            raise ValueError("bad frame")
+        if data == b"none":
+            return None
+        return {"deviceName": "other", "telemetry": [{"ts": 5, "values": {"n": len(data)}}], "attributes": {"a": 1}}
+"""
+
+Captured = pytest.CaptureFixture[str]
+
+
+def configure(folder: Path, *devices: dict[str, Any]) -> str:
+    path = folder / "serial.json"
+    path.write_text(json.dumps({"name": "Serial", "devices": devices or [DEVICE]}))
+    return str(path)
+
+
+def run_json(capsys: Captured, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    code = main(["try", *arguments, "--json"])
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_pages_example_as_json(tmp_path: Path, capsys: Captured) -> None:
+    """One object a frame, in exactly the documented shape; escapes work in --text."""
+    code, objects = run_json(capsys, configure(tmp_path), "--device", "press1", "--text", r"48\r2430947595\n")
+    assert code == 0
+    assert objects == [
+        {
+            "deviceName": "press1",
+            "deviceType": "press",
+            "telemetry": {"humidity": 48.0},
+            "attributes": {"SerialNumber": "2430947595"},
+            "errors": [],
+        }
+    ]
+
+
+def test_the_pages_example_as_text_shows_each_slice(tmp_path: Path, capsys: Captured) -> None:
+    """A person sees each data point, the slice, the bytes it took and its value."""
+    assert main(["try", configure(tmp_path), "--hex", "34380d32343330393437353935 0a"]) == 0
+    out = capsys.readouterr().out
+    assert "frame 1, 14 bytes: '48\\r2430947595\\n'\n  press1 (press)\n" in out
+    assert "telemetry  humidity      float   [0:2]   '48'          = 48.0" in out
+    assert "attribute  SerialNumber  string  [3:13]  '2430947595'  = \"2430947595\"" in out
+
+
+def test_a_value_that_fails_or_is_absent_says_why(tmp_path: Path, capsys: Captured) -> None:
+    """Errors name the key; only an error, not an absent data point, makes exit code 1."""
+    config = configure(tmp_path)
+    code, objects = run_json(capsys, config, "--text", "x")
+    assert code == 1
+    assert objects[0]["errors"] == [
+        {"key": "humidity", "error": "found 'x', expected a finite decimal number"},
+        {"key": "SerialNumber", "error": "absent: a frame of 1 bytes is too short for fromByte 3"},
+    ]
+    code, objects = run_json(capsys, config, "--text", r"4\r")
+    assert (code, objects[0]["telemetry"], len(objects[0]["errors"])) == (0, {"humidity": 4.0}, 1)
+
+
+def test_a_text_that_a_line_would_cut_is_taken_whole_and_noted(tmp_path: Path, capsys: Captured) -> None:
+    """--text is one frame; what a line would do with it is said."""
+    main(["try", configure(tmp_path), "--text", r"1\r\n2\r\n"])
+    assert "(taken whole; a line would end the frame at the first '\\n')" in capsys.readouterr().out
+    main(["try", configure(tmp_path), "--text", "1"])
+    assert "(without the delimiter '\\n' at its end)" in capsys.readouterr().out
+
+
+def test_a_file_goes_through_the_framer(tmp_path: Path, capsys: Captured) -> None:
+    """Frames as on the line; what follows the last delimiter is shown and marked as partial."""
+    pytest.importorskip("services.port_reader.framers.delimiter")
+    frames = tmp_path / "frames.bin"
+    frames.write_bytes(b"1\rAAA\n2\rBBB\n3\rC")
+    code, objects = run_json(capsys, configure(tmp_path), "--file", str(frames))
+    assert code == 0
+    assert [frame["telemetry"] for frame in objects] == [{"humidity": 1.0}, {"humidity": 2.0}, {"humidity": 3.0}]
+    assert [frame.get("partial") for frame in objects] == [None, None, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reply", "code"),
+    [
+        (["--rpc", "set", "--params", "256"], {"bytes_hex": "0100"}, 0),
+        (["--rpc", "set", "--params", "1", "--answer", r"4.5;\n"], {"bytes_hex": "01", "result": 4.5}, 0),
+        (["--rpc", "say", "--params", '"é"'], {"bytes_hex": "53415920c3a90d0a"}, 0),
+        (["--rpc", "set"], {"error": "No data to send"}, 1),
+        (["--rpc", "nope"], {"error": "Method not found"}, 1),
+        (["--rpc", "set", "--params", '"x"'], {"error": "params: found 'x', expected a whole number"}, 1),
+        (
+            ["--rpc", "set", "--params", "1", "--answer", "1x;"],
+            {"bytes_hex": "01", "error": "answer: found '1x', expected a finite decimal number"},
+            1,
+        ),
+        (
+            ["--rpc", "set", "--params", "1", "--answer", "OK"],
+            {"bytes_hex": "01", "error": "found 'OK', which does not match responsePattern ^[0-9]"},
+            1,
+        ),
+    ],
+)
+def test_a_call_shows_its_bytes_and_its_answer(
+    tmp_path: Path, capsys: Captured, arguments: list[str], reply: dict[str, Any], code: int
+) -> None:
+    """The bytes that would be written, what an answer would become, or the error that the platform would get."""
+    config = configure(tmp_path)
+    assert run_json(capsys, config, *arguments) == (code, [reply])
+    assert main(["try", config, *arguments]) == code
+    out = capsys.readouterr().out
+    assert all(str(value) in out for value in reply.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--text", "x", "--device", "nope"], "--device: found nope, expected one of: press1"),
+        (["--hex", "zz"], "--hex: found zz, expected pairs of hexadecimal digits"),
+        (["--text", r"\q"], r"--text: found \q, expected \r, \n, \t, \0, \\ or \xNN"),
+        (["--text", "x", "--params", "1"], "--params and --answer go with --rpc"),
+        (["--rpc", "set", "--params", "{"], "--params: found {, expected JSON"),
+        (["--file", "/nonexistent/frames"], "--file /nonexistent/frames: No such file"),
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(tmp_path: Path, capsys: Captured, arguments: list[str], said: str) -> None:
+    """Exit code 2, on standard error, without a traceback."""
+    if "--file" in arguments:
+        pytest.importorskip("services.port_reader.framers.delimiter")
+    assert main(["try", configure(tmp_path), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"serialgw try: {said}")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_configuration_error_is_exit_code_78(tmp_path: Path, capsys: Captured) -> None:
+    """The configuration's problems are said as everywhere else."""
+    assert main(["try", configure(tmp_path, {**DEVICE, "baudrate": "96oo"}), "--text", "x"]) == 78
+    assert '"96oo"' in capsys.readouterr().err
+
+
+def test_the_device_must_be_named_where_there_are_several(tmp_path: Path, capsys: Captured) -> None:
+    """With one device --device may be left out; with two the names are listed."""
+    config = configure(tmp_path, DEVICE, {**DEVICE, "name": "press2", "port": "/dev/ttyUSB8"})
+    assert main(["try", config, "--text", "x"]) == 2
+    assert "expected one of: press1, press2" in capsys.readouterr().err
+    code, objects = run_json(capsys, config, "--device", "press2", "--text", r"1\rAAA")
+    assert (code, objects[0]["deviceName"]) == (0, "press2")
+
+
+def test_a_users_converters_run_as_well(tmp_path: Path, capsys: Captured) -> None:
+    """Frames, answers and params go through the class of the extension folder; its faults are the frame's error."""
+    folder = tmp_path / "extensions" / "serial"
+    folder.mkdir(parents=True)
+    (folder / "mine.py").write_text(USER_CONVERTER)
+    config = configure(tmp_path, {**DEVICE, "converter": "Mine", "downlink_converter": "Mine"})
+    code, objects = run_json(capsys, config, "--text", "abc")
+    assert code == 0
+    assert objects == [
+        {"deviceName": "other", "deviceType": "press", "telemetry": {"n": 3}, "attributes": {"a": 1}, "errors": []}
+    ]
+    assert main(["try", config, "--text", "abc"]) == 0
+    assert 'telemetry  {"n":3}  at 5 ms' in capsys.readouterr().out
+    code, objects = run_json(capsys, config, "--text", "none")
+    assert (code, objects[0]["telemetry"], objects[0]["errors"]) == (0, {}, [])
+    code, objects = run_json(capsys, config, "--text", "bad")
+    assert code == 1
+    assert objects[0]["errors"][0]["error"].endswith("mine.py, line 9: ValueError: bad frame")
+    call = ["--rpc", "set", "--params", '{"bytes":"hi"}', "--answer", "5"]
+    assert run_json(capsys, config, *call) == (0, [{"bytes_hex": "6869", "result": "5"}])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"a\r\n\t\0\\", b"a\r\n\t\0\\"),
+        (r"\x00\x7f\x80\xFF", b"\x00\x7f\x80\xff"),
+        (r"\xc3\xa9é", b"\xc3\xa9\xc3\xa9"),
+        (r"\\n", b"\\n"),
+        ("raw\n", b"raw\n"),
+        ("\udcff", b"\xff"),
+    ],
+)
+def test_escapes_become_bytes(text: str, expected: bytes) -> None:
+    r"""`\xNN` is one byte, never a character; bytes of the command line that are no UTF-8 come through."""
+    assert unescape(text) == expected
+
+
+@pytest.mark.parametrize("text", [r"\q", r"\x4", r"\xg0", "\\"])
+def test_other_escapes_are_refused(text: str) -> None:
+    """A typing error never becomes bytes on a device's line."""
+    with pytest.raises(ValueError, match="expected"):
+        unescape(text)
