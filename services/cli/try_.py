@@ -37,11 +37,15 @@ class UsageError(Exception):
 
 
 class Piece(NamedTuple):
-    """A frame to try. `partial` is what a file ends with behind its last delimiter; `note` says what else is odd."""
+    """A frame to try. `partial` is what a file ends with behind its last delimiter; `note` says what else is odd.
+
+    `dead` is why the framer makes it a dead letter instead of a frame, or "".
+    """
 
     frame: bytes
     partial: bool = False
     note: str = ""
+    dead: str = ""
 
 
 class Outcome(NamedTuple):
@@ -110,7 +114,7 @@ def _try_frames(gateway: Gateway, device: Device, args: argparse.Namespace) -> i
     failed = False
     number = 0
     for number, piece in enumerate(_pieces(device, args), start=1):
-        for outcome in convert(piece.frame):
+        for outcome in [_failure_of(device, piece.dead)] if piece.dead else convert(piece.frame):
             failed = failed or outcome.failed
             print(_as_json(outcome, piece) if args.json else _as_text(outcome, piece, number))
     if number == 0:
@@ -143,7 +147,9 @@ def _cut_file(path: Path, device: Device) -> Iterator[Piece]:
     try:
         with path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):
-                yield from (Piece(frame) for frame in framer.feed(chunk))
+                frames = framer.feed(chunk)
+                yield from (Piece(piece.data, dead=piece.reason) for piece in framer.take_dead())
+                yield from (Piece(frame) for frame in frames)
     except OSError as error:
         raise UsageError(f"--file {path}: {error.strerror or error}") from None
     if framer.partial:

@@ -105,13 +105,23 @@ def test_a_text_that_a_line_would_cut_is_taken_whole_and_noted(tmp_path: Path, c
 
 def test_a_file_goes_through_the_framer(tmp_path: Path, capsys: Captured) -> None:
     """Frames as on the line; what follows the last delimiter is shown and marked as partial."""
-    pytest.importorskip("services.port_reader.framers.delimiter")
     frames = tmp_path / "frames.bin"
     frames.write_bytes(b"1\rAAA\n2\rBBB\n3\rC")
     code, objects = run_json(capsys, configure(tmp_path), "--file", str(frames))
     assert code == 0
     assert [frame["telemetry"] for frame in objects] == [{"humidity": 1.0}, {"humidity": 2.0}, {"humidity": 3.0}]
     assert [frame.get("partial") for frame in objects] == [None, None, True]
+
+
+def test_a_run_too_long_for_a_frame_is_shown_as_a_dead_letter(tmp_path: Path, capsys: Captured) -> None:
+    """What the framer would set aside is no frame here either, and says why."""
+    frames = tmp_path / "frames.bin"
+    frames.write_bytes(b"x" * 40 + b"\n1\rAAA\n")
+    code, objects = run_json(capsys, configure(tmp_path, {**DEVICE, "maxFrameBytes": 16}), "--file", str(frames))
+    assert code == 1
+    assert objects[0]["errors"][0]["key"] == ""
+    assert objects[0]["errors"][0]["error"]
+    assert objects[-1]["telemetry"] == {"humidity": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -159,8 +169,6 @@ def test_a_call_shows_its_bytes_and_its_answer(
 )
 def test_wrong_usage_is_said_in_one_line(tmp_path: Path, capsys: Captured, arguments: list[str], said: str) -> None:
     """Exit code 2, on standard error, without a traceback."""
-    if "--file" in arguments:
-        pytest.importorskip("services.port_reader.framers.delimiter")
     assert main(["try", configure(tmp_path), *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
