@@ -23,6 +23,13 @@ class FileLock:
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
+    def keep_across_exec(self, number: int) -> None:
+        """Moves the lock to this descriptor number, which the program that we become inherits and thereby holds."""
+        if self._fd == number:
+            os.set_inheritable(number, True)
+        else:
+            os.dup2(self._fd, number, inheritable=True)
+
     def release(self) -> None:
         """Gives the lock back; the file stays."""
         os.close(self._fd)

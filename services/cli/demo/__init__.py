@@ -1,0 +1,1 @@
+"""`serialgw demo`: virtual devices, an MQTT broker, and the gateway between them."""

@@ -1,0 +1,77 @@
+"""The first moment of every process that supervisord starts: waits if it died too quickly, then becomes the service.
+
+    python -m services.cli.launch STAMP MODULE [ARGUMENT …]
+
+supervisord restarts at once and without end, which is right for a process that lived; one that dies at its start again
+and again would take a whole core. STAMP is a file that remembers the last start. MODULE, STAMP and the arguments are
+spelled by `encode_word`, because supervisord's file can't carry every name a device may have.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote, unquote
+
+from common.backoff import Backoff
+
+SHORT_LIFE_S: Final = 2.0
+"""A process that was started less than this ago died at its start."""
+PATIENCE: Final = Backoff(first_s=0.5, most_s=5.0)
+FREE_RESTARTS: Final = 2
+"""Short lives that are forgiven: a peer that was just restarted too is the usual reason."""
+
+
+class Stamp(NamedTuple):
+    """When a program was last started (seconds since boot), and how many short lives in a row came before."""
+
+    started_s: float = float("-inf")
+    short_lives: int = 0
+
+
+def encode_word(word: str) -> str:
+    """`word` in characters that mean nothing to supervisord's parser, nor to a shell; plain names stay as they are."""
+    return quote(word, safe="/:@+,", errors="surrogateescape").replace("~", "%7E").replace("%", "~")
+
+
+def decode_word(word: str) -> str:
+    """The word that `encode_word` spelled."""
+    return unquote(word.replace("~", "%"), errors="surrogateescape")
+
+
+def next_stamp(last: Stamp, now_s: float) -> tuple[Stamp, float]:
+    """(what to remember of this start, seconds to wait before it)."""
+    lived_s = now_s - last.started_s
+    # A start in the future is from before a reboot.
+    if not 0 <= lived_s < SHORT_LIFE_S:
+        return Stamp(now_s, 0), 0.0
+    short_lives = last.short_lives + 1
+    wait_s = 0.0 if short_lives <= FREE_RESTARTS else PATIENCE.delay_s(short_lives - FREE_RESTARTS - 1)
+    return Stamp(now_s + wait_s, short_lives), wait_s
+
+
+def read_stamp(path: Path) -> Stamp:
+    """The stamp in a file; a fresh one if there is none or it is damaged."""
+    try:
+        started, short_lives = path.read_text("ascii").split()
+        return Stamp(float(started), int(short_lives))
+    except (OSError, ValueError):
+        return Stamp()
+
+
+def main() -> None:
+    """Waits if need be, and becomes the service."""
+    stamp_path, module, *arguments = map(decode_word, sys.argv[1:])
+    path = Path(stamp_path)
+    stamp, wait_s = next_stamp(read_stamp(path), time.monotonic())
+    path.write_text(f"{stamp.started_s!r} {stamp.short_lives}\n", "ascii")
+    if wait_s:
+        time.sleep(wait_s)
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""`serialgw run`: checks the configuration, writes a supervisord configuration, and becomes supervisord."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from common.config.reading import read_gateway
+from common.errors import GatewayError, LinkError
+from common.io.locks import FileLock
+from common.io.process import DATA_DIR_VARIABLE, default_data_dir
+from common.io.sockets import socket_dir
+from services.cli.supervisord import SECRET_VARIABLES, STARTS_DIR, Plan, comment_faults, supervisord_conf
+
+LOCK_NAME: Final = "gateway.lock"
+CONF_NAME: Final = "supervisord.conf"
+MOST_CONVERTERS: Final = 64
+INHERITED_LOCK_FD: Final = 3
+"""supervisord leaves descriptors 3 and 4 alone, and closes them in its children."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds `run` and its options."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run the whole gateway on this host",
+        description="Runs the whole gateway in the foreground: one process per serial port, converters, publisher, "
+        "broker and monitor, under supervisord. Ctrl-C or SIGTERM lets everything finish, and exits with 0. "
+        "Logs go to standard error.",
+        epilog="examples:\n"
+        "  serialgw run --config tb_gateway.json\n"
+        "  TB_GW_ACCESS_TOKEN=… serialgw run --config custom_serial.json --data-dir /srv/serialgw\n\n"
+        "exit codes: 0 stopped, 69 another gateway runs on this data directory, 78 problems in the configuration",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="main or connector configuration")
+    add_data_dir(parser)
+    parser.add_argument(
+        "--converters",
+        type=_converter_count,
+        default=default_converters(),
+        metavar="N",
+        help="converter processes (default: %(default)s)",
+    )
+    parser.add_argument("--log-level", default="INFO", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR")
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Adds `--data-dir`, by which every command finds the gateway."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=default_data_dir(os.environ),
+        metavar="DIR",
+        help=f"where journals and sockets live (default: ${DATA_DIR_VARIABLE}, else %(default)s)",
+    )
+
+
+def default_converters() -> int:
+    """Two where the cores are there: user code in one does not hold up the other."""
+    return max(1, min(2, len(os.sched_getaffinity(0))))
+
+
+def _converter_count(text: str) -> int:
+    count = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= count <= MOST_CONVERTERS:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 1 to {MOST_CONVERTERS}")
+    return count
+
+
+def run(args: argparse.Namespace) -> int:
+    """Never returns if all goes well. Raises ConfigError, LinkError (another gateway), OSError."""
+    loaded = read_gateway(args.config, os.environ)
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    plan = make_plan(args, tuple(device.name for device in loaded.gateway.devices))
+    lock = _take_lock(plan.data_dir)
+    shutil.rmtree(plan.run_dir / STARTS_DIR, ignore_errors=True)
+    (plan.run_dir / STARTS_DIR).mkdir()
+    conf = plan.data_dir / CONF_NAME
+    write_private(conf, supervisord_conf(plan))
+    print(
+        f"serialgw: {_counted(len(plan.devices), 'device')}, {_counted(plan.converters, 'converter')}, "
+        f"data in {plan.data_dir}; stop with Ctrl-C",
+        file=sys.stderr,
+        flush=True,
+    )
+    # supervisord opens its log before it sets its own.
+    os.umask(0o077)
+    lock.keep_across_exec(INHERITED_LOCK_FD)
+    os.execv(sys.executable, [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)])
+
+
+def make_plan(args: argparse.Namespace, devices: tuple[str, ...]) -> Plan:
+    """What is to be started; creates the data directory. Raises OSError, LinkError, GatewayError."""
+    data_dir = args.data_dir.expanduser().absolute()
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    plan = Plan(
+        config=args.config.absolute(),
+        data_dir=data_dir,
+        run_dir=socket_dir(data_dir),
+        devices=devices,
+        converters=args.converters,
+        python=sys.executable,
+        user_id=os.getuid(),
+        secrets=tuple(name for name in SECRET_VARIABLES if os.environ.get(name)),
+        log_level=args.log_level.upper(),
+    )
+    if faults := comment_faults([plan.data_dir, plan.run_dir, Path(plan.python)]):
+        raise GatewayError(f"{faults[0]}: supervisord can't take a path with ' ;' or ' #' in it; choose another one")
+    return plan
+
+
+def _take_lock(data_dir: Path) -> FileLock:
+    try:
+        return FileLock(data_dir / LOCK_NAME)
+    except LinkError as error:
+        raise LinkError(f"a gateway is already running on this data directory: {error}") from None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file of mode 0600, whole or not at all."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

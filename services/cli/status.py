@@ -1,0 +1,96 @@
+"""`serialgw status`: every process of a running gateway, and the link to the platform."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import simplejson
+
+from common import codec
+from common.errors import LinkError
+from common.messages import MONITOR
+from services.cli.client import Client, json_of
+from services.cli.run import add_data_dir
+
+ANSWER_S: Final = 5.0
+_HEAD: Final = ("PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS")
+_ORDER: Final = ("monitor", "broker", "publisher", "converter", "port_reader")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds `status` and its options."""
+    parser = subparsers.add_parser(
+        "status",
+        help="show every process of a running gateway",
+        description="Shows every process: device, pid, alive, late (silent for 3 s) or lost (5 s), uptime, what waits in "
+        "its journal, its counters; and whether the platform can be reached.",
+        epilog="examples:\n"
+        "  serialgw status\n"
+        "  serialgw status --json\n\n"
+        "exit codes: 0 all are alive and the platform is reached, 1 something is late, lost or down, "
+        "69 no gateway is running there",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, with all counters")
+    add_data_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the state: 0 if all is well, 1 if not. Raises LinkError if there is no gateway, or no monitor."""
+    with Client(args.data_dir) as client:
+        reply = client.call(MONITOR, "status", "", codec.pack(None), ANSWER_S)
+    if reply.error:
+        raise LinkError(f"the monitor can't be asked: {reply.error}")
+    document = simplejson.loads(json_of(reply))
+    if args.json:
+        print(simplejson.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        print(as_text(document))
+    return 0 if is_well(document) else 1
+
+
+def is_well(document: Mapping[str, Any]) -> bool:
+    """True if every process is alive and the platform is reached."""
+    return document["link"] == "up" and all(process["liveness"] == "alive" for process in document["processes"])
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """The table for a person."""
+    processes = sorted(document["processes"], key=_place)
+    rows = [_HEAD, *(_row(process) for process in processes)]
+    return "\n".join([*_table(rows), "", f"platform: {document['link']}"])
+
+
+def _place(process: Mapping[str, Any]) -> tuple[int, str]:
+    kind = process["kind"]
+    return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER), process["name"])
+
+
+def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
+    is_reader = process["kind"] == "port_reader"
+    name = process["kind"] if is_reader or process["name"] == "0" else f"{process['kind']} {process['name']}"
+    state = process["liveness"]
+    if is_reader and process["state"].get("connected") is False:
+        state += ", port closed"
+    backlog = process["state"].get("backlog", "") if is_reader else ""
+    counters = " ".join(f"{key}={value}" for key, value in process["counters"].items() if value)
+    device = process["name"] if is_reader else ""
+    return (name, device, str(process["pid"]), state, uptime(process["uptime_s"]), str(backlog), counters)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def uptime(seconds: float) -> str:
+    """The two largest units: `2d 3h`, `3h 20m`, `20m 5s`, `5s`."""
+    rest = int(seconds)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or parts or unit == "s":
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])
