@@ -1,0 +1,269 @@
+"""Which batch goes to which converter, and when: queues per device, devices in turn, credit, pinning."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from common.messages import FrameBatch
+from services.broker.counters import Counters
+from services.broker.events import FramesBlocked, Parts, SendFrames
+from services.broker.registry import Member
+
+CREDIT: Final = 2
+"""Batches that a converter holds: one in work, one waiting, so that it never idles between two."""
+DEVICE_QUEUE_BYTES: Final = 2 * 1024 * 1024
+"""Twice a reader's window; what is over it is dropped and comes again."""
+QUEUES_BYTES: Final = 256 * 1024 * 1024
+"""All devices together."""
+DEVICES_LIMIT: Final = 4096
+"""Devices with a queue or a pin."""
+ENTRY_BYTES: Final = 256
+"""What a batch costs beside its body, so that empty ones are bounded too."""
+
+_Key = tuple[str, int, int, int, int, str, int, bool]
+
+
+class _Queued(NamedTuple):
+    batch: FrameBatch
+    parts: Parts
+    order: int
+
+
+def _key(batch: FrameBatch) -> _Key:
+    """What makes one batch a repeat of another."""
+    return (
+        batch.journal,
+        batch.generation,
+        batch.first,
+        batch.length,
+        batch.kind,
+        batch.epoch,
+        len(batch.body),
+        batch.alone,
+    )
+
+
+class _DeviceQueue:
+    """Batches of one device in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.items: deque[_Queued] = deque()
+        self.size_bytes = 0
+        self.keys: set[_Key] = set()
+
+    def put(self, item: _Queued) -> None:
+        """In its place by `order`: at the end, or, after it could not be sent, among the first."""
+        place = 0
+        if self.items and item.order > self.items[-1].order:
+            place = len(self.items)
+        else:
+            while place < len(self.items) and self.items[place].order < item.order:
+                place += 1
+        self.items.insert(place, item)
+        self.keys.add(_key(item.batch))
+        self.size_bytes += len(item.batch.body) + ENTRY_BYTES
+
+    def take(self) -> _Queued:
+        item = self.items.popleft()
+        self.keys.discard(_key(item.batch))
+        self.size_bytes -= len(item.batch.body) + ENTRY_BYTES
+        return item
+
+
+class Converter:
+    """The account of one converter."""
+
+    def __init__(self, member: Member, age: int) -> None:
+        self.member = member
+        self.credit = CREDIT
+        self.is_blocked = False
+        self.pins = 0
+        self.served = age
+        """When it last got a batch, counted in batches: the longest idle one is first among equals."""
+
+    @property
+    def is_live(self) -> bool:
+        """True if it can take part at all."""
+        return self.member.liveness != "lost" and not self.member.draining
+
+    @property
+    def can_take(self) -> bool:
+        return self.credit > 0 and not self.is_blocked
+
+
+class Dispatcher:
+    """Queues of all devices and accounts of all converters.
+
+    A batch is in a queue, or on its way (one credit each), and nowhere else.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._queues: dict[str, _DeviceQueue] = {}
+        self._turn: deque[str] = deque()
+        """Devices with something queued, next one first."""
+        self._converters: dict[str, Converter] = {}
+        self._pins: dict[str, str] = {}
+        """Device → name of its converter."""
+        self._size_bytes = 0
+        self._order = 0
+
+    def attach(self, member: Member) -> None:
+        """A new instance of a converter: full credit, no pins."""
+        self.release(member.name)
+        self._converters[member.name] = Converter(member, self._order)
+
+    def release(self, name: str) -> None:
+        """The devices pinned to this converter are free to be pinned again."""
+        for device in [device for device, pinned_to in self._pins.items() if pinned_to == name]:
+            self._unpin(device)
+
+    def add(self, batch: FrameBatch, parts: Parts) -> bool:
+        """Queues a batch. False if there was no room and it was dropped; a repeat of a queued one is dropped silently,
+        as nothing is lost by it."""
+        queue = self._queues.get(batch.device)
+        if queue is not None and _key(batch) in queue.keys:
+            self._counters["batches_repeated"] += 1
+            return True
+        if not self._has_room(queue, batch):
+            return False
+        self._order += 1
+        self._put(_Queued(batch, parts, self._order))
+        return True
+
+    def put_back(self, event: FramesBlocked) -> None:
+        """A batch that could not be sent is where it was, and the credit too; the converter is blocked."""
+        self._put(_Queued(event.batch, event.parts, event.order))
+        converter = self._converters.get(event.converter)
+        if converter is not None and converter.member.instance == event.instance:
+            converter.credit = min(CREDIT, converter.credit + 1)
+            converter.is_blocked = True
+
+    def unblock(self, name: str) -> None:
+        """This converter's socket takes batches again."""
+        if name in self._converters:
+            self._converters[name].is_blocked = False
+
+    def give_back(self, name: str, instance: str) -> bool:
+        """One credit for this instance of a converter. False if it is not the one that has the account."""
+        converter = self._converters.get(name)
+        if converter is None or converter.member.instance != instance:
+            return False
+        converter.credit = min(CREDIT, converter.credit + 1)
+        return True
+
+    def hand_out(self) -> list[SendFrames]:
+        """Everything that can go out now, devices in turn."""
+        if not self._turn:
+            return []
+        usable = self._preferred()
+        ready = sum(converter.credit for converter in usable if not converter.is_blocked)
+        sent: list[SendFrames] = []
+        skipped: list[str] = []
+        while ready and self._turn:
+            device = self._turn.popleft()
+            queue = self._queues[device]
+            converter = self._choose(device, queue.items[0].batch.pinned, usable)
+            if converter is None:
+                skipped.append(device)
+                continue
+            sent.append(self._take(device, queue, converter))
+            ready -= 1
+        # Who could not be served keeps its place before those who were.
+        self._turn.extendleft(reversed(skipped))
+        return sent
+
+    def converter_for(self, device: str, is_pinned: bool) -> Member | None:
+        """Who serves a call for this device: the one it is pinned to, else the longest idle of the live ones; None if
+        there is none."""
+        usable = self._preferred()
+        if is_pinned:
+            pin = self._pin(device, usable)
+            return pin.member if pin else None
+        if not usable:
+            return None
+        chosen = min(usable, key=lambda converter: (CREDIT - converter.credit, converter.served))
+        chosen.served = self._order
+        return chosen.member
+
+    def has_queued(self, device: str) -> bool:
+        """True if batches of this device wait."""
+        return device in self._queues
+
+    @property
+    def converters(self) -> dict[str, Converter]:
+        return self._converters
+
+    @property
+    def queued_bytes(self) -> int:
+        return self._size_bytes
+
+    @property
+    def queued_devices(self) -> int:
+        return len(self._queues)
+
+    def _has_room(self, queue: _DeviceQueue | None, batch: FrameBatch) -> bool:
+        size_bytes = len(batch.body) + ENTRY_BYTES
+        if self._size_bytes + size_bytes > QUEUES_BYTES:
+            return False
+        if queue is None:
+            # An empty queue takes one batch of any size, as a window does.
+            return batch.device in self._pins or len(self._queues.keys() | self._pins.keys()) < DEVICES_LIMIT
+        return queue.size_bytes + size_bytes <= DEVICE_QUEUE_BYTES
+
+    def _put(self, item: _Queued) -> None:
+        device = item.batch.device
+        queue = self._queues.get(device)
+        if queue is None:
+            queue = self._queues[device] = _DeviceQueue()
+            self._turn.append(device)
+        queue.put(item)
+        self._size_bytes += len(item.batch.body) + ENTRY_BYTES
+
+    def _take(self, device: str, queue: _DeviceQueue, converter: Converter) -> SendFrames:
+        item = queue.take()
+        self._size_bytes -= len(item.batch.body) + ENTRY_BYTES
+        if queue.items:
+            self._turn.append(device)
+        else:
+            del self._queues[device]
+        converter.credit -= 1
+        self._order += 1
+        converter.served = self._order
+        return SendFrames(converter.member.name, converter.member.instance, *item)
+
+    def _preferred(self) -> list[Converter]:
+        """Converters that may get work: the live ones, without the late ones if there are others."""
+        live = [converter for converter in self._converters.values() if converter.is_live]
+        prompt = [converter for converter in live if converter.member.liveness == "alive"]
+        return prompt or live
+
+    def _choose(self, device: str, is_pinned: bool, usable: list[Converter]) -> Converter | None:
+        """Who gets this device's next batch; None if it has to wait."""
+        if is_pinned:
+            pin = self._pin(device, usable)
+            return pin if pin and pin in usable and pin.can_take else None
+        if device in self._pins:
+            self._unpin(device)
+        free = [converter for converter in usable if converter.can_take]
+        if not free:
+            return None
+        return min(free, key=lambda converter: (CREDIT - converter.credit, converter.served))
+
+    def _pin(self, device: str, usable: list[Converter]) -> Converter | None:
+        """The converter of a pinned device, which is chosen now if it has none that is live."""
+        name = self._pins.get(device)
+        if name is not None and self._converters[name].is_live:
+            return self._converters[name]
+        if not usable:
+            return None
+        if name is not None:
+            self._unpin(device)
+        chosen = min(usable, key=lambda converter: (converter.pins, converter.served))
+        self._pins[device] = chosen.member.name
+        chosen.pins += 1
+        return chosen
+
+    def _unpin(self, device: str) -> None:
+        self._converters[self._pins.pop(device)].pins -= 1

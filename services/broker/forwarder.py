@@ -1,0 +1,34 @@
+"""The events plane: libzmq's own XSUB/XPUB proxy in a thread, the one thread of the broker beside its loop."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import zmq
+
+from common.io.sockets import EVENTS_HIGH_WATER, Endpoints, open_socket
+
+
+class EventsForwarder:
+    """Forwards every event to its subscribers. Runs without the interpreter's lock until the context is terminated."""
+
+    def __init__(self, context: zmq.Context[Any], endpoints: Endpoints) -> None:
+        self._from_publishers = open_socket(context, zmq.XSUB, EVENTS_HIGH_WATER)
+        self._from_publishers.bind(endpoints.events_in)
+        self._to_subscribers = open_socket(context, zmq.XPUB, EVENTS_HIGH_WATER)
+        self._to_subscribers.bind(endpoints.events_out)
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+
+    def start(self) -> None:
+        """From here on the sockets belong to the thread, which closes them when the context is terminated."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            zmq.proxy(self._from_publishers, self._to_subscribers)
+        except zmq.ContextTerminated:
+            pass
+        finally:
+            self._from_publishers.close()
+            self._to_subscribers.close()
