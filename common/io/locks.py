@@ -17,11 +17,11 @@ class FileLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").partition("\n")[0] or "unknown"
             os.close(self._fd)
             raise LinkError(f"{path} is held by the process with pid {holder}") from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        # Written over, not emptied first: who is refused at this moment still reads a whole first line.
+        os.ftruncate(self._fd, os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0))
 
     def keep_across_exec(self, number: int) -> None:
         """Moves the lock to this descriptor number, which the program that we become inherits and thereby holds."""

@@ -82,6 +82,7 @@ class Loop:
         wakeup_in, wakeup_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.add_reader(wakeup_in, lambda: self._signalled(wakeup_in))
         old_fd = signal.set_wakeup_fd(wakeup_out, warn_on_full_buffer=False)
+        # Never restored: a second signal while the shell closes must not turn a clean exit into a death.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         try:
@@ -91,6 +92,7 @@ class Loop:
             return EXIT_CRASH
         finally:
             signal.set_wakeup_fd(old_fd)
+            self.remove_reader(wakeup_in)
             os.close(wakeup_in)
             os.close(wakeup_out)
 

@@ -1,8 +1,8 @@
 """The monitor's core: hears all heartbeats and answers `status`.
 
 `MonitorCore(identity, devices)`. Events: the common ones; effects: `Send` on CALLS and EVENTS, `Note`, `Exit`. The
-reply's body is msgpack of JSON bytes: {"processes": [{"kind", "name", "device", "pid", "host", "state", "uptime_s", "counters",
-"facts"}], "link": {"state", "epoch", …}, "backlog": {"frames", "bytes"}}.
+reply's body is msgpack of JSON bytes: {"processes": [{"kind", "name", "device", "pid", "host", "state", "uptime_s",
+"counters", "facts"}], "link": {"state", "epoch", …}, "backlog": {"frames", "bytes"}}.
 """
 
 from __future__ import annotations
