@@ -1,0 +1,112 @@
+"""`python -m services.converter --config FILE [--data-dir DIR] [--slot N]`: one converter process.
+
+Exit codes: 0 after a drain, 1 from the watchdog, 69 if the slot (or every slot) is taken or its folder unusable, 70 for
+a bug, 78 for a configuration that can't be used. The configuration is read only for the extension folders: devices'
+sections come from port readers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from common.config.reading import read_gateway
+from common.errors import ConfigError, LinkError
+from common.events import Note
+from common.io.locks import FileLock
+from common.io.logs import log_note, start_logs
+from common.io.loop import Loop
+from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity, service_parser
+from common.io.sockets import Endpoints, socket_dir
+from services.converter.core import ConverterCore
+from services.converter.notes import NoteFile
+from services.converter.shell import ConverterShell
+from services.converter.user_code import UserCode
+from services.converter.watchdog import LIMIT_S, Watchdog
+
+SLOTS: Final = 256
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one converter; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        gateway = read_gateway(options.config, os.environ).gateway
+        options.data_dir.mkdir(parents=True, exist_ok=True)
+        sockets = socket_dir(options.data_dir)
+        slot, lock, lock_path = _take_slot(sockets, options.slot)
+    except ConfigError as error:
+        return _refuse(str(error), EXIT_CONFIG)
+    except (LinkError, OSError) as error:
+        return _refuse(str(error), EXIT_UNAVAILABLE)
+    identity = make_identity("converter", slot, lock_path)
+    logger = start_logs(identity.address, options.log_level)
+    notes = _open_notes(options.data_dir / f"converter-{slot}.note", identity.instance, logger)
+    numbers = count(1)
+    core = ConverterCore(
+        identity, lambda: f"{identity.instance}-{next(numbers)}", notes.reports if notes is not None else ()
+    )
+    user_code = UserCode(gateway.extension_dirs, notes, Watchdog(options.watchdog_s), logger)
+    shell = ConverterShell(Endpoints(sockets), user_code, notes, logger)
+    loop = Loop(core, shell, logger)
+    shell.attach(loop)
+    log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
+    code = loop.run()
+    shell.close()
+    lock.release()
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = service_parser("converter", "Turns frames into readings, and calls into bytes for devices.")
+    parser.add_argument(
+        "--slot", type=int, metavar="N", help="this converter's number (default: the first that is free)"
+    )
+    parser.add_argument(
+        "--watchdog-s",
+        type=float,
+        default=LIMIT_S,
+        metavar="S",
+        help="a user's converter may take this long over one frame (default: %(default)g)",
+    )
+    return parser
+
+
+def _take_slot(sockets: Path, wanted: int | None) -> tuple[str, FileLock, Path]:
+    """The slot's name, its lock and the lock's path. Raises LinkError if it, or every slot, is taken."""
+    for slot in map(str, range(SLOTS) if wanted is None else [wanted]):
+        path = sockets / f"converter-{slot}.lock"
+        try:
+            return slot, FileLock(path), path
+        except LinkError:
+            if wanted is not None:
+                raise
+    raise LinkError(f"all {SLOTS} converter slots of {sockets} are taken")
+
+
+def _open_notes(path: Path, instance: str, logger: logging.Logger) -> NoteFile | None:
+    """The slot's note file; None, with a warning, where there is no room for one: frames matter more than notes."""
+    try:
+        notes = NoteFile(path, instance)
+    except OSError as error:
+        log_note(logger, Note("warning", "notes.unavailable", {"path": path, "reason": str(error)}))
+        return None
+    for note in notes.reports:
+        numbers = ",".join(map(str, note.numbers))
+        facts = {"device": note.device, "journal": note.journal, "numbers": numbers, "id": note.id}
+        log_note(logger, Note("warning", "note.found", facts))
+    return notes
+
+
+def _refuse(text: str, code: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

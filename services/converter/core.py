@@ -1,0 +1,294 @@
+"""The converter's core: frames to readings, params to bytes, answers to values. Pure; run by `shell` or a simulation.
+
+    ConverterCore(identity, new_id, notes=())      identity.name is the slot, new_id mints correlation ids,
+                                                   notes are deaths that no reader has answered yet
+
+Hears `common.events` and, as results of its own effects, `UserConverted` and `UserAnswered`. Orders `Send`, `Note`,
+`Exit` and the effects of `services.converter.events`.
+
+- A `FrameBatch` is answered by exactly one `ReadingBatch`: converted, or of length 0 where its section was not to be
+  had in 5 s, it can't be read, or it holds a frame whose note is unanswered. Batches of any epoch are converted.
+- Built-in conversion happens in `handle`; users' code in the shell, one batch at a time, in slices between which
+  heartbeats and calls get their turn (`Tick` continues).
+- A new broker knows nothing of what the old one handed out: everything held is dropped, and the reader sends it again.
+- After `Drain` it beats with `draining`, finishes what it holds, and exits when nothing came for 0.1 s, or after 2 s.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any, Final, NamedTuple
+
+from common.errors import ConversionError, WireError
+from common.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Tick, Writable
+from common.membership import Membership
+from common.messages import (
+    FrameBatch,
+    FrameBody,
+    Identity,
+    Message,
+    Plane,
+    ReadingBatch,
+    ReadingBody,
+    Registered,
+    Reply,
+    Request,
+)
+from services.converter.batches import (
+    NEEDS_SECTION,
+    PASSED,
+    UserJob,
+    convert_batch,
+    empty_batch,
+    open_batch,
+    pass_entry,
+    reading_batch,
+)
+from services.converter.calls import Calls
+from services.converter.counters import Counters
+from services.converter.deaths import Deaths
+from services.converter.events import PoisonNote, PullFrom, UserAnswered, UserConverted
+from services.converter.sections import WAIT_FOR_SECTION_S, Compiled, Sections
+
+BATCHES_HELD: Final = 16
+"""Credit allows two; more can only come from a broker that lost count."""
+DRAIN_S: Final = 2.0
+DRAIN_QUIET_S: Final = 0.1
+"""What the broker sent before it heard of the drain comes within this."""
+WARN_AGAIN_S: Final = 60.0
+
+
+class _Held(NamedTuple):
+    """A batch that waits for its section."""
+
+    batch: FrameBatch
+    body: FrameBody
+    deadline_s: float
+
+
+class ConverterCore:
+    """One converter process; see the module's text."""
+
+    def __init__(self, identity: Identity, new_id: Callable[[], str], notes: Sequence[PoisonNote] = ()) -> None:
+        self.counters = Counters()
+        self._identity = identity
+        self._member = Membership(identity, {})
+        self._sections = Sections(identity.address, new_id)
+        self._job_numbers = count(1)
+        self._calls = Calls(self._sections, self.counters, self._job_numbers)
+        self._deaths = Deaths(identity.address, notes)
+        self._held: list[_Held] = []
+        self._jobs: deque[UserJob] = deque()
+        self._slice_s: float | None = None
+        """When the next slice of the first job is due; None while one runs or there is no job."""
+        self._unsent: deque[ReadingBatch] = deque()
+        self._endpoint = ""
+        self._user_devices: set[str] = set()
+        self._warned_s: dict[tuple[str, str], float] = {}
+        self._drain_s: float | None = None
+        self._quiet_s = 0.0
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        """The effects of an event, in order."""
+        had_broker = bool(self._member.broker)
+        effects = self._member.start(now_s) if isinstance(event, Start) else self._member.handle(event, now_s)
+        if had_broker and not self._member.broker:
+            effects += self._drop_everything()
+        effects += self._react(event, now_s)
+        effects += self._keep_time(now_s)
+        return effects
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        deadlines = [self._member.next_deadline_s, self._slice_s, self._sections.next_deadline_s]
+        deadlines += [self._calls.next_deadline_s, self._deaths.next_deadline_s if self._member.broker else None]
+        deadlines += [held.deadline_s for held in self._held]
+        if self._drain_s is not None:
+            deadlines.append(min(self._drain_s + DRAIN_S, self._quiet_s) if self._is_idle else self._drain_s + DRAIN_S)
+        return min(deadline for deadline in deadlines if deadline is not None)
+
+    def _react(self, event: Any, now_s: float) -> list[Any]:
+        match event:
+            case Arrived(message=message):
+                return self._take(message, now_s)
+            case UserConverted():
+                return self._take_slice(event, now_s)
+            case UserAnswered():
+                return self._calls.user_answered(event, now_s)
+            case Blocked(plane=plane, message=message):
+                self._keep(plane, message, now_s)
+            case Writable(plane=Plane.READINGS):
+                unsent, self._unsent = self._unsent, deque()
+                return [Send(Plane.READINGS, batch) for batch in unsent]
+            case Writable(plane=Plane.CALLS):
+                return self._calls.send_again(now_s)
+            case Tick():
+                return self._next_slice(now_s)
+            case Drain() if self._drain_s is None:
+                self._drain_s, self._quiet_s = now_s, now_s + DRAIN_QUIET_S
+                return [Note("info", "process.draining", {"held": len(self._held)}), *self._beat(now_s)]
+        return []
+
+    def _take(self, message: Message, now_s: float) -> list[Any]:
+        match message:
+            case FrameBatch():
+                return self._take_batch(message, now_s)
+            case Request():
+                return self._calls.take(message, now_s)
+            case Reply():
+                return self._deaths.answer(message) or self._take_section(message, now_s)
+            case Registered(accepted=True, frames_endpoint=endpoint) if endpoint and endpoint != self._endpoint:
+                self._endpoint = endpoint
+                return [PullFrom(endpoint)]
+        return []
+
+    # Batches
+
+    def _take_batch(self, batch: FrameBatch, now_s: float) -> list[Any]:
+        self.counters.batches_in += 1
+        self._quiet_s = now_s + DRAIN_QUIET_S
+        try:
+            body = open_batch(batch)
+        except WireError as error:
+            return [*self._warn(batch, "batch.unreadable", str(error), now_s), *self._give_back(batch)]
+        if batch.kind in NEEDS_SECTION:
+            compiled = self._sections.find(batch.section)
+            if compiled is not None:
+                return self._convert(batch, body, compiled, now_s)
+            if len(self._held) >= BATCHES_HELD:
+                return self._give_back(batch)
+            self._held.append(_Held(batch, body, now_s + WAIT_FOR_SECTION_S))
+            return self._sections.ask(batch.section, batch.device, now_s)
+        if batch.kind not in PASSED:
+            why = f"entry kind {batch.kind} is unknown to this version"
+            return [*self._warn(batch, "batch.unreadable", why, now_s), *self._give_back(batch)]
+        return self._put_out(batch, pass_entry(batch, body))
+
+    def _take_section(self, reply: Reply, now_s: float) -> list[Any]:
+        """What waited for a section goes on."""
+        try:
+            section = self._sections.answer(reply)
+        except ConversionError as error:
+            return [Note("error", "section.unreadable", {"id": reply.id, "reason": str(error)})]
+        compiled = self._sections.find(section) if section is not None else None
+        if section is None or compiled is None:
+            return []
+        ready = [held for held in self._held if held.batch.section == section]
+        self._held = [held for held in self._held if held.batch.section != section]
+        effects = [effect for held in ready for effect in self._convert(held.batch, held.body, compiled, now_s)]
+        return effects + self._calls.resume(section, compiled, now_s)
+
+    def _convert(self, batch: FrameBatch, body: FrameBody, compiled: Compiled, now_s: float) -> list[Any]:
+        if compiled.has_user_uplink:
+            return self._queue_job(batch, body, compiled)
+        readings, sample = convert_batch(batch, body, compiled, self.counters)
+        notes = self._warn(batch, "conversion.failed", sample, now_s) if sample else []
+        return [*notes, *self._put_out(batch, readings)]
+
+    def _queue_job(self, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> list[Any]:
+        if self._deaths.concerns(batch) or len(self._jobs) >= BATCHES_HELD:
+            return self._give_back(batch)
+        self._user_devices.add(batch.device)
+        job = UserJob(next(self._job_numbers), batch, body, compiled)
+        self._jobs.append(job)
+        return [job.order()] if len(self._jobs) == 1 else []
+
+    def _take_slice(self, event: UserConverted, now_s: float) -> list[Any]:
+        """Users' code has returned: the batch goes out, or on at the next `Tick`."""
+        if not self._jobs or self._jobs[0].number != event.job:
+            return []
+        job = self._jobs[0]
+        sample = job.take(event, self.counters)
+        effects = self._warn(job.batch, "conversion.failed", sample, now_s) if sample else []
+        if job.is_finished:
+            self._jobs.popleft()
+            effects += self._put_out(job.batch, job.readings())
+        self._slice_s = now_s if self._jobs else None
+        return effects
+
+    def _next_slice(self, now_s: float) -> list[Any]:
+        if self._slice_s is None or now_s < self._slice_s:
+            return []
+        self._slice_s = None
+        return [self._jobs[0].order()]
+
+    def _put_out(self, batch: FrameBatch, readings: ReadingBody) -> list[Any]:
+        self.counters.frames_converted += batch.length if batch.kind in NEEDS_SECTION else 0
+        self.counters.dead_letters += len(readings.dead)
+        return self._send(reading_batch(batch, readings, self._identity.name, self._identity.instance))
+
+    def _give_back(self, batch: FrameBatch) -> list[Any]:
+        self.counters.credit_returned_empty += 1
+        return self._send(empty_batch(batch, self._identity.name, self._identity.instance))
+
+    def _send(self, batch: ReadingBatch) -> list[Any]:
+        if self._unsent:
+            self._unsent.append(batch)
+            return []
+        return [Send(Plane.READINGS, batch)]
+
+    def _keep(self, plane: Plane, message: Message, now_s: float) -> None:
+        """Keeps what could not be sent; what is repeated anyway is not kept."""
+        self.counters.sends_blocked += 1
+        if isinstance(message, ReadingBatch):
+            self._unsent.append(message)
+        elif isinstance(message, Reply) or (isinstance(message, Request) and message.verb == "exchange"):
+            self._calls.keep_unsent(message, now_s)
+
+    def _drop_everything(self) -> list[Any]:
+        dropped = len(self._held) + len(self._jobs) + len(self._unsent) + self._calls.forget()
+        self.counters.dropped_for_new_broker += dropped
+        self._held.clear()
+        self._jobs.clear()
+        self._unsent.clear()
+        self._slice_s = None
+        return [Note("info", "broker.changed", {"dropped": dropped})]
+
+    # Time
+
+    def _keep_time(self, now_s: float) -> list[Any]:
+        late = [held for held in self._held if now_s >= held.deadline_s]
+        effects: list[Any] = []
+        if late:
+            self._held = [held for held in self._held if now_s < held.deadline_s]
+        for held in late:
+            why = f"section {held.batch.section} did not come in {WAIT_FOR_SECTION_S:g} s"
+            effects += [*self._warn(held.batch, "section.missing", why, now_s), *self._give_back(held.batch)]
+        effects += self._calls.expire(now_s)
+        self._sections.keep_questions([*(held.batch.section for held in self._held), *self._calls.wanted_sections])
+        effects += self._sections.ask_again(now_s)
+        if self._member.broker:
+            effects += self._deaths.report(now_s)
+        if self._member.is_due(now_s):
+            effects += self._beat(now_s)
+        return effects + self._finish_drain(now_s)
+
+    def _finish_drain(self, now_s: float) -> list[Any]:
+        if self._drain_s is None:
+            return []
+        if now_s >= self._drain_s + DRAIN_S or (self._is_idle and now_s >= self._quiet_s):
+            return [*self._calls.refuse_all(), Exit(0)]
+        return []
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._calls.is_idle and not (self._held or self._jobs or self._unsent)
+
+    def _beat(self, now_s: float) -> list[Any]:
+        state = {
+            "slot": self._identity.name,
+            "draining": self._drain_s is not None,
+            "user_devices": sorted(self._user_devices),
+        }
+        return self._member.beat(now_s, state, self.counters.as_dict())
+
+    def _warn(self, batch: FrameBatch, event: str, reason: str, now_s: float) -> list[Any]:
+        """At most one such warning a minute and device: a bad line must not fill the log."""
+        last_s = self._warned_s.get((batch.device, event))
+        if last_s is not None and now_s < last_s + WARN_AGAIN_S:
+            return []
+        self._warned_s[batch.device, event] = now_s
+        facts = {"device": batch.device, "first": batch.first, "length": batch.length, "reason": reason}
+        return [Note("warning", event, facts)]

@@ -1,0 +1,101 @@
+"""The converter's shell: sockets, users' code, the log. It decides nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import zmq
+
+from common.events import Blocked, Note, Send, Writable
+from common.io.logs import log_note
+from common.io.loop import Loop
+from common.io.sockets import Channel, Endpoints, TapWatch, connect, connect_events
+from common.messages import Plane, ReadingBatch, Tap
+from services.converter.events import (
+    ConvertWithUserCode,
+    DecodeWithUserCode,
+    EncodeWithUserCode,
+    ForgetNote,
+    PullFrom,
+)
+from services.converter.notes import NoteFile
+from services.converter.user_code import UserCode
+
+TOPICS = (b"beat.broker.",)
+CLOSE_LINGER_MS = 200
+"""At the end the last readings get this long to leave."""
+
+
+class ConverterShell:
+    """Performs the core's effects; `attach` ties its sockets to the loop that runs both."""
+
+    def __init__(
+        self, endpoints: Endpoints, user_code: UserCode, notes: NoteFile | None, logger: logging.Logger
+    ) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._user_code = user_code
+        self._notes = notes
+        self._logger = logger
+        self._calls = connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls)
+        self._readings = connect(self._context, zmq.PUSH, Plane.READINGS, endpoints.readings_in)
+        self._events, self._heard = connect_events(self._context, endpoints, TOPICS)
+        self._watch = TapWatch(self._events)
+        self._frames: Channel | None = None
+        self._senders = {channel.plane: channel for channel in (self._calls, self._readings, self._events)}
+        self._loop: Loop | None = None
+
+    def attach(self, loop: Loop) -> None:
+        """Polls the sockets. Calls come before frames: a section that has arrived is known before it is needed."""
+        self._loop = loop
+        loop.add_reader(self._calls.socket, self._calls.receive)
+        loop.add_reader(self._heard.socket, self._heard.receive)
+        loop.add_reader(self._events.socket, self._watch.receive)
+
+    def perform(self, effect: Any) -> Iterable[Any]:
+        """Carries out one effect; returns what follows from it at once."""
+        match effect:
+            case Send(plane=plane, message=message):
+                return self._send(plane, message)
+            case ConvertWithUserCode():
+                return (self._user_code.convert(effect),)
+            case EncodeWithUserCode():
+                return (self._user_code.encode(effect),)
+            case DecodeWithUserCode():
+                return (self._user_code.decode(effect),)
+            case Note():
+                log_note(self._logger, effect)
+            case PullFrom(endpoint=endpoint):
+                self._pull_from(endpoint)
+            case ForgetNote(id=note_id) if self._notes is not None:
+                self._notes.forget(note_id)
+        return ()
+
+    def close(self) -> None:
+        """Closes the sockets, letting what was sent leave."""
+        self._context.destroy(linger=CLOSE_LINGER_MS)
+
+    def _send(self, plane: Plane, message: Any) -> Iterable[Any]:
+        channel = self._senders[plane]
+        if not channel.send(message):
+            if self._loop is not None:
+                self._loop.add_writer(channel.socket, lambda: self._writable(channel))
+            return (Blocked(plane, message),)
+        if isinstance(message, ReadingBatch) and message.length and message.device in self._watch:
+            self._events.send(Tap("readings", message.device, message.body))
+        return ()
+
+    def _writable(self, channel: Channel) -> Iterable[Any]:
+        if self._loop is not None:
+            self._loop.remove_writer(channel.socket)
+        return (Writable(channel.plane),)
+
+    def _pull_from(self, endpoint: str) -> None:
+        if self._loop is None:
+            return
+        if self._frames is not None:
+            self._loop.remove_reader(self._frames.socket)
+            self._frames.socket.close()
+        self._frames = connect(self._context, zmq.PULL, Plane.FRAMES, endpoint)
+        self._loop.add_reader(self._frames.socket, self._frames.receive)

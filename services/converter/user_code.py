@@ -1,0 +1,134 @@
+"""Runs users' converters: finds them, keeps their objects, notes what they are at, and watches that they come back.
+
+Objects live as long as the process, one per device, section and direction. A converter that doesn't load makes dead
+letters of its device's frames and errors of its calls, and touches nothing else; loading is tried again after RELOAD_S.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from common.config.models import Device
+from common.errors import ConversionError
+from common.events import Note
+from common.io.clock import monotonic_s
+from common.io.logs import log_note
+from services.converter.events import (
+    ConvertWithUserCode,
+    DecodeWithUserCode,
+    EncodeWithUserCode,
+    UserAnswered,
+    UserConverted,
+    UserFrame,
+)
+from services.converter.extensions import UserConverter, load_converter
+from services.converter.notes import NoteFile
+from services.converter.watchdog import Watchdog
+
+SLICE_S: Final = 0.25
+"""Users' code gives way after this, so that heartbeats and calls come through during a long batch."""
+RELOAD_S: Final = 5.0
+
+_Direction = Literal["uplink", "downlink"]
+_Key = tuple[str, str, _Direction]
+
+
+class UserCode:
+    """The one place from which users' converters run."""
+
+    def __init__(
+        self, extension_dirs: Sequence[str], notes: NoteFile | None, watchdog: Watchdog, logger: logging.Logger
+    ) -> None:
+        self._extension_dirs = extension_dirs
+        self._notes = notes
+        self._watchdog = watchdog
+        self._logger = logger
+        self._converters: dict[_Key, UserConverter] = {}
+        self._broken: dict[_Key, tuple[ConversionError, float]] = {}
+
+    def convert(self, order: ConvertWithUserCode) -> UserConverted:
+        """Converts frames until the slice is over, at least one."""
+        if self._notes is not None:
+            device, length = order.device.name, len(order.frames)
+            self._notes.begin(device, order.journal, order.generation, order.first, length)
+        with self._watchdog:
+            converted = self._convert(order)
+        if self._notes is not None:
+            self._notes.clear()
+        return converted
+
+    def encode(self, order: EncodeWithUserCode) -> UserAnswered:
+        """The bytes that a user's downlink converter makes of params."""
+        with self._watchdog:
+            try:
+                name = order.device.downlink_converter or ""
+                converter = self._find(name, order.device, order.section, "downlink")
+                return UserAnswered(order.job, converter.encode_rpc(order.rpc, order.params))
+            except ConversionError as error:
+                return UserAnswered(order.job, None, str(error))
+
+    def decode(self, order: DecodeWithUserCode) -> UserAnswered:
+        """The value that a user's uplink converter makes of an answer."""
+        with self._watchdog:
+            try:
+                converter = self._find(order.device.converter, order.device, order.section, "uplink")
+                return UserAnswered(order.job, converter.convert_answer(order.rpc, order.frame))
+            except ConversionError as error:
+                return UserAnswered(order.job, None, str(error))
+
+    def _convert(self, order: ConvertWithUserCode) -> UserConverted:
+        end_s = monotonic_s() + SLICE_S
+        try:
+            converter = self._find(order.device.converter, order.device, order.section, "uplink")
+        except ConversionError as error:
+            why = str(error)
+            answer = None if order.answer_to is None else (None, why)
+            return UserConverted(order.job, [UserFrame([], why)] * len(order.frames), answer)
+        frames: list[UserFrame] = []
+        for index, frame in enumerate(order.frames):
+            if index:
+                if monotonic_s() >= end_s:
+                    break
+                if self._notes is not None:
+                    self._notes.mark(index)
+            try:
+                frames.append(UserFrame(converter.convert_frame(frame)))
+            except ConversionError as error:
+                frames.append(UserFrame([], str(error)))
+        return UserConverted(order.job, frames, self._answer(converter, order))
+
+    def _answer(self, converter: UserConverter, order: ConvertWithUserCode) -> tuple[Any, str] | None:
+        if order.answer_to is None:
+            return None
+        try:
+            return converter.convert_answer(order.answer_to, order.frames[0]), ""
+        except ConversionError as error:
+            return None, str(error)
+
+    def _find(self, name: str, device: Device, section: str, direction: _Direction) -> UserConverter:
+        """The object of a device's class. Raises ConversionError with file, class and line where it doesn't load."""
+        key = device.name, section, direction
+        if (converter := self._converters.get(key)) is not None:
+            return converter
+        error, again_s = self._broken.get(key, (None, 0.0))
+        if error is not None and monotonic_s() < again_s:
+            raise error
+        try:
+            converter = load_converter(name, device, self._extension_dirs, self._device_logger(device))
+        except ConversionError as failure:
+            self._broken[key] = failure, monotonic_s() + RELOAD_S
+            if error is None or str(error) != str(failure):
+                facts = {"device": device.name, "converter": name, "reason": str(failure)}
+                log_note(self._logger, Note("error", "converter.broken", facts))
+            raise
+        self._broken.pop(key, None)
+        self._converters[key] = converter
+        return converter
+
+    def _device_logger(self, device: Device) -> logging.Logger:
+        """A child of ours, at the device's level."""
+        logger = self._logger.getChild(f"device.{device.name}")
+        logger.setLevel(device.log_level)
+        return logger
