@@ -13,7 +13,6 @@ from services.converter.fields import convert_answer, merge_attributes
 from services.converter.sections import Compiled
 from services.converter.values import encode_json
 
-
 NEEDS_SECTION: Final = frozenset({Entry.FRAMES, Entry.ANSWER})
 PASSED: Final = frozenset({Entry.OPENED, Entry.LOST, Entry.DEAD})
 METHOD_NOT_FOUND: Final = "Method not found"
