@@ -16,6 +16,13 @@ from services.cli.run import add_data_dir
 
 ANSWER_S: Final = 5.0
 _HEAD: Final = ("PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS")
+# What a person looks for first; `--json` has them all.
+_MAIN_COUNTERS: Final = {
+    "broker": ("frames_in", "readings_out", "frames_dropped", "batches_dropped", "requests", "takeovers"),
+    "publisher": ("readings_accepted", "publishes", "publishes_refused", "reconnects", "dead_letters", "rpc_calls"),
+    "converter": ("frames_converted", "conversion_errors", "user_errors", "dead_letters", "calls_in"),
+    "port_reader": ("frames_read", "frames_settled", "frames_resent", "frames_shed", "frames_dropped", "dead_letters"),
+}
 _ORDER: Final = ("monitor", "broker", "publisher", "converter", "port_reader")
 
 
@@ -24,8 +31,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "status",
         help="show every process of a running gateway",
-        description="Shows every process: device, pid, alive, late (silent for 3 s) or lost (5 s), uptime, what waits in "
-        "its journal, its counters; and whether the platform can be reached.",
+        description="Shows every process: device, pid, alive, late (silent for 3 s) or lost (5 s), uptime, what waits "
+        "in its journal, its counters; and whether the platform can be reached.",
         epilog="examples:\n"
         "  serialgw status\n"
         "  serialgw status --json\n\n"
@@ -53,14 +60,18 @@ def run(args: argparse.Namespace) -> int:
 
 def is_well(document: Mapping[str, Any]) -> bool:
     """True if every process is alive and the platform is reached."""
-    return document["link"] == "up" and all(process["liveness"] == "alive" for process in document["processes"])
+    return document["link"]["state"] == "up" and all(process["state"] == "alive" for process in document["processes"])
 
 
 def as_text(document: Mapping[str, Any]) -> str:
     """The table for a person."""
     processes = sorted(document["processes"], key=_place)
     rows = [_HEAD, *(_row(process) for process in processes)]
-    return "\n".join([*_table(rows), "", f"platform: {document['link']}"])
+    link = ", ".join(f"{key} {value}" for key, value in document["link"].items() if key not in ("state", "epoch"))
+    waiting = f"waiting in journals: {document['backlog']['frames']} frames, {document['backlog']['bytes']} bytes"
+    return "\n".join(
+        [*_table(rows), "", f"platform: {document['link']['state']}" + (f" ({link})" if link else ""), waiting]
+    )
 
 
 def _place(process: Mapping[str, Any]) -> tuple[int, str]:
@@ -69,15 +80,14 @@ def _place(process: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
-    is_reader = process["kind"] == "port_reader"
-    name = process["kind"] if is_reader or process["name"] == "0" else f"{process['kind']} {process['name']}"
-    state = process["liveness"]
-    if is_reader and process["state"].get("connected") is False:
-        state += ", port closed"
-    backlog = process["state"].get("backlog", "") if is_reader else ""
-    counters = " ".join(f"{key}={value}" for key, value in process["counters"].items() if value)
-    device = process["name"] if is_reader else ""
-    return (name, device, str(process["pid"]), state, uptime(process["uptime_s"]), str(backlog), counters)
+    facts = process["facts"]
+    kind, name = process["kind"], process["name"]
+    state = process["state"] + (", port closed" if facts.get("connected") is False else "")
+    wanted = _MAIN_COUNTERS.get(kind, ())
+    counters = " ".join(f"{key}={value}" for key, value in process["counters"].items() if value and key in wanted)
+    pid = "-" if process["pid"] is None else str(process["pid"])
+    shown = kind if name == "0" or process["device"] else f"{kind} {name}"
+    return (shown, process["device"], pid, state, uptime(process["uptime_s"]), str(facts.get("backlog", "")), counters)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -88,7 +98,7 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 def uptime(seconds: float) -> str:
     """The two largest units: `2d 3h`, `3h 20m`, `20m 5s`, `5s`."""
     rest = int(seconds)
-    parts = []
+    parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         count, rest = divmod(rest, size)
         if count or parts or unit == "s":

@@ -15,6 +15,7 @@ from common.events import Note
 from common.io.logs import log_note, start_logs
 from common.io.process import EXIT_CONFIG
 from services.cli.launch import decode_word
+from services.cli.supervisord_wakeup import SignalWakeup
 
 STANDARD_ERROR: Final = 2
 LONGEST_LINE: Final = 65_536
@@ -90,9 +91,10 @@ def _write(data: bytes) -> None:
         return
 
 
-def start(_supervisord: Any) -> SupervisordLog:
+def start(supervisord: Any) -> SupervisordLog:
     """supervisord's hook: subscribes, and returns the object that it keeps."""
     log = SupervisordLog()
+    SignalWakeup().join(supervisord.options.get_socket_map())
     events.subscribe(events.ProcessLogEvent, log.output)
     events.subscribe(events.ProcessStateExitedEvent, log.exited)
     events.subscribe(events.ProcessStateFatalEvent, log.gave_up)

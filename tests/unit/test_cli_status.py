@@ -1,0 +1,60 @@
+"""What `serialgw status` makes of the monitor's answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from common.messages import Heartbeat
+from services.cli.status import as_text, is_well, uptime
+from services.monitor.table import Table
+
+
+def table(**states: dict[str, Any]) -> dict[str, Any]:
+    """The monitor's own document: a publisher and a reader that beat, and a reader that never did."""
+    found = Table(["press1", "press2"] if "silent" in states else ["press1"])
+    publisher = states.get("publisher", {"epoch": "e", "link": "up"})
+    found.hear(Heartbeat("publisher", "0", "i", 11, "host", 75.0, publisher, {"readings_accepted": 7}), 100.0)
+    reader = states.get("reader", {"connected": True, "backlog": 3, "backlog_bytes": 300})
+    found.hear(Heartbeat("port_reader", "press1", "i", 12, "host", 75.0, reader, {"frames_read": 9, "x": 1}), 100.0)
+    return found.show()
+
+
+def test_all_well_shows_every_process_and_the_link() -> None:
+    """Kind, device, pid, state, uptime, backlog and main counters in columns."""
+    document = table()
+    assert is_well(document)
+    head, publisher, reader, _, link, backlog = as_text(document).splitlines()
+    assert head.split() == ["PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS"]
+    assert publisher.split() == ["publisher", "11", "alive", "1m", "15s", "readings_accepted=7"]
+    assert reader.split() == ["port_reader", "press1", "12", "alive", "1m", "15s", "3", "frames_read=9"]
+    assert link == "platform: up"
+    assert backlog == "waiting in journals: 3 frames, 300 bytes"
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [
+        ({"publisher": {"epoch": "e", "link": "down"}}, "platform: down"),
+        ({"silent": {}}, "press2  -    lost"),
+    ],
+)
+def test_a_lost_process_or_link_is_not_well(states: dict[str, Any], shown: str) -> None:
+    """Then `status` exits with 1."""
+    document = table(**states)
+    assert not is_well(document)
+    assert shown in as_text(document)
+
+
+def test_a_closed_port_is_shown() -> None:
+    """The process is alive, its adapter is not."""
+    assert "alive, port closed" in as_text(table(reader={"connected": False, "backlog": 0}))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0s"), (59.9, "59s"), (60, "1m 0s"), (3_661, "1h 1m"), (90_000, "1d 1h")]
+)
+def test_uptime_has_two_units(seconds: float, text: str) -> None:
+    """The largest two."""
+    assert uptime(seconds) == text
