@@ -1,0 +1,297 @@
+"""The broker's core: which batch goes to which converter, and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.events import Drain, Exit, Note, Send, Tick
+from services.broker.dispatch import DEVICE_QUEUE_BYTES
+from services.broker.events import (
+    CloseFrames,
+    FramesArrived,
+    FramesBlocked,
+    FramesWritable,
+    OpenFrames,
+    SendFrames,
+)
+from tests.brokering import World, frames
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_converter_gets_two_batches_and_then_one_for_each_it_gives_back(world: World) -> None:
+    """Credit bounds what a converter holds; a length of 0 gives credit back like any other."""
+    world.register("converter")
+    first = world.feed(frames(first=1)) + world.feed(frames(first=11))
+    assert [sent.batch.first for sent in first] == [1, 11]
+    assert world.feed(frames(first=21)) == world.feed(frames(first=31)) == []
+    assert [sent.batch.first for sent in world.convert(first[0])] == [21]
+    assert [sent.batch.first for sent in world.convert(first[1], length=0)] == [31]
+
+
+def test_the_raw_parts_of_a_batch_go_through_as_they_came(world: World) -> None:
+    """Forwarding encodes nothing."""
+    world.register("converter")
+    parts = [b"header", b"body"]
+    (sent,) = world.say(FramesArrived(frames(), parts))
+    assert sent.parts is parts
+
+
+def test_frames_wait_for_the_first_converter(world: World) -> None:
+    """A broker that has no converter yet keeps what readers send."""
+    assert world.feed(frames()) == []
+    world.take(SendFrames)
+    world.register("converter")
+    assert [sent.batch for sent in world.take(SendFrames)] == [frames()]
+
+
+def test_devices_take_turns(world: World) -> None:
+    """A device with a long queue doesn't delay another one's single batch."""
+    for number in range(5):
+        world.feed(frames("loud", first=1 + 10 * number))
+    world.feed(frames("quiet"))
+    world.register("converter")
+    sent = world.take(SendFrames)
+    assert [effect.batch.device for effect in sent] == ["loud", "quiet"]
+    assert world.convert(sent[0])[0].batch.first == 11
+
+
+def test_idle_converters_share_the_work(world: World) -> None:
+    """A batch goes to the converter with the most credit, among equals to the one that is idle longest."""
+    for name in "012":
+        world.register("converter", name)
+    used = [world.feed(frames(first=1 + 10 * n))[0].converter for n in range(6)]
+    assert sorted(used[:3]) == sorted(used[3:]) == ["0", "1", "2"]
+
+
+def test_a_full_queue_drops_the_new_batch_and_counts_it(world: World) -> None:
+    """What is over the bound is dropped, with one warning; what was queued stays, in order."""
+    body = bytes(DEVICE_QUEUE_BYTES // 4)
+    for number in range(6):
+        world.feed(frames(first=1 + 10 * number, body=body))
+    assert world.core.counters["batches_dropped"] == 3
+    assert world.core.counters["frames_dropped"] == 30
+    assert [note.event for note in world.take(Note)] == ["frames.dropped"]
+    world.register("converter")
+    assert [sent.batch.first for sent in world.take(SendFrames)] == [1, 11]
+
+
+def test_an_empty_queue_takes_a_batch_of_any_size(world: World) -> None:
+    """A frame that is larger than the bound must get through."""
+    world.feed(frames(body=bytes(DEVICE_QUEUE_BYTES + 1)))
+    world.register("converter")
+    assert len(world.take(SendFrames)) == 1
+
+
+def test_a_resend_of_a_batch_that_is_still_queued_is_dropped_unharmed(world: World) -> None:
+    """Impatient readers don't make the work grow; the same numbers of a new epoch are another batch."""
+    world.feed(frames())
+    world.feed(frames(base=5))
+    world.feed(frames(epoch="e2"))
+    assert world.core.counters["batches_repeated"] == 1
+    assert world.core.counters["frames_dropped"] == 0
+    world.register("converter")
+    assert [sent.batch.epoch for sent in world.take(SendFrames)] == ["e1", "e2"]
+
+
+def test_what_was_already_handed_out_may_come_again(world: World) -> None:
+    """Only queued batches count as repeats: what a dead converter held is resent and converted."""
+    world.register("converter")
+    assert len(world.feed(frames())) == len(world.feed(frames())) == 1
+
+
+def test_pinned_devices_stay_and_spread(world: World) -> None:
+    """A pinned device sticks to one converter even if others are idle; the next one goes where fewer are pinned."""
+    world.register("converter", "0")
+    world.register("converter", "1")
+    (first,) = world.feed(frames("a", pinned=True))
+    (other,) = world.feed(frames("b", pinned=True))
+    assert first.converter != other.converter
+    (second,) = world.feed(frames("a", first=11, pinned=True))
+    assert second.converter == first.converter
+    assert world.feed(frames("a", first=21, pinned=True)) == []
+    assert [sent.batch.first for sent in world.convert(first)] == [21]
+
+
+def test_a_waiting_pinned_device_holds_nobody_up_and_keeps_its_turn(world: World) -> None:
+    """Others pass while its converter is busy; when that has credit it is the first to be served."""
+    world.register("converter", "0")
+    world.register("converter", "1")
+    held = [world.feed(frames("a", first=1 + 10 * n, pinned=True)) for n in range(3)]
+    (first,), (_,), waiting = held
+    assert waiting == []
+    others = [world.feed(frames("b", first=1 + 10 * n)) for n in range(3)]
+    assert [len(sent) for sent in others] == [1, 1, 0]
+    (next_of_b,) = world.convert(others[0][0])
+    assert next_of_b.batch.device == "b"
+    (next_of_a,) = world.convert(first)
+    assert (next_of_a.batch.device, next_of_a.batch.first) == ("a", 21)
+
+
+def test_pinned_devices_of_a_lost_converter_go_to_another(world: World) -> None:
+    """After 5 s of silence what waits for it is handed to a living one, in order."""
+    world.register("converter", "0")
+    (first,) = world.feed(frames("a", pinned=True))
+    world.feed(frames("a", first=11, pinned=True))
+    world.feed(frames("a", first=21, pinned=True))
+    world.register("converter", "1")
+    world.take(SendFrames)
+    world.pass_time(4.5, "converter:1")
+    assert world.take(SendFrames) == []
+    world.pass_time(1.75, "converter:1")
+    assert [(sent.converter, sent.batch.first) for sent in world.take(SendFrames)] == [("1", 21)]
+    assert first.converter == "0"
+
+
+def test_late_converters_get_nothing_while_there_are_others(world: World) -> None:
+    """Three seconds of silence are enough to prefer another one, but one that is late is better than none."""
+    world.register("converter", "0")
+    world.register("converter", "1")
+    world.pass_time(4, "converter:1")
+    assert [world.feed(frames(first=1 + 10 * n))[0].converter for n in range(2)] == ["1", "1"]
+    assert world.feed(frames(first=21)) == []
+    world.beat("converter:0")
+    assert [sent.converter for sent in world.take(SendFrames)][-1] == "0"
+
+
+def test_all_late_is_not_none(world: World) -> None:
+    """If every converter is late the work goes on."""
+    world.register("converter")
+    world.pass_time(4)
+    assert len(world.feed(frames())) == 1
+
+
+def test_a_draining_converter_gets_nothing_new(world: World) -> None:
+    """Its pinned devices move on as soon as there is another one."""
+    world.register("converter", "0")
+    world.feed(frames("a", pinned=True))
+    world.beat("converter:0", draining=True)
+    assert world.feed(frames("a", first=11, pinned=True)) == []
+    world.take(SendFrames)
+    world.register("converter", "1")
+    assert [sent.converter for sent in world.take(SendFrames)] == ["1"]
+
+
+def test_a_new_instance_of_a_converter_starts_with_full_credit(world: World) -> None:
+    """Credit of the dead one is gone, what it still says gives none back, and it has an endpoint of its own."""
+    old = world.register("converter", lock="/l")
+    held = world.feed(frames(first=1)) + world.feed(frames(first=11))
+    for number in range(2, 6):
+        world.feed(frames(first=1 + 10 * number))
+    world.take(OpenFrames)
+    new = world.register("converter", instance="second", lock="/l")
+    assert new.accepted
+    assert new.frames_endpoint != old.frames_endpoint
+    steps = [e for e in world.effects if isinstance(e, OpenFrames | CloseFrames | SendFrames)]
+    assert steps[:2] == [CloseFrames("0"), OpenFrames("0", new.frames_endpoint)]
+    assert [(s.instance, s.batch.first) for s in world.take(SendFrames)] == [("second", 21), ("second", 31)]
+    assert world.convert(held[0]) == []
+
+
+def test_registering_again_changes_no_account(world: World) -> None:
+    """The same instance asks twice when the answer is slow; it still holds its batches."""
+    first = world.register("converter")
+    world.feed(frames(first=1))
+    world.feed(frames(first=11))
+    world.take(OpenFrames)
+    assert world.register("converter") == first
+    assert world.take(OpenFrames) == []
+    assert world.feed(frames(first=21)) == []
+
+
+def test_credit_never_rises_above_two(world: World) -> None:
+    """A converter that says too much, as after a restart of the broker, isn't flooded."""
+    world.register("converter")
+    (sent,) = world.feed(frames())
+    for _ in range(5):
+        world.convert(sent)
+    assert [len(world.feed(frames(first=11 + 10 * n))) for n in range(3)] == [1, 1, 0]
+
+
+def test_a_blocked_batch_is_back_in_its_place(world: World) -> None:
+    """Not sent means queued again, in order, credit kept; nothing goes there until it is writable."""
+    world.register("converter")
+    sent = [world.feed(frames(first=first, pinned=True))[0] for first in (1, 11)]
+    world.feed(frames(first=21, pinned=True))
+    for effect in sent:
+        world.say(FramesBlocked(*effect))
+    world.take(SendFrames)
+    assert world.feed(frames(first=31, pinned=True)) == []
+    world.say(FramesWritable("0"))
+    again = world.take(SendFrames)
+    assert [effect.batch.first for effect in again] == [1, 11]
+    assert [effect.batch.first for effect in world.convert(again[0])] == [21]
+    assert world.core.counters["batches_out"] == 3
+
+
+def test_a_blocked_batch_goes_to_another_converter(world: World) -> None:
+    """One that is not connected yet holds up nobody."""
+    world.register("converter", "0")
+    (sent,) = world.feed(frames())
+    world.register("converter", "1")
+    world.take(SendFrames)
+    world.say(FramesBlocked(*sent))
+    assert [effect.converter for effect in world.take(SendFrames)] == ["1"]
+
+
+def test_after_a_long_stop_nobody_is_lost_before_the_sockets_are_drained(world: World) -> None:
+    """Time alone concludes nothing: the broker was stopped, and the heartbeat is still to be read."""
+    world.register("converter", "0")
+    world.feed(frames("a", pinned=True))
+    world.register("converter", "1")
+    world.now_s += 60
+    (sent,) = world.feed(frames("a", first=11, pinned=True))
+    assert sent.converter == "0"
+    world.beat("converter:0")
+    world.beat("converter:1")
+    world.say(Tick())
+    assert not [note for note in world.take(Note) if note.event == "process.lost"]
+
+
+def test_a_lost_converter_that_returns_works_again(world: World) -> None:
+    """Stopped and continued: the same instance goes on with the account it had."""
+    world.register("converter")
+    (held,) = world.feed(frames())
+    world.pass_time(6)
+    assert world.feed(frames(first=11)) == []
+    world.effects.clear()
+    world.beat("converter:0")
+    assert [sent.batch.first for sent in world.take(SendFrames)] == [11]
+    assert world.feed(frames(first=21)) == []
+    assert [sent.batch.first for sent in world.convert(held)] == [21]
+
+
+def test_drain_hands_out_what_is_queued_and_exits(world: World) -> None:
+    """At once when nothing waits; after a second when nobody takes it."""
+    assert Exit(0) in World().say(Drain())
+    world.feed(frames())
+    assert Exit(0) not in world.say(Drain())
+    assert world.core.next_deadline_s is not None
+    assert world.core.next_deadline_s <= world.now_s + 1
+    world.now_s += 0.5
+    world.register("converter")
+    assert len(world.effects) >= 2
+    assert isinstance(world.effects[-1], Exit)
+
+    stuck = World()
+    stuck.feed(frames())
+    stuck.say(Drain())
+    stuck.now_s += 1
+    assert Exit(0) in stuck.say(Tick())
+
+
+def test_the_heartbeat_shows_credit_and_counters(world: World) -> None:
+    """What `status` shows of the broker."""
+    world.register("converter")
+    world.feed(frames())
+    world.take(Send)
+    world.say(Tick())
+    (send,) = world.take(Send)
+    beat = send.message
+    assert (beat.kind, beat.name, beat.instance) == ("broker", "0", "b1")
+    assert beat.state["converters"]["0"]["credit"] == 1
+    assert beat.counters["frames_in"] == 10
+    assert beat.counters["batches_out"] == 1
