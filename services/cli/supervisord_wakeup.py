@@ -1,8 +1,8 @@
 """Runs inside supervisord: a signal ends its wait at once.
 
-supervisord looks for dead children, and goes on with stopping, once per round of its loop. Without this a round can last
-a second, because Python resumes an interrupted poll: a killed process came back only after up to a second, and a stop
-took one for each group.
+supervisord looks for dead children, and goes on with stopping, once per round of its loop. Without this a round can
+last a second, because Python resumes an interrupted poll: a killed process came back only after that, and a stop took
+one for each group.
 """
 
 from __future__ import annotations
