@@ -30,6 +30,7 @@ class Entry(IntEnum):
     OPENED = 1
     LOST = 2
     ANSWER = 3
+    DEAD = 4
 
 
 class Identity(NamedTuple):
@@ -74,6 +75,7 @@ class FrameBody(NamedTuple):
     """`ts_ms[i]` and `frames[i]` belong to number `first + i`.
 
     OPENED: the frame is the device type; LOST: the reason; ANSWER: `extra` is [correlation id, method].
+    DEAD: the frame is the reason why that number is a dead letter (the reader keeps the bytes).
     """
 
     ts_ms: list[int]

@@ -1,0 +1,1 @@
+"""One serial port: reads, frames, numbers, journals and sends, and writes what calls ask for."""

@@ -1,0 +1,257 @@
+"""The port reader's decisions: one serial line, its stream, its calls.
+
+    PortReaderCore(identity, device, section_hash, state, *, limits, draw, gauges, has_port)
+
+`device` is the configured device, `section_hash` names its section, `state` is what the journal said when it was opened
+(the generation is raised already), `draw` gives numbers in [0, 1) for jitter, `gauges` counters of the shell.
+Without a port it drains the journal and exits.
+
+Events besides `common.events`: see `services.port_reader.events`. `Start` comes first; `Tick` at `next_deadline_s`.
+Effects are performed in order; `Append` before the `Send`s of the same entries, so that they are committed first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from common import codec
+from common.config.models import Device, section_of
+from common.errors import WireError
+from common.events import Arrived, Blocked, Drain, Exit, Send, Start, Tick, Writable
+from common.membership import Membership
+from common.messages import (
+    FrameBatch,
+    Heartbeat,
+    Identity,
+    Message,
+    Plane,
+    Reply,
+    Request,
+    StreamReport,
+)
+from services.port_reader.events import (
+    Chunk,
+    FetchFailed,
+    FindSection,
+    JournalBack,
+    JournalBlocks,
+    JournalFailed,
+    Opened,
+    OpenFailed,
+    PortLost,
+    SectionFound,
+    WriteDrained,
+    WriteFailed,
+    WritePending,
+)
+from services.port_reader.metrics import Counters
+from services.port_reader.port import Port
+from services.port_reader.stream import StreamState
+from services.port_reader.uplink import Uplink
+from services.port_reader.window import SILENT_S, Limits
+
+SETTLE_S: Final = 3.0
+"""How long a reader that is told to end waits for the platform to accept the rest."""
+CALLS_HELD: Final = 64
+"""Steps of calls that wait for a broker that does not take them at this moment."""
+
+
+class PortReaderCore:
+    """One serial port: framing, numbering, the window, one exchange at a time."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        device: Device,
+        section_hash: str,
+        state: StreamState,
+        *,
+        limits: Limits = Limits(),  # noqa: B008 (immutable)
+        draw: Callable[[], float] = lambda: 0.5,
+        gauges: Callable[[], dict[str, int]] = dict,
+        has_port: bool = True,
+    ) -> None:
+        self._device = device
+        self._section = section_hash
+        self._gauges = gauges
+        self._has_port = has_port
+        self.counters = Counters()
+        detail = {"section": section_hash, "pinned": device.has_user_converter}
+        self._members = Membership(identity, detail)
+        self._uplink = Uplink(device, section_hash, state, limits=limits, counters=self.counters, draw=draw)
+        self._port = Port(device, state, self._uplink, self.counters, draw=draw)
+        self._broker = ""
+        self._link = ""
+        self._publisher_s = -SILENT_S
+        self._unsent: deque[Message] = deque(maxlen=CALLS_HELD)
+        self._drain_s: float | None = None
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        """The effects of an event, in order."""
+        effects = self._members.handle(event, now_s)
+        effects += self._handle(event, now_s)
+        if self._members.is_due(now_s):
+            effects += self._members.beat(now_s, self._state, {**self.counters.values, **self._gauges()})
+        if self._is_done(now_s):
+            effects.append(Exit(0))
+        return effects
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        deadlines = [
+            self._members.next_deadline_s,
+            self._uplink.next_deadline_s,
+            self._port.next_deadline_s,
+            None if self._drain_s is None else self._drain_s + SETTLE_S,
+        ]
+        return min(deadline_s for deadline_s in deadlines if deadline_s is not None)
+
+    def _handle(self, event: Any, now_s: float) -> list[Any]:
+        match event:
+            case Chunk():
+                return self._port.read(event, now_s)
+            case Arrived(message=message):
+                return self._take(message, now_s)
+            case Tick():
+                return [*self._port.tick(now_s), *self._uplink.tick(now_s)]
+            case Blocked(message=message):
+                return self._keep(message)
+            case Writable(plane=plane):
+                return self._uplink.writable(now_s) if plane is Plane.FRAMES else self._send_again(plane)
+            case JournalBlocks():
+                return self._uplink.load(event, now_s)
+            case JournalFailed():
+                return self._uplink.journal_failed(event, now_s)
+            case FetchFailed():
+                return self._uplink.fetch_failed(event, now_s)
+            case JournalBack():
+                return self._uplink.journal_back(now_s)
+            case SectionFound():
+                return [self._section_reply(event)]
+            case Start():
+                return self._start(now_s)
+            case Drain():
+                return self._drain(now_s)
+        return self._handle_port(event, now_s)
+
+    def _handle_port(self, event: Any, now_s: float) -> list[Any]:
+        match event:
+            case Opened():
+                return self._port.opened(event, now_s)
+            case OpenFailed():
+                return self._port.open_failed(event.reason, now_s)
+            case PortLost():
+                return self._port.lost(event, now_s)
+            case WriteDrained():
+                return self._port.write_drained(now_s)
+            case WritePending(left_bytes=left):
+                return self._port.write_pending(left, now_s)
+            case WriteFailed(reason=reason):
+                return self._port.write_failed(reason, now_s)
+        return []
+
+    def _start(self, now_s: float) -> list[Any]:
+        effects = self._members.start(now_s)
+        effects += self._uplink.tick(now_s)
+        if self._has_port:
+            effects += self._port.open(now_s)
+        return effects
+
+    def _take(self, message: Message, now_s: float) -> list[Any]:
+        match message:
+            case StreamReport():
+                self._publisher_s = now_s
+                return self._uplink.report(message, now_s)
+            case Heartbeat(kind="publisher"):
+                self._publisher_s = now_s
+                self._link = str(message.state.get("link", ""))
+                return self._uplink.heartbeat(message, now_s)
+            case Heartbeat(kind="broker", instance=instance):
+                if self._broker not in ("", instance):
+                    self._uplink.broker_changed(now_s)
+                self._broker = instance
+            case Request():
+                return self._serve(message, now_s)
+        return []
+
+    def _serve(self, request: Request, now_s: float) -> list[Any]:
+        match request.verb:
+            case "exchange" if self._drain_s is not None:
+                return [self._port.refuse(request, "shutting down")]
+            case "exchange":
+                return self._port.exchange(request, now_s)
+            case "section" | "note":
+                try:
+                    arguments = codec.unpack_map(request.body)
+                    return (
+                        self._find(request, arguments) if request.verb == "section" else self._note(request, arguments)
+                    )
+                except WireError as error:
+                    return [_error(request, f"malformed request: {error}")]
+        return [_error(request, f"unknown verb {request.verb}")]
+
+    def _find(self, request: Request, arguments: dict[str, Any]) -> list[Any]:
+        section = arguments.get("section")
+        if not isinstance(section, str):
+            raise WireError("section: expected text")
+        if section == self._section:
+            return [self._section_reply(SectionFound(request, section_of(self._device)))]
+        return [FindSection(section, request)]
+
+    def _section_reply(self, event: SectionFound) -> Send:
+        request, section = event.request, event.section
+        if section is None:
+            return _error(request, "unknown section")
+        return Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(section)))
+
+    def _note(self, request: Request, arguments: dict[str, Any]) -> list[Any]:
+        journal, numbers = arguments.get("journal"), arguments.get("numbers")
+        if not (isinstance(journal, str) and isinstance(numbers, list) and all(type(n) is int for n in numbers)):
+            raise WireError("expected journal and numbers")
+        effects = self._uplink.note(request.id, journal, numbers)
+        return [*effects, Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
+
+    def _keep(self, message: Message) -> list[Any]:
+        if isinstance(message, FrameBatch):
+            self._uplink.blocked(message)
+        elif isinstance(message, Reply | Request):
+            self._unsent.append(message)
+        return []
+
+    def _send_again(self, plane: Plane) -> list[Any]:
+        if plane is not Plane.CALLS:
+            return []
+        effects = [Send(Plane.CALLS, message) for message in self._unsent]
+        self._unsent.clear()
+        return effects
+
+    def _drain(self, now_s: float) -> list[Any]:
+        if self._drain_s is not None:
+            return [Exit(0)]
+        self._drain_s = now_s
+        return self._port.drain(now_s)
+
+    def _is_done(self, now_s: float) -> bool:
+        """True if there is nothing left to wait for."""
+        if self._uplink.backlog == 0:
+            return self._drain_s is not None or not self._has_port
+        if self._drain_s is None:
+            return False
+        is_heard = self._link == "up" and now_s < self._publisher_s + SILENT_S
+        return not is_heard or now_s >= self._drain_s + SETTLE_S
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        return {
+            "device": self._device.name,
+            "port": self._device.port,
+            "connected": self._port.is_connected,
+            "draining": self._drain_s is not None,
+            **self._uplink.facts,
+        }
+
+
+def _error(request: Request, text: str) -> Send:
+    return Send(Plane.CALLS, Reply(request.id, request.reply_to, text, b""))

@@ -1,0 +1,136 @@
+"""Frames that end with a delimiter of one or more bytes, which stays part of the frame."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class DeadPiece(NamedTuple):
+    """Bytes of the line that are no frame, and why."""
+
+    reason: str
+    data: bytes
+
+
+class DelimiterFramer:
+    """Cuts chunks into frames; how the chunks were cut never changes the result.
+
+    What stands before a delimiter may have up to `max_frame_bytes`. A longer run comes out as dead pieces of that size,
+    its end with the delimiter included, and never as a frame. At most `max_frame_bytes` and a delimiter are held.
+    """
+
+    def __init__(self, delimiter: bytes, max_frame_bytes: int) -> None:
+        self._delimiter = delimiter
+        self._max = max_frame_bytes
+        self._held_limit = max_frame_bytes + len(delimiter) - 1
+        self._pending = bytearray()
+        self._dead: list[DeadPiece] = []
+        self._dead_reason = ""
+        self._swallow = False
+        self.has_seen_delimiter = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The frames that this chunk completes, each with its delimiter; [] if none. `take_dead` has the rest."""
+        pending = self._pending
+        if pending or self._swallow:
+            # A delimiter may stand across the seam, but nowhere before it.
+            seam = max(0, len(pending) - len(self._delimiter) + 1)
+            pending += chunk
+            if self._swallow and not self._swallow_delimiter():
+                return []
+            if pending.find(self._delimiter, 0 if self._swallow else seam) < 0:
+                self._swallow = False
+                self._bound()
+                return []
+            self._swallow = False
+            chunk = bytes(pending)
+            pending.clear()
+        pieces = chunk.split(self._delimiter)
+        pending += pieces.pop()
+        delimiter = self._delimiter
+        frames = [piece + delimiter for piece in pieces]
+        if frames:
+            self.has_seen_delimiter = True
+            if self._dead_reason or len(chunk) > self._max:
+                frames = self._sift(frames)
+        if len(pending) > self._held_limit:
+            self._bound()
+        return frames
+
+    def begin_dead_run(self, reason: str) -> None:
+        """What comes up to the next delimiter, that included, is dead."""
+        self._dead_reason = reason
+
+    def take_dead(self) -> list[DeadPiece]:
+        """What could be no frame since the last call."""
+        dead, self._dead = self._dead, []
+        return dead
+
+    def put_dead(self, piece: DeadPiece) -> None:
+        """Adds what somebody else found to be no frame."""
+        self._dead.append(piece)
+
+    @property
+    def is_dead_run(self) -> bool:
+        """True if what comes up to the next delimiter is no frame."""
+        return bool(self._dead_reason)
+
+    @property
+    def partial(self) -> bytes:
+        """What waits for its delimiter."""
+        return bytes(self._pending)
+
+    @property
+    def has_partial(self) -> bool:
+        """True in the middle of a frame or of a dead run."""
+        return bool(self._pending) or bool(self._dead_reason)
+
+    def take_partial(self) -> tuple[bytes, str]:
+        """Ends the frame in progress without its delimiter: (bytes, why it is dead or "")."""
+        data, reason = bytes(self._pending), self._dead_reason
+        self._pending.clear()
+        self._dead_reason, self._swallow = "", False
+        return data, reason
+
+    def take_prefix(self, count: int) -> bytes:
+        """The first `count` bytes of `partial` as a frame of their own; a delimiter right behind them is swallowed."""
+        prefix = bytes(self._pending[:count])
+        del self._pending[:count]
+        self._swallow = True
+        if self._pending:
+            self._swallow = not self._swallow_delimiter()
+        return prefix
+
+    def _swallow_delimiter(self) -> bool:
+        """True when it is known whether a delimiter follows a prefix, and it is gone if so."""
+        pending, delimiter = self._pending, self._delimiter
+        if pending.startswith(delimiter):
+            del pending[: len(delimiter)]
+            return True
+        return not delimiter.startswith(bytes(pending))
+
+    def _sift(self, frames: list[bytes]) -> list[bytes]:
+        """The good ones of these frames; the others become dead pieces."""
+        good = []
+        for frame in frames:
+            body = self._cut_oversize(bytearray(frame), len(frame) - len(self._delimiter))
+            if self._dead_reason:
+                self._dead.append(DeadPiece(self._dead_reason, bytes(body)))
+                self._dead_reason = ""
+            else:
+                good.append(frame)
+        return good
+
+    def _bound(self) -> None:
+        if len(self._pending) > self._held_limit:
+            # The last bytes may be the beginning of a delimiter.
+            self._pending = self._cut_oversize(self._pending, len(self._pending) - len(self._delimiter) + 1)
+
+    def _cut_oversize(self, data: bytearray, length: int) -> bytearray:
+        """What is left of `data` when its first `length` bytes, without delimiter, are cut down to the limit."""
+        while length > self._max:
+            self._dead_reason = self._dead_reason or f"no delimiter within {self._max} bytes"
+            self._dead.append(DeadPiece(self._dead_reason, bytes(data[: self._max])))
+            data = data[self._max :]
+            length -= self._max
+        return data

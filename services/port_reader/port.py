@@ -1,0 +1,259 @@
+"""The port as the core sees it: open or not, when to try again, what its chunks become, whose answer a frame is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from common import codec
+from common.backoff import Backoff
+from common.config.models import Device
+from common.events import Note, Send
+from common.messages import Entry, Plane, Request
+from services.port_reader.events import (
+    Bury,
+    Chunk,
+    ClosePort,
+    DeadLetter,
+    Opened,
+    OpenPort,
+    PortLost,
+    SetFlags,
+)
+from services.port_reader.exchange import Call, Exchange
+from services.port_reader.line import Line
+from services.port_reader.metrics import Counters
+from services.port_reader.stream import StreamState
+from services.port_reader.uplink import Flags, Item, Uplink, items_of
+
+REOPEN: Final = Backoff(0.1, 0.4)
+"""An adapter that comes back is open again well within a second."""
+OPEN_TIMEOUT_S: Final = 5.0
+STABLE_S: Final = 1.0
+"""A port that was open for this long is tried again at once when it is lost."""
+
+
+class Port:
+    """One line in both directions."""
+
+    def __init__(
+        self,
+        device: Device,
+        state: StreamState,
+        uplink: Uplink,
+        counters: Counters,
+        *,
+        draw: Callable[[], float],
+    ) -> None:
+        self._device = device
+        self._uplink = uplink
+        self._counters = counters
+        self._draw = draw
+        self._line = Line(device, state.has_seen_delimiter, state.is_mid_frame)
+        self._exchange = Exchange(device.name, device.write_timeout_s, counters)
+        self.is_connected = False
+        self._opened_s = 0.0
+        self._attempt = 0
+        self._retry_s: float | None = None
+        self._open_deadline_s: float | None = None
+        self._reason = ""
+        self._wall_offset_ms = 0.0
+        self._arrival_ms = 0
+        bits = 1 + device.bytesize + (device.parity != "N") + device.stopbits
+        self._byte_s = bits / device.baudrate
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        deadlines = [self._retry_s, self._open_deadline_s, self._exchange.next_deadline_s]
+        if self.is_connected:
+            deadlines.append(self._line.next_deadline_s)
+        return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
+
+    def open(self, now_s: float) -> list[Any]:
+        """Tries to open it."""
+        self._retry_s, self._open_deadline_s = None, now_s + OPEN_TIMEOUT_S
+        return [OpenPort()]
+
+    def opened(self, event: Opened, now_s: float) -> list[Any]:
+        """It is open: an entry of the stream."""
+        if self._open_deadline_s is None:
+            return []
+        self._open_deadline_s, self._reason = None, ""
+        self.is_connected, self._opened_s = True, now_s
+        self._counters.add("ports_opened")
+        self._set_clock(event.wall_ms, now_s)
+        self._line.open(now_s)
+        facts = {"device": self._device.name, "port": self._device.port}
+        entry = Item(Entry.OPENED, [self._device.type.encode()])
+        return [Note("info", "port.opened", facts), *self._put([entry], event.wall_ms, now_s)]
+
+    def open_failed(self, reason: str, now_s: float) -> list[Any]:
+        """It can't be opened now; one warning per reason."""
+        if self._open_deadline_s is None:
+            return []
+        self._open_deadline_s = None
+        self._retry_s = now_s + REOPEN.delay_s(self._attempt, self._draw())
+        self._attempt += 1
+        if reason == self._reason:
+            return []
+        self._reason = reason
+        facts = {"device": self._device.name, "port": self._device.port, "reason": reason}
+        return [Note("warning", "port.unavailable", facts)]
+
+    def lost(self, event: PortLost, now_s: float) -> list[Any]:
+        """It is gone: closed, an entry of the stream, calls ended, tried again."""
+        if not self.is_connected:
+            return []
+        self._set_clock(event.wall_ms, now_s)
+        self._attempt = 0 if now_s >= self._opened_s + STABLE_S else self._attempt + 1
+        self._retry_s = now_s + REOPEN.delay_s(self._attempt, self._draw())
+        self._counters.add("ports_lost")
+        facts = {"device": self._device.name, "port": self._device.port, "reason": event.reason}
+        effects: list[Any] = [ClosePort(), Note("warning", "port.lost", facts)]
+        effects += self._close("port lost in mid-frame", event.reason, now_s)
+        return [*effects, *self._exchange.close(self._not_connected)]
+
+    def drain(self, now_s: float) -> list[Any]:
+        """The process ends: no more reading."""
+        effects: list[Any] = [ClosePort()]
+        effects += self._exchange.close("shutting down")
+        self._retry_s = self._open_deadline_s = None
+        if not self.is_connected:
+            return effects
+        was_mid_frame = self._line.flag_after_append(now_s)
+        effects += self._close("shut down in mid-frame", "shut down", now_s)
+        return [*effects, SetFlags(was_mid_frame, self._line.has_seen_delimiter)]
+
+    def read(self, event: Chunk, now_s: float) -> list[Any]:
+        """Bytes of the line."""
+        if not self.is_connected:
+            return []
+        self._set_clock(event.arrival_ms, now_s)
+        self._counters.add("bytes_read", len(event.data))
+        return self._sort(self._line.feed(event.data, now_s), now_s)
+
+    def exchange(self, request: Request, now_s: float) -> list[Any]:
+        """A call that writes."""
+        if not self.is_connected:
+            return [self._exchange.refuse(request, self._not_connected)]
+        return self._exchange.add(request, now_s)
+
+    def refuse(self, request: Request, error: str) -> Send:
+        """The answer to a call that is not taken."""
+        return self._exchange.refuse(request, error)
+
+    def write_drained(self, now_s: float) -> list[Any]:
+        """The write is out."""
+        return self._exchange.drained(self._line.has_frame_begun, now_s)
+
+    def write_pending(self, left_bytes: int, now_s: float) -> list[Any]:
+        """The write is on its way."""
+        self._exchange.pending(left_bytes, self._byte_s, now_s)
+        return []
+
+    def write_failed(self, reason: str, now_s: float) -> list[Any]:
+        """The write failed."""
+        return self._exchange.failed(reason, now_s)
+
+    def tick(self, now_s: float) -> list[Any]:
+        """What is due."""
+        if self._retry_s is not None and now_s >= self._retry_s:
+            return self.open(now_s)
+        if self._open_deadline_s is not None and now_s >= self._open_deadline_s:
+            return [ClosePort(), *self.open_failed("timed out", now_s)]
+        if not self.is_connected:
+            return []
+        frame = self._line.expire(now_s)
+        effects = self._sort([] if frame is None else [frame], now_s)
+        return [*effects, *self._exchange.tick(now_s)]
+
+    @property
+    def _not_connected(self) -> str:
+        return f"device {self._device.name} is not connected"
+
+    def _sort(self, frames: list[bytes], now_s: float) -> list[Any]:
+        """Frames to the stream, an answer also to its call, dead pieces to the dead letters."""
+        effects = self._bury()
+        if self._exchange.is_listening:
+            return [*effects, *self._sort_answers(frames, now_s)]
+        if frames:
+            return [*effects, *self._put(items_of(frames), self._arrival_ms, now_s)]
+        return [*effects, *self._flag(now_s)]
+
+    def _sort_answers(self, frames: list[bytes], now_s: float) -> list[Any]:
+        """As `_sort`, while a call waits for its answer."""
+        items: list[Item] = []
+        answers: list[tuple[Call, bytes]] = []
+        for frame in frames:
+            for piece in self._cut_at_until(frame):
+                self._offer(piece, items, answers)
+        until = self._exchange.until
+        if until and (prefix := self._line.take_prefix(until)) and self._offer(prefix, items, answers, must=True):
+            self._line.cut(len(prefix))
+        effects = self._put(items, self._arrival_ms, now_s) if items else self._flag(now_s)
+        for call, frame in answers:
+            body = codec.pack({"method": call.method, "frame": frame})
+            left_s = call.deadline_s - now_s
+            target = f"converter@{self._device.name}"
+            section = self._uplink.section
+            request = Request(call.id, call.reply_to, target, "decode", self._device.name, section, left_s, body)
+            effects.append(Send(Plane.CALLS, request))
+        return [*effects, *self._exchange.go_on(now_s)]
+
+    def _cut_at_until(self, frame: bytes) -> list[bytes]:
+        """The frame, or the answer that ends before its delimiter and what stands behind."""
+        until = self._exchange.until
+        place = frame.find(until) if until else -1
+        if place < 0:
+            return [frame]
+        answer, rest = frame[: place + len(until)], frame[place + len(until) :]
+        if not self._exchange.is_answer(answer):
+            return [frame]
+        return [answer] if rest in (b"", self._device.delimiter) else [answer, rest]
+
+    def _offer(self, frame: bytes, items: list[Item], answers: list[tuple[Call, bytes]], must: bool = False) -> bool:
+        """Adds a frame to the items; True if it is an answer. With `must` it is added only then."""
+        call = self._exchange.offer(frame) if not must or self._exchange.is_answer(frame) else None
+        if call is not None:
+            items.append(Item(Entry.ANSWER, [frame], [call.id, call.method]))
+            answers.append((call, frame))
+            return True
+        if must:
+            return False
+        if items and items[-1].kind == Entry.FRAMES:
+            items[-1].frames.append(frame)
+        else:
+            items.append(Item(Entry.FRAMES, [frame]))
+        return False
+
+    def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Any]:
+        self.is_connected = False
+        self._line.abort(partial_reason)
+        effects = self._bury()
+        entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
+        return [*effects, *self._put([entry], self._wall_ms(now_s), now_s)]
+
+    def _bury(self) -> list[Any]:
+        pieces = self._line.take_dead()
+        if not pieces:
+            return []
+        self._counters.add("dead_letters", len(pieces))
+        facts = {"device": self._device.name, "reason": pieces[-1].reason, "bytes": sum(len(p.data) for p in pieces)}
+        letters = [DeadLetter(0, self._arrival_ms, piece.reason, piece.data) for piece in pieces]
+        return [Bury(letters), Note("info", "frame.dead", facts)]
+
+    def _put(self, items: list[Item], clock_ms: int, now_s: float) -> list[Any]:
+        flags = Flags(self._line.flag_after_append(now_s), self._line.has_seen_delimiter)
+        return self._uplink.put(items, clock_ms, flags, now_s)
+
+    def _flag(self, now_s: float) -> list[Any]:
+        flag = self._line.flag_change(now_s)
+        return [] if flag is None else [SetFlags(flag, self._line.has_seen_delimiter)]
+
+    def _set_clock(self, wall_ms: int, now_s: float) -> None:
+        self._arrival_ms = wall_ms
+        self._wall_offset_ms = wall_ms - now_s * 1000
+
+    def _wall_ms(self, now_s: float) -> int:
+        """What the wall clock shows, from its last reading."""
+        return int(self._wall_offset_ms + now_s * 1000)

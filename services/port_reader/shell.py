@@ -1,0 +1,253 @@
+"""What the port reader does to the world: the line, the journal, its sockets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import zmq
+
+from common.config.models import Device
+from common.errors import LinkError
+from common.events import Blocked, Note, Send, Writable
+from common.io.clock import wall_ms
+from common.io.logs import log_note
+from common.io.loop import Loop
+from common.io.sockets import Channel, Endpoints, TapWatch, connect, connect_events
+from common.messages import Entry, Plane, Tap
+from services.port_reader.events import (
+    Append,
+    Bury,
+    CancelWrite,
+    CheckWrite,
+    Chunk,
+    ClosePort,
+    Fetch,
+    FetchFailed,
+    FindSection,
+    JournalBack,
+    JournalBlocks,
+    JournalFailed,
+    Opened,
+    OpenFailed,
+    OpenPort,
+    PortLost,
+    SectionFound,
+    SetFlags,
+    Strike,
+    Trim,
+    WriteDrained,
+    WriteFailed,
+    WritePending,
+    WritePort,
+)
+from services.port_reader.journal import Journal, JournalError
+from services.port_reader.serial_line import READ_BYTES, SerialLine, open_line
+
+READS: Final = 4
+"""Full reads in a row before other sources get their turn."""
+READS_BEFORE_WRITE: Final = 16
+
+
+class PortReaderShell:
+    """Performs the core's effects and turns the line into events."""
+
+    def __init__(self, device: Device, journal: Journal, endpoints: Endpoints, logger: logging.Logger) -> None:
+        self._device = device
+        self._journal = journal
+        self._logger = logger
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._line: SerialLine | None = None
+        self._loop: Loop | None = None
+        topics = [b"beat.publisher.", b"beat.broker.", f"ack.{journal.state.journal}.".encode()]
+        self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
+        self._taps = TapWatch(self._events_out)
+        self._channels: dict[Plane, Channel] = {
+            Plane.FRAMES: connect(self._context, zmq.PUSH, Plane.FRAMES, endpoints.frames_in),
+            Plane.CALLS: connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls),
+            Plane.EVENTS: self._events_out,
+        }
+        self._performers: dict[type, Callable[[Any], Iterable[Any]]] = {
+            Send: self._send,
+            Append: self._append,
+            Trim: lambda effect: self._write(lambda: self._journal.trim(effect.base, effect.dead)),
+            Bury: lambda effect: self._write(lambda: self._journal.bury(effect.dead)),
+            SetFlags: lambda effect: self._write(lambda: self._journal.set_flags(*effect)),
+            Strike: lambda effect: self._write(lambda: self._journal.strike(effect.counts)),
+            Fetch: self._fetch,
+            FindSection: lambda effect: [SectionFound(effect.request, self._journal.section(effect.section))],
+            Note: self._note,
+            OpenPort: self._open_port,
+            ClosePort: self._close_port,
+            WritePort: self._write_port,
+            CheckWrite: self._check_write,
+            CancelWrite: self._cancel_write,
+        }
+
+    def attach(self, loop: Loop) -> None:
+        """Adds our sockets to the loop; to be called once, before it runs."""
+        self._loop = loop
+        loop.add_reader(self._channels[Plane.CALLS].socket, self._channels[Plane.CALLS].receive)
+        loop.add_reader(self._events_in.socket, self._events_in.receive)
+        loop.add_reader(self._events_out.socket, self._taps.receive)
+
+    @property
+    def gauges(self) -> dict[str, int]:
+        """Counters that only the shell knows."""
+        return {"wakeups": self._loop.wakeups if self._loop else 0}
+
+    def perform(self, effect: Any) -> Iterable[Any]:
+        """Carries out one effect; returns the events that follow at once."""
+        return self._performers[type(effect)](effect)
+
+    def close(self) -> None:
+        """Lets go of everything but the journal. Messages that are on their way get a moment to leave."""
+        self._close_port(ClosePort())
+        self._context.destroy(linger=500)
+
+    def _note(self, note: Note) -> Iterable[Any]:
+        log_note(self._logger, note)
+        return ()
+
+    # Sockets
+
+    def _send(self, effect: Send) -> Iterable[Any]:
+        channel = self._channels[effect.plane]
+        if channel.send(effect.message):
+            return ()
+        self._running_loop.add_writer(channel.socket, lambda: self._writable(channel))
+        return (Blocked(effect.plane, effect.message),)
+
+    def _writable(self, channel: Channel) -> Iterable[Any]:
+        self._running_loop.remove_writer(channel.socket)
+        return (Writable(channel.plane),)
+
+    @property
+    def _running_loop(self) -> Loop:
+        if self._loop is None:
+            raise RuntimeError("attach was not called")
+        return self._loop
+
+    # Journal
+
+    def _append(self, effect: Append) -> Iterable[Any]:
+        try:
+            self._journal.append(effect)
+        except JournalError as error:
+            return (JournalFailed(str(error), effect.blocks),)
+        if self._device.name in self._taps:
+            for block in effect.blocks:
+                if block.kind in (Entry.FRAMES, Entry.ANSWER):
+                    self._events_out.send(Tap("frames", self._device.name, block.body))
+        return (JournalBack(),) if effect.is_retry else ()
+
+    def _write(self, write: Callable[[], None]) -> Iterable[Any]:
+        try:
+            write()
+        except JournalError as error:
+            return (JournalFailed(str(error), []),)
+        return ()
+
+    def _fetch(self, effect: Fetch) -> Iterable[Any]:
+        try:
+            return (JournalBlocks(self._journal.fetch(*effect)),)
+        except JournalError as error:
+            return (FetchFailed(str(error)),)
+
+    # Line
+
+    def _open_port(self, _: OpenPort) -> Iterable[Any]:
+        try:
+            line = open_line(self._device)
+        except LinkError as error:
+            return (OpenFailed(str(error)),)
+        self._line = line
+        if line.is_connecting:
+            self._running_loop.add_writer(line.fd, self._connected)
+            return ()
+        self._running_loop.add_reader(line.fd, self._readable)
+        return (Opened(wall_ms()),)
+
+    def _connected(self) -> Iterable[Any]:
+        """A connection that was begun has succeeded or failed."""
+        line = self._open_line
+        self._running_loop.remove_writer(line.fd)
+        try:
+            line.finish_connecting()
+        except LinkError as error:
+            self._close_port(ClosePort())
+            return (OpenFailed(str(error)),)
+        self._running_loop.add_reader(line.fd, self._readable)
+        return (Opened(wall_ms()),)
+
+    def _close_port(self, _: ClosePort) -> Iterable[Any]:
+        line, self._line = self._line, None
+        if line is not None:
+            self._running_loop.remove_reader(line.fd)
+            self._running_loop.remove_writer(line.fd)
+            line.close()
+        return ()
+
+    def _readable(self) -> Iterable[Any]:
+        """What is there, in chunks. A write that has drained meanwhile is said first."""
+        if self._line is not None and self._line.is_writing:
+            yield from (event for event in self._progress() if not isinstance(event, WritePending))
+        yield from self._read(READS)
+
+    def _read(self, reads: int) -> Iterable[Any]:
+        for _ in range(reads):
+            line = self._line
+            if line is None:
+                return
+            try:
+                data = line.read()
+            except LinkError as error:
+                yield PortLost(str(error), wall_ms())
+                return
+            if data:
+                yield Chunk(data, wall_ms())
+            if len(data) < READ_BYTES:
+                return
+
+    def _write_port(self, effect: WritePort) -> Iterable[Any]:
+        if self._line is None:
+            return (WriteFailed("the port is closed"),)
+        # What has come before the write is no answer to it.
+        events = list(self._read(READS_BEFORE_WRITE))
+        if any(isinstance(event, PortLost) for event in events):
+            return events
+        self._line.begin_write(effect.data)
+        return [*events, *self._progress()]
+
+    def _check_write(self, _: CheckWrite) -> Iterable[Any]:
+        return self._progress()
+
+    def _cancel_write(self, _: CancelWrite) -> Iterable[Any]:
+        if self._line is not None:
+            self._line.cancel_write()
+            self._running_loop.remove_writer(self._line.fd)
+        return ()
+
+    def _progress(self) -> Iterable[Any]:
+        """Writes what the line takes, and says how far it is."""
+        line = self._line
+        if line is None or not line.is_writing:
+            return ()
+        try:
+            unwritten, left_bytes = line.write_more()
+        except LinkError as error:
+            line.cancel_write()
+            self._running_loop.remove_writer(line.fd)
+            return (WriteFailed(str(error)),)
+        if unwritten:
+            self._running_loop.add_writer(line.fd, self._progress)
+        else:
+            self._running_loop.remove_writer(line.fd)
+        return (WritePending(left_bytes),) if left_bytes else (WriteDrained(),)
+
+    @property
+    def _open_line(self) -> SerialLine:
+        if self._line is None:
+            raise RuntimeError("no port is open")
+        return self._line

@@ -1,0 +1,326 @@
+"""From frames to settled entries: numbers, the journal, its limits, the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from common import codec
+from common.config.models import Device
+from common.events import Note
+from common.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamReport
+from services.port_reader.blocks import BATCH_FRAMES, Block
+from services.port_reader.events import (
+    Append,
+    DeadLetter,
+    Fetch,
+    FetchFailed,
+    JournalBlocks,
+    JournalFailed,
+    Strike,
+    Trim,
+)
+from services.port_reader.ledger import Ledger
+from services.port_reader.metrics import Counters
+from services.port_reader.poison import Poison
+from services.port_reader.stream import Stream, StreamState
+from services.port_reader.window import Limits, Window
+
+RETRY_S: Final = 1.0
+"""A journal that failed is tried again this often."""
+
+
+class Item(NamedTuple):
+    """Entries of one kind that came at one time and have no number yet."""
+
+    kind: int
+    frames: list[bytes]
+    extra: list[str] = []
+
+
+class Flags(NamedTuple):
+    """What the journal keeps about the line."""
+
+    is_mid_frame: bool
+    has_seen_delimiter: bool
+
+
+def items_of(frames: list[bytes]) -> list[Item]:
+    """Frames as items that are small enough for one batch each."""
+    if len(frames) <= BATCH_FRAMES:
+        return [Item(Entry.FRAMES, frames)] if frames else []
+    return [Item(Entry.FRAMES, frames[at : at + BATCH_FRAMES]) for at in range(0, len(frames), BATCH_FRAMES)]
+
+
+class Uplink:
+    """One stream from the line to the publisher."""
+
+    def __init__(
+        self,
+        device: Device,
+        section: str,
+        state: StreamState,
+        *,
+        limits: Limits,
+        counters: Counters,
+        draw: Callable[[], float],
+    ) -> None:
+        self._device = device.name
+        self.section = section
+        self._limits = limits
+        self._counters = counters
+        self._draw = draw
+        self.stream = Stream(state)
+        self._poison = Poison(state.strikes)
+        batch = FrameBatch(
+            device=device.name,
+            journal=state.journal,
+            generation=state.generation,
+            first=state.settled,
+            length=0,
+            base=state.settled,
+            epoch="",
+            kind=Entry.FRAMES,
+            section=section,
+            pinned=device.has_user_converter,
+            alone=False,
+            body=b"",
+        )
+        self._window = Window(batch, limits, self._poison, counters)
+        self._ledger = Ledger(state.spans)
+        self._flags = Flags(state.is_mid_frame, state.has_seen_delimiter)
+        self._is_fetching = False
+        self._fetch_s = 0.0
+        self._held: list[Block] = []
+        self._held_bytes = 0
+        self._is_down = False
+        self._retry_s = 0.0
+        self._is_shedding = False
+
+    @property
+    def backlog(self) -> int:
+        """Entries that are not settled."""
+        return self.stream.next_number - self._window.base
+
+    @property
+    def backlog_bytes(self) -> int:
+        return self._ledger.total_bytes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the heartbeat."""
+        frames, size = self._window.in_flight
+        return {
+            "journal": self.stream.journal,
+            "generation": self.stream.generation,
+            "backlog": self.backlog,
+            "backlog_bytes": self.backlog_bytes,
+            "in_flight": frames,
+            "in_flight_bytes": size,
+            "journal_writable": not self._is_down,
+        }
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        deadlines = [self._window.next_deadline_s]
+        if self._is_down:
+            deadlines.append(self._retry_s)
+        if self._fetch_s:
+            deadlines.append(self._fetch_s)
+        return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
+
+    def put(self, items: list[Item], clock_ms: int, flags: Flags, now_s: float) -> list[Any]:
+        """Numbers, journals and then sends what came at `clock_ms`."""
+        self._flags = flags
+        steps = self.stream.steps_followed
+        blocks = [block for item in items if (block := self._number(item, clock_ms)) is not None]
+        effects = self._shed()
+        if self.stream.steps_followed != steps:
+            effects.append(Note("warning", "clock.set_back", {"device": self._device, "clock_ms": clock_ms}))
+        self._counters.values["timestamps_repeated"] = self.stream.repeats
+        if self._is_down:
+            self._hold(blocks)
+        elif blocks:
+            self._counters.add("journal_commits")
+            effects.append(self._append(blocks))
+        return [*effects, *self._move(now_s)]
+
+    def heartbeat(self, beat: Heartbeat, now_s: float) -> list[Any]:
+        """The publisher's."""
+        epoch = beat.state.get("epoch")
+        if not isinstance(epoch, str) or not epoch:
+            return []
+        self._window.hear(epoch, now_s)
+        return self._move(now_s)
+
+    def report(self, report: StreamReport, now_s: float) -> list[Any]:
+        """The publisher's word on our stream."""
+        if not self._window.is_current(report):
+            self._counters.add("reports_stale")
+            return []
+        self._counters.add("reports")
+        self._window.report(report, now_s)
+        effects: list[Any] = []
+        if report.settled > self._window.base:
+            self._counters.add("frames_settled", report.settled - self._window.base)
+            dead = self._dead_letters(report)
+            self._settle(report.settled)
+            effects.append(Trim(report.settled, dead))
+            effects += self._end_shedding()
+        return [*effects, *self._move(now_s)]
+
+    def blocked(self, batch: FrameBatch) -> None:
+        """A batch was not sent."""
+        self._window.blocked(batch)
+
+    def writable(self, now_s: float) -> list[Any]:
+        """Batches can be sent again."""
+        return [*self._window.writable(now_s), *self._move(now_s)]
+
+    def broker_changed(self, now_s: float) -> None:
+        """Another broker: what was in flight is probably lost."""
+        self._window.broker_changed(now_s)
+
+    def load(self, event: JournalBlocks, now_s: float) -> list[Any]:
+        """What was fetched."""
+        self._is_fetching = False
+        self._window.load(event.blocks, self._stored_end, self.section)
+        return self._move(now_s)
+
+    def fetch_failed(self, event: FetchFailed, now_s: float) -> list[Any]:
+        """The journal could not be read; it is tried again."""
+        self._is_fetching = False
+        self._fetch_s = now_s + RETRY_S
+        return self._fail(event.reason, now_s)
+
+    def journal_failed(self, event: JournalFailed, now_s: float) -> list[Any]:
+        """The journal could not be written: entries stay in memory until it can, or until they are settled."""
+        held = {block.first for block in self._held}
+        self._hold([block for block in event.blocks if block.first not in held])
+        return self._fail(event.reason, now_s)
+
+    def journal_back(self, now_s: float) -> list[Any]:
+        """The journal was written again, with all that was held."""
+        self._is_down = False
+        self._held, self._held_bytes = [], 0
+        return [Note("info", "journal.recovered", {"device": self._device}), *self._move(now_s)]
+
+    def note(self, note_id: str, journal: str, numbers: list[int]) -> list[Any]:
+        """A converter died in these numbers."""
+        if journal != self.stream.journal:
+            return []
+        numbers = [number for number in numbers if self._window.base <= number < self.stream.next_number]
+        counts = self._poison.note(note_id, numbers)
+        if not counts:
+            return []
+        self._counters.add("strikes", len(counts))
+        facts = {"device": self._device, "first": min(counts), "count": len(counts), "deaths": max(counts.values())}
+        return [Strike(counts), Note("warning", "frame.suspect", facts)]
+
+    def tick(self, now_s: float) -> list[Any]:
+        """What is due."""
+        effects: list[Any] = []
+        if self._is_down and now_s >= self._retry_s:
+            self._retry_s = now_s + RETRY_S
+            effects.append(self._append(list(self._held), is_retry=True))
+        if self._fetch_s and now_s >= self._fetch_s:
+            self._fetch_s = 0.0
+        return [*effects, *self._window.tick(now_s, self._draw()), *self._move(now_s)]
+
+    @property
+    def _stored_end(self) -> int:
+        """The number after the last that the journal holds."""
+        return self._held[0].first if self._held else self.stream.next_number
+
+    def _number(self, item: Item, clock_ms: int) -> Block | None:
+        """A block of new numbers; None if it fits neither disk nor memory, which takes no number."""
+        count = len(item.frames)
+        if self._is_down and self._held_bytes >= self._limits.window_bytes:
+            self._counters.add("frames_dropped", count)
+            return None
+        stamps = self.stream.stamp(count, clock_ms)
+        body = codec.pack_frames(FrameBody(stamps, item.frames, item.extra))
+        block = Block(self.stream.take(count), count, item.kind, self.section, body)
+        self._counters.add("frames_read", count)
+        self._ledger.add(block.end, len(body))
+        self._window.accept(block)
+        return block
+
+    def _append(self, blocks: list[Block], is_retry: bool = False) -> Append:
+        stream, flags = self.stream, self._flags
+        return Append(
+            blocks,
+            stream.next_number,
+            stream.last_ts_ms,
+            self._window.base,
+            flags.is_mid_frame,
+            flags.has_seen_delimiter,
+            is_retry,
+        )
+
+    def _move(self, now_s: float) -> list[Any]:
+        """Sends what there is room for, and fetches more."""
+        effects: list[Any] = []
+        for block in self._held:
+            self._window.accept(block)
+        effects += self._window.pump(now_s)
+        behind = self._window.memory_end < self._stored_end
+        if behind and not self._is_fetching and not self._fetch_s and self._window.wants_more:
+            self._is_fetching = True
+            most = self._limits.window_bytes // 2
+            effects.append(Fetch(self._window.memory_end, self._limits.window_frames, most))
+        return effects
+
+    def _settle(self, base: int) -> None:
+        self._ledger.drop(base)
+        self._window.settle(base)
+        if self._held and self._held[0].end <= base:
+            self._held = [block for block in self._held if block.end > base]
+            self._held_bytes = sum(len(block.body) for block in self._held)
+
+    def _dead_letters(self, report: StreamReport) -> list[DeadLetter]:
+        """The dead ones among what this report settles."""
+        reasons = {number: reason for number, reason in report.dead if self._window.base <= number < report.settled}
+        if not reasons:
+            return []
+        entries = self._window.entries(reasons)
+        self._counters.add("dead_letters", len(entries))
+        return [DeadLetter(number, ts_ms, reasons[number], data) for number, (ts_ms, data) in entries.items()]
+
+    def _shed(self) -> list[Any]:
+        """Keeps the limits: the oldest go first, and are counted."""
+        base = max(self.stream.next_number - self._limits.max_records, 0)
+        if self._ledger.total_bytes > self._limits.max_bytes:
+            base = max(base, self._ledger.base_within(self._limits.max_bytes))
+        if base <= self._window.base:
+            return []
+        self._counters.add("frames_shed", base - self._window.base)
+        self._settle(base)
+        if self._is_shedding:
+            return []
+        self._is_shedding = True
+        facts = {"device": self._device, "backlog": self.backlog, "backlog_bytes": self.backlog_bytes}
+        return [Note("warning", "journal.full", facts)]
+
+    def _end_shedding(self) -> list[Any]:
+        limits = self._limits
+        if not self._is_shedding or self.backlog > limits.max_records // 2:
+            return []
+        if self.backlog_bytes > limits.max_bytes // 2:
+            return []
+        self._is_shedding = False
+        shed = self._counters.values["frames_shed"]
+        return [Note("info", "journal.has_room", {"device": self._device, "frames_shed": shed})]
+
+    def _hold(self, blocks: list[Block]) -> None:
+        self._held += blocks
+        self._held_bytes += sum(len(block.body) for block in blocks)
+        self._counters.add("frames_unjournaled", sum(block.length for block in blocks))
+
+    def _fail(self, reason: str, now_s: float) -> list[Any]:
+        self._counters.add("journal_errors")
+        was_down, self._is_down = self._is_down, True
+        if was_down:
+            return []
+        self._retry_s = now_s + RETRY_S
+        return [Note("warning", "journal.failed", {"device": self._device, "reason": reason})]
