@@ -1,0 +1,104 @@
+"""`python -m services.publisher --config FILE [--data-dir DIR]`: the process that talks to the platform.
+
+Exit codes: 0 after a drain, 69 if another publisher holds the data directory, 70 for a bug, 78 for a configuration that
+can't be used. The only process that reads the platform's secrets.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import uuid
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from common.config.reading import read_gateway
+from common.errors import ConfigError, LinkError
+from common.events import Note
+from common.io.locks import FileLock
+from common.io.logs import log_note, start_logs
+from common.io.loop import Loop
+from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity, service_parser
+from common.io.sockets import Endpoints, socket_dir
+from services.publisher.core import PublisherCore
+from services.publisher.mqtt import tls_context
+from services.publisher.platforms.thingsboard import ThingsBoard
+from services.publisher.shell import PublisherShell
+
+SECRET_VARIABLES: Final = ("TB_GW_ACCESS_TOKEN", "TB_GW_USERNAME", "TB_GW_PASSWORD", "TB_GW_CLIENT_ID")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the publisher; returns its exit code."""
+    options = service_parser("publisher", "Publishes readings to the platform, and takes its calls.").parse_args(
+        arguments
+    )
+    try:
+        gateway = read_gateway(options.config, os.environ, with_secrets=True).gateway
+        for name in SECRET_VARIABLES:
+            os.environ.pop(name, None)
+        context = tls_context(gateway.platform)
+        options.data_dir.mkdir(parents=True, exist_ok=True)
+        lock_path = options.data_dir / "publisher.lock"
+        lock = FileLock(lock_path)
+        sockets = socket_dir(options.data_dir)
+        client_id = gateway.platform.security.client_id or _own_client_id(options.data_dir / "publisher.id")
+    except ConfigError as error:
+        return _refuse(str(error), EXIT_CONFIG)
+    except (LinkError, OSError) as error:
+        return _refuse(str(error), EXIT_UNAVAILABLE)
+    identity = make_identity("publisher", lock=lock_path)
+    logger = start_logs(identity.address, options.log_level)
+    epoch = uuid.uuid4().hex
+    core = PublisherCore(
+        identity,
+        epoch,
+        gateway.platform,
+        {device.name: device.type for device in gateway.devices},
+        random.random,
+        connectors={device.name: device.connector_name for device in gateway.devices},
+        version=_own_version(),
+    )
+    shell = PublisherShell(
+        Endpoints(sockets),
+        gateway.platform,
+        client_id,
+        context=context,
+        subscriptions=ThingsBoard.subscriptions,
+        logger=logger,
+    )
+    loop = Loop(core, shell, logger)
+    shell.attach(loop)
+    facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
+    log_note(logger, Note("info", "process.started", facts))
+    code = loop.run()
+    shell.close()
+    lock.release()
+    return code
+
+
+def _own_client_id(path: Path) -> str:
+    """The client id of this data directory: made once, kept in a file. Raises OSError."""
+    if path.exists() and (known := path.read_text().strip()):
+        return known
+    made = f"serialgw-{uuid.uuid4().hex[:12]}"
+    path.write_text(f"{made}\n")
+    return made
+
+
+def _own_version() -> str:
+    try:
+        return version("serialgw")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _refuse(text: str, code: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,318 @@
+"""The publisher's decisions: readings in order to the platform, acks to the readers, calls both ways. Pure.
+
+`PublisherCore(identity, epoch, config, types, draw)` is run by `common.io.loop` and by the simulation alike. It hears
+`common.events` and `services.publisher.events` and orders their effects. What has arrived is only noted; the work is
+done once per turn of the loop, at `Tick`: `next_deadline_s` is 0 while there is something to do, so that readings of
+many devices that came together leave together, and one report stands for many batches.
+
+Topics wanted on the events plane: `beat.broker.` and `beat.port_reader.`; the latter tell a new publisher which
+devices are connected but silent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from common.config.models import Platform as PlatformConfig
+from common.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Tick, Writable
+from common.membership import Membership
+from common.messages import Entry, Heartbeat, Identity, Plane, ReadingBatch, Reply, Request
+from services.publisher.acceptance import MOST_IN_FLIGHT, Acceptance
+from services.publisher.batching import Batching, Packing, Parcel
+from services.publisher.calls import PLATFORM_DEADLINE_S
+from services.publisher.counters import new_counters
+from services.publisher.downlink import Downlink
+from services.publisher.events import (
+    CheckLink,
+    DisconnectPlatform,
+    LinkDown,
+    LinkRefused,
+    LinkUp,
+    PlatformMessage,
+    PubAck,
+    Publish,
+)
+from services.publisher.link import Link
+from services.publisher.ordering import Ordering, Run
+from services.publisher.platforms import SessionLimits
+from services.publisher.platforms.thingsboard import ThingsBoard
+
+DRAIN_S: Final = 3.0
+"""At the end what is in hand may take so long to be accepted."""
+EVENTS_PER_TURN: Final = 64
+"""Events after which the turn's work is done even though more may be waiting."""
+PACKET_OVERHEAD_BYTES: Final = 64
+"""Topic and header of a PUBLISH, which count into the other side's maximum packet size."""
+MOST_BLOCKED: Final = 2_000
+
+
+class PublisherCore:
+    """One publisher of one epoch.
+
+    `config` says host, port and packing (never read: the secrets in it); `types` the device type of each configured
+    device, `connectors` their connectors' names; `draw` gives numbers in [0, 1) for jitter.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        epoch: str,
+        config: PlatformConfig,
+        types: Mapping[str, str],
+        draw: Callable[[], float],
+        *,
+        connectors: Mapping[str, str] | None = None,
+        version: str = "",
+    ) -> None:
+        self._config = config
+        self._types = types
+        self._membership = Membership(identity, {})
+        self._counters = new_counters()
+        self._platform = ThingsBoard()
+        self._ordering = Ordering(epoch, self._counters)
+        self._batching = Batching(self._platform, types, self._bury)
+        self._acceptance = Acceptance(self._batching, self._counters)
+        self._downlink = Downlink(
+            self._platform,
+            self._batching,
+            self._acceptance,
+            self._counters,
+            prefix=f"rpc-{epoch[:8]}",
+            connectors=connectors if connectors is not None else dict.fromkeys(types, "serial"),
+            version=version,
+        )
+        self._link = Link(draw)
+        self._packing = self._default_packing()
+        self._token = 0
+        self._events = 0
+        """Events since the last turn."""
+        self._now_s = 0.0
+        self._owed: list[Any] = []
+        """Effects of what was only noted, due at the end of the turn."""
+        self._blocked: deque[Request | Reply] = deque(maxlen=MOST_BLOCKED)
+        self._drain_until_s: float | None = None
+
+    def _default_packing(self) -> Packing:
+        config = self._config
+        delay_s = config.min_pack_send_delay_ms / 1000
+        return Packing(config.max_payload_size_bytes, config.min_pack_size_to_send, delay_s)
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        """The effects of an event, in the order in which they are to be performed."""
+        effects = self._membership.handle(event, now_s)
+        match event:
+            case Arrived(message=ReadingBatch() as batch):
+                self._take(batch, now_s)
+            case PubAck() if self._is_current(event.connection):
+                self._acknowledge(event, now_s)
+            case Tick():
+                return effects + self._turn(now_s)
+            case Arrived(message=message):
+                effects += self._hear(message, now_s)
+            case LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if event.connection == self._link.connection:
+                effects += self._hear_link(event, now_s)
+            case Blocked(plane=Plane.CALLS, message=Request() | Reply() as message):
+                self._blocked.append(message)
+                return effects
+            case Writable(plane=Plane.CALLS):
+                effects += self._send_blocked(now_s)
+            case Start():
+                self._link.start(now_s)
+                effects += self._membership.start(now_s)
+            case Drain() if self._drain_until_s is None:
+                self._drain_until_s = now_s + DRAIN_S
+                effects += self._downlink.end_all(now_s)
+        self._events += 1
+        return effects + self._turn(now_s) if self._events >= EVENTS_PER_TURN else effects
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When to send `Tick`; 0.0 while there is work for this turn of the loop."""
+        if self._events:
+            return 0.0
+        now_s = self._now_s
+        times = (
+            self._membership.next_deadline_s,
+            self._link.next_deadline_s,
+            self._acceptance.next_deadline_s(self._packing, now_s, self._link.may_send_data(now_s)),
+            self._downlink.calls.next_deadline_s,
+            self._drain_until_s,
+        )
+        return min(time_s for time_s in times if time_s is not None)
+
+    # What arrives.
+
+    def _take(self, batch: ReadingBatch, now_s: float) -> None:
+        if self._drain_until_s is not None:
+            return
+        for release in self._ordering.take(batch, now_s):
+            body = release.body
+            if release.kind is Entry.ANSWER and body.answer:
+                ended, is_telemetry = self._downlink.calls.take_answer(*body.answer)
+                if ended:
+                    self._owed += self._downlink.end(ended, now_s)
+                if not is_telemetry:
+                    body = body._replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={})
+            self._batching.add(release._replace(body=body), batch.device, now_s)
+
+    def _hear(self, message: Any, now_s: float) -> list[Any]:
+        match message:
+            case Request():
+                return self._downlink.hear_client(message, now_s, self._drain_until_s is not None)
+            case Reply():
+                return self._downlink.hear_reply(message, now_s)
+            case Heartbeat(kind="port_reader", state={"connected": True} as state):
+                name = str(state.get("device", message.name))
+                if name not in self._batching.lanes:
+                    lane = self._batching.lane(name)
+                    lane.open = True
+                    self._batching.touch(lane, now_s)
+        return []
+
+    def _send_blocked(self, now_s: float) -> list[Any]:
+        effects: list[Any] = []
+        while self._blocked:
+            message: Request | Reply | None = self._blocked.popleft()
+            if isinstance(message, Request):
+                message = self._downlink.calls.renew(message, now_s)
+            if message:
+                effects.append(Send(Plane.CALLS, message))
+        return effects
+
+    def _bury(self, run: Run, number: int, reason: str) -> None:
+        self._counters["dead_letters"] += 1
+        run.stream.bury(number, reason)
+        facts = {"device": run.stream.device, "number": number, "reason": reason}
+        self._owed.append(Note("warning", "reading.dead_letter", facts))
+
+    # The link.
+
+    def _is_current(self, connection: int) -> bool:
+        return connection == self._link.connection and self._link.state == "up"
+
+    def _hear_link(self, event: Any, now_s: float) -> list[Any]:
+        match event:
+            case LinkUp() if self._link.state == "connecting":
+                return self._begin_session(event, now_s)
+            case LinkRefused() if self._link.state == "connecting":
+                return self._link.refused(event, now_s)
+            case LinkDown() if self._link.state != "down":
+                return self._end_session(event, now_s, blame=True)
+            case PlatformMessage() if self._link.state == "up" and self._drain_until_s is None:
+                return self._hear_platform(event, now_s)
+        return []
+
+    def _begin_session(self, event: LinkUp, now_s: float) -> list[Any]:
+        self._counters["reconnects"] += self._link.established > 0
+        self._acceptance.limit = max(1, min(MOST_IN_FLIGHT, event.receive_maximum))
+        self._packing = self._default_packing()
+        if event.maximum_packet_bytes:
+            self._limit_payload(event.maximum_packet_bytes - PACKET_OVERHEAD_BYTES)
+        question = self._platform.limits_request()
+        replies = self._downlink.replies
+        fresh = [reply for reply in replies if now_s - reply[0] < PLATFORM_DEADLINE_S]
+        replies.clear()
+        replies.extend(fresh)
+        if question:
+            replies.appendleft((now_s, question))
+        self._batching.forget_announcements(now_s)
+        return self._link.up(event, now_s, asks_limits=question is not None)
+
+    def _end_session(self, event: LinkDown, now_s: float, blame: bool) -> list[Any]:
+        question = self._platform.limits_request()
+        for flight in reversed(self._acceptance.close(now_s, blame)):
+            if flight.parcel.message != question:
+                self._downlink.replies.appendleft((flight.since_s, flight.parcel.message))
+        return [*self._link.down(event, now_s)]
+
+    def _limit_payload(self, limit_bytes: int) -> None:
+        self._packing = self._packing._replace(limit_bytes=min(self._packing.limit_bytes, limit_bytes))
+
+    def _hear_platform(self, event: PlatformMessage, now_s: float) -> list[Any]:
+        answer = self._platform.parse(event.topic, event.payload)
+        if not isinstance(answer, SessionLimits):
+            return self._downlink.hear_platform(answer, event.topic, now_s)
+        self._link.end_limits_wait()
+        if answer.max_payload_bytes:
+            self._limit_payload(answer.max_payload_bytes)
+        if answer.max_in_flight:
+            self._acceptance.limit = max(1, min(self._acceptance.limit, answer.max_in_flight))
+        return []
+
+    def _acknowledge(self, event: PubAck, now_s: float) -> None:
+        self._owed += self._acceptance.acknowledge(event.token, event.code, self._link.protocol, now_s)
+
+    # Once per turn.
+
+    def _turn(self, now_s: float) -> list[Any]:
+        self._events, self._now_s = 0, now_s
+        accepted = self._counters["readings_accepted"]
+        effects: list[Any] = [*self._acceptance.expire(now_s), *self._downlink.expire(now_s)]
+        if self._link.state == "up" and self._acceptance.is_stuck(now_s):
+            effects.append(DisconnectPlatform(self._link.connection))
+            event = LinkDown(self._link.connection, "a publish was never acknowledged", reached=True)
+            effects += self._end_session(event, now_s, blame=False)
+        effects += self._link.tick(now_s) if self._drain_until_s is None else []
+        effects += self._publish(now_s)
+        if accepted < self._counters["readings_accepted"]:
+            self._link.prove()
+        if self._membership.is_due(now_s):
+            effects += self._beat(now_s)
+        effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports()]
+        effects += self._owed
+        self._owed = []
+        if self._drain_until_s is not None and self._is_drained(now_s):
+            effects += [DisconnectPlatform(self._link.connection), Note("info", "process.drained", {}), Exit(0)]
+        return effects
+
+    def _is_drained(self, now_s: float) -> bool:
+        if self._link.state != "up" or (self._drain_until_s is not None and now_s >= self._drain_until_s):
+            return True
+        return self._batching.is_empty and not self._acceptance.unaccepted and not self._downlink.replies
+
+    def _publish(self, now_s: float) -> list[Any]:
+        effects: list[Any] = []
+        while self._link.state == "up" and self._acceptance.has_slot:
+            parcel = self._next_parcel(now_s)
+            if parcel is None:
+                break
+            self._token += 1
+            self._acceptance.sent(self._token, parcel, now_s)
+            self._counters["publishes"] += 1
+            self._counters["bytes_published"] += len(parcel.message.payload)
+            self._counters["readings_published"] += parcel.items
+            effects.append(Publish(self._link.connection, self._token, *parcel.message))
+        return effects
+
+    def _next_parcel(self, now_s: float) -> Parcel | None:
+        """Replies, then announcements, then data."""
+        if self._downlink.replies:
+            return Parcel("reply", self._downlink.replies.popleft()[1])
+        if lane := self._acceptance.choose_mark(now_s):
+            return self._batching.pack_mark(lane)
+        while self._link.may_send_data(now_s) and (lanes := self._acceptance.choose_data(self._packing, now_s)):
+            if parcel := self._batching.pack(lanes, self._packing):
+                return parcel
+            # Its first reading has become a dead letter: look again.
+            self._batching.touch(lanes[0], now_s)
+        return None
+
+    def _beat(self, now_s: float) -> list[Any]:
+        link = self._link
+        state = {
+            "epoch": self._ordering.epoch,
+            "link": link.state,
+            "protocol": link.protocol,
+            "host": self._config.host,
+            "port": self._config.port,
+            "devices": sum(lane.open for lane in self._batching.lanes.values()),
+            "in_flight": self._acceptance.unaccepted,
+            "backlog": self._ordering.unsettled,
+            "calls": len(self._downlink.calls),
+        }
+        effects = self._membership.beat(now_s, state, self._counters)
+        if link.state == "up":
+            effects.append(CheckLink(link.connection))
+        return effects + [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

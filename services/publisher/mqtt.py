@@ -1,0 +1,180 @@
+"""One MQTT connection: a paho client of its own, driven by our poller. Only this file imports paho.
+
+paho never reconnects and never resends here (a new client per connection, clean start, no limit of its own in flight),
+and has no thread: once the transport stands, `read`, `write` and `check` are called by the one loop. Only making the
+transport (name, TCP, TLS) blocks; `open` does that in a short-lived thread.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any, Final
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from common.config.models import Platform
+from common.errors import ConfigError
+from services.publisher.events import LinkDown, LinkRefused, LinkUp, PlatformMessage, PubAck, Publish
+
+KEEPALIVE_S: Final = 30
+TRANSPORT_TIMEOUT_S: Final = 5.0
+"""For each address of the host: TCP, and again for TLS."""
+Subscriptions = tuple[tuple[str, bool], ...]
+
+
+def tls_context(config: Platform) -> ssl.SSLContext | None:
+    """The TLS settings; None where none are wanted. Raises ConfigError for files that can't be used."""
+    security = config.security
+    if not security.uses_tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=security.ca_cert)
+        if security.cert:
+            context.load_cert_chain(security.cert, security.private_key)
+    except (OSError, ValueError) as error:
+        files = ", ".join(file for file in (security.ca_cert, security.cert, security.private_key) if file)
+        raise ConfigError([f"thingsboard.security: {files} can't be used: {error}"]) from None
+    if security.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Connection:
+    """One connection. `open` runs in a thread of its own; everything else in the loop's.
+
+    What happens is kept as events; `take_events` gives them away. Nothing here calls the core.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        protocol: int,
+        config: Platform,
+        client_id: str,
+        *,
+        context: ssl.SSLContext | None,
+        subscriptions: Subscriptions,
+    ) -> None:
+        self.number = number
+        self._protocol = protocol
+        self._subscriptions = subscriptions
+        self._tokens: dict[int, int] = {}
+        self._events: list[Any] = []
+        self._client = self._make_client(config, client_id, context)
+
+    def _make_client(self, config: Platform, client_id: str, context: ssl.SSLContext | None) -> Client:
+        is_5 = self._protocol == 5
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            clean_session=None if is_5 else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if is_5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        security = config.security
+        user = security.access_token if security.access_token is not None else security.username
+        if user is not None:
+            client.username_pw_set(user, None if security.access_token is not None else security.password)
+        if context is not None:
+            client.tls_set_context(context)
+            client.tls_insecure_set(security.insecure)
+        client.connect_timeout = TRANSPORT_TIMEOUT_S
+        client.max_inflight_messages = 0  # Ours is the only bound.
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        properties = None
+        if is_5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0
+        client.connect_async(config.host, config.port, KEEPALIVE_S, clean_start=True, properties=properties)
+        return client
+
+    def open(self) -> str:
+        """Makes the transport and sends CONNECT; "" or why that failed. Blocks."""
+        try:
+            self._client.reconnect()
+        except (OSError, ValueError) as error:
+            return str(error) or type(error).__name__
+        return ""
+
+    @property
+    def descriptor(self) -> int:
+        """What to poll; -1 once the transport is closed."""
+        sock = self._client.socket()
+        return -1 if sock is None else sock.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        return self._client.want_write()
+
+    def read(self) -> None:
+        """Takes what is there, also what TLS has decrypted already and no poll would tell of."""
+        while True:
+            self._client.loop_read()
+            pending = getattr(self._client.socket(), "pending", None)
+            if pending is None or not pending():
+                break
+        self.write()
+
+    def write(self) -> None:
+        """Sends what could not be sent before."""
+        if self._client.want_write():
+            self._client.loop_write()
+
+    def check(self) -> None:
+        """Keeps the connection alive, and notices when it isn't."""
+        self._client.loop_misc()
+
+    def publish(self, order: Publish) -> None:
+        """PUBLISH; on a connection that has ended, nothing: `LinkDown` is on its way."""
+        info = self._client.publish(order.topic, order.payload, order.qos)
+        self._tokens[info.mid] = order.token
+
+    def close(self) -> None:
+        """DISCONNECT, and the end."""
+        self._client.disconnect()
+        # Whatever is left of it is closed with the client.
+        self._client.on_disconnect = None
+        self._events.clear()
+
+    def take_events(self) -> list[Any]:
+        """What has happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    # paho calls these from within the methods above.
+
+    def _on_connect(self, client: Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        if code.value != 0:
+            self._events.append(LinkRefused(self.number, code.value, str(code)))
+            return
+        is_5 = self._protocol == 5
+        topics: list[Any] = [
+            (topic, SubscribeOptions(qos=1, noLocal=no_local) if is_5 else 1) for topic, no_local in self._subscriptions
+        ]
+        client.subscribe(topics)
+        receive_maximum = getattr(properties, "ReceiveMaximum", 65_535)
+        maximum_packet = getattr(properties, "MaximumPacketSize", 0)
+        self._events.append(LinkUp(self.number, self._protocol, receive_maximum, maximum_packet))
+
+    def _on_disconnect(self, client: Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        self._events.append(LinkDown(self.number, f"connection closed: {code}", reached=True))
+
+    def _on_publish(self, client: Client, userdata: Any, mid: int, code: Any, properties: Any) -> None:
+        token = self._tokens.pop(mid, None)
+        if token is not None:
+            self._events.append(PubAck(self.number, token, code.value))
+
+    def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return
+        self._events.append(PlatformMessage(self.number, topic, bytes(message.payload)))

@@ -1,0 +1,248 @@
+"""Each stream's readings back in order, and the word that the publisher gives its reader: pure, per batch.
+
+The rules stand in `docs/protocol.md` under "Acks". A stream is a journal and its generation. What comes out of
+`Ordering.take` are `Run`s: consecutive numbers, each exactly once, in order. Whoever publishes them raises `done` and
+lowers `holds` of the run and calls `advance` of its stream; `settled` follows.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from typing import Final, NamedTuple
+
+from common import codec
+from common.errors import WireError
+from common.messages import Entry, ReadingBatch, ReadingBody, StreamReport
+from common.sequence import Range, add_range, gaps
+from services.publisher.counters import Counters
+
+WINDOW: Final = 4_096
+"""Numbers above `received` that are kept."""
+TOTAL_CREDIT_BYTES: Final = 64 * 1024 * 1024
+STREAM_CREDIT_BYTES: Final = 1024 * 1024
+ACTIVE_S: Final = 60.0
+"""A stream that was heard within this time shares in the credit."""
+FORGET_S: Final = 600.0
+"""A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
+
+
+class Run:
+    """Consecutive numbers `first` to `end` (exclusive) of one stream that were released together.
+
+    Their telemetry is accepted up to `done` (exclusive). While `holds` is above 0, other things made of these numbers
+    (attributes, readings of other devices) are not accepted yet, and nothing of the run is settled.
+    """
+
+    __slots__ = ("done", "end", "first", "holds", "stream")
+
+    def __init__(self, stream: Stream, first: int, end: int) -> None:
+        self.stream = stream
+        self.first = first
+        self.end = end
+        self.done = first
+        self.holds = 0
+
+
+class Release(NamedTuple):
+    """A run and what the converter made of it; indexes of `body` count from `run.first`."""
+
+    run: Run
+    kind: Entry
+    body: ReadingBody
+
+
+class Kept(NamedTuple):
+    """A batch that came before its turn; sorted by `first`, then `end`."""
+
+    first: int
+    end: int
+    arrival: int
+    batch: ReadingBatch
+
+
+class Stream:
+    """One journal in one generation."""
+
+    def __init__(self, batch: ReadingBatch, changed: dict[Stream, None]) -> None:
+        self.device = batch.device
+        self.journal = batch.journal
+        self.generation = batch.generation
+        self.base = batch.base
+        self.received = batch.base
+        self.settled = batch.base
+        self.heard_s = 0.0
+        self._changed = changed
+        self._runs: deque[Run] = deque()
+        self._kept: list[Kept] = []
+        self._kept_bytes = 0
+        self._arrivals = 0
+        self._dead: dict[int, str] = {}
+
+    def take(self, batch: ReadingBatch, credit_bytes: int, counters: Counters) -> list[Release]:
+        """What this batch releases: itself, less what had come before, and what was kept behind it."""
+        self._raise_base(batch.base)
+        if batch.first <= self.received:
+            released = self._release(batch, counters)
+        else:
+            released = []
+            self._keep(batch, credit_bytes, counters)
+        while self._kept and self._kept[0].first <= self.received:
+            kept = self._kept.pop(0)
+            self._kept_bytes -= len(kept.batch.body)
+            if kept.end > self.received:
+                released += self._release(kept.batch, counters)
+        return released
+
+    def advance(self) -> None:
+        """Raises `settled` to the lowest number that is not done; to be called after a run has changed."""
+        runs = self._runs
+        while runs and not runs[0].holds and runs[0].done >= runs[0].end:
+            runs.popleft()
+        settled = self.received
+        if runs:
+            settled = runs[0].first if runs[0].holds else runs[0].done
+        if settled > self.settled:
+            self.settled = settled
+            self._owe_report()
+
+    def bury(self, number: int, reason: str) -> None:
+        """Makes a number a dead letter; it is reported once it is settled, until the reader's base has passed it."""
+        if number >= self.base:
+            self._dead[number] = reason
+            self._owe_report()
+
+    def report(self, epoch: str, credit_bytes: int) -> StreamReport:
+        """Everything the reader has to know."""
+        dead = [(number, reason) for number, reason in sorted(self._dead.items()) if number < self.settled]
+        return StreamReport(
+            self.journal, self.generation, epoch, self.received, self.settled, credit_bytes, self._missing(), dead
+        )
+
+    def _owe_report(self) -> None:
+        self._changed[self] = None
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing is kept or waiting for acceptance."""
+        return not self._kept and not self._runs
+
+    def _missing(self) -> list[Range]:
+        if not self._kept:
+            return []
+        ranges: list[Range] = []
+        for kept in self._kept:
+            ranges = add_range(ranges, kept.first, kept.end - 1)
+        return gaps(ranges, self.received, ranges[-1][1])
+
+    def _raise_base(self, base: int) -> None:
+        if base <= self.base:
+            return
+        self.base = base
+        if self._dead:
+            self._dead = {number: reason for number, reason in self._dead.items() if number >= base}
+        if base > self.received:
+            # The reader has shed or settled what we never saw.
+            self.received = base
+            self.advance()
+
+    def _release(self, batch: ReadingBatch, counters: Counters) -> list[Release]:
+        end = batch.first + batch.length
+        known = min(batch.length, self.received - batch.first)
+        if known:
+            counters["duplicates"] += known
+            self._owe_report()
+            if known == batch.length:
+                return []
+        try:
+            body = codec.unpack_readings(batch.body, batch.length)
+        except WireError:
+            counters["bad_batches"] += 1
+            return []
+        run = Run(self, self.received, end)
+        self._runs.append(run)
+        self.received = end
+        self._owe_report()
+        counters["readings_received"] += end - run.first
+        body = _without_first(body, known) if known else body
+        for index, reason in body.dead.items():
+            counters["dead_letters"] += 1
+            self.bury(run.first + index, reason)
+        return [Release(run, Entry(batch.kind), body)]
+
+    def _keep(self, batch: ReadingBatch, credit_bytes: int, counters: Counters) -> None:
+        end = batch.first + batch.length
+        self._owe_report()
+        if any(kept.first <= batch.first and end <= kept.end for kept in self._kept):
+            counters["duplicates"] += batch.length
+            return
+        if end > self.received + WINDOW or self._kept_bytes + len(batch.body) > credit_bytes:
+            counters["out_of_order_dropped"] += batch.length
+            return
+        self._arrivals += 1
+        self._kept_bytes += len(batch.body)
+        insort(self._kept, Kept(batch.first, end, self._arrivals, batch))
+
+
+def _without_first(body: ReadingBody, count: int) -> ReadingBody:
+    """The body without its first entries. The attributes stay: they are the last values of the whole batch."""
+    return body._replace(
+        ts_ms=body.ts_ms[count:],
+        telemetry=body.telemetry[count:],
+        dead={index - count: reason for index, reason in body.dead.items() if index >= count},
+        user={index - count: readings for index, readings in body.user.items() if index >= count},
+    )
+
+
+class Ordering:
+    """All current streams of this epoch."""
+
+    def __init__(self, epoch: str, counters: Counters) -> None:
+        self.epoch = epoch
+        self._counters = counters
+        self._streams: dict[str, Stream] = {}
+        self._changed: dict[Stream, None] = {}
+        self._credit_bytes = STREAM_CREDIT_BYTES
+
+    def take(self, batch: ReadingBatch, now_s: float) -> list[Release]:
+        """What can be published now that this batch has come; [] for what is old, early or not ours."""
+        stream = self._streams.get(batch.journal)
+        if batch.epoch != self.epoch or (stream and batch.generation < stream.generation):
+            self._counters["stale_batches"] += 1
+            return []
+        if batch.length < 1 or batch.first < 1 or not 0 <= batch.kind < len(Entry):
+            self._counters["bad_batches"] += batch.length != 0
+            return []
+        if stream is None or batch.generation > stream.generation:
+            stream = self._streams[batch.journal] = Stream(batch, self._changed)
+        stream.heard_s = now_s
+        return stream.take(batch, self._credit_bytes, self._counters)
+
+    @property
+    def owes_reports(self) -> bool:
+        """True if a stream's report has changed since it went out."""
+        return bool(self._changed)
+
+    def changed_reports(self) -> list[StreamReport]:
+        """The reports that are owed."""
+        changed = list(self._changed)
+        self._changed.clear()
+        return [stream.report(self.epoch, self._credit_bytes) for stream in changed if self._is_current(stream)]
+
+    def all_reports(self, now_s: float) -> list[StreamReport]:
+        """Every current stream's report, for the heartbeat; also shares the credit out anew."""
+        for journal, stream in list(self._streams.items()):
+            if stream.is_idle and now_s - stream.heard_s > FORGET_S:
+                del self._streams[journal]
+        active = sum(now_s - stream.heard_s < ACTIVE_S for stream in self._streams.values())
+        self._credit_bytes = min(STREAM_CREDIT_BYTES, TOTAL_CREDIT_BYTES // max(1, active))
+        self._changed.clear()
+        return [stream.report(self.epoch, self._credit_bytes) for stream in self._streams.values()]
+
+    def _is_current(self, stream: Stream) -> bool:
+        return self._streams.get(stream.journal) is stream
+
+    @property
+    def unsettled(self) -> int:
+        """Numbers received and not settled, over all streams."""
+        return sum(stream.received - stream.settled for stream in self._streams.values())
