@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, get_type_hints
 
 import msgpack
@@ -126,7 +126,8 @@ def unpack_frames(data: bytes, count: int) -> FrameBody:
     value = unpack(data)
     match value:
         case [list(ts_ms), list(frames), list(extra)] if len(ts_ms) == len(frames) == count:
-            return FrameBody(ts_ms, frames, extra)
+            if _are(ts_ms, int) and _are(frames, bytes) and _are(extra, str):
+                return FrameBody(ts_ms, frames, extra)
     raise WireError("no frame body of this count")
 
 
@@ -148,16 +149,40 @@ def unpack_readings(data: bytes, count: int) -> ReadingBody:
             answer,
             str(device_type),
         ] if len(ts_ms) == len(telemetry) == count:
-            try:
-                readings = {
-                    index: [
-                        UserReading(device, kind, [(ts, values) for ts, values in items], attrs)
-                        for device, kind, items, attrs in entries
-                    ]
-                    for index, entries in user.items()
-                }
-                pair = None if answer is None else (str(answer[0]), bytes(answer[1]))
-            except (TypeError, ValueError, IndexError) as error:
-                raise WireError(f"no reading body: {error}") from None
-            return ReadingBody(ts_ms, telemetry, attributes, dead, readings, pair, device_type)
+            if _are(ts_ms, int) and _are(telemetry, bytes) and _are(dead, int) and _are(dead.values(), str):
+                return ReadingBody(ts_ms, telemetry, attributes, dead, _user(user), _answer(answer), device_type)
     raise WireError("no reading body of this count")
+
+
+def _are(values: Iterable[Any], expected: type[Any]) -> bool:
+    """True if every value is of exactly this type; fast, for it looks at each frame."""
+    return set(map(type, values)) <= {expected}
+
+
+def _user(value: dict[Any, Any]) -> dict[int, list[UserReading]]:
+    if not (_are(value, int) and _are(value.values(), list)):
+        raise WireError("no users' readings by index")
+    return {index: [_user_reading(entry) for entry in entries] for index, entries in value.items()}
+
+
+def _user_reading(value: Any) -> UserReading:
+    match value:
+        case [str(device), str(device_type), list(items), bytes(attributes)]:
+            return UserReading(device, device_type, [_user_item(item) for item in items], attributes)
+    raise WireError("no user's reading")
+
+
+def _user_item(value: Any) -> tuple[int | None, bytes]:
+    match value:
+        case [int() | None as ts_ms, bytes(values)]:
+            return ts_ms, values
+    raise WireError("no time and values of a user's reading")
+
+
+def _answer(value: Any) -> tuple[str, bytes] | None:
+    match value:
+        case None:
+            return None
+        case [str(call_id), bytes(reply)]:
+            return call_id, reply
+    raise WireError("no correlation id and reply")
