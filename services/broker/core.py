@@ -200,9 +200,14 @@ class BrokerCore:
         if heard is None:
             return []
         member, before = heard
-        if member.kind == "converter" and (before != "alive" or member.draining):
-            return [*_liveness_note(member, before), *self._hand_out()]
-        return _liveness_note(member, before)
+        effects = _liveness_note(member, before)
+        if member.kind == "converter":
+            held = beat.state.get("held")
+            restored = self._dispatcher.compare(member.name, beat.instance, held) if isinstance(held, int) else 0
+            self.counters["credits_restored"] += restored
+            if restored or before != "alive" or member.draining:
+                effects += self._hand_out()
+        return effects
 
     def _unreachable(self, event: Unreachable, now_s: float) -> list[Any]:
         effects: list[Any] = []

@@ -11,6 +11,7 @@ NAMES: Final = (
     "frames_dropped",
     "batches_dropped",
     "batches_repeated",
+    "credits_restored",
     "batches_blocked",
     "readings_in",
     "readings_out",

@@ -12,6 +12,8 @@ from services.broker.registry import Member
 
 CREDIT: Final = 2
 """Batches that a converter holds: one in work, one waiting, so that it never idles between two."""
+SURPLUS_BEATS: Final = 3
+"""Beats in a row at which a converter must lack a batch before its credit comes back: one beat proves nothing."""
 DEVICE_QUEUE_BYTES: Final = 2 * 1024 * 1024
 """Twice a reader's window; what is over it is dropped and comes again."""
 QUEUES_BYTES: Final = 256 * 1024 * 1024
@@ -81,6 +83,18 @@ class Converter:
         self.pins = 0
         self.served = age
         """When it last got a batch, counted in batches: the longest idle one is first among equals."""
+        self._surplus = deque([0] * SURPLUS_BEATS, SURPLUS_BEATS)
+        """Batches on their way to it less those that it said it holds, at each of its last beats."""
+
+    def compare(self, held: int) -> int:
+        """Credit to restore, given how many batches the converter says it holds: what went missing on a broken
+        connection never comes back by itself. A batch that was only on its way at each beat is no harm: credit is
+        capped."""
+        self._surplus.append(CREDIT - self.credit - held)
+        missing = max(0, min(self._surplus))
+        if missing:
+            self._surplus.extend([0] * SURPLUS_BEATS)
+        return missing
 
     @property
     def is_live(self) -> bool:
@@ -152,6 +166,15 @@ class Dispatcher:
             return False
         converter.credit = min(CREDIT, converter.credit + 1)
         return True
+
+    def compare(self, name: str, instance: str, held: int) -> int:
+        """Restores credit that was lost; how many batches."""
+        converter = self._converters.get(name)
+        if converter is None or converter.member.instance != instance:
+            return 0
+        missing = converter.compare(held)
+        converter.credit = min(CREDIT, converter.credit + missing)
+        return missing
 
     def hand_out(self) -> list[SendFrames]:
         """Everything that can go out now, devices in turn."""

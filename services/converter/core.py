@@ -280,6 +280,7 @@ class ConverterCore:
         state = {
             "slot": self._identity.name,
             "draining": self._drain_s is not None,
+            "held": len(self._held) + len(self._jobs) + len(self._unsent),
             "user_devices": sorted(self._user_devices),
         }
         return self._member.beat(now_s, state, self.counters.as_dict())
