@@ -30,8 +30,9 @@ def start_logs(process: str, level: str = "INFO") -> logging.Logger:
     """The logger of this process, `process` being its address such as `port_reader:press1`."""
     logging.addLevelName(TRACE, "TRACE")
     handler = logging.StreamHandler(sys.stderr)
+    shown = process.replace("%", "%%")
     handler.setFormatter(
-        logging.Formatter(f"%(asctime)s.%(msecs)03d %(levelname)-7s [{process}] %(message)s", "%Y-%m-%dT%H:%M:%S")
+        logging.Formatter(f"%(asctime)s.%(msecs)03d %(levelname)-7s [{shown}] %(message)s", "%Y-%m-%dT%H:%M:%S")
     )
     logger = logging.getLogger("serialgw")
     logger.handlers[:] = [handler]
@@ -51,5 +52,12 @@ def _fact(key: str, value: Any) -> str:
     """`key=value`, in quotes only where a plain word would be ambiguous; long values are cut at 300 characters."""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
     if not text or not _PLAIN.issuperset(text):
-        text = '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'
+        text = '"' + "".join(map(_quoted, text[:300])) + '"'
     return f"{key}={text if len(text) <= 300 else text[:297] + '...'}"
+
+
+def _quoted(character: str) -> str:
+    """Within quotes: nothing may end them, break the line or steer the terminal."""
+    if character in '"\\':
+        return "\\" + character
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

@@ -1,4 +1,4 @@
-"""One MQTT connection: a paho client of its own, driven by our poller. Only this file imports paho.
+"""One MQTT connection: a paho client of its own, driven by our poller. Of the processes, only this file imports paho.
 
 paho never reconnects and never resends here (a new client per connection, clean start, no limit of its own in flight),
 and has no thread: once the transport stands, `read`, `write` and `check` are called by the one loop. Only making the
@@ -7,6 +7,7 @@ transport (name, TCP, TLS) blocks; `open` does that in a short-lived thread.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import Any, Final
 
@@ -42,6 +43,11 @@ def tls_context(config: Platform) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _send_at_once(_client: Client, _userdata: Any, sock: Any) -> None:
+    """Without this a second small PUBLISH waits for the peer's delayed acknowledgement of the first: 40 ms."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class Connection:
@@ -85,6 +91,7 @@ class Connection:
             client.tls_insecure_set(security.insecure)
         client.connect_timeout = TRANSPORT_TIMEOUT_S
         client.max_inflight_messages = 0  # Ours is the only bound.
+        client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
