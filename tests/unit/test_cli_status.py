@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from common.messages import Heartbeat
-from services.cli.status import as_text, is_well, uptime
+from services.cli.status import as_text, is_well, is_young, uptime
 from services.monitor.table import Table
 
 
 def table(**states: dict[str, Any]) -> dict[str, Any]:
     """The monitor's own document: a publisher and a reader that beat, and a reader that never did."""
     found = Table(["press1", "press2"] if "silent" in states else ["press1"])
-    publisher = states.get("publisher", {"epoch": "e", "link": "up"})
+    publisher = states.get("publisher", {"link": "up", "host": "tb", "port": 1883, "protocol": 5})
     found.hear(Heartbeat("publisher", "0", "i", 11, "host", 75.0, publisher, {"readings_accepted": 7}), 100.0)
     reader = states.get("reader", {"connected": True, "backlog": 3, "backlog_bytes": 300})
     found.hear(Heartbeat("port_reader", "press1", "i", 12, "host", 75.0, reader, {"frames_read": 9, "x": 1}), 100.0)
@@ -29,7 +29,7 @@ def test_all_well_shows_every_process_and_the_link() -> None:
     assert head.split() == ["PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS"]
     assert publisher.split() == ["publisher", "11", "alive", "1m", "15s", "readings_accepted=7"]
     assert reader.split() == ["port_reader", "press1", "12", "alive", "1m", "15s", "3", "frames_read=9"]
-    assert link == "platform: up"
+    assert link == "platform: up, tb:1883, MQTT 5"
     assert backlog == "waiting in journals: 3 frames, 300 bytes"
 
 
@@ -45,6 +45,15 @@ def test_a_lost_process_or_link_is_not_well(states: dict[str, Any], shown: str) 
     document = table(**states)
     assert not is_well(document)
     assert shown in as_text(document)
+
+
+def test_a_monitor_that_has_just_started_is_asked_again() -> None:
+    """It has not heard everyone yet; not even itself, at first."""
+    found = Table(["press1"])
+    assert is_young(found.show())
+    for uptime_s, young in ((1.0, True), (3.0, False)):
+        found.hear(Heartbeat("monitor", "0", "i", 11, "host", uptime_s, {}, {}), 100.0)
+        assert is_young(found.show()) is young
 
 
 def test_a_closed_port_is_shown() -> None:

@@ -32,7 +32,9 @@ ARRIVE_LIMIT_S: Final = 15.0
 CALL_LIMIT_S: Final = 10.0
 STOP_LIMIT_S: Final = 60.0
 SHOWN_FRAMES: Final = 3
-"""Frames of each device that are shown one by one; after that, a line of figures a second."""
+"""Frames of the first device that are shown one by one."""
+FIGURES_S: Final = 3
+"""A line of figures comes this often."""
 NEW_SETPOINT: Final = 25
 
 
@@ -133,13 +135,13 @@ class Demo:
         """Frames from all devices, and what becomes of them."""
         print(f"\n2. Each device says {FRAMES_PER_S} frames a second; readings arrive at the MQTT broker")
         begin_s = time.monotonic()
-        due_s, next_line_s = begin_s, begin_s + 2
+        due_s, next_line_s = begin_s, begin_s + FIGURES_S
         while (now_s := time.monotonic()) < begin_s + seconds:
             if now_s >= due_s:
                 due_s += 1 / FRAMES_PER_S
                 self._send_round()
             if now_s >= next_line_s:
-                next_line_s += 1
+                next_line_s += FIGURES_S
                 self._print_figures(now_s - begin_s)
             self._step()
         self._wait(ARRIVE_LIMIT_S, lambda: self._figures.missing == 0, "readings are missing")

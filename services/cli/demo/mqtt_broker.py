@@ -9,15 +9,69 @@ import asyncio
 import logging
 import signal
 import sys
+from typing import Final
 
+from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
 from amqtt.broker import Broker
+from amqtt.errors import AMQTTError, MQTTError, NoDataError
 
-HOST = "127.0.0.1"
+HOST: Final = "127.0.0.1"
+MQTT_311: Final = 4
+REFUSAL: Final = bytes((0x20, 2, 0, 1))
+"""CONNACK "unacceptable protocol version" (MQTT 3.1.1, 3.2.2.3)."""
+
+
+class Replay(StreamReaderAdapter):  # type: ignore[misc]
+    """A reader that begins with bytes that were already taken."""
+
+    def __init__(self, reader: asyncio.StreamReader, taken: bytes) -> None:
+        super().__init__(reader)
+        self._taken = taken
+
+    async def read(self, n: int = -1) -> bytes:
+        """`n` bytes, or all up to the end."""
+        size = len(self._taken) if n < 0 else n
+        head, self._taken = self._taken[:size], self._taken[size:]
+        if n < 0 or len(head) < n:
+            head += await super().read(n if n < 0 else n - len(head))
+        return head
+
+
+class PoliteBroker(Broker):  # type: ignore[misc]
+    """amqtt, except that it refuses MQTT 5: alone it misreads the properties and waits for bytes that never come."""
+
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """Looks at the version that CONNECT names before amqtt does."""
+        try:
+            taken, level = await _read_version(reader)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+            return
+        if level > MQTT_311:
+            writer.write(REFUSAL)
+            writer.close()
+            return
+        try:
+            await self._client_connected(listener_name, Replay(reader, taken), StreamWriterAdapter(writer))
+        except (AMQTTError, MQTTError, NoDataError, OSError) as error:
+            logging.getLogger(__name__).warning("a client was lost: %s", error)
+
+
+async def _read_version(reader: asyncio.StreamReader) -> tuple[bytes, int]:
+    """(the bytes taken, protocol level): fixed header, remaining length, protocol name, level."""
+    taken = await reader.readexactly(2)
+    while taken[-1] & 0x80 and len(taken) < 5:
+        taken += await reader.readexactly(1)
+    taken += await reader.readexactly(2)
+    taken += await reader.readexactly(int.from_bytes(taken[-2:], "big") + 1)
+    return taken, taken[-1]
 
 
 async def serve(port: int) -> None:
     """Serves anonymous clients on the loopback address until SIGTERM or SIGINT."""
-    broker = Broker(
+    broker = PoliteBroker(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
             "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
