@@ -1,0 +1,219 @@
+"""The one loop: sources before timers, effects in order, signals, crashes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+from common.events import Exit
+from common.io.clock import monotonic_s
+from common.io.loop import DRAIN_ROUNDS, EXIT_CRASH, Loop
+
+Handler = Callable[[Any, float], list[Any]]
+
+
+def name(event: Any) -> str:
+    """Events without fields are all equal, being tuples: their types tell them apart."""
+    return event if isinstance(event, str) else type(event).__name__
+
+
+class Core:
+    """Answers with what the test says, and remembers what it heard. Gives up after 10 s."""
+
+    def __init__(self, react: Handler) -> None:
+        self._react = react
+        self.names: list[str] = []
+        self.deadline_s: float | None = None
+        self._end_s = monotonic_s() + 10
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        self.names.append(name(event))
+        if now_s > self._end_s:
+            return [Exit(99)]
+        return self._react(event, now_s)
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        return min(self._end_s + 0.1, self.deadline_s or self._end_s + 0.1)
+
+
+class Shell:
+    """Remembers what it performed; `follow` says what comes of an effect."""
+
+    def __init__(self, follow: dict[Any, list[Any]] | None = None) -> None:
+        self.performed: list[Any] = []
+        self._follow = follow or {}
+
+    def perform(self, effect: Any) -> Iterable[Any]:
+        self.performed.append(effect)
+        return self._follow.get(effect, [])
+
+
+class Records(logging.Handler):
+    """Keeps log records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture
+def records() -> Records:
+    return Records()
+
+
+@pytest.fixture
+def logger(records: Records) -> logging.Logger:
+    logger = logging.Logger("test")
+    logger.addHandler(records)
+    return logger
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """The loop keeps its signal handlers for the life of a process; tests give them back."""
+    old = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in old.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe2(os.O_NONBLOCK)
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_the_first_event_is_start_and_exit_ends_it(logger: logging.Logger) -> None:
+    """What a core orders after Exit is not performed."""
+    core = Core(lambda event, now_s: ["before", Exit(7), "after"])
+    shell = Shell()
+    assert Loop(core, shell, logger).run() == 7
+    assert core.names == ["Start"]
+    assert shell.performed == ["before"]
+
+
+def test_what_follows_from_an_effect_is_heard_in_order(logger: logging.Logger) -> None:
+    """All effects of one event are performed before the events that follow from them are handled."""
+    answers: dict[Any, list[Any]] = {"Start": ["a", "b"], "blocked a": ["c"], "blocked b": [Exit(0)]}
+    core = Core(lambda event, now_s: answers[name(event)])
+    shell = Shell({"a": ["blocked a"], "b": ["blocked b"]})
+    assert Loop(core, shell, logger).run() == 0
+    assert shell.performed == ["a", "b", "c"]
+    assert core.names == ["Start", "blocked a", "blocked b"]
+
+
+def test_sources_are_drained_before_an_overdue_timer(logger: logging.Logger, pipe: tuple[int, int]) -> None:
+    """A process that was stopped and continued hears what happened before it draws conclusions."""
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        if name(event) == "Start":
+            core.deadline_s = now_s - 60
+        return [Exit(0)] if name(event) == "Tick" else []
+
+    def read() -> Iterable[Any]:
+        yield os.read(pipe[0], 1).decode()
+
+    core = Core(react)
+    loop = Loop(core, Shell(), logger)
+    loop.add_reader(pipe[0], read)
+    os.write(pipe[1], b"abc")
+    assert loop.run() == 0
+    assert core.names == ["Start", "a", "b", "c", "Tick"]
+
+
+def test_a_flood_does_not_stop_the_clock(logger: logging.Logger, pipe: tuple[int, int]) -> None:
+    """After some rounds an overdue timer fires all the same."""
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        core.deadline_s = now_s
+        return [Exit(0)] if name(event) == "Tick" else []
+
+    core = Core(react)
+    loop = Loop(core, Shell(), logger)
+    loop.add_reader(pipe[0], lambda: ["more"])
+    os.write(pipe[1], b"never read")
+    assert loop.run() == 0
+    assert core.names.count("more") == DRAIN_ROUNDS
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_a_drain(logger: logging.Logger, number: signal.Signals) -> None:
+    """SIGTERM and SIGINT wake the loop; a second one while draining kills nothing."""
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        if name(event) == "Start":
+            os.kill(os.getpid(), number)
+        return [Exit(0)] if name(event) == "Drain" else []
+
+    core = Core(react)
+    assert Loop(core, Shell(), logger).run() == 0
+    assert core.names == ["Start", "Drain"]
+    os.kill(os.getpid(), number)
+
+
+def test_a_bug_is_logged_once_and_ends_the_process(logger: logging.Logger, records: Records) -> None:
+    """With a traceback and the exit code after which the supervisor restarts."""
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        raise KeyError("a bug")
+
+    assert Loop(Core(react), Shell(), logger).run() == EXIT_CRASH
+    assert [record.getMessage() for record in records.records] == ["process.crashed"]
+    assert records.records[0].exc_info is not None
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[Any]]:
+    context: zmq.Context[Any] = zmq.Context()
+    yield context
+    context.destroy(linger=0)
+
+
+def test_a_writer_is_called_when_there_is_room(logger: logging.Logger, context: zmq.Context[Any]) -> None:
+    """A socket with nobody connected is not writable, and is as soon as somebody is."""
+    push = context.socket(zmq.PUSH)
+    port = push.bind_to_random_port("tcp://127.0.0.1")
+    pull = context.socket(zmq.PULL)
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        if name(event) == "Start":
+            core.deadline_s = now_s + 0.05
+        elif name(event) == "Tick":
+            core.deadline_s = None
+            pull.connect(f"tcp://127.0.0.1:{port}")
+        return [Exit(0)] if event == "writable" else []
+
+    core = Core(react)
+    loop = Loop(core, Shell(), logger)
+    loop.add_writer(push, lambda: ["writable"])
+    assert loop.run() == 0
+    assert core.names == ["Start", "Tick", "writable"]
+
+
+def test_a_removed_source_is_not_called(logger: logging.Logger, pipe: tuple[int, int]) -> None:
+    """A handler may remove any source, even one that is ready in the same round."""
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        if event == "read":
+            loop.remove_reader(pipe[0])
+            core.deadline_s = now_s
+        return [Exit(0)] if name(event) == "Tick" else []
+
+    core = Core(react)
+    loop = Loop(core, Shell(), logger)
+    loop.add_reader(pipe[0], lambda: ["read"])
+    os.write(pipe[1], b"never read")
+    assert loop.run() == 0
+    assert core.names == ["Start", "read", "Tick"]

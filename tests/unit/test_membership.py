@@ -1,0 +1,108 @@
+"""Registration and heartbeat of one process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from common.events import Arrived, Junk, Note, Send, Tick
+from common.liveness import BEAT_S, liveness
+from common.membership import REGISTER_RETRY_S, Membership
+from common.messages import Heartbeat, Identity, Plane, Register, Registered
+
+IDENTITY = Identity("converter", "0", "i1", 42, "here", "/lock")
+
+
+@pytest.fixture
+def membership() -> Membership:
+    return Membership(IDENTITY, {"a": 1})
+
+
+def registers(effects: list[Any]) -> list[Register]:
+    return [e.message for e in effects if isinstance(e, Send) and isinstance(e.message, Register)]
+
+
+def accepted(broker: str = "b1") -> Arrived:
+    return Arrived(Plane.CALLS, Registered("converter:0", True, "", broker, "ipc://frames"))
+
+
+def refused(reason: str = "somebody else") -> Arrived:
+    return Arrived(Plane.CALLS, Registered("converter:0", False, reason, "b1", ""))
+
+
+def broker_beat(instance: str) -> Arrived:
+    return Arrived(Plane.EVENTS, Heartbeat("broker", "0", instance, 1, "here", 1.0, {}, {}))
+
+
+def test_it_registers_at_the_start_and_repeats_until_it_is_answered(membership: Membership) -> None:
+    """The broker may be starting; each quarter of a second."""
+    assert registers(membership.start(100.0)) == [Register("converter", "0", "i1", 42, "here", "/lock", {"a": 1})]
+    assert membership.next_deadline_s <= 100.0 + REGISTER_RETRY_S
+    assert membership.handle(Tick(), 100.0 + REGISTER_RETRY_S / 2) == []
+    assert len(registers(membership.handle(Tick(), 100.0 + REGISTER_RETRY_S))) == 1
+    membership.handle(accepted(), 100.5)
+    assert (membership.broker, membership.frames_endpoint) == ("b1", "ipc://frames")
+    assert membership.handle(Tick(), 200.0) == []
+
+
+def test_it_registers_with_each_new_broker(membership: Membership) -> None:
+    """The broker's heartbeat shows another instance; the same one changes nothing."""
+    membership.start(100.0)
+    membership.handle(accepted("b1"), 100.1)
+    assert membership.handle(broker_beat("b1"), 101.0) == []
+    assert len(registers(membership.handle(broker_beat("b2"), 102.0))) == 1
+    assert membership.broker == ""
+    membership.handle(accepted("b2"), 102.1)
+    assert membership.broker == "b2"
+
+
+def test_a_refusal_is_said_once_and_tried_again_each_second(membership: Membership) -> None:
+    """The one who has the name may go; another reason is another line."""
+    membership.start(100.0)
+    assert [note.facts for note in membership.handle(refused(), 100.1)] == [{"reason": "somebody else"}]
+    assert membership.handle(Tick(), 100.9) == []
+    assert len(registers(membership.handle(Tick(), 101.2))) == 1
+    assert membership.handle(refused(), 101.3) == []
+    assert len(membership.handle(refused("a third"), 101.4)) == 1
+
+
+def test_it_beats_each_second(membership: Membership) -> None:
+    """The first beat is due at the start; uptime counts from there; junk is among the counters."""
+    membership.start(100.0)
+    assert membership.is_due(100.0)
+    (send,) = membership.beat(100.0, {"s": 1}, {"c": 2})
+    assert send == Send(
+        Plane.EVENTS, Heartbeat("converter", "0", "i1", 42, "here", 0.0, {"s": 1}, {"c": 2, "junk_messages": 0})
+    )
+    assert not membership.is_due(100.0 + BEAT_S / 2)
+    assert membership.is_due(100.0 + BEAT_S)
+    membership.handle(accepted(), 100.1)
+    assert membership.next_deadline_s == 100.0 + BEAT_S
+
+
+def test_new_facts_are_registered(membership: Membership) -> None:
+    """A reader whose section changed says so at once."""
+    membership.start(100.0)
+    membership.handle(accepted(), 100.1)
+    assert [message.detail for message in registers(membership.update({"b": 2}, 101.0))] == [{"b": 2}]
+
+
+def test_junk_is_counted_and_said_once(membership: Membership) -> None:
+    """A flood of junk is no flood in the log."""
+    membership.start(100.0)
+    membership.handle(accepted(), 100.1)
+    found = [membership.handle(Junk(Plane.CALLS, "why"), 100.2) for _ in range(3)]
+    assert [len(effects) for effects in found] == [1, 0, 0]
+    assert isinstance(found[0][0], Note)
+    (send,) = membership.beat(100.3, {}, {})
+    assert send.message.counters == {"junk_messages": 3}
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "expected"),
+    [(0, "alive"), (2.99, "alive"), (3, "late"), (4.99, "late"), (5, "lost"), (500, "lost")],
+)
+def test_silence_means(silent_s: float, expected: str) -> None:
+    """Late after 3 s, lost after 5 s."""
+    assert liveness(silent_s) == expected
