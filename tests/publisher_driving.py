@@ -8,7 +8,7 @@ from typing import Any
 
 from common import codec
 from common.config.models import Platform
-from common.events import Arrived, Note, Send, Start, Tick
+from common.events import Arrived, Exit, Note, Send, Start, Tick
 from common.messages import Entry, Identity, Plane, ReadingBatch, ReadingBody, Reply, Request, StreamReport, UserReading
 from services.publisher.core import PublisherCore
 from services.publisher.events import ConnectPlatform, LinkDown, LinkUp, PlatformMessage, PubAck, Publish
@@ -65,10 +65,10 @@ class Driver:
         self.core = PublisherCore(
             Identity("publisher", "0", "i", 1, "here"), EPOCH, config or Platform(), TYPES, lambda: 0.5, version="9.9"
         )
-        self.effects: list[Any] = []
         self.unacked: list[Publish] = []
         self.published: list[Publish] = []
         self.connection = 0
+        self.exited = False
         self.reports: dict[str, StreamReport] = {}
         self.notes: list[Note] = []
         self.hear(Start())
@@ -78,17 +78,16 @@ class Driver:
         effects: list[Any] = []
         for event in events:
             effects += self.core.handle(event, self.now_s)
-        effects += self._turns()
-        return effects
+        self._record(effects)
+        return effects + self._turns()
 
     def _turns(self) -> list[Any]:
         effects: list[Any] = []
         rounds = 0
-        while (self.core.next_deadline_s or 0.0) <= self.now_s:
+        while not self.exited and (self.core.next_deadline_s or 0.0) <= self.now_s:
             effects += self.core.handle(Tick(), self.now_s)
             rounds += 1
             assert rounds < 50, "the core asks for ticks without end"
-        self.effects += effects
         self._record(effects)
         return effects
 
@@ -103,6 +102,8 @@ class Driver:
                     self.published.append(effect)
                 case Send(message=StreamReport() as report):
                     self.reports[report.journal] = report
+                case Exit():
+                    self.exited = True
                 case Note():
                     self.notes.append(effect)
 
@@ -110,7 +111,7 @@ class Driver:
         """Lets time pass, with a tick whenever the core wants one."""
         end_s = self.now_s + seconds
         effects: list[Any] = []
-        while (deadline_s := self.core.next_deadline_s) is not None and deadline_s <= end_s:
+        while not self.exited and (deadline_s := self.core.next_deadline_s) is not None and deadline_s <= end_s:
             self.now_s = max(self.now_s, deadline_s)
             effects += self._turns()
         self.now_s = end_s

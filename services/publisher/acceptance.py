@@ -113,7 +113,7 @@ class Acceptance:
         if standing.is_alone(now_s):
             return [first]
         ready = [lane for lane in ready if lane.standing.group == standing.group and not lane.standing.is_alone(now_s)]
-        waited = now_s - self._batching.data[first] >= packing.delay_s
+        waited = now_s >= self._batching.data[first] + packing.delay_s
         return ready if waited or not in_flight or self._batching.is_full(ready, packing) else []
 
     def _suspect_marks(self, now_s: float) -> bool:
@@ -154,9 +154,9 @@ class Acceptance:
     def expire(self, now_s: float) -> list[Note]:
         """What time has decided: doubtful publishes are accepted, refused ones looked into."""
         notes: list[Note] = []
-        while self._in_doubt and now_s - self._in_doubt[0].since_s >= DOUBT_S:
+        while self._in_doubt and now_s >= self._in_doubt[0].since_s + DOUBT_S:
             self._accept(self._in_doubt.popleft(), now_s)
-        while self._refused and now_s - self._refused[0].since_s >= DOUBT_S:
+        while self._refused and now_s >= self._refused[0].since_s + DOUBT_S:
             notes += self._refuse(self._refused.popleft(), now_s)
         for lane, retry_at_s in list(self.backing_off.items()):
             if now_s >= retry_at_s:
@@ -166,7 +166,7 @@ class Acceptance:
     def is_stuck(self, now_s: float) -> bool:
         """True if a publish has had no PUBACK for ACK_TIMEOUT_S."""
         flight = next(iter(self.in_flight.values()), None)
-        return flight is not None and now_s - flight.since_s >= ACK_TIMEOUT_S
+        return flight is not None and now_s >= flight.since_s + ACK_TIMEOUT_S
 
     def _accept(self, flight: Flight, now_s: float) -> None:
         parcel = flight.parcel

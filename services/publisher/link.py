@@ -70,6 +70,7 @@ class Link:
     def up(self, event: LinkUp, now_s: float, asks_limits: bool) -> list[Note]:
         """CONNACK accepted us. `asks_limits`: data waits for the platform's limits, for LIMITS_TIMEOUT_S at most."""
         self.state, self._since_s, self._refusals, self._fault = "up", now_s, 0, ""
+        self.protocol = event.protocol
         self._limits_until_s = now_s + LIMITS_TIMEOUT_S if asks_limits else None
         self.established += 1
         return [Note("info", "link.up", {"protocol": "3.1.1" if event.protocol == MQTT_311 else "5"})]

@@ -1,0 +1,124 @@
+"""ThingsBoard's payloads byte for byte, and what is made of what comes down."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from services.publisher.platforms import (
+    DeviceAttributes,
+    DeviceDropped,
+    DeviceRpc,
+    GatewayRpc,
+    Ignored,
+    SessionLimits,
+    Unusable,
+)
+from services.publisher.platforms.thingsboard import ThingsBoard
+
+BOARD = ThingsBoard()
+
+
+def test_telemetry_is_joined_from_fragments():
+    """Converters' JSON stands in the payload as it is, with time and device around it."""
+    entries = BOARD.entries([1, 2, 3], [b'{"a":1.50}', b"", b'{"b":[]}'])
+    assert entries == [b'{"ts":1,"values":{"a":1.50}}', b"", b'{"ts":3,"values":{"b":[]}}']
+    message = BOARD.telemetry([(b'"A"', [entries[0]]), (b'"B"', [entries[0], entries[2]])])
+    assert message.topic == "v1/gateway/telemetry"
+    assert message.payload == (
+        b'{"A":[{"ts":1,"values":{"a":1.50}}],"B":[{"ts":1,"values":{"a":1.50}},{"ts":3,"values":{"b":[]}}]}'
+    )
+
+
+def test_names_are_escaped():
+    """A device name with quotes, backslashes and letters beyond ASCII is one JSON string everywhere."""
+    name = 'a "b" \\ ü\n'
+    quoted = BOARD.quote(name)
+    assert json.loads(BOARD.connect(quoted, 'x"y').payload) == {"device": name, "type": 'x"y'}
+    assert json.loads(BOARD.disconnect(quoted).payload) == {"device": name}
+    assert json.loads(BOARD.attributes([(quoted, {'k"': b"1"})]).payload) == {name: {'k"': 1}}
+    assert json.loads(BOARD.rpc_reply(name, 7, b'{"result":1}').payload) == {
+        "device": name,
+        "id": 7,
+        "data": {"result": 1},
+    }
+
+
+def test_split_keeps_the_time_and_every_key():
+    """An item is cut by key into items of the same time; what is too large by itself is named."""
+    values = {f"k{index}": "x" * 20 for index in range(10)} | {"huge": "y" * 300}
+    (entry,) = BOARD.entries([5], [json.dumps(values).encode()])
+    split = BOARD.split(entry, 100)
+    assert split.too_large == ["huge"]
+    assert all(len(piece) <= 100 for piece in split.entries)
+    merged = {}
+    for piece in map(json.loads, split.entries):
+        assert piece["ts"] == 5
+        merged |= piece["values"]
+    assert merged == {key: value for key, value in values.items() if key != "huge"}
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "expected"),
+    [
+        (
+            "v1/gateway/rpc",
+            {"device": "A", "data": {"id": 1, "method": "m", "params": {"x": [1]}}},
+            DeviceRpc("A", 1, "m", b'{"x":[1]}'),
+        ),
+        ("v1/gateway/rpc", {"device": "A", "data": {"id": 0, "method": "m"}}, DeviceRpc("A", 0, "m", b"null")),
+        ("v1/gateway/rpc", {"device": "A", "id": 1, "data": {"success": True}}, Ignored("our own reply")),
+        ("v1/gateway/attributes", {"device": "A", "data": {"k": 2}}, DeviceAttributes("A", b'{"k":2}')),
+        ("v1/gateway/attributes", {"A": {"k": "v"}, "B": {}}, Ignored("our own attributes")),
+        ("v1/devices/me/rpc/request/12", {"method": "gateway_ping", "params": {}}, GatewayRpc("12", "gateway_ping")),
+        ("v1/devices/me/rpc/request/1", {"method": "getSessionLimits"}, SessionLimits(None, None)),
+        ("v1/devices/me/rpc/response/1", {"error": "no"}, SessionLimits(None, None)),
+        (
+            "v1/devices/me/rpc/response/1",
+            {"maxPayloadSize": 1000, "maxInflightMessages": 7, "rateLimits": {}},
+            SessionLimits(800, 7),
+        ),
+        ("v1/devices/me/rpc/response/9", {}, Ignored("our own reply")),
+        ("v1/gateway/disconnect", {"device": "A", "reason": 150}, DeviceDropped("A", 150)),
+        ("v1/devices/me/attributes", {"deleted": ["k"]}, Ignored("v1/devices/me/attributes")),
+    ],
+)
+def test_downlinks_are_understood(topic, payload, expected):
+    """Each message becomes the downlink that it is; our own, sent back by a plain MQTT broker, none."""
+    assert BOARD.parse(topic, json.dumps(payload).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("v1/gateway/rpc", b""),
+        ("v1/gateway/rpc", b"\xff\xfe"),
+        ("v1/gateway/rpc", b"[" * 100_000),
+        ("v1/gateway/rpc", b"[]"),
+        ("v1/gateway/rpc", b'{"device":5,"data":{"id":1,"method":"m"}}'),
+        ("v1/gateway/rpc", b'{"device":"","data":{"id":1,"method":"m"}}'),
+        ("v1/gateway/rpc", b'{"device":"\\ud800","data":{"id":1,"method":"m"}}'),
+        ("v1/gateway/rpc", b'{"device":"A","data":{"id":1.5,"method":"m"}}'),
+        ("v1/gateway/rpc", b'{"device":"A","data":{"id":99999999999999999999,"method":"m"}}'),
+        ("v1/gateway/rpc", b'{"device":"A","data":{"id":1}}'),
+        ("v1/gateway/attributes", b'{"device":"A","data":5}'),
+        ("v1/gateway/attributes", b"{}"),
+        ("v1/gateway/disconnect", b"{}"),
+        ("v1/devices/me/rpc/request/1", b'{"params":1}'),
+        ("v1/devices/me/rpc/request/1", b"nonsense"),
+    ],
+)
+def test_junk_is_unusable(topic, payload):
+    """What can't be understood is said so with a reason; nothing is raised."""
+    answer = BOARD.parse(topic, payload)
+    assert isinstance(answer, Unusable)
+    assert answer.reason
+
+
+def test_params_beyond_64_bits_go_on():
+    """Numbers that msgspec can't write, and lone surrogates, reach the converter."""
+    answer = BOARD.parse("v1/gateway/rpc", b'{"device":"A","data":{"id":1,"method":"m","params":%d}}' % 2**70)
+    assert answer == DeviceRpc("A", 1, "m", str(2**70).encode())
+    answer = BOARD.parse("v1/gateway/rpc", b'{"device":"A","data":{"id":1,"method":"m","params":"\\ud800"}}')
+    assert answer == DeviceRpc("A", 1, "m", b'"\\ud800"')
