@@ -106,10 +106,7 @@ def _link(publisher: Row | None) -> dict[str, Any]:
 
 def _backlog(facts: Mapping[str, Any]) -> tuple[int, int]:
     """(frames, bytes) that a port reader has in its journal."""
-    found = facts.get("backlog")
-    if isinstance(found, dict):
-        return _count(found.get("frames")), _count(found.get("bytes"))
-    return _count(found), _count(facts.get("backlog_bytes"))
+    return _count(facts.get("backlog")), _count(facts.get("backlog_bytes"))
 
 
 def _count(value: Any) -> int:

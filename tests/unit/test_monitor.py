@@ -108,8 +108,8 @@ def test_the_link_is_what_the_publisher_says(world: World) -> None:
 
 def test_the_backlog_is_the_sum_of_the_readers(world: World) -> None:
     """Frames and bytes that wait in journals."""
-    world.beat("port_reader", "press", state={"backlog": {"frames": 5, "bytes": 100}})
-    world.beat("port_reader", "scale", state={"backlog": {"frames": 2, "bytes": 50}})
+    world.beat("port_reader", "press", state={"backlog": 5, "backlog_bytes": 100})
+    world.beat("port_reader", "scale", state={"backlog": 2, "backlog_bytes": 50})
     world.beat("port_reader", "odd", state={"backlog": "many"})
     assert world.status()["backlog"] == {"frames": 7, "bytes": 150}
 
