@@ -85,10 +85,11 @@ class Driver:
         effects: list[Any] = []
         rounds = 0
         while not self.exited and (self.core.next_deadline_s or 0.0) <= self.now_s:
-            effects += self.core.handle(Tick(), self.now_s)
+            news = self.core.handle(Tick(), self.now_s)
+            self._record(news)
+            effects += news
             rounds += 1
             assert rounds < 50, "the core asks for ticks without end"
-        self._record(effects)
         return effects
 
     def _record(self, effects: list[Any]) -> None:
