@@ -83,9 +83,11 @@ class Connection:
             reconnect_on_failure=False,
         )
         security = config.security
-        user = security.access_token if security.access_token is not None else security.username
-        if user is not None:
-            client.username_pw_set(user, None if security.access_token is not None else security.password)
+        if security.type == "usernamePassword":
+            client.username_pw_set(security.username, security.password)
+        elif security.access_token is not None:
+            # ThingsBoard takes the access token as the user name, without a password.
+            client.username_pw_set(security.access_token)
         if context is not None:
             client.tls_set_context(context)
             client.tls_insecure_set(security.insecure)
@@ -147,8 +149,9 @@ class Connection:
     def close(self) -> None:
         """DISCONNECT, and the end."""
         self._client.disconnect()
-        # Whatever is left of it is closed with the client.
-        self._client.on_disconnect = None
+        if (sock := self._client.socket()) is not None:
+            # DISCONNECT could not be written: the other side does not read.
+            sock.close()
         self._events.clear()
 
     def take_events(self) -> list[Any]:
