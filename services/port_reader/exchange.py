@@ -61,10 +61,6 @@ class Exchange:
         return self._state in ("waiting", "late")
 
     @property
-    def is_idle(self) -> bool:
-        return self._state == "idle" and not self._queue
-
-    @property
     def until(self) -> bytes:
         """What ends the awaited answer besides the device's delimiter; b"" for nothing."""
         if self._state != "waiting" or self._ignored or self._call is None:

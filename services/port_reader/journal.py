@@ -61,7 +61,10 @@ class JournalFile(NamedTuple):
 def file_name(device: str) -> str:
     """The journal's file name for a device: readable, safe, distinct for distinct names."""
     digest = hashlib.sha256(device.encode()).hexdigest()[:8]
-    return f"{quote(device, safe='')[:80]}-{digest}{SUFFIX}"
+    name = quote(device, safe="")[:80]
+    if name.startswith("."):
+        name = "%2E" + name[1:]
+    return f"{name}-{digest}{SUFFIX}"
 
 
 def set_aside_path(path: Path, stamp: str) -> Path:

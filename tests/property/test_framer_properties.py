@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ LINES = st.binary(max_size=200) | st.lists(st.sampled_from([b"a", b"b", b"\r", b
 
 def _cut(line: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(min(place, len(line)) for place in places), len(line)]
-    return [line[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+    return [line[low:high] for low, high in pairwise(edges)]
 
 
 def _run(delimiter: bytes, limit: int, chunks: list[bytes]):

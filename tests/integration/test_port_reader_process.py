@@ -1,0 +1,376 @@
+"""A port reader process on a real pseudo-terminal, the test in the broker's place."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import tty
+from pathlib import Path
+
+import pytest
+import zmq
+
+from common import codec
+from common.events import Arrived
+from common.io.sockets import Channel, Endpoints, open_socket, socket_dir
+from common.messages import (
+    Entry,
+    FrameBatch,
+    Heartbeat,
+    Plane,
+    Register,
+    Registered,
+    Reply,
+    Request,
+    StreamReport,
+    Tap,
+    topic_of,
+)
+from services.port_reader.journal import file_name
+
+DEADLINE_S = 20.0
+DEVICE = "press 1"
+EPOCH = "e1"
+
+
+class Line:
+    """A pseudo-terminal behind a link that stays the same when it is closed and opened anew."""
+
+    def __init__(self, link: Path) -> None:
+        self.link = link
+        self.master = -1
+        self.open()
+
+    def open(self) -> None:
+        self.master, slave = os.openpty()
+        tty.setraw(slave)
+        self.link.unlink(missing_ok=True)
+        self.link.symlink_to(os.ttyname(slave))
+        # Held open until the reader has it: a master without a slave hangs up.
+        self._slave = slave
+
+    def close(self) -> None:
+        self.link.unlink(missing_ok=True)
+        os.close(self._slave)
+        os.close(self.master)
+
+    def write(self, data: bytes) -> None:
+        os.write(self.master, data)
+
+    def read(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            ready, _, _ = select.select([self.master], [], [], DEADLINE_S)
+            assert ready, f"the device got only {data!r}"
+            data += os.read(self.master, count - len(data))
+        return data
+
+
+class Broker:
+    """The broker's and the publisher's side of one reader; what came in is kept in lists."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.context = zmq.Context()
+        endpoints = Endpoints(socket_dir(data_dir))
+        self.frames = self._bind(zmq.PULL, Plane.FRAMES, endpoints.frames_in)
+        self.calls = self.context.socket(zmq.ROUTER)
+        self.calls.bind(endpoints.calls)
+        self.events_in = self._bind(zmq.SUB, Plane.EVENTS, endpoints.events_in)
+        self.events_in.socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self.events_out = open_socket(self.context, zmq.XPUB)
+        self.events_out.bind(endpoints.events_out)
+        self.batches: list[FrameBatch] = []
+        self.replies: list[Reply | Request] = []
+        self.beats: list[Heartbeat] = []
+        self.taps: list[Tap] = []
+        self.reader = b""
+        self._beat_s = 0.0
+
+    def _bind(self, kind: int, plane: Plane, endpoint: str) -> Channel:
+        socket = open_socket(self.context, kind)
+        socket.bind(endpoint)
+        return Channel(plane, socket)
+
+    def publish(self, message: StreamReport | Heartbeat) -> None:
+        self.events_out.send_multipart([topic_of(message), *codec.encode(message)])
+
+    def call(self, verb: str, body: object, call_id: str = "c1") -> None:
+        target = f"port_reader:{DEVICE}"
+        request = Request(call_id, "publisher:0", target, verb, DEVICE, "", 5.0, codec.pack(body))
+        self.calls.send_multipart([self.reader, *codec.encode(request)])
+
+    def report(self, settled: int, dead: list[tuple[int, str]] | None = None) -> None:
+        batch = self.batches[-1]
+        self.publish(
+            StreamReport(batch.journal, batch.generation, EPOCH, settled, settled, 1 << 20, [], dead or []),
+        )
+
+    def until(self, condition, what: str):
+        """Serves the reader until the condition gives something."""
+        end_s = time.monotonic() + DEADLINE_S
+        while not (result := condition()):
+            assert time.monotonic() < end_s, f"{what} did not come; batches {self.batches}, replies {self.replies}"
+            self._serve()
+        return result
+
+    def _serve(self) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._beat_s:
+            self._beat_s = now_s + 0.2
+            self.publish(Heartbeat("publisher", "0", "p", 1, "h", 1.0, {"epoch": EPOCH, "link": "up"}, {}))
+        zmq.select([self.frames.socket, self.calls, self.events_in.socket], [], [], 0.05)
+        self.batches += [event.message for event in self.frames.receive() if isinstance(event, Arrived)]
+        for event in self.events_in.receive():
+            (self.taps if isinstance(event.message, Tap) else self.beats).append(event.message)
+        while self.calls.poll(0):
+            self.reader, *parts = self.calls.recv_multipart()
+            message = codec.decode(parts)
+            if isinstance(message, Register):
+                answer = Registered(f"port_reader:{DEVICE}", True, "", "b", "")
+                self.calls.send_multipart([self.reader, *codec.encode(answer)])
+            else:
+                self.replies.append(message)
+
+    def entries(self, kind: Entry) -> list[bytes]:
+        """The frames of one kind that came, each number once, in order."""
+        found = {}
+        for batch in self.batches:
+            if batch.kind == kind:
+                frames = codec.unpack_frames(batch.body, batch.length).frames
+                found |= {(batch.generation, batch.first + at): frame for at, frame in enumerate(frames)}
+        return [found[place] for place in sorted(found)]
+
+    def close(self) -> None:
+        self.context.destroy(linger=0)
+
+
+class Reader:
+    """The process under test."""
+
+    def __init__(self, directory: Path, line: Line) -> None:
+        self.data_dir = directory / "data"
+        self.config = directory / "serial.json"
+        self.section = {"deviceName": DEVICE, "deviceType": "press", "port": str(line.link)}
+        self.configure()
+        self.log = (directory / "reader.log").open("ab")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, **device: object) -> None:
+        section = {**self.section, **device}
+        self.config.write_text(json.dumps({"name": "serial", "devices": [section]}))
+
+    def command(self, device: str = DEVICE) -> list[str]:
+        head = [sys.executable, "-m", "services.port_reader", "--config", str(self.config)]
+        return [*head, "--device", device, "--data-dir", str(self.data_dir)]
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command(), stderr=self.log)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+    @property
+    def journal(self) -> Path:
+        return self.data_dir / "journals" / file_name(DEVICE)
+
+    def rows(self, sql: str) -> list[tuple]:
+        database = sqlite3.connect(self.journal)
+        try:
+            return database.execute(sql).fetchall()
+        finally:
+            database.close()
+
+
+@pytest.fixture
+def line(tmp_path):
+    line = Line(tmp_path / "tty")
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def reader(tmp_path, line):
+    reader = Reader(tmp_path, line)
+    reader.data_dir.mkdir()
+    yield reader
+    if reader.process is not None and reader.process.poll() is None:
+        reader.process.kill()
+        reader.process.wait()
+    reader.log.close()
+    sys.stdout.write((tmp_path / "reader.log").read_text())
+
+
+@pytest.fixture
+def broker(reader):
+    broker = Broker(reader.data_dir)
+    yield broker
+    broker.close()
+
+
+def _open(broker: Broker, reader: Reader) -> None:
+    reader.start()
+    broker.until(lambda: broker.entries(Entry.OPENED), "the OPENED entry")
+    _wait_for_beat(broker)
+
+
+def _wait_for_beat(broker: Broker) -> None:
+    # Past the 20 ms in which bytes count as the tail of a frame.
+    broker.until(lambda: any(beat.state["connected"] and beat.uptime_s > 0.5 for beat in broker.beats), "a beat")
+
+
+def test_a_frame_is_journaled_sent_and_trimmed(broker, reader, line):
+    """A frame arrives as a FrameBatch after the publisher's heartbeat and leaves the journal after its report."""
+    _open(broker, reader)
+    before_ms = time.time_ns() // 1_000_000
+    line.write(b"48\r2430947595\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES), "the frame")
+    batch = broker.batches[-1]
+    body = codec.unpack_frames(batch.body, batch.length)
+    assert body.frames == [b"48\r2430947595\n"]
+    assert abs(body.ts_ms[0] - before_ms) < 1000
+    assert (batch.first, batch.base, batch.epoch, batch.device) == (2, 1, EPOCH, DEVICE)
+    assert reader.rows("SELECT first, length, kind FROM blocks ORDER BY first") == [(1, 1, 1), (2, 1, 0)]
+    broker.report(3)
+    broker.until(lambda: not reader.rows("SELECT 1 FROM blocks"), "the trim")
+    assert reader.rows("SELECT next_number, settled FROM meta") == [(3, 3)]
+    assert broker.entries(Entry.OPENED) == [b"press"]
+
+
+def test_kill_and_start_again_goes_on_from_the_journal(broker, reader, line):
+    """After kill -9 what was unsettled comes again under a higher generation, with the same timestamps."""
+    _open(broker, reader)
+    line.write(b"one\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES), "the frame")
+    first = broker.batches[-1]
+    reader.stop(signal.SIGKILL)
+    reader.start()
+    again = broker.until(
+        lambda: [b for b in broker.batches if b.generation > first.generation and b.first == first.first],
+        "the frame again",
+    )
+    assert again[0].body == first.body
+
+
+def test_what_the_kernel_had_received_is_kept(broker, reader, line):
+    """Difference 20: opening throws nothing away; the first piece is a tail, the rest are frames."""
+    line.write(b"tail\nwhole\n")
+    reader.start()
+    broker.until(lambda: broker.entries(Entry.FRAMES) == [b"whole\n"], "the frame")
+    assert reader.rows("SELECT number, reason, data FROM dead_letters") == [(0, "joined mid-frame", b"tail\n")]
+
+
+def test_a_port_behind_tcp(broker, reader):
+    """socket://HOST:PORT is a line like any other: frames, writes, loss and return."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(DEADLINE_S)
+        place = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        reader.configure(port=place)
+        reader.start()
+        connection, _ = server.accept()
+        broker.until(lambda: broker.entries(Entry.OPENED), "the OPENED entry")
+        _wait_for_beat(broker)
+        connection.sendall(b"over tcp\n")
+        broker.until(lambda: broker.entries(Entry.FRAMES) == [b"over tcp\n"], "the frame")
+        connection.close()
+        broker.until(lambda: broker.entries(Entry.LOST), "the LOST entry")
+        server.accept()[0].close()
+        broker.until(lambda: len(broker.entries(Entry.OPENED)) >= 2, "the second OPENED entry")
+
+
+def test_a_journal_without_a_device_is_drained(broker, reader, line):
+    """--journal sends what a device left that is no longer configured, and exits with 0 when it is settled."""
+    _open(broker, reader)
+    line.write(b"left\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES), "the frame")
+    reader.stop(signal.SIGKILL)
+    reader.configure(deviceName="another")
+    broker.batches.clear()
+    command = [*reader.command()[:5], "--journal", str(reader.journal), "--data-dir", str(reader.data_dir)]
+    with subprocess.Popen(command, stderr=reader.log) as drainer:
+        broker.until(lambda: broker.entries(Entry.FRAMES) == [b"left\n"], "the frame")
+        broker.report(3)
+        assert drainer.wait(DEADLINE_S) == 0
+    assert {batch.device for batch in broker.batches} == {DEVICE}
+
+
+def test_unplugged_and_back_within_a_second(broker, reader, line):
+    """A lost port is a LOST entry, its return an OPENED entry within a second, and frames flow."""
+    _open(broker, reader)
+    line.close()
+    broker.until(lambda: broker.entries(Entry.LOST), "the LOST entry")
+    back_s = time.monotonic()
+    line.open()
+    broker.until(lambda: len(broker.entries(Entry.OPENED)) == 2, "the second OPENED entry")
+    assert time.monotonic() - back_s < 1.0
+    beats = len(broker.beats)
+    broker.until(lambda: len(broker.beats) > beats, "a beat")
+    line.write(b"again\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES) == [b"again\n"], "the frame")
+
+
+def test_an_exchange_is_written_and_its_answer_goes_to_a_converter(broker, reader, line):
+    """The answer is the first frame after the write; it is journaled as ANSWER and sent on for decoding."""
+    _open(broker, reader)
+    line.write(b"48\r1\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES), "the frame")
+    body = {"writes": [b"GET\n"], "method": "get", "with_response": True, "timeout_s": 3, "pattern": "", "until": b""}
+    broker.call("exchange", body)
+    assert broker.until(lambda: line.read(4), "the write") == b"GET\n"
+    line.write(b"21.5\n")
+    request = broker.until(lambda: broker.replies and broker.replies[-1], "the answer")
+    assert (request.verb, request.target, request.id) == ("decode", f"converter@{DEVICE}", "c1")
+    assert codec.unpack(request.body) == {"method": "get", "frame": b"21.5\n"}
+    broker.until(lambda: broker.entries(Entry.ANSWER) == [b"21.5\n"], "the ANSWER entry")
+    broker.call("exchange", {**body, "with_response": False}, "c2")
+    reply = broker.until(lambda: broker.replies[-1] if broker.replies[-1].id == "c2" else None, "the reply")
+    assert (reply.error, codec.unpack(reply.body)) == ("", b'{"success":true}')
+
+
+def test_sigterm_drains_and_exits_with_0(broker, reader, line):
+    """SIGTERM closes the port, journals LOST, waits for the platform and exits with 0; the journal is clean."""
+    _open(broker, reader)
+    assert reader.process is not None
+    reader.process.send_signal(signal.SIGTERM)
+    broker.until(lambda: broker.entries(Entry.LOST) == [b"shut down"], "the LOST entry")
+    broker.report(3)
+    assert reader.process.wait(DEADLINE_S) == 0
+    assert reader.rows("SELECT settled, mid_frame, closed FROM meta") == [(3, 0, 1)]
+    assert reader.rows("SELECT 1 FROM blocks") == []
+
+
+def test_a_dead_letter_moves_with_its_bytes(broker, reader, line):
+    """What the publisher reports dead stands in the journal's dead letters with reason and bytes."""
+    _open(broker, reader)
+    line.write(b"bad\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES), "the frame")
+    broker.report(3, [(2, "no number")])
+    broker.until(lambda: reader.rows("SELECT 1 FROM dead_letters"), "the dead letter")
+    assert reader.rows("SELECT number, reason, data FROM dead_letters") == [(2, "no number", b"bad\n")]
+
+
+def test_taps_show_frames_as_they_pass(broker, reader, line):
+    """While somebody subscribes to taps, each block of frames goes out as a Tap too."""
+    broker.events_in.socket.setsockopt(zmq.SUBSCRIBE, b"tap.")
+    _open(broker, reader)
+    line.write(b"seen\n")
+    tap = broker.until(lambda: broker.taps, "the tap")[0]
+    assert (tap.stage, tap.device, codec.unpack_frames(tap.body, 1).frames) == ("frames", DEVICE, [b"seen\n"])
+
+
+def test_an_unknown_device_and_a_second_process_are_refused(broker, reader, line):
+    """Exit 78 names the known devices; exit 69 names the process that holds the journal."""
+    unknown = subprocess.run(reader.command("x"), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (unknown.returncode, DEVICE in unknown.stderr) == (78, True)
+    _open(broker, reader)
+    second = subprocess.run(reader.command(), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert reader.process is not None
+    assert (second.returncode, str(reader.process.pid) in second.stderr) == (69, True)

@@ -1,0 +1,247 @@
+"""The reader's core: the line, what is a frame, what is a dead letter."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.config.models import Device
+from common.events import Drain
+from common.messages import Entry
+from services.port_reader.events import Append, ClosePort, OpenFailed, OpenPort, PortLost, SetFlags
+from tests.port_reader_rig import Rig, frames_of, stamps_of
+
+
+def _lines(rig):
+    return [frame for row in rig.journal.rows.values() if row.kind == Entry.FRAMES for frame in frames_of(row)]
+
+
+def test_opened_and_lost_are_entries_in_their_place():
+    """Opening, frames, loss and opening again are numbered in the order in which they happened."""
+    rig = Rig()
+    rig.read(b"a\n")
+    rig.give(PortLost("EIO", rig.wall_ms))
+    rig.wait(0.2)
+    rig.read(b"b\n")
+    kinds = [row.kind for row in rig.journal.rows.values()]
+    assert kinds == [Entry.OPENED, Entry.FRAMES, Entry.LOST, Entry.OPENED, Entry.FRAMES]
+    assert sorted(rig.journal.rows) == [1, 2, 3, 4, 5]
+    assert frames_of(rig.journal.rows[1]) == [b"t"]
+    assert frames_of(rig.journal.rows[3]) == [b"EIO"]
+
+
+def test_a_frame_is_committed_before_it_is_sent():
+    """The append of a block stands before its send."""
+    rig = Rig()
+    rig.beat()
+    rig.performed.clear()
+    rig.read(b"a\nb\n")
+    kinds = [type(effect).__name__ for effect in rig.performed]
+    assert kinds.index("Append") < kinds.index("Send")
+    assert rig.sent() == [b"a\n", b"b\n"]
+    assert len([effect for effect in rig.performed if isinstance(effect, Append)]) == 1
+
+
+def test_frames_of_one_read_have_their_own_milliseconds():
+    """Timestamps start at the arrival and never share a millisecond."""
+    rig = Rig()
+    rig.read(b"a\nb\nc\n")
+    row = rig.journal.rows[2]
+    assert stamps_of(row) == [rig.wall_ms, rig.wall_ms + 1, rig.wall_ms + 2]
+
+
+@pytest.mark.parametrize(
+    ("first_frame", "after_s", "dead", "frames"),
+    [
+        ("discard", 0.01, [b"il\n"], [b"a\n"]),
+        ("keep", 0.01, [], [b"il\n", b"a\n"]),
+        ("discard", 0.05, [], [b"il\n", b"a\n"]),
+    ],
+)
+def test_difference_19_joining_a_talking_line(first_frame, after_s, dead, frames):
+    """Bytes within 20 ms of opening are the tail of a frame, unless the configuration keeps them."""
+    rig = Rig(Device(name="d", first_frame=first_frame))
+    rig.read(b"il\na\n", after_s)
+    assert [letter.data for letter in rig.journal.dead] == dead
+    assert [letter.reason for letter in rig.journal.dead] == ["joined mid-frame"] * len(dead)
+    assert _lines(rig) == frames
+
+
+def test_difference_19_after_a_death_in_mid_frame():
+    """A process killed in mid-frame leaves word; the next one does not take the tail for a frame."""
+    rig = Rig()
+    rig.read(b"one\nhal")
+    assert rig.journal.flags == (True, True)
+    again = Rig(journal=rig.journal)
+    again.read(b"f\ntwo\n", after_s=5)
+    assert _lines(again) == [b"one\n", b"two\n"]
+    assert [letter.data for letter in again.journal.dead] == [b"f\n"]
+
+
+def test_a_death_between_frames_costs_nothing():
+    """A process killed on a silent line keeps the next frame whole."""
+    rig = Rig()
+    rig.read(b"hal")
+    rig.read(b"f\n")
+    assert rig.journal.flags == (False, True)
+    again = Rig(journal=rig.journal)
+    again.read(b"two\n", after_s=5)
+    assert _lines(again) == [b"half\n", b"two\n"]
+
+
+def test_frames_in_pieces_at_speed_do_not_cost_two_commits_each():
+    """On a busy line that comes in pieces the mid-frame flag stays up; silence takes it down."""
+    rig = Rig()
+    rig.journal.commits = 0
+    for _ in range(100):
+        rig.read(b"4", 0.002)
+        rig.read(b"8\n", 0.002)
+    assert rig.journal.commits < 115
+    rig.wait(0.2)
+    assert rig.journal.flags[0] is False
+    assert isinstance([e for e in rig.performed if isinstance(e, SetFlags)][-1], SetFlags)
+
+
+def test_difference_11_a_line_that_has_sent_its_delimiter_is_held_to_it():
+    """A partial frame waits for its end; after 30 s it is a dead letter."""
+    rig = Rig()
+    rig.read(b"a\nhal")
+    rig.wait(29)
+    rig.read(b"f", 0)
+    rig.wait(29)
+    assert rig.journal.dead == []
+    rig.read(b"!\nmo", 0)
+    assert _lines(rig) == [b"a\n", b"half!\n"]
+    rig.wait(31)
+    assert [(letter.reason, letter.data) for letter in rig.journal.dead] == [("no delimiter within 30 s", b"mo")]
+    rig.read(b"b\n")
+    assert _lines(rig)[-1] == b"b\n"
+
+
+def test_difference_11_a_line_that_never_sent_it_ends_frames_by_silence():
+    """`timeout` seconds of silence end a frame; the first delimiter ever ends that, also for later processes."""
+    rig = Rig(Device(name="d", timeout_s=1.0))
+    rig.read(b"abc")
+    rig.wait(0.9)
+    assert _lines(rig) == []
+    rig.wait(0.2)
+    rig.read(b"def")
+    rig.wait(1.1)
+    assert _lines(rig) == [b"abc", b"def"]
+    rig.read(b"g\n")
+    again = Rig(Device(name="d", timeout_s=1.0), journal=rig.journal)
+    again.read(b"h")
+    again.wait(5)
+    assert _lines(again) == [b"abc", b"def", b"g\n"]
+
+
+def test_a_timeout_without_end_waits_for_ever():
+    """`timeout: null` never ends a frame by silence."""
+    rig = Rig(Device(name="d", timeout_s=float("inf")))
+    rig.read(b"abc")
+    rig.wait(100)
+    assert _lines(rig) == []
+
+
+def test_difference_15_a_run_without_delimiter_is_bounded():
+    """Every maxFrameBytes without delimiter is one dead letter, and no number is taken."""
+    rig = Rig(Device(name="d", max_frame_bytes=10))
+    rig.read(b"x" * 35)
+    assert [len(letter.data) for letter in rig.journal.dead] == [10, 10, 10]
+    assert list(rig.journal.rows) == [1]
+
+
+def test_a_missing_port_is_tried_twice_a_second_and_warned_of_once():
+    """One warning per reason, retries within half a second, for ever."""
+    rig = Rig()
+    rig.opens = False
+    rig.give(PortLost("EIO", rig.wall_ms))
+    for _ in range(20):
+        before_s = rig.now_s
+        tries = rig.performed.count(OpenPort())
+        while rig.performed.count(OpenPort()) == tries:
+            rig.wait(0.05)
+        assert rig.now_s - before_s <= 0.5
+        rig.give(OpenFailed("no such port"))
+    assert [note.event for note in rig.notes if note.level == "warning"] == ["port.lost", "port.unavailable"]
+    assert rig.core.handle(PortLost("EIO", 0), rig.now_s) == []
+
+
+def test_a_port_that_does_not_answer_is_given_up():
+    """A connection that never comes about is closed after a while and tried anew."""
+    rig = Rig()
+    rig.opens = False
+    rig.give(PortLost("EIO", rig.wall_ms))
+    rig.wait(7)
+    assert rig.performed.count(OpenPort()) >= 2
+    assert ClosePort() in rig.performed
+    assert rig.notes[-1].facts["reason"] == "timed out"
+
+
+def test_a_step_back_of_the_clock():
+    """Up to 2 h back timestamps go on from the last; further back the clock is followed, with a warning."""
+    rig = Rig()
+    rig.read(b"a\n")
+    last_ms = stamps_of(rig.journal.rows[2])[0]
+    rig.wall_offset_ms = -3_600_000
+    rig.read(b"b\n")
+    assert stamps_of(rig.journal.rows[3]) == [last_ms + 1]
+    rig.wall_offset_ms = -3 * 3_600_000
+    rig.read(b"c\n")
+    assert stamps_of(rig.journal.rows[4]) == [rig.wall_ms]
+    assert rig.notes[-1].event == "clock.set_back"
+
+
+def test_drain_closes_the_port_and_waits_for_the_platform():
+    """SIGTERM: LOST "shut down" is journaled, what is unsettled may settle while the link is up, then exit 0."""
+    rig = Rig()
+    rig.beat()
+    rig.read(b"a\nhal")
+    rig.give(Drain())
+    assert ClosePort() in rig.performed
+    assert rig.exit is None
+    assert frames_of(rig.journal.rows[3]) == [b"shut down"]
+    assert rig.journal.flags == (True, True)
+    assert [letter.reason for letter in rig.journal.dead] == ["shut down in mid-frame"]
+    rig.report(4)
+    assert rig.exit == 0
+
+
+@pytest.mark.parametrize(("link", "least_s", "most_s"), [("up", 2.9, 3.1), ("down", 0, 0.01), (None, 0, 0.01)])
+def test_drain_waits_only_for_a_publisher_that_is_there(link, least_s, most_s):
+    """3 s at most with the link up, not at all with it down or unknown."""
+    rig = Rig()
+    rig.read(b"a\n")
+    if link:
+        rig.beat(link=link)
+    start_s = rig.now_s
+    rig.give(Drain())
+    while rig.exit is None:
+        rig.wait(0.02, heartbeats=False)
+        if link == "up":
+            rig.beat()
+    assert least_s <= rig.now_s - start_s <= most_s
+    assert rig.exit == 0
+
+
+def test_a_journal_without_a_port_is_drained():
+    """A reader without a port opens nothing, sends what there is, and exits when it is settled."""
+    rig = Rig()
+    rig.read(b"a\n")
+    last = Rig(journal=rig.journal, has_port=False)
+    assert OpenPort() not in last.performed
+    last.beat()
+    assert last.sent() == [b"a\n"]
+    assert last.exit is None
+    last.report(3)
+    assert last.exit == 0
+
+
+def test_the_heartbeat_tells_the_state():
+    """Each second: connected, backlog in frames and bytes, and every counter."""
+    rig = Rig()
+    rig.read(b"a\nb\n")
+    rig.wait(1.1)
+    beat = rig.beats[-1]
+    assert (beat.state["connected"], beat.state["backlog"], beat.state["port"]) == (True, 3, "/dev/ttyUSB0")
+    assert beat.state["backlog_bytes"] == sum(len(row.body) for row in rig.journal.rows.values())
+    assert (beat.counters["bytes_read"], beat.counters["frames_read"]) == (4, 3)
