@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from operator import itemgetter
+
 Range = tuple[int, int]
+
+_first = itemgetter(0)
+_last = itemgetter(1)
 
 
 def add_range(ranges: list[Range], first: int, last: int) -> list[Range]:
-    """The set with first..last added."""
-    merged: list[Range] = []
-    for low, high in ranges:
-        if high < first - 1 or low > last + 1:
-            merged.append((low, high))
-        else:
-            first, last = min(first, low), max(last, high)
-    merged.append((first, last))
-    merged.sort()
-    return merged
+    """The set with first..last added. Costs no more than a look-up where it extends the last range."""
+    low = bisect_left(ranges, first - 1, key=_last)
+    high = bisect_right(ranges, last + 1, key=_first)
+    if low < high:
+        first, last = min(first, ranges[low][0]), max(last, ranges[high - 1][1])
+    return [*ranges[:low], (first, last), *ranges[high:]]
 
 
 def gaps(ranges: list[Range], start: int, end: int) -> list[Range]:

@@ -76,6 +76,7 @@ class Stream:
         self._runs: deque[Run] = deque()
         self._kept: list[Kept] = []
         self._kept_bytes = 0
+        self._kept_ranges: list[Range] = []
         self._arrivals = 0
         self._dead: dict[int, str] = {}
 
@@ -92,6 +93,8 @@ class Stream:
             self._kept_bytes -= len(kept.batch.body)
             if kept.end > self.received:
                 released += self._release(kept.batch, counters)
+        while self._kept_ranges and self._kept_ranges[0][1] < self.received:
+            self._kept_ranges.pop(0)
         return released
 
     def advance(self) -> None:
@@ -128,12 +131,8 @@ class Stream:
         return not self._kept and not self._runs
 
     def _missing(self) -> list[Range]:
-        if not self._kept:
-            return []
-        ranges: list[Range] = []
-        for kept in self._kept:
-            ranges = add_range(ranges, kept.first, kept.end - 1)
-        return gaps(ranges, self.received, ranges[-1][1])
+        ranges = self._kept_ranges
+        return gaps(ranges, self.received, ranges[-1][1]) if ranges else []
 
     def _raise_base(self, base: int) -> None:
         if base <= self.base:
@@ -173,7 +172,7 @@ class Stream:
     def _keep(self, batch: ReadingBatch, credit_bytes: int, counters: Counters) -> None:
         end = batch.first + batch.length
         self._owe_report()
-        if any(kept.first <= batch.first and end <= kept.end for kept in self._kept):
+        if not gaps(self._kept_ranges, batch.first, end - 1):
             counters["duplicates"] += batch.length
             return
         if end > self.received + WINDOW or self._kept_bytes + len(batch.body) > credit_bytes:
@@ -181,6 +180,7 @@ class Stream:
             return
         self._arrivals += 1
         self._kept_bytes += len(batch.body)
+        self._kept_ranges = add_range(self._kept_ranges, batch.first, end - 1)
         insort(self._kept, Kept(batch.first, end, self._arrivals, batch))
 
 

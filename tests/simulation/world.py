@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from common.config.models import DataPoint, Device, Platform, Rpc, section_of
-from common.events import Blocked, Core, Send
+from common.events import Blocked, Core, Send, Writable
 from common.messages import FrameBatch, Heartbeat, Identity, Message, Plane, ReadingBatch, StreamReport
 from services.broker.core import BrokerCore
 from services.broker.events import (
@@ -43,9 +43,12 @@ class BrokerProcess(Process):
         self.world = world
         self.endpoints: dict[str, str] = {}
         """converter name -> endpoint."""
+        self.blocked: set[str] = set()
+        """Converters to which nothing goes before `FramesWritable`."""
 
     def make_core(self) -> Core:
         self.endpoints = {}
+        self.blocked = set()
         return BrokerCore(Identity("broker", "0", f"broker#{self.life}", 1, "host"), lambda tag: f"{self.life}/{tag}")
 
     def perform(self, effect: Any) -> Iterable[Any]:
@@ -56,6 +59,7 @@ class BrokerProcess(Process):
                 self.endpoints[name] = endpoint
             case CloseFrames(converter=name):
                 self.endpoints.pop(name, None)
+                self.blocked.discard(name)
             case SendFrames(converter=name):
                 return self._send_frames(effect, name)
             case ForwardReadings(batch=batch):
@@ -70,13 +74,30 @@ class BrokerProcess(Process):
 
     def _send_frames(self, effect: SendFrames, name: str) -> Iterable[Any]:
         receiver = self.world.converters[int(name)]
-        event = arrived(Plane.FRAMES, effect.batch)
-        if receiver.endpoint != self.endpoints.get(name):
-            # Not connected yet, or to a broker that is gone.
-            self.later(0.01, FramesWritable(name))
-            return [FramesBlocked(*effect)]
-        blocked = self.world.carry(self, receiver, event, Plane.FRAMES, FramesWritable(name))
-        return [FramesBlocked(*effect)] if blocked else ()
+        if name not in self.blocked:
+            # Another endpoint: not connected yet, or to a broker that is gone.
+            is_connected = receiver.endpoint == self.endpoints.get(name)
+            event = arrived(Plane.FRAMES, effect.batch)
+            if is_connected and not self.world.carry(self, receiver, event, Plane.FRAMES, None):
+                return ()
+            self.blocked.add(name)
+            self._watch(name, receiver)
+        return [FramesBlocked(*effect)]
+
+    def _watch(self, name: str, receiver: ConverterProcess) -> None:
+        """Looks again and again whether the converter is connected, as the poller would."""
+        life = self.life
+
+        def look() -> None:
+            if self.life != life or name not in self.blocked:
+                return
+            if receiver.alive and receiver.endpoint == self.endpoints.get(name):
+                self.blocked.discard(name)
+                self.hear(FramesWritable(name))
+            elif name in self.endpoints:
+                self.clock.after(0.01, look)
+
+        self.clock.after(0.01, look)
 
     def _send_to(self, effect: SendTo, route: bytes, message: Message) -> Iterable[Any]:
         name, life = route.decode().rsplit("#", 1)
@@ -201,8 +222,10 @@ class World:
     def carry(self, sender: Process, receiver: Process, event: Any, plane: Plane, when_back: Any) -> bool:
         """Takes an event to a process; True if that is not there, and `when_back` is then said when it is."""
         if not receiver.alive:
-            if when_back is not None:
-                self._waiting.append((sender, sender.life, receiver, when_back))
+            entry = (sender, sender.life, receiver, when_back)
+            # Once is enough: the poller tells once that a socket takes messages again.
+            if when_back is not None and not any(_same(entry, other) for other in self._waiting):
+                self._waiting.append(entry)
             return True
         life = receiver.life
         lane = (sender.name, sender.life, receiver.name, plane)
@@ -221,8 +244,6 @@ class World:
             event = ReadingsArrived(message)
         else:
             event = CallArrived(f"{sender.name}#{sender.life}".encode(), message)
-        from common.events import Writable
-
         return [Blocked(plane, message)] if self.carry(sender, self.broker, event, plane, Writable(plane)) else ()
 
     def _publish_event(self, sender: Process, message: Message) -> None:
@@ -267,6 +288,10 @@ class World:
     def is_settled(self) -> bool:
         """True when no journal holds anything and no line has anything to say."""
         return all(reader.disk.base == reader.disk.next_number and not reader.line.waiting for reader in self.readers)
+
+
+def _same(entry: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return entry[:3] == other[:3] and type(entry[3]) is type(other[3]) and entry[3] == other[3]
 
 
 def counting_device(name: str) -> Device:
