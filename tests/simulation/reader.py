@@ -116,17 +116,17 @@ class SerialLine:
         self.answers: dict[bytes, bytes] = {}
         """What the device answers to what is written to it."""
         self.heard: list[bytes] = []
-        self.lost_bytes = 0
 
     def say(self, data: bytes) -> None:
         """The device writes."""
-        if not self.is_plugged:
-            self.lost_bytes += len(data)
-            return
-        room = TTY_BYTES - len(self.waiting)
-        self.lost_bytes += max(0, len(data) - room)
-        self.waiting += data[:room]
-        self.pump()
+        if self.is_plugged:
+            self.waiting += data[: self.room]
+            self.pump()
+
+    @property
+    def room(self) -> int:
+        """Bytes that the kernel still takes."""
+        return TTY_BYTES - len(self.waiting)
 
     def pump(self) -> None:
         """Hands what waits to a reader that reads."""
@@ -138,7 +138,6 @@ class SerialLine:
     def unplug(self) -> None:
         """The adapter goes, with what it held."""
         self.is_plugged = False
-        self.lost_bytes += len(self.waiting)
         self.waiting = b""
         reader, self.reader = self.reader, None
         if reader is not None:
