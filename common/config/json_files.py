@@ -73,7 +73,9 @@ def _read_bytes(path: Path, shown: str, findings: Findings) -> bytes | None:
         else:
             return path.read_bytes()
     except OSError as error:
-        findings.problem(shown, "file", f"it can't be read ({error.strerror})", expected + " that this user may read")
+        findings.problem(
+            shown, "file", f"one that can't be opened ({error.strerror})", expected + " that this user may read"
+        )
     except ValueError:
         findings.problem(shown, "file", "a name that no file can have", expected)
     return None

@@ -12,6 +12,7 @@ from common.config.entry import Entry
 from common.config.findings import Findings, kind_of, show
 from common.config.models import Platform, Security
 from common.config.points import read_strategy
+from common.config.secret_files import with_secret_files
 
 SecurityType = Literal["none", "accessToken", "usernamePassword", "tlsAccessToken", "tlsPrivateKey"]
 SECURITY_TYPES: tuple[SecurityType, ...] = (
@@ -32,6 +33,8 @@ SECURITY_VARIABLES = {
     "TB_GW_USERNAME": "username",
     "TB_GW_PASSWORD": "password",
 }
+TOKEN_PLACE = "YOUR_ACCESS_TOKEN"
+"""What a starter configuration has where the access token belongs."""
 UNSERVED_VARIABLES = (
     "TB_GW_RATE_LIMITS",
     "TB_GW_DP_RATE_LIMITS",
@@ -62,9 +65,16 @@ _UNSERVED = {
 
 
 def read_platform(
-    values: Mapping[str, Any], file: str, folder: Path, environ: Mapping[str, str], findings: Findings
+    values: Mapping[str, Any],
+    file: str,
+    folder: Path,
+    environ: Mapping[str, str],
+    findings: Findings,
+    *,
+    read_secret_files: bool = True,
 ) -> Platform:
     """The platform, with its secrets. `values` is the `thingsboard` object, `folder` where relative files stand."""
+    environ = with_secret_files(environ, folder, findings, read_them=read_secret_files)
     merged, places = _overlay(values, PLATFORM_VARIABLES, environ)
     if isinstance(merged.get("port"), str) and "port" in places and merged["port"].strip().isascii():
         digits = merged["port"].strip()
@@ -175,6 +185,10 @@ def _security_type(entry: Entry, places: Mapping[str, tuple[str, str]]) -> Secur
 def _check_credentials(entry: Entry, security: Security) -> None:
     if security.type in ("accessToken", "tlsAccessToken") and "accessToken" not in entry.values:
         entry.problem("accessToken", "nothing", "the gateway's access token")
+    if security.access_token == TOKEN_PLACE:
+        entry.warning(
+            "accessToken", "still the placeholder: put the gateway's access token there, or set TB_GW_ACCESS_TOKEN"
+        )
     if security.type == "usernamePassword" and not entry.values.keys() & {"username", "clientId"}:
         entry.problem("username", "nothing", "the gateway's user name")
     if security.type == "tlsPrivateKey":

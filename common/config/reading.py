@@ -45,7 +45,7 @@ def read_gateway(path: str | Path, environ: Mapping[str, str], *, with_secrets: 
     Raises ConfigError with every problem, each `file: path: found X, expected Y`; nothing else for any file content.
     """
     findings = Findings()
-    gateway = _Reader(Path(os.path.abspath(path)), environ, findings).read()
+    gateway = _Reader(Path(os.path.abspath(path)), environ, findings, with_secrets).read()
     if gateway is None or findings.problems:
         raise ConfigError(findings.problems, findings.warnings)
     if not with_secrets:
@@ -56,12 +56,13 @@ def read_gateway(path: str | Path, environ: Mapping[str, str], *, with_secrets: 
 class _Reader:
     """One reading of one configuration."""
 
-    def __init__(self, path: Path, environ: Mapping[str, str], findings: Findings) -> None:
+    def __init__(self, path: Path, environ: Mapping[str, str], findings: Findings, with_secrets: bool) -> None:
         self._path = path
         self._folder = path.parent
         self._shown = path.name or str(path)
         self._environ = environ
         self._findings = findings
+        self._with_secrets = with_secrets
         self._extension_dirs = (str(self._folder / "extensions"), SHARED_EXTENSIONS)
         self._catalogue: Catalogue = read_catalogue(self._extension_dirs)
         self._checker = ConverterChecker(self._catalogue)
@@ -110,7 +111,9 @@ class _Reader:
         return self._gateway(platform, read_storage(storage, self._folder) if storage else Storage(), connectors)
 
     def _read_platform(self, values: Mapping[str, Any]) -> Platform:
-        return read_platform(values, self._shown, self._folder, self._environ, self._findings)
+        return read_platform(
+            values, self._shown, self._folder, self._environ, self._findings, read_secret_files=self._with_secrets
+        )
 
     def _read_connectors(self, top: Entry) -> tuple[Connector, ...]:
         if "connectors" not in top.values:

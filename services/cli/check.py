@@ -9,7 +9,8 @@ import os
 import sys
 from typing import Any, TypedDict
 
-from common.config.models import DataPoint, Device, Rpc
+from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK
+from common.config.models import DataPoint, Device, Platform, Rpc
 from common.config.reading import read_gateway
 from common.errors import ConfigError
 from services.cli.slices import describe_answer, describe_slice
@@ -24,6 +25,7 @@ class Result(TypedDict):
     ok: bool
     problems: list[str]
     warnings: list[str]
+    platform: str
     devices: list[dict[str, Any]]
 
 
@@ -33,7 +35,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "check",
         help="check a configuration and show what the gateway understands by it",
         description="Reads a configuration as the gateway would, without opening a port or a connection. "
-        "Exit code 0: it can be used; 78: it can't.",
+        "Says every problem at once, and how frames will be read.",
+        epilog="examples:\n"
+        "  serialgw check tb_gateway.json\n"
+        "  serialgw check custom_serial.json --json\n\n"
+        "exit codes: 0 it can be used, 78 it can't",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", help="tb_gateway.json, or a serial connector's file alone")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -57,9 +64,11 @@ def _check(file: str) -> tuple[Result, tuple[Device, ...]]:
     try:
         gateway, warnings = read_gateway(file, os.environ)
     except ConfigError as error:
-        return Result(ok=False, problems=error.problems, warnings=error.warnings, devices=[]), ()
+        return Result(ok=False, problems=error.problems, warnings=error.warnings, platform="", devices=[]), ()
     devices = [_device_as_json(device) for device in gateway.devices]
-    return Result(ok=True, problems=[], warnings=warnings, devices=devices), gateway.devices
+    platform = describe_platform(gateway.platform)
+    result = Result(ok=True, problems=[], warnings=warnings, platform=platform, devices=devices)
+    return result, gateway.devices
 
 
 def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
@@ -71,12 +80,18 @@ def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
         print()
         print("\n".join(_device_as_text(device)))
     if devices:
-        print()
+        print(f"\nplatform: {result['platform']}\n")
     print(f"{file}: {_count(result['problems'], 'problem')}, {_count(result['warnings'], 'warning')}")
 
 
 def _count(things: list[str], noun: str) -> str:
     return f"{len(things) or 'no'} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def describe_platform(platform: Platform) -> str:
+    """`localhost:1883, accessToken, TLS`: where readings go, and how the gateway proves who it is; no secret."""
+    how = "no credentials" if platform.security.type == "none" else platform.security.type
+    return f"{platform.host}:{platform.port}, {how}{', TLS' if platform.security.uses_tls else ''}"
 
 
 def describe_line(device: Device) -> str:
@@ -91,7 +106,7 @@ def _device_as_text(device: Device) -> list[str]:
     lines.append(f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}")
     rows = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]
     rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
-    rows += [("rpc", rpc.method, "", _rpc_as_text(rpc)) for rpc in device.rpcs]
+    rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
     rows += [
         ("update", one.attribute, "", f"writes {_quoted(one.string_to_device)}") for one in device.attribute_updates
     ]
@@ -106,13 +121,25 @@ def _value_of(point: DataPoint) -> tuple[str, str]:
     return point.type or "hexadecimal", describe_slice(point)
 
 
-def _rpc_as_text(rpc: Rpc) -> str:
-    sent = f"writes {_quoted(rpc.template)}" if rpc.template is not None else f"writes params as {rpc.type}"
+def _rpc_as_text(device: Device, rpc: Rpc) -> str:
+    sent = f"writes {_written_by(device, rpc)}"
     if not rpc.with_response:
         return f"{sent}, no answer"
     matching = f" matching {_quoted(rpc.response_pattern)}" if rpc.response_pattern is not None else ""
     answer = f"{rpc.response_type or 'hexadecimal'} {describe_answer(rpc)}"
+    if device.converter != BUILTIN_UPLINK:
+        answer = f"as {device.converter} reads it"
     return f"{sent}, answer{matching} within {rpc.response_timeout_s:g} s: {answer}"
+
+
+def _written_by(device: Device, rpc: Rpc) -> str:
+    if rpc.template is not None:
+        return _quoted(rpc.template)
+    if device.downlink_converter is None:
+        return 'nothing without "downlink_converter"'
+    if device.downlink_converter != BUILTIN_DOWNLINK:
+        return f"what {device.downlink_converter} makes of params"
+    return f"params as {rpc.type}"
 
 
 def _quoted(text: str | bytes | None) -> str:
@@ -133,7 +160,7 @@ def _device_as_json(device: Device) -> dict[str, Any]:
         "downlinkConverter": device.downlink_converter,
         "telemetry": [_point_as_json(point) for point in device.telemetry],
         "attributes": [_point_as_json(point) for point in device.attributes],
-        "rpcs": [{"method": rpc.method, "does": _rpc_as_text(rpc)} for rpc in device.rpcs],
+        "rpcs": [{"method": rpc.method, "does": _rpc_as_text(device, rpc)} for rpc in device.rpcs],
         "attributeUpdates": [
             {"attribute": one.attribute, "stringToDevice": one.string_to_device} for one in device.attribute_updates
         ],

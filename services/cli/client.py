@@ -23,16 +23,20 @@ FIND_S: Final = 2.0
 """A broker that is there answers a registration, or beats, within this."""
 GRACE_S: Final = 1.0
 """A call that timed out is still answered by the publisher: we wait this much longer for its words."""
+ADVICE: Final = "`serialgw run` starts one; --data-dir or SERIALGW_DATA_DIR say where to look"
 
 
 def find_gateway(data_dir: Path) -> Endpoints:
     """Where the gateway of a data directory listens. Raises LinkError if none has ever run there."""
-    missing = LinkError(f"no gateway is running at {data_dir} (--data-dir or SERIALGW_DATA_DIR say where to look)")
-    if not data_dir.is_dir():
-        raise missing
-    place = socket_dir(data_dir)
-    if not (place / "calls").exists():
-        raise missing
+    missing = LinkError(f"no gateway is running at {data_dir}; {ADVICE}")
+    try:
+        if not data_dir.is_dir():
+            raise missing
+        place = socket_dir(data_dir)
+        if not (place / "calls").exists():
+            raise missing
+    except OSError as error:
+        raise LinkError(f"{error.filename}: {error.strerror}; is the gateway another user's?") from None
     return Endpoints(place)
 
 
@@ -51,7 +55,7 @@ class Client:
         self._perform(self._membership.start(time.monotonic()))
         if not self._pump(FIND_S, lambda: bool(self._membership.broker)):
             self.close()
-            raise LinkError(f"no gateway is running at {data_dir}: its broker does not answer")
+            raise LinkError(f"no gateway is running at {data_dir}: its broker does not answer; {ADVICE}")
 
     def call(self, target: str, verb: str, device: str, body: bytes, timeout_s: float) -> Reply:
         """Asks and waits. Raises LinkError if not even an error came back in time."""

@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from common.config.platform_reading import TOKEN_PLACE
 from common.config.ports import identity_of, port_fault
 from common.errors import GatewayError
+from services.cli.arguments import utf8_path, utf8_text, whole_number
 from services.cli.ports import BY_ID, by_id_links, list_ports
 from services.cli.run import write_private
 
+MQTT_PORT: Final = 1883
+FASTEST_BAUD: Final = 2**31 - 1
+_PLATFORM: Final = re.compile(r"(?:\[([^\]\s/]+)\]|([^:\s/]+|[0-9A-Fa-f:.]+))(?::(\d+))?")
 MAIN_FILE: Final = "tb_gateway.json"
 CONNECTOR_FILE: Final = "custom_serial.json"
-TOKEN_PLACE: Final = "YOUR_ACCESS_TOKEN"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,11 +39,33 @@ def add_parser(subparsers: Any) -> None:
         "  serialgw init socket://192.0.2.7:4001 --dir /etc/serialgw",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("ports", nargs="*", metavar="PORT", help="a path such as /dev/ttyUSB0, or socket://HOST:PORT")
-    parser.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
-    parser.add_argument("--host", default="localhost", metavar="HOST", help="the platform (default: %(default)s)")
-    parser.add_argument("--baudrate", type=int, default=9600, metavar="N", help="of all ports (default: %(default)s)")
+    parser.add_argument(
+        "ports", type=utf8_text, nargs="*", metavar="PORT", help="a path such as /dev/ttyUSB0, or socket://HOST:PORT"
+    )
+    parser.add_argument("--dir", type=utf8_path, default=Path(), metavar="DIR", help="where to write (default: here)")
+    parser.add_argument(
+        "--host",
+        type=_platform,
+        default=("localhost", MQTT_PORT),
+        metavar="HOST[:PORT]",
+        help=f"the platform (default: localhost:{MQTT_PORT})",
+    )
+    parser.add_argument(
+        "--baudrate",
+        type=whole_number(1, FASTEST_BAUD),
+        default=9600,
+        metavar="N",
+        help="of all ports (default: %(default)s)",
+    )
     parser.add_argument("--force", action="store_true", help="replace files that are there")
+
+
+def _platform(text: str) -> tuple[str, int]:
+    """`HOST` or `HOST:PORT`; an address of IPv6 stands in brackets if a port follows."""
+    found = _PLATFORM.fullmatch(utf8_text(text))
+    if found is None:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected HOST or HOST:PORT")
+    return found[1] or found[2], whole_number(1, 65_535)(found[3] or str(MQTT_PORT))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
                 raise GatewayError(f"{path} is there already; --force replaces it, --dir DIR writes elsewhere")
     args.dir.mkdir(parents=True, exist_ok=True)
     # The main file is where the access token will stand.
-    write_private(main_file, _as_text(main_configuration(args.host)))
+    write_private(main_file, _as_text(main_configuration(*args.host)))
     connector_file.write_text(_as_text(connector_configuration(ports, args.baudrate)), "utf-8")
     print(f"Wrote {main_file} and {connector_file} for:")
     for number, port in enumerate(ports, start=1):
@@ -81,12 +109,12 @@ def choose_ports(given: Sequence[str]) -> list[str]:
     return list(chosen.values())
 
 
-def main_configuration(host: str) -> dict[str, Any]:
+def main_configuration(host: str, port: int) -> dict[str, Any]:
     """The main file's content."""
     return {
         "thingsboard": {
             "host": host,
-            "port": 1883,
+            "port": port,
             "security": {"type": "accessToken", "accessToken": TOKEN_PLACE},
         },
         "storage": {"type": "sqlite"},
@@ -126,6 +154,7 @@ def _next_steps(main_file: Path, connector_file: Path) -> str:
     return f"""
 Next:
   1. In {main_file}, replace {TOKEN_PLACE} by the gateway's access token (or set TB_GW_ACCESS_TOKEN).
-  2. serialgw run --config {main_file}
+  2. serialgw run --config {shlex.quote(str(main_file))}
   3. In another terminal: serialgw watch
-  4. Say in {connector_file} what the frames mean; try it: serialgw try {main_file} --device SerialDevice1 --text '…'"""
+  4. Say in {connector_file} what the frames mean, and try it:
+     serialgw try {shlex.quote(str(main_file))} --device SerialDevice1 --text '…'"""

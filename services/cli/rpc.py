@@ -11,8 +11,8 @@ import simplejson
 
 from common import codec
 from common.messages import PUBLISHER
+from services.cli.arguments import add_data_dir, utf8_text
 from services.cli.client import Client, json_of
-from services.cli.run import add_data_dir
 
 EXIT_USAGE: Final = 2
 DEFAULT_TIMEOUT_S: Final = 10.0
@@ -32,8 +32,8 @@ def add_parser(subparsers: Any) -> None:
         "exit codes: 0 answered, 1 the call failed, 2 wrong usage, 69 no gateway is running there",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("device", metavar="DEVICE", help="the device's name")
-    parser.add_argument("method", metavar="METHOD", help="the method's name")
+    parser.add_argument("device", type=utf8_text, metavar="DEVICE", help="the device's name")
+    parser.add_argument("method", type=utf8_text, metavar="METHOD", help="the method's name")
     parser.add_argument("params", nargs="?", default="null", metavar="PARAMS", help='JSON: a number, "text", {…} …')
     parser.add_argument(
         "--timeout",

@@ -12,9 +12,10 @@ from typing import Any, Final
 from common.config.reading import read_gateway
 from common.errors import GatewayError, LinkError
 from common.io.locks import FileLock
-from common.io.process import DATA_DIR_VARIABLE, default_data_dir
 from common.io.sockets import socket_dir
+from services.cli.arguments import add_data_dir, log_level, utf8_path, whole_number
 from services.cli.supervisord import SECRET_VARIABLES, STARTS_DIR, Plan, comment_faults, supervisord_conf
+from services.cli.supervisord_signals import hold_signals
 
 LOCK_NAME: Final = "gateway.lock"
 CONF_NAME: Final = "supervisord.conf"
@@ -37,39 +38,25 @@ def add_parser(subparsers: Any) -> None:
         "exit codes: 0 stopped, 69 another gateway runs on this data directory, 78 problems in the configuration",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="main or connector configuration")
+    parser.add_argument(
+        "--config", required=True, type=utf8_path, metavar="FILE", help="main or connector configuration"
+    )
     add_data_dir(parser)
     parser.add_argument(
         "--converters",
-        type=_converter_count,
+        type=whole_number(1, MOST_CONVERTERS),
         default=default_converters(),
         metavar="N",
         help="converter processes (default: %(default)s)",
     )
-    parser.add_argument("--log-level", default="INFO", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR")
-
-
-def add_data_dir(parser: argparse.ArgumentParser) -> None:
-    """Adds `--data-dir`, by which every command finds the gateway."""
     parser.add_argument(
-        "--data-dir",
-        type=Path,
-        default=default_data_dir(os.environ),
-        metavar="DIR",
-        help=f"where journals and sockets live (default: ${DATA_DIR_VARIABLE}, else %(default)s)",
+        "--log-level", type=log_level, default="INFO", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR"
     )
 
 
 def default_converters() -> int:
     """Two where the cores are there: user code in one does not hold up the other."""
     return max(1, min(2, len(os.sched_getaffinity(0))))
-
-
-def _converter_count(text: str) -> int:
-    count = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= count <= MOST_CONVERTERS:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from 1 to {MOST_CONVERTERS}")
-    return count
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
     (plan.run_dir / STARTS_DIR).mkdir()
     conf = plan.data_dir / CONF_NAME
     write_private(conf, supervisord_conf(plan))
+    # From here on Ctrl-C stops the gateway in order.
+    hold_signals()
     print(
         f"serialgw: {_counted(len(plan.devices), 'device')}, {_counted(plan.converters, 'converter')}, "
         f"data in {plan.data_dir}; stop with Ctrl-C",
@@ -98,17 +87,22 @@ def run(args: argparse.Namespace) -> int:
 def make_plan(args: argparse.Namespace, devices: tuple[str, ...]) -> Plan:
     """What is to be started; creates the data directory. Raises OSError, LinkError, GatewayError."""
     data_dir = args.data_dir.expanduser().absolute()
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run_dir = socket_dir(data_dir)
+    except OSError as error:
+        reason = f"{error.filename or data_dir}: {error.strerror}"
+        raise GatewayError(f"{reason}; --data-dir names a folder that this user may write") from None
     plan = Plan(
         config=args.config.absolute(),
         data_dir=data_dir,
-        run_dir=socket_dir(data_dir),
+        run_dir=run_dir,
         devices=devices,
         converters=args.converters,
         python=sys.executable,
         user_id=os.getuid(),
         secrets=tuple(name for name in SECRET_VARIABLES if os.environ.get(name)),
-        log_level=args.log_level.upper(),
+        log_level=args.log_level,
     )
     if faults := comment_faults([plan.data_dir, plan.run_dir, Path(plan.python)]):
         raise GatewayError(f"{faults[0]}: supervisord can't take a path with ' ;' or ' #' in it; choose another one")

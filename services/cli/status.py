@@ -12,8 +12,8 @@ import simplejson
 from common import codec
 from common.errors import LinkError
 from common.messages import MONITOR
+from services.cli.arguments import add_data_dir
 from services.cli.client import Client, json_of
-from services.cli.run import add_data_dir
 
 ANSWER_S: Final = 5.0
 SETTLED_S: Final = 2.5

@@ -15,6 +15,7 @@ from common.events import Note
 from common.io.logs import log_note, start_logs
 from common.io.process import EXIT_CONFIG
 from services.cli.launch import decode_word
+from services.cli.supervisord_signals import guard_forks, release_signals
 from services.cli.supervisord_wakeup import SignalWakeup
 
 STANDARD_ERROR: Final = 2
@@ -94,6 +95,7 @@ def _write(data: bytes) -> None:
 def start(supervisord: Any) -> SupervisordLog:
     """supervisord's hook: subscribes, and returns the object that it keeps."""
     log = SupervisordLog()
+    guard_forks()
     SignalWakeup().join(supervisord.options.get_socket_map())
     events.subscribe(events.ProcessLogEvent, log.output)
     events.subscribe(events.ProcessStateExitedEvent, log.exited)
@@ -101,4 +103,6 @@ def start(supervisord: Any) -> SupervisordLog:
     events.subscribe(events.ProcessStateStoppedEvent, log.stopped)
     events.subscribe(events.ProcessStateRunningEvent, log.started)
     events.subscribe(events.SupervisorStoppingEvent, log.stopping)
+    # By now supervisord has its handlers.
+    events.subscribe(events.SupervisorRunningEvent, lambda _: release_signals())
     return log

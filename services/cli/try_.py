@@ -6,13 +6,14 @@ Exit codes: 0 all well; 1 a frame, params or an answer could not be converted; 2
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import simplejson
 
@@ -66,6 +67,13 @@ def add_parser(subparsers: Any) -> None:
         "try",
         help="what the configuration makes of a frame or a call, without a device",
         description="Shows what a configuration makes of a frame, a file of frames, or a call and its answer.",
+        epilog="examples:\n"
+        "  serialgw try tb_gateway.json --device press1 --text '48\\r2430947595\\n'\n"
+        "  serialgw try tb_gateway.json --device press1 --hex '34 38 0d 0a'\n"
+        "  serialgw try tb_gateway.json --device press1 --file recorded.bin --json\n"
+        "  serialgw try tb_gateway.json --device press1 --rpc setValue --params 25 --answer 'OK\\n'\n\n"
+        "exit codes: 0 all well, 1 something could not be converted, 2 wrong usage, 78 problems in the configuration",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", metavar="FILE", help="tb_gateway.json or a serial connector file")
     parser.add_argument("--device", metavar="D", help="device name; may be left out if there is only one")
@@ -82,14 +90,17 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command and returns its exit code. Raises ConfigError for a configuration that can't be used."""
+    out = sys.stdout
     try:
         gateway = read_gateway(args.config, os.environ).gateway
         device = _pick_device(gateway, args.device)
-        if args.rpc is not None:
-            return _try_call(gateway, device, args)
-        if args.params is not None or args.answer is not None:
-            raise UsageError("--params and --answer go with --rpc")
-        return _try_frames(gateway, device, args)
+        # What users' converters print must not get between the results, which may be piped on.
+        with contextlib.redirect_stdout(sys.stderr):
+            if args.rpc is not None:
+                return _try_call(gateway, device, args, out)
+            if args.params is not None or args.answer is not None:
+                raise UsageError("--params and --answer go with --rpc")
+            return _try_frames(gateway, device, args, out)
     except UsageError as error:
         print(f"serialgw try: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -109,14 +120,14 @@ def _pick_device(gateway: Gateway, name: str | None) -> Device:
 # --- frames -----------------------------------------------------------------------------------------------------------
 
 
-def _try_frames(gateway: Gateway, device: Device, args: argparse.Namespace) -> int:
+def _try_frames(gateway: Gateway, device: Device, args: argparse.Namespace, out: TextIO) -> int:
     convert = _converter_of(gateway, device)
     failed = False
     number = 0
     for number, piece in enumerate(_pieces(device, args), start=1):
         for outcome in [_failure_of(device, piece.dead)] if piece.dead else convert(piece.frame):
             failed = failed or outcome.failed
-            print(_as_json(outcome, piece) if args.json else _as_text(outcome, piece, number))
+            print(_as_json(outcome, piece) if args.json else _as_text(outcome, piece, number), file=out)
     if number == 0:
         print("no frame: the input is empty", file=sys.stderr)
     return EXIT_CONVERSION if failed else 0
@@ -251,7 +262,7 @@ def _as_text(outcome: Outcome, piece: Piece, number: int) -> str:
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
-def _try_call(gateway: Gateway, device: Device, args: argparse.Namespace) -> int:
+def _try_call(gateway: Gateway, device: Device, args: argparse.Namespace, out: TextIO) -> int:
     params = _parse_params(args.params)
     answer = _from_text("--answer", args.answer) if args.answer is not None else None
     reply: dict[str, Any] = {}
@@ -264,7 +275,7 @@ def _try_call(gateway: Gateway, device: Device, args: argparse.Namespace) -> int
             reply["result"] = _convert_answer(gateway, device, rpc, answer)
     except ConversionError as error:
         reply["error"] = str(error)
-    print(encode_json(reply).decode() if args.json else _call_text(device, reply))
+    print(encode_json(reply).decode() if args.json else _call_text(device, reply), file=out)
     return EXIT_CONVERSION if "error" in reply else 0
 
 

@@ -16,8 +16,8 @@ from common.errors import LinkError, WireError
 from common.events import Arrived
 from common.io.sockets import Channel, connect_events
 from common.messages import FrameBody, Heartbeat, ReadingBody, Tap
-from services.cli.client import FIND_S, find_gateway
-from services.cli.run import add_data_dir
+from services.cli.arguments import add_data_dir, utf8_text
+from services.cli.client import ADVICE, FIND_S, find_gateway
 
 DEVICE_WAIT_S: Final = 3.0
 """A port reader that is alive has beaten within this."""
@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
         "exit codes: 0 ended by Ctrl-C, 69 no gateway is running there",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("device", nargs="?", metavar="DEVICE", help="this device only")
+    parser.add_argument("device", type=utf8_text, nargs="?", metavar="DEVICE", help="this device only")
     parser.add_argument("--hex", action="store_true", help="frames as hexadecimal bytes")
     add_data_dir(parser)
 
@@ -76,7 +76,7 @@ def _watch(args: argparse.Namespace, events: Channel) -> None:
                         print(line, flush=True)
         waited_s = time.monotonic() - started_s
         if broker_s is None and waited_s > FIND_S:
-            raise LinkError(f"no gateway is running at {args.data_dir}: its broker is silent")
+            raise LinkError(f"no gateway is running at {args.data_dir}: its broker is silent; {ADVICE}")
         if not is_device_checked and waited_s > DEVICE_WAIT_S:
             is_device_checked = True
             if args.device not in devices:

@@ -183,3 +183,36 @@ def test_launch_becomes_the_module_with_its_exact_arguments(tmp_path: Path) -> N
     )
     assert done.stdout.strip() == ascii(["--device=x ; y % 'ü\" ~"])
     assert len((tmp_path / "stamp").read_text().split()) == 2
+
+
+def test_ctrl_c_right_after_the_start_stops_the_gateway_in_order(tmp_path: Path) -> None:
+    """It waits until supervisord can be told, which then says that it stops; no traceback, exit 0, and no delay."""
+    (tmp_path / "c.json").write_text('{"name": "x", "devices": [{"name": "a", "port": "/dev/ttyNOSUCH"}]}')
+    command = [sys.executable, "-m", "services.cli", "run", "--config", "c.json", "--data-dir", "data"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRON, cwd=tmp_path)
+    assert process.stderr is not None
+    assert b"stop with Ctrl-C" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=9)
+    assert process.returncode == 0
+    assert b"gateway.stopping" in errors
+    assert b"Traceback" not in errors
+
+
+def test_a_signal_between_fork_and_exec_is_not_lost(tmp_path: Path) -> None:
+    """The child dies of it: its parent's handler would note it, and the exec would forget the note."""
+    code = (
+        "import os, signal\n"
+        "from services.cli.supervisord_signals import guard_forks\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
+        "os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "guard_forks()\n"
+        "child = os.fork()\n"
+        "if not child: os.execv('/bin/true', ['true'])\n"
+        "print(os.waitpid(child, 0)[1] == signal.SIGTERM)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30, env=ENVIRON, cwd=tmp_path
+    )
+    assert done.stdout.split() == ["True", "handled"]

@@ -11,7 +11,8 @@ import pytest
 
 from common import codec
 from common.messages import FrameBody, ReadingBody, Tap, UserReading
-from services.cli.__main__ import COMMANDS, main
+from services.cli.__main__ import main
+from services.cli.command_line import COMMANDS
 from services.cli.rpc import is_error, parse_params
 from services.cli.watch import clock, escape, lines_of
 
@@ -42,6 +43,17 @@ def test_help_loads_no_command() -> None:
         ["demo", "--ports", "0"],
         ["demo", "--seconds", "ten"],
         ["rpc", "press1"],
+        ["rpc", "press\udcff", "get"],
+        ["rpc", "press1", "get\udcff"],
+        ["watch", "press\udcff"],
+        ["run", "--config", "x", "--data-dir", "data\udcff"],
+        ["run", "--config", ""],
+        ["run", "--config", "x", "--log-level", "LOUD"],
+        ["init", "--baudrate", "-5"],
+        ["init", "--host", "two words"],
+        ["init", "--host", "tb.example.org:0"],
+        ["init", "--host", ""],
+        ["init", "socket://\udcff:1"],
         ["rpc", "press1", "get", "--timeout", "-1"],
         ["status", "--nosuch"],
     ],
@@ -84,11 +96,14 @@ def test_run_lists_all_problems_and_is_exit_78(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_data_directory_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An operating system's error is a sentence with the path."""
+    """An operating system's error is a sentence with the path, and with what to do."""
     (tmp_path / "c.json").write_text('{"name": "x", "devices": [{"name": "a"}]}')
     (tmp_path / "file").touch()
     assert main(["run", "--config", str(tmp_path / "c.json"), "--data-dir", str(tmp_path / "file" / "data")]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == f"serialgw: {tmp_path}/file/data: Not a directory"
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        last == f"serialgw: {tmp_path}/file/data: Not a directory; --data-dir names a folder that this user may write"
+    )
 
 
 def test_a_closed_pipe_is_no_error() -> None:
@@ -99,6 +114,31 @@ def test_a_closed_pipe_is_no_error() -> None:
     os.close(writer)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, b"")
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "<&-", ">/dev/full"])
+@pytest.mark.parametrize("arguments", ["--help", "check nosuch.json", "nosuch"])
+def test_a_stream_that_is_closed_or_full_is_no_traceback(redirection: str, arguments: str) -> None:
+    """Whatever the shell did to standard input, output and error."""
+    command = f"{sys.executable} -m services.cli {arguments} {redirection}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=30)
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.returncode in (0, 1, 2, 78)
+
+
+def test_ctrl_c_while_the_command_is_being_loaded_is_quiet() -> None:
+    """The interrupt comes in the first import that the console command makes."""
+    code = (
+        "import sys, os, signal\n"
+        "from services.cli.__main__ import main\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.exit(main(['--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_params_are_compact_json() -> None:

@@ -83,14 +83,33 @@ def test_who_may_not_open_a_port_is_told_the_command(device_file: Path, monkeypa
 def test_init_writes_a_configuration_that_check_accepts(
     device_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For the ports that are there, by their by-id links; without a problem or a warning."""
+    """For the ports that are there, by their by-id links; the only thing to be said is that the token is missing."""
     assert main(["init", "--dir", str(tmp_path / "conf"), "--host", "tb.example.org"]) == 0
     assert "serialgw run --config" in capsys.readouterr().out
     gateway, warnings = read_gateway(tmp_path / "conf" / "tb_gateway.json", {})
-    assert warnings == []
+    assert [warning.split(": ")[1] for warning in warnings] == ["thingsboard.security.accessToken"]
     assert gateway.platform.host == "tb.example.org"
     assert [device.port for device in gateway.devices] == [str(tmp_path / "by-id" / "usb-FTDI-if00")]
     assert (tmp_path / "conf" / "tb_gateway.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("given", "platform"),
+    [
+        ("tb.example.org", ("tb.example.org", 1883)),
+        ("tb.example.org:8883", ("tb.example.org", 8883)),
+        ("192.0.2.7:1884", ("192.0.2.7", 1884)),
+        ("2001:db8::1", ("2001:db8::1", 1883)),
+        ("[2001:db8::1]:1884", ("2001:db8::1", 1884)),
+    ],
+)
+def test_init_takes_the_platforms_port_too(
+    given: str, platform: tuple[str, int], device_file: Path, tmp_path: Path
+) -> None:
+    """As people write addresses; without a port it is MQTT's."""
+    assert main(["init", "--dir", str(tmp_path / "conf"), "--host", given]) == 0
+    found = read_gateway(tmp_path / "conf" / "tb_gateway.json", {}).gateway.platform
+    assert (found.host, found.port) == platform
 
 
 def test_init_overwrites_only_when_forced(
@@ -130,7 +149,7 @@ def test_init_without_any_port_says_so(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_parsers_have_no_options_in_common_that_differ() -> None:
     """Every command's parser can be built, and its help is not empty."""
-    from services.cli.__main__ import COMMANDS, build_parser
+    from services.cli.command_line import COMMANDS, build_parser
 
     for name in COMMANDS:
         parser = build_parser(name)

@@ -34,6 +34,7 @@ USER_CONVERTER = """
 class Mine:
     def __init__(self, config, logger):
         self.logger = logger
+        print('a word of its own')
     def convert(self, config, data):
         if config is not None:
             return {"result": data.decode()} if isinstance(data, bytes) else data["bytes"].encode()
@@ -208,7 +209,7 @@ def test_a_users_converters_run_as_well(tmp_path: Path, capsys: Captured) -> Non
     assert (code, objects[0]["telemetry"], objects[0]["errors"]) == (0, {}, [])
     code, objects = run_json(capsys, config, "--text", "bad")
     assert code == 1
-    assert objects[0]["errors"][0]["error"].endswith("mine.py, line 9: ValueError: bad frame")
+    assert objects[0]["errors"][0]["error"].endswith("mine.py, line 10: ValueError: bad frame")
     call = ["--rpc", "set", "--params", '{"bytes":"hi"}', "--answer", "5"]
     assert run_json(capsys, config, *call) == (0, [{"bytes_hex": "6869", "result": "5"}])
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from common.errors import LinkError
 from common.io.process import DATA_DIR_VARIABLE
+from services.cli.arguments import whole_number
 from services.cli.demo.devices import VirtualDevice, configurations
 from services.cli.demo.figures import Figures, readings_of
 from services.cli.demo.subscriber import ATTRIBUTES, CONNECT, RPC, TELEMETRY, Arrival, Subscriber
@@ -53,21 +54,15 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--seconds", type=_whole(1, 86_400), default=10, metavar="N", help="how long to send (default: %(default)s)"
+        "--seconds",
+        type=whole_number(1, 86_400),
+        default=10,
+        metavar="N",
+        help="how long to send (default: %(default)s)",
     )
     parser.add_argument(
-        "--ports", type=_whole(1, 64), default=2, metavar="N", help="virtual devices (default: %(default)s)"
+        "--ports", type=whole_number(1, 64), default=2, metavar="N", help="virtual devices (default: %(default)s)"
     )
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from {low} to {high}")
-        return value
-
-    return convert
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,59 @@
+"""Arguments that several commands take, checked as they are parsed: what is wrong is exit 2 with a usage line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from common.io.process import DATA_DIR_VARIABLE, default_data_dir
+
+LOG_LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Adds `--data-dir`, by which every command finds the gateway."""
+    parser.add_argument(
+        "--data-dir",
+        type=utf8_path,
+        default=default_data_dir(os.environ),
+        metavar="DIR",
+        help=f"where journals and sockets live (default: ${DATA_DIR_VARIABLE}, else %(default)s)",
+    )
+
+
+def utf8_text(text: str) -> str:
+    """`text`, which is to be sent or written as UTF-8: bytes that are none would fail only there."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"found {os.fsencode(text)!r}, expected UTF-8 text") from None
+    return text
+
+
+def utf8_path(text: str) -> Path:
+    """A path that a file of ours can name; an empty one would quietly be this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("found an empty text, expected a path")
+    return Path(utf8_text(text))
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `low` to `high`."""
+
+    def convert(text: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from {low} to {high}")
+        return value
+
+    return convert
+
+
+def log_level(text: str) -> str:
+    """The name of a log level, in upper case."""
+    if text.upper() not in LOG_LEVELS:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected one of {', '.join(LOG_LEVELS)}")
+    return text.upper()

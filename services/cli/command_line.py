@@ -1,0 +1,153 @@
+"""The command line: one sub-command per task, each imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from common.errors import ConfigError, GatewayError, LinkError
+from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE
+
+EXIT_FAILED: Final = 1
+
+# Order of the help text; each module has `add_parser(subparsers)` and `run(args) -> int`.
+COMMANDS: Final = {
+    "run": "run",
+    "demo": "demo.command",
+    "check": "check",
+    "try": "try_",
+    "ports": "ports",
+    "init": "init",
+    "status": "status",
+    "watch": "watch",
+    "rpc": "rpc",
+}
+SUMMARIES: Final = {
+    "run": "run the whole gateway on this host",
+    "demo": "show it all at work, without any hardware",
+    "check": "say everything that is wrong with a configuration",
+    "try": "show what a configuration makes of a frame, or of an RPC",
+    "ports": "list the serial ports of this host",
+    "init": "write a starter configuration for ports that are there",
+    "status": "show every process of a running gateway",
+    "watch": "show frames and readings as they pass",
+    "rpc": "call a method of a device through a running gateway",
+}
+OS_ADVICE: Final = {
+    errno.EACCES: "; choose another place, or let this user write there",
+    errno.EPERM: "; choose another place, or let this user write there",
+    errno.EROFS: "; choose another place",
+    errno.ENOENT: "; is the path right?",
+    errno.ENOTDIR: "; is the path right?",
+    errno.ENOSPC: "; make room, or choose another place",
+}
+DESCRIPTION: Final = """\
+Gateway between serial devices and an IoT platform over MQTT."""
+EPILOG: Final = """\
+first steps:
+  serialgw demo                            watch it work, no hardware needed
+  serialgw ports                           which serial ports are here?
+  serialgw init && serialgw check tb_gateway.json
+  serialgw run --config tb_gateway.json
+
+exit codes:
+  0    done
+  1    it failed: a call, the demo, a process that is late or lost
+  2    wrong usage
+  69   unavailable: no gateway is running there, or another one is
+  78   the configuration has problems; each is named, with what would be right
+  130  interrupted by Ctrl-C
+"""
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Runs one command line; returns its exit code. Raises KeyboardInterrupt, and SystemExit for wrong usage."""
+    _open_streams()
+    try:
+        return _run(list(arguments))
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ConfigError as error:
+        _say([f"warning: {text}" for text in error.warnings] + [f"error: {text}" for text in error.problems])
+        return EXIT_CONFIG
+    except LinkError as error:
+        _say([f"serialgw: {error}"])
+        return EXIT_UNAVAILABLE
+    except GatewayError as error:
+        _say([f"serialgw: {error}"])
+        return EXIT_FAILED
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        advice = OS_ADVICE.get(error.errno or 0, "")
+        _say([f"serialgw: {place}{error.strerror or error}{advice}"])
+        return EXIT_FAILED
+
+
+def _open_streams() -> None:
+    """What a terminal can't show comes out as an escape; a stream that the caller closed swallows what we say."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (lives as long as we do)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _say(lines: list[str]) -> None:
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _run(arguments: list[str]) -> int:
+    named = next((word for word in arguments if not word.startswith("-")), "")
+    parser = build_parser(named)
+    args = parser.parse_args(arguments)
+    if args.command is None:
+        parser.print_help()
+        return 0
+    code: int = args.run(args)
+    sys.stdout.flush()
+    return code
+
+
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of all commands; only `command`'s own options are loaded, the others are names with a summary."""
+    parser = argparse.ArgumentParser(
+        prog="serialgw",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", nargs=0, action=_Version, help="show the version and exit")
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name, module_name in COMMANDS.items():
+        if name != command:
+            subparsers.add_parser(name, help=SUMMARIES[name], add_help=False)
+            continue
+        module = importlib.import_module(f"services.cli.{module_name}")
+        module.add_parser(subparsers)
+        subparsers.choices[name].set_defaults(run=module.run)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than all the rest of a help text."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("serialgw")
+        except metadata.PackageNotFoundError:
+            version = "unknown (not installed)"
+        print(f"serialgw {version}")
+        parser.exit()
