@@ -20,9 +20,11 @@ from typing import Any, Final, NamedTuple
 
 from common.backoff import Backoff
 from common.events import Note
-from services.publisher.batching import Batching, Packing, Parcel
+from services.publisher.batching import Batching
 from services.publisher.counters import Counters
 from services.publisher.lanes import Lane
+from services.publisher.packing import Packing, is_full
+from services.publisher.parcels import Parcel
 
 QUOTA: Final = 151
 UNSPECIFIED: Final = 128
@@ -114,7 +116,7 @@ class Acceptance:
             return [first]
         ready = [lane for lane in ready if lane.standing.group == standing.group and not lane.standing.is_alone(now_s)]
         waited = now_s >= self._batching.data[first] + packing.delay_s
-        return ready if waited or not in_flight or self._batching.is_full(ready, packing) else []
+        return ready if waited or not in_flight or is_full(ready, packing) else []
 
     def _suspect_marks(self, now_s: float) -> bool:
         """True if a suspect waits to say connect or disconnect with nothing else in flight."""

@@ -20,7 +20,7 @@ from common.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Tick
 from common.membership import Membership
 from common.messages import Entry, Heartbeat, Identity, Plane, ReadingBatch, Reply, Request
 from services.publisher.acceptance import MOST_IN_FLIGHT, Acceptance
-from services.publisher.batching import Batching, Packing, Parcel
+from services.publisher.batching import Batching
 from services.publisher.calls import PLATFORM_DEADLINE_S
 from services.publisher.counters import new_counters
 from services.publisher.downlink import Downlink
@@ -36,6 +36,8 @@ from services.publisher.events import (
 )
 from services.publisher.link import Link
 from services.publisher.ordering import Ordering, Run
+from services.publisher.packing import Packing
+from services.publisher.parcels import Parcel
 from services.publisher.platforms import SessionLimits
 from services.publisher.platforms.thingsboard import ThingsBoard
 

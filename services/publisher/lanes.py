@@ -1,182 +1,17 @@
 """What waits for one device on the platform, in its order: pure.
 
 A lane is a queue of segments. A segment begins with a mark (`connect` or `disconnect`), or with none, and holds
-telemetry and attributes that may be published only after the mark and everything before it was accepted. Things are
-taken from the head as parts; a part is accepted, or given back to where it was. Parts must be given back latest first.
+telemetry and attributes that may be published only after the mark and everything before it was accepted.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from services.publisher.ordering import Run
+from services.publisher.segments import Segment
 
-MarkKind = Literal["connect", "disconnect"]
 Kind = Literal["connect", "disconnect", "telemetry", "attributes"]
-
-
-class Chunk:
-    """Telemetry items of one run, or of one number of it; `entries[pos:]` are still to be published.
-
-    `entries[i]` says number `numbers[i]`; b"" says nothing. A chunk with `holds` is a part of its run that belongs to
-    some device beside the run's own: it raises no `done`, it only holds the run until all of it is accepted.
-    """
-
-    __slots__ = ("entries", "holds", "live", "numbers", "pos", "run", "size")
-
-    def __init__(self, run: Run, entries: list[bytes], numbers: Sequence[int], holds: bool) -> None:
-        self.run = run
-        self.entries = entries
-        self.numbers = numbers
-        self.holds = holds
-        self.pos = 0
-        self.live = 0
-        """Items left to publish."""
-        self.size = 0
-        """Their bytes, with a comma each."""
-        self.seek(0)
-
-    def seek(self, pos: int) -> None:
-        """Goes to a position, counting what is left from there."""
-        rest = [len(entry) for entry in self.entries[pos:] if entry]
-        self.pos, self.live, self.size = pos, len(rest), sum(rest) + len(rest)
-
-    def reach(self, room_bytes: int, most: int) -> int:
-        """The position up to which items can be taken into so much room; `pos` if not even one fits."""
-        if self.size <= room_bytes and self.live <= most:
-            return len(self.entries)
-        for index in range(self.pos, len(self.entries)):
-            entry = self.entries[index]
-            if not entry:
-                continue
-            room_bytes -= len(entry) + 1
-            most -= 1
-            if room_bytes < 0 or most < 0:
-                return index
-        return len(self.entries)
-
-    def go_to(self, stop: int) -> list[bytes]:
-        """Moves on to `stop`; the items passed."""
-        passed = [entry for entry in self.entries[self.pos : stop] if entry]
-        self.pos = stop
-        self.live -= len(passed)
-        self.size -= sum(map(len, passed)) + len(passed)
-        return passed
-
-    def accept(self, stop: int) -> None:
-        """Everything before `stop` is accepted, or needs no acceptance."""
-        is_end = stop == len(self.entries)
-        if self.holds:
-            if is_end:
-                self.run.holds -= 1
-        elif is_end:
-            self.run.done = self.numbers[-1] + 1
-        else:
-            # A number that was split by key is done with its last piece only.
-            self.run.done = self.numbers[stop]
-        self.run.stream.advance()
-
-    def replace(self, index: int, pieces: list[bytes]) -> None:
-        """Puts pieces in the place of one item; b"" where there are none."""
-        pieces = pieces or [b""]
-        number = self.numbers[index]
-        self.entries[index : index + 1] = pieces
-        self.numbers = [*self.numbers[:index], *[number] * len(pieces), *self.numbers[index + 1 :]]
-        self.seek(self.pos)
-
-
-class Attributes:
-    """Attributes of a segment: the last value of each key, and the runs that they hold."""
-
-    __slots__ = ("runs", "values")
-
-    def __init__(self) -> None:
-        self.values: dict[str, bytes] = {}
-        self.runs: list[Run] = []
-
-    def accept(self) -> None:
-        """All of it is accepted."""
-        for run in self.runs:
-            run.holds -= 1
-            run.stream.advance()
-
-
-class Segment:
-    """A mark and what comes after it."""
-
-    __slots__ = ("attributes", "chunks", "device_type", "mark", "runs")
-
-    def __init__(self, mark: MarkKind | None, device_type: str = "", runs: tuple[Run, ...] = ()) -> None:
-        self.mark = mark
-        """None once it is accepted."""
-        self.device_type = device_type
-        self.runs = runs
-        self.chunks: deque[Chunk] = deque()
-        self.attributes = Attributes()
-
-    @property
-    def is_empty(self) -> bool:
-        return self.mark is None and not self.chunks and not self.attributes.values
-
-
-class TelemetryPart(NamedTuple):
-    """Items `start` to `stop` (exclusive) of a chunk."""
-
-    lane: Lane
-    segment: Segment
-    chunk: Chunk
-    start: int
-    stop: int
-
-    def accept(self) -> None:
-        self.chunk.accept(self.stop)
-
-    def give_back(self) -> None:
-        self.lane.reopen(self.segment)
-        self.chunk.seek(self.start)
-        if not self.segment.chunks or self.segment.chunks[0] is not self.chunk:
-            self.segment.chunks.appendleft(self.chunk)
-
-
-class AttributesPart(NamedTuple):
-    """Some of a segment's attributes; `taken.runs` is empty while more of what those runs said is left."""
-
-    lane: Lane
-    segment: Segment
-    taken: Attributes
-
-    def accept(self) -> None:
-        self.taken.accept()
-
-    def give_back(self) -> None:
-        self.lane.reopen(self.segment)
-        waiting = self.segment.attributes
-        waiting.values = {**self.taken.values, **waiting.values}
-        waiting.runs = self.taken.runs + waiting.runs
-
-
-class MarkPart(NamedTuple):
-    """A segment's mark; `segment` None: an announcement that no entry of the stream asked for."""
-
-    lane: Lane
-    kind: MarkKind
-    segment: Segment | None
-
-    def accept(self) -> None:
-        if self.segment:
-            for run in self.segment.runs:
-                run.done = run.end
-                run.stream.advance()
-
-    def give_back(self) -> None:
-        if self.segment:
-            self.lane.reopen(self.segment)
-            self.segment.mark = self.kind
-
-
-Part = TelemetryPart | AttributesPart | MarkPart
 
 
 class Lane:
@@ -246,6 +81,9 @@ class Lane:
                 chunk = head.chunks.popleft()
                 chunk.go_to(len(chunk.entries))
                 chunk.accept(len(chunk.entries))
+            if head.attributes.runs and not head.attributes.values and not self.unaccepted:
+                # All that was left of them has become dead letters.
+                head.attributes.accept()
             if len(self.segments) == 1 or not head.is_empty or self.busy:
                 return head
             self.segments.popleft()
