@@ -77,8 +77,6 @@ def test_the_placeholder_is_warned_of(tmp_path: Path) -> None:
     """A starter configuration whose token nobody filled in would only be refused by the platform."""
     read(tmp_path, {}, accessToken="YOUR_ACCESS_TOKEN")
     warnings = read_gateway(tmp_path / "tb_gateway.json", {}).warnings
-    assert warnings == [
-        "tb_gateway.json: thingsboard.security.accessToken: still the placeholder: put the gateway's access token "
-        "there, or set TB_GW_ACCESS_TOKEN"
-    ]
+    [warning] = warnings
+    assert warning.startswith("tb_gateway.json: thingsboard.security.accessToken: still the placeholder: ")
     assert read_gateway(tmp_path / "tb_gateway.json", {"TB_GW_ACCESS_TOKEN": "t"}).warnings == []
