@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -20,6 +23,7 @@ SETTLED_S: Final = 2.5
 """Everyone beats each second; a monitor that is older than this has heard who is there."""
 RETRY_S: Final = 0.25
 _HEAD: Final = ("PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS")
+_INDENT: Final = "    "
 # What a person looks for first; `--json` has them all.
 _MAIN_COUNTERS: Final = {
     "broker": ("frames_in", "readings_out", "frames_dropped", "batches_dropped", "requests", "takeovers"),
@@ -59,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(simplejson.dumps(document, indent=2, ensure_ascii=False))
     else:
-        print(as_text(document))
+        print(as_text(document, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     return 0 if is_well(document) else 1
 
 
@@ -82,19 +86,21 @@ def is_well(document: Mapping[str, Any]) -> bool:
     return document["link"]["state"] == "up" and all(process["state"] == "alive" for process in document["processes"])
 
 
-def as_text(document: Mapping[str, Any]) -> str:
-    """The table for a person."""
+def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
+    """The table for a person; where it does not fit into `width` characters, counters go below their process."""
     processes = sorted(document["processes"], key=_place)
     rows = [_HEAD, *(_row(process) for process in processes)]
     backlog = document["backlog"]
     waiting = f"waiting in journals: {backlog['frames']} frames, {backlog['bytes']} bytes"
-    return "\n".join([*_table(rows), "", f"platform: {_link(document['link'])}", waiting])
+    return "\n".join([*_fitting(rows, width), "", f"platform: {_link(document['link'])}", waiting])
 
 
 def _link(link: Mapping[str, Any]) -> str:
-    protocol = {4: "MQTT 3.1.1", 5: "MQTT 5"}.get(link.get("protocol", 0), "")
+    is_up = link["state"] == "up"
+    protocol = {4: "MQTT 3.1.1", 5: "MQTT 5"}.get(link.get("protocol", 0), "") if is_up else ""
+    fault = f" ({link['fault']})" if link.get("fault") and not is_up else ""
     place = f"{link['host']}:{link.get('port', '')}" if "host" in link else ""
-    return ", ".join(part for part in (link["state"], place, protocol) if part)
+    return ", ".join(part for part in (link["state"] + fault, place, protocol) if part)
 
 
 def _place(process: Mapping[str, Any]) -> tuple[int, str]:
@@ -111,6 +117,17 @@ def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
     pid = "-" if process["pid"] is None else str(process["pid"])
     shown = f"{kind} {name}" if kind == "converter" else kind
     return (shown, process["device"], pid, state, uptime(process["uptime_s"]), str(facts.get("backlog", "")), counters)
+
+
+def _fitting(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    whole = _table(rows)
+    if width is None or max(map(len, whole)) <= width:
+        return whole
+    lines = []
+    for line, row in zip(_table([row[:-1] for row in rows]), rows, strict=True):
+        counters = [] if row is _HEAD else textwrap.wrap(row[-1], max(20, width - len(_INDENT)))
+        lines += [line, *(_INDENT + part for part in counters)]
+    return lines
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -306,6 +306,7 @@ class PublisherCore:
         state = {
             "epoch": self._ordering.epoch,
             "link": link.state,
+            "fault": link.fault,
             "protocol": link.protocol,
             "host": self._config.host,
             "port": self._config.port,

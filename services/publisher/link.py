@@ -52,6 +52,11 @@ class Link:
         self._limits_until_s: float | None = None
         self._fault = ""
 
+    @property
+    def fault(self) -> str:
+        """Why the last attempt failed, for a person; "" while the connection stands or no attempt has ended."""
+        return self._fault
+
     def start(self, now_s: float) -> None:
         """Connects as soon as `tick` is called."""
         self._retry_s = now_s

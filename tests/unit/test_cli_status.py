@@ -37,6 +37,10 @@ def test_all_well_shows_every_process_and_the_link() -> None:
     ("states", "shown"),
     [
         ({"publisher": {"epoch": "e", "link": "down"}}, "platform: down"),
+        (
+            {"publisher": {"link": "down", "fault": "Not authorized", "host": "tb", "port": 1}},
+            "down (Not authorized), tb:1",
+        ),
         ({"silent": {}}, "press2  -    lost"),
     ],
 )
@@ -59,6 +63,14 @@ def test_a_monitor_that_has_just_started_is_asked_again() -> None:
 def test_a_closed_port_is_shown() -> None:
     """The process is alive, its adapter is not."""
     assert "alive, port closed" in as_text(table(reader={"connected": False, "backlog": 0}))
+
+
+def test_on_a_narrow_terminal_counters_go_below_their_process() -> None:
+    """No line is longer than the terminal, as far as names allow it; nothing is left out."""
+    lines = as_text(table(), 60).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "    readings_accepted=7" in lines
+    assert "    frames_read=9" in lines
 
 
 @pytest.mark.parametrize(
