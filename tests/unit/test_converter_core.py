@@ -161,7 +161,7 @@ def test_users_code_makes_readings_and_dead_letters(world: World) -> None:
     assert body.user[0] == [UserReading("other", "t", [(5, b'{"a":1}')], b"")]
     assert set(body.user) == {0, 2}
     world.run_for(1.0)
-    assert world.take(Heartbeat)[-1].state == {"slot": "0", "draining": False, "user_devices": ["user"]}
+    assert world.take(Heartbeat)[-1].state == {"slot": "0", "draining": False, "held": 0, "user_devices": ["user"]}
 
 
 def test_users_code_runs_in_slices_and_one_batch_at_a_time(world: World) -> None:
