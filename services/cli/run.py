@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from common.config.models import Storage
 from common.config.reading import read_gateway
 from common.errors import GatewayError, LinkError
 from common.io.locks import FileLock
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = read_gateway(args.config, os.environ)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    check_storage(loaded.gateway.storage)
     plan = make_plan(args, tuple(device.name for device in loaded.gateway.devices))
     lock = _take_lock(plan.data_dir)
     shutil.rmtree(plan.run_dir / STARTS_DIR, ignore_errors=True)
@@ -82,6 +84,27 @@ def run(args: argparse.Namespace) -> int:
     os.umask(0o077)
     lock.keep_across_exec(INHERITED_LOCK_FD)
     os.execv(sys.executable, [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)])
+
+
+def check_storage(storage: Storage) -> None:
+    """Makes the journals' folder where the configuration names one. Raises GatewayError if journals can't be there.
+
+    Relative to the main file, as in the reference, it may well be where a service may not write.
+    """
+    if storage.data_dir is None or storage.type == "memory":
+        return
+    folder = Path(storage.data_dir)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return
+        reason = "this user may not write there"
+    except OSError as error:
+        reason = error.strerror or "it can't be made"
+    raise GatewayError(
+        f"storage: journals can't be kept in {folder}: {reason}; leave data_file_path or data_folder_path out of the "
+        "configuration, and they are kept in the data directory"
+    )
 
 
 def make_plan(args: argparse.Namespace, devices: tuple[str, ...]) -> Plan:

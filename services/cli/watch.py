@@ -21,6 +21,8 @@ from services.cli.client import ADVICE, FIND_S, find_gateway
 
 DEVICE_WAIT_S: Final = 3.0
 """A port reader that is alive has beaten within this."""
+SILENT_S: Final = 3.0
+"""The broker beats each second."""
 _ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
 
 
@@ -57,9 +59,33 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+class Presence:
+    """Notices when the gateway falls silent, and when it is back."""
+
+    def __init__(self, now_s: float) -> None:
+        self._started_s = now_s
+        self._heard_s: float | None = None
+        self._is_silent = False
+
+    def hear(self, now_s: float) -> None:
+        """The gateway said something."""
+        self._heard_s = now_s
+
+    def is_missing(self, now_s: float) -> bool:
+        """True if it has never been heard, although there was time enough."""
+        return self._heard_s is None and now_s - self._started_s > FIND_S
+
+    def change(self, now_s: float) -> str:
+        """What to tell the user, once per change; "" if nothing has changed."""
+        if self._heard_s is None or self._is_silent == (now_s - self._heard_s > SILENT_S):
+            return ""
+        self._is_silent = not self._is_silent
+        return "the gateway is silent; waiting for it" if self._is_silent else "the gateway is back"
+
+
 def _watch(args: argparse.Namespace, events: Channel) -> None:
     started_s = time.monotonic()
-    broker_s: float | None = None
+    presence = Presence(started_s)
     devices: set[str] = set()
     is_device_checked = args.device is None
     while True:
@@ -67,17 +93,19 @@ def _watch(args: argparse.Namespace, events: Channel) -> None:
         for message in _messages(events):
             match message:
                 case Heartbeat(kind="broker"):
-                    broker_s = time.monotonic()
+                    presence.hear(time.monotonic())
                 case Heartbeat(kind="port_reader", name=name):
                     devices.add(name)
                 case Tap(device=device) if args.device in (None, device):
-                    broker_s = time.monotonic()
+                    presence.hear(time.monotonic())
                     for line in lines_of(message, args.hex):
                         print(line, flush=True)
-        waited_s = time.monotonic() - started_s
-        if broker_s is None and waited_s > FIND_S:
+        now_s = time.monotonic()
+        if presence.is_missing(now_s):
             raise LinkError(f"no gateway is running at {args.data_dir}: its broker is silent; {ADVICE}")
-        if not is_device_checked and waited_s > DEVICE_WAIT_S:
+        if said := presence.change(now_s):
+            print(f"warning: {said}", file=sys.stderr)
+        if not is_device_checked and now_s - started_s > DEVICE_WAIT_S:
             is_device_checked = True
             if args.device not in devices:
                 known = ", ".join(sorted(devices)) or "none"

@@ -14,7 +14,7 @@ from common.messages import FrameBody, ReadingBody, Tap, UserReading
 from services.cli.__main__ import main
 from services.cli.command_line import COMMANDS
 from services.cli.rpc import is_error, parse_params
-from services.cli.watch import clock, escape, lines_of
+from services.cli.watch import Presence, clock, escape, lines_of
 
 
 def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,6 +192,35 @@ def test_watch_says_what_it_does_not_understand(stage: str, body: bytes) -> None
     """A damaged tap is a line, not an end."""
     [line] = lines_of(Tap(stage, "press1", body), as_hex=False)
     assert "not understood" in line
+
+
+def test_watch_says_once_that_the_gateway_is_silent_and_once_that_it_is_back() -> None:
+    """And that it never was there, if nothing came in time."""
+    presence = Presence(10.0)
+    assert not presence.is_missing(11.0)
+    assert presence.is_missing(13.0)
+    presence.hear(13.0)
+    assert not presence.is_missing(99.0)
+    assert [presence.change(now_s) for now_s in (14.0, 17.0, 18.0)] == ["", "the gateway is silent; waiting for it", ""]
+    presence.hear(19.0)
+    assert [presence.change(now_s) for now_s in (19.0, 19.5)] == ["the gateway is back", ""]
+
+
+def test_a_storage_folder_that_cannot_be_written_is_said_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A path beside the main file, as in the reference, may be where a service may not write."""
+    (tmp_path / "file").touch()
+    main_file = tmp_path / "tb_gateway.json"
+    main_file.write_text(
+        '{"thingsboard": {}, "storage": {"type": "file", "data_folder_path": "./file/data"},'
+        ' "connectors": [{"type": "serial", "configuration": "c.json"}]}'
+    )
+    (tmp_path / "c.json").write_text('{"name": "x", "devices": [{"name": "a"}]}')
+    assert main(["run", "--config", str(main_file), "--data-dir", str(tmp_path / "data")]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"serialgw: storage: journals can't be kept in {tmp_path}/file/data: Not a directory; leave")
+    assert not (tmp_path / "data").exists()
 
 
 def test_odd_times_are_shown_as_numbers() -> None:
