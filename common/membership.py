@@ -1,4 +1,5 @@
-"""A process among the others: it registers with each new broker and beats each second. Part of every core."""
+"""A process among the others: it registers with each new broker and every few seconds, and beats each second. Part of
+every core."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from common.messages import Heartbeat, Identity, Plane, Register, Registered
 
 REGISTER_RETRY_S: Final = 0.25
 """A registration that got no answer, or a refusal, is said again after this: the broker may be starting."""
+REGISTER_AGAIN_S: Final = 3.0
+"""An accepted one is repeated: the broker knows our connection by it, and a connection can break while both live."""
 
 
 class Membership:
@@ -29,6 +32,7 @@ class Membership:
         self._started_s = 0.0
         self._beat_s = 0.0
         self._register_s = 0.0
+        self._again_s = 0.0
         self._refusal = ""
 
     def start(self, now_s: float) -> list[Any]:
@@ -63,13 +67,14 @@ class Membership:
         return now_s >= self._beat_s
 
     def beat(self, now_s: float, state: dict[str, Any], counters: dict[str, int]) -> list[Any]:
-        """The heartbeat; the next one is due a second later."""
+        """The heartbeat, and now and then the registration; the next one is due a second later."""
         self._beat_s = now_s + BEAT_S
         who = self.identity
         uptime_s = now_s - self._started_s
         counters = {**counters, "junk_messages": self.junk}
         beat = Heartbeat(who.kind, who.name, who.instance, who.pid, who.host, uptime_s, state, counters)
-        return [Send(Plane.EVENTS, beat)]
+        again = self._register(now_s) if self.broker and now_s >= self._again_s else []
+        return [Send(Plane.EVENTS, beat), *again]
 
     @property
     def next_deadline_s(self) -> float:
@@ -77,6 +82,7 @@ class Membership:
 
     def _register(self, now_s: float) -> list[Any]:
         self._register_s = now_s + REGISTER_RETRY_S
+        self._again_s = now_s + REGISTER_AGAIN_S
         who = self.identity
         message = Register(who.kind, who.name, who.instance, who.pid, who.host, who.lock, self.detail)
         return [Send(Plane.CALLS, message)]

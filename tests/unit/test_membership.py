@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from common.events import Arrived, Junk, Note, Send, Tick
 from common.liveness import BEAT_S, liveness
-from common.membership import REGISTER_RETRY_S, Membership
+from common.membership import REGISTER_AGAIN_S, REGISTER_RETRY_S, Membership
 from common.messages import Heartbeat, Identity, Plane, Register, Registered
 
 IDENTITY = Identity("converter", "0", "i1", 42, "here", "/lock")
@@ -44,6 +45,16 @@ def test_it_registers_at_the_start_and_repeats_until_it_is_answered(membership: 
     membership.handle(accepted(), 100.5)
     assert (membership.broker, membership.frames_endpoint) == ("b1", "ipc://frames")
     assert membership.handle(Tick(), 200.0) == []
+
+
+def test_an_accepted_registration_is_repeated(membership: Membership) -> None:
+    """A connection can break while both ends live: without this the broker would never learn the new one."""
+    membership.start(100.0)
+    membership.handle(accepted(), 100.1)
+    sent_s = [at_s for at_s in range(101, 131) if registers(membership.beat(float(at_s), {}, {}))]
+    assert [later_s - at_s for at_s, later_s in pairwise(sent_s)] == [REGISTER_AGAIN_S] * 9
+    membership.handle(broker_beat("b2"), 131.0)
+    assert not registers(membership.beat(140.0, {}, {})), "without a broker the retry does it"
 
 
 def test_it_registers_with_each_new_broker(membership: Membership) -> None:
