@@ -235,3 +235,16 @@ def test_other_escapes_are_refused(text: str) -> None:
     """A typing error never becomes bytes on a device's line."""
     with pytest.raises(ValueError, match="expected"):
         unescape(text)
+
+
+def test_the_converter_of_the_documentation_works(tmp_path: Path, capsys: Captured) -> None:
+    """Its code, its configuration and its frame, as they stand on the page."""
+    page = (Path(__file__).parents[2] / "docs" / "converters.md").read_text()
+    code, device = (page.split(f"```{kind}\n")[1].split("```")[0] for kind in ("python", "json"))
+    folder = tmp_path / "extensions" / "serial"
+    folder.mkdir(parents=True)
+    (folder / "scale.py").write_text(code)
+    status, objects = run_json(capsys, configure(tmp_path, json.loads(device)), "--text", r"ST,+00012.5kg\r\n")
+    assert status == 0
+    assert objects[0]["telemetry"] == {"weight": 12.5}
+    assert objects[0]["attributes"] == {"stable": True}
