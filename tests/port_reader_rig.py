@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from common import codec
@@ -28,10 +29,13 @@ from services.port_reader.events import (
     DeadLetter,
     Fetch,
     FetchFailed,
+    FindLetters,
     FindSection,
     JournalBack,
     JournalBlocks,
     JournalFailed,
+    KeptLetter,
+    LettersFound,
     Opened,
     OpenPort,
     SectionFound,
@@ -56,7 +60,8 @@ class FakeJournal:
     def __init__(self) -> None:
         self.rows: dict[int, Block] = {}
         self.state = StreamState("j", 0)
-        self.dead: list[DeadLetter] = []
+        self.letters: dict[int, DeadLetter] = {}
+        self._letter_ids = count(1)
         self.is_full = False
         self.commits = 0
         self.flags = (False, False)
@@ -64,7 +69,7 @@ class FakeJournal:
     def open(self) -> StreamState:
         ledger = Ledger()
         for first in sorted(self.rows):
-            ledger.add(self.rows[first].end, len(self.rows[first].body))
+            ledger.add(self.rows[first].end, len(self.rows[first].body), self.rows[first].at_ms)
         mid_frame, seen = self.flags
         self.state = self.state._replace(
             generation=self.state.generation + 1,
@@ -78,10 +83,13 @@ class FakeJournal:
         """The events that follow from an effect; None if it is not for the journal."""
         if isinstance(effect, Fetch):
             return [FetchFailed("no disk")] if self.is_full else [self._fetch(effect)]
+        if isinstance(effect, FindLetters):
+            return [self._find(effect)]
         if not isinstance(effect, Append | Trim | Bury | SetFlags | Strike):
             return None
         if self.is_full:
-            return [JournalFailed("disk full", effect.blocks if isinstance(effect, Append) else [])]
+            dead = effect.dead if isinstance(effect, Trim | Bury) else []
+            return [JournalFailed("disk full", effect.blocks if isinstance(effect, Append) else [], dead)]
         self.commits += 1
         match effect:
             case Append():
@@ -89,12 +97,13 @@ class FakeJournal:
                 self.state = self.state._replace(next_number=effect.next_number, last_ts_ms=effect.last_ts_ms)
                 self.flags = effect.is_mid_frame, effect.has_seen_delimiter
                 self._trim(effect.base)
+                self.letters = {key: letter for key, letter in self.letters.items() if key not in effect.revived}
                 return [JournalBack()] if effect.is_retry else []
             case Trim():
                 self._trim(effect.base)
-                self.dead += effect.dead
+                self._bury(effect.dead)
             case Bury():
-                self.dead += effect.dead
+                self._bury(effect.dead)
             case SetFlags():
                 self.flags = tuple(effect)
             case Strike():
@@ -104,11 +113,23 @@ class FakeJournal:
     def _fetch(self, effect: Fetch) -> JournalBlocks:
         blocks = [block for _, block in sorted(self.rows.items()) if block.end > effect.first]
         size = 0
-        for count, block in enumerate(blocks):
+        for number, block in enumerate(blocks):
             size += len(block.body)
-            if size > effect.max_bytes and count:
-                return JournalBlocks(blocks[:count])
+            if size > effect.max_bytes and number:
+                return JournalBlocks(blocks[:number])
         return JournalBlocks(blocks)
+
+    @property
+    def dead(self) -> list[DeadLetter]:
+        return list(self.letters.values())
+
+    def _bury(self, dead: list[DeadLetter]) -> None:
+        self.letters |= {next(self._letter_ids): letter for letter in dead}
+
+    def _find(self, effect: FindLetters) -> LettersFound:
+        found = [KeptLetter(key, *letter) for key, letter in self.letters.items() if effect.after < key < effect.before]
+        found = (found[::-1] if effect.newest_first else found)[: effect.most]
+        return LettersFound(effect.request, found, len(self.letters), sum(len(letter.data) for letter in self.dead))
 
     def _trim(self, base: int) -> None:
         self.rows = {first: block for first, block in self.rows.items() if block.end > base}

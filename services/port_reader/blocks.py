@@ -21,6 +21,8 @@ class Block(NamedTuple):
     kind: int
     section: str
     body: bytes
+    at_ms: int = 0
+    """The wall clock when it was numbered: what the journal's age limit counts from."""
 
     @property
     def end(self) -> int:

@@ -38,6 +38,7 @@ from services.port_reader.events import (
     JournalBack,
     JournalBlocks,
     JournalFailed,
+    LettersFound,
     Opened,
     OpenFailed,
     PortLost,
@@ -46,6 +47,7 @@ from services.port_reader.events import (
     WriteFailed,
     WritePending,
 )
+from services.port_reader.letters import VERBS, Letters
 from services.port_reader.metrics import Counters
 from services.port_reader.port import Port
 from services.port_reader.stream import StreamState
@@ -72,7 +74,9 @@ class PortReaderCore:
         draw: Callable[[], float] = lambda: 0.5,
         gauges: Callable[[], dict[str, int]] = dict,
         has_port: bool = True,
+        wall_offset_ms: float | None = None,
     ) -> None:
+        """`wall_offset_ms`: the wall clock less `now_s` in ms; None: not known before the port is open."""
         self._device = device
         self._section = section_hash
         self._gauges = gauges
@@ -80,7 +84,10 @@ class PortReaderCore:
         self.counters = Counters()
         detail = {"section": section_hash, "pinned": device.has_user_converter}
         self._members = Membership(identity, detail)
-        self._uplink = Uplink(device, section_hash, state, limits=limits, counters=self.counters, draw=draw)
+        self._uplink = Uplink(
+            device, section_hash, state, limits=limits, counters=self.counters, draw=draw, wall_offset_ms=wall_offset_ms
+        )
+        self._letters = Letters(device.name, self._uplink, has_port)
         self._port = Port(device, state, self._uplink, self.counters, draw=draw)
         self._broker = ""
         self._link = ""
@@ -130,6 +137,8 @@ class PortReaderCore:
                 return self._uplink.journal_back(now_s)
             case SectionFound():
                 return [self._section_reply(event)]
+            case LettersFound():
+                return self._letters.found(event, now_s)
             case Start():
                 return self._start(now_s)
             case Drain():
@@ -156,8 +165,8 @@ class PortReaderCore:
         effects = self._members.start(now_s)
         effects += self._uplink.tick(now_s)
         if self._has_port:
-            effects += self._port.open(now_s)
-        return effects
+            return [*effects, *self._port.open(now_s)]
+        return [*effects, *self._uplink.leave(now_s)]
 
     def _take(self, message: Message, now_s: float) -> list[Any]:
         match message:
@@ -178,18 +187,19 @@ class PortReaderCore:
 
     def _serve(self, request: Request, now_s: float) -> list[Any]:
         match request.verb:
-            case "exchange" if self._drain_s is not None:
+            case "exchange" | "retry" if self._drain_s is not None:
                 return [self._port.refuse(request, "shutting down")]
             case "exchange":
                 return self._port.exchange(request, now_s)
-            case "section" | "note":
-                try:
-                    arguments = codec.unpack_map(request.body)
-                    return (
-                        self._find(request, arguments) if request.verb == "section" else self._note(request, arguments)
-                    )
-                except WireError as error:
-                    return [_error(request, f"malformed request: {error}")]
+        try:
+            if request.verb in VERBS:
+                return self._letters.serve(request)
+            if request.verb == "section":
+                return self._find(request, codec.unpack_map(request.body))
+            if request.verb == "note":
+                return self._note(request, codec.unpack_map(request.body))
+        except WireError as error:
+            return [_error(request, f"malformed request: {error}")]
         return [_error(request, f"unknown verb {request.verb}")]
 
     def _find(self, request: Request, arguments: dict[str, Any]) -> list[Any]:
@@ -249,6 +259,7 @@ class PortReaderCore:
             "port": self._device.port,
             "connected": self._port.is_connected,
             "draining": self._drain_s is not None,
+            "temporary": not self._has_port,
             **self._uplink.facts,
         }
 

@@ -20,6 +20,16 @@ class DeadLetter(NamedTuple):
     data: bytes
 
 
+class KeptLetter(NamedTuple):
+    """A dead letter as the journal keeps it; ids rise, and are never used again."""
+
+    id: int
+    number: int
+    ts_ms: int
+    reason: str
+    data: bytes
+
+
 # Events
 
 
@@ -72,10 +82,12 @@ class JournalBlocks(NamedTuple):
 
 
 class JournalFailed(NamedTuple):
-    """The journal could not be written. `blocks` are those of the `Append` that failed, [] for other effects."""
+    """The journal could not be written. `blocks` are those of the `Append` that failed, `dead` the dead letters of the
+    `Trim` or `Bury`."""
 
     reason: str
     blocks: list[Block]
+    dead: list[DeadLetter] = []
 
 
 class FetchFailed(NamedTuple):
@@ -93,6 +105,15 @@ class SectionFound(NamedTuple):
 
     request: Request
     section: bytes | None
+
+
+class LettersFound(NamedTuple):
+    """The answer to `FindLetters`; `total` and `total_bytes` of all that are kept."""
+
+    request: Request
+    letters: list[KeptLetter]
+    total: int
+    total_bytes: int
 
 
 # Effects
@@ -121,7 +142,10 @@ class CancelWrite(NamedTuple):
 
 
 class Append(NamedTuple):
-    """One commit: these blocks, and the stream's state with them. Everything below `base` may be deleted."""
+    """One commit: these blocks, and the stream's state with them. Everything below `base` may be deleted.
+
+    `revived` are the ids of dead letters that are among the blocks again.
+    """
 
     blocks: list[Block]
     next_number: int
@@ -130,6 +154,7 @@ class Append(NamedTuple):
     is_mid_frame: bool
     has_seen_delimiter: bool
     is_retry: bool = False
+    revived: tuple[int, ...] = ()
 
 
 class Trim(NamedTuple):
@@ -171,3 +196,15 @@ class FindSection(NamedTuple):
 
     section: str
     request: Request
+
+
+class FindLetters(NamedTuple):
+    """Look up dead letters with `after` < id < `before`, at most so many and about so many bytes, at least one if there
+    is one; the newest ones, newest first, or the oldest ones, oldest first. `LettersFound` follows."""
+
+    request: Request
+    after: int
+    before: int
+    most: int
+    most_bytes: int
+    newest_first: bool

@@ -6,22 +6,20 @@ a commit survives the death of the process (`process`) or also a power cut (`pow
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import quote
 
 from services.port_reader.blocks import Block
-from services.port_reader.events import Append, DeadLetter
+from services.port_reader.events import Append, DeadLetter, FindLetters, KeptLetter
 from services.port_reader.ledger import Ledger
 from services.port_reader.stream import StreamState
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 DEAD_LETTERS: Final = 10_000
 DEAD_BYTES: Final = 64 * 1024 * 1024
-SUFFIX: Final = ".journal"
 _COMPACT_BYTES: Final = 16 * 1024 * 1024
 _TABLES: Final = """
 CREATE TABLE meta (
@@ -30,17 +28,35 @@ CREATE TABLE meta (
     mid_frame INTEGER NOT NULL, seen_delimiter INTEGER NOT NULL, closed INTEGER NOT NULL);
 CREATE TABLE blocks (
     first INTEGER PRIMARY KEY, length INTEGER NOT NULL, kind INTEGER NOT NULL, section INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, body BLOB NOT NULL);
+    bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE sections (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, section BLOB NOT NULL);
 CREATE TABLE dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER NOT NULL, ts_ms INTEGER NOT NULL, reason TEXT NOT NULL,
     data BLOB NOT NULL);
 CREATE TABLE strikes (number INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 """
-_APPEND: Final = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?)"
+_APPEND: Final = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _META: Final = (
     "UPDATE meta SET next_number = ?, last_ts_ms = ?, settled = max(settled, ?), mid_frame = ?, seen_delimiter = ?"
 )
+_PRUNE: Final = (
+    "DELETE FROM sections WHERE id NOT IN (SELECT section FROM blocks) AND id < (SELECT max(id) FROM sections)"
+)
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_INTERRUPT,
+    }
+)
+"""What SQLite says of a file that may be sound: the place can't be used now."""
 _TRIM: Final = "DELETE FROM blocks WHERE first < ? AND first + length <= ?"
 
 
@@ -58,15 +74,6 @@ class JournalFile(NamedTuple):
     durability: Literal["process", "power"] = "process"
 
 
-def file_name(device: str) -> str:
-    """The journal's file name for a device: readable, safe, distinct for distinct names."""
-    digest = hashlib.sha256(device.encode()).hexdigest()[:8]
-    name = quote(device, safe="")[:80]
-    if name.startswith("."):
-        name = "%2E" + name[1:]
-    return f"{name}-{digest}{SUFFIX}"
-
-
 def set_aside_path(path: Path, stamp: str) -> Path:
     """Where a damaged journal goes."""
     return path.with_name(f"{path.name}.damaged-{stamp}")
@@ -80,6 +87,12 @@ class Journal:
 
     def __init__(self, file: JournalFile) -> None:
         """Opens or makes the file and raises its generation, flushed to disk."""
+        self.path = file.path
+        self.letters_shed = 0
+        """Dead letters dropped under their limits, oldest first, since the opening."""
+        self.rows_damaged = 0
+        """Blocks that could not be read as they were written, since the opening."""
+        self._check_size()
         self._database = sqlite3.connect(file.path, isolation_level=None, timeout=1.0)
         try:
             self.state = self._open(file)
@@ -121,8 +134,14 @@ class Journal:
         self._begin()
         try:
             self._database.executemany(
-                _APPEND, [(b.first, b.length, b.kind, ids[b.section], len(b.body), b.body) for b in effect.blocks]
+                _APPEND,
+                [
+                    (b.first, b.length, b.kind, ids[b.section], len(b.body), b.at_ms, _checksum(b), b.body)
+                    for b in effect.blocks
+                ],
             )
+            if effect.revived:
+                self._forget_letters(effect.revived)
             meta = (
                 effect.next_number,
                 effect.last_ts_ms,
@@ -168,17 +187,18 @@ class Journal:
         self._write([("INSERT OR REPLACE INTO strikes VALUES (?, ?)", pair) for pair in counts.items()])
 
     def fetch(self, first: int, max_frames: int, max_bytes: int) -> list[Block]:
-        """Blocks from the one that holds `first` on; [] if there is none from there."""
+        """Blocks from the one that holds `first` on; [] if there is none from there. One that is not as it was written
+        is left out, and counted."""
         blocks: list[Block] = []
         frames = size = 0
         try:
             for row in self._database.execute(
-                "SELECT first, length, kind, section, body FROM blocks"
+                "SELECT first, length, kind, section, at_ms, checksum, body FROM blocks"
                 " WHERE first >= coalesce((SELECT max(first) FROM blocks WHERE first <= ?), ?) ORDER BY first",
                 (first, first),
             ):
-                block = Block(row[0], row[1], row[2], self._hashes[row[3]], row[4])
-                if block.end <= first:
+                block = self._block(row)
+                if block is None or block.end <= first:
                     continue
                 blocks.append(block)
                 frames, size = frames + block.length, size + len(block.body)
@@ -192,6 +212,41 @@ class Journal:
         """All that are kept, oldest first."""
         rows = self._database.execute("SELECT number, ts_ms, reason, data FROM dead_letters ORDER BY id")
         return [DeadLetter(*row) for row in rows]
+
+    def find_letters(self, effect: FindLetters) -> list[KeptLetter]:
+        """The page of dead letters that is asked for; [] if there is none, or if they can't be read now."""
+        order = "DESC" if effect.newest_first else "ASC"
+        found: list[KeptLetter] = []
+        size = 0
+        try:
+            for row in self._database.execute(
+                "SELECT id, number, ts_ms, reason, data FROM dead_letters"
+                f" WHERE id > ? AND id < ? ORDER BY id {order} LIMIT ?",
+                (effect.after, effect.before, effect.most),
+            ):
+                size += len(row[4])
+                if found and size > effect.most_bytes:
+                    break
+                found.append(KeptLetter(*row))
+        except sqlite3.OperationalError:
+            pass
+        return found
+
+    @property
+    def letters_kept(self) -> tuple[int, int]:
+        """(count, bytes) of the dead letters."""
+        return self._dead_count, self._dead_bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing waits, and no dead letter is kept."""
+        return not self._dead_count and self._row("SELECT count(*) FROM (SELECT 1 FROM blocks LIMIT 1)")[0] == 0
+
+    def remove(self) -> None:
+        """Closes the journal and deletes its files; only for one in which nothing is left."""
+        self._database.close()
+        for suffix in ("-wal", "-shm", ""):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
     def close(self) -> None:
         """Closes the file; a journal that was not closed is checked when it is opened."""
@@ -212,8 +267,16 @@ class Journal:
         run("UPDATE meta SET generation = generation + 1, closed = 0")
         if file.durability == "process":
             run("PRAGMA synchronous = NORMAL")
+        run(_PRUNE)
         self._compact()
         return self._read_state()
+
+    def _check_size(self) -> None:
+        """A file of no bytes was cut: SQLite would take it for a new one, and nobody would hear of it."""
+        if self.path.is_file() and not self.path.stat().st_size:
+            log = Path(f"{self.path}-wal")
+            if not log.is_file() or not log.stat().st_size:
+                raise sqlite3.DatabaseError("damaged: the file is empty")
 
     def _prepare(self, file: JournalFile) -> None:
         """Makes the tables, or checks a file that was not closed."""
@@ -222,7 +285,7 @@ class Journal:
             values = (SCHEMA_VERSION, file.new_id, file.device)
             self._database.execute("INSERT INTO meta VALUES (1, ?, ?, ?, 0, 1, 0, 1, 0, 0, 1)", values)
             return
-        version, closed = self._row("SELECT schema_version, closed FROM meta")
+        version, closed = self._row("SELECT schema_version, closed FROM meta") or (0, 0)
         if version != SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"schema version {version}, expected {SCHEMA_VERSION}")
         if not closed and (found := self._row("PRAGMA quick_check(1)")[0]) != "ok":
@@ -234,8 +297,14 @@ class Journal:
             "SELECT journal, generation, next_number, last_ts_ms, settled, mid_frame, seen_delimiter FROM meta"
         )
         ledger = Ledger()
-        for first, length, size in run("SELECT first, length, bytes FROM blocks ORDER BY first"):
-            ledger.add(first + length, size)
+        end = 0
+        for row in run("SELECT first, length, bytes, at_ms FROM blocks ORDER BY first"):
+            if not all(type(value) is int for value in row) or row[0] < end or row[1] < 1 or row[2] < 0:
+                raise sqlite3.DatabaseError(f"damaged: a block says {row}")
+            end = row[0] + row[1]
+            ledger.add(end, row[2], row[3])
+        if end > next_number:
+            raise sqlite3.DatabaseError(f"damaged: blocks up to {end}, numbers up to {next_number}")
         strikes = dict(run("SELECT number, count FROM strikes WHERE number >= ?", (settled,)).fetchall())
         return StreamState(
             journal=journal,
@@ -301,14 +370,47 @@ class Journal:
         self._dead_bytes += sum(len(letter.data) for letter in dead)
         if self._dead_count <= DEAD_LETTERS and self._dead_bytes <= DEAD_BYTES:
             return
-        last = 0
+        last, before = 0, self._dead_count
         for number, size in self._database.execute("SELECT id, length(data) FROM dead_letters ORDER BY id"):
             if self._dead_count <= DEAD_LETTERS and self._dead_bytes <= DEAD_BYTES:
                 break
             last = number
             self._dead_count -= 1
             self._dead_bytes -= size
+        self.letters_shed += before - self._dead_count
         self._database.execute("DELETE FROM dead_letters WHERE id <= ?", (last,))
+
+    def _forget_letters(self, ids: tuple[int, ...]) -> None:
+        """Removes those that are in the queue again."""
+        for letter_id in ids:
+            size = self._row(f"SELECT length(data) FROM dead_letters WHERE id = {letter_id:d}")
+            if size is not None:
+                self._dead_count -= 1
+                self._dead_bytes -= size[0]
+        self._database.executemany("DELETE FROM dead_letters WHERE id = ?", [(letter_id,) for letter_id in ids])
+
+    def _block(self, row: tuple[Any, ...]) -> Block | None:
+        """The block of a row; None if it is not as it was written: flash cards forget bits."""
+        first, length, kind, section, at_ms, checksum, body = row
+        name = self._hashes.get(section)
+        if name is not None and type(body) is bytes and type(length) is int and type(kind) is int:
+            block = Block(first, length, kind, name, body, at_ms)
+            if checksum == _checksum(block):
+                return block
+        self.rows_damaged += 1
+        return None
+
+
+def _checksum(block: Block) -> int:
+    """Of everything that a row says."""
+    head = f"{block.first} {block.length} {block.kind} {block.section} {block.at_ms} "
+    return zlib.crc32(block.body, zlib.crc32(head.encode()))
+
+
+def _is_passing(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    # A read beyond the end of the file is damage: the file was cut.
+    return code is not None and code & 0xFF in _PASSING and code != sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def open_journal(file: JournalFile, stamp: str) -> tuple[Journal, Path | None, str]:
@@ -319,12 +421,16 @@ def open_journal(file: JournalFile, stamp: str) -> tuple[Journal, Path | None, s
     """
     try:
         return Journal(file), None, ""
-    except sqlite3.OperationalError as error:
-        raise JournalError(f"{file.path}: {error}") from None
     except sqlite3.DatabaseError as error:
+        if _is_passing(error):
+            raise JournalError(f"{file.path}: {error}") from None
+        why = str(error)
+    try:
         aside = set_aside_path(file.path, stamp)
         for suffix in ("", "-wal", "-shm"):
             part = Path(f"{file.path}{suffix}")
             if part.exists():
                 part.rename(f"{aside}{suffix}")
-        return Journal(file), aside, str(error)
+        return Journal(file), aside, why
+    except (OSError, sqlite3.Error) as error:
+        raise JournalError(f"{file.path}: {error}") from None

@@ -23,12 +23,15 @@ from services.port_reader.events import (
     CheckWrite,
     Chunk,
     ClosePort,
+    DeadLetter,
     Fetch,
     FetchFailed,
+    FindLetters,
     FindSection,
     JournalBack,
     JournalBlocks,
     JournalFailed,
+    LettersFound,
     Opened,
     OpenFailed,
     OpenPort,
@@ -71,11 +74,12 @@ class PortReaderShell:
         self._performers: dict[type, Callable[[Any], Iterable[Any]]] = {
             Send: self._send,
             Append: self._append,
-            Trim: lambda effect: self._write(lambda: self._journal.trim(effect.base, effect.dead)),
-            Bury: lambda effect: self._write(lambda: self._journal.bury(effect.dead)),
+            Trim: lambda effect: self._write(lambda: self._journal.trim(effect.base, effect.dead), effect.dead),
+            Bury: lambda effect: self._write(lambda: self._journal.bury(effect.dead), effect.dead),
             SetFlags: lambda effect: self._write(lambda: self._journal.set_flags(*effect)),
             Strike: lambda effect: self._write(lambda: self._journal.strike(effect.counts)),
             Fetch: self._fetch,
+            FindLetters: self._find_letters,
             FindSection: lambda effect: [SectionFound(effect.request, self._journal.section(effect.section))],
             Note: self._note,
             OpenPort: self._open_port,
@@ -95,7 +99,12 @@ class PortReaderShell:
     @property
     def gauges(self) -> dict[str, int]:
         """Counters that only the shell knows."""
-        return {"wakeups": self._loop.wakeups if self._loop else 0}
+        return {
+            "wakeups": self._loop.wakeups if self._loop else 0,
+            "dead_letters_kept": self._journal.letters_kept[0],
+            "dead_letters_shed": self._journal.letters_shed,
+            "blocks_damaged": self._journal.rows_damaged,
+        }
 
     def perform(self, effect: Any) -> Iterable[Any]:
         """Carries out one effect; returns the events that follow at once."""
@@ -142,12 +151,15 @@ class PortReaderShell:
                     self._events_out.send(Tap("frames", self._device.name, block.body))
         return (JournalBack(),) if effect.is_retry else ()
 
-    def _write(self, write: Callable[[], None]) -> Iterable[Any]:
+    def _write(self, write: Callable[[], None], dead: list[DeadLetter] | None = None) -> Iterable[Any]:
         try:
             write()
         except JournalError as error:
-            return (JournalFailed(str(error), []),)
+            return (JournalFailed(str(error), [], dead or []),)
         return ()
+
+    def _find_letters(self, effect: FindLetters) -> Iterable[Any]:
+        return (LettersFound(effect.request, self._journal.find_letters(effect), *self._journal.letters_kept),)
 
     def _fetch(self, effect: Fetch) -> Iterable[Any]:
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from services.port_reader.ledger import Span
+
 AHEAD_MS: Final = 1_000
 """How far timestamps may run ahead of the clock to stay distinct."""
 STEP_BACK_MS: Final = 2 * 3600 * 1000
@@ -21,8 +23,8 @@ class StreamState(NamedTuple):
     last_ts_ms: int = 0
     settled: int = 1
     """Every number below it is settled or shed."""
-    spans: tuple[tuple[int, int], ...] = ()
-    """What is unsettled: (number after the last, bytes) of runs of about 64 KiB, in order."""
+    spans: tuple[Span, ...] = ()
+    """What is unsettled, in order."""
     strikes: dict[int, int] = {}
     """Deaths of a converter that a number was alone in."""
     has_seen_delimiter: bool = False

@@ -12,11 +12,13 @@ from common.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamRepor
 from services.port_reader.blocks import BATCH_FRAMES, Block
 from services.port_reader.events import (
     Append,
+    Bury,
     DeadLetter,
     Fetch,
     FetchFailed,
     JournalBlocks,
     JournalFailed,
+    KeptLetter,
     Strike,
     Trim,
 )
@@ -28,6 +30,12 @@ from services.port_reader.window import Limits, Window
 
 RETRY_S: Final = 1.0
 """A journal that failed is tried again this often."""
+AGE_CHECK_S: Final = 60.0
+"""Age limits are in days; this is how often they are looked at while nothing comes in."""
+UNBURIED_BYTES: Final = 1024 * 1024
+"""Dead letters that wait in memory for a journal that can't be written."""
+LETTER_BYTES: Final = 256
+"""What a dead letter costs beside its bytes."""
 
 
 class Item(NamedTuple):
@@ -64,7 +72,9 @@ class Uplink:
         limits: Limits,
         counters: Counters,
         draw: Callable[[], float],
+        wall_offset_ms: float | None = None,
     ) -> None:
+        """`wall_offset_ms`: the wall clock less `now_s`, None while it is not known."""
         self._device = device.name
         self.section = section
         self._limits = limits
@@ -96,6 +106,10 @@ class Uplink:
         self._is_down = False
         self._retry_s = 0.0
         self._is_shedding = False
+        self._wall_offset_ms = wall_offset_ms
+        self._age_s = 0.0
+        self._unburied: list[DeadLetter] = []
+        self._unburied_bytes = 0
 
     @property
     def backlog(self) -> int:
@@ -127,14 +141,17 @@ class Uplink:
             deadlines.append(self._retry_s)
         if self._fetch_s:
             deadlines.append(self._fetch_s)
+        if self._checks_age:
+            deadlines.append(self._age_s)
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
     def put(self, items: list[Item], clock_ms: int, flags: Flags, now_s: float) -> list[Any]:
         """Numbers, journals and then sends what came at `clock_ms`."""
         self._flags = flags
+        self._wall_offset_ms = clock_ms - now_s * 1000
         steps = self.stream.steps_followed
         blocks = [block for item in items if (block := self._number(item, clock_ms)) is not None]
-        effects = self._shed()
+        effects = self._shed(now_s)
         if self.stream.steps_followed != steps:
             effects.append(Note("warning", "clock.set_back", {"device": self._device, "clock_ms": clock_ms}))
         self._counters.values["timestamps_repeated"] = self.stream.repeats
@@ -144,6 +161,13 @@ class Uplink:
             self._counters.add("journal_commits")
             effects.append(self._append(blocks))
         return [*effects, *self._move(now_s)]
+
+    def leave(self, now_s: float) -> list[Any]:
+        """The device is no longer configured: what is left of it ends with its being disconnected."""
+        if not self.backlog:
+            return []
+        clock_ms = self._wall_ms(now_s) or self.stream.last_ts_ms
+        return self.put([Item(Entry.LOST, [b"no longer configured"])], clock_ms, self._flags, now_s)
 
     def heartbeat(self, beat: Heartbeat, now_s: float) -> list[Any]:
         """The publisher's."""
@@ -166,7 +190,7 @@ class Uplink:
             dead = self._dead_letters(report)
             self._settle(report.settled)
             effects.append(Trim(report.settled, dead))
-            effects += self._end_shedding()
+            effects += self._end_shedding(now_s)
         return [*effects, *self._move(now_s)]
 
     def blocked(self, batch: FrameBatch) -> None:
@@ -197,13 +221,40 @@ class Uplink:
         """The journal could not be written: entries stay in memory until it can, or until they are settled."""
         held = {block.first for block in self._held}
         self._hold([block for block in event.blocks if block.first not in held])
+        self._keep_unburied(event.dead)
         return self._fail(event.reason, now_s)
 
     def journal_back(self, now_s: float) -> list[Any]:
         """The journal was written again, with all that was held."""
         self._is_down = False
         self._held, self._held_bytes = [], 0
-        return [Note("info", "journal.recovered", {"device": self._device}), *self._move(now_s)]
+        unburied, self._unburied, self._unburied_bytes = self._unburied, [], 0
+        effects: list[Any] = [Note("info", "journal.recovered", {"device": self._device})]
+        effects += [Bury(unburied)] if unburied else []
+        return [*effects, *self._move(now_s)]
+
+    def refusal(self, letters: list[KeptLetter]) -> str:
+        """Why these dead letters can't go back into the stream now, or "". They push out nothing that waits."""
+        size = sum(len(letter.data) for letter in letters)
+        if self._is_down:
+            return "the journal can't be written"
+        if self.backlog + len(letters) > self._limits.max_records:
+            return f"the journal is full: {self.backlog} entries wait"
+        if self.backlog_bytes + size > self._limits.max_bytes:
+            return f"the journal is full: {self.backlog_bytes} bytes wait"
+        return ""
+
+    def revive(self, letters: list[KeptLetter], now_s: float) -> list[Any]:
+        """Sends these, one batch at most, through again: new numbers, the current section, the old timestamps."""
+        body = codec.pack_frames(FrameBody([letter.ts_ms for letter in letters], [letter.data for letter in letters]))
+        count = len(letters)
+        at_ms = self._wall_ms(now_s) or self.stream.last_ts_ms
+        block = Block(self.stream.take(count), count, Entry.FRAMES, self.section, body, at_ms)
+        self._counters.add("frames_revived", count)
+        self._ledger.add(block.end, len(body), at_ms)
+        self._window.accept(block)
+        append = self._append([block])._replace(revived=tuple(letter.id for letter in letters))
+        return [append, *self._move(now_s)]
 
     def note(self, note_id: str, journal: str, numbers: list[int]) -> list[Any]:
         """A converter died in these numbers."""
@@ -225,6 +276,10 @@ class Uplink:
             effects.append(self._append(list(self._held), is_retry=True))
         if self._fetch_s and now_s >= self._fetch_s:
             self._fetch_s = 0.0
+        if self._checks_age and now_s >= self._age_s:
+            base = self._window.base
+            effects += self._shed(now_s)
+            effects += [Trim(self._window.base, [])] if self._window.base > base else []
         return [*effects, *self._window.tick(now_s, self._draw()), *self._move(now_s)]
 
     @property
@@ -240,9 +295,9 @@ class Uplink:
             return None
         stamps = self.stream.stamp(count, clock_ms)
         body = codec.pack_frames(FrameBody(stamps, item.frames, item.extra))
-        block = Block(self.stream.take(count), count, item.kind, self.section, body)
+        block = Block(self.stream.take(count), count, item.kind, self.section, body, clock_ms)
         self._counters.add("frames_read", count)
-        self._ledger.add(block.end, len(body))
+        self._ledger.add(block.end, len(body), clock_ms)
         self._window.accept(block)
         return block
 
@@ -287,11 +342,29 @@ class Uplink:
         self._counters.add("dead_letters", len(entries))
         return [DeadLetter(number, ts_ms, reasons[number], data) for number, (ts_ms, data) in entries.items()]
 
-    def _shed(self) -> list[Any]:
+    @property
+    def _checks_age(self) -> bool:
+        return self._limits.ttl_s is not None and self._wall_offset_ms is not None and self.backlog > 0
+
+    def _wall_ms(self, now_s: float) -> int | None:
+        """What the wall clock shows, from its last reading."""
+        return None if self._wall_offset_ms is None else int(self._wall_offset_ms + now_s * 1000)
+
+    def _excess(self, now_s: float, share: float = 1.0) -> tuple[int, str]:
+        """(the number below which all must go to keep this share of the limits, the limit that says so)."""
+        limits, wall_ms = self._limits, self._wall_ms(now_s)
+        bases = [
+            (self.stream.next_number - int(limits.max_records * share), "records"),
+            (self._ledger.base_within(int(limits.max_bytes * share)), "bytes"),
+        ]
+        if limits.ttl_s is not None and wall_ms is not None:
+            bases.append((self._ledger.base_since(wall_ms - int(limits.ttl_s * 1000 * share)), "age"))
+        return max(bases)
+
+    def _shed(self, now_s: float) -> list[Any]:
         """Keeps the limits: the oldest go first, and are counted."""
-        base = max(self.stream.next_number - self._limits.max_records, 0)
-        if self._ledger.total_bytes > self._limits.max_bytes:
-            base = max(base, self._ledger.base_within(self._limits.max_bytes))
+        self._age_s = now_s + AGE_CHECK_S
+        base, limit = self._excess(now_s)
         if base <= self._window.base:
             return []
         self._counters.add("frames_shed", base - self._window.base)
@@ -299,14 +372,17 @@ class Uplink:
         if self._is_shedding:
             return []
         self._is_shedding = True
-        facts = {"device": self._device, "backlog": self.backlog, "backlog_bytes": self.backlog_bytes}
+        facts = {
+            "device": self._device,
+            "limit": limit,
+            "backlog": self.backlog,
+            "backlog_bytes": self.backlog_bytes,
+        }
         return [Note("warning", "journal.full", facts)]
 
-    def _end_shedding(self) -> list[Any]:
-        limits = self._limits
-        if not self._is_shedding or self.backlog > limits.max_records // 2:
-            return []
-        if self.backlog_bytes > limits.max_bytes // 2:
+    def _end_shedding(self, now_s: float) -> list[Any]:
+        """Half of each limit has to be free: one warning for a journal that stays full, not one a frame."""
+        if not self._is_shedding or self._excess(now_s, 0.5)[0] > self._window.base:
             return []
         self._is_shedding = False
         shed = self._counters.values["frames_shed"]
@@ -316,6 +392,16 @@ class Uplink:
         self._held += blocks
         self._held_bytes += sum(len(block.body) for block in blocks)
         self._counters.add("frames_unjournaled", sum(block.length for block in blocks))
+
+    def _keep_unburied(self, dead: list[DeadLetter]) -> None:
+        """Dead letters that could not be written wait, as far as there is room."""
+        for letter in dead:
+            self._unburied_bytes += len(letter.data) + LETTER_BYTES
+            if self._unburied_bytes > UNBURIED_BYTES:
+                self._unburied_bytes -= len(letter.data) + LETTER_BYTES
+                self._counters.add("dead_letters_dropped")
+            else:
+                self._unburied.append(letter)
 
     def _fail(self, reason: str, now_s: float) -> list[Any]:
         self._counters.add("journal_errors")

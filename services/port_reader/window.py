@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from common import codec
 from common.backoff import Backoff
 from common.events import Send
-from common.messages import FrameBatch, Plane, StreamReport
+from common.messages import Entry, FrameBatch, Plane, StreamReport
 from common.sequence import Range, add_range
 from services.port_reader.blocks import (
     BATCH_BYTES,
@@ -48,6 +48,8 @@ class Limits(NamedTuple):
     max_bytes: int = 256 * 1024 * 1024
     window_frames: int = 4_096
     window_bytes: int = 1024 * 1024
+    ttl_s: float | None = None
+    """How old an entry may become in the journal; None for any age."""
 
 
 class Window:
@@ -109,6 +111,10 @@ class Window:
         for block in self._flights:
             inside = wanted[bisect_left(wanted, block.first) : bisect_left(wanted, block.end)]
             if inside:
+                if block.kind == Entry.DEAD:
+                    # Its frames are reasons: there are no bytes.
+                    found |= dict.fromkeys(inside, (0, b""))
+                    continue
                 body = codec.unpack_frames(block.body, block.length)
                 found |= {n: (body.ts_ms[n - block.first], body.frames[n - block.first]) for n in inside}
         return found

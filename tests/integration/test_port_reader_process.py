@@ -19,6 +19,7 @@ import zmq
 
 from common import codec
 from common.events import Arrived
+from common.io.journals import file_name
 from common.io.sockets import Channel, Endpoints, open_socket, socket_dir
 from common.messages import (
     Entry,
@@ -33,7 +34,6 @@ from common.messages import (
     Tap,
     topic_of,
 )
-from services.port_reader.journal import file_name
 
 DEADLINE_S = 20.0
 DEVICE = "press 1"
@@ -297,8 +297,10 @@ def test_a_journal_without_a_device_is_drained(broker, reader, line):
     command = [*reader.command()[:5], "--journal", str(reader.journal), "--data-dir", str(reader.data_dir)]
     with subprocess.Popen(command, stderr=reader.log) as drainer:
         broker.until(lambda: broker.entries(Entry.FRAMES) == [b"left\n"], "the frame")
-        broker.report(3)
+        broker.until(lambda: broker.entries(Entry.LOST) == [b"no longer configured"], "the LOST entry")
+        broker.report(4)
         assert drainer.wait(DEADLINE_S) == 0
+    assert not reader.journal.exists()
     assert {batch.device for batch in broker.batches} == {DEVICE}
 
 

@@ -10,10 +10,14 @@ import sys
 
 import pytest
 
+from common.config.models import Device, Storage
+from common.io.journals import file_name
+from common.messages import Request
 from services.port_reader import journal as journal_module
+from services.port_reader.__main__ import journal_limits
 from services.port_reader.blocks import Block
-from services.port_reader.events import Append, DeadLetter
-from services.port_reader.journal import Journal, JournalError, JournalFile, file_name, open_journal
+from services.port_reader.events import Append, DeadLetter, FindLetters
+from services.port_reader.journal import Journal, JournalError, JournalFile, open_journal
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def test_a_new_journal_begins_at_1(file):
     journal.close()
     state = Journal(file._replace(new_id="other")).state
     assert (state.journal, state.generation, state.next_number, state.last_ts_ms) == ("j1", 2, 5, 7)
-    assert (state.spans, state.strikes, state.has_seen_delimiter) == (((5, 8),), {3: 1}, True)
+    assert (state.spans, state.strikes, state.has_seen_delimiter) == (((5, 8, 0),), {3: 1}, True)
 
 
 def test_the_next_number_does_not_depend_on_what_is_left(file):
@@ -207,3 +211,140 @@ def test_file_names_are_safe_and_distinct(name):
     assert not file_name(name).startswith((".", "/"))
     assert len(file_name(name)) < 120
     assert file_name(name) != file_name(name + "x")
+
+
+def _rows(journal, sql, *values):
+    return journal._database.execute(sql, values).fetchall()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE blocks SET body = x'00' WHERE first = 3",
+        "UPDATE blocks SET body = 'text' WHERE first = 3",
+        "UPDATE blocks SET kind = 4 WHERE first = 3",
+        "UPDATE blocks SET section = 77 WHERE first = 3",
+        "UPDATE blocks SET at_ms = 1 WHERE first = 3",
+    ],
+)
+def test_a_block_that_is_not_as_it_was_written_is_left_out(file, sql):
+    """Flash cards forget bits: what can't be trusted does not go out; the window makes dead letters of its numbers."""
+    journal = _open(file)
+    journal.append(_append(_block(1), _block(3), _block(5)))
+    _rows(journal, sql)
+    assert [block.first for block in journal.fetch(1, 100, 10**6)] == [1, 5]
+    assert journal.rows_damaged == 1
+    assert [block.first for block in journal.fetch(3, 1, 1)] == [5]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM meta",
+        "DROP TABLE sections",
+        "UPDATE blocks SET length = 'x' WHERE first = 3",
+        "UPDATE blocks SET length = -1 WHERE first = 3",
+        "UPDATE blocks SET length = 99 WHERE first = 5",
+        "UPDATE meta SET next_number = 2",
+    ],
+)
+def test_a_journal_that_makes_no_sense_is_set_aside(file, sql):
+    """SQLite finds nothing wrong with it; what it says can't be."""
+    journal = _open(file)
+    journal.append(_append(_block(1), _block(3), _block(5)))
+    _rows(journal, sql)
+    journal.close()
+    journal, aside, why = open_journal(file._replace(new_id="j2"), "x")
+    assert aside is not None
+    assert aside.exists()
+    assert why
+    assert journal.state.journal == "j2"
+
+
+def test_an_empty_file_is_a_damaged_journal(file):
+    """SQLite would begin a new one in it without a word."""
+    _open(file).close()
+    os.truncate(file.path, 0)
+    aside = open_journal(file, "x")[1]
+    assert aside is not None
+    assert aside.stat().st_size == 0
+
+
+def test_a_damaged_journal_on_a_full_disk_is_an_error_and_no_traceback(file, monkeypatch):
+    """The file is aside, and a new one can't be made: who asked hears a JournalError."""
+    file.path.write_bytes(b"no database" * 1000)
+    monkeypatch.setattr(journal_module, "_TABLES", "no SQL")
+    with pytest.raises(JournalError):
+        open_journal(file, "x")
+
+
+def _find(after, before, most=100, most_bytes=10**6, newest_first=False):
+    return FindLetters(Request("c", "", "", "", "", "", 1.0, b""), after, before, most, most_bytes, newest_first)
+
+
+def test_dead_letters_are_found_in_pages(file):
+    """By id, from either end, at most so many and so many bytes, at least one."""
+    journal = _open(file)
+    journal.bury([DeadLetter(number, 1, "why", b"x" * number) for number in range(1, 6)])
+    assert [letter.id for letter in journal.find_letters(_find(1, 5))] == [2, 3, 4]
+    assert [letter.id for letter in journal.find_letters(_find(0, 9, most=2, newest_first=True))] == [5, 4]
+    assert [letter.id for letter in journal.find_letters(_find(0, 9, most_bytes=3))] == [1, 2]
+    assert [letter.id for letter in journal.find_letters(_find(0, 9, most_bytes=1, newest_first=True))] == [5]
+    assert journal.letters_kept == (5, 15)
+
+
+def test_revived_letters_leave_with_the_commit_that_journals_them(file):
+    """Both or neither; their ids are never used again."""
+    journal = _open(file)
+    journal.bury([DeadLetter(number, 1, "why", b"xx") for number in (1, 2)])
+    journal.append(_append(_block(3))._replace(revived=(1, 2, 3)))
+    assert journal.dead_letters() == []
+    assert journal.letters_kept == (0, 0)
+    journal.bury([DeadLetter(9, 1, "why", b"x")])
+    assert [letter.id for letter in journal.find_letters(_find(0, 99))] == [3]
+    pages = _rows(journal, "PRAGMA page_count")[0][0]
+    journal._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(JournalError, match="full"):
+        journal.append(_append(_block(5, 2, b"x" * 50_000))._replace(revived=(3,)))
+    assert journal.letters_kept == (1, 1)
+    assert len(journal.dead_letters()) == 1
+
+
+def test_sections_that_nothing_needs_are_forgotten(file):
+    """A configuration that is changed each day must not fill the journal; what blocks name, and the last, stay."""
+    journal = _open(file)
+    journal.append(_append(_block(1)))
+    for number in range(5):
+        journal.put_section(f"s{number}", b"{}")
+    journal.close()
+    journal = Journal(file)
+    assert [journal.section(name) for name in ("s", "s0", "s3", "s4")] == [b"{}", None, None, b"{}"]
+
+
+def test_an_empty_journal_can_be_removed(file):
+    """With everything that belongs to it; one that keeps a dead letter is not empty."""
+    journal = _open(file)
+    assert journal.is_empty
+    journal.bury([DeadLetter(0, 1, "why", b"x")])
+    assert not journal.is_empty
+    journal.remove()
+    assert list(file.path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "journals", "room_bytes", "expected"),
+    [
+        (None, 1, 10**12, 256 << 20),
+        (None, 64, 10**12, 64 << 20),
+        (None, 1, 100 << 20, 20 << 20),
+        (None, 4, 100 << 20, 5 << 20),
+        (None, 1, 0, 1 << 20),
+        (10 << 30, 1, 10**12, 10 << 30),
+        (10 << 30, 4, 10**12, (10 << 30) // 4),
+        (1 << 20, 4, 10**12, 1 << 20),
+    ],
+)
+def test_all_journals_together_take_a_bounded_share(max_bytes, journals, room_bytes, expected):
+    """256 MiB each, 4 GiB together or what is configured, a fifth of the disk at most, 1 MiB at least."""
+    limits = journal_limits(Device(), Storage(max_bytes=max_bytes, ttl_s=5.0), journals, room_bytes)
+    assert (limits.max_bytes, limits.ttl_s) == (expected, 5.0)

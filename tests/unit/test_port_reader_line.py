@@ -231,8 +231,10 @@ def test_a_journal_without_a_port_is_drained():
     assert OpenPort() not in last.performed
     last.beat()
     assert last.sent() == [b"a\n"]
-    assert last.exit is None
+    assert last.sent(Entry.LOST) == [b"no longer configured"]
     last.report(3)
+    assert last.exit is None
+    last.report(4)
     assert last.exit == 0
 
 

@@ -367,3 +367,29 @@ def test_a_report_trims_once():
     rig.report(2)
     assert len([effect for effect in rig.performed if isinstance(effect, Trim)]) == 1
     assert len([effect for effect in rig.performed if isinstance(effect, Append)]) == 1
+
+
+def test_the_age_limit_sheds_what_is_too_old_while_nothing_comes_in():
+    """Older than ttl_s goes, to within a minute, counted, with one warning; what is younger stays."""
+    rig = Rig(limits=Limits(ttl_s=3600.0))
+    rig.read(b"old\n")
+    rig.wait(1800)
+    rig.read(b"young\n")
+    rig.wait(2000)
+    assert [frames_of(block) for block in rig.journal.rows.values()] == [[b"young\n"]]
+    assert rig.count("frames_shed") == 2
+    rig.wait(7200)
+    assert rig.journal.rows == {}
+    assert rig.count("frames_shed") == 3
+    assert [note.facts["limit"] for note in rig.notes if note.event == "journal.full"] == ["age"]
+
+
+def test_a_journal_is_aged_before_its_port_opens():
+    """The wall clock at the start is enough: what an unplugged or forgotten device left ages too."""
+    rig = Rig()
+    rig.read(b"old\n")
+    start_ms = rig.wall_ms + 2 * 3600 * 1000
+    later = Rig(
+        journal=rig.journal, has_port=False, limits=Limits(ttl_s=3600.0), wall_offset_ms=start_ms - 100.0 * 1000
+    )
+    assert (later.exit, later.count("frames_shed"), later.journal.rows) == (0, 2, {})
