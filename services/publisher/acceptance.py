@@ -6,7 +6,9 @@ The rules are those of the design's section 5, for a server whose PUBACK can be 
 - 153, or 151 and 128 with the connection still open `DOUBT_S` later: something in the publish is bad. It is looked for
   by halves, of the devices first, then of the readings of one. Alone, 153 makes it a dead letter; its device travels
   alone for a minute;
-- 151 and then a close: a rate limit. Publishes go one at a time and slower, until some were accepted;
+- 151 and then a close: a rate limit. Publishes go one at a time, slower and smaller, until some were accepted. On
+  MQTT 3.1.1 that looks like a PUBACK directly followed by a close, and is taken for it until nothing slower is left;
+- 151 to an announcement: announcements go one at a time and slower;
 - other codes: the devices back off;
 - a close without a word: a device with a publish in flight at three closes in a row is tried alone, with nothing else
   in flight, then in halves. One record that closes the connection three times, with others accepted between, is a dead
@@ -16,60 +18,55 @@ The rules are those of the design's section 5, for a server whose PUBACK can be 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final
 
 from common.backoff import Backoff
 from common.events import Note
 from services.publisher.batching import Batching
 from services.publisher.counters import Counters
 from services.publisher.lanes import Lane
+from services.publisher.pacing import Pace
 from services.publisher.packing import Packing, is_full
 from services.publisher.parcels import Parcel
+from services.publisher.suspicion import BAD_PAYLOAD, Flight, Suspicion
 
 QUOTA: Final = 151
 UNSPECIFIED: Final = 128
-BAD_PAYLOAD: Final = 153
 DOUBT_S: Final = 1.0
 """So long after a PUBACK the connection has to stand for it to mean what it says."""
+DIRECT_S: Final = 0.2
+"""A close so soon after a PUBACK belongs to it: the server writes both at once. Less than the first distance of `Pace`,
+so that a publish which goes out after that PUBACK is told from it."""
 ACK_TIMEOUT_S: Final = 20.0
 """Without a PUBACK for so long the connection is given up: MQTT allows no repeat on the same one."""
-SOLO_S: Final = 60.0
-CLOSES: Final = 3
-STRIKES: Final = 3
 MOST_IN_FLIGHT: Final = 100
-PACE_FIRST_S: Final = 0.25
-PACE_MOST_S: Final = 10.0
-PACE_DECAY: Final = 0.8
+MOST_MARKS_IN_FLIGHT: Final = 20
+"""Announcements at a time: each costs the platform's bucket a message, and those beyond it come back refused."""
+DATA_PACE_S: Final = (0.25, 10.0)
+MARKS_PACE_S: Final = (0.1, 2.0)
+FULL: Final = 500
+"""Records, or devices, in a publish that count as no limit any more after a rate limit: the default of
+`minPackSizeToSend`."""
 DEVICE_BACKOFF: Final = Backoff(1.0, 60.0)
-
-
-class Flight(NamedTuple):
-    """A publish that is not accepted for good; a higher token was published later."""
-
-    token: int
-    parcel: Parcel
-    since_s: float
-    """When it was published; in doubt or refused: when that was said."""
-    code: int = 0
+QUOTA_IS_NEWS: Final = 3
+"""151 to a device's announcement so often in a row is no rate any more: a limit of devices, most likely."""
 
 
 class Acceptance:
-    """Everything unaccepted, and each device's standing."""
+    """Everything unaccepted, and each device's standing. `note` takes what is to be logged."""
 
-    def __init__(self, batching: Batching, counters: Counters) -> None:
+    def __init__(self, batching: Batching, counters: Counters, note: Callable[[Note], None]) -> None:
         self._batching = batching
         self._counters = counters
+        self._note = note
+        self._suspicion = Suspicion(batching, counters, self._back_off)
+        self.pace = Pace(*DATA_PACE_S)
+        self._marks_pace = Pace(*MARKS_PACE_S)
         self.in_flight: dict[int, Flight] = {}
+        self._marks_in_flight = 0
         self._in_doubt: deque[Flight] = deque()
         self._refused: deque[Flight] = deque()
-        self._trial: int | None = None
-        """The token of a suspect's publish, beside which no other data may be in flight."""
-        self._others_accepted = False
-        """True if something else was accepted since the last trial."""
-        self._accepted = 0
-        self._groups = 0
-        self._pace_s = 0.0
-        self._next_data_s = 0.0
         self.backing_off: dict[Lane, float] = {}
         self.limit = MOST_IN_FLIGHT
 
@@ -86,27 +83,32 @@ class Acceptance:
 
     def choose_mark(self, now_s: float) -> Lane | None:
         """The next device to say connect or disconnect for."""
+        if self._marks_in_flight >= (1 if self._marks_pace.is_slow else MOST_MARKS_IN_FLIGHT):
+            return None
+        if now_s < self._marks_pace.next_s:
+            return None
+        suspicion = self._suspicion
         for lane in self._batching.marks:
             if lane.standing.retry_at_s > now_s:
                 continue
-            if lane.standing.closes < CLOSES or (self._trial is None and not self.in_flight):
+            if not suspicion.is_suspect(lane) or (suspicion.trial is None and not self.in_flight):
                 return lane
         return None
 
     def choose_data(self, packing: Packing, now_s: float) -> list[Lane]:
         """The devices whose data may go into the next publish, the longest waiting first; [] if none now."""
-        if self._trial is not None or now_s < self._next_data_s or not self._batching.data:
+        suspicion = self._suspicion
+        if suspicion.trial is not None or now_s < self.pace.next_s or not self._batching.data:
             return []
         in_flight = self._data_in_flight
-        if self._pace_s and in_flight:
+        if self.pace.is_slow and in_flight:
             return []
-        if self._others_accepted and self._suspect_marks(now_s):
+        if suspicion.others_accepted and self._suspect_marks(now_s):
             return []
         ready = [lane for lane in self._batching.data if lane.standing.retry_at_s <= now_s]
-        suspects = [lane for lane in ready if lane.standing.closes >= CLOSES]
-        if suspects:
-            ready = [lane for lane in ready if lane.standing.closes < CLOSES]
-            if self._others_accepted or not ready:
+        if suspects := [lane for lane in ready if suspicion.is_suspect(lane)]:
+            ready = [lane for lane in ready if not suspicion.is_suspect(lane)]
+            if suspicion.others_accepted or not ready:
                 return [] if in_flight else suspects[:1]
         if not ready:
             return []
@@ -115,55 +117,64 @@ class Acceptance:
         if standing.is_alone(now_s):
             return [first]
         ready = [lane for lane in ready if lane.standing.group == standing.group and not lane.standing.is_alone(now_s)]
+        ready = ready[: self.pace.most_devices]
         waited = now_s >= self._batching.data[first] + packing.delay_s
         return ready if waited or not in_flight or is_full(ready, packing) else []
 
+    def narrow(self, packing: Packing) -> Packing:
+        """How full the next publish may be."""
+        most = self.pace.most_items
+        return packing if most is None else packing._replace(most=min(most, packing.most))
+
     def _suspect_marks(self, now_s: float) -> bool:
         """True if a suspect waits to say connect or disconnect with nothing else in flight."""
-        return any(
-            lane.standing.closes >= CLOSES and lane.standing.retry_at_s <= now_s for lane in self._batching.marks
-        )
+        marks = self._batching.marks
+        return any(self._suspicion.is_suspect(lane) and lane.standing.retry_at_s <= now_s for lane in marks)
 
     def sent(self, token: int, parcel: Parcel, now_s: float) -> None:
         """A parcel goes out now."""
-        self.in_flight[token] = Flight(token, parcel, now_s)
+        self.in_flight[token] = Flight(token, parcel, now_s, now_s)
         if parcel.is_data:
-            self._next_data_s = now_s + self._pace_s
-        if parcel.parts and parcel.lanes[0].standing.closes >= CLOSES:
-            self._trial, self._others_accepted = token, False
+            self.pace.sent(now_s)
+        elif parcel.is_mark:
+            self._marks_pace.sent(now_s)
+            self._marks_in_flight += 1
+        self._suspicion.sent(token, parcel)
 
     # What the platform said.
 
-    def acknowledge(self, token: int, code: int, protocol: int, now_s: float) -> list[Note]:
+    def acknowledge(self, token: int, code: int, protocol: int, now_s: float) -> None:
         """PUBACK. Nothing for a token that is not in flight."""
         flight = self.in_flight.pop(token, None)
         if flight is None:
-            return []
+            return
+        parcel = flight.parcel
+        self._marks_in_flight -= parcel.is_mark
         flight = flight._replace(since_s=now_s, code=code)
         if code < 128:
-            self._batching.answer(flight.parcel, now_s)
-            if protocol < 5 and flight.parcel.is_data:
+            self._batching.answer(parcel, now_s)
+            if protocol < 5 and parcel.is_data:
                 self._in_doubt.append(flight)
             else:
                 self._accept(flight, now_s)
-            return []
+            return
         self._counters["publishes_refused"] += 1
+        if code == QUOTA and parcel.is_mark:
+            self._marks_pace.slow_down(flight.sent_s, now_s)
         if code in (QUOTA, UNSPECIFIED):
             self._refused.append(flight)
-            return []
-        return self._refuse(flight, now_s)
+        else:
+            self._refuse(flight, now_s)
 
-    def expire(self, now_s: float) -> list[Note]:
+    def expire(self, now_s: float) -> None:
         """What time has decided: doubtful publishes are accepted, refused ones looked into."""
-        notes: list[Note] = []
         while self._in_doubt and now_s >= self._in_doubt[0].since_s + DOUBT_S:
             self._accept(self._in_doubt.popleft(), now_s)
         while self._refused and now_s >= self._refused[0].since_s + DOUBT_S:
-            notes += self._refuse(self._refused.popleft(), now_s)
+            self._refuse(self._refused.popleft(), now_s)
         for lane, retry_at_s in list(self.backing_off.items()):
             if now_s >= retry_at_s:
                 del self.backing_off[lane]
-        return notes
 
     def is_stuck(self, now_s: float) -> bool:
         """True if a publish has had no PUBACK for ACK_TIMEOUT_S."""
@@ -173,62 +184,43 @@ class Acceptance:
     def _accept(self, flight: Flight, now_s: float) -> None:
         parcel = flight.parcel
         if parcel.is_data:
-            self._accepted += 1
-            self._others_accepted = self._others_accepted or flight.token != self._trial
             self._counters["readings_accepted"] += parcel.items
-            self._pace_s = self._pace_s * PACE_DECAY if self._pace_s > PACE_FIRST_S / 8 else 0.0
-        for lane in parcel.lanes:
-            # A connection that closes at data accepts `connect` each time: that says nothing about the data.
-            if parcel.is_data or not lane.has_data:
-                lane.standing.clear(parcel.records)
-        self._end_trial(flight.token)
+            was_slow = self.pace.is_slow
+            self.pace.speed_up(enough=FULL)
+            if was_slow and not self.pace.is_slow:
+                self._note(Note("info", "platform.rate_recovered", {}))
+        elif parcel.is_mark:
+            self._marks_pace.speed_up(enough=1)
+        self._suspicion.accepted(flight.token, parcel)
         self._batching.accept(parcel, now_s)
 
-    def _end_trial(self, token: int) -> None:
-        if self._trial == token:
-            self._trial = None
-
-    def _refuse(self, flight: Flight, now_s: float) -> list[Note]:
+    def _refuse(self, flight: Flight, now_s: float) -> None:
         """Refused, and the connection stands."""
-        self._end_trial(flight.token)
+        self._suspicion.end_trial(flight.token)
         parcel, code = flight.parcel, flight.code
         facts: dict[str, Any] = {"code": code, "topic": parcel.message.topic, "devices": len(parcel.lanes)}
         if parcel.kind in ("disconnect", "reply"):
             self._batching.answer(parcel, now_s)
             self._batching.accept(parcel, now_s)
-            return [Note("warning", "publish.refused", facts)]
+            self._note(Note("warning", "publish.refused", facts))
+            return
         self._batching.give_back(parcel, now_s)
         if parcel.kind == "connect":
-            lane = parcel.lanes[0]
-            retry_in_s = self._back_off(lane, now_s)
-            if lane.standing.refusals > 1:
-                return []
-            return [Note("warning", "device.refused", {"device": lane.name, "code": code, "retry_in_s": retry_in_s})]
-        if code not in (QUOTA, UNSPECIFIED, BAD_PAYLOAD):
+            self._refuse_device(parcel.lanes[0], code, now_s)
+        elif code in (QUOTA, UNSPECIFIED, BAD_PAYLOAD):
+            self._note(Note("debug", "publish.refused", facts | {"records": parcel.records}))
+            self._suspicion.narrow(parcel, code, now_s)
+        else:
             for lane in parcel.lanes:
                 self._back_off(lane, now_s)
-            return [Note("warning", "publish.refused", facts)]
-        self._narrow(parcel, code, now_s)
-        return [Note("debug", "publish.refused", facts | {"records": parcel.records})]
+            if any(lane.standing.refusals == 1 for lane in parcel.lanes):
+                self._note(Note("warning", "publish.refused", facts))
 
-    def _narrow(self, parcel: Parcel, code: int, now_s: float) -> None:
-        """Comes closer to the bad record of a parcel that was given back."""
-        lanes = parcel.lanes
-        if len(lanes) > 1:
-            for half in (lanes[: len(lanes) // 2], lanes[len(lanes) // 2 :]):
-                self._groups += 1
-                for lane in half:
-                    lane.standing.group = self._groups
-        elif parcel.records > 1:
-            lanes[0].standing.narrow(parcel.records)
-        else:
-            lanes[0].standing.single_out(now_s + SOLO_S)
-            if code == BAD_PAYLOAD:
-                self._batching.bury_head(parcel, f"refused by the platform with reason code {code}")
-            else:
-                self._back_off(lanes[0], now_s)
-        for lane in lanes:
-            self._batching.touch(lane, now_s)
+    def _refuse_device(self, lane: Lane, code: int, now_s: float) -> None:
+        retry_in_s = self._back_off(lane, now_s)
+        if lane.standing.refusals == (QUOTA_IS_NEWS if code == QUOTA else 1):
+            facts = {"device": lane.name, "code": code, "retry_in_s": retry_in_s}
+            self._note(Note("warning", "device.refused", facts))
 
     def _back_off(self, lane: Lane, now_s: float) -> float:
         standing = lane.standing
@@ -239,7 +231,7 @@ class Acceptance:
 
     def drop(self, lane: Lane, now_s: float, is_rate: bool) -> None:
         """The platform says that it has ended a device's session: it is announced again, later if it was its rate."""
-        lane.announced = False
+        lane.announced, lane.standing.dropped = False, True
         if is_rate:
             self._back_off(lane, now_s)
         self._batching.touch(lane, now_s)
@@ -251,43 +243,37 @@ class Acceptance:
 
         `blame` False: it was our own doing, or the time ran out, and no device is suspected.
         """
-        flights = [*self.in_flight.values(), *self._in_doubt, *self._refused]
-        said = [flight for flight in self._refused if flight.parcel.is_data or flight.parcel.kind == "connect"]
-        trial, self._trial = self._trial, None
+        said = [flight for flight in self._refused if flight.parcel.parts and flight.parcel.kind != "disconnect"]
+        direct = [flight for flight in self._in_doubt if now_s - flight.since_s < DIRECT_S]
+        unanswered = list(self.in_flight.values())
+        flights = [*unanswered, *self._in_doubt, *self._refused]
         self.in_flight, self._in_doubt, self._refused = {}, deque(), deque()
+        self._marks_in_flight = 0
         flights.sort(key=lambda flight: flight.token, reverse=True)
         for flight in flights:
             if flight.parcel.parts:
                 self._counters["publishes_repeated"] += 1
                 self._batching.give_back(flight.parcel, now_s)
         if any(flight.code == QUOTA for flight in said):
-            self._pace_s = min(PACE_MOST_S, max(PACE_FIRST_S, self._pace_s * 2))
+            self._slow_down([flight for flight in said if flight.parcel.is_data], now_s)
+        elif direct and not said and not self.pace.is_slowest:
+            self._slow_down(direct, now_s)
         elif blame:
-            self._blame(said or flights, trial, now_s)
+            for note in self._suspicion.blame(said or [*unanswered, *direct], now_s):
+                self._note(note)
+        self._suspicion.trial = None
         return [flight for flight in reversed(flights) if flight.parcel.kind == "reply"]
 
-    def _blame(self, flights: list[Flight], trial: int | None, now_s: float) -> None:
-        for lane in {lane for flight in flights for lane in flight.parcel.lanes}:
-            lane.standing.closes += 1
-        for flight in flights:
-            if flight.token == trial:
-                self._strike(flight.parcel, now_s)
-
-    def _strike(self, parcel: Parcel, now_s: float) -> None:
-        """A suspect was alone in flight, and the connection closed again."""
-        lane = parcel.lanes[0]
-        standing = lane.standing
-        if parcel.kind in ("connect", "disconnect"):
-            self._back_off(lane, now_s)
-        elif parcel.records > 1:
-            standing.narrow(parcel.records)
-        elif not standing.strikes or self._accepted > standing.strike_mark:
-            standing.strikes += 1
-            standing.strike_mark = self._accepted
-            if standing.strikes >= STRIKES:
-                standing.single_out(now_s + SOLO_S)
-                self._batching.bury_head(parcel, f"the platform closed the connection at it {STRIKES} times")
-        self._batching.touch(lane, now_s)
+    def _slow_down(self, flights: list[Flight], now_s: float) -> None:
+        """These were too many."""
+        if not flights:
+            return
+        was_slow = self.pace.is_slow
+        largest = max(flight.parcel.records for flight in flights)
+        widest = max(len(flight.parcel.lanes) for flight in flights)
+        self.pace.slow_down(max(flight.sent_s for flight in flights), now_s, largest, widest)
+        if not was_slow:
+            self._note(Note("warning", "platform.rate_limited", {"next_in_s": self.pace.interval_s}))
 
     def next_deadline_s(self, packing: Packing, now_s: float, may_send: bool) -> float | None:
         """When `expire`, `is_stuck` or one of the choices may give another answer."""
@@ -295,9 +281,11 @@ class Acceptance:
         times += self.backing_off.values()
         if self.in_flight:
             times.append(next(iter(self.in_flight.values())).since_s + ACK_TIMEOUT_S)
-        if may_send and self._batching.data and self.has_slot and self._trial is None:
+        if may_send and self._batching.data and self.has_slot and self._suspicion.trial is None:
             oldest_s = next(iter(self._batching.data.values())) + packing.delay_s
-            times += [time_s for time_s in (oldest_s, self._next_data_s) if time_s > now_s]
+            times += [time_s for time_s in (oldest_s, self.pace.next_s) if time_s > now_s]
+        if self._batching.marks and self._marks_pace.next_s > now_s:
+            times.append(self._marks_pace.next_s)
         return min(times, default=None)
 
     @property

@@ -28,6 +28,7 @@ from services.publisher.events import (
     CheckLink,
     DisconnectPlatform,
     LinkDown,
+    LinkOpened,
     LinkRefused,
     LinkUp,
     PlatformMessage,
@@ -48,6 +49,7 @@ EVENTS_PER_TURN: Final = 64
 PACKET_OVERHEAD_BYTES: Final = 64
 """Topic and header of a PUBLISH, which count into the other side's maximum packet size."""
 MOST_BLOCKED: Final = 2_000
+LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage | PubAck
 
 
 class PublisherCore:
@@ -75,7 +77,7 @@ class PublisherCore:
         self._platform = ThingsBoard()
         self._ordering = Ordering(epoch, self._counters)
         self._batching = Batching(self._platform, types, self._bury)
-        self._acceptance = Acceptance(self._batching, self._counters)
+        self._acceptance = Acceptance(self._batching, self._counters, self._note)
         self._downlink = Downlink(
             self._platform,
             self._batching,
@@ -107,13 +109,13 @@ class PublisherCore:
         match event:
             case Arrived(message=ReadingBatch() as batch):
                 self._take(batch, now_s)
-            case PubAck() if self._is_current(event.connection):
+            case PubAck() if self._is_ours(event) and self._link.state == "up":
                 self._acknowledge(event, now_s)
             case Tick():
                 return effects + self._turn(now_s)
             case Arrived(message=message):
                 effects += self._hear(message, now_s)
-            case LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if event.connection == self._link.connection:
+            case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
                 effects += self._hear_link(event, now_s)
             case Blocked(plane=Plane.CALLS, message=Request() | Reply() as message):
                 self._blocked.append(message)
@@ -187,15 +189,20 @@ class PublisherCore:
         self._counters["dead_letters"] += 1
         run.stream.bury(number, reason)
         facts = {"device": run.stream.device, "number": number, "reason": reason}
-        self._owed.append(Note("warning", "reading.dead_letter", facts))
+        self._note(Note("warning", "reading.dead_letter", facts))
+
+    def _note(self, note: Note) -> None:
+        self._owed.append(note)
 
     # The link.
 
-    def _is_current(self, connection: int) -> bool:
-        return connection == self._link.connection and self._link.state == "up"
+    def _is_ours(self, event: LinkEvent) -> bool:
+        return event.connection == self._link.connection
 
     def _hear_link(self, event: Any, now_s: float) -> list[Any]:
         match event:
+            case LinkOpened() if self._link.state == "connecting":
+                self._link.opened(now_s)
             case LinkUp() if self._link.state == "connecting":
                 return self._begin_session(event, now_s)
             case LinkRefused() if self._link.state == "connecting":
@@ -244,14 +251,15 @@ class PublisherCore:
         return []
 
     def _acknowledge(self, event: PubAck, now_s: float) -> None:
-        self._owed += self._acceptance.acknowledge(event.token, event.code, self._link.protocol, now_s)
+        self._acceptance.acknowledge(event.token, event.code, self._link.protocol, now_s)
 
     # Once per turn.
 
     def _turn(self, now_s: float) -> list[Any]:
         self._events, self._now_s = 0, now_s
         accepted = self._counters["readings_accepted"]
-        effects: list[Any] = [*self._acceptance.expire(now_s), *self._downlink.expire(now_s)]
+        self._acceptance.expire(now_s)
+        effects: list[Any] = [*self._downlink.expire(now_s)]
         if self._link.state == "up" and self._acceptance.is_stuck(now_s):
             effects.append(DisconnectPlatform(self._link.connection))
             event = LinkDown(self._link.connection, "a publish was never acknowledged", reached=True)
@@ -263,7 +271,7 @@ class PublisherCore:
         if self._membership.is_due(now_s):
             effects += self._beat(now_s)
         effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports()]
-        effects += self._owed
+        effects += self._owed + self._ordering.take_notes()
         self._owed = []
         if self._drain_until_s is not None and self._is_drained(now_s):
             effects += [DisconnectPlatform(self._link.connection), Note("info", "process.drained", {}), Exit(0)]
@@ -295,7 +303,7 @@ class PublisherCore:
         if lane := self._acceptance.choose_mark(now_s):
             return self._batching.pack_mark(lane)
         while self._link.may_send_data(now_s) and (lanes := self._acceptance.choose_data(self._packing, now_s)):
-            if parcel := self._batching.pack(lanes, self._packing):
+            if parcel := self._batching.pack(lanes, self._acceptance.narrow(self._packing)):
                 return parcel
             # Its first reading has become a dead letter: look again.
             self._batching.touch(lanes[0], now_s)

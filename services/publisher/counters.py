@@ -15,6 +15,7 @@ COUNTERS: Final = {
     "publishes": "PUBLISH packets",
     "publishes_refused": "PUBACKs with a reason code of 128 or more",
     "publishes_repeated": "publishes given back by a connection that ended",
+    "record_closes": "closes of the connection at one record alone in flight",
     "bytes_published": "payload bytes",
     "reconnects": "connections established after the first",
     "rpc_calls": "calls begun, from the platform and from clients",

@@ -76,9 +76,12 @@ class Downlink:
                 data = msgspec.json.encode(self._answer_gateway(method))
                 self.replies.append((now_s, self._platform.gateway_reply(request, data)))
             case DeviceDropped(device=device, reason=reason):
-                if lane := self._batching.lanes.get(device):
+                lane = self._batching.lanes.get(device)
+                is_news = lane is None or not lane.standing.dropped
+                if lane:
                     self._acceptance.drop(lane, now_s, reason in RATE_REASONS)
-                return [Note("warning", "device.dropped", {"device": device, "reason": reason})]
+                level: Level = "warning" if is_news else "debug"
+                return [Note(level, "device.dropped", {"device": device, "reason": reason})]
             case Unusable(reason=reason):
                 self._counters["downlink_junk"] += 1
                 return [Note("warning", "downlink.junk", {"topic": topic, "reason": reason})]

@@ -21,6 +21,12 @@ class LinkUp(NamedTuple):
     """Largest packet that the other side takes; 0 where it says nothing."""
 
 
+class LinkOpened(NamedTuple):
+    """Event: the transport stands and CONNECT has been sent; CONNACK is due."""
+
+    connection: int
+
+
 class LinkDown(NamedTuple):
     """Event: the connection could not be made, or has ended without our doing."""
 

@@ -106,7 +106,9 @@ class Standing:
     __slots__ = (
         "cap",
         "closes",
+        "dropped",
         "group",
+        "is_stuck",
         "refusals",
         "retry_at_s",
         "solo_until_s",
@@ -130,14 +132,20 @@ class Standing:
         self.strikes = 0
         """Closes with one record of this lane alone in flight, with others accepted between."""
         self.strike_mark = 0
+        self.dropped = False
+        """True once the platform has ended the device's session, until it accepts data again."""
+        self.is_stuck = False
+        """True once a warning has said that a record closes the connection and nothing else is accepted."""
 
     def clear(self, count: int) -> None:
         """A publish of `count` items was accepted."""
         self.group = self.refusals = 0
+        self.dropped = False
         self.suspects -= count
         if self.suspects <= 0:
             self.cap = None
             self.closes = self.strikes = 0
+            self.is_stuck = False
 
     def narrow(self, count: int) -> None:
         """One of `count` items is bad: half of them go first."""

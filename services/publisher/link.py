@@ -1,7 +1,7 @@
 """The connection to the platform as a state: when to try, which protocol, when data may flow. Pure.
 
-MQTT 5 first. Where it is refused by name, MQTT 3.1.1 from then on; where a peer only closes before CONNACK, 3.1.1 for
-one attempt, since a PUBACK means more on MQTT 5. There is no end to the attempts.
+MQTT 5 first. Where it is refused by name, MQTT 3.1.1 from then on; where a peer only closes before CONNACK, or is
+silent, 3.1.1 for one attempt, since a PUBACK means more on MQTT 5. There is no end to the attempts.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ FAST_RETRY: Final = Backoff(0.2, 0.2)
 RETRY: Final = Backoff(1.0, 60.0)
 REFUSED_RETRY: Final = Backoff(15.0, 60.0)
 """Wrong credentials do not mend themselves within a second."""
-CONNECT_TIMEOUT_S: Final = 15.0
-"""From the order to CONNACK; the transport itself gives up after 5 s for each address."""
+TRANSPORT_TIMEOUT_S: Final = 15.0
+"""From the order to CONNECT; the transport itself gives up after 5 s for each address, and for TLS."""
+CONNACK_TIMEOUT_S: Final = 5.0
+"""From CONNECT to CONNACK."""
 LIMITS_TIMEOUT_S: Final = 2.0
 PROVED_S: Final = 10.0
 """A connection that stood for so long, or on which data was accepted, counts as a good one."""
@@ -47,6 +49,9 @@ class Link:
         self._attempt = 0
         self._refusals = 0
         self._since_s = 0.0
+        self._opened = False
+        self._until_s = 0.0
+        """When an attempt is given up."""
         self._retry_s = 0.0
         self._proved = False
         self._limits_until_s: float | None = None
@@ -65,12 +70,19 @@ class Link:
         """What the time demands: an attempt, or giving one up."""
         if self.state == "down" and now_s >= self._retry_s:
             self.connection += 1
-            self.state, self._since_s, self._proved = "connecting", now_s, False
+            self.state, self._opened, self._proved = "connecting", False, False
+            self._until_s = now_s + TRANSPORT_TIMEOUT_S
             return [ConnectPlatform(self.connection, self.protocol)]
-        if self.state == "connecting" and now_s >= self._since_s + CONNECT_TIMEOUT_S:
-            effects = [DisconnectPlatform(self.connection)]
-            return effects + self.down(LinkDown(self.connection, "no answer to CONNECT", reached=False), now_s)
+        if self.state == "connecting" and now_s >= self._until_s:
+            reason = "no answer to CONNECT" if self._opened else "the connection could not be made in time"
+            event = LinkDown(self.connection, reason, reached=self._opened)
+            return [DisconnectPlatform(self.connection), *self.down(event, now_s)]
         return []
+
+    def opened(self, now_s: float) -> None:
+        """CONNECT has been sent."""
+        self._opened = True
+        self._until_s = now_s + CONNACK_TIMEOUT_S
 
     def up(self, event: LinkUp, now_s: float, asks_limits: bool) -> list[Note]:
         """CONNACK accepted us. `asks_limits`: data waits for the platform's limits, for LIMITS_TIMEOUT_S at most."""
@@ -108,7 +120,7 @@ class Link:
             self.protocol = MQTT_311 if self.protocol == MQTT_5 else MQTT_5
             if self.protocol == MQTT_311:
                 self._retry_s = now_s
-                return [Note("debug", "link.closed_before_connack", {"next": "3.1.1"})]
+                return [Note("debug", "link.no_connack", {"reason": event.reason, "next": "3.1.1"})]
         elif was_up:
             self.protocol = self._preferred
         if is_good:
@@ -153,5 +165,5 @@ class Link:
         if self.state == "down":
             return self._retry_s
         if self.state == "connecting":
-            return self._since_s + CONNECT_TIMEOUT_S
+            return self._until_s
         return self._limits_until_s

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from common import codec
 from common.errors import WireError
+from common.events import Note
 from common.messages import Entry, ReadingBatch, ReadingBody, StreamReport
 from common.sequence import Range, add_range, gaps
 from services.publisher.counters import Counters
@@ -25,6 +26,8 @@ ACTIVE_S: Final = 60.0
 """A stream that was heard within this time shares in the credit."""
 FORGET_S: Final = 600.0
 """A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
+UNREADABLE: Final = 5
+"""A batch whose body could not be read so often, each time made anew by a converter, is dead letters."""
 
 
 class Run:
@@ -64,7 +67,7 @@ class Kept(NamedTuple):
 class Stream:
     """One journal in one generation."""
 
-    def __init__(self, batch: ReadingBatch, changed: dict[Stream, None]) -> None:
+    def __init__(self, batch: ReadingBatch, changed: dict[Stream, None], notes: list[Note]) -> None:
         self.device = batch.device
         self.journal = batch.journal
         self.generation = batch.generation
@@ -79,6 +82,9 @@ class Stream:
         self._kept_ranges: list[Range] = []
         self._arrivals = 0
         self._dead: dict[int, str] = {}
+        self._notes = notes
+        self._failures = 0
+        """Batches at `received` whose body could not be read."""
 
     def take(self, batch: ReadingBatch, credit_bytes: int, counters: Counters) -> list[Release]:
         """What this batch releases: itself, less what had come before, and what was kept behind it."""
@@ -155,9 +161,13 @@ class Stream:
                 return []
         try:
             body = codec.unpack_readings(batch.body, batch.length)
-        except WireError:
+        except WireError as error:
             counters["bad_batches"] += 1
-            return []
+            unread = self._give_up(batch, str(error))
+            if unread is None:
+                return []
+            body = unread
+        self._failures = 0
         run = Run(self, self.received, end)
         self._runs.append(run)
         self.received = end
@@ -168,6 +178,18 @@ class Stream:
             counters["dead_letters"] += 1
             self.bury(run.first + index, reason)
         return [Release(run, Entry(batch.kind), body)]
+
+    def _give_up(self, batch: ReadingBatch, error: str) -> ReadingBody | None:
+        """Stands in for a body that can't be read: None, for it comes again; in the end one of dead letters only."""
+        self._failures += 1
+        is_over = self._failures >= UNREADABLE
+        facts = {"device": batch.device, "first": batch.first, "count": batch.length, "reason": error}
+        if self._failures == 1 or is_over:
+            self._notes.append(Note("warning", "readings.given_up" if is_over else "readings.unreadable", facts))
+        if not is_over:
+            return None
+        dead = dict.fromkeys(range(batch.length), f"what the converter made of it can't be read: {error}")
+        return ReadingBody([0] * batch.length, [b""] * batch.length, b"", dead, {}, None, "")
 
     def _keep(self, batch: ReadingBatch, credit_bytes: int, counters: Counters) -> None:
         end = batch.first + batch.length
@@ -202,6 +224,7 @@ class Ordering:
         self._counters = counters
         self._streams: dict[str, Stream] = {}
         self._changed: dict[Stream, None] = {}
+        self._notes: list[Note] = []
         self._credit_bytes = STREAM_CREDIT_BYTES
 
     def take(self, batch: ReadingBatch, now_s: float) -> list[Release]:
@@ -214,7 +237,7 @@ class Ordering:
             self._counters["bad_batches"] += batch.length != 0
             return []
         if stream is None or batch.generation > stream.generation:
-            stream = self._streams[batch.journal] = Stream(batch, self._changed)
+            stream = self._streams[batch.journal] = Stream(batch, self._changed, self._notes)
         stream.heard_s = now_s
         return stream.take(batch, self._credit_bytes, self._counters)
 
@@ -222,6 +245,11 @@ class Ordering:
     def owes_reports(self) -> bool:
         """True if a stream's report has changed since it went out."""
         return bool(self._changed)
+
+    def take_notes(self) -> list[Note]:
+        """What is to be logged."""
+        notes, self._notes[:] = list(self._notes), []
+        return notes
 
     def changed_reports(self) -> list[StreamReport]:
         """The reports that are owed."""

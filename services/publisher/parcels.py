@@ -95,3 +95,7 @@ class Parcel(NamedTuple):
     @property
     def is_data(self) -> bool:
         return self.kind in ("telemetry", "attributes")
+
+    @property
+    def is_mark(self) -> bool:
+        return self.kind in ("connect", "disconnect")

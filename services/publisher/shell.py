@@ -18,7 +18,7 @@ from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import Channel, Endpoints, TapWatch, connect, connect_events
 from common.messages import Plane
-from services.publisher.events import CheckLink, ConnectPlatform, DisconnectPlatform, LinkDown, Publish
+from services.publisher.events import CheckLink, ConnectPlatform, DisconnectPlatform, LinkDown, LinkOpened, Publish
 from services.publisher.mqtt import Connection
 
 TOPICS: Final = (b"beat.broker.", b"beat.port_reader.")
@@ -140,6 +140,7 @@ class PublisherShell:
                 self._connection = None
                 yield LinkDown(connection.number, fault, reached=False)
                 continue
+            yield LinkOpened(connection.number)
             yield from self._follow(connection)
 
     def _readable(self) -> Iterable[Any]:

@@ -195,3 +195,33 @@ def test_credit_only_batch_changes_nothing():
     bench = Bench()
     assert bench.take(batch(5, [])) == []
     assert bench.ordering.all_reports(0.0) == []
+
+
+def test_unreadable_batch_is_dead_letters_in_the_end():
+    """A body that can't be read comes again; the fifth time its numbers are dead letters and the stream goes on. One
+    warning names the device at first, one in the end."""
+    bench = Bench()
+    bad = batch(1, points(1, 3))._replace(body=b"junk")
+    for _ in range(4):
+        assert bench.take(bad) == []
+    assert bench.report().received == 1
+    assert bench.take(bad) == [(1, 4)]
+    bench.accept()
+    assert [number for number, _ in bench.report().dead] == [1, 2, 3]
+    assert bench.take(batch(4, points(4, 1))) == [(4, 5)]
+    assert bench.counters["bad_batches"] == 5
+    notes = [(note.event, note.facts["device"]) for note in bench.ordering.take_notes()]
+    assert notes == [("readings.unreadable", "press1"), ("readings.given_up", "press1")]
+
+
+def test_readable_resend_forgives_an_unreadable_batch():
+    """A resend that can be read is taken as if nothing had been."""
+    bench = Bench()
+    for first in range(1, 10, 2):
+        bad = batch(first, points(first, 2))._replace(body=b"junk")
+        for _ in range(4):
+            bench.take(bad)
+        bench.take(batch(first, points(first, 2)))
+    bench.accept()
+    assert bench.numbers == list(range(1, 11))
+    assert bench.report().dead == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from common.config.models import Platform
-from common.messages import Entry
+from common.events import Send
+from common.messages import Entry, Heartbeat
 from services.publisher.events import DisconnectPlatform
 from tests.publisher_driving import Driver, batch, is_data, points, said
 
@@ -197,7 +198,7 @@ def test_acks_of_an_older_connection_mean_nothing():
 
 
 def test_in_flight_is_bounded():
-    """Never more publishes in flight than the least of the platform's limit, Receive Maximum and 100."""
+    """Never more publishes in flight than the least of the platform's limit, Receive Maximum and 100; marks 20."""
     driver = Driver()
     driver.up(limits={}, receive_maximum=3)
     driver.take(*(batch(1, points(1, 1), device=f"d{index}") for index in range(10)))
@@ -207,7 +208,10 @@ def test_in_flight_is_bounded():
     driver = Driver()
     driver.up(limits={})
     driver.take(*(batch(1, points(1, 1), device=f"d{index}") for index in range(300)))
-    assert len(driver.unacked) == 100
+    assert len(driver.unacked) == 20
+    for _ in range(290):
+        driver.ack(next(order for order in driver.unacked if not is_data(order)))
+    assert max(len(driver.unacked), len(driver.data)) <= 100
 
 
 def test_puback_on_3_1_1_counts_a_second_later():
@@ -308,6 +312,103 @@ def test_closes_alone_make_no_dead_letter_while_nothing_else_is_accepted():
     assert driver.report("press1").settled == driver.report("press2").settled == 2
     close_at(driver, lambda payload: False, 60)
     assert driver.report("press1").settled == driver.report("press2").settled == 3
+
+
+def test_refused_rate_although_slow_means_smaller():
+    """A bucket smaller than one publish never takes it, however slow: 151 and a close although paced halves it."""
+    driver = announced(*DEVICES)
+    driver.take(*(batch(2, points(2, 100), device=device) for device in DEVICES))
+    refused = 0
+    for _ in range(2_000):
+        if not driver.unacked:
+            driver.wait(0.1)
+            continue
+        order = driver.unacked[0]
+        count = sum(len(items) for items in said(order).values()) if is_data(order) else 0
+        if count > 20:
+            refused += 1
+            driver.ack(order, 151)
+            driver.down()
+            driver.again()
+        else:
+            driver.ack(order)
+    assert {driver.report(device).settled for device in DEVICES} == {102}
+    assert all(driver.report(device).dead == [] for device in DEVICES)
+    assert 4 <= refused <= 12
+    for number in range(102, 140):
+        driver.take(batch(number, points(number, 1)))
+        driver.wait(0.5)
+        driver.ack_all()
+    events = [note.event for note in driver.notes if note.event.startswith("platform.rate")]
+    assert events == ["platform.rate_limited", "platform.rate_recovered"]
+
+
+def test_rate_limited_announcements_go_slower():
+    """151 to `connect` on an open connection: announcements go one at a time at a rate, and all of 60 devices come
+    through a bucket of 10 per second within half a minute; no device is said to be refused."""
+    driver = Driver()
+    driver.up(limits={})
+    driver.take(*(batch(1, points(1, 1), device=f"d{index}") for index in range(60)))
+    tokens, refused, filled_s = 10.0, 0, driver.now_s
+    for _ in range(600):
+        while driver.unacked:
+            tokens, filled_s = min(10.0, tokens + 10 * (driver.now_s - filled_s)), driver.now_s
+            order = driver.unacked[0]
+            is_refused = order.topic == "v1/gateway/connect" and tokens < 1
+            tokens -= order.topic == "v1/gateway/connect" and not is_refused
+            refused += is_refused
+            driver.ack(order, 151 if is_refused else 0)
+        driver.wait(0.05)
+    assert all(driver.report(f"d{index}").settled == 2 for index in range(60))
+    assert refused < 60
+    assert not [note for note in driver.notes if note.event == "device.refused"]
+
+
+def test_doubtful_close_on_3_1_1_is_a_rate_before_it_is_a_record():
+    """On 3.1.1 a PUBACK directly followed by a close means slower; nothing is blamed, nothing is dead."""
+    driver = announced("press1", "press2", protocol=4)
+    driver.take(batch(2, points(2, 1)), batch(2, points(2, 1), device="press2"))
+    times = []
+    for _ in range(5):
+        while not driver.data:
+            driver.wait(0.1)
+        times.append(driver.now_s)
+        driver.ack(driver.data[0])
+        driver.down()
+        driver.again(protocol=4)
+        driver.settle_control()
+    assert len(driver.notes) == len([note for note in driver.notes if note.event != "device.suspected"])
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert pauses[-1] >= 2.0
+    for _ in range(40):
+        driver.wait(0.5)
+        driver.ack_all()
+    assert driver.report("press1").settled == driver.report("press2").settled == 3
+    assert driver.report("press1").dead == []
+
+
+def test_record_that_closes_alone_with_nothing_else_accepted_is_kept_and_said():
+    """One device, whose first record closes the connection each time: kept, tried ever more slowly; one warning, a
+    counter."""
+    driver = announced("press1")
+    driver.take(batch(2, points(2, 1)))
+    times = []
+    for _ in range(16):
+        while not driver.data:
+            driver.wait(0.25)
+        times.append(driver.now_s)
+        driver.down()
+        driver.again()
+    assert driver.report().dead == []
+    assert max(later - earlier for earlier, later in pairwise(times)) > 40
+    events = [note.event for note in driver.notes]
+    assert events.count("device.suspected") == events.count("device.stuck") == 1
+    beats = [effect.message for effect in driver.wait(1.1) if isinstance(effect, Send)]
+    assert max(beat.counters["record_closes"] for beat in beats if isinstance(beat, Heartbeat)) >= 10
+    driver.settle_control()
+    driver.wait(1.1)
+    driver.ack_all()
+    assert driver.report().settled == 3
 
 
 def test_dropped_device_is_announced_again():

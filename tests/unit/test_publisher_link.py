@@ -7,7 +7,7 @@ from typing import Any
 from common.config.models import Platform, Security
 from common.events import Arrived, Drain, Exit, Note, Send
 from common.messages import Entry, Heartbeat, Plane
-from services.publisher.events import ConnectPlatform, DisconnectPlatform, LinkDown, LinkRefused, LinkUp
+from services.publisher.events import ConnectPlatform, DisconnectPlatform, LinkDown, LinkOpened, LinkRefused, LinkUp
 from tests.publisher_driving import Driver, batch, points, said
 
 
@@ -79,12 +79,30 @@ def test_bad_credentials_are_one_error_and_slow_retries():
     assert [note.event for note in errors] == ["link.refused"]
 
 
-def test_connack_that_never_comes_ends_the_attempt():
-    """After 15 s without CONNACK the connection is closed and tried again."""
+def test_transport_that_never_stands_ends_the_attempt():
+    """After 15 s without a transport the attempt is given up and made again, with the same protocol."""
     driver = Driver()
     effects = driver.wait(20.0)
     assert [effect for effect in effects if isinstance(effect, DisconnectPlatform)] == [DisconnectPlatform(1)]
-    assert driver.connection == 2
+    assert attempts(effects) == [5]
+
+
+def test_silent_server_is_tried_in_3_1_1():
+    """5 s after CONNECT without CONNACK the connection is closed; the next attempt is 3.1.1 at once, then 5 again, with
+    one warning for all of it."""
+    driver = Driver()
+    driver.hear(LinkOpened(driver.connection))
+    assert attempts(driver.wait(4.9)) == []
+    effects = driver.wait(0.2)
+    assert attempts(effects) == [4]
+    assert DisconnectPlatform(1) in effects
+    driver.hear(LinkOpened(driver.connection))
+    assert attempts(driver.wait(7.0)) == [5]
+    driver.hear(LinkOpened(driver.connection))
+    driver.wait(5.1)
+    driver.up(4, limits={})
+    events = [note.event for note in driver.notes if note.level != "debug"]
+    assert events == ["link.failed", "link.up"]
 
 
 def test_data_waits_two_seconds_for_limits_and_announcements_do_not():
