@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test check format clean
+.PHONY: venv demo test chaos check format clean
 
 ## venv: a virtual environment with what serialgw needs to run
 venv: .venv/.run
@@ -13,6 +13,10 @@ demo: .venv/.run
 ## test: the whole test suite
 test: .venv/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+## chaos: the gateway on talking lines, hurt at random for SECONDS; exit 0 only if nothing was lost
+SECONDS ?= 60
+chaos: .venv/.dev
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
 ## check: formatter, linter, types, and who may import whom
 check: .venv/.dev
 	$(BIN)/ruff format --check .
