@@ -13,7 +13,7 @@ from typing import Final
 
 from common.messages import Entry, ReadingBody, UserReading
 from services.publisher.lanes import Lane
-from services.publisher.ordering import Release, Run
+from services.publisher.ordering import Release, Run, Stream
 from services.publisher.packing import Bury, Packer, Packing
 from services.publisher.parcels import Parcel
 from services.publisher.platforms import Platform
@@ -49,6 +49,7 @@ class Batching:
         run, kind, body = release
         lane = self.lane(device)
         lane.source = device
+        lane.is_marked = lane.is_marked or kind in (Entry.OPENED, Entry.LOST)
         if kind is Entry.OPENED:
             lane.segments.append(Segment("connect", body.device_type or self._types.get(device, ""), (run,)))
         elif kind is Entry.LOST:
@@ -61,7 +62,9 @@ class Batching:
     def _end_named_by(self, source: str, now_s: float) -> None:
         """The devices that a user's converter has named in this device's readings are gone with it."""
         for lane in self.lanes.values():
-            if lane.source == source and lane.name != source and (lane.open or lane.has_data):
+            last = lane.segments[-1]
+            is_ended = last.mark == "disconnect" and not last.chunks and not last.attributes.values
+            if lane.source == source and lane.name != source and (lane.open or lane.has_data) and not is_ended:
                 lane.segments.append(Segment("disconnect"))
                 self.touch(lane, now_s)
 
@@ -106,6 +109,13 @@ class Batching:
             waiting.values.update(values)
             waiting.runs.append(run)
             run.holds += 1
+
+    def forget(self, stream: Stream, end: int, now_s: float) -> None:
+        """Drops what this stream said below `end`: without this the time without a platform would fill the memory."""
+        for lane in self.lanes.values():
+            if stream.device in (lane.name, lane.source):
+                lane.forget(stream, end)
+                self.touch(lane, now_s)
 
     def touch(self, lane: Lane, now_s: float) -> None:
         """Looks again at what a lane has to publish; to be called after anything about it has changed."""

@@ -151,7 +151,10 @@ class PublisherCore:
     def _take(self, batch: ReadingBatch, now_s: float) -> None:
         if self._drain_until_s is not None:
             return
-        for release in self._ordering.take(batch, now_s):
+        releases = self._ordering.take(batch, now_s)
+        for stream, end in self._ordering.take_unwanted():
+            self._batching.forget(stream, end, now_s)
+        for release in releases:
             body = release.body
             if release.kind is Entry.ANSWER and body.answer:
                 ended, is_telemetry = self._downlink.calls.take_answer(*body.answer)
@@ -168,9 +171,8 @@ class PublisherCore:
             case Reply():
                 return self._downlink.hear_reply(message, now_s)
             case Heartbeat(kind="port_reader", state={"connected": True} as state):
-                name = str(state.get("device", message.name))
-                if name not in self._batching.lanes:
-                    lane = self._batching.lane(name)
+                lane = self._batching.lane(str(state.get("device", message.name)))
+                if not lane.open and not lane.is_marked:
                     lane.open = True
                     self._batching.touch(lane, now_s)
         return []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal
 
+from services.publisher.ordering import Stream
 from services.publisher.segments import Segment
 
 Kind = Literal["connect", "disconnect", "telemetry", "attributes"]
@@ -22,6 +23,7 @@ class Lane:
         "attributes_next",
         "busy",
         "device_type",
+        "is_marked",
         "name",
         "open",
         "quoted",
@@ -39,6 +41,8 @@ class Lane:
         """The device whose port reader and converter serve this one: another name only with users' converters."""
         self.open = False
         """True while the platform should know the device as connected."""
+        self.is_marked = False
+        """True once its stream has said in this epoch that its port was opened or lost."""
         self.announced = False
         """True once `connect` was accepted on this connection."""
         self.busy = False
@@ -53,6 +57,16 @@ class Lane:
         """Makes a segment the head again if it was left."""
         if self.segments[0] is not segment:
             self.segments.appendleft(segment)
+
+    def forget(self, stream: Stream, end: int) -> None:
+        """Drops what this stream said below `end` and is not in flight: its reader does not want it any more."""
+        for segment in self.segments:
+            segment.forget(stream, end)
+        segments = self.segments
+        while len(segments) > 1 and not self.busy and not segments[0].mark and not segments[0].chunks:
+            if segments[1].mark:
+                break
+            segments.popleft().attributes.put_before(segments[0].attributes)
 
     @property
     def kind(self) -> Kind | None:

@@ -23,7 +23,7 @@ WINDOW: Final = 4_096
 TOTAL_CREDIT_BYTES: Final = 64 * 1024 * 1024
 STREAM_CREDIT_BYTES: Final = 1024 * 1024
 ACTIVE_S: Final = 60.0
-"""A stream that was heard within this time shares in the credit."""
+"""A stream that was heard within this time, or has something here, shares in the credit."""
 FORGET_S: Final = 600.0
 """A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
 UNREADABLE: Final = 5
@@ -75,6 +75,8 @@ class Stream:
         self.received = batch.base
         self.settled = batch.base
         self.heard_s = 0.0
+        self.replaced: Stream | None = None
+        """The same journal in its generation before this one."""
         self._changed = changed
         self._runs: deque[Run] = deque()
         self._kept: list[Kept] = []
@@ -146,9 +148,11 @@ class Stream:
         self.base = base
         if self._dead:
             self._dead = {number: reason for number, reason in self._dead.items() if number >= base}
-        if base > self.received:
-            # The reader has shed or settled what we never saw.
-            self.received = base
+        self.received = max(self.received, base)
+        if base > self.settled:
+            # The reader has shed what was not accepted.
+            while self._runs and self._runs[0].end <= base:
+                self._runs.popleft()
             self.advance()
 
     def _release(self, batch: ReadingBatch, counters: Counters) -> list[Release]:
@@ -225,6 +229,7 @@ class Ordering:
         self._streams: dict[str, Stream] = {}
         self._changed: dict[Stream, None] = {}
         self._notes: list[Note] = []
+        self._unwanted: list[tuple[Stream, int]] = []
         self._credit_bytes = STREAM_CREDIT_BYTES
 
     def take(self, batch: ReadingBatch, now_s: float) -> list[Release]:
@@ -237,9 +242,26 @@ class Ordering:
             self._counters["bad_batches"] += batch.length != 0
             return []
         if stream is None or batch.generation > stream.generation:
-            stream = self._streams[batch.journal] = Stream(batch, self._changed, self._notes)
+            stream = self._begin(batch, stream)
+        elif batch.base > stream.settled:
+            self._unwanted.append((stream, batch.base))
         stream.heard_s = now_s
         return stream.take(batch, self._credit_bytes, self._counters)
+
+    def _begin(self, batch: ReadingBatch, before: Stream | None) -> Stream:
+        """A new generation. What is left of the last one may be nowhere else, if its disk was full; what is left of
+        those before it comes again."""
+        stream = self._streams[batch.journal] = Stream(batch, self._changed, self._notes)
+        stream.replaced = before
+        if before and before.replaced:
+            self._unwanted.append((before.replaced, before.replaced.received))
+            before.replaced = None
+        return stream
+
+    def take_unwanted(self) -> list[tuple[Stream, int]]:
+        """(stream, end): what that stream said below `end` and is not published need not be any more."""
+        unwanted, self._unwanted = self._unwanted, []
+        return unwanted
 
     @property
     def owes_reports(self) -> bool:
@@ -262,7 +284,7 @@ class Ordering:
         for journal, stream in list(self._streams.items()):
             if stream.is_idle and now_s - stream.heard_s > FORGET_S:
                 del self._streams[journal]
-        active = sum(now_s - stream.heard_s < ACTIVE_S for stream in self._streams.values())
+        active = sum(not stream.is_idle or now_s - stream.heard_s < ACTIVE_S for stream in self._streams.values())
         self._credit_bytes = min(STREAM_CREDIT_BYTES, TOTAL_CREDIT_BYTES // max(1, active))
         self._changed.clear()
         return [stream.report(self.epoch, self._credit_bytes) for stream in self._streams.values()]

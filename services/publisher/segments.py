@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
-from services.publisher.ordering import Run
+from services.publisher.ordering import Run, Stream
 
 MarkKind = Literal["connect", "disconnect"]
 
@@ -100,6 +100,12 @@ class Attributes:
             run.holds -= 1
             run.stream.advance()
 
+    def put_before(self, later: Attributes) -> None:
+        """Moves all of it to where later values stand."""
+        later.values = {**self.values, **later.values}
+        later.runs = self.runs + later.runs
+        self.values, self.runs = {}, []
+
 
 class Segment:
     """A mark and what comes after it."""
@@ -113,6 +119,22 @@ class Segment:
         self.runs = runs
         self.chunks: deque[Chunk] = deque()
         self.attributes = Attributes()
+
+    def forget(self, stream: Stream, end: int) -> None:
+        """Drops what this stream said below `end` and is not in flight. Attributes stay: they are few, and the last."""
+
+        def is_old(run: Run) -> bool:
+            return run.stream is stream and run.end <= end
+
+        if self.mark and self.runs and all(map(is_old, self.runs)):
+            self.mark = None
+        while self.chunks and is_old(self.chunks[0].run):
+            self.chunks.popleft()
+        if self.chunks and self.chunks[0].run.stream is not stream:
+            self.chunks = deque(chunk for chunk in self.chunks if not is_old(chunk.run))
+        runs = self.attributes.runs
+        if runs and is_old(runs[0]):
+            self.attributes.runs = [run for run in runs if not is_old(run)] or runs[-1:]
 
     @property
     def is_empty(self) -> bool:

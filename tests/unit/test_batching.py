@@ -293,3 +293,45 @@ def test_bytes_stand_in_the_payload_as_converters_made_them():
     driver.take(item._replace(body=item.body.replace(b'{"x": 1}', b'{"x":1.}')))
     assert b'"values":{"x":1.}' in driver.published[0].payload
     assert json.loads(driver.published[0].payload.replace(b"1.}", b"1}"))
+
+
+def test_what_the_reader_has_shed_is_not_published():
+    """A platform that is away past the journal's limits costs no memory here: only what is still wanted is kept."""
+    driver = Driver()
+    reading = UserReading("probe", "p", [(None, b'{"n":7}')], b'{"last":7}')
+    driver.take(batch(1, [None], kind=Entry.OPENED, device_type="press"), batch(2, points(2, 5), attributes={"a": 1}))
+    driver.take(batch(7, [None], user={0: [reading]}), batch(8, [None], kind=Entry.LOST))
+    driver.take(batch(9, points(9, 5), base=9, attributes={"a": 2}))
+    driver.up(limits={})
+    driver.ack_all()
+    assert driver.items() == points(9, 5)
+    assert driver.items("probe") == []
+    assert {said(order)["device"] for order in driver.published if order.topic.endswith("disconnect")} == {"probe"}
+    assert driver.report().settled == 14
+
+
+def test_shed_readings_of_a_stream_leave_those_of_others_alone():
+    """Two devices whose converters name a third: each stream's readings go by that stream's base."""
+    driver = Driver()
+    for number in (1, 2):
+        for device in ("press1", "press2"):
+            reading = UserReading("pool", "p", [(None, json.dumps({device: number}).encode())], b"")
+            driver.take(batch(number, [None], device=device, user={0: [reading]}))
+    driver.take(batch(3, points(3, 1), device="press2", base=3))
+    driver.up(limits={})
+    driver.ack_all()
+    assert driver.items("pool") == [{"press1": 1}, {"press1": 2}]
+    assert driver.report("press1").settled == 3
+    assert driver.report("press2").settled == 4
+
+
+def test_readings_of_older_generations_do_not_pile_up():
+    """A reader that restarts again and again without a platform: each generation says everything again; only the last
+    and the one before, which may have been journaled nowhere, are kept."""
+    driver = Driver()
+    for generation in range(1, 50):
+        driver.take(batch(1, points(1, 5), generation=generation))
+    driver.up(limits={})
+    driver.ack_all()
+    assert driver.items() == points(1, 5) * 2
+    assert driver.report().settled == 6

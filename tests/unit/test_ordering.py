@@ -225,3 +225,25 @@ def test_readable_resend_forgives_an_unreadable_batch():
     bench.accept()
     assert bench.numbers == list(range(1, 11))
     assert bench.report().dead == []
+
+
+def test_streams_with_something_here_share_the_credit_however_long_they_are_silent():
+    """Without a platform nothing more comes, but everything stays: it counts."""
+    bench = Bench()
+    for number in range(128):
+        bench.take(batch(1, points(1, 1), device=f"d{number}"))
+    assert bench.ordering.all_reports(10_000.0)[0].credit_bytes == STREAM_CREDIT_BYTES // 2
+    bench.accept()
+    assert bench.ordering.all_reports(500.0)[0].credit_bytes == STREAM_CREDIT_BYTES
+
+
+def test_what_the_reader_has_shed_is_settled_and_not_wanted():
+    """A base above what is accepted: runs below it wait for nothing, the others still do."""
+    bench = Bench()
+    bench.take(batch(1, points(1, 5)))
+    bench.take(batch(6, points(6, 5)))
+    assert bench.ordering.take_unwanted() == []
+    bench.take(batch(11, points(11, 5), base=6))
+    ((stream, end),) = bench.ordering.take_unwanted()
+    assert (stream.device, end) == ("press1", 6)
+    assert (bench.report().received, bench.report().settled) == (16, 6)

@@ -181,6 +181,19 @@ def test_connected_silent_device_is_announced_from_its_readers_heartbeat():
     assert driver.topics() == ["connect", "disconnect"]
 
 
+def test_connected_device_is_announced_though_all_it_has_said_is_junk():
+    """A new publisher whose first frames of a device are dead letters: calls have to reach it all the same."""
+    driver = Driver()
+    driver.up(limits={})
+    driver.take(batch(7, [None], dead={0: "no number"}, base=7))
+    driver.published.clear()
+    beat = Heartbeat("port_reader", "press1", "r", 2, "here", 1.0, {"connected": True, "device": "press1"}, {})
+    driver.hear(Arrived(Plane.EVENTS, beat))
+    driver.ack_all()
+    driver.hear(Arrived(Plane.EVENTS, beat))
+    assert driver.topics() == ["connect"]
+
+
 def test_one_report_for_the_batches_of_a_turn():
     """Batches that arrive together cause one report of their stream."""
     driver = Driver()

@@ -122,3 +122,9 @@ def test_params_beyond_64_bits_go_on():
     assert answer == DeviceRpc("A", 1, "m", str(2**70).encode())
     answer = BOARD.parse("v1/gateway/rpc", b'{"device":"A","data":{"id":1,"method":"m","params":"\\ud800"}}')
     assert answer == DeviceRpc("A", 1, "m", b'"\\ud800"')
+
+
+def test_message_of_megabytes_is_not_even_parsed():
+    """What a call may weigh is bounded before anything is made of it."""
+    payload = b'{"device":"A","data":{"id":1,"method":"m","params":"' + b"x" * (1 << 20) + b'"}}'
+    assert isinstance(ThingsBoard().parse("v1/gateway/rpc", payload), Unusable)

@@ -39,6 +39,9 @@ LIMITS_METHOD: Final = "getSessionLimits"
 PAYLOAD_SHARE: Final = 0.8
 """Of the server's payload limit, which counts more than the payload; the reference takes the same share."""
 
+DOWNLINK_BYTES: Final = 1024 * 1024
+"""Far above what the server sends (65,536 by default), and far below what a call may weigh between our processes."""
+
 _JsonObject = dict[str, msgspec.Raw]
 
 
@@ -129,6 +132,8 @@ class ThingsBoard:
         return Outgoing(OWN_REQUEST + LIMITS_ID, payload)
 
     def parse(self, topic: str, payload: bytes) -> Downlink:
+        if len(payload) > DOWNLINK_BYTES:
+            return Unusable(f"found {len(payload)} bytes, expected at most {DOWNLINK_BYTES}")
         try:
             value = simplejson.loads(payload)
         except (ValueError, RecursionError) as error:
