@@ -53,6 +53,11 @@ def read_gateway(path: str | Path, environ: Mapping[str, str], *, with_secrets: 
     return Loaded(gateway, findings.warnings)
 
 
+def extension_dirs_of(path: Path) -> tuple[str, ...]:
+    """The folders of users' converters that belong to the configuration at `path`, first one wins; whatever is in it."""
+    return (os.path.join(os.path.abspath(path.parent), "extensions"), SHARED_EXTENSIONS)
+
+
 class _Reader:
     """One reading of one configuration."""
 
@@ -63,7 +68,7 @@ class _Reader:
         self._environ = environ
         self._findings = findings
         self._with_secrets = with_secrets
-        self._extension_dirs = (str(self._folder / "extensions"), SHARED_EXTENSIONS)
+        self._extension_dirs = extension_dirs_of(path)
         self._catalogue: Catalogue = read_catalogue(self._extension_dirs)
         self._checker = ConverterChecker(self._catalogue)
         self._devices: list[tuple[Entry, Device]] = []

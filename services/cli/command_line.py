@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "status": "status",
     "watch": "watch",
     "rpc": "rpc",
+    "dead-letters": "dead_letters",
 }
 SUMMARIES: Final = {
     "run": "run the whole gateway on this host",
@@ -38,6 +39,7 @@ SUMMARIES: Final = {
     "status": "show every process of a running gateway",
     "watch": "show frames and readings as they pass",
     "rpc": "call a method of a device through a running gateway",
+    "dead-letters": "list frames that could not be delivered, or send them again",
 }
 OS_ADVICE: Final = {
     errno.EACCES: "; choose another place, or let this user write there",

@@ -12,6 +12,7 @@ from typing import Any, Final
 from common.config.models import Storage
 from common.config.reading import read_gateway
 from common.errors import GatewayError, LinkError
+from common.io.journals import journal_dir, left_journals
 from common.io.locks import FileLock
 from common.io.sockets import socket_dir
 from services.cli.arguments import add_data_dir, log_level, utf8_path, whole_number
@@ -67,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     check_storage(loaded.gateway.storage)
     plan = make_plan(args, tuple(device.name for device in loaded.gateway.devices))
+    folder = journal_dir(loaded.gateway.storage, plan.data_dir)
+    plan = plan._replace(left_journals=tuple(left_journals(folder, plan.devices)))
     lock = _take_lock(plan.data_dir)
     shutil.rmtree(plan.run_dir / STARTS_DIR, ignore_errors=True)
     (plan.run_dir / STARTS_DIR).mkdir()
@@ -74,9 +77,10 @@ def run(args: argparse.Namespace) -> int:
     write_private(conf, supervisord_conf(plan))
     # From here on Ctrl-C stops the gateway in order.
     hold_signals()
+    left = f"{_counted(len(plan.left_journals), 'journal')} of earlier devices to send, " if plan.left_journals else ""
     print(
         f"serialgw: {_counted(len(plan.devices), 'device')}, {_counted(plan.converters, 'converter')}, "
-        f"data in {plan.data_dir}; stop with Ctrl-C",
+        f"{left}data in {plan.data_dir}; stop with Ctrl-C",
         file=sys.stderr,
         flush=True,
     )

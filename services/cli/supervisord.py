@@ -34,6 +34,8 @@ class Program(NamedTuple):
     name: str
     module: str
     arguments: tuple[str, ...]
+    ends: bool = False
+    """True for one that has done its work when it exits with 0."""
 
 
 class Plan(NamedTuple):
@@ -50,6 +52,8 @@ class Plan(NamedTuple):
     secrets: tuple[str, ...] = ()
     """Those of SECRET_VARIABLES that are set."""
     log_level: str = "INFO"
+    left_journals: tuple[Path, ...] = ()
+    """Journals of devices that are no longer configured; each is drained by a reader without a port."""
 
 
 def programs_of(plan: Plan) -> list[Program]:
@@ -62,6 +66,10 @@ def programs_of(plan: Plan) -> list[Program]:
     for device in plan.devices:
         name = "port_reader-" + encode_word(device).replace("/", "~2F").replace(":", "~3A").replace(",", "~2C")
         found.append(Program("port_readers", name, "services.port_reader", (*common, f"--device={device}")))
+    for path in plan.left_journals:
+        name = "drain-" + encode_word(path.name).replace(":", "~3A").replace(",", "~2C")
+        drain = (*common, f"--journal={path}")
+        found.append(Program("port_readers", name, "services.port_reader", drain, ends=True))
     return found
 
 
@@ -117,7 +125,7 @@ def _program(plan: Plan, program: Program) -> str:
 [program:{program.name}]
 command={command}
 {_environment(plan, program)}autorestart=unexpected
-exitcodes={EXIT_CONFIG}
+exitcodes={_exit_codes(program)}
 startsecs=0
 startretries=1000000000
 stopsignal=TERM
@@ -126,6 +134,11 @@ redirect_stderr=true
 stdout_logfile=NONE
 stdout_events_enabled=true
 """
+
+
+def _exit_codes(program: Program) -> str:
+    """Those after which there is no restart."""
+    return f"0,{EXIT_CONFIG}" if program.ends else str(EXIT_CONFIG)
 
 
 def _environment(plan: Plan, program: Program) -> str:

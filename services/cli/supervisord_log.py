@@ -47,6 +47,8 @@ class SupervisordLog:
         if status == EXIT_CONFIG:
             advice = "its configuration has problems, see above; it is not restarted: correct them and run again"
             self._note(Note("error", "process.misconfigured", {"name": name, "status": status, "advice": advice}))
+        elif status in event.process.config.exitcodes:
+            self._note(Note("info", "process.finished", {"name": name, "status": status}))
         else:
             # supervisord gives -1 for every signal.
             reason = "killed by a signal" if status < 0 else f"exit code {status}"

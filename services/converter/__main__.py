@@ -1,27 +1,26 @@
 """`python -m services.converter --config FILE [--data-dir DIR] [--slot N]`: one converter process.
 
 Exit codes: 0 after a drain, 1 from the watchdog, 69 if the slot (or every slot) is taken or its folder unusable, 70 for
-a bug, 78 for a configuration that can't be used. The configuration is read only for the extension folders: devices'
-sections come from port readers.
+a bug. Of the configuration only its place matters, for the folder of users' converters beside it: devices' sections
+come from port readers. So a converter that dies while somebody edits the configuration comes back all the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from itertools import count
 from pathlib import Path
 from typing import Final
 
-from common.config.reading import read_gateway
-from common.errors import ConfigError, LinkError
+from common.config.reading import extension_dirs_of
+from common.errors import LinkError
 from common.events import Note
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.loop import Loop
-from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity, service_parser
+from common.io.process import EXIT_UNAVAILABLE, make_identity, service_parser
 from common.io.sockets import Endpoints, socket_dir
 from services.converter.core import ConverterCore
 from services.converter.notes import NoteFile
@@ -36,12 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one converter; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        gateway = read_gateway(options.config, os.environ).gateway
         options.data_dir.mkdir(parents=True, exist_ok=True)
         sockets = socket_dir(options.data_dir)
         slot, lock, lock_path = _take_slot(sockets, options.slot)
-    except ConfigError as error:
-        return _refuse(str(error), EXIT_CONFIG)
     except (LinkError, OSError) as error:
         return _refuse(str(error), EXIT_UNAVAILABLE)
     identity = make_identity("converter", slot, lock_path)
@@ -51,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     core = ConverterCore(
         identity, lambda: f"{identity.instance}-{next(numbers)}", notes.reports if notes is not None else ()
     )
-    user_code = UserCode(gateway.extension_dirs, notes, Watchdog(options.watchdog_s), logger)
+    user_code = UserCode(extension_dirs_of(options.config), notes, Watchdog(options.watchdog_s), logger)
     shell = ConverterShell(Endpoints(sockets), user_code, notes, logger)
     loop = Loop(core, shell, logger)
     shell.attach(loop)

@@ -71,7 +71,8 @@ class Table:
                 continue
             silent_s = now_s - row.heard_s
             row.state = liveness(silent_s)
-            if silent_s > FORGET_S and row.address not in self._configured:
+            has_finished = row.state == "lost" and row.beat.state.get("temporary") is True
+            if (silent_s > FORGET_S or has_finished) and row.address not in self._configured:
                 del self._rows[row.address]
 
     def show(self) -> dict[str, Any]:

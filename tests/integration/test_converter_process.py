@@ -331,7 +331,7 @@ def test_junk_on_its_sockets_is_counted_and_survived(scene: Scene) -> None:
 
 
 def test_slots_and_locks(scene: Scene) -> None:
-    """Without --slot the first free one; a slot that is taken is exit 69; a broken configuration is exit 78."""
+    """Without --slot the first free one; a slot that is taken is exit 69; a broken configuration is no obstacle."""
     scene.start()
     scene.start()
     assert {registration.name for registration in scene.broker.registrations} == {"0", "1"}
@@ -339,10 +339,9 @@ def test_slots_and_locks(scene: Scene) -> None:
     assert refused.wait() == 69
     assert "is held by the process with pid" in refused.said
     (scene.folder / "config" / "serial.json").write_text("{")
-    broken = Converter(scene.folder)
-    assert broken.wait() == 78
-    assert "serial.json" in broken.said
-    assert "Traceback" not in refused.said + broken.said
+    scene.start()
+    assert {registration.name for registration in scene.broker.registrations} == {"0", "1", "2"}
+    assert "Traceback" not in refused.said
 
 
 def test_a_broker_that_comes_back_gets_readings(scene: Scene) -> None:

@@ -131,3 +131,18 @@ def test_a_damaged_stamp_counts_as_none(tmp_path: Path, text: str) -> None:
     """A stamp only saves CPU; it must never keep a process from starting."""
     (tmp_path / "stamp").write_text(text, "utf-8")
     assert read_stamp(tmp_path / "stamp") == Stamp()
+
+
+def test_a_left_journal_gets_a_reader_that_may_end(tmp_path: Path) -> None:
+    """Its file comes through as it is called; after exit 0 it is not started again, all others are."""
+    folder = tmp_path / "da ta%x"
+    folder.mkdir()
+    left = tuple(folder / f"{name}.journal" for name in ("a%2Fb;c", "größe, d:e"))
+    whole = plan(folder, left_journals=left)
+    options = as_supervisord_reads(whole, tmp_path)
+    found = {process.name: process for group in options.process_group_configs for process in group.process_configs}
+    drains = [process for name, process in found.items() if name.startswith("drain-")]
+    assert {tuple(process.exitcodes) for process in drains} == {(0, 78)}
+    words = [decode_word(word) for process in drains for word in shlex.split(process.command)]
+    assert {f"--journal={path}" for path in left} <= set(words)
+    assert {tuple(process.exitcodes) for process in found.values() if process not in drains} == {(78,)}

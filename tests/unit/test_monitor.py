@@ -153,3 +153,12 @@ def test_it_beats_and_exits_at_once(world: World) -> None:
     effects = world.core.handle(Tick(), world.now_s)
     assert [effect.message.kind for effect in effects if isinstance(effect, Send)] == ["monitor"]
     assert isinstance(world.core.handle(Drain(), world.now_s)[-1], Exit)
+
+
+def test_a_reader_that_was_to_end_is_not_missed(world: World) -> None:
+    """What drains a forgotten device's journal is shown while it runs, and no longer when it has ended."""
+    world.beat("port_reader", "gone", state={"temporary": True})
+    world.beat("port_reader", "press", state={"temporary": False})
+    assert {process["name"] for process in world.status()["processes"]} == {"gone", "press"}
+    world.pass_time(6)
+    assert [process["name"] for process in world.status()["processes"]] == ["press"]
