@@ -98,7 +98,7 @@ class FakeJournal:
                 self.flags = effect.is_mid_frame, effect.has_seen_delimiter
                 self._trim(effect.base)
                 self.letters = {key: letter for key, letter in self.letters.items() if key not in effect.revived}
-                return [JournalBack()] if effect.is_retry else []
+                return [JournalBack(effect.next_number)] if effect.is_retry else []
             case Trim():
                 self._trim(effect.base)
                 self._bury(effect.dead)

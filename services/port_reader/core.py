@@ -133,8 +133,8 @@ class PortReaderCore:
                 return self._uplink.journal_failed(event, now_s)
             case FetchFailed():
                 return self._uplink.fetch_failed(event, now_s)
-            case JournalBack():
-                return self._uplink.journal_back(now_s)
+            case JournalBack(end=end):
+                return self._uplink.journal_back(end, now_s)
             case SectionFound():
                 return [self._section_reply(event)]
             case LettersFound():

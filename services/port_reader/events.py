@@ -97,7 +97,9 @@ class FetchFailed(NamedTuple):
 
 
 class JournalBack(NamedTuple):
-    """An `Append` with `is_retry` succeeded."""
+    """An `Append` with `is_retry` succeeded: everything below `end` is written."""
+
+    end: int
 
 
 class SectionFound(NamedTuple):

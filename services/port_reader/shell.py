@@ -149,7 +149,7 @@ class PortReaderShell:
             for block in effect.blocks:
                 if block.kind in (Entry.FRAMES, Entry.ANSWER):
                     self._events_out.send(Tap("frames", self._device.name, block.body))
-        return (JournalBack(),) if effect.is_retry else ()
+        return (JournalBack(effect.next_number),) if effect.is_retry else ()
 
     def _write(self, write: Callable[[], None], dead: list[DeadLetter] | None = None) -> Iterable[Any]:
         try:

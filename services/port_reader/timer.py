@@ -66,6 +66,12 @@ class ResendTimer:
         self._attempt = 0
         self.restart(now_s, is_outstanding)
 
+    def settle(self, base: int) -> None:
+        """What is below `base` needs no answer any more: without this a publisher that never receives anything would
+        fill the memory while the journal sheds."""
+        while self._sent and self._sent[0][0] <= base:
+            self._sent.popleft()
+
     def restart(self, now_s: float, is_outstanding: bool) -> None:
         """Waits from now on."""
         self.due_s = now_s + self.wait_s if is_outstanding else None

@@ -224,12 +224,14 @@ class Uplink:
         self._keep_unburied(event.dead)
         return self._fail(event.reason, now_s)
 
-    def journal_back(self, now_s: float) -> list[Any]:
-        """The journal was written again, with all that was held."""
+    def journal_back(self, end: int, now_s: float) -> list[Any]:
+        """The journal was written again, with all that was held below `end`; what has come since follows."""
         self._is_down = False
-        self._held, self._held_bytes = [], 0
+        held, self._held, self._held_bytes = self._held, [], 0
+        later = [block for block in held if block.first >= end]
         unburied, self._unburied, self._unburied_bytes = self._unburied, [], 0
         effects: list[Any] = [Note("info", "journal.recovered", {"device": self._device})]
+        effects += [self._append(later)] if later else []
         effects += [Bury(unburied)] if unburied else []
         return [*effects, *self._move(now_s)]
 

@@ -131,6 +131,9 @@ class Window:
     def load(self, blocks: list[Block], stored_end: int, section: str) -> None:
         """Takes blocks from the journal, which ends at `stored_end`; what it does not have comes out dead."""
         for block in blocks:
+            if block.first >= stored_end:
+                # What is before it could not be written yet.
+                return
             if block.end <= self.memory_end:
                 continue
             if block.first > self.memory_end:
@@ -170,9 +173,15 @@ class Window:
         self.hear(report.epoch, now_s)
         self._credit_bytes = min(self._limits.window_bytes, report.credit_bytes)
         self._missing = report.missing
-        if report.received > self.received:
-            self.received = report.received
+        received = max(report.received, self.base)
+        if received > self.received:
+            self.received = received
             self._timer.progress(self.received, self._is_outstanding, now_s)
+        elif received < self.received:
+            # It has forgotten a stream that was silent for long, and began it anew.
+            self.received = received
+            self._timer.sent(self.next_send, now_s)
+            self._timer.expect_loss(now_s, self._is_outstanding)
 
     def settle(self, base: int) -> None:
         """Everything below `base` is settled or shed."""
@@ -183,6 +192,7 @@ class Window:
         self.next_send = max(self.next_send, base)
         self.memory_end = max(self.memory_end, base)
         self._poison.settle(base)
+        self._timer.settle(base)
         while self._flights and self._flights[0].end <= base:
             self._flight_bytes -= len(self._flights.popleft().body)
         while self._ready and self._ready[0].first < base:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from common import codec
 from common.config.models import Device, section_of
-from common.events import Arrived, Blocked, Junk, Writable
+from common.events import Arrived, Blocked, Junk, Tick, Writable
 from common.messages import Entry, Heartbeat, Plane
-from services.port_reader.events import Append, Trim
+from services.port_reader.events import Append, Chunk, Trim
 from services.port_reader.window import Limits
 from tests.port_reader_rig import Rig, frames_of
 
@@ -264,6 +264,23 @@ def test_a_full_disk_the_line_is_read_and_sent_unjournaled():
     assert numbers == list(range(1, numbers[-1] + 1))
 
 
+def test_what_comes_while_the_journal_is_tried_again_is_written_too():
+    """The retry holds what was held when it was ordered; a frame that came after it is not taken for written."""
+    rig = Rig()
+    rig.beat()
+    rig.journal.is_full = True
+    rig.read(b"a\n")
+    rig.journal.is_full = False
+    rig.now_s += 1.5
+    (retry,) = [effect for effect in rig.core.handle(Tick(), rig.now_s) if isinstance(effect, Append)]
+    (back,) = rig.journal.perform(retry)
+    rig.give(Chunk(b"b\n", rig.wall_ms))
+    rig.give(back)
+    assert sorted(rig.journal.rows) == [1, 2, 3]
+    rig.read(b"c\n")
+    assert sorted(rig.journal.rows) == [1, 2, 3, 4]
+
+
 def test_a_later_process_goes_on_with_the_backlog():
     """What was unsettled at the end of a process is sent by the next one under a higher generation."""
     rig = Rig()
@@ -393,3 +410,29 @@ def test_a_journal_is_aged_before_its_port_opens():
         journal=rig.journal, has_port=False, limits=Limits(ttl_s=3600.0), wall_offset_ms=start_ms - 100.0 * 1000
     )
     assert (later.exit, later.count("frames_shed"), later.journal.rows) == (0, 2, {})
+
+
+def test_a_stream_that_the_publisher_has_forgotten_is_sent_again():
+    """Silent for long, with its last report lost: the same publisher begins the stream anew from the reader's base."""
+    rig = Rig()
+    rig.beat()
+    for number in range(3):
+        rig.read(b"%d\n" % number)
+    rig.report(5, 1)
+    rig.wait(3)
+    rig.batches.clear()
+    rig.read(b"3\n")
+    rig.report(1, 1, missing=[(1, 4)])
+    rig.wait(1)
+    assert set(_numbers(rig.batches)) == {1, 2, 3, 4, 5}
+
+
+def test_what_was_sent_for_nothing_is_not_remembered():
+    """A publisher that beats and receives nothing, a journal at its limit: memory stays flat."""
+    rig = Rig(limits=Limits(max_records=100, window_frames=10))
+    rig.wait(1)
+    for _ in range(500):
+        rig.read(b"x\n")
+        rig.wait(0.2)
+    assert rig.count("frames_shed") > 300
+    assert len(rig.core._uplink._window._timer._sent) <= 11
