@@ -15,6 +15,8 @@ from services.converter.values import encode_json
 
 NEEDS_SECTION: Final = frozenset({Entry.FRAMES, Entry.ANSWER})
 PASSED: Final = frozenset({Entry.OPENED, Entry.LOST, Entry.DEAD})
+READINGS_BYTES: Final = 8 * 1024 * 1024
+"""A reading batch has at most so much; the broker cuts off who sends much more, and the frames would come for ever."""
 METHOD_NOT_FOUND: Final = "Method not found"
 
 
@@ -35,6 +37,38 @@ def open_batch(batch: FrameBatch) -> FrameBody:
 def reading_batch(batch: FrameBatch, body: ReadingBody, converter: str, instance: str) -> ReadingBatch:
     """The answer to a batch, under the same numbers."""
     return ReadingBatch(*batch[:8], converter, instance, codec.pack_readings(body))
+
+
+def reading_batches(batch: FrameBatch, body: ReadingBody, converter: str, instance: str) -> list[ReadingBatch]:
+    """The same, in parts where it is above READINGS_BYTES. One frame that is above it by itself is a dead letter."""
+    answer = reading_batch(batch, body, converter, instance)
+    if len(answer.body) <= READINGS_BYTES:
+        return [answer]
+    if batch.length == 1:
+        why = f"what the converter made of it has {len(answer.body)} bytes, at most {READINGS_BYTES} can travel"
+        reply = (body.answer[0], failure(why)) if body.answer else None
+        return [reading_batch(batch, ReadingBody(body.ts_ms, [b""], dead={0: why}, answer=reply), converter, instance)]
+    middle = batch.length // 2
+    parts = (0, middle, b""), (middle, batch.length, body.attributes)
+    return [
+        part
+        for low, high, attributes in parts
+        for part in reading_batches(
+            batch._replace(first=batch.first + low, length=high - low),
+            _slice(body, low, high)._replace(attributes=attributes),
+            converter,
+            instance,
+        )
+    ]
+
+
+def _slice(body: ReadingBody, low: int, high: int) -> ReadingBody:
+    return body._replace(
+        ts_ms=body.ts_ms[low:high],
+        telemetry=body.telemetry[low:high],
+        dead={index - low: reason for index, reason in body.dead.items() if low <= index < high},
+        user={index - low: readings for index, readings in body.user.items() if low <= index < high},
+    )
 
 
 def empty_batch(batch: FrameBatch, converter: str, instance: str) -> ReadingBatch:

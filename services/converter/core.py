@@ -6,7 +6,7 @@
 Hears `common.events` and, as results of its own effects, `UserConverted` and `UserAnswered`. Orders `Send`, `Note`,
 `Exit` and the effects of `services.converter.events`.
 
-- A `FrameBatch` is answered by exactly one `ReadingBatch`: converted, or of length 0 where its section was not to be
+- A `FrameBatch` is answered by one `ReadingBatch` (more where that would be too large): converted, or of length 0 where its section was not to be
   had in 5 s, it can't be read, or it holds a frame whose note is unanswered. Batches of any epoch are converted.
 - Built-in conversion happens in `handle`; users' code in the shell, one batch at a time, in slices between which
   heartbeats and calls get their turn (`Tick` continues).
@@ -44,7 +44,7 @@ from services.converter.batches import (
     empty_batch,
     open_batch,
     pass_entry,
-    reading_batch,
+    reading_batches,
 )
 from services.converter.calls import Calls
 from services.converter.counters import Counters
@@ -217,7 +217,8 @@ class ConverterCore:
     def _put_out(self, batch: FrameBatch, readings: ReadingBody) -> list[Any]:
         self.counters.frames_converted += batch.length if batch.kind in NEEDS_SECTION else 0
         self.counters.dead_letters += len(readings.dead)
-        return self._send(reading_batch(batch, readings, self._identity.name, self._identity.instance))
+        parts = reading_batches(batch, readings, self._identity.name, self._identity.instance)
+        return [effect for part in parts for effect in self._send(part)]
 
     def _give_back(self, batch: FrameBatch) -> list[Any]:
         self.counters.credit_returned_empty += 1

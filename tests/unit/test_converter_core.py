@@ -10,6 +10,7 @@ from common import codec
 from common.config.models import section_of
 from common.events import Blocked, Drain, Exit, Note, Start, Writable
 from common.messages import Entry, Heartbeat, Plane, ReadingBatch, Register, Reply, Request, UserReading
+from services.converter.batches import READINGS_BYTES
 from services.converter.core import BATCHES_HELD
 from services.converter.events import ConvertWithUserCode, ForgetNote, PoisonNote, PullFrom, UserFrame
 from tests.converting import IDENTITY, PRESS, USER, World, body_of, call, frame_batch, hash_of
@@ -162,6 +163,22 @@ def test_users_code_makes_readings_and_dead_letters(world: World) -> None:
     assert set(body.user) == {0, 2}
     world.run_for(1.0)
     assert world.take(Heartbeat)[-1].state == {"slot": "0", "draining": False, "held": 0, "user_devices": ["user"]}
+
+
+def test_readings_that_are_too_large_for_one_message_travel_in_parts(world: World) -> None:
+    """The broker cuts off who sends too much, and the frames would come again for ever: so a batch is split, and what
+    is too large by itself is a dead letter."""
+    world.know(USER)
+    sizes = {b"small": 10, b"large": READINGS_BYTES // 2, b"huge": READINGS_BYTES + 1}
+    world.users.convert = lambda frame: UserFrame(
+        [UserReading("user", "t", [(None, b'{"a":"%s"}' % (b"x" * sizes[frame]))], b"")]
+    )
+    world.say(frame_batch(USER, [b"small", b"large", b"huge", b"large", b"small"], first=5))
+    batches = world.take(ReadingBatch)
+    assert all(len(batch.body) <= READINGS_BYTES for batch in batches)
+    assert [number for batch in batches for number in range(batch.first, batch.first + batch.length)] == [5, 6, 7, 8, 9]
+    assert [batch.first + index for batch in batches for index in body_of(batch).dead] == [7]
+    assert [batch.first + index for batch in batches for index in body_of(batch).user] == [5, 6, 8, 9]
 
 
 def test_users_code_runs_in_slices_and_one_batch_at_a_time(world: World) -> None:
