@@ -6,8 +6,9 @@
 Hears `common.events` and, as results of its own effects, `UserConverted` and `UserAnswered`. Orders `Send`, `Note`,
 `Exit` and the effects of `services.converter.events`.
 
-- A `FrameBatch` is answered by one `ReadingBatch` (more where that would be too large): converted, or of length 0 where its section was not to be
-  had in 5 s, it can't be read, or it holds a frame whose note is unanswered. Batches of any epoch are converted.
+- A `FrameBatch` is answered by one `ReadingBatch` (more where that would be too large): converted, or of length 0 where
+  its section was not to be had in 5 s, it can't be read, or it holds a frame whose note is unanswered. Batches of any
+  epoch are converted.
 - Built-in conversion happens in `handle`; users' code in the shell, one batch at a time, in slices between which
   heartbeats and calls get their turn (`Tick` continues).
 - A new broker knows nothing of what the old one handed out: everything held is dropped, and the reader sends it again.
