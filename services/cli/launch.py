@@ -21,6 +21,9 @@ from common.backoff import Backoff
 SHORT_LIFE_S: Final = 2.0
 """A process that was started less than this ago died at its start."""
 PATIENCE: Final = Backoff(first_s=0.5, most_s=5.0)
+CONVERTER_PATIENCE: Final = Backoff(first_s=0.1, most_s=1.0)
+"""Users' code may kill a converter at any frame, three times for each that ends as a dead letter: a second a death is
+little for the machine, five are much for the device."""
 FREE_RESTARTS: Final = 2
 """Short lives that are forgiven: a peer that was just restarted too is the usual reason."""
 
@@ -42,14 +45,19 @@ def decode_word(word: str) -> str:
     return unquote(word.replace("~", "%"), errors="surrogateescape")
 
 
-def next_stamp(last: Stamp, now_s: float) -> tuple[Stamp, float]:
+def patience_of(module: str) -> Backoff:
+    """How long a service waits after short lives."""
+    return CONVERTER_PATIENCE if module == "services.converter" else PATIENCE
+
+
+def next_stamp(last: Stamp, now_s: float, patience: Backoff = PATIENCE) -> tuple[Stamp, float]:
     """(what to remember of this start, seconds to wait before it)."""
     lived_s = now_s - last.started_s
     # A start in the future is from before a reboot.
     if not 0 <= lived_s < SHORT_LIFE_S:
         return Stamp(now_s, 0), 0.0
     short_lives = last.short_lives + 1
-    wait_s = 0.0 if short_lives <= FREE_RESTARTS else PATIENCE.delay_s(short_lives - FREE_RESTARTS - 1)
+    wait_s = 0.0 if short_lives <= FREE_RESTARTS else patience.delay_s(short_lives - FREE_RESTARTS - 1)
     return Stamp(now_s + wait_s, short_lives), wait_s
 
 
@@ -66,7 +74,7 @@ def main() -> None:
     """Waits if need be, and becomes the service."""
     stamp_path, module, *arguments = map(decode_word, sys.argv[1:])
     path = Path(stamp_path)
-    stamp, wait_s = next_stamp(read_stamp(path), time.monotonic())
+    stamp, wait_s = next_stamp(read_stamp(path), time.monotonic(), patience_of(module))
     path.write_text(f"{stamp.started_s!r} {stamp.short_lives}\n", "ascii")
     if wait_s:
         time.sleep(wait_s)

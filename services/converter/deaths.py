@@ -38,8 +38,9 @@ class Deaths:
         return [ForgetNote(note.id), Note("info", "note.reported", facts)]
 
     def concerns(self, batch: FrameBatch) -> bool:
-        """True if the batch holds a frame in which a process died, in company: its reader doesn't know yet."""
-        if not self._notes or batch.alone:
+        """True if the batch holds a frame in which a process died and its reader doesn't know yet: even alone it may be
+        a copy that was on its way when the reader made up its mind."""
+        if not self._notes:
             return False
         last = batch.first + batch.length - 1
         return any(

@@ -268,7 +268,7 @@ class Uplink:
             return []
         self._counters.add("strikes", len(counts))
         facts = {"device": self._device, "first": min(counts), "count": len(counts), "deaths": max(counts.values())}
-        return [Strike(counts), Note("warning", "frame.suspect", facts)]
+        return [Strike(counts), Note("warning", "frame.suspect", facts), *self._window.send_alone(counts)]
 
     def tick(self, now_s: float) -> list[Any]:
         """What is due."""

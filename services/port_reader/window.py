@@ -233,6 +233,12 @@ class Window:
         """The old broker took what was in flight with it: all of it goes again soon."""
         self._timer.expect_loss(now_s, self._is_outstanding)
 
+    def send_alone(self, numbers: Iterable[int]) -> list[Send]:
+        """Sends numbers in which a converter died again at once: that converter will not."""
+        if not self.epoch or self._is_blocked:
+            return []
+        return self._resend([(number, number) for number in sorted(numbers)], len(self._flights), True)
+
     def tick(self, now_s: float, draw: float) -> list[Send]:
         """Resends and probes that are due."""
         if (deadline_s := self.next_deadline_s) is None or now_s < deadline_s:

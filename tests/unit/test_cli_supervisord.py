@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor.options import ServerOptions
 
-from services.cli.launch import FREE_RESTARTS, SHORT_LIFE_S, Stamp, decode_word, encode_word, next_stamp, read_stamp
+from services.cli.launch import (
+    FREE_RESTARTS,
+    SHORT_LIFE_S,
+    Stamp,
+    decode_word,
+    encode_word,
+    next_stamp,
+    patience_of,
+    read_stamp,
+)
 from services.cli.supervisord import WITHHELD, Plan, comment_faults, programs_of, supervisord_conf
 
 ODD_NAMES = (
@@ -118,6 +127,8 @@ def test_a_crash_loop_waits_longer_and_a_life_forgives() -> None:
         waits.append(wait_s)
         now_s = stamp.started_s + 0.1
     assert waits == [0, *[0] * FREE_RESTARTS, 0.5, 1, 2, 4, 5]
+    assert next_stamp(Stamp(100.0, 20), 100.1, patience_of("services.converter"))[1] == 1
+    assert next_stamp(Stamp(100.0, 20), 100.1, patience_of("services.broker"))[1] == 5
     assert next_stamp(stamp, stamp.started_s + SHORT_LIFE_S) == (Stamp(stamp.started_s + SHORT_LIFE_S, 0), 0)
 
 

@@ -260,8 +260,8 @@ def test_a_note_is_reported_until_a_reader_answers() -> None:
     assert world.take_requests("note") == []
 
 
-def test_a_frame_under_an_unanswered_note_is_not_touched_in_company() -> None:
-    """It is given back until its reader knows; alone it is converted."""
+def test_a_frame_under_an_unanswered_note_is_not_touched() -> None:
+    """It is given back until its reader knows, alone too; others are converted."""
     world = World(notes=(NOTE,)).start()
     world.say(frame_batch(USER, [b"0"]))
     world.teach(USER)
@@ -270,7 +270,11 @@ def test_a_frame_under_an_unanswered_note_is_not_touched_in_company() -> None:
     assert [batch.length for batch in world.take(ReadingBatch)] == [0]
     world.say(frame_batch(USER, [b"b"], first=7, alone=True))
     world.say(frame_batch(USER, [b"c"], first=8))
-    assert [batch.length for batch in world.take(ReadingBatch)] == [1, 1]
+    assert [batch.length for batch in world.take(ReadingBatch)] == [0, 1]
+    [report, *_] = world.take_requests("note")
+    world.say(Reply(report.id, IDENTITY.address, "", codec.pack(None)))
+    world.say(frame_batch(USER, [b"b"], first=7, alone=True))
+    assert [batch.length for batch in world.take(ReadingBatch)] == [1]
 
 
 def test_drain_finishes_what_is_held_and_exits(world: World) -> None:

@@ -326,13 +326,16 @@ def test_frames_that_were_in_a_dead_converter_travel_alone():
 
 
 def test_three_deaths_alone_make_a_dead_letter():
-    """The frame is replaced by an entry that comes out dead; its bytes go to the dead letters when it settles."""
+    """Each note sends it again at once, the third as an entry that comes out dead; the bytes go to the dead letters."""
     rig = Rig()
     rig.beat()
     rig.read(b"poison\n")
     for at in range(3):
+        rig.batches.clear()
         _strike(rig, [2], f"n{at}")
         _strike(rig, [2], f"n{at}")
+        assert [(batch.first, batch.alone) for batch in rig.batches] == [(2, True)]
+    assert rig.batches[-1].kind == Entry.DEAD
     assert rig.journal.state.strikes == {2: 3}
     rig.beat("e2")
     batch = rig.batches[-1]
