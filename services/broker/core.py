@@ -203,7 +203,7 @@ class BrokerCore:
         effects = _liveness_note(member, before)
         if member.kind == "converter":
             held = beat.state.get("held")
-            restored = self._dispatcher.compare(member.name, beat.instance, held) if isinstance(held, int) else 0
+            restored = self._dispatcher.compare(member.name, beat.instance, held, now_s) if isinstance(held, int) else 0
             self.counters["credits_restored"] += restored
             if restored or before != "alive" or member.draining:
                 effects += self._hand_out()

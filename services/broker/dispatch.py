@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+from common.liveness import BEAT_S
 from common.messages import FrameBatch
 from services.broker.counters import Counters
 from services.broker.events import FramesBlocked, Parts, SendFrames
@@ -83,13 +84,17 @@ class Converter:
         self.pins = 0
         self.served = age
         """When it last got a batch, counted in batches: the longest idle one is first among equals."""
+        self._compared_s = 0.0
         self._surplus = deque([0] * SURPLUS_BEATS, SURPLUS_BEATS)
         """Batches on their way to it less those that it said it holds, at each of its last beats."""
 
-    def compare(self, held: int) -> int:
+    def compare(self, held: int, now_s: float) -> int:
         """Credit to restore, given how many batches the converter says it holds: what went missing on a broken
         connection never comes back by itself. A batch that was only on its way at each beat is no harm: credit is
-        capped."""
+        capped. Beats that come all at once, to a broker that stood still, count as one."""
+        if now_s < self._compared_s + BEAT_S / 2:
+            return 0
+        self._compared_s = now_s
         self._surplus.append(CREDIT - self.credit - held)
         missing = max(0, min(self._surplus))
         if missing:
@@ -167,12 +172,12 @@ class Dispatcher:
         converter.credit = min(CREDIT, converter.credit + 1)
         return True
 
-    def compare(self, name: str, instance: str, held: int) -> int:
+    def compare(self, name: str, instance: str, held: int, now_s: float) -> int:
         """Restores credit that was lost; how many batches."""
         converter = self._converters.get(name)
         if converter is None or converter.member.instance != instance:
             return 0
-        missing = converter.compare(held)
+        missing = converter.compare(held, now_s)
         converter.credit = min(CREDIT, converter.credit + missing)
         return missing
 

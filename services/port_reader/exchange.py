@@ -21,6 +21,8 @@ from services.port_reader.events import CancelWrite, CheckWrite, WritePort
 from services.port_reader.metrics import Counters
 
 QUEUE_LIMIT: Final = 64
+IDS_REMEMBERED: Final = 4 * QUEUE_LIMIT
+"""Calls that are recognised when they come again: more than a port can work off within the time of one."""
 POLL_LEAST_S: Final = 0.001
 POLL_MOST_S: Final = 0.05
 SUCCESS: Final = codec.pack(b'{"success":true}')
@@ -49,6 +51,7 @@ class Exchange:
         self._write_timeout_s = write_timeout_s
         self._counters = counters
         self._queue: deque[Call] = deque()
+        self._taken: deque[str] = deque(maxlen=IDS_REMEMBERED)
         self._call: Call | None = None
         self._state: Literal["idle", "writing", "waiting", "late"] = "idle"
         self._deadline_s = 0.0
@@ -77,7 +80,10 @@ class Exchange:
         return self._deadline_s
 
     def add(self, request: Request, now_s: float) -> list[Any]:
-        """Takes a call, or answers it at once if it can't be."""
+        """Takes a call, or answers it at once if it can't be. A call that comes twice is written once."""
+        if request.id in self._taken:
+            return []
+        self._taken.append(request.id)
         if request.time_left_s <= 0:
             return [self._error(request.id, request.reply_to, EXPIRED)]
         if len(self._queue) >= QUEUE_LIMIT:

@@ -256,10 +256,13 @@ class Acceptance:
                 self._batching.give_back(flight.parcel, now_s)
         if any(flight.code == QUOTA for flight in said):
             self._slow_down([flight for flight in said if flight.parcel.is_data], now_s)
-        elif direct and not said and not self.pace.is_slowest:
-            self._slow_down(direct, now_s)
-        elif blame:
-            for note in self._suspicion.blame(said or [*unanswered, *direct], now_s):
+        else:
+            blamed = said or [*unanswered, *direct]
+            if direct and not said and not self.pace.is_slowest:
+                # Perhaps a rate limit, which acknowledges before it closes: what was not acknowledged is suspect.
+                self._slow_down(direct, now_s)
+                blamed = unanswered
+            for note in self._suspicion.blame(blamed, now_s) if blame else []:
                 self._note(note)
         self._suspicion.trial = None
         return [flight for flight in reversed(flights) if flight.parcel.kind == "reply"]

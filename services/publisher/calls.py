@@ -15,6 +15,7 @@ import msgspec
 from common import codec
 from common.errors import WireError
 from common.messages import PUBLISHER, Reply, Request
+from services.publisher.platforms import Outgoing
 
 PLATFORM_DEADLINE_S: Final = 10.0
 """ThingsBoard's default time-out of an RPC; a request does not say its own."""
@@ -66,7 +67,8 @@ class Calls:
         self._count = 0
         self._open: dict[str, Call] = {}
         self._deadlines: list[tuple[float, str]] = []
-        self._answered: OrderedDict[str, None] = OrderedDict()
+        self._answered: OrderedDict[str, Outgoing | None] = OrderedDict()
+        """Id → the reply that went to the platform; None where a client asked."""
 
     def new_id(self) -> str:
         """A correlation id that no other call has."""
@@ -117,6 +119,15 @@ class Calls:
             return None, False
         ended = self._end(call_id, "", data) if data else None
         return ended, ended is None
+
+    def keep_reply(self, call_id: str, reply: Outgoing) -> None:
+        """What the platform is told of a call that was answered."""
+        if call_id in self._answered:
+            self._answered[call_id] = reply
+
+    def reply_of(self, call_id: str) -> Outgoing | None:
+        """The reply that was kept; None for calls without an answer, and after a while."""
+        return self._answered.get(call_id)
 
     def expire(self, now_s: float) -> list[Ended]:
         """The calls whose time is over."""

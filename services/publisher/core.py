@@ -157,9 +157,9 @@ class PublisherCore:
         for release in releases:
             body = release.body
             if release.kind is Entry.ANSWER and body.answer:
-                ended, is_telemetry = self._downlink.calls.take_answer(*body.answer)
-                if ended:
-                    self._owed += self._downlink.end(ended, now_s)
+                can_reply = self._link.state == "up" and self._acceptance.has_slot
+                effects, is_telemetry = self._downlink.take_answer(*body.answer, can_reply=can_reply, now_s=now_s)
+                self._owed += effects
                 if not is_telemetry:
                     body = body._replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={})
             self._batching.add(release._replace(body=body), batch.device, now_s)

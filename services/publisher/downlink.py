@@ -137,6 +137,18 @@ class Downlink:
         ended = self.calls.reply(reply)
         return self.end(ended, now_s) if ended else []
 
+    def take_answer(self, call_id: str, data: bytes, *, can_reply: bool, now_s: float) -> tuple[list[Any], bool]:
+        """A journaled answer: (effects, True if it is to be published as telemetry).
+
+        Also where it is a reply that can't go out now (`can_reply` False) and may be too old when it can: a reply is
+        dropped then, and what a device said is not to be lost with it.
+        """
+        ended, is_telemetry = self.calls.take_answer(call_id, data)
+        effects = self.end(ended, now_s) if ended else []
+        reply = self.calls.reply_of(call_id)
+        is_waiting = reply is not None and any(reply is waiting for _, waiting in self.replies)
+        return effects, is_telemetry or (is_waiting and not can_reply)
+
     def expire(self, now_s: float) -> list[Any]:
         """Answers the calls whose time is over."""
         return [effect for ended in self.calls.expire(now_s) for effect in self.end(ended, now_s)]
@@ -157,6 +169,7 @@ class Downlink:
         if origin.kind == "platform":
             reply = self._platform.rpc_reply(origin.device, origin.request, ended.payload)
             self.replies.append((now_s, reply))
+            self.calls.keep_reply(call.id, reply)
         elif origin.kind == "client":
             body = codec.pack(ended.payload)
             effects.append(Send(Plane.CALLS, Reply(call.id, origin.address, ended.error, body)))

@@ -118,6 +118,7 @@ class Standing:
     """How the platform has treated a lane; only `acceptance` changes it."""
 
     __slots__ = (
+        "blamed_for",
         "cap",
         "closes",
         "dropped",
@@ -143,6 +144,8 @@ class Standing:
         self.refusals = 0
         self.closes = 0
         """Closes in a row with a publish of this lane in flight."""
+        self.blamed_for = ""
+        """What kind of publish that was, the last time."""
         self.strikes = 0
         """Closes with one record of this lane alone in flight, with others accepted between."""
         self.strike_mark = 0
@@ -157,7 +160,7 @@ class Standing:
         self.dropped = False
         self.suspects -= count
         if self.suspects <= 0:
-            self.cap = None
+            self.cap, self.blamed_for = None, ""
             self.closes = self.strikes = 0
             self.is_stuck = False
 
@@ -168,6 +171,7 @@ class Standing:
     def single_out(self, until_s: float) -> None:
         """The bad item is found: the lane travels alone for a while."""
         self.cap, self.suspects, self.group, self.closes, self.strikes = None, 0, 0, 0, 0
+        self.blamed_for = ""
         self.solo_until_s = until_s
 
     def is_alone(self, now_s: float) -> bool:

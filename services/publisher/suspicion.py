@@ -19,6 +19,8 @@ CLOSES: Final = 3
 STRIKES: Final = 3
 """Closes with one record alone in flight that make it a dead letter."""
 
+_UNRELATED: Final = (("telemetry", "attributes"), ("attributes", "telemetry"))
+
 
 class Flight(NamedTuple):
     """A publish that is not accepted for good; a higher token was published later."""
@@ -61,8 +63,9 @@ class Suspicion:
             self._accepted += 1
             self.others_accepted = self.others_accepted or token != self.trial
         for lane in parcel.lanes:
-            # A connection that closes at data accepts `connect` each time: that says nothing about the data.
-            if parcel.is_data or not lane.has_data:
+            # A connection that closes at data accepts `connect` each time: that says nothing about the data. Nor do
+            # attributes, which travel between, about telemetry.
+            if (parcel.is_data and (lane.standing.blamed_for, parcel.kind) not in _UNRELATED) or not lane.has_data:
                 lane.standing.clear(parcel.records)
         self.end_trial(token)
 
@@ -95,8 +98,10 @@ class Suspicion:
         trial, self.trial = self.trial, None
         flights = list(flights)
         notes = []
-        for lane in dict.fromkeys(lane for flight in flights for lane in flight.parcel.lanes):
+        kinds = {lane: flight.parcel.kind for flight in flights for lane in flight.parcel.lanes}
+        for lane in kinds:
             lane.standing.closes += 1
+            lane.standing.blamed_for = kinds[lane]
             if lane.standing.closes == CLOSES:
                 notes.append(Note("warning", "device.suspected", {"device": lane.name, "closes": CLOSES}))
         for flight in flights:

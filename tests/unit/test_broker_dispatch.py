@@ -211,6 +211,32 @@ def test_credit_never_rises_above_two(world: World) -> None:
     assert [len(world.feed(frames(first=11 + 10 * n))) for n in range(3)] == [1, 1, 0]
 
 
+def test_credit_of_a_lost_batch_comes_back_after_three_beats(world: World) -> None:
+    """What went missing on a broken connection: the converter says that it holds less than it was sent."""
+    world.register("converter")
+    world.feed(frames(first=1))
+    world.feed(frames(first=11))
+    world.feed(frames(first=21))
+    world.take(SendFrames)
+    for expected in ([], [], [21]):
+        world.now_s += 1
+        world.beat("converter:0", held=1)
+        assert [sent.batch.first for sent in world.take(SendFrames)] == expected
+
+
+def test_beats_that_come_at_once_restore_no_credit(world: World) -> None:
+    """A broker that stood still hears many beats before the batches that were given back between them."""
+    world.register("converter")
+    world.feed(frames(first=1))
+    world.feed(frames(first=11))
+    world.feed(frames(first=21))
+    world.take(SendFrames)
+    world.now_s += 8
+    for _ in range(8):
+        world.beat("converter:0", held=0)
+    assert world.take(SendFrames) == []
+
+
 def test_a_blocked_batch_is_back_in_its_place(world: World) -> None:
     """Not sent means queued again, in order, credit kept; nothing goes there until it is writable."""
     world.register("converter")

@@ -39,6 +39,14 @@ def test_without_a_response_the_write_is_the_answer():
     assert rig.ended("c1") == "ok"
 
 
+def test_a_call_that_comes_twice_is_written_once():
+    """Nothing is tried again once it was written, whatever the links repeat."""
+    rig = _rig()
+    rig.exchange(writes=[b"a"], with_response=False)
+    rig.exchange(writes=[b"a"], with_response=False)
+    assert rig.written == [b"a"]
+
+
 def test_the_first_frame_after_the_write_is_the_answer():
     """The answer goes to a converter and into the stream; all other frames are telemetry."""
     rig = _rig()

@@ -259,7 +259,7 @@ def test_publish_without_puback_ends_the_connection():
     assert driver.items() == points(2, 2) * 2
 
 
-def close_at(driver: Driver, is_bad, rounds: int) -> dict[str, list[int]]:
+def close_at(driver: Driver, is_bad, rounds: int, protocol: int = 5) -> dict[str, list[int]]:
     """A platform that closes without a word at each publish for which `is_bad` holds; what it accepted."""
     accepted: dict[str, list[int]] = {}
     for _ in range(rounds):
@@ -269,7 +269,7 @@ def close_at(driver: Driver, is_bad, rounds: int) -> dict[str, list[int]]:
         order = driver.unacked[0]
         if is_data(order) and is_bad(order.payload):
             driver.down()
-            driver.again()
+            driver.again(protocol=protocol)
             continue
         driver.ack(order)
         if order.topic == "v1/gateway/telemetry":
@@ -300,6 +300,22 @@ def test_record_that_closes_the_connection_is_found():
     assert [number for number, _ in driver.report("press1").dead] == [5]
     assert accepted["press1"] == [2, 3, 4, 6, 7]
     assert accepted["press2"] == list(range(2, fed["press2"]))
+    assert driver.report("press1").settled == 8
+
+
+def test_record_that_closes_the_connection_is_found_beside_fresh_pubacks():
+    """On 3.1.1 another device's PUBACK just before the close, and attributes of the same one that are accepted, don't
+    hide the record that it closed at."""
+    driver = announced("press1", "press2", protocol=4)
+    driver.take(batch(2, points(2, 6), attributes={"last": 7}))
+    first = 2
+    for _ in range(400):
+        close_at(driver, lambda payload: b'"press1":[' in payload and b'{"n": 5}' in payload, 5, protocol=4)
+        if first < 200 and not driver.data:
+            last = {"last": first}
+            driver.take(batch(first, points(first, 2), device="press2", attributes=last))
+            first += 2
+    assert [number for number, _ in driver.report("press1").dead] == [5]
     assert driver.report("press1").settled == 8
 
 

@@ -133,6 +133,19 @@ def test_journaled_answer_of_an_answered_call_is_dropped():
     assert driver.report().settled == 3
 
 
+def test_answer_whose_reply_can_not_go_out_is_telemetry_too():
+    """While the platform is away the reply waits, and is dropped when it is too old: the frame is not lost with it."""
+    driver = ready()
+    request = call(driver)
+    driver.down()
+    driver.reply(request.id, data=b'{"result":1}')
+    driver.take(answer(2, request.id, 5))
+    driver.again()
+    driver.ack_all()
+    assert driver.items() == [{"n": 5}]
+    assert replies(driver)[0]["data"] == {"result": 1}
+
+
 def test_journaled_answer_of_a_failed_or_unknown_call_is_telemetry():
     """Its call ended without it, or another publisher had it: the frame is published as any other."""
     driver = ready()
