@@ -99,9 +99,9 @@ class Suspicion:
         flights = list(flights)
         notes = []
         kinds = {lane: flight.parcel.kind for flight in flights for lane in flight.parcel.lanes}
-        for lane in kinds:
+        for lane, kind in kinds.items():
             lane.standing.closes += 1
-            lane.standing.blamed_for = kinds[lane]
+            lane.standing.blamed_for = kind
             if lane.standing.closes == CLOSES:
                 notes.append(Note("warning", "device.suspected", {"device": lane.name, "closes": CLOSES}))
         for flight in flights:
