@@ -43,8 +43,9 @@ ACK_TIMEOUT_S: Final = 20.0
 MOST_IN_FLIGHT: Final = 100
 MOST_MARKS_IN_FLIGHT: Final = 20
 """Announcements at a time: each costs the platform's bucket a message, and those beyond it come back refused."""
-DATA_PACE_S: Final = (0.25, 10.0)
-MARKS_PACE_S: Final = (0.1, 2.0)
+DATA_PACE: Final = (0.25, 10.0, 0.8)
+"""First and longest distance in seconds, and to what share of it an accepted publish shortens it."""
+MARKS_PACE: Final = (0.1, 2.0, 0.9)
 FULL: Final = 500
 """Records, or devices, in a publish that count as no limit any more after a rate limit: the default of
 `minPackSizeToSend`."""
@@ -61,12 +62,14 @@ class Acceptance:
         self._counters = counters
         self._note = note
         self._suspicion = Suspicion(batching, counters, self._back_off)
-        self.pace = Pace(*DATA_PACE_S)
-        self._marks_pace = Pace(*MARKS_PACE_S)
+        self.pace = Pace(*DATA_PACE)
+        self._marks_pace = Pace(*MARKS_PACE)
         self.in_flight: dict[int, Flight] = {}
         self._marks_in_flight = 0
         self._in_doubt: deque[Flight] = deque()
         self._refused: deque[Flight] = deque()
+        self.was_rate = False
+        """True if the last connection was closed because of a rate."""
         self.backing_off: dict[Lane, float] = {}
         self.limit = MOST_IN_FLIGHT
 
@@ -186,11 +189,11 @@ class Acceptance:
         if parcel.is_data:
             self._counters["readings_accepted"] += parcel.items
             was_slow = self.pace.is_slow
-            self.pace.speed_up(enough=FULL)
+            self.pace.speed_up(now_s, parcel.records, len(parcel.lanes), FULL)
             if was_slow and not self.pace.is_slow:
                 self._note(Note("info", "platform.rate_recovered", {}))
         elif parcel.is_mark:
-            self._marks_pace.speed_up(enough=1)
+            self._marks_pace.speed_up(now_s)
         self._suspicion.accepted(flight.token, parcel)
         self._batching.accept(parcel, now_s)
 
@@ -217,14 +220,16 @@ class Acceptance:
                 self._note(Note("warning", "publish.refused", facts))
 
     def _refuse_device(self, lane: Lane, code: int, now_s: float) -> None:
-        retry_in_s = self._back_off(lane, now_s)
+        # A rate has its pace already; only a device that is refused again and again waits longer and longer.
+        retry_in_s = self._back_off(lane, now_s, QUOTA_IS_NEWS - 1 if code == QUOTA else 0)
         if lane.standing.refusals == (QUOTA_IS_NEWS if code == QUOTA else 1):
             facts = {"device": lane.name, "code": code, "retry_in_s": retry_in_s}
             self._note(Note("warning", "device.refused", facts))
 
-    def _back_off(self, lane: Lane, now_s: float) -> float:
+    def _back_off(self, lane: Lane, now_s: float, free: int = 0) -> float:
+        """The first `free` refusals do not lengthen the wait. Returns the wait."""
         standing = lane.standing
-        delay_s = DEVICE_BACKOFF.delay_s(standing.refusals)
+        delay_s = DEVICE_BACKOFF.delay_s(max(0, standing.refusals - free))
         standing.refusals += 1
         standing.retry_at_s = self.backing_off[lane] = now_s + delay_s
         return delay_s
@@ -254,13 +259,15 @@ class Acceptance:
             if flight.parcel.parts:
                 self._counters["publishes_repeated"] += 1
                 self._batching.give_back(flight.parcel, now_s)
-        if any(flight.code == QUOTA for flight in said):
+        self.was_rate = any(flight.code == QUOTA for flight in said)
+        if self.was_rate:
             self._slow_down([flight for flight in said if flight.parcel.is_data], now_s)
         else:
             blamed = said or [*unanswered, *direct]
             if direct and not said and not self.pace.is_slowest:
                 # Perhaps a rate limit, which acknowledges before it closes: what was not acknowledged is suspect.
                 self._slow_down(direct, now_s)
+                self.was_rate = True
                 blamed = unanswered
             for note in self._suspicion.blame(blamed, now_s) if blame else []:
                 self._note(note)

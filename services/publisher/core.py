@@ -236,6 +236,9 @@ class PublisherCore:
         for flight in reversed(self._acceptance.close(now_s, blame)):
             if flight.parcel.message != question:
                 self._downlink.replies.appendleft((flight.since_s, flight.parcel.message))
+        if self._acceptance.was_rate:
+            # The connection was good; what goes over the next one has its pace.
+            self._link.prove()
         return [*self._link.down(event, now_s)]
 
     def _limit_payload(self, limit_bytes: int) -> None:

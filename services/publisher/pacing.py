@@ -1,13 +1,13 @@
-"""Slower and smaller after the platform has said "too many", faster again with what it accepts. Pure."""
+"""Slower after the platform has said "too many", smaller where slower does not help, and back again. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
 
-MEND: Final = 0.8
-"""An accepted publish shortens the distance to the next one to this share."""
-GROW: Final = 4
-"""An accepted publish raises the size of the next one by a quarter of it."""
+IN_A_ROW: Final = 3
+"""So many refusals with nothing accepted between mean that waiting does not help: the publish itself is too large."""
+GROW_S: Final = 10.0
+"""A size that was halved is raised by a quarter as often as this."""
 IDLE_S: Final = 60.0
 """After so long without a publish the distance begins at its first again: a bucket has filled up meanwhile."""
 
@@ -15,20 +15,26 @@ IDLE_S: Final = 60.0
 class Pace:
     """The distance between publishes, and how much one may hold.
 
-    The first "too many" only sets a distance. One that comes although there was a distance doubles it and halves the
-    publish: a bucket smaller than one publish is never enough for it, however long we wait. What was sent before the
-    last slow-down says nothing new.
+    Each "too many" doubles the distance. A bucket smaller than one publish never takes it, however long we wait, so
+    several in a row halve it. What was sent before the last slow-down says nothing new. `mend` is the share to which an
+    accepted publish shortens the distance.
     """
 
-    def __init__(self, first_s: float, most_s: float) -> None:
+    def __init__(self, first_s: float, most_s: float, mend: float) -> None:
         self._first_s = first_s
         self._most_s = most_s
+        self._mend = mend
         self.interval_s = 0.0
         self.most_items: int | None = None
         self.most_devices: int | None = None
         self.next_s = 0.0
         """Nothing is to be published before."""
-        self._slowed_s = 0.0
+        self._slowed_s = -1.0
+        self._in_a_row = 0
+        self._sized_s = 0.0
+        """When the size was last changed."""
+        self._good = (0, 0)
+        """Items and devices that were accepted since the last time the size was halved."""
 
     @property
     def is_slow(self) -> bool:
@@ -47,24 +53,32 @@ class Pace:
 
     def slow_down(self, sent_s: float, now_s: float, items: int = 1, devices: int = 1) -> None:
         """A publish of `items` records of `devices` devices, sent at `sent_s`, was too many."""
-        if sent_s < self._slowed_s:
+        if sent_s <= self._slowed_s:
             return
-        if self.is_slow or self.most_items is not None:
-            self.most_items = max(1, min(items, self.most_items or items) // 2)
-            self.most_devices = max(1, min(devices, self.most_devices or devices) // 2)
-        self.interval_s = min(self._most_s, max(self._first_s, self.interval_s * 2))
+        self._in_a_row += 1
+        if all(self._good) and (items > self._good[0] or devices > self._good[1]):
+            # Only the step up was too large.
+            self.most_items, self.most_devices = self._good
+            self._sized_s, self.interval_s = now_s, max(self._first_s, self.interval_s)
+        else:
+            self.interval_s = min(self._most_s, max(self._first_s, self.interval_s * 2))
+            if self._in_a_row >= IN_A_ROW:
+                self.most_items, self.most_devices = max(1, items // 2), max(1, devices // 2)
+                self._sized_s, self._good = now_s, (0, 0)
         self._slowed_s, self.next_s = now_s, now_s + self.interval_s
 
-    def speed_up(self, enough: int) -> None:
+    def speed_up(self, now_s: float, items: int = 1, devices: int = 1, enough: int = 1) -> None:
         """A publish was accepted; sizes of `enough` and more are no limit."""
-        self.interval_s *= MEND
+        self._in_a_row = 0
+        self.interval_s *= self._mend
         if self.interval_s < self._first_s / 8:
             self.interval_s = 0.0
-        self.most_items = _grown(self.most_items, enough)
-        self.most_devices = _grown(self.most_devices, enough)
-
-
-def _grown(most: int | None, enough: int) -> int | None:
-    if most is None or (most := most + max(1, most // GROW)) >= enough:
-        return None
-    return most
+        if self.most_items is None or self.most_devices is None:
+            return
+        self._good = (max(items, self._good[0]), max(devices, self._good[1]))
+        if now_s >= self._sized_s + GROW_S:
+            self._sized_s = now_s
+            self.most_items += max(1, self.most_items // 4)
+            self.most_devices += max(1, self.most_devices // 4)
+            if self.most_items >= enough:
+                self.most_items = self.most_devices = None

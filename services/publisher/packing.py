@@ -26,7 +26,7 @@ class Packing(NamedTuple):
 
     limit_bytes: int
     most: int
-    """Readings in one message."""
+    """Readings, or attributes, in one message."""
     delay_s: float
     """How long a reading may wait for others while another publish is in flight."""
 
@@ -100,6 +100,7 @@ class Packer:
 
     def _pack_attributes(self, lanes: list[Lane], packing: Packing) -> Parcel | None:
         room = packing.limit_bytes - BRACKETS_BYTES
+        count = 0
         parts: list[Part] = []
         payload: list[tuple[bytes, dict[str, bytes]]] = []
         for lane in lanes:
@@ -109,23 +110,25 @@ class Packer:
             if not payload:
                 room = max(room, LEAST_ROOM_BYTES)
                 self._drop_large_attributes(lane, room)
-            taken, size = self._take_attributes(lane, room)
+            taken, size = self._take_attributes(lane, room, packing.most - count)
             if not taken.values:
                 break
             room -= size
+            count += len(taken.values)
             parts.append(AttributesPart(lane, lane.segments[0], taken))
             payload.append((lane.quoted, taken.values))
         if not payload:
             return None
         return Parcel("attributes", self._platform.attributes(payload), tuple(parts))
 
-    def _take_attributes(self, lane: Lane, room: int) -> tuple[Attributes, int]:
+    def _take_attributes(self, lane: Lane, room: int, most: int) -> tuple[Attributes, int]:
         waiting = lane.segments[0].attributes
         taken = Attributes()
         size = 0
+        most = min(most, lane.standing.cap or most)
         for key, value in waiting.values.items():
             size_now = size + _attribute_bytes(self._platform, key, value)
-            if size_now > room or len(taken.values) == lane.standing.cap:
+            if size_now > room or len(taken.values) >= most:
                 break
             taken.values[key] = value
             size = size_now
