@@ -36,6 +36,11 @@ _TYPES: Final[tuple[type[Any], ...]] = (
     Reply,
 )
 _CODES: Final = {cls: code for code, cls in enumerate(_TYPES)}
+MOST_NUMBER: Final = 2**53
+"""Of a header: far more than a stream will ever count to, and small enough to be added up and sent on."""
+MOST_ENTRIES: Final = 65_536
+"""In one batch; a reader's have 512."""
+_BATCHES: Final = frozenset({FrameBatch, ReadingBatch})
 _WITH_BODY: Final = frozenset(cls for cls in _TYPES if cls._fields[-1] == "body")
 
 
@@ -68,6 +73,8 @@ def decode(parts: Sequence[bytes]) -> Message:
         raise WireError(f"unknown message type {fields[0]}")
     cls = _TYPES[fields[0]]
     _check_shape(cls, fields)
+    if cls in _BATCHES:
+        _check_batch(fields)
     if cls in _WITH_BODY:
         return cls(*fields[1:], parts[1])  # type: ignore[no-any-return]
     if cls is StreamReport:
@@ -85,6 +92,15 @@ def _check_shape(cls: type[Any], fields: list[Any]) -> None:
         if type(found) is not expected and not (expected is float and type(found) is int):
             name = cls._fields[index]
             raise WireError(f"{cls.__name__}.{name}: found {type(found).__name__}, expected {expected.__name__}")
+        if expected is int and not -MOST_NUMBER <= found <= MOST_NUMBER:
+            raise WireError(f"{cls.__name__}.{cls._fields[index]}: found {found}, which is no number of ours")
+
+
+def _check_batch(fields: list[Any]) -> None:
+    """Both kinds of batches have the same fields up to `epoch`."""
+    generation, first, length, base = fields[3:7]
+    if min(generation, first, base) < 0 or not 0 <= length <= MOST_ENTRIES:
+        raise WireError(f"a batch of {length} entries from {first}, base {base}, generation {generation}")
 
 
 def _pairs(value: list[Any], second: type[Any]) -> list[tuple[Any, Any]]:

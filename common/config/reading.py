@@ -54,7 +54,7 @@ def read_gateway(path: str | Path, environ: Mapping[str, str], *, with_secrets: 
 
 
 def extension_dirs_of(path: Path) -> tuple[str, ...]:
-    """The folders of users' converters that belong to the configuration at `path`, first one wins; whatever is in it."""
+    """The folders of users' converters of the configuration at `path`, first one wins; what it says has no say."""
     return (os.path.join(os.path.abspath(path.parent), "extensions"), SHARED_EXTENSIONS)
 
 

@@ -13,7 +13,20 @@ import zmq
 from common import codec
 from common.errors import LinkError, WireError
 from common.events import Arrived, Junk
-from common.messages import Heartbeat, Message, Plane, StreamReport, Tap, topic_of
+from common.messages import (
+    FrameBatch,
+    Heartbeat,
+    Message,
+    Plane,
+    ReadingBatch,
+    Register,
+    Registered,
+    Reply,
+    Request,
+    StreamReport,
+    Tap,
+    topic_of,
+)
 
 HIGH_WATER: Final = 64
 """Batches that may wait in one ZeroMQ pipe; the windows and credits of the cores bound the rest."""
@@ -25,6 +38,13 @@ RECEIVE_LIMIT: Final = 256
 """Messages taken from one socket in one go, so that one busy plane does not starve the others."""
 PATH_LIMIT_BYTES: Final = 90
 """A Unix socket path ends at 107 bytes; the rest is for our file names."""
+CARRIES: Final[dict[Plane, frozenset[type]]] = {
+    Plane.FRAMES: frozenset({FrameBatch}),
+    Plane.READINGS: frozenset({ReadingBatch}),
+    Plane.CALLS: frozenset({Register, Registered, Request, Reply}),
+    Plane.EVENTS: frozenset({StreamReport, Heartbeat, Tap}),
+}
+"""What each plane carries; a good message on another plane is junk there."""
 
 
 def socket_dir(data_dir: Path) -> Path:
@@ -109,9 +129,14 @@ class Channel:
             except zmq.Again:
                 return
             try:
-                yield Arrived(self.plane, codec.decode(parts[skip:]))
+                message = codec.decode(parts[skip:])
             except WireError as error:
                 yield Junk(self.plane, str(error))
+                continue
+            if type(message) in CARRIES[self.plane]:
+                yield Arrived(self.plane, message)
+            else:
+                yield Junk(self.plane, f"found {type(message).__name__}, which does not travel here")
 
 
 def open_socket(context: zmq.Context[Any], kind: int, high_water: int = HIGH_WATER) -> zmq.Socket[bytes]:

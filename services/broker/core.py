@@ -212,8 +212,7 @@ class BrokerCore:
     def _unreachable(self, event: Unreachable, now_s: float) -> list[Any]:
         effects: list[Any] = []
         if event.why == "gone":
-            member = self._registry.disconnect(event.route, now_s)
-            if member is not None:
+            for member in self._registry.disconnect(event.route, now_s):
                 effects += self._lose(member)
         return [*effects, *self._router.unreachable(event, now_s), *self._hand_out()]
 

@@ -119,13 +119,13 @@ class Registry:
                     del self._members[member.address]
         return changed
 
-    def disconnect(self, route: bytes, now_s: float) -> Member | None:
-        """The member whose connection turned out to be gone: lost, until it is heard again."""
-        for member in self._members.values():
-            if member.route == route:
-                member.heard_s, member.liveness = min(member.heard_s, now_s - LOST_S), "lost"
-                return member
-        return None
+    def disconnect(self, route: bytes, now_s: float) -> list[Member]:
+        """The members whose connection turned out to be gone: lost, until they are heard again. One of ours has a
+        connection of its own; whoever registers several processes over one loses them together."""
+        gone = [member for member in self._members.values() if member.route == route and member.liveness != "lost"]
+        for member in gone:
+            member.heard_s, member.liveness = min(member.heard_s, now_s - LOST_S), "lost"
+        return gone
 
     def find(self, address: str) -> Member | None:
         """Who has registered under this address, lost ones too."""

@@ -30,6 +30,9 @@ from common.messages import (
 texts = st.text(max_size=12)
 blobs = st.binary(max_size=40)
 numbers = st.integers(-(2**63), 2**64 - 1)
+heads = st.integers(-codec.MOST_NUMBER, codec.MOST_NUMBER)
+counts = st.integers(0, codec.MOST_NUMBER)
+lengths = st.integers(0, codec.MOST_ENTRIES)
 floats = st.floats(allow_nan=False)
 facts = st.recursive(
     st.none() | st.booleans() | numbers | floats | texts | blobs,
@@ -44,32 +47,32 @@ messages: st.SearchStrategy[Message] = st.one_of(
         FrameBatch,
         texts,
         texts,
-        numbers,
-        numbers,
-        numbers,
-        numbers,
+        counts,
+        counts,
+        lengths,
+        counts,
         texts,
-        numbers,
+        heads,
         texts,
         st.booleans(),
         st.booleans(),
         blobs,
     ),
-    st.builds(ReadingBatch, texts, texts, numbers, numbers, numbers, numbers, texts, numbers, texts, texts, blobs),
+    st.builds(ReadingBatch, texts, texts, counts, counts, lengths, counts, texts, heads, texts, texts, blobs),
     st.builds(
         StreamReport,
         texts,
-        numbers,
+        heads,
         texts,
-        numbers,
-        numbers,
-        numbers,
+        heads,
+        heads,
+        heads,
         st.lists(st.tuples(numbers, numbers), max_size=3),
         st.lists(st.tuples(numbers, texts), max_size=3),
     ),
-    st.builds(Heartbeat, texts, texts, texts, numbers, texts, floats, maps, counters),
+    st.builds(Heartbeat, texts, texts, texts, heads, texts, floats, maps, counters),
     st.builds(Tap, texts, texts, blobs),
-    st.builds(Register, texts, texts, texts, numbers, texts, texts, maps),
+    st.builds(Register, texts, texts, texts, heads, texts, texts, maps),
     st.builds(Registered, texts, st.booleans(), texts, texts, texts),
     st.builds(Request, texts, texts, texts, texts, texts, texts, floats, blobs),
     st.builds(Reply, texts, texts, texts, blobs),

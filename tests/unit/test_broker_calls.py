@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from common.events import Drain
-from common.messages import Registered, Reply
-from services.broker.events import SendFrames, SendTo, Unreachable
+from common.messages import Register, Registered, Reply
+from services.broker.events import CallArrived, SendFrames, SendTo, Unreachable
 from services.broker.routing import HELD_LIMIT
 from tests.brokering import World, frames, request
 
@@ -175,3 +175,14 @@ def test_a_draining_broker_says_so(world: World) -> None:
     world.say(Drain())
     assert answers(world.call(request())) == [(b"client-1", "shutting down")]
     assert len(world.call(Reply("call-1", "client:1", "", b""))) == 1
+
+
+def test_processes_that_share_a_connection_are_lost_together(world: World) -> None:
+    """Nobody of ours does so; junk that does must not send a call round for ever."""
+    for name in ("1", "2", "3"):
+        world.say(CallArrived(b"shared", Register("converter", name, f"i{name}", 7, "here", "", {})))
+    world.say(Unreachable(b"converter-0", request("converter@press"), "gone"))
+    *_, sent = world.take(SendTo)
+    assert sent.route == b"shared"
+    world.say(Unreachable(*sent, "gone"))
+    assert answers(world.take(SendTo)) == [(b"client-1", "no converter is running")]

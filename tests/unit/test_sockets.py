@@ -26,7 +26,7 @@ from common.io.sockets import (
     open_socket,
     socket_dir,
 )
-from common.messages import FrameBatch, Heartbeat, Plane, Tap
+from common.messages import FrameBatch, Heartbeat, Plane, Registered, Tap
 from tests.waiting import wait_until
 
 BATCH = FrameBatch("press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True, b"body")
@@ -210,3 +210,16 @@ def test_a_lock_is_free_after_its_holder_was_killed(tmp_path: Path) -> None:
     lock = FileLock(path)
     assert path.read_text() == f"{os.getpid()}\n"
     lock.release()
+
+
+def test_a_message_on_the_wrong_plane_is_junk(context: zmq.Context[Any], endpoints: Endpoints) -> None:
+    """Nobody is registered, or called, by a word on the events plane."""
+    bound = Channel(Plane.EVENTS, bind(context, zmq.PULL, endpoints.frames_in))
+    with context.socket(zmq.PUSH) as push:
+        push.connect(endpoints.frames_in)
+        push.send_multipart([b"beat.broker.0.", *codec.encode(Registered("x:0", True, "", "b", ""))])
+        push.send_multipart([b"beat.broker.0.", *codec.encode(BATCH)])
+        assert receive_all(bound, 2) == [
+            Junk(Plane.EVENTS, "found Registered, which does not travel here"),
+            Junk(Plane.EVENTS, "found FrameBatch, which does not travel here"),
+        ]
