@@ -112,7 +112,10 @@ class Acceptance:
         if suspects := [lane for lane in ready if suspicion.is_suspect(lane)]:
             ready = [lane for lane in ready if not suspicion.is_suspect(lane)]
             if suspicion.others_accepted or not ready:
-                return [] if in_flight else suspects[:1]
+                # Others that are still to be announced go first: where something was accepted the next connection is
+                # made at once, and their data does not wait for ours.
+                is_early = in_flight or (not suspicion.others_accepted and self._others_marks(now_s))
+                return [] if is_early else suspects[:1]
         if not ready:
             return []
         first = ready[0]
@@ -133,6 +136,12 @@ class Acceptance:
         """True if a suspect waits to say connect or disconnect with nothing else in flight."""
         marks = self._batching.marks
         return any(self._suspicion.is_suspect(lane) and lane.standing.retry_at_s <= now_s for lane in marks)
+
+    def _others_marks(self, now_s: float) -> bool:
+        """True while announcements are in flight, or wait for devices that are no suspects."""
+        marks = self._batching.marks
+        waiting = (lane for lane in marks if not self._suspicion.is_suspect(lane))
+        return self._marks_in_flight > 0 or any(lane.standing.retry_at_s <= now_s for lane in waiting)
 
     def sent(self, token: int, parcel: Parcel, now_s: float) -> None:
         """A parcel goes out now."""

@@ -256,7 +256,10 @@ class PublisherCore:
         return []
 
     def _acknowledge(self, event: PubAck, now_s: float) -> None:
+        accepted = self._counters["readings_accepted"]
         self._acceptance.acknowledge(event.token, event.code, self._link.protocol, now_s)
+        if accepted < self._counters["readings_accepted"]:
+            self._link.prove()
 
     # Once per turn.
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from common.config.models import Platform
 from common.events import Send
 from common.messages import Entry, Heartbeat
-from services.publisher.events import DisconnectPlatform
+from services.publisher.events import DisconnectPlatform, LinkUp
 from tests.publisher_driving import Driver, batch, is_data, points, said
 
 DEVICES = ("press1", "press2", "press3", "press4")
@@ -450,3 +450,29 @@ def test_refused_attribute_is_found_by_halves():
     assert accepted == {f"k{index}": index for index in range(8) if index != 5}
     assert [number for number, _ in driver.report().dead] == [2]
     assert driver.report().settled == 3
+
+
+def test_a_suspect_is_tried_after_the_others_are_announced_and_heard():
+    """Its trial may close the connection: the others' data goes first, and makes the next connection come at once."""
+    driver = Driver()
+    driver.up(limits={})
+    driver.take(batch(1, points(1, 1)))
+    for _ in range(3):
+        driver.settle_control()
+        assert [sorted(said(order)) for order in driver.data] == [["press1"]]
+        driver.down()
+        connection = driver.connection
+        while driver.connection == connection:
+            driver.wait(1.0)
+        driver.hear(LinkUp(driver.connection, 5))
+        driver.say("v1/devices/me/rpc/response/1", {})
+        driver.ack(driver.unacked[0])
+    driver.take(batch(1, points(1, 1), device="press2"))
+    (first, second) = [order for order in driver.unacked if order.topic.endswith("/connect")]
+    assert [said(first)["device"], said(second)["device"]] == ["press1", "press2"]
+    driver.ack(first)
+    assert driver.data == []
+    driver.ack(second)
+    assert [sorted(said(order)) for order in driver.data] == [["press2"]]
+    driver.ack(driver.data[0])
+    assert [sorted(said(order)) for order in driver.data] == [["press1"]]

@@ -65,6 +65,21 @@ def test_good_connection_that_drops_is_tried_again_at_once():
     assert attempts(driver.down() + driver.wait(0.5)) == []
 
 
+def test_connection_on_which_data_was_accepted_is_a_good_one_however_short():
+    """On both protocols: a platform that takes data and then closes is tried again at once, again and again."""
+    for protocol in (5, 4):
+        driver = Driver()
+        if protocol == 4:
+            driver.hear(LinkRefused(driver.connection, 132, "Unsupported protocol version"))
+        for number in range(1, 6):
+            driver.up(protocol, limits={})
+            driver.take(batch(number, points(number, 1)))
+            driver.ack_all()
+            driver.wait(1.1)
+            assert driver.report().settled == number + 1
+            assert attempts(driver.down() + driver.wait(0.5)) == [protocol]
+
+
 def test_bad_credentials_are_one_error_and_slow_retries():
     """One ERROR says what a person has to mend; attempts go on, 15 s apart and more."""
     driver = Driver()
