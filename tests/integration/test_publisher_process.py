@@ -2,251 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as mqtt
 import pytest
-import zmq
-from paho.mqtt.enums import CallbackAPIVersion
 
 from common import codec
-from common.io.sockets import Endpoints, socket_dir
 from common.messages import (
     Entry,
-    Heartbeat,
-    Message,
-    ReadingBatch,
-    Register,
-    Registered,
     Reply,
-    Request,
-    StreamReport,
 )
-from tests.puback_proxy import Answer, PubackProxy
+from tests.puback_proxy import Answer
 from tests.publisher_driving import batch, points
+from tests.publisher_process import TOKEN, FakeBroker, Publisher, World, needs_mosquitto, start_mosquitto
 from tests.waiting import wait_until
-
-ROOT = Path(__file__).resolve().parents[2]
-MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
-needs_mosquitto = [
-    pytest.mark.mosquitto,
-    pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed (apt-get install mosquitto)"),
-]
-TOKEN = "s3cr3t-t0k3n"
-
-
-class FakeBroker:
-    """Binds our broker's endpoints, registers the publisher, keeps what it says."""
-
-    def __init__(self, data_dir: Path) -> None:
-        endpoints = Endpoints(socket_dir(data_dir))
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.calls = self._bind(zmq.ROUTER, endpoints.calls)
-        self.readings = self._bind(zmq.PUSH, endpoints.readings_out)
-        self.heard = self._bind(zmq.SUB, endpoints.events_in)
-        self.heard.setsockopt(zmq.SUBSCRIBE, b"")
-        self.publish = self._bind(zmq.PUB, endpoints.events_out)
-        self.requests: list[Request] = []
-        self.replies: list[Reply] = []
-        self.beat: Heartbeat | None = None
-        self.beats = 0
-        self.reports: dict[str, StreamReport] = {}
-        self._peer = b""
-
-    def _bind(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
-        bound: zmq.Socket[bytes] = self._context.socket(kind)
-        bound.setsockopt(zmq.LINGER, 0)
-        bound.bind(endpoint)
-        return bound
-
-    def say(self, message: Message) -> None:
-        self.calls.send_multipart([self._peer, *codec.encode(message)])
-
-    def send(self, *batches: ReadingBatch) -> None:
-        """Readings, stamped with the publisher's epoch."""
-        for item in batches:
-            self.readings.send_multipart(codec.encode(item._replace(epoch=self.epoch)))
-
-    @property
-    def epoch(self) -> str:
-        assert self.beat is not None
-        return str(self.beat.state["epoch"])
-
-    def step(self) -> None:
-        while self.calls.poll(0):
-            self._peer, *parts = self.calls.recv_multipart()
-            message = codec.decode(parts)
-            match message:
-                case Register():
-                    self.say(Registered("publisher:0", True, "", "b1", ""))
-                case Request():
-                    self.requests.append(message)
-                case Reply():
-                    self.replies.append(message)
-        while self.heard.poll(0):
-            message = codec.decode(self.heard.recv_multipart()[1:])
-            match message:
-                case Heartbeat():
-                    self.beat, self.beats = message, self.beats + 1
-                case StreamReport():
-                    self.reports[message.journal] = message
-
-    def wait(self, condition: Callable[[], Any], what: str, deadline_s: float = 20.0) -> Any:
-        def look() -> Any:
-            self.step()
-            return condition()
-
-        return wait_until(look, what, deadline_s)
-
-    def wait_link(self, link: str = "up") -> None:
-        self.wait(lambda: self.beat is not None and self.beat.state["link"] == link, f"link {link}")
-
-    def wait_settled(self, number: int, device: str = "press1", deadline_s: float = 20.0) -> StreamReport:
-        def settled() -> StreamReport | None:
-            report = self.reports.get(f"journal-{device}")
-            return report if report and report.settled >= number else None
-
-        return self.wait(settled, f"{device} settled up to {number}", deadline_s)
-
-    def close(self) -> None:
-        self._context.destroy(linger=0)
-
-
-class Publisher:
-    """The process, and what it said on standard error."""
-
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
-        path = write_config(folder, config)
-        command = [sys.executable, "-m", "services.publisher", "--config", str(path)]
-        command += ["--data-dir", str(folder / "data")]
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, env=environ)
-        self._said: list[bytes] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self._said.extend(self.process.stderr)
-
-    @property
-    def said(self) -> str:
-        return b"".join(self._said).decode()
-
-    def wait(self) -> int:
-        code = self.process.wait(20)
-        self._reader.join(5)
-        return code
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.wait()
-
-
-def write_config(folder: Path, thingsboard: dict[str, Any]) -> Path:
-    path = folder / "tb_gateway.json"
-    connectors = [{"name": "lines", "type": "serial", "configuration": "lines.json"}]
-    path.write_text(json.dumps({"thingsboard": thingsboard, "connectors": connectors}))
-    devices = [{"name": f"press{number}", "type": "press", "port": f"/dev/null{number}"} for number in (1, 2)]
-    (folder / "lines.json").write_text(json.dumps({"name": "lines", "devices": devices}))
-    return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start_mosquitto(folder: Path, extra: str = "", listener: str = "127.0.0.1") -> tuple[subprocess.Popen[bytes], int]:
-    """mosquitto on a free port, listening."""
-    assert MOSQUITTO is not None
-    port = free_port()
-    config = folder / "mosquitto.conf"
-    config.write_text(f"listener {port} {listener}\n{extra or 'allow_anonymous true'}\nuser root\n")
-    log = (folder / "mosquitto.log").open("ab")
-    process = subprocess.Popen([MOSQUITTO, "-c", str(config)], stdout=log, stderr=subprocess.STDOUT)
-
-    def listens() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    wait_until(listens, "mosquitto listens")
-    return process, port
-
-
-class Subscriber:
-    """The platform's eyes: every message on v1/gateway/#, in order."""
-
-    def __init__(self, port: int) -> None:
-        self.seen: list[tuple[str, Any]] = []
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        ready = threading.Event()
-        self._client.on_connect = lambda client, *_: client.subscribe("v1/#", qos=1)
-        self._client.on_subscribe = lambda *_: ready.set()
-        self._client.on_message = lambda _c, _u, message: self.seen.append((message.topic, json.loads(message.payload)))
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        assert ready.wait(10), "the test's subscriber could not subscribe"
-
-    def say(self, topic: str, payload: Any) -> None:
-        self._client.publish(topic, json.dumps(payload), qos=1)
-
-    def values(self, device: str) -> list[int]:
-        return [
-            item["values"]["n"]
-            for topic, payload in list(self.seen)
-            if topic == "v1/gateway/telemetry"
-            for item in payload.get(device, [])
-        ]
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-class World:
-    """mosquitto, the proxy before it, a subscriber, our broker, and the publisher."""
-
-    def __init__(self, folder: Path) -> None:
-        self.mosquitto, port = start_mosquitto(folder)
-        self.proxy = PubackProxy(port)
-        self.eyes = Subscriber(port)
-        self.broker = FakeBroker(folder / "data")
-        config = {"host": "127.0.0.1", "port": self.proxy.port, "security": {"accessToken": TOKEN}}
-        self.publisher = Publisher(folder, config)
-
-    def close(self) -> None:
-        self.publisher.close()
-        self.broker.close()
-        self.eyes.close()
-        self.proxy.__exit__()
-        self.mosquitto.terminate()
-        self.mosquitto.wait(10)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    (tmp_path / "data").mkdir()
-    made = World(tmp_path)
-    yield made
-    made.close()
+    with World(tmp_path) as made:
+        yield made
 
 
 class TestWithMosquitto:
@@ -295,36 +76,6 @@ class TestWithMosquitto:
             values = world.eyes.values(device)
             assert list(dict.fromkeys(values)) == list(range(1, last))
         assert world.proxy.connections > 1
-
-    def test_refused_record_is_a_dead_letter(self, world: World) -> None:
-        """153 for what holds one value: that value is reported dead, all others are accepted."""
-        broker = world.broker
-        broker.wait_link()
-        world.proxy.rule = lambda passed: (
-            Answer(code=153, forward=False) if b'"values":{"n": 33}' in passed.payload else Answer()
-        )
-        broker.send(batch(1, points(1, 60)), batch(1, points(101, 20), device="press2"))
-        report = broker.wait_settled(61)
-        assert [number for number, _ in report.dead] == [33]
-        broker.wait_settled(21, "press2")
-        wait_until(lambda: len(world.eyes.values("press1")) == 59, "the others")
-        assert world.eyes.values("press1") == [number for number in range(1, 61) if number != 33]
-
-    def test_quota_and_close(self, world: World) -> None:
-        """151 and a close, three times: nothing is lost, nothing dead."""
-        broker = world.broker
-        broker.wait_link()
-        refusals = iter(range(3))
-
-        def rule(passed: Any) -> Answer:
-            if passed.topic == "v1/gateway/telemetry" and next(refusals, None) is not None:
-                return Answer(code=151, forward=False, close=True)
-            return Answer()
-
-        world.proxy.rule = rule
-        broker.send(batch(1, points(1, 10)))
-        assert broker.wait_settled(11, deadline_s=40).dead == []
-        wait_until(lambda: world.eyes.values("press1") == list(range(1, 11)), "all ten, once")
 
     def test_second_publisher_of_one_directory_is_refused(self, world: World, tmp_path: Path) -> None:
         """The flock keeps seconds out: exit 69 and the holder's pid."""
