@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 import zmq
 
 from common import codec
-from common.errors import LinkError
+from common.errors import GatewayError, LinkError
 from common.events import Arrived, Send
 from common.io.process import make_identity
 from common.io.sockets import Channel, Endpoints, connect, connect_events, socket_dir
@@ -21,6 +21,8 @@ from common.messages import Plane, Reply, Request
 
 FIND_S: Final = 2.0
 """A broker that is there answers a registration, or beats, within this."""
+MOST_BODY_BYTES: Final = 1024 * 1024
+"""What the publisher takes; the broker cuts off who sends far more."""
 GRACE_S: Final = 1.0
 """A call that timed out is still answered by the publisher: we wait this much longer for its words."""
 ADVICE: Final = "`serialgw run` starts one; --data-dir or SERIALGW_DATA_DIR say where to look"
@@ -58,7 +60,9 @@ class Client:
             raise LinkError(f"no gateway is running at {data_dir}: its broker does not answer; {ADVICE}")
 
     def call(self, target: str, verb: str, device: str, body: bytes, timeout_s: float) -> Reply:
-        """Asks and waits. Raises LinkError if not even an error came back in time."""
+        """Asks and waits. Raises LinkError if not even an error came back in time, GatewayError if it is too large."""
+        if len(body) > MOST_BODY_BYTES:
+            raise GatewayError(f"the call is too large: found {len(body)} bytes, expected at most {MOST_BODY_BYTES}")
         call_id = uuid.uuid4().hex
         identity = self._membership.identity
         request = Request(call_id, identity.address, target, verb, device, "", timeout_s, body)

@@ -29,6 +29,8 @@ from services.port_reader.uplink import Flags, Item, Uplink, items_of
 REOPEN: Final = Backoff(0.1, 0.4)
 """An adapter that comes back is open again well within a second."""
 OPEN_TIMEOUT_S: Final = 5.0
+NOTE_AGAIN_S: Final = 60.0
+"""Dead pieces of one reason are said again after this; the counter has them all."""
 STABLE_S: Final = 1.0
 """A port that was open for this long is tried again at once when it is lost."""
 
@@ -57,6 +59,7 @@ class Port:
         self._retry_s: float | None = None
         self._open_deadline_s: float | None = None
         self._reason = ""
+        self._noted_s: dict[str, float] = {}
         self._wall_offset_ms = 0.0
         self._arrival_ms = 0
         bits = 1 + device.bytesize + (device.parity != "N") + device.stopbits
@@ -173,7 +176,7 @@ class Port:
 
     def _sort(self, frames: list[bytes], now_s: float) -> list[Any]:
         """Frames to the stream, an answer also to its call, dead pieces to the dead letters."""
-        effects = self._bury()
+        effects = self._bury(now_s)
         if self._exchange.is_listening:
             return [*effects, *self._sort_answers(frames, now_s)]
         if frames:
@@ -229,17 +232,21 @@ class Port:
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Any]:
         self.is_connected = False
         self._line.abort(partial_reason)
-        effects = self._bury()
+        effects = self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
         return [*effects, *self._put([entry], self._wall_ms(now_s), now_s)]
 
-    def _bury(self) -> list[Any]:
+    def _bury(self, now_s: float) -> list[Any]:
+        """Dead pieces to the dead letters; one line a minute for each reason, however noisy the line is."""
         pieces = self._line.take_dead()
         if not pieces:
             return []
         self._counters.add("dead_letters", len(pieces))
         facts = {"device": self._device.name, "reason": pieces[-1].reason, "bytes": sum(len(p.data) for p in pieces)}
         letters = [DeadLetter(0, self._arrival_ms, piece.reason, piece.data) for piece in pieces]
+        if now_s < self._noted_s.get(pieces[-1].reason, 0.0):
+            return [Bury(letters)]
+        self._noted_s[pieces[-1].reason] = now_s + NOTE_AGAIN_S
         return [Bury(letters), Note("info", "frame.dead", facts)]
 
     def _put(self, items: list[Item], clock_ms: int, now_s: float) -> list[Any]:

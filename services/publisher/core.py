@@ -48,6 +48,7 @@ EVENTS_PER_TURN: Final = 64
 """Events after which the turn's work is done even though more may be waiting."""
 PACKET_OVERHEAD_BYTES: Final = 64
 """Topic and header of a PUBLISH, which count into the other side's maximum packet size."""
+DEAD_NOTED_S: Final = 60.0
 MOST_BLOCKED: Final = 2_000
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage | PubAck
 
@@ -93,6 +94,8 @@ class PublisherCore:
         self._events = 0
         """Events since the last turn."""
         self._now_s = 0.0
+        self._dead_noted_s: dict[str, float] = {}
+        """When the next dead letter of a device is worth a line; the counter and the reader have them all."""
         self._owed: list[Any] = []
         """Effects of what was only noted, due at the end of the turn."""
         self._blocked: deque[Request | Reply] = deque(maxlen=MOST_BLOCKED)
@@ -190,8 +193,11 @@ class PublisherCore:
     def _bury(self, run: Run, number: int, reason: str) -> None:
         self._counters["dead_letters"] += 1
         run.stream.bury(number, reason)
-        facts = {"device": run.stream.device, "number": number, "reason": reason}
-        self._note(Note("warning", "reading.dead_letter", facts))
+        device = run.stream.device
+        if self._now_s < self._dead_noted_s.get(device, 0.0):
+            return
+        self._dead_noted_s[device] = self._now_s + DEAD_NOTED_S
+        self._note(Note("warning", "reading.dead_letter", {"device": device, "number": number, "reason": reason}))
 
     def _note(self, note: Note) -> None:
         self._owed.append(note)

@@ -26,11 +26,14 @@ from services.publisher.platforms import (
     GatewayRpc,
     Outgoing,
     Platform,
+    RpcRefused,
     Unusable,
 )
 from services.publisher.platforms import Downlink as Message
 
 RATE_REASONS: Final = (150, QUOTA)
+CLIENT_BYTES: Final = 1024 * 1024
+"""Of a call from a client, as of one from the platform."""
 MOST_REPLIES: Final = 1_000
 """Replies that wait for the link; the oldest give way."""
 
@@ -82,6 +85,11 @@ class Downlink:
                     self._acceptance.drop(lane, now_s, reason in RATE_REASONS)
                 level: Level = "warning" if is_news else "debug"
                 return [Note(level, "device.dropped", {"device": device, "reason": reason})]
+            case RpcRefused(device=device, request=request, reason=reason):
+                self._counters["downlink_junk"] += 1
+                data = msgspec.json.encode({"error": reason, "success": False})
+                self.replies.append((now_s, self._platform.rpc_reply(device, request, data)))
+                return [Note("warning", "call.refused", {"device": device, "request": request, "reason": reason})]
             case Unusable(reason=reason):
                 self._counters["downlink_junk"] += 1
                 return [Note("warning", "downlink.junk", {"topic": topic, "reason": reason})]
@@ -95,6 +103,10 @@ class Downlink:
             return _refuse(request, "expired while waiting")
         if self.calls.is_open(request.id):
             return []
+        if len(request.body) > CLIENT_BYTES:
+            return _refuse(
+                request, f"the call is too large: found {len(request.body)} bytes, expected at most {CLIENT_BYTES}"
+            )
         try:
             arguments = codec.unpack_map(request.body)
         except WireError as error:

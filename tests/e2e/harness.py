@@ -195,6 +195,10 @@ class Platform:
         """The platform says something to the gateway."""
         self._client.publish(topic, json.dumps(payload), qos=1)
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        """The same, byte for byte."""
+        self._client.publish(topic, payload, qos=1)
+
     def call(self, device: str, method: str, params: Any, number: int, deadline_s: float = 20.0) -> Any:
         """An RPC and its reply."""
         self.say("v1/gateway/rpc", {"device": device, "data": {"id": number, "method": method, "params": params}})

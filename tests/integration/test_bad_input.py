@@ -13,11 +13,15 @@ import pytest
 import zmq
 
 from common import codec
+from common.errors import GatewayError
+from common.events import Send
 from common.io.sockets import Endpoints, socket_dir
 from common.messages import (
+    PUBLISHER,
     FrameBatch,
     FrameBody,
     Heartbeat,
+    Plane,
     ReadingBatch,
     ReadingBody,
     Register,
@@ -27,7 +31,9 @@ from common.messages import (
     StreamReport,
     Tap,
 )
+from services.cli.client import Client
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
+from tests.waiting import wait_until
 
 pytestmark = needs_mosquitto
 
@@ -85,6 +91,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _rss_mib(pid: int) -> int:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize() >> 20
+
+
+def _peak_mib(pid: int) -> int:
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) >> 10
 
 
 def _assert_well(world: World, number: int) -> None:
@@ -251,3 +262,46 @@ def test_huge_parts_are_cut_off(world: World) -> None:
             socket.send_multipart([codec.pack([0]), huge])
             socket.send_multipart([huge, b""])
             _assert_well(world, 20 + kind)
+
+
+def test_64_megabytes_of_params_are_refused_with_an_error(world: World) -> None:
+    """Over MQTT the caller hears why; over the calls plane too; the command refuses before it sends. Nobody parses it,
+    nobody keeps it."""
+    params = b"[" + b"1," * (32 << 20) + b"1]"
+    payload = b'{"device":"%b","data":{"id":640,"method":"set","params":%b}}' % (DEVICE.encode(), params)
+    world.platform.publish("v1/gateway/rpc", payload)
+    answer = world.platform.reply(DEVICE, 640, 60)
+    assert "too large: found 671" in answer["error"]
+    assert world.gateway.log("publisher").count("call.refused") == 1
+    with Client(world.gateway.data_dir) as client:
+        body = codec.pack({"device": DEVICE, "method": "set", "params": b"1" * (2 << 20)})
+        with pytest.raises(GatewayError, match="too large: found 2097"):
+            client.call(PUBLISHER, "rpc", DEVICE, body, 5.0)
+        # Around the command's own limit.
+        address = client._membership.identity.address
+        client._perform([Send(Plane.CALLS, Request("big", address, PUBLISHER, "rpc", DEVICE, "", 5.0, body))])
+        assert client._pump(10.0, lambda: "big" in client._replies)
+        assert "too large: found 2097" in client._replies["big"].error
+    # The message itself, whole, and a copy of it.
+    assert _peak_mib(world.gateway.processes["publisher"].pid) < 300
+    _assert_well(world, 30)
+
+
+def test_noise_at_full_speed_costs_counters_and_few_lines(world: World) -> None:
+    """Random bytes with delimiters, and a run without one: frames and dead letters; memory and log stay small."""
+    draw = random.Random(5)
+    before = len(world.gateway.log(DEVICE).splitlines())
+    noise = draw.randbytes(1 << 20)
+    world.line.write(noise)
+    world.line.write(bytes(byte for byte in noise if byte != 10) + b"\n")
+    world.line.write(b"\n" * 1000)
+    _assert_well(world, 40)
+    counters = wait_until(
+        lambda: found if (found := world.gateway.counters("port_reader")).get("bytes_read", 0) > 2_090_000 else None,
+        "all read",
+    )
+    assert counters["frames_read"] > 4000
+    assert counters["dead_letters"] >= 16
+    assert len(world.gateway.log(DEVICE).splitlines()) - before < 10
+    assert sum("conversion.failed" in line for line in world.gateway.log("converter0").splitlines()) < 5
+    assert len(world.gateway.log("publisher").splitlines()) < 200

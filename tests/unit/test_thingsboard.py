@@ -12,10 +12,11 @@ from services.publisher.platforms import (
     DeviceRpc,
     GatewayRpc,
     Ignored,
+    RpcRefused,
     SessionLimits,
     Unusable,
 )
-from services.publisher.platforms.thingsboard import ThingsBoard
+from services.publisher.platforms.thingsboard import DOWNLINK_BYTES, ThingsBoard
 
 BOARD = ThingsBoard()
 
@@ -124,7 +125,28 @@ def test_params_beyond_64_bits_go_on():
     assert answer == DeviceRpc("A", 1, "m", b'"\\ud800"')
 
 
-def test_message_of_megabytes_is_not_even_parsed():
-    """What a call may weigh is bounded before anything is made of it."""
-    payload = b'{"device":"A","data":{"id":1,"method":"m","params":"' + b"x" * (1 << 20) + b'"}}'
-    assert isinstance(ThingsBoard().parse("v1/gateway/rpc", payload), Unusable)
+HUGE = b'"' + b"x" * DOWNLINK_BYTES + b'"'
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b'{"device":"a\\"b","data":{"id":5,"method":"m","params":%b}}', ('a"b', 5)),
+        (b' { "device" : "d", "data" : { "id" : 77 , "params" : %b } } ', ("d", 77)),
+        (b'{"device":"d","data":{"params":%b,"id":5}}', None),
+        (b'{"data":{"id":5,"params":%b},"device":"d"}', None),
+        (b'{"device":"d\\q","data":{"id":5,"params":%b}}', None),
+        (b'{"device":"","data":{"id":5,"params":%b}}', None),
+        (b"%b", None),
+    ],
+)
+def test_a_call_that_is_too_large_is_refused_unread(payload, expected):
+    """With an error where its beginning says whose it is; else it is junk. Megabytes of JSON are never parsed."""
+    found = BOARD.parse("v1/gateway/rpc", payload % HUGE)
+    if expected is None:
+        assert isinstance(found, Unusable)
+    else:
+        assert isinstance(found, RpcRefused)
+        assert (found.device, found.request) == expected
+        assert "expected at most 1048576" in found.reason
+    assert isinstance(BOARD.parse("v1/gateway/attributes", payload % HUGE), Unusable)

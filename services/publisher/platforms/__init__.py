@@ -60,13 +60,21 @@ class Ignored(NamedTuple):
     what: str
 
 
+class RpcRefused(NamedTuple):
+    """Downlink: a call to a device that is answered with an error at once."""
+
+    device: str
+    request: int
+    reason: str
+
+
 class Unusable(NamedTuple):
     """Downlink: nothing that can be understood, and why."""
 
     reason: str
 
 
-Downlink = DeviceRpc | DeviceAttributes | GatewayRpc | SessionLimits | DeviceDropped | Ignored | Unusable
+Downlink = DeviceRpc | DeviceAttributes | GatewayRpc | SessionLimits | DeviceDropped | RpcRefused | Ignored | Unusable
 
 
 class Split(NamedTuple):

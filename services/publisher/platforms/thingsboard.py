@@ -7,6 +7,7 @@ parsed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from services.publisher.platforms import (
     GatewayRpc,
     Ignored,
     Outgoing,
+    RpcRefused,
     SessionLimits,
     Split,
     Unusable,
@@ -41,6 +43,11 @@ PAYLOAD_SHARE: Final = 0.8
 
 DOWNLINK_BYTES: Final = 1024 * 1024
 """Far above what the server sends (65,536 by default), and far below what a call may weigh between our processes."""
+
+HEAD_BYTES: Final = 4096
+_RPC_HEAD: Final = re.compile(
+    rb'\s*{\s*"device"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"data"\s*:\s*{\s*"id"\s*:\s*(\d{1,18})\s*,'
+)
 
 _JsonObject = dict[str, msgspec.Raw]
 
@@ -133,7 +140,7 @@ class ThingsBoard:
 
     def parse(self, topic: str, payload: bytes) -> Downlink:
         if len(payload) > DOWNLINK_BYTES:
-            return Unusable(f"found {len(payload)} bytes, expected at most {DOWNLINK_BYTES}")
+            return _too_large(topic, payload)
         try:
             value = simplejson.loads(payload)
         except (ValueError, RecursionError) as error:
@@ -151,6 +158,17 @@ class ThingsBoard:
         if topic.startswith(OWN_RESPONSE):
             return _session_limits(topic.removeprefix(OWN_RESPONSE), value)
         return Ignored(topic)
+
+
+def _too_large(topic: str, payload: bytes) -> Downlink:
+    """What is not read; a call whose beginning says whose it is, as ThingsBoard's does, is answered all the same."""
+    reason = f"found {len(payload)} bytes, expected at most {DOWNLINK_BYTES}"
+    head = _RPC_HEAD.match(payload[:HEAD_BYTES]) if topic == RPC else None
+    try:
+        device = simplejson.loads(head[1]) if head else ""
+    except ValueError:
+        device = ""
+    return RpcRefused(device, int(head[2]), f"the call is too large: {reason}") if head and device else Unusable(reason)
 
 
 def _item(ts_ms: int, pairs: list[bytes]) -> bytes:
