@@ -63,8 +63,9 @@ def encode(message: Message) -> tuple[bytes, bytes]:
 
 
 def decode(parts: Sequence[bytes]) -> Message:
-    """The message of two parts. Raises WireError for anything that `encode` could not have made."""
-    if len(parts) != 2:
+    """The message of two parts; a request may have a third, which is the socket's. Raises WireError for anything else
+    that `encode` could not have made."""
+    if not 2 <= len(parts) <= 3:
         raise WireError(f"found {len(parts)} parts, expected 2")
     fields = unpack(parts[0])
     if not isinstance(fields, list) or not fields or type(fields[0]) is not int:
@@ -72,6 +73,8 @@ def decode(parts: Sequence[bytes]) -> Message:
     if not 0 <= fields[0] < len(_TYPES):
         raise WireError(f"unknown message type {fields[0]}")
     cls = _TYPES[fields[0]]
+    if len(parts) == 3 and cls is not Request:
+        raise WireError("found 3 parts, expected 2")
     _check_shape(cls, fields)
     if cls in _BATCHES:
         _check_batch(fields)

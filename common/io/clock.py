@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import time
+from functools import cache
+from pathlib import Path
 
 
 def monotonic_s() -> float:
     """Seconds that only go forward; for deadlines. Goes on while the process is stopped."""
     return time.monotonic()
+
+
+@cache
+def machine_id() -> bytes:
+    """Names the machine, and its run since it was booted: processes with the same one share the monotonic clock. b""
+    where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+    except OSError:
+        return b""
 
 
 def wall_ms() -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import zmq
 from common import codec
 from common.errors import LinkError, WireError
 from common.events import Arrived, Junk
+from common.io.clock import machine_id, monotonic_s
 from common.messages import (
     FrameBatch,
     Heartbeat,
@@ -45,6 +47,7 @@ CARRIES: Final[dict[Plane, frozenset[type]]] = {
     Plane.EVENTS: frozenset({StreamReport, Heartbeat, Tap}),
 }
 """What each plane carries; a good message on another plane is junk there."""
+_STAMP: Final = struct.Struct("<d")
 
 
 def socket_dir(data_dir: Path) -> Path:
@@ -102,6 +105,25 @@ class Endpoints:
         return f"{self._base}/events.out"
 
 
+def encode_call(message: Message) -> tuple[bytes, ...]:
+    """The parts of a message on the calls plane. A request has a third: when it was sent, by the clock of which
+    machine; so the time that it lies in the socket of a process that stands still counts as well."""
+    parts = codec.encode(message)
+    return (*parts, _STAMP.pack(monotonic_s()) + machine_id()) if isinstance(message, Request) else parts
+
+
+def decode_call(parts: Sequence[bytes]) -> Message:
+    """The message of `encode_call`, its time left less what it took to get here from this same machine. Raises
+    WireError."""
+    message = codec.decode(parts)
+    machine = machine_id()
+    if isinstance(message, Request) and len(parts) == 3 and machine and parts[2][_STAMP.size :] == machine:
+        waited_s = monotonic_s() - _STAMP.unpack_from(parts[2])[0]
+        if waited_s > 0:
+            return message._replace(time_left_s=message.time_left_s - waited_s)
+    return message
+
+
 class Channel:
     """One socket of one plane: `send` never waits, `receive` yields events and never raises for junk."""
 
@@ -111,7 +133,7 @@ class Channel:
 
     def send(self, message: Message) -> bool:
         """True if it was sent; False at the high-water mark or with nobody connected."""
-        parts: tuple[bytes, ...] = codec.encode(message)
+        parts: tuple[bytes, ...] = encode_call(message) if self.plane is Plane.CALLS else codec.encode(message)
         if isinstance(message, StreamReport | Heartbeat | Tap):
             parts = (topic_of(message), *parts)
         try:
@@ -129,7 +151,7 @@ class Channel:
             except zmq.Again:
                 return
             try:
-                message = codec.decode(parts[skip:])
+                message = decode_call(parts) if self.plane is Plane.CALLS else codec.decode(parts[skip:])
             except WireError as error:
                 yield Junk(self.plane, str(error))
                 continue

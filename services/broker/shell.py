@@ -15,7 +15,15 @@ from common.errors import WireError
 from common.events import Junk, Note, Send
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import EVENTS_HIGH_WATER, RECEIVE_LIMIT, Channel, Endpoints, open_socket
+from common.io.sockets import (
+    EVENTS_HIGH_WATER,
+    RECEIVE_LIMIT,
+    Channel,
+    Endpoints,
+    decode_call,
+    encode_call,
+    open_socket,
+)
 from common.messages import FrameBatch, Plane, ReadingBatch
 from services.broker.events import (
     CallArrived,
@@ -137,7 +145,7 @@ class BrokerShell:
             except zmq.Again:
                 return
             try:
-                yield CallArrived(route, codec.decode(parts))
+                yield CallArrived(route, decode_call(parts))
             except WireError as error:
                 yield Junk(Plane.CALLS, str(error))
 
@@ -177,7 +185,7 @@ class BrokerShell:
 
     def _send_to(self, effect: SendTo) -> Iterable[Any]:
         try:
-            self._calls.send_multipart((effect.route, *codec.encode(effect.message)), flags=zmq.DONTWAIT)
+            self._calls.send_multipart((effect.route, *encode_call(effect.message)), flags=zmq.DONTWAIT)
         except zmq.Again:
             return (Unreachable(effect.route, effect.message, "full"),)
         except zmq.ZMQError as error:

@@ -136,7 +136,8 @@ class Calls:
             _, call_id = heapq.heappop(self._deadlines)
             if call := self._open.get(call_id):
                 allowed_s = call.deadline_s - call.began_s
-                end = self._end(call_id, f"no answer in {allowed_s:g} s", b"")
+                # Rounded: a client's call lost a moment on its way here.
+                end = self._end(call_id, f"no answer in {round(allowed_s, 1):g} s", b"")
                 ended += [end] if end else []
         return ended
 

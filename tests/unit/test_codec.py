@@ -36,7 +36,8 @@ def test_whole_numbers_stand_for_floats() -> None:
     ("parts", "reason"),
     [
         ([], "found 0 parts, expected 2"),
-        ([b"a", b"b", b"c"], "found 3 parts, expected 2"),
+        ([b"a", b"b", b"c", b"d"], "found 4 parts, expected 2"),
+        ([*codec.encode(Reply("id", "to", "", b"")), b"c"], "found 3 parts, expected 2"),
         ([codec.pack({}), b""], "the header is no array that begins with a type code"),
         ([codec.pack([]), b""], "the header is no array that begins with a type code"),
         ([codec.pack(["0"]), b""], "the header is no array that begins with a type code"),

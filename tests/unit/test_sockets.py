@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 import zmq
 
 from common import codec
-from common.errors import LinkError
+from common.errors import LinkError, WireError
 from common.events import Arrived, Junk
 from common.io.locks import FileLock
 from common.io.sockets import (
@@ -23,10 +24,11 @@ from common.io.sockets import (
     TapWatch,
     connect,
     connect_events,
+    decode_call,
     open_socket,
     socket_dir,
 )
-from common.messages import FrameBatch, Heartbeat, Plane, Registered, Tap
+from common.messages import FrameBatch, Heartbeat, Plane, Registered, Request, Tap
 from tests.waiting import wait_until
 
 BATCH = FrameBatch("press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True, b"body")
@@ -113,6 +115,28 @@ def test_junk_on_the_events_plane_is_an_event_too(context: zmq.Context[Any], end
     events = receive_all(Channel(Plane.EVENTS, subscribe), 4)
     assert [type(event) for event in events] == [Junk] * 3 + [Arrived]
     assert events[-1].message == beat
+
+
+def test_time_on_the_way_counts_for_a_call(context: zmq.Context[Any], endpoints: Endpoints) -> None:
+    """A request that lay in the socket of a process that stood still has that much less time left; what a clock of
+    another machine says, or nobody, changes nothing."""
+    router = bind(context, zmq.ROUTER, endpoints.calls)
+    dealer = connect(context, zmq.DEALER, Plane.CALLS, endpoints.calls)
+    request = Request("id", "client:1", "publisher:0", "rpc", "press", "", 5.0, b"body")
+    wait_until(lambda: dealer.send(request), "connected")
+    route, header, body, stamp = router.recv_multipart()
+    (sent_s,) = struct.unpack_from("<d", stamp)
+    earlier = struct.pack("<d", sent_s - 3.0)
+    late = decode_call([header, body, earlier + stamp[8:]])
+    assert isinstance(late, Request)
+    assert 1.0 < late.time_left_s <= 2.0
+    for parts in ([header, body], [header, body, earlier + b"elsewhere"], [header, body, b""]):
+        assert decode_call(parts) == request
+    router.send_multipart([route, header, body, earlier + stamp[8:]])
+    (event,) = receive_all(dealer, 1)
+    assert event.message.time_left_s <= 2.0
+    with pytest.raises(WireError):
+        decode_call([*codec.encode(BATCH), stamp])
 
 
 def test_taps_are_watched_for(context: zmq.Context[Any], endpoints: Endpoints) -> None:
