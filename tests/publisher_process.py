@@ -179,6 +179,15 @@ def start_mosquitto(folder: Path, extra: str = "", listener: str = "127.0.0.1") 
     return process, port
 
 
+def make_certificate(folder: Path, name: str) -> None:
+    """A self-signed certificate for localhost, which is its own CA."""
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )
+    files = ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem")]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+
+
 class Subscriber:
     """The platform's eyes: every message on v1/gateway/#, in order."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import struct
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,15 @@ from common.messages import (
 )
 from tests.puback_proxy import Answer
 from tests.publisher_driving import batch, points
-from tests.publisher_process import TOKEN, FakeBroker, Publisher, World, needs_mosquitto, start_mosquitto
+from tests.publisher_process import (
+    TOKEN,
+    FakeBroker,
+    Publisher,
+    World,
+    make_certificate,
+    needs_mosquitto,
+    start_mosquitto,
+)
 from tests.waiting import wait_until
 
 
@@ -132,15 +139,6 @@ class TestWithMosquitto:
             broker.close()
             mosquitto.terminate()
             mosquitto.wait(10)
-
-
-def make_certificate(folder: Path, name: str) -> None:
-    """A self-signed certificate for localhost, which is its own CA."""
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    )
-    files = ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem")]
-    subprocess.run([*command.split(), *files], check=True, capture_output=True)
 
 
 class OldServer:
