@@ -113,8 +113,8 @@ class Acceptance:
             ready = [lane for lane in ready if not suspicion.is_suspect(lane)]
             if suspicion.others_accepted or not ready:
                 # Others that are still to be announced go first: where something was accepted the next connection is
-                # made at once, and their data does not wait for ours.
-                is_early = in_flight or (not suspicion.others_accepted and self._others_marks(now_s))
+                # made at once, and their data does not wait for ours. Who is in doubt would go down with a trial.
+                is_early = in_flight or self._in_doubt or (not suspicion.others_accepted and self._others_marks(now_s))
                 return [] if is_early else suspects[:1]
         if not ready:
             return []

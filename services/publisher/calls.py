@@ -125,6 +125,11 @@ class Calls:
         if call_id in self._answered:
             self._answered[call_id] = reply
 
+    def forget_reply(self, reply: Outgoing) -> None:
+        """That reply never went out: its call counts as one that ended without an answer."""
+        for call_id in [call_id for call_id, kept in self._answered.items() if kept is reply]:
+            del self._answered[call_id]
+
     def reply_of(self, call_id: str) -> Outgoing | None:
         """The reply that was kept; None for calls without an answer, and after a while."""
         return self._answered.get(call_id)

@@ -21,7 +21,6 @@ from common.membership import Membership
 from common.messages import Entry, Heartbeat, Identity, Plane, ReadingBatch, Reply, Request
 from services.publisher.acceptance import MOST_IN_FLIGHT, Acceptance
 from services.publisher.batching import Batching
-from services.publisher.calls import PLATFORM_DEADLINE_S
 from services.publisher.counters import new_counters
 from services.publisher.downlink import Downlink
 from services.publisher.events import (
@@ -228,12 +227,9 @@ class PublisherCore:
         if event.maximum_packet_bytes:
             self._limit_payload(event.maximum_packet_bytes - PACKET_OVERHEAD_BYTES)
         question = self._platform.limits_request()
-        replies = self._downlink.replies
-        fresh = [reply for reply in replies if now_s - reply[0] < PLATFORM_DEADLINE_S]
-        replies.clear()
-        replies.extend(fresh)
+        self._downlink.drop_stale_replies(now_s)
         if question:
-            replies.appendleft((now_s, question))
+            self._downlink.replies.appendleft((now_s, question))
         self._batching.forget_announcements(now_s)
         return self._link.up(event, now_s, asks_limits=question is not None)
 

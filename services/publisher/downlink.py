@@ -161,6 +161,16 @@ class Downlink:
         is_waiting = reply is not None and any(reply is waiting for _, waiting in self.replies)
         return effects, is_telemetry or (is_waiting and not can_reply)
 
+    def drop_stale_replies(self, now_s: float) -> None:
+        """Nobody waits any more for a reply that is older than the platform's time-out. What the device said is still
+        to be told: its journaled answer is telemetry then, if it has not come yet."""
+        stale = [reply for since_s, reply in self.replies if now_s - since_s >= PLATFORM_DEADLINE_S]
+        for reply in stale:
+            self.calls.forget_reply(reply)
+        fresh = [entry for entry in self.replies if now_s - entry[0] < PLATFORM_DEADLINE_S]
+        self.replies.clear()
+        self.replies.extend(fresh)
+
     def expire(self, now_s: float) -> list[Any]:
         """Answers the calls whose time is over."""
         return [effect for ended in self.calls.expire(now_s) for effect in self.end(ended, now_s)]

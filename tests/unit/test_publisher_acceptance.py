@@ -319,6 +319,24 @@ def test_record_that_closes_the_connection_is_found_beside_fresh_pubacks():
     assert driver.report("press1").settled == 8
 
 
+def test_trial_waits_for_what_is_in_doubt():
+    """On 3.1.1 a suspect goes out when the others' PUBACKs are a second old: they are accepted though it closes."""
+    driver = announced("press1", "press2", protocol=4)
+    driver.take(batch(2, points(2, 1)))
+    for _ in range(3):
+        driver.down()
+        driver.again(protocol=4)
+        driver.take(batch(2, points(2, 1), device="press2"))
+        driver.settle_control()
+    order = next(order for order in driver.data if b"press2" in order.payload)
+    driver.ack(order)
+    driver.wait(0.8)
+    assert [order.payload for order in driver.data if b"press1" in order.payload] == []
+    driver.wait(0.3)
+    assert b"press1" in driver.data[0].payload
+    assert driver.report("press2").settled == 3
+
+
 def test_closes_alone_make_no_dead_letter_while_nothing_else_is_accepted():
     """A platform that closes at everything is to blame itself: all is kept."""
     driver = announced("press1", "press2")

@@ -146,6 +146,21 @@ def test_answer_whose_reply_can_not_go_out_is_telemetry_too():
     assert replies(driver)[0]["data"] == {"result": 1}
 
 
+def test_answer_whose_reply_was_dropped_is_telemetry():
+    """The reply was too old when the platform was back: the frame comes later, and is published."""
+    driver = ready()
+    request = call(driver)
+    driver.down()
+    driver.reply(request.id, data=b'{"result":1}')
+    driver.wait(0.5)
+    driver.now_s += 20
+    driver.again()
+    driver.take(answer(2, request.id, 5))
+    driver.ack_all()
+    assert replies(driver) == []
+    assert driver.items() == [{"n": 5}]
+
+
 def test_journaled_answer_of_a_failed_or_unknown_call_is_telemetry():
     """Its call ended without it, or another publisher had it: the frame is published as any other."""
     driver = ready()
