@@ -113,6 +113,10 @@ class Exchange:
             return []
         return [Send(Plane.CALLS, Reply(call.id, call.reply_to, "", SUCCESS)), *self._end(now_s)]
 
+    def lose_begun(self) -> None:
+        """The frame that had begun before the write will not come: it has turned out to be none."""
+        self._ignored = 0
+
     def failed(self, reason: str, now_s: float) -> list[Any]:
         """The write failed."""
         call = self._call

@@ -241,6 +241,7 @@ class Port:
         pieces = self._line.take_dead()
         if not pieces:
             return []
+        self._exchange.lose_begun()
         self._counters.add("dead_letters", len(pieces))
         facts = {"device": self._device.name, "reason": pieces[-1].reason, "bytes": sum(len(p.data) for p in pieces)}
         letters = [DeadLetter(0, self._arrival_ms, piece.reason, piece.data) for piece in pieces]

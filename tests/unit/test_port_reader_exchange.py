@@ -283,3 +283,17 @@ def test_a_reply_that_could_not_be_sent_is_kept():
     rig.give(Blocked(Plane.CALLS, reply))
     rig.give(Writable(Plane.CALLS))
     assert rig.calls == [reply]
+
+
+def test_a_frame_in_progress_that_turns_out_to_be_none_is_not_waited_for():
+    """What had begun before the write is no answer; where it becomes a dead letter, the next frame is one."""
+    rig = Rig(Device(name="d", type="t", max_frame_bytes=64))
+    rig.wait(1)
+    rig.read(b"first\n")
+    rig.read(b"par")
+    rig.exchange("c1")
+    rig.read(b"x" * 200)
+    rig.read(b"tail\n")
+    assert rig.ended("c1") is None
+    rig.read(b"ANSWER\n")
+    assert rig.ended("c1") == "answer: ANSWER\n"
