@@ -20,6 +20,7 @@ from common.liveness import BEAT_S, Liveness
 from common.messages import PUBLISHER, Heartbeat, Identity, Plane, Register, Registered, Reply, Request
 from services.broker.counters import new_counters
 from services.broker.dispatch import Dispatcher
+from services.broker.epochs import Epochs
 from services.broker.events import (
     CallArrived,
     CloseFrames,
@@ -53,6 +54,7 @@ class BrokerCore:
         self._endpoint_of = endpoint_of
         self._registry = Registry()
         self._dispatcher = Dispatcher(self.counters)
+        self._epochs = Epochs()
         self._readings = ReadingsQueue(self.counters)
         self._router = Router(self._registry, self._dispatcher.converter_for, self.counters)
         self._started_s = 0.0
@@ -113,6 +115,9 @@ class BrokerCore:
         batch = event.batch
         self.counters["batches_in"] += 1
         self.counters["frames_in"] += batch.length
+        if self._epochs.is_old(batch.epoch):
+            self.counters["frames_stale"] += batch.length
+            return []
         if self._dispatcher.add(batch, event.parts):
             return self._hand_out()
         self.counters["batches_dropped"] += 1
@@ -207,6 +212,9 @@ class BrokerCore:
             self.counters["credits_restored"] += restored
             if restored or before != "alive" or member.draining:
                 effects += self._hand_out()
+        elif member.kind == "publisher" and self._epochs.hear(str(beat.state.get("epoch", ""))):
+            # Slow user code would else be busy for minutes with what the new publisher does not take.
+            self.counters["frames_stale"] += self._dispatcher.drop(lambda batch: self._epochs.is_old(batch.epoch))
         return effects
 
     def _unreachable(self, event: Unreachable, now_s: float) -> list[Any]:

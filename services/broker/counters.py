@@ -10,6 +10,7 @@ NAMES: Final = (
     "batches_out",
     "frames_dropped",
     "batches_dropped",
+    "frames_stale",
     "batches_repeated",
     "credits_restored",
     "batches_blocked",
@@ -25,7 +26,8 @@ NAMES: Final = (
     "takeovers",
     "junk_messages",
 )
-"""`readings_*` count readings; `batches_repeated` are resends of a batch that is still queued: nothing is lost."""
+"""`frames_stale` were meant for a publisher that is gone: their reader sends them to the new one. `readings_*` count
+readings. `batches_repeated` are resends of a batch that is still queued: nothing is lost."""
 
 Counters = dict[str, int]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from common.liveness import BEAT_S
@@ -150,6 +151,22 @@ class Dispatcher:
         self._order += 1
         self._put(_Queued(batch, parts, self._order))
         return True
+
+    def drop(self, is_unwanted: Callable[[FrameBatch], bool]) -> int:
+        """Takes unwanted batches out of the queues; how many frames they held."""
+        frames = 0
+        for device, queue in list(self._queues.items()):
+            unwanted = [item for item in queue.items if is_unwanted(item.batch)]
+            if not unwanted:
+                continue
+            kept = [item for item in queue.items if not is_unwanted(item.batch)]
+            frames += sum(item.batch.length for item in unwanted)
+            self._size_bytes -= queue.size_bytes
+            del self._queues[device]
+            self._turn.remove(device)
+            for item in kept:
+                self._put(item)
+        return frames
 
     def put_back(self, event: FramesBlocked) -> None:
         """A batch that could not be sent is where it was, and the credit too; the converter is blocked."""

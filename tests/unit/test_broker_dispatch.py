@@ -321,3 +321,27 @@ def test_the_heartbeat_shows_credit_and_counters(world: World) -> None:
     assert beat.state["converters"]["0"]["credit"] == 1
     assert beat.counters["frames_in"] == 10
     assert beat.counters["batches_out"] == 1
+
+
+def test_frames_for_a_publisher_that_is_gone_are_not_converted(world: World) -> None:
+    """Queued ones are dropped and counted when a new publisher beats, later ones at once; another device's turn stays."""
+    world.register("publisher")
+    world.beat("publisher:0", epoch="old")
+    world.feed(frames(first=1, epoch="old"))
+    world.feed(frames(first=11, epoch="new"))
+    world.feed(frames("quiet", first=1, epoch="new"))
+    world.beat("publisher:0", epoch="new")
+    assert world.feed(frames(first=21, epoch="old")) == []
+    world.effects.clear()
+    world.register("converter")
+    sent = world.take(SendFrames)
+    assert [(effect.batch.device, effect.batch.first) for effect in sent] == [("quiet", 1), ("press", 11)]
+    assert world.core.counters["frames_stale"] == 20
+
+
+def test_frames_for_a_publisher_that_was_not_heard_yet_are_converted(world: World) -> None:
+    """A reader may hear a new publisher before the broker does."""
+    world.register("publisher")
+    world.beat("publisher:0", epoch="old")
+    world.register("converter")
+    assert world.feed(frames(epoch="newer than known")) != []
