@@ -324,7 +324,7 @@ def test_the_heartbeat_shows_credit_and_counters(world: World) -> None:
 
 
 def test_frames_for_a_publisher_that_is_gone_are_not_converted(world: World) -> None:
-    """Queued ones are dropped and counted when a new publisher beats, later ones at once; another device's turn stays."""
+    """Queued ones are dropped and counted when a new publisher beats, later ones at once; the others stay."""
     world.register("publisher")
     world.beat("publisher:0", epoch="old")
     world.feed(frames(first=1, epoch="old"))
