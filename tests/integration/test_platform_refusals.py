@@ -2,6 +2,9 @@
 
 Numbered readings flow while the platform misbehaves. What counts is what the proxy accepted: nothing missing, in order,
 repeats identical; nothing settled that was refused; and in every run no fault that `PubackProxy.faults` knows.
+
+These runs mostly wait (for backoffs, doubts, rates), so they run beside each other, the longest first: `runs` starts
+the selected ones in a few threads, and each test is the outcome of one of them.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +105,41 @@ def data_since(proxy: PubackProxy, since_s: float) -> int:
     return sum(passed.is_data and passed.at_s >= since_s for passed in list(proxy.passed))
 
 
-def test_rate_limit_slows_down_and_recovers(tmp_path: Path) -> None:
+SCENARIOS: dict[str, Callable[[Path], None]] = {}
+AT_ONCE = 4
+"""Runs beside each other; on two cores, with a process or two each."""
+
+
+def scenario(run: Callable[[Path], None]) -> Callable[[Path], None]:
+    SCENARIOS[run.__name__] = run
+    return run
+
+
+def old_platform(proxy: PubackProxy) -> None:
+    proxy.mqtt_5 = "refused"
+
+
+@scenario
+def bad_reading_on_3_1_1(tmp_path: Path) -> None:
+    """A close without PUBACK at one reading: found, and dead after three closes alone; the others flow on."""
+    with World(tmp_path, old_platform) as world:
+        feed, proxy = Feed(world, "d1", "d2"), world.proxy
+
+        def rule(passed: Passed) -> Answer:
+            is_bad = any(item["values"]["n"] == 2 for item in passed.items("d1"))
+            return bad_payload(passed) if is_bad else ACCEPT
+
+        proxy.rule = rule
+        feed.send(2, "d1")
+        dead = lambda: (report := world.broker.reports.get("journal-d1")) and report.dead  # noqa: E731
+        feed.send_until(dead, "the dead letter", "d2", deadline_s=60.0)
+        feed.send(3)
+        # What was accepted within a second before a close came twice.
+        feed.check({"d1": [2]}, is_exact=False)
+
+
+@scenario
+def rate_limit_slows_down_and_recovers(tmp_path: Path) -> None:
     """151 and a close above 4 publishes a second: the publisher's own rate falls to what is accepted; without the limit
     it comes back to many times that."""
     with World(tmp_path) as world:
@@ -110,7 +148,7 @@ def test_rate_limit_slows_down_and_recovers(tmp_path: Path) -> None:
         feed.wait_settled()
         throttle = proxy.rule = Throttle(rate=4, burst=2)
         began_s = time.monotonic()
-        feed.send_until(lambda: throttle.refused >= 2 and time.monotonic() > began_s + 5, "5 s of throttling")
+        feed.send_until(lambda: throttle.refused >= 2 and time.monotonic() > began_s + 4, "4 s of throttling")
         slow = data_since(proxy, time.monotonic() - 3)
         assert 1 <= slow <= 3 * 4 + 2 + throttle.refused
         assert throttle.refused <= 10
@@ -120,7 +158,8 @@ def test_rate_limit_slows_down_and_recovers(tmp_path: Path) -> None:
         assert world.publisher.said.count("platform.rate_limited") <= throttle.refused
 
 
-def test_processing_error_and_close_for_a_while(tmp_path: Path) -> None:
+@scenario
+def processing_error_and_close_for_a_while(tmp_path: Path) -> None:
     """128 and a close, three times: all of it comes again, in order; nothing refused was counted."""
     with World(tmp_path) as world:
         feed = Feed(world)
@@ -133,7 +172,8 @@ def test_processing_error_and_close_for_a_while(tmp_path: Path) -> None:
         assert world.proxy.connections == 4
 
 
-def test_bad_reading_is_singled_out_and_its_device_travels_alone(tmp_path: Path) -> None:
+@scenario
+def bad_reading_is_singled_out_and_its_device_travels_alone(tmp_path: Path) -> None:
     """153 for one reading of many devices': it alone is a dead letter with number and reason, its device then shares no
     publish, the others do."""
     with World(tmp_path) as world:
@@ -155,7 +195,8 @@ def test_bad_reading_is_singled_out_and_its_device_travels_alone(tmp_path: Path)
         assert max(map(len, groups)) > 1
 
 
-def test_one_device_refused_for_a_while(tmp_path: Path) -> None:
+@scenario
+def one_device_refused_for_a_while(tmp_path: Path) -> None:
     """153 for whatever is of one device: its readings are dead letters one by one while that lasts, and accepted after;
     no other device loses anything."""
     with World(tmp_path) as world:
@@ -168,7 +209,8 @@ def test_one_device_refused_for_a_while(tmp_path: Path) -> None:
         feed.check({"d3": list(range(1, 9))})
 
 
-def test_devices_that_cannot_be_created_wait_alone(tmp_path: Path) -> None:
+@scenario
+def devices_that_cannot_be_created_wait_alone(tmp_path: Path) -> None:
     """151 and 128 to `connect` on an open connection: these devices wait in their journals, the others go on; when they
     are taken, nothing of them is missing. A device whose session the platform ends is announced again."""
     with World(tmp_path) as world:
@@ -197,7 +239,8 @@ def test_devices_that_cannot_be_created_wait_alone(tmp_path: Path) -> None:
         assert world.publisher.said.count("device.refused") == 1
 
 
-def test_announcements_within_a_rate(tmp_path: Path) -> None:
+@scenario
+def announcements_within_a_rate(tmp_path: Path) -> None:
     """40 devices against a bucket of 10 announcements and 10 a second: all come through, with few refusals."""
     with World(tmp_path) as world:
         feed = Feed(world, *(f"d{number}" for number in range(40)))
@@ -215,11 +258,8 @@ def test_announcements_within_a_rate(tmp_path: Path) -> None:
         assert len(refused) < 40
 
 
-def old_platform(proxy: PubackProxy) -> None:
-    proxy.mqtt_5 = "refused"
-
-
-def test_doubtful_acknowledgements_on_3_1_1(tmp_path: Path) -> None:
+@scenario
+def doubtful_acknowledgements_on_3_1_1(tmp_path: Path) -> None:
     """A PUBACK like any other and then a close, three times: what it stood for comes again with the same times."""
     with World(tmp_path, old_platform) as world:
         feed = Feed(world)
@@ -231,25 +271,8 @@ def test_doubtful_acknowledgements_on_3_1_1(tmp_path: Path) -> None:
         assert len({passed.connection for passed in world.proxy.passed if passed.is_data}) >= 4
 
 
-def test_bad_reading_on_3_1_1(tmp_path: Path) -> None:
-    """A close without PUBACK at one reading: found, and dead after three closes alone; the others flow on."""
-    with World(tmp_path, old_platform) as world:
-        feed, proxy = Feed(world, "d1", "d2"), world.proxy
-
-        def rule(passed: Passed) -> Answer:
-            is_bad = any(item["values"]["n"] == 2 for item in passed.items("d1"))
-            return bad_payload(passed) if is_bad else ACCEPT
-
-        proxy.rule = rule
-        feed.send(2, "d1")
-        dead = lambda: (report := world.broker.reports.get("journal-d1")) and report.dead  # noqa: E731
-        feed.send_until(dead, "the dead letter", "d2")
-        feed.send(3)
-        # What was accepted within a second before a close came twice.
-        feed.check({"d1": [2]}, is_exact=False)
-
-
-def test_receive_maximum(tmp_path: Path) -> None:
+@scenario
+def receive_maximum(tmp_path: Path) -> None:
     """Receive Maximum 2 in CONNACK: two unacknowledged publishes are made use of, never three."""
 
     def prepare(proxy: PubackProxy) -> None:
@@ -268,11 +291,25 @@ def test_receive_maximum(tmp_path: Path) -> None:
 LIMITS = {"maxPayloadSize": 600, "maxInflightMessages": 3, "rateLimits": {}, "gatewayRateLimits": {}}
 
 
-@pytest.mark.parametrize(("answer", "delay_s"), [(LIMITS, 0.0), (LIMITS, 2.5), ({"error": "timeout"}, 0.0)])
-def test_session_limits(tmp_path: Path, answer: Any, delay_s: float) -> None:
-    """A small maxPayloadSize: no publish above it, and no more in flight than maxInflightMessages. A late answer holds
-    from then on, and data has not waited for it; an error is an answer."""
+@scenario
+def limits_at_once(tmp_path: Path) -> None:
+    """A small maxPayloadSize: no publish above it, and no more in flight than maxInflightMessages."""
+    session_limits(tmp_path, LIMITS, 0.0)
 
+
+@scenario
+def limits_late(tmp_path: Path) -> None:
+    """A late answer holds from then on, and data has not waited for it."""
+    session_limits(tmp_path, LIMITS, 2.5)
+
+
+@scenario
+def limits_as_an_error(tmp_path: Path) -> None:
+    """An error is an answer: data flows, without limits."""
+    session_limits(tmp_path, {"error": "timeout"}, 0.0)
+
+
+def session_limits(tmp_path: Path, answer: Any, delay_s: float) -> None:
     def prepare(proxy: PubackProxy) -> None:
         proxy.limits, proxy.limits_delay_s = answer, delay_s
 
@@ -294,7 +331,8 @@ def test_session_limits(tmp_path: Path, answer: Any, delay_s: float) -> None:
             assert proxy.most_unacked <= 3
 
 
-def test_cuts_in_the_middle_of_a_publish(tmp_path: Path) -> None:
+@scenario
+def cuts_in_the_middle_of_a_publish(tmp_path: Path) -> None:
     """Connections that end with half a PUBLISH on the wire, and acknowledgements that are lost or late."""
     with World(tmp_path, maxPayloadSizeBytes=300_000) as world:
         feed, proxy = Feed(world, "d1", "d2"), world.proxy
@@ -314,7 +352,8 @@ def test_cuts_in_the_middle_of_a_publish(tmp_path: Path) -> None:
         feed.check(is_exact=False)
 
 
-def test_server_that_reads_nothing(tmp_path: Path) -> None:
+@scenario
+def server_that_reads_nothing(tmp_path: Path) -> None:
     """TCP is accepted and CONNECT stays unread: after 5 s the next attempt is made, in 3.1.1, and everything flows."""
     with World(tmp_path) as world:
         feed, proxy = Feed(world), world.proxy
@@ -328,6 +367,23 @@ def test_server_that_reads_nothing(tmp_path: Path) -> None:
         proxy.stalled = False
         feed.check(is_exact=False)
         assert "link.up protocol=3.1.1" in world.publisher.said
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
+    """The outcomes of the selected scenarios, by name."""
+    chosen = [item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {
+            name: pool.submit(run, tmp_path_factory.mktemp(name)) for name, run in SCENARIOS.items() if name in chosen
+        }
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_refusals(name: str, runs: dict[str, Future[None]]) -> None:
+    """What the scenario of this name says."""
+    runs[name].result()
 
 
 @pytest.mark.parametrize("protocol", [mqtt.MQTTv5, mqtt.MQTTv311])

@@ -15,7 +15,7 @@ from tests.waiting import wait_until
 pytestmark = needs_mosquitto
 NAMES = ("press1", "press2", "press3")
 RATE_HZ = 40
-COUNT = RATE_HZ * 6
+COUNT = RATE_HZ * 5
 
 
 class Plant:
@@ -86,7 +86,7 @@ def test_doubtful_acknowledgements(tmp_path: Path) -> None:
         plant.start()
         feeders = [Feeder(line, COUNT, RATE_HZ) for line in plant.lines]
         with closing(*feeders):
-            for seconds in (1, 2, 3):
+            for seconds in (1, 2):
                 feeders[0].wait_written(RATE_HZ * seconds)
                 left = iter(range(1))
                 plant.proxy.rule = lambda passed, left=left: (
@@ -95,4 +95,4 @@ def test_doubtful_acknowledgements(tmp_path: Path) -> None:
             for name in NAMES:
                 plant.wait_accepted(name, list(range(1, COUNT + 1)))
         assert plant.proxy.faults == []
-        assert plant.proxy.connections >= 4
+        assert plant.proxy.connections >= 3
