@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -74,9 +75,11 @@ class JournalFile(NamedTuple):
     durability: Literal["process", "power"] = "process"
 
 
-def set_aside_path(path: Path, stamp: str) -> Path:
-    """Where a damaged journal goes."""
-    return path.with_name(f"{path.name}.damaged-{stamp}")
+def _aside_names(path: Path, stamp: str) -> Iterator[Path]:
+    """Where a damaged journal may go: nothing that was put aside is written over."""
+    yield path.with_name(f"{path.name}.damaged-{stamp}")
+    for number in count(2):
+        yield path.with_name(f"{path.name}.damaged-{stamp}-{number}")
 
 
 class Journal:
@@ -426,7 +429,7 @@ def open_journal(file: JournalFile, stamp: str) -> tuple[Journal, Path | None, s
             raise JournalError(f"{file.path}: {error}") from None
         why = str(error)
     try:
-        aside = set_aside_path(file.path, stamp)
+        aside = next(path for path in _aside_names(file.path, stamp) if not path.exists())
         for suffix in ("", "-wal", "-shm"):
             part = Path(f"{file.path}{suffix}")
             if part.exists():

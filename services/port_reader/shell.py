@@ -162,10 +162,15 @@ class PortReaderShell:
         return (LettersFound(effect.request, self._journal.find_letters(effect), *self._journal.letters_kept),)
 
     def _fetch(self, effect: Fetch) -> Iterable[Any]:
+        damaged = self._journal.rows_damaged
         try:
-            return (JournalBlocks(self._journal.fetch(*effect)),)
+            blocks = self._journal.fetch(*effect)
         except JournalError as error:
             return (FetchFailed(str(error)),)
+        if self._journal.rows_damaged > damaged:
+            facts = {"device": self._device.name, "first": effect.first, "blocks": self._journal.rows_damaged - damaged}
+            log_note(self._logger, Note("error", "journal.block_damaged", facts))
+        return (JournalBlocks(blocks),)
 
     # Line
 
