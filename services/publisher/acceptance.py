@@ -115,7 +115,8 @@ class Acceptance:
                 # Others that are still to be announced go first: where something was accepted the next connection is
                 # made at once, and their data does not wait for ours. Who is in doubt would go down with a trial.
                 is_early = in_flight or self._in_doubt or (not suspicion.others_accepted and self._others_marks(now_s))
-                return [] if is_early else suspects[:1]
+                # The least suspicious first: one that closes it each time must not keep the others from their trial.
+                return [] if is_early else [min(suspects, key=lambda lane: lane.standing.closes)]
         if not ready:
             return []
         first = ready[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from common.config.models import Platform
 from common.events import Send
 from common.messages import Entry, Heartbeat
@@ -335,6 +337,17 @@ def test_trial_waits_for_what_is_in_doubt():
     driver.wait(0.3)
     assert b"press1" in driver.data[0].payload
     assert driver.report("press2").settled == 3
+
+
+@pytest.mark.parametrize("protocol", [5, 4])
+def test_suspects_take_turns(protocol):
+    """Innocent devices that were in flight at the closes are tried too, not only the one that closes it each time."""
+    driver = announced("press1", "press2", "press3", protocol=protocol)
+    driver.take(*(batch(2, points(2, 1), device=device) for device in ("press1", "press2", "press3")))
+    for _ in range(30):
+        close_at(driver, lambda payload: b'"press1":[' in payload, 10, protocol=protocol)
+    driver.wait(1.1)
+    assert driver.report("press2").settled == driver.report("press3").settled == 3
 
 
 def test_closes_alone_make_no_dead_letter_while_nothing_else_is_accepted():
