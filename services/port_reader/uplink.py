@@ -185,11 +185,12 @@ class Uplink:
         self._counters.add("reports")
         self._window.report(report, now_s)
         effects: list[Any] = []
-        if report.settled > self._window.base:
-            self._counters.add("frames_settled", report.settled - self._window.base)
+        if report.settled > self._window.floor:
+            self._counters.add("frames_settled", report.settled - self._window.floor)
             dead = self._dead_letters(report)
-            self._settle(report.settled)
-            effects.append(Trim(report.settled, dead))
+            self._window.settle(report.settled)
+            self._drop()
+            effects.append(Trim(self._window.base, dead))
             effects += self._end_shedding(now_s)
         return [*effects, *self._move(now_s)]
 
@@ -262,7 +263,7 @@ class Uplink:
         """A converter died in these numbers."""
         if journal != self.stream.journal:
             return []
-        numbers = [number for number in numbers if self._window.base <= number < self.stream.next_number]
+        numbers = [number for number in numbers if self._window.floor <= number < self.stream.next_number]
         counts = self._poison.note(note_id, numbers)
         if not counts:
             return []
@@ -328,16 +329,17 @@ class Uplink:
             effects.append(Fetch(self._window.memory_end, self._limits.window_frames, most))
         return effects
 
-    def _settle(self, base: int) -> None:
+    def _drop(self) -> None:
+        """Forgets what is no longer in the journal."""
+        base = self._window.base
         self._ledger.drop(base)
-        self._window.settle(base)
         if self._held and self._held[0].end <= base:
             self._held = [block for block in self._held if block.end > base]
             self._held_bytes = sum(len(block.body) for block in self._held)
 
     def _dead_letters(self, report: StreamReport) -> list[DeadLetter]:
         """The dead ones among what this report settles."""
-        reasons = {number: reason for number, reason in report.dead if self._window.base <= number < report.settled}
+        reasons = {number: reason for number, reason in report.dead if self._window.floor <= number < report.settled}
         if not reasons:
             return []
         entries = self._window.entries(reasons)
@@ -370,7 +372,11 @@ class Uplink:
         if base <= self._window.base:
             return []
         self._counters.add("frames_shed", base - self._window.base)
-        self._settle(base)
+        if limit == "age":
+            self._window.settle(base)
+        else:
+            self._window.shed(base)
+        self._drop()
         if self._is_shedding:
             return []
         self._is_shedding = True

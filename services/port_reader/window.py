@@ -1,9 +1,14 @@
 """What is sent, how far, and what is sent again: the stream from its lowest unsettled number on.
 
-    base <= received <= next_send <= memory_end <= the stream's next number
-    base..next_send          in flight: sent in this epoch and not settled, at most a window
+    floor <= received <= next_send <= memory_end <= the stream's next number
+    floor..next_send         in flight: sent in this epoch and not settled, at most a window
     next_send..memory_end    ready: in memory, waits for the window
     memory_end..             in the journal only
+    base                     the journal's lowest number: floor, or above it where the journal's limits took the oldest
+
+What is in flight stays there when the journal sheds it. To send something newer in its place would fill the pipeline,
+at the speed of the line, with frames that are shed before the platform could accept them; the next go out once
+those before are settled.
 
 What was received and only waits for the platform's acceptance is never sent again in the same epoch.
 """
@@ -61,7 +66,7 @@ class Window:
         self._limits = limits
         self._poison = poison
         self._counters = counters
-        self.base = self.received = self.next_send = self.memory_end = batch.base
+        self.base = self.floor = self.received = self.next_send = self.memory_end = batch.base
         self._flights: deque[Block] = deque()
         self._ready: deque[Block] = deque()
         self._flight_bytes = self._ready_bytes = 0
@@ -83,7 +88,7 @@ class Window:
     @property
     def in_flight(self) -> tuple[int, int]:
         """(frames, bytes) that are sent and not settled."""
-        return self.next_send - self.base, self._flight_bytes
+        return self.next_send - self.floor, self._flight_bytes
 
     @property
     def has_room(self) -> bool:
@@ -97,7 +102,7 @@ class Window:
 
     @property
     def next_deadline_s(self) -> float | None:
-        if not self.epoch or self._is_blocked or self.base >= self.memory_end:
+        if not self.epoch or self._is_blocked or self.floor >= self.memory_end:
             return None
         if self._is_silent:
             return self._probe_s
@@ -143,7 +148,7 @@ class Window:
             self._fill(stored_end, section)
 
     def hear(self, epoch: str, now_s: float) -> None:
-        """The publisher's heartbeat. A new epoch is sent everything that is unsettled."""
+        """The publisher's heartbeat. A new epoch is sent everything that the journal has."""
         self._heard_s = now_s
         if self._is_silent:
             self._is_silent, self._probes = False, 0
@@ -153,11 +158,12 @@ class Window:
         self._batch = self._batch._replace(epoch=epoch)
         self._credit_bytes = self._limits.window_bytes
         for block in reversed(self._flights):
-            self._ready.appendleft(slice_block(block, self.base, block.end))
+            if block.end > self.base:
+                self._ready.appendleft(slice_block(block, self.base, block.end))
         self._ready_bytes = sum(len(block.body) for block in self._ready)
         self._flights.clear()
         self._flight_bytes = 0
-        self.received = self.next_send = self.base
+        self.floor = self.received = self.next_send = self.base
         self._missing, self._unsent = [], []
         self._timer = ResendTimer()
 
@@ -173,7 +179,7 @@ class Window:
         self.hear(report.epoch, now_s)
         self._credit_bytes = min(self._limits.window_bytes, report.credit_bytes)
         self._missing = report.missing
-        received = max(report.received, self.base)
+        received = max(report.received, self.floor)
         if received > self.received:
             self.received = received
             self._timer.progress(self.received, self._is_outstanding, now_s)
@@ -183,27 +189,34 @@ class Window:
             self._timer.sent(self.next_send, now_s)
             self._timer.expect_loss(now_s, self._is_outstanding)
 
-    def settle(self, base: int) -> None:
-        """Everything below `base` is settled or shed."""
-        if base <= self.base:
+    def settle(self, floor: int) -> None:
+        """Everything below `floor` is settled, or will not be waited for."""
+        if floor <= self.floor:
             return
-        self.base = base
-        self.received = max(self.received, base)
-        self.next_send = max(self.next_send, base)
-        self.memory_end = max(self.memory_end, base)
-        self._poison.settle(base)
-        self._timer.settle(base)
-        while self._flights and self._flights[0].end <= base:
+        self.floor = floor
+        self.received = max(self.received, floor)
+        self.next_send = max(self.next_send, floor)
+        self._poison.settle(floor)
+        self._timer.settle(floor)
+        while self._flights and self._flights[0].end <= floor:
             self._flight_bytes -= len(self._flights.popleft().body)
-        while self._ready and self._ready[0].first < base:
-            block = self._ready.popleft()
-            self._ready_bytes -= len(block.body)
-            if block.end > base:
-                rest = slice_block(block, base, block.end)
-                self._ready.appendleft(rest)
-                self._ready_bytes += len(rest.body)
         if not self._is_outstanding:
             self._timer.stop()
+        self.shed(floor)
+
+    def shed(self, base: int) -> None:
+        """Everything below `base` has left the journal; what of it is in flight stays there."""
+        self.base = max(self.base, base)
+        self.memory_end = max(self.memory_end, self.base)
+        while self._ready and self._ready[0].first < self.base:
+            block = self._ready.popleft()
+            self._ready_bytes -= len(block.body)
+            if block.end > self.base:
+                rest = slice_block(block, self.base, block.end)
+                self._ready.appendleft(rest)
+                self._ready_bytes += len(rest.body)
+        if self.next_send < self.base and self.floor == self.next_send:
+            self.settle(self.base)
 
     def pump(self, now_s: float) -> list[Send]:
         """Sends what the window has room for; nothing while the publisher is unknown or silent, or we are blocked."""
@@ -277,9 +290,9 @@ class Window:
 
     def _next_fitting(self) -> Block | None:
         """Takes from `ready` what the window has room for, joined to one batch; at least one entry if it is empty."""
-        if not self._ready:
+        if not self._ready or self.next_send < self.base:
             return None
-        frames = self._limits.window_frames - (self.next_send - self.base)
+        frames = self._limits.window_frames - (self.next_send - self.floor)
         size = self._credit_bytes - self._flight_bytes
         head = self._ready[0]
         if head.length > frames or len(head.body) > size:
@@ -339,7 +352,7 @@ class Window:
             batch = self._batch._replace(
                 first=piece.first,
                 length=piece.length,
-                base=self.base,
+                base=self.floor,
                 kind=piece.kind,
                 section=piece.section,
                 alone=alone,

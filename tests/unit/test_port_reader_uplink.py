@@ -228,6 +228,41 @@ def test_the_record_limit_sheds_the_oldest_to_the_frame():
     assert rig.notes[-1].event == "journal.has_room"
 
 
+def test_what_is_in_flight_is_not_replaced_when_it_is_shed():
+    """A flood that sheds faster than the platform accepts: what was sent stays sent, so that the window keeps its
+    meaning, and what comes next goes out when that is settled, from the lowest number that is left."""
+    rig = Rig(limits=Limits(max_records=10, window_frames=4))
+    rig.beat()
+    for at in range(40):
+        rig.read(b"%02d\n" % at, 0.001)
+    assert (rig.core._uplink.backlog, rig.count("frames_shed")) == (10, 30)
+    assert _numbers(rig.batches) == [1, 2, 3, 4]
+    rig.report(5, 3)
+    assert _numbers(rig.batches) == [1, 2, 3, 4]
+    rig.report(5, 5, dead=[(4, "no number")])
+    assert _numbers(rig.batches[-1:]) == [31, 32, 33, 34]
+    assert rig.batches[-1].base == 31
+    assert (rig.journal.dead[-1].number, rig.journal.dead[-1].data) == (4, b"03\n")
+    assert min(rig.journal.rows) == 31
+
+
+def test_what_is_in_flight_and_shed_is_still_sent_again_when_it_is_missing():
+    """The stream has no gap before the shed frames are settled; a new publisher begins with what is left."""
+    rig = Rig(limits=Limits(max_records=10, window_frames=4))
+    rig.beat()
+    for at in range(20):
+        rig.read(b"%02d\n" % at, 0.001)
+    rig.report(1, missing=[(1, 2)])
+    rig.batches.clear()
+    rig.wait(0.8)
+    assert set(_numbers(rig.batches)) == {1, 2}
+    assert {batch.base for batch in rig.batches} == {1}
+    rig.batches.clear()
+    rig.beat("e2")
+    assert rig.count("frames_shed") == 10
+    assert (_numbers(rig.batches), rig.batches[0].base) == ([11, 12, 13, 14], 11)
+
+
 def test_the_byte_limit_sheds_the_oldest():
     """The byte limit is kept to within a span."""
     rig = Rig(limits=Limits(max_bytes=200_000))
