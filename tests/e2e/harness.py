@@ -25,8 +25,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 needs_mosquitto = pytest.mark.skipif(
-    shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin") is None,
+    MOSQUITTO is None,
     reason="mosquitto is not installed (apt-get install mosquitto)",
 )
 
@@ -122,6 +123,35 @@ class Mosquitto:
             self._process.terminate()
             self._process.wait(10)
             self._process = None
+
+
+class DemoBroker:
+    """The demo's MQTT broker, for tests that can do with MQTT 3.1.1 where mosquitto is missing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        folder.mkdir(exist_ok=True)
+        with (folder / "mqtt.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "services.cli.demo.mqtt_broker", str(self.port)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        wait_until(self._answers, "the demo's MQTT broker listens")
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+def any_mqtt_broker(folder: Path) -> Mosquitto | DemoBroker:
+    """mosquitto, or what there is."""
+    return Mosquitto(folder) if MOSQUITTO else DemoBroker(folder)
 
 
 class Seen(NamedTuple):

@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
+from tests.e2e.harness import Gateway, Line, Platform, any_mqtt_broker, closing, write_config
 from tests.waiting import wait_until
-
-pytestmark = needs_mosquitto
 
 NAME = "SerialDevice1"
 RPCS: list[dict[str, Any]] = [
@@ -33,7 +31,7 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder: Path = tmp_path_factory.mktemp("example")
-    line, mosquitto = Line(folder / "ttyTest"), Mosquitto(folder / "mosquitto")
+    line, mosquitto = Line(folder / "ttyTest"), any_mqtt_broker(folder / "mosquitto")
     platform = Platform(mosquitto.port)
     device = {
         "name": NAME,
