@@ -312,7 +312,8 @@ class Journal:
         return StreamState(
             journal=journal,
             generation=generation,
-            next_number=next_number,
+            # Settled numbers are never given out again, whatever could not be written.
+            next_number=max(next_number, settled),
             last_ts_ms=last_ts_ms,
             settled=settled,
             spans=ledger.spans,

@@ -190,9 +190,17 @@ class Uplink:
             dead = self._dead_letters(report)
             self._window.settle(report.settled)
             self._drop()
-            effects.append(Trim(self._window.base, dead))
+            effects += self._trim(dead)
             effects += self._end_shedding(now_s)
         return [*effects, *self._move(now_s)]
+
+    def _trim(self, dead: list[DeadLetter]) -> list[Any]:
+        """The journal without what is settled, with these dead letters. One that is down gets neither before what is
+        held: numbers that are settled there, but were never written, would be given out again by the next process."""
+        if not self._is_down:
+            return [Trim(self._window.base, dead)]
+        self._keep_unburied(dead)
+        return []
 
     def blocked(self, batch: FrameBatch) -> None:
         """A batch was not sent."""
@@ -282,7 +290,7 @@ class Uplink:
         if self._checks_age and now_s >= self._age_s:
             base = self._window.base
             effects += self._shed(now_s)
-            effects += [Trim(self._window.base, [])] if self._window.base > base else []
+            effects += self._trim([]) if self._window.base > base else []
         return [*effects, *self._window.tick(now_s, self._draw()), *self._move(now_s)]
 
     @property

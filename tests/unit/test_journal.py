@@ -31,6 +31,15 @@ def _open(file):
     return journal
 
 
+def test_settled_numbers_are_not_given_out_again(file):
+    """A journal that says more is settled than was ever written goes on behind that."""
+    journal = _open(file)
+    journal.append(_append(_block(1)))
+    journal.trim(7, [])
+    journal.close()
+    assert _open(file).state.next_number == 7
+
+
 def _block(first, length=2, body=b"body"):
     return Block(first, length, 0, "s", body)
 

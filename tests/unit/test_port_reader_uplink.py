@@ -299,6 +299,19 @@ def test_a_full_disk_the_line_is_read_and_sent_unjournaled():
     assert numbers == list(range(1, numbers[-1] + 1))
 
 
+def test_numbers_settled_while_the_disk_is_full_are_not_given_out_again():
+    """A frame that was accepted unjournaled has a number that the next process must not give to another frame."""
+    rig = Rig()
+    rig.beat()
+    rig.journal.is_full = True
+    rig.read(b"a\n")
+    rig.journal.is_full = False
+    rig.report(3)
+    assert rig.journal.state.settled <= rig.journal.state.next_number
+    rig.wait(1.1)
+    assert rig.journal.state.settled == rig.journal.state.next_number == 3
+
+
 def test_what_comes_while_the_journal_is_tried_again_is_written_too():
     """The retry holds what was held when it was ordered; a frame that came after it is not taken for written."""
     rig = Rig()
