@@ -170,13 +170,18 @@ def start_mosquitto(folder: Path, extra: str = "", listener: str = "127.0.0.1") 
     config.write_text(f"listener {port} {listener}\n{extra or 'allow_anonymous true'}\nuser root\n")
     log = (folder / "mosquitto.log").open("ab")
     process = subprocess.Popen([MOSQUITTO, "-c", str(config)], stdout=log, stderr=subprocess.STDOUT)
+    wait_listening(port)
+    return process, port
+
+
+def wait_listening(port: int) -> None:
+    """Waits until somebody takes connections on the port."""
 
     def listens() -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    wait_until(listens, "mosquitto listens")
-    return process, port
+    wait_until(listens, f"port {port} listens")
 
 
 def make_certificate(folder: Path, name: str) -> None:
@@ -198,6 +203,7 @@ class Subscriber:
         self._client.on_connect = lambda client, *_: client.subscribe("v1/#", qos=1)
         self._client.on_subscribe = lambda *_: ready.set()
         self._client.on_message = lambda _c, _u, message: self.seen.append((message.topic, json.loads(message.payload)))
+        wait_listening(port)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         assert ready.wait(10), "the test's subscriber could not subscribe"
