@@ -127,12 +127,18 @@ class Memory:
     def windows(self) -> list[Window]:
         """Second and last minute of each process; [] for a run of less than three minutes."""
         end_s = time.monotonic() - self._start_s
-        if end_s < 175:
-            return []
+        return self.between(60, end_s - 60, 60) if end_s >= 175 else []
+
+    def between(self, early_s: float, late_s: float, span_s: float) -> list[Window]:
+        """The two spans that begin so long after the first sample."""
         found = []
         for name, samples in sorted(self._samples.items()):
-            second = [size for at_s, size in samples if 60 <= at_s < 120]
-            last = [size for at_s, size in samples if at_s >= end_s - 60]
-            if second and last:
-                found.append(Window(name, median(second), median(last)))
+            early = [size for at_s, size in samples if early_s <= at_s < early_s + span_s]
+            late = [size for at_s, size in samples if late_s <= at_s < late_s + span_s]
+            if early and late:
+                found.append(Window(name, median(early), median(late)))
         return found
+
+    def latest(self) -> dict[str, int]:
+        """The last sample of each process."""
+        return {name: samples[-1][1] for name, samples in sorted(self._samples.items())}
