@@ -46,6 +46,7 @@ class Loop:
         self._poller = zmq.Poller()
         self._sources: dict[Any, Source] = {}
         self._writers: dict[Any, Source] = {}
+        self._lazy: list[Source] = []
         self._exit_code: int | None = None
         self.wakeups = 0
         """How often the loop left its wait; a counter for the heartbeat and the idle test."""
@@ -54,6 +55,11 @@ class Loop:
         """Polls a ZeroMQ socket or a file descriptor for reading."""
         self._sources[source] = on_readable
         self._register(source)
+
+    def add_lazy_reader(self, on_due: Source) -> None:
+        """A source that wakes nobody: it is drained before each timer. For what may wait a second, such as the
+        heartbeats of everyone, which else wake their listeners many times a second on an idle gateway."""
+        self._lazy.append(on_due)
 
     def remove_reader(self, source: Any) -> None:
         """Stops polling for reading; to be called before a descriptor is closed."""
@@ -105,10 +111,27 @@ class Loop:
                 # Rounded up: waking a fraction early would spin until the deadline.
                 timeout_ms = max(0, int((deadline_s - monotonic_s()) * 1000) + 1)
             self._drain_sources(timeout_ms)
-            deadline_s = self._core.next_deadline_s
-            if self._exit_code is None and deadline_s is not None and monotonic_s() >= deadline_s:
+            if self._is_due:
+                self._drain_lazy()
+            if self._is_due:
                 self.dispatch(Tick())
         return self._exit_code
+
+    @property
+    def _is_due(self) -> bool:
+        """True if the core waits for its `Tick`."""
+        deadline_s = self._core.next_deadline_s
+        return self._exit_code is None and deadline_s is not None and monotonic_s() >= deadline_s
+
+    def _drain_lazy(self) -> None:
+        """Takes all that waits in the lazy sources, or a bounded amount of a flood."""
+        for source in self._lazy:
+            for _ in range(DRAIN_ROUNDS):
+                events = list(source())
+                for event in events:
+                    self.dispatch(event)
+                if not events:
+                    break
 
     def _drain_sources(self, timeout_ms: int | None) -> None:
         """Waits once, then handles what is there until nothing is, or for DRAIN_ROUNDS."""

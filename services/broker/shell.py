@@ -86,7 +86,7 @@ class BrokerShell:
     def attach(self, loop: Loop) -> None:
         """Gives the loop all sources."""
         self._loop = loop
-        loop.add_reader(self._beats.socket, self._beats.receive)
+        loop.add_lazy_reader(self._beats.receive)
         loop.add_reader(self._calls, self._receive_calls)
         loop.add_reader(self._readings_in, self._receive_readings)
         loop.add_reader(self._frames_in, self._receive_frames)

@@ -61,7 +61,7 @@ class PublisherShell:
         """Polls the sockets."""
         self._loop = loop
         loop.add_reader(self._calls.socket, self._calls.receive)
-        loop.add_reader(self._heard.socket, self._heard.receive)
+        loop.add_lazy_reader(self._heard.receive)
         loop.add_reader(self._events.socket, self._watch.receive)
         loop.add_reader(self._readings.socket, self._readings.receive)
         loop.add_reader(self._opened_in, self._take_opened)

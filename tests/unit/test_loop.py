@@ -217,3 +217,15 @@ def test_a_removed_source_is_not_called(logger: logging.Logger, pipe: tuple[int,
     os.write(pipe[1], b"never read")
     assert loop.run() == 0
     assert core.names == ["Start", "read", "Tick"]
+
+
+def test_a_lazy_source_wakes_nobody_and_is_heard_before_the_timer(logger: logging.Logger) -> None:
+    """What waits in it is handled when the deadline comes, all of it, and only then the tick."""
+    waiting = [["one", "two"], ["three"]]
+    core = Core(lambda event, now_s: [Exit(0)] if name(event) == "Tick" else [])
+    core.deadline_s = monotonic_s() + 0.05
+    loop = Loop(core, Shell(), logger)
+    loop.add_lazy_reader(lambda: waiting.pop(0) if waiting else [])
+    assert loop.run() == 0
+    assert core.names == ["Start", "one", "two", "three", "Tick"]
+    assert loop.wakeups == 0
