@@ -217,10 +217,12 @@ class PortReaderCore:
         return Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(section)))
 
     def _note(self, request: Request, arguments: dict[str, Any]) -> list[Any]:
-        journal, numbers = arguments.get("journal"), arguments.get("numbers")
-        if not (isinstance(journal, str) and isinstance(numbers, list) and all(type(n) is int for n in numbers)):
-            raise WireError("expected journal and numbers")
-        effects = self._uplink.note(request.id, journal, numbers)
+        journal, generation, numbers = (arguments.get(name) for name in ("journal", "generation", "numbers"))
+        if not (isinstance(numbers, list) and all(type(number) is int for number in numbers)):
+            raise WireError("numbers: expected whole numbers")
+        if not (isinstance(journal, str) and type(generation) is int):
+            raise WireError("expected journal and generation")
+        effects = self._uplink.note(request.id, journal, generation, numbers)
         return [*effects, Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
 
     def _keep(self, message: Message) -> list[Any]:

@@ -81,6 +81,7 @@ class Uplink:
         self._counters = counters
         self._draw = draw
         self.stream = Stream(state)
+        self._opened_number = state.next_number
         self._poison = Poison(state.strikes)
         batch = FrameBatch(
             device=device.name,
@@ -267,11 +268,12 @@ class Uplink:
         append = self._append([block])._replace(revived=tuple(letter.id for letter in letters))
         return [append, *self._move(now_s)]
 
-    def note(self, note_id: str, journal: str, numbers: list[int]) -> list[Any]:
-        """A converter died in these numbers."""
+    def note(self, note_id: str, journal: str, generation: int, numbers: list[int]) -> list[Any]:
+        """A converter died in these numbers. Those that an earlier process could not journal are other frames now."""
         if journal != self.stream.journal:
             return []
-        numbers = [number for number in numbers if self._window.floor <= number < self.stream.next_number]
+        end = self.stream.next_number if generation == self.stream.generation else self._opened_number
+        numbers = [number for number in numbers if self._window.floor <= number < end]
         counts = self._poison.note(note_id, numbers)
         if not counts:
             return []

@@ -406,6 +406,19 @@ def test_a_note_of_another_journal_or_of_settled_numbers_is_only_answered():
     assert rig.journal.state.strikes == {}
 
 
+def test_a_note_of_frames_that_were_never_journaled_strikes_no_other_frame():
+    """The number of a frame that was lost with its reader belongs to another frame in the next generation."""
+    rig = Rig()
+    rig.beat()
+    rig.read(b"a\n")
+    again = Rig(journal=rig.journal)
+    again.beat()
+    again.read(b"b\n")
+    again.call("note", {"journal": "j", "generation": 1, "numbers": [2, 4]}, "n1")
+    assert again.ended("n1") == "ok"
+    assert set(again.journal.state.strikes) == {2}
+
+
 def test_the_section_is_answered_from_here():
     """A converter that does not know a section's hash gets its JSON."""
     rig = Rig(Device(name="d"))
