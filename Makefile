@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test chaos check format clean
+.PHONY: venv demo test simulate mutations chaos check format clean
 
 ## venv: a virtual environment with what serialgw needs to run
 venv: .venv/.run
@@ -13,6 +13,12 @@ demo: .venv/.run
 ## test: the whole test suite
 test: .venv/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+## simulate: all cores under faults drawn from seeds; SEEDS=n runs so many, SEED=n replays one, STEPS=1 shows each step
+simulate: .venv/.dev
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(STEPS),--steps),$(if $(SEEDS),--seeds $(SEEDS)))
+## mutations: breaks the rules of the design one by one; the simulation must notice each (docs/reliability.md)
+mutations: .venv/.dev
+	$(BIN)/python -m tests.simulation.proving
 ## chaos: the gateway on talking lines, hurt at random for SECONDS; exit 0 only if nothing was lost
 SECONDS ?= 60
 chaos: .venv/.dev
