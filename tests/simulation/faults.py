@@ -1,113 +1,54 @@
-"""One seed's run: a load, faults drawn from the seed, and what must be true at the end."""
+"""What goes wrong: each kind of fault, and how long the world is not calm because of it."""
 
 from __future__ import annotations
 
-import random
-from collections import Counter
-from typing import NamedTuple
-
 from tests.simulation.kernel import Process
-from tests.simulation.reader import ReaderProcess
+from tests.simulation.load import Load
+from tests.simulation.scenario import Fault, Scenario
+from tests.simulation.users import Harm
 from tests.simulation.world import World
 
-LOAD_S = 40.0
-"""Lines talk and faults happen for so long; then faults stop."""
-QUIET_S = 60.0
-"""Within so long after the last fault everything must have been delivered."""
-KINDS = (
-    "kill converter",
-    "kill publisher",
-    "kill broker",
-    "kill reader",
-    "stop and continue",
-    "platform away",
-    "platform cut",
-    "lost acks",
-    "lossy links",
-    "unordered links",
-    "slow links",
-    "unplug",
-)
+HOUR_MS = 3_600_000
+RECOVERY_S = 12.0
+"""So long after a fault nobody complains of delays."""
+REFUSED_RECOVERY_S = 35.0
+"""The same after a refusal of data: the publisher comes back to full speed step by step."""
 
 
-class Outcome(NamedTuple):
-    """What a run showed. `problems` is empty when everything held."""
+class Faults:
+    """Inflicts what the scenario says."""
 
-    seed: int
-    problems: list[str]
-    faults: Counter[str]
-    frames: int
-    simulated_s: float
-    resent: int
+    def __init__(self, world: World, scenario: Scenario, load: Load) -> None:
+        self.world = world
+        self.draw = world.clock.random
+        self.load = load
+        self.calm_from_s = world.clock.now_s
+        """Nothing but the refusal of single devices has gone wrong since then; in the future while something does."""
+        self.refused: set[str] = set()
+        """Devices that the platform has refused for a while: they come back in their own time."""
+        self.deaf: list[tuple[float, float]] = []
+        """When the platform may have left all slots for publishes taken."""
+        self.stalls: list[tuple[float, float]] = []
+        """When some process stood still, or messages were slow."""
+        for fault in scenario.faults:
+            world.clock.after(fault.at_s, self._inflict, fault)
 
+    def _inflict(self, fault: Fault) -> None:
+        now_s = self.world.clock.now_s
+        if self.world.clock.trace:
+            self.world.clock.trace(f"FAULT {fault}")
+        if fault.kind != "platform refuses: device":
+            recovery_s = REFUSED_RECOVERY_S if fault.kind.startswith("platform refuses") else RECOVERY_S
+            self.calm_from_s = max(self.calm_from_s, now_s + fault.for_s + recovery_s)
+        for begin in (self._begin_death, self._begin_trouble, self._begin_platform, self._begin_bad_frame):
+            if begin(fault):
+                return
+        raise AssertionError(f"no such fault: {fault.kind}")
 
-class Run:
-    """The world of one seed, from its start to its verdict."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.world = World(seed, devices=1 + seed % 3, converters=1 + seed % 2)
-        self.draw = self.world.clock.random
-        self.faults: Counter[str] = Counter()
-        self.said: dict[str, int] = {}
-        self.tolerated: Counter[str] = Counter()
-        """Frames of a device that may be missing: in progress at a reader's death, or said to a line without reader."""
-
-    def execute(self) -> Outcome:
-        """Runs everything and judges it."""
-        world = self.world
-        world.start()
-        for reader in world.readers:
-            self._load(reader)
-        for kind in self.plan().elements():
-            self.faults[kind] += 1
-            world.clock.after(3 + self.draw.random() * (LOAD_S - 5), lambda kind=kind: self._inflict(kind))  # type: ignore[misc]
-        world.clock.run(LOAD_S + 5)
-        done = world.clock.run(QUIET_S, lambda: world.is_settled)
-        problems = self._judge(done)
-        resent = sum(reader.core.counters.values["frames_resent"] for reader in world.readers if reader.core)  # type: ignore[attr-defined]
-        frames = sum(self.said.values())
-        return Outcome(self.seed, problems, self.faults, frames, world.clock.now_s - 1000, resent)
-
-    def plan(self) -> Counter[str]:
-        """What will go wrong: three to six faults, none in every tenth seed."""
-        draw = random.Random(f"faults of {self.seed}")
-        return Counter(draw.choices(KINDS, k=0 if self.seed % 10 == 0 else 3 + draw.randrange(4)))
-
-    def _load(self, reader: ReaderProcess) -> None:
-        """Numbers at a drawn rate, in bursts, now and then cut in two."""
-        rate_hz = self.draw.choice([1, 5, 20, 50, 200])
-        name = reader.device.name
-        self.said[name] = 0
-        end_s = self.world.clock.now_s + LOAD_S
-
-        def speak() -> None:
-            burst = self.draw.choice([1, 1, 1, 3, 10])
-            for _ in range(burst):
-                self.said[name] += 1
-                self._say(reader, b"%d\n" % self.said[name])
-            delay_s = burst / rate_hz * (0.5 + self.draw.random())
-            if self.world.clock.now_s + delay_s < end_s:
-                self.world.clock.after(delay_s, speak)
-
-        self.world.clock.after(2.0, speak)
-
-    def _say(self, reader: ReaderProcess, frame: bytes) -> None:
-        line = reader.line
-        if not line.is_plugged or line.room < len(frame):
-            # Bytes that a full line loses would join two frames into one that nobody said.
-            self.tolerated[reader.device.name] += 1
-            return
-        cut = self.draw.randrange(len(frame)) if self.draw.random() < 0.1 else 0
-        if cut:
-            line.say(frame[:cut])
-        line.say(frame[cut:])
-
-    # Faults.
-
-    def _inflict(self, kind: str) -> None:
+    def _begin_death(self, fault: Fault) -> bool:
         world, draw = self.world, self.draw
-        match kind:
+        everyone = list(world.processes.values())
+        match fault.kind:
             case "kill converter":
                 world.kill(draw.choice(world.converters), draw.random() * 3)
             case "kill publisher":
@@ -115,96 +56,146 @@ class Run:
             case "kill broker":
                 world.kill(world.broker, draw.random() * 5)
             case "kill reader":
-                reader = draw.choice(world.readers)
-                # The frame in progress, and the rest of it where the next life joins.
-                self.tolerated[reader.device.name] += 2
-                world.kill(reader, draw.random() * 2)
+                world.kill(draw.choice(world.readers), draw.random() * 2)
+            case "kill at a step":
+                self._arm(draw.choice(everyone), draw.randrange(60))
+            case "kill again and again":
+                self._kill_again(draw.choice(everyone), 3 + draw.randrange(4))
             case "stop and continue":
-                self._stop(draw.choice(list(world.processes.values())), draw.random() * 8)
-            case "platform away":
-                world.platform.go_away(draw.random() * 15)
-            case "platform cut":
-                world.platform.cut("cut by the test")
-            case "unplug":
-                self._unplug(draw.choice(world.readers), draw.random() * 3)
+                process = draw.choice(everyone)
+                process.stop()
+                world.clock.after(fault.for_s, process.go_on)
+                self._stalled(fault.for_s)
+            case "stale converter":
+                # What it holds is delivered by others, the publisher that it was for is gone, and then it goes on.
+                process = draw.choice(world.converters)
+                process.stop()
+                world.clock.after(fault.for_s - 2, world.kill, world.publisher, draw.random())
+                world.clock.after(fault.for_s, process.go_on)
+                self._stalled(fault.for_s)
             case _:
-                self._spoil(kind, 1 + draw.random() * 5)
+                return False
+        return True
 
-    def _stop(self, process: Process, seconds: float) -> None:
-        process.stop()
-        self.world.clock.after(seconds, process.go_on)
+    def _arm(self, process: Process, steps: int) -> None:
+        """The process dies after so many more effects, between two."""
+        process.fuse = steps
+        process.on_fuse = lambda: self.world.bring_back(process, self.draw.random() * 2)
 
-    def _unplug(self, reader: ReaderProcess, seconds: float) -> None:
-        waiting = reader.line.waiting.count(b"\n") + 2
-        self.tolerated[reader.device.name] += waiting
-        reader.line.unplug()
+    def _kill_again(self, process: Process, times: int) -> None:
+        back_s = 0.05 + self.draw.random() * 0.5
+        self.world.kill(process, back_s)
+        if times > 1:
+            self.world.clock.after(back_s + 0.001 + self.draw.random(), self._kill_again, process, times - 1)
 
-        def plug_in() -> None:
-            reader.line.is_plugged = True
-
-        self.world.clock.after(seconds, plug_in)
-
-    def _spoil(self, kind: str, seconds: float) -> None:
-        """Bad links or a forgetful platform, for a while."""
-        link, platform = self.world.link, self.world.platform
-        match kind:
-            case "lost acks":
-                platform.lose_acks = 0.2
-            case "lossy links":
-                link.loss = 0.1
-                link.doubling = 0.1
-            case "unordered links":
+    def _begin_trouble(self, fault: Fault) -> bool:
+        """What is wrong for a while: links, disks, lines, clocks."""
+        world, draw = self.world, self.draw
+        link = world.link
+        match fault.kind:
+            case "messages lost":
+                link.loss = 0.3
+                self._later(fault, link, "loss", 0.0)
+            case "messages doubled":
+                link.doubling = 0.2
+                self._later(fault, link, "doubling", 0.0)
+            case "messages delayed":
+                link.slow_s = 0.4
+                self._stalled(fault.for_s)
+                self._later(fault, link, "slow_s", 0.001)
+            case "messages reordered":
                 link.ordered = False
-                link.slow_s = 0.05
-            case "slow links":
-                link.slow_s = 0.3
+                link.slow_s = max(link.slow_s, 0.05)
+                self._later(fault, link, "ordered", True)
+                self._later(fault, link, "slow_s", 0.001)
+            case "disk full":
+                disk = draw.choice(world.readers).disk
+                disk.is_full, disk.is_failing = True, draw.random() < 0.5
+                self._later(fault, disk, "is_full", False)
+                self._later(fault, disk, "is_failing", False)
+            case "disk slow":
+                disk = draw.choice(world.readers).disk
+                disk.slow_s = draw.choice([0.02, 0.3])
+                self._stalled(fault.for_s)
+                self._later(fault, disk, "slow_s", 0.0)
+            case "port lost":
+                line = draw.choice(world.readers).line
+                line.unplug()
+                self._later(fault, line, "is_plugged", True)
+            case "line noise":
+                line = draw.choice(world.readers).line
+                line.write_slow_s = 0.3
+                self._later(fault, line, "write_slow_s", 0.0)
+                line.say_noise(bytes(draw.choices(range(32, 127), k=draw.choice([129, 300, 3000]))))
+            case "clock jumps":
+                hours = draw.choice([-2.9, -1.5, -0.2, -0.001, 0.001, 0.2, 1.5, 2.9])
+                world.clock.wall_offset_ms += int(hours * HOUR_MS)
+            case _:
+                return False
+        return True
 
-        def mend() -> None:
-            link.loss = link.doubling = platform.lose_acks = 0.0
-            link.ordered = True
-            link.slow_s = 0.001
+    def _begin_platform(self, fault: Fault) -> bool:
+        world, draw, platform = self.world, self.draw, self.world.platform
+        match fault.kind:
+            case "platform away":
+                platform.go_away()
+                self._later(fault, platform, "is_up", True)
+            case "platform cuts publishes":
+                platform.lose_publishes = 0.15
+                self._later(fault, platform, "lose_publishes", 0.0)
+            case "platform refuses: rate" | "platform refuses: error":
+                row = fault.kind.removeprefix("platform refuses: ")
+                # A platform that refuses data of one device three times in a row, and others' not, means that data.
+                platform.refuses[row] = 1.0 if row == "error" else draw.choice([0.3, 1.0])
+                world.clock.after(fault.for_s, platform.refuses.pop, row, None)
+            case "platform refuses: device":
+                name = draw.choice(world.readers).device.name
+                self.refused.add(name)
+                platform.refused_devices[name] = draw.choice([151, 128])
+                platform.cut("so that devices are announced again")
+                world.clock.after(fault.for_s, platform.refused_devices.pop, name, None)
+            case "platform refuses: payload":
+                self.load.spoil_next(draw.choice(world.readers), None)
+                self.calm_from_s = world.clock.now_s + 1000
+            case "platform drops device":
+                platform.drop_device(draw.choice(world.readers).device.name)
+            case "platform slow":
+                platform.slow_s = draw.choice([0.3, 1.0])
+                self._later(fault, platform, "slow_s", 0.005)
+            case "accepted late":
+                platform.late_s = draw.choice([3.0, 15.0, 25.0])
+                self._later(fault, platform, "late_s", 0.0)
+                self.calm_from_s += platform.late_s
+                self.deaf.append((world.clock.now_s, world.clock.now_s + fault.for_s + platform.late_s))
+            case "accepted, not acknowledged":
+                platform.lose_acks = 0.15
+                self._later(fault, platform, "lose_acks", 0.0)
+            case _:
+                return False
+        return True
 
-        self.world.clock.after(seconds, mend)
+    def _begin_bad_frame(self, fault: Fault) -> bool:
+        draw = self.draw
+        readers = [reader for reader in self.world.readers if reader.device.has_user_converter]
+        match fault.kind:
+            case "frame raises":
+                reader = draw.choice(readers)
+                for _ in range(draw.choice([1, 10, 40])):
+                    self.load.spoil_next(reader, Harm("raises"))
+                return True
+            case "frame hangs":
+                harm = Harm("hangs", draw.choice([1, 1_000_000]))
+            case "frame kills":
+                harm = Harm("kills", draw.choice([1, 2, 1_000_000]))
+            case _:
+                return False
+        self.load.spoil_next(draw.choice(readers), harm)
+        self.calm_from_s = self.world.clock.now_s + 1000
+        return True
 
-    # The verdict.
+    def _later(self, fault: Fault, thing: object, name: str, value: object) -> None:
+        self.world.clock.after(fault.for_s, setattr, thing, name, value)
 
-    def _judge(self, done: bool) -> list[str]:
-        world = self.world
-        problems = [] if done else [f"not settled {QUIET_S:g} s after the last fault"]
-        for reader in world.readers:
-            problems += self._judge_device(reader)
-        problems += sorted(set(world.platform.faults))
-        for process in world.processes.values():
-            if not process.alive:
-                problems.append(f"{process.name} does not run at the end; exit code {process.exit_code}")
-        if not self.faults and not problems:
-            converted = sum(converter.frames_converted for converter in world.converters)
-            numbered = sum(reader.disk.next_number - 1 for reader in world.readers)
-            if converted > 1.1 * numbered:
-                problems.append(f"{converted} conversions of {numbered} frames without any fault")
-        return problems
-
-    def _judge_device(self, reader: ReaderProcess) -> list[str]:
-        name = reader.device.name
-        accepted = self.world.accepted(name)
-        problems = []
-        if accepted != sorted(accepted):
-            place = next(i for i in range(1, len(accepted)) if accepted[i] < accepted[i - 1])
-            problems.append(f"{name}: out of order: {accepted[place - 1]} before {accepted[place]}")
-        missing = set(range(1, self.said[name] + 1)) - set(accepted)
-        whole = self._whole(missing, reader)
-        if len(whole) > self.tolerated[name]:
-            problems.append(f"{name}: {len(whole)} missing, {self.tolerated[name]} may be: {sorted(whole)[:10]}")
-        if strange := set(accepted) - set(range(1, self.said[name] + 1)):
-            problems.append(f"{name}: parts of frames as readings: {sorted(strange)[:10]}")
-        last = self.world.platform.attributes.get(name, {}).get("last")
-        if accepted and last != accepted[-1]:
-            problems.append(f"{name}: the last attribute is {last}, expected {accepted[-1]}")
-        if reader.disk.dead and not self.tolerated[name]:
-            problems.append(f"{name}: dead letters: {reader.disk.dead[:3]}")
-        return problems
-
-    def _whole(self, missing: set[int], reader: ReaderProcess) -> set[int]:
-        """Without those that stand among the dead letters, which hold what was joined in the middle."""
-        kept = b"\n".join(letter.data for letter in reader.disk.dead).split()
-        return missing - {int(word) for word in kept if word.isdigit()}
+    def _stalled(self, seconds: float) -> None:
+        now_s = self.world.clock.now_s
+        self.stalls.append((now_s, now_s + seconds))

@@ -1,12 +1,28 @@
-"""A platform that accepts, is away, cuts and is slow; and checks what every client of it must keep to."""
+"""A platform that accepts, refuses in every way that ThingsBoard has, is away, cuts and is slow; and checks what every
+client of it must keep to.
+
+How each refusal looks (MQTT 5 | MQTT 3.1.1):
+
+| row       | what                                 | MQTT 5                  | MQTT 3.1.1               |
+|-----------|--------------------------------------|-------------------------|--------------------------|
+| `rate`    | too much data                        | PUBACK 151, then closed | PUBACK, then closed      |
+| `error`   | some fault of the server             | PUBACK 128, then closed | PUBACK, then closed      |
+| `device`  | the device can't be created          | PUBACK 151/128, open    | (can't be told from acceptance) |
+| `payload` | one device's payload can't be read   | PUBACK 153, open        | closed without PUBACK    |
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from services.publisher.events import LinkDown, LinkUp, PlatformMessage, PubAck, Publish
+from services.publisher.events import LinkDown, LinkRefused, LinkUp, PlatformMessage, PubAck, Publish
 from tests.simulation.kernel import Clock, Process
+
+_TELEMETRY = "v1/gateway/telemetry"
+_ATTRIBUTES = "v1/gateway/attributes"
+_LIMITS = "v1/devices/me/rpc/request/1"
+UNSUPPORTED_PROTOCOL = 132
 
 
 class FakePlatform:
@@ -14,19 +30,42 @@ class FakePlatform:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        # How it is now; faults change this.
         self.is_up = True
+        self.speaks_mqtt_5 = True
+        self.limits: dict[str, int] = {}
+        """What it answers to `getSessionLimits`; nothing if empty."""
         self.slow_s = 0.005
+        self.refuses: dict[str, float] = {}
+        """Row `rate` or `error` -> how likely it refuses a publish of data so."""
+        self.refused_devices: dict[str, int] = {}
+        """Devices whose `connect` is refused, and the reason code."""
+        self.bad_values: set[int] = set()
+        """Telemetry that it can never read."""
         self.lose_acks = 0.0
         """How likely an accepted publish is never acknowledged, because the connection ends first."""
-        self.telemetry: dict[str, list[tuple[int, Any]]] = {}
+        self.lose_publishes = 0.0
+        """How likely the connection ends before a publish has arrived."""
+        self.late_s = 0.0
+        """So long some publishes wait for their PUBACK; above the client's patience it never comes."""
+        # What it has seen.
+        self.telemetry: dict[str, list[tuple[int, int]]] = {}
+        """Device -> (ts, number) in the order of acceptance, repeats included."""
         self.attributes: dict[str, dict[str, Any]] = {}
-        self.lifecycle: list[tuple[str, str]] = []
+        self.lifecycle: dict[str, list[str]] = {}
         self.replies: dict[Any, list[Any]] = {}
+        self.links: list[tuple[float, float]] = []
+        """Connections: (since, until)."""
+        self.tried_replies: set[Any] = set()
+        """Calls whose reply was published, whether it came through or not."""
         self.faults: list[str] = []
         """What a well-behaved publisher never does."""
-        self.cuts = 0
         self._client: Process | None = None
         self._connection = 0
+        self._protocol = 5
+        self._since_s = 0.0
+        self._is_closing = False
+        """It has refused and is about to close: it reads nothing more."""
         self._announced: set[str] = set()
         self._unacked: dict[int, set[str]] = {}
 
@@ -34,107 +73,175 @@ class FakePlatform:
 
     def connect(self, client: Process, connection: int, protocol: int) -> None:
         """CONNACK after a moment, or a refused connection."""
+        self._later(client, self._answer_connect, client, connection, protocol)
 
-        def answer() -> None:
-            if not self.is_up:
-                client.hear(LinkDown(connection, "connection refused", False))
-                return
-            self._client, self._connection = client, connection
-            self._announced, self._unacked = set(), {}
+    def _answer_connect(self, client: Process, connection: int, protocol: int) -> None:
+        if not self.is_up:
+            client.hear(LinkDown(connection, "connection refused", False))
+        elif protocol == 5 and not self.speaks_mqtt_5:
+            client.hear(LinkRefused(connection, UNSUPPORTED_PROTOCOL, "unsupported protocol version"))
+        else:
+            self._end_link()
+            self._client, self._connection, self._protocol = client, connection, protocol
+            self._since_s = self.clock.now_s
+            self._announced, self._unacked, self._is_closing = set(), {}, False
             client.hear(LinkUp(connection, protocol))
 
-        self._later(client, answer)
-
-    def disconnect(self, connection: int) -> None:
+    def disconnect(self, client: Process, connection: int) -> None:
         """The client says goodbye, or its process dies."""
-        if connection == self._connection:
-            self._client = None
+        if client is self._client and connection == self._connection:
+            self._end_link()
 
     def publish(self, client: Process, publish: Publish) -> None:
-        """Accepts after a moment; or is cut off before or after."""
-        if self._client is not client:
+        """Accepts or refuses after a moment; or is cut off before or after."""
+        if self._client is not client or publish.connection != self._connection:
             return
-        connection = self._connection
-        devices = self._devices_of(publish)
+        if publish.topic == "v1/gateway/rpc":
+            self.tried_replies.add(json.loads(publish.payload)["id"])
+        devices = _devices_of(publish)
         for other in self._unacked.values():
             if both := devices & other:
                 self.faults.append(f"two unaccepted publishes of {sorted(both)}")
+        if early := devices - self._announced:
+            self.faults.append(f"data of {sorted(early)} before its connect was accepted")
         self._unacked[publish.token] = devices
+        self._later(client, self._arrive, client, publish)
 
-        def arrive() -> None:
-            if self._client is not client or self._connection != connection:
-                return
-            self._accept(publish)
-            if self.clock.random.random() < self.lose_acks:
+    def _arrive(self, client: Process, publish: Publish) -> None:
+        if self._client is not client or self._connection != publish.connection or self._is_closing:
+            return
+        if self._draw(self.lose_publishes):
+            self.cut("closed in the middle of a publish")
+            return
+        said = json.loads(publish.payload)
+        if not self._refuse(client, publish, said):
+            self._accept(publish.topic, said)
+            if self._draw(self.lose_acks):
                 self.cut("closed before PUBACK")
                 return
-            self._later(client, lambda: self._acknowledge(client, connection, publish.token))
+            self._acknowledge(client, publish, 0, self.late_s if self._draw(0.3) else 0.0)
 
-        self._later(client, arrive)
+    def _refuse(self, client: Process, publish: Publish, said: Any) -> bool:
+        """Does what its row says to a publish that is refused; False if it is not."""
+        topic = publish.topic
+        is_data = topic in (_TELEMETRY, _ATTRIBUTES)
+        if is_data:
+            for row, code in (("rate", 151), ("error", 128)):
+                if self._draw(self.refuses.get(row, 0.0)):
+                    self._is_closing = True
+                    self._acknowledge(client, publish, code if self._protocol == 5 else 0, 0.0)
+                    self.clock.after(0.02 + 0.1 * self.clock.random.random(), self._cut_if, client, publish.connection)
+                    if row == "rate" and self._protocol == 5:
+                        self._drop_devices(said, 150)
+                    return True
+        if topic == "v1/gateway/connect" and self._protocol == 5 and said["device"] in self.refused_devices:
+            self._acknowledge(client, publish, self.refused_devices[said["device"]], 0.0)
+            return True
+        if topic == _TELEMETRY and (bad := self._bad_devices(said)):
+            if self._draw(0.5):
+                self._accept(topic, {device: items for device, items in said.items() if device not in bad})
+            if self._protocol == 5:
+                self._acknowledge(client, publish, 153, 0.0)
+            else:
+                self.cut("closed at a payload that can't be read")
+            return True
+        return False
+
+    def _bad_devices(self, said: dict[str, Any]) -> set[str]:
+        if not self.bad_values:
+            return set()
+        return {name for name, items in said.items() if any(item["values"]["n"] in self.bad_values for item in items)}
+
+    def _drop_devices(self, said: dict[str, Any], reason: int) -> None:
+        for device in said:
+            self.say("v1/gateway/disconnect", {"device": device, "reason": reason})
+            if self._client is None or not self._client.is_busy:
+                # Else it will hear of it later, and can't know yet.
+                self._announced.discard(device)
 
     # What tests do.
+
+    @property
+    def is_connected(self) -> bool:
+        return self._client is not None
 
     def cut(self, reason: str) -> None:
         """The connection ends."""
         client, connection = self._client, self._connection
-        self._client = None
         if client is not None:
-            self.cuts += 1
+            self._end_link()
             client.later(0.0, LinkDown(connection, reason, True))
 
-    def go_away(self, seconds: float) -> None:
-        """Down for a while."""
+    def _cut_if(self, client: Process, connection: int) -> None:
+        if self._client is client and self._connection == connection:
+            self.cut("closed after a refusal")
+
+    def go_away(self) -> None:
+        """Down, until `is_up` is set again."""
         self.is_up = False
         self.cut("the platform went away")
 
-        def come_back() -> None:
-            self.is_up = True
+    def drop_device(self, device: str) -> None:
+        """Ends one device's session, and says so."""
+        self._drop_devices({device: []}, 150)
 
-        self.clock.after(seconds, come_back)
-
-    def say(self, topic: str, payload: Any) -> None:
-        """Something comes down to the gateway, if it is connected."""
-        if self._client is not None:
-            self._client.hear(PlatformMessage(self._connection, topic, json.dumps(payload).encode()))
+    def say(self, topic: str, payload: Any) -> bool:
+        """Something comes down to the gateway; False if it is not connected."""
+        if self._client is None:
+            return False
+        self._client.hear(PlatformMessage(self._connection, topic, json.dumps(payload).encode()))
+        return True
 
     # Inside.
 
-    def _later(self, client: Process, action: Any) -> None:
-        life = client.life
-        delay_s = self.slow_s * (0.5 + self.clock.random.random())
-        self.clock.after(delay_s, lambda: action() if client.life == life else None)
+    def _draw(self, likelihood: float) -> bool:
+        return likelihood > 0 and self.clock.random.random() < likelihood
 
-    def _acknowledge(self, client: Process, connection: int, token: int) -> None:
-        if self._client is client and self._connection == connection:
-            self._unacked.pop(token, None)
-            client.hear(PubAck(connection, token, 0))
+    def _end_link(self) -> None:
+        if self._client is not None:
+            self.links.append((self._since_s, self.clock.now_s))
+        self._client = None
+
+    def _later(self, client: Process, action: Any, *arguments: Any) -> None:
+        delay_s = self.slow_s * (0.5 + self.clock.random.random())
+        self.clock.after(delay_s, self._act, client, client.life, action, arguments)
 
     @staticmethod
-    def _devices_of(publish: Publish) -> set[str]:
-        if publish.topic in ("v1/gateway/telemetry", "v1/gateway/attributes"):
-            return set(json.loads(publish.payload))
-        return set()
+    def _act(client: Process, life: int, action: Any, arguments: tuple[Any, ...]) -> None:
+        if client.life == life:
+            action(*arguments)
 
-    def _accept(self, publish: Publish) -> None:
-        said = json.loads(publish.payload)
-        match publish.topic:
+    def _acknowledge(self, client: Process, publish: Publish, code: int, late_s: float) -> None:
+        delay_s = late_s + self.slow_s * (0.5 + self.clock.random.random())
+        self.clock.after(delay_s, self._act, client, client.life, self._hand_ack, (client, publish, code))
+
+    def _hand_ack(self, client: Process, publish: Publish, code: int) -> None:
+        if self._client is client and self._connection == publish.connection:
+            self._unacked.pop(publish.token, None)
+            client.hear(PubAck(publish.connection, publish.token, code))
+
+    def _accept(self, topic: str, said: Any) -> None:
+        match topic:
             case "v1/gateway/connect":
                 self._announced.add(said["device"])
-                self.lifecycle.append(("connect", said["device"]))
+                self.lifecycle.setdefault(said["device"], []).append("connect")
             case "v1/gateway/disconnect":
-                self.lifecycle.append(("disconnect", said["device"]))
+                self._announced.discard(said["device"])
+                self.lifecycle.setdefault(said["device"], []).append("disconnect")
             case "v1/gateway/telemetry":
                 for device, items in said.items():
-                    self._check_announced(device)
                     kept = self.telemetry.setdefault(device, [])
-                    kept.extend((item["ts"], item["values"]) for item in items)
+                    kept.extend((item["ts"], item["values"]["n"]) for item in items)
             case "v1/gateway/attributes":
                 for device, values in said.items():
-                    self._check_announced(device)
                     self.attributes.setdefault(device, {}).update(values)
             case "v1/gateway/rpc":
                 self.replies.setdefault(said["id"], []).append(said["data"])
+            case "v1/devices/me/rpc/request/1" if self.limits:
+                self.say("v1/devices/me/rpc/response/1", self.limits)
 
-    def _check_announced(self, device: str) -> None:
-        if device not in self._announced:
-            self.faults.append(f"data of {device} before its connect")
+
+def _devices_of(publish: Publish) -> set[str]:
+    if publish.topic in (_TELEMETRY, _ATTRIBUTES):
+        return set(json.loads(publish.payload))
+    return set()

@@ -1,4 +1,4 @@
-"""A port reader in the simulated world: its core, its disk that outlives it, and its serial line."""
+"""A port reader in the simulated world: its core and its disk that outlives it."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from services.port_reader.events import (
     Bury,
     CancelWrite,
     CheckWrite,
-    Chunk,
     ClosePort,
     DeadLetter,
     Fetch,
+    FetchFailed,
     FindSection,
+    JournalBack,
     JournalBlocks,
+    JournalFailed,
     Opened,
     OpenFailed,
     OpenPort,
-    PortLost,
     SectionFound,
     SetFlags,
     Strike,
     Trim,
     WriteDrained,
+    WriteFailed,
+    WritePending,
     WritePort,
 )
 from services.port_reader.ledger import Ledger
 from services.port_reader.stream import StreamState
 from services.port_reader.window import Limits
-from tests.simulation.kernel import Clock, Process
+from tests.simulation.kernel import Process, Stall
+from tests.simulation.line import SerialLine
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
-
-TTY_BYTES = 4096
-"""What the kernel keeps of a line that nobody reads."""
 
 
 class Disk:
@@ -49,6 +50,10 @@ class Disk:
 
     def __init__(self, journal: str) -> None:
         self.journal = journal
+        self.is_full = False
+        self.is_failing = False
+        """It can't be read either."""
+        self.slow_s = 0.0
         self.generation = 0
         self.next_number = 1
         self.last_ts_ms = 0
@@ -88,8 +93,10 @@ class Disk:
         """One commit."""
         self.base = max(self.base, base)
         self.dead += dead
-        while self.blocks and self.blocks[0].end <= self.base:
-            self.blocks.pop(0)
+        keep = 0
+        while keep < len(self.blocks) and self.blocks[keep].end <= self.base:
+            keep += 1
+        del self.blocks[:keep]
 
     def fetch(self, effect: Fetch) -> list[Block]:
         """As the real journal reads."""
@@ -104,92 +111,63 @@ class Disk:
         return found
 
 
-class SerialLine:
-    """A device at the end of a line: what it says waits in the kernel while nobody reads."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.waiting = b""
-        self.is_plugged = True
-        self.reader: ReaderProcess | None = None
-        """Who has the line open."""
-        self.answers: dict[bytes, bytes] = {}
-        """What the device answers to what is written to it."""
-        self.heard: list[bytes] = []
-
-    def say(self, data: bytes) -> None:
-        """The device writes."""
-        if self.is_plugged:
-            self.waiting += data[: self.room]
-            self.pump()
-
-    @property
-    def room(self) -> int:
-        """Bytes that the kernel still takes."""
-        return TTY_BYTES - len(self.waiting)
-
-    def pump(self) -> None:
-        """Hands what waits to a reader that reads."""
-        reader = self.reader
-        if reader is not None and reader.alive and not reader.stopped and self.waiting:
-            chunk, self.waiting = self.waiting, b""
-            reader.hear(Chunk(chunk, self.clock.wall_ms))
-
-    def unplug(self) -> None:
-        """The adapter goes, with what it held."""
-        self.is_plugged = False
-        self.waiting = b""
-        reader, self.reader = self.reader, None
-        if reader is not None:
-            reader.hear(PortLost("EIO", self.clock.wall_ms))
-
-    def take(self, data: bytes) -> None:
-        """What the gateway writes arrives at the device, which may answer."""
-        self.heard.append(data)
-        if answer := self.answers.get(data):
-            self.clock.after(0.01, lambda: self.say(answer))
-
-
 class ReaderProcess(Process):
     """One port reader."""
 
-    def __init__(self, world: World, device: Device, section: str) -> None:
+    def __init__(self, world: World, device: Device, section: str, limits: Limits, line: SerialLine) -> None:
         super().__init__(world.clock, f"port_reader:{device.name}")
         self.world = world
         self.device = device
         self.section = section
+        self.limits = limits
+        self.line = line
+        line.reader = self
         self.disk = Disk(f"journal-{device.name}")
-        self.line = SerialLine(world.clock)
-        self.limits = Limits()
+        self.shed = 0
+        """Frames shed or dropped in earlier lives."""
 
     def make_core(self) -> PortReaderCore:
         identity = Identity("port_reader", self.device.name, f"{self.name}#{self.life}", 1, "host", f"lock {self.name}")
         draw = self.clock.random.random
         return PortReaderCore(identity, self.device, self.section, self.disk.open(), limits=self.limits, draw=draw)
 
-    def cut(self) -> None:
-        self.line.reader = None
+    def cut(self, core: PortReaderCore) -> None:
+        self.shed += shed_by(core)
+        self.line.reader_died()
 
-    def go_on(self) -> None:
-        super().go_on()
-        self.line.pump()
+    def idle(self) -> None:
+        if self.line.waiting:
+            self.line.pump()
 
-    def perform(self, effect: Any) -> Iterable[Any]:
+    def perform(self, effect: Any) -> Iterable[Any] | Stall:
+        if isinstance(effect, Send):
+            return self.world.send(self, effect.plane, effect.message)
+        if self.disk.slow_s and isinstance(effect, Append | Trim | Bury | SetFlags | Strike | Fetch):
+            seconds = self.disk.slow_s * self.clock.random.random()
+            return Stall(seconds, lambda: self._perform_on_disk(effect))
+        return self._perform_on_disk(effect)
+
+    def _perform_on_disk(self, effect: Any) -> Iterable[Any]:
+        disk = self.disk
         match effect:
-            case Send(plane=plane, message=message):
-                return self.world.send(self, plane, message)
+            case Append() | Trim() | Bury() | SetFlags() | Strike() if disk.is_full:
+                blocks, dead = getattr(effect, "blocks", []), getattr(effect, "dead", [])
+                return [JournalFailed("disk full", blocks, dead)]
             case Append():
-                self.disk.append(effect)
+                disk.append(effect)
+                self.line.committed()
+                return [JournalBack(effect.next_number)] if effect.is_retry else ()
             case Trim(base=base, dead=dead):
-                self.disk.trim(base, dead)
+                disk.trim(base, dead)
             case Bury(dead=dead):
-                self.disk.dead += dead
+                disk.dead += dead
             case SetFlags(is_mid_frame=is_mid_frame, has_seen_delimiter=has_seen):
-                self.disk.is_mid_frame, self.disk.has_seen_delimiter = is_mid_frame, has_seen
+                disk.is_mid_frame, disk.has_seen_delimiter = is_mid_frame, has_seen
             case Strike(counts=counts):
-                self.disk.strikes.update(counts)
+                disk.strikes.update(counts)
+                self.world.strikes.extend((self, number) for number in counts)
             case Fetch():
-                return [JournalBlocks(self.disk.fetch(effect))]
+                return [FetchFailed("I/O error")] if disk.is_failing else [JournalBlocks(disk.fetch(effect))]
             case FindSection(section=section, request=request):
                 return [SectionFound(request, section_of(self.device) if section == self.section else None)]
             case _:
@@ -197,26 +175,31 @@ class ReaderProcess(Process):
         return ()
 
     def _perform_on_line(self, effect: Any) -> Iterable[Any]:
+        line = self.line
         match effect:
             case OpenPort():
-                return self._open()
+                return [Opened(self.clock.wall_ms)] if line.open() else [OpenFailed("no such device")]
             case ClosePort():
-                self.line.reader = None
+                line.close()
             case WritePort(data=data):
-                self.line.take(data)
-                return [WriteDrained()]
+                # As the shell does: what has come before the write is no answer to it.
+                before = line.take_chunk()
+                return [*before, *self._write(line.write(data))]
             case CheckWrite():
-                return [WriteDrained()]
+                return self._write(line.write(b""))
             case CancelWrite():
-                pass
+                line.cancel_write()
             case _:
                 raise AssertionError(f"the port reader's core ordered {effect!r}, which this world does not know")
         return ()
 
-    def _open(self) -> Iterable[Any]:
-        if not self.line.is_plugged:
-            return [OpenFailed("no such device")]
-        self.line.reader = self
-        life = self.life
-        self.clock.after(0.001, lambda: self.line.pump() if self.life == life else None)
-        return [Opened(self.clock.wall_ms)]
+    @staticmethod
+    def _write(left_bytes: int | None) -> Iterable[Any]:
+        if left_bytes is None:
+            return [WriteFailed("EIO")]
+        return [WritePending(left_bytes)] if left_bytes else [WriteDrained()]
+
+
+def shed_by(core: PortReaderCore) -> int:
+    """Frames that this life has shed under a limit of the journal, or that fitted neither disk nor memory."""
+    return core.counters.values["frames_shed"] + core.counters.values["frames_dropped"]

@@ -3,116 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from itertools import count
+from pathlib import Path
 from typing import Any
 
-from common.config.models import DataPoint, Device, Platform, Rpc, section_of
+from common.config.models import AttributeUpdate, DataPoint, Device, Platform, Rpc, section_of
 from common.events import Blocked, Core, Send, Writable
 from common.messages import FrameBatch, Heartbeat, Identity, Message, Plane, ReadingBatch, StreamReport
-from services.broker.core import BrokerCore
-from services.broker.events import (
-    CallArrived,
-    CloseFrames,
-    ForwardReadings,
-    FramesArrived,
-    FramesBlocked,
-    FramesWritable,
-    OpenFrames,
-    ReadingsArrived,
-    ReadingsBlocked,
-    ReadingsWritable,
-    SendFrames,
-    SendTo,
-    Unreachable,
-)
+from services.broker.events import CallArrived, FramesArrived, ReadingsArrived
 from services.converter.core import ConverterCore
-from services.converter.events import ForgetNote, PullFrom
+from services.converter.events import ConvertWithUserCode, DecodeWithUserCode, ForgetNote, PullFrom
+from services.port_reader.window import Limits
 from services.publisher.core import PublisherCore
 from services.publisher.events import CheckLink, ConnectPlatform, DisconnectPlatform, Publish
-from tests.simulation.kernel import Clock, Link, Process, arrived
+from tests.simulation.broker import BrokerProcess
+from tests.simulation.kernel import Clock, Link, Process, Stall, arrived
+from tests.simulation.line import SerialLine
 from tests.simulation.platform import FakePlatform
 from tests.simulation.reader import ReaderProcess
+from tests.simulation.scenario import Scenario
+from tests.simulation.users import BESIDE, Harm, UserDevices
 
-
-class BrokerProcess(Process):
-    """The broker, with the sockets that only it binds."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world.clock, "broker:0")
-        self.world = world
-        self.endpoints: dict[str, str] = {}
-        """converter name -> endpoint."""
-        self.blocked: set[str] = set()
-        """Converters to which nothing goes before `FramesWritable`."""
-
-    def make_core(self) -> Core:
-        self.endpoints = {}
-        self.blocked = set()
-        return BrokerCore(Identity("broker", "0", f"broker#{self.life}", 1, "host"), lambda tag: f"{self.life}/{tag}")
-
-    def perform(self, effect: Any) -> Iterable[Any]:
-        match effect:
-            case Send(plane=Plane.EVENTS, message=message):
-                return self.world.send(self, Plane.EVENTS, message)
-            case OpenFrames(converter=name, endpoint=endpoint):
-                self.endpoints[name] = endpoint
-            case CloseFrames(converter=name):
-                self.endpoints.pop(name, None)
-                self.blocked.discard(name)
-            case SendFrames(converter=name):
-                return self._send_frames(effect, name)
-            case ForwardReadings(batch=batch):
-                event = arrived(Plane.READINGS, batch)
-                blocked = self.world.carry(self, self.world.publisher, event, Plane.READINGS, ReadingsWritable())
-                return [ReadingsBlocked(batch)] if blocked else ()
-            case SendTo(route=route, message=message):
-                return self._send_to(effect, route, message)
-            case _:
-                raise AssertionError(f"the broker's core ordered {effect!r}")
-        return ()
-
-    def _send_frames(self, effect: SendFrames, name: str) -> Iterable[Any]:
-        receiver = self.world.converters[int(name)]
-        if name not in self.blocked:
-            # Another endpoint: not connected yet, or to a broker that is gone.
-            is_connected = receiver.endpoint == self.endpoints.get(name)
-            event = arrived(Plane.FRAMES, effect.batch)
-            if is_connected and not self.world.carry(self, receiver, event, Plane.FRAMES, None):
-                return ()
-            self.blocked.add(name)
-            self._watch(name, receiver)
-        return [FramesBlocked(*effect)]
-
-    def _watch(self, name: str, receiver: ConverterProcess) -> None:
-        """Looks again and again whether the converter is connected, as the poller would."""
-        life = self.life
-
-        def look() -> None:
-            if self.life != life or name not in self.blocked:
-                return
-            if receiver.alive and receiver.endpoint == self.endpoints.get(name):
-                self.blocked.discard(name)
-                self.hear(FramesWritable(name))
-            elif name in self.endpoints:
-                self.clock.after(0.01, look)
-
-        self.clock.after(0.01, look)
-
-    def _send_to(self, effect: SendTo, route: bytes, message: Message) -> Iterable[Any]:
-        name, life = route.decode().rsplit("#", 1)
-        receiver = self.world.processes.get(name)
-        if receiver is None:
-            self.world.client_heard(message)
-            return ()
-        if not receiver.alive or receiver.life != int(life):
-            return [Unreachable(effect.route, message, "gone")]
-        self.world.carry(self, receiver, arrived(Plane.CALLS, message), Plane.CALLS, None)
-        return ()
+MAX_FRAME_BYTES = 128
+RPC_TIMEOUT_S = 2.0
+_HEARS = {
+    "broker": frozenset({"broker", "publisher", "converter", "port_reader"}),
+    "port_reader": frozenset({"broker", "publisher"}),
+    "converter": frozenset({"broker"}),
+    "publisher": frozenset({"broker", "port_reader"}),
+}
 
 
 class ConverterProcess(Process):
-    """A converter with the built-in conversion."""
+    """A converter with the built-in conversion, and users' code on devices that have it."""
 
     def __init__(self, world: World, slot: int) -> None:
         super().__init__(world.clock, f"converter:{slot}")
@@ -120,13 +46,22 @@ class ConverterProcess(Process):
         self.slot = slot
         self.endpoint = ""
         self.frames_converted = 0
+        self.users: UserDevices | None = None
 
     def make_core(self) -> Core:
         self.endpoint = ""
-        identity = Identity("converter", str(self.slot), f"{self.name}#{self.life}", 1, "host", f"lock {self.name}")
-        return ConverterCore(identity, lambda: f"id{next(self.world.ids)}")
+        instance = f"{self.name}#{self.life}"
+        identity = Identity("converter", str(self.slot), instance, 1, "host", f"lock {self.name}")
+        if self.world.folder is not None:
+            self.users = UserDevices(self.world, self.world.folder / f"{self.slot}.note", instance)
+        notes = self.users.notes.reports if self.users else ()
+        return ConverterCore(identity, lambda: f"id{next(self.world.ids)}", notes)
 
-    def perform(self, effect: Any) -> Iterable[Any]:
+    def cut(self, core: ConverterCore) -> None:
+        if self.users is not None:
+            self.users.cut()
+
+    def perform(self, effect: Any) -> Iterable[Any] | Stall:
         match effect:
             case Send(plane=plane, message=message):
                 if isinstance(message, ReadingBatch):
@@ -134,8 +69,12 @@ class ConverterProcess(Process):
                 return self.world.send(self, plane, message)
             case PullFrom(endpoint=endpoint):
                 self.endpoint = endpoint
-            case ForgetNote():
-                pass
+            case ForgetNote(id=note) if self.users is not None:
+                self.users.notes.forget(note)
+            case ConvertWithUserCode() if self.users is not None:
+                return self.users.begin(effect)
+            case DecodeWithUserCode() if self.users is not None:
+                return self.users.decode(effect)
             case _:
                 raise AssertionError(f"the converter's core ordered {effect!r}")
         return ()
@@ -154,19 +93,18 @@ class PublisherProcess(Process):
         identity = Identity("publisher", "0", f"{self.name}#{self.life}", 1, "host", "lock publisher")
         return PublisherCore(identity, f"epoch{self.life}", Platform(), self.types, self.clock.random.random)
 
-    def cut(self) -> None:
-        self.world.platform.disconnect(self.connection)
+    def cut(self, core: PublisherCore) -> None:
+        self.world.platform.disconnect(self, self.connection)
 
     def perform(self, effect: Any) -> Iterable[Any]:
         match effect:
             case Send(plane=plane, message=message):
                 return self.world.send(self, plane, message)
             case ConnectPlatform(connection=connection, protocol=protocol):
-                # The platform tells one life's connections from another's.
                 self.connection = connection
                 self.world.platform.connect(self, connection, protocol)
             case DisconnectPlatform(connection=connection):
-                self.world.platform.disconnect(connection)
+                self.world.platform.disconnect(self, connection)
             case Publish():
                 self.world.platform.publish(self, effect)
             case CheckLink():
@@ -179,34 +117,64 @@ class PublisherProcess(Process):
 class World:
     """A gateway with its lines and its platform."""
 
-    def __init__(self, seed: int, devices: int = 2, converters: int = 2) -> None:
-        self.clock = Clock(seed)
+    def __init__(self, scenario: Scenario) -> None:
+        self.clock = Clock(scenario.seed)
         self.ids = count(1)
         self.link = Link(self.clock)
         self.platform = FakePlatform(self.clock)
+        self.platform.speaks_mqtt_5 = scenario.speaks_mqtt_5
+        self.platform.limits = scenario.session_limits
         self.client_replies: list[Message] = []
-        self.readers: list[ReaderProcess] = []
-        for number in range(devices):
-            device = counting_device(f"press{number}")
-            section = hashlib.sha256(section_of(device)).hexdigest()[:32]
-            self.readers.append(ReaderProcess(self, device, section))
+        self.harms: dict[bytes, Harm] = {}
+        """Frame -> what it does to users' code."""
+        self.user_frame_s = scenario.user_frame_s
+        self.died_in: Counter[bytes] = Counter()
+        """Frame -> how many converters died while users' code had it."""
+        self.strikes: list[tuple[ReaderProcess, int]] = []
+        """(reader, number) of each frame that a reader was told to suspect."""
+        self._folder = tempfile.TemporaryDirectory() if any(plan.is_users for plan in scenario.devices) else None
+        self.folder = Path(self._folder.name) if self._folder else None
+        """Where converters keep their notes; None where nobody has users' code."""
+        self.readers = [
+            self._make_reader(number, plan.is_users, plan.limits) for number, plan in enumerate(scenario.devices)
+        ]
         self.broker = BrokerProcess(self)
-        self.converters = [ConverterProcess(self, slot) for slot in range(converters)]
+        self.converters = [ConverterProcess(self, slot) for slot in range(scenario.converters)]
         self.publisher = PublisherProcess(self, {reader.device.name: reader.device.type for reader in self.readers})
         everyone: list[Process] = [self.broker, self.publisher, *self.converters, *self.readers]
         self.processes: dict[str, Process] = {process.name: process for process in everyone}
+        self._listeners = {
+            kind: [process for process in everyone if kind in _HEARS[process.name.split(":")[0]]]
+            for kind in ("broker", "publisher", "converter", "port_reader")
+        }
+        self._by_journal = {reader.disk.journal: reader for reader in self.readers}
+        self.returning: set[Process] = set()
+        """Who is dead and will be started again."""
         self._waiting: list[tuple[Process, int, Process, Any]] = []
         """(who, in which life, waits for whom, to hear what)."""
+
+    def _make_reader(self, number: int, is_users: bool, limits: Limits) -> ReaderProcess:
+        device = counting_device(f"press{number}", is_users)
+        section = hashlib.sha256(section_of(device)).hexdigest()[:32]
+        return ReaderProcess(self, device, section, limits, SerialLine(self.clock, number))
+
+    def close(self) -> None:
+        """Ends everyone and removes what is on the real disk."""
+        for process in self.processes.values():
+            process.kill()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def start(self) -> None:
         """Everything starts, in any order."""
         everyone = list(self.processes.values())
         self.clock.random.shuffle(everyone)
         for process in everyone:
-            self.clock.after(self.clock.random.random() * 0.5, lambda process=process: self.revive(process))  # type: ignore[misc]
+            self.clock.after(self.clock.random.random() * 0.5, self.revive, process)
 
     def revive(self, process: Process) -> None:
         """Starts a process, and tells those who were blocked on it."""
+        self.returning.discard(process)
         process.start()
         due = [entry for entry in self._waiting if entry[2] is process]
         self._waiting = [entry for entry in self._waiting if entry[2] is not process]
@@ -217,19 +185,27 @@ class World:
     def kill(self, process: Process, back_after_s: float) -> None:
         """kill -9 now, and a supervisor that starts it again."""
         process.kill()
-        self.clock.after(back_after_s, lambda: self.revive(process))
+        self.bring_back(process, back_after_s)
+
+    def bring_back(self, process: Process, after_s: float) -> None:
+        """What the supervisor does."""
+        self.returning.add(process)
+        self.clock.after(after_s, self.revive, process)
+
+    def converter_died(self, users: UserDevices) -> None:
+        """Users' code has ended this converter."""
+        [process] = [converter for converter in self.converters if converter.users is users]
+        self.kill(process, 0.3 + self.clock.random.random())
 
     def carry(self, sender: Process, receiver: Process, event: Any, plane: Plane, when_back: Any) -> bool:
         """Takes an event to a process; True if that is not there, and `when_back` is then said when it is."""
-        if not receiver.alive:
+        if receiver.core is None:
             entry = (sender, sender.life, receiver, when_back)
             # Once is enough: the poller tells once that a socket takes messages again.
             if when_back is not None and not any(_same(entry, other) for other in self._waiting):
                 self._waiting.append(entry)
             return True
-        life = receiver.life
-        lane = (sender.name, sender.life, receiver.name, plane)
-        self.link.carry(lane, lambda: receiver.hear(event) if receiver.life == life else None)
+        self.link.carry((sender.name, sender.life, receiver.name, plane), receiver, event)
         return False
 
     def send(self, sender: Process, plane: Plane, message: Message) -> Iterable[Any]:
@@ -248,26 +224,14 @@ class World:
 
     def _publish_event(self, sender: Process, message: Message) -> None:
         """Events pass the broker's forwarder and are lost while it is away."""
-        if not self.broker.alive:
+        if self.broker.core is None:
             return
-        for process in self.processes.values():
-            if self._listens(process, message):
-                self.carry(sender, process, arrived(Plane.EVENTS, message), Plane.EVENTS, None)
-
-    @staticmethod
-    def _listens(process: Process, message: Message) -> bool:
-        kind = process.name.split(":")[0]
+        event = arrived(Plane.EVENTS, message)
         if isinstance(message, StreamReport):
-            return isinstance(process, ReaderProcess) and process.disk.journal == message.journal
-        if not isinstance(message, Heartbeat):
-            return False
-        wanted = {
-            "broker": {"broker", "publisher", "converter", "port_reader"},
-            "port_reader": {"broker", "publisher"},
-            "converter": {"broker"},
-            "publisher": {"broker", "port_reader"},
-        }
-        return message.kind in wanted[kind]
+            self.carry(sender, self._by_journal[message.journal], event, Plane.EVENTS, None)
+        elif isinstance(message, Heartbeat):
+            for process in self._listeners[message.kind]:
+                self.carry(sender, process, event, Plane.EVENTS, None)
 
     def client_heard(self, message: Message) -> None:
         """A reply to somebody outside."""
@@ -276,13 +240,8 @@ class World:
     # What a test asks.
 
     def accepted(self, device: str) -> list[int]:
-        """The numbers that the platform accepted from a device, first occurrences, in order."""
-        times: dict[int, int] = {}
-        for ts_ms, values in self.platform.telemetry.get(device, []):
-            number = values["n"]
-            if times.setdefault(number, ts_ms) != ts_ms:
-                self.platform.faults.append(f"{device}: {number} came with two timestamps")
-        return list(times)
+        """What the platform accepted of a device on the platform: values, first occurrences, in order."""
+        return list(dict.fromkeys(value for _, value in self.platform.telemetry.get(device, [])))
 
     @property
     def is_settled(self) -> bool:
@@ -290,21 +249,36 @@ class World:
         return all(reader.disk.base == reader.disk.next_number and not reader.line.waiting for reader in self.readers)
 
 
+def platform_names(reader: ReaderProcess) -> list[str]:
+    """The devices on the platform that this reader's frames speak for."""
+    name = reader.device.name
+    return [name, name + BESIDE] if reader.device.has_user_converter else [name]
+
+
 def _same(entry: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     return entry[:3] == other[:3] and type(entry[3]) is type(other[3]) and entry[3] == other[3]
 
 
-def counting_device(name: str) -> Device:
+def counting_device(name: str, is_users: bool) -> Device:
     """A device that says a number a line, and answers a question."""
     return Device(
         name=name,
         type="counter",
-        first_frame="keep",
+        max_frame_bytes=MAX_FRAME_BYTES,
+        converter="Users" if is_users else "SerialUplinkConverter",
         telemetry=(DataPoint(key="n", type="int"),),
         attributes=(DataPoint(key="last", type="int"),),
         rpcs=(
-            Rpc(method="ask", template="?\n", with_response=True, response_type="int", response_pattern="^-"),
-            Rpc(method="set", type="int"),
+            Rpc(
+                method="ask",
+                template="?${params}\n",
+                with_response=True,
+                response_type="int",
+                response_pattern="^-",
+                response_timeout_s=RPC_TIMEOUT_S,
+            ),
+            Rpc(method="set", template="=${params}\n"),
         ),
+        attribute_updates=(AttributeUpdate(attribute="level", string_to_device="level=${level}\n"),),
         downlink_converter="SerialDownlinkConverter",
     )

@@ -1,0 +1,256 @@
+"""Deliberate faults in the cores: each is a rule of the design, broken. The simulation must notice every one.
+
+A fault is a change to the source of one method, applied to the running code. Whoever changes that method so that the
+text is not there any more gets an error that says so, and says here how the rule is broken now.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+
+class Deliberate(NamedTuple):
+    """One broken rule: in this method (`module:Class.method`) these texts, each of which stands there once, become
+    others."""
+
+    name: str
+    target: str
+    edits: tuple[tuple[str, str], ...]
+
+
+def one(name: str, target: str, old: str, new: str) -> Deliberate:
+    """A fault that is one edit."""
+    return Deliberate(name, target, ((old, new),))
+
+
+_READER: Final = "services.port_reader"
+_PUBLISHER: Final = "services.publisher"
+
+LISTED: Final = (
+    one(
+        "settle before acceptance",
+        f"{_PUBLISHER}.acceptance:Acceptance.sent",
+        "self._suspicion.sent(token, parcel)",
+        "self._suspicion.sent(token, parcel)\n    for part in parcel.parts:\n        part.accept()",
+    ),
+    one("settle at enqueue", f"{_PUBLISHER}.ordering:Stream.advance", "if runs:", "if False:"),
+    one(
+        "trim one too many",
+        f"{_READER}.uplink:Uplink._trim",
+        "return [Trim(self._window.base, dead)]",
+        "return [Trim(min(self._window.base + 1, self.stream.next_number), dead)]",
+    ),
+    one(
+        "ignore the stream's generation",
+        f"{_PUBLISHER}.ordering:Ordering.take",
+        "if stream is None or batch.generation > stream.generation:",
+        "if stream is None:",
+    ),
+    one(
+        "ignore the epoch",
+        f"{_PUBLISHER}.ordering:Ordering.take",
+        "batch.epoch != self.epoch or ",
+        "",
+    ),
+    one(
+        "base from the first batch only",
+        f"{_PUBLISHER}.ordering:Stream.take",
+        "self._raise_base(batch.base)",
+        "pass",
+    ),
+    one(
+        "count resends as strikes",
+        f"{_READER}.window:Window._resend",
+        'self._counters.add("frames_resent", block.length)',
+        'self._counters.add("frames_resent", block.length)\n'
+        "            self._poison.note(f\"{self._counters.values['frames_resent']}\", [block.first])",
+    ),
+    one(
+        "never resend a hole",
+        f"{_READER}.window:Window.tick",
+        "if self._missing:",
+        "if self._missing:\n        return []",
+    ),
+    one(
+        "two publishes of one device in flight",
+        f"{_PUBLISHER}.batching:Batching._send",
+        "lane.busy = True",
+        "lane.busy = False",
+    ),
+    one(
+        "refused device refuses all",
+        f"{_PUBLISHER}.acceptance:Acceptance.choose_data",
+        "suspicion = self._suspicion\n",
+        "suspicion = self._suspicion\n    if self.backing_off:\n        return []\n",
+    ),
+    one(
+        "expected number lost at publisher start",
+        f"{_PUBLISHER}.ordering:Stream.__init__",
+        "self.received = batch.base",
+        "self.received = 1",
+    ),
+    one(
+        "report only on change, never repeated",
+        f"{_PUBLISHER}.ordering:Ordering.all_reports",
+        "for stream in self._streams.values()]",
+        "for stream in ()]",
+    ),
+    one(
+        "timestamp not journaled",
+        f"{_READER}.window:Window.load",
+        "for block in blocks:",
+        "for block in _restamped(blocks):",
+    ),
+    one(
+        "late answer taken for the next call's",
+        f"{_READER}.exchange:Exchange.tick",
+        'self._state, self._deadline_s = "late", now_s + call.timeout_s',
+        "effects += self._end(now_s)",
+    ),
+    one(
+        "expired call still written",
+        f"{_READER}.exchange:Exchange._next",
+        "if now_s >= call.deadline_s:",
+        "if False:",
+    ),
+    one(
+        "strike note not cleared",
+        "services.converter.user_code:UserCode.convert",
+        "self._notes.clear()",
+        "pass",
+    ),
+    one(
+        "journal read in the wrong order after a restart",
+        f"{_READER}.window:Window.load",
+        "for block in blocks:",
+        "for block in reversed(blocks):",
+    ),
+    one(
+        "window never closed",
+        f"{_READER}.window:Window._next_fitting",
+        "frames = self._limits.window_frames - (self.next_send - self.floor)",
+        "frames = self._limits.window_frames",
+    ),
+)
+
+DRAWN: Final = (
+    Deliberate(
+        "data before connect is accepted",
+        f"{_PUBLISHER}.lanes:Lane.kind",
+        (
+            ("if head.mark is None and self.open and not self.announced:", "if False:"),
+            ("if not self.announced:", "if False:"),
+        ),
+    ),
+    one(
+        "what was in flight at a close is forgotten",
+        f"{_PUBLISHER}.acceptance:Acceptance.close",
+        "self._batching.give_back(flight.parcel, now_s)",
+        "self._batching.accept(flight.parcel, now_s)",
+    ),
+    one(
+        "a PUBACK on MQTT 3.1.1 counts at once",
+        f"{_PUBLISHER}.acceptance:Acceptance.acknowledge",
+        "if protocol < 5 and parcel.is_data:",
+        "if False:",
+    ),
+    one(
+        "a refusal counts as acceptance",
+        f"{_PUBLISHER}.acceptance:Acceptance.acknowledge",
+        "if code < 128:",
+        "if True:",
+    ),
+    one(
+        "a new publisher is sent only what is new",
+        f"{_READER}.window:Window.hear",
+        "self.received = self.next_send = self.base",
+        "self.next_send = self.base\n    self._ready.clear()\n    self._ready_bytes = 0",
+    ),
+    one(
+        "a dead letter is reported once",
+        f"{_PUBLISHER}.ordering:Stream.report",
+        "return StreamReport(",
+        "self._dead = {number: reason for number, reason in self._dead.items() if number >= self.settled}\n"
+        "    return StreamReport(",
+    ),
+    one(
+        "two frames share a millisecond",
+        f"{_READER}.stream:Stream.stamp",
+        "first_ms = max(self.last_ts_ms + 1, clock_ms)",
+        "first_ms = max(self.last_ts_ms, clock_ms)",
+    ),
+    one(
+        "a lost port is no entry of the stream",
+        f"{_READER}.port:Port._close",
+        "return [*effects, *self._put([entry], self._wall_ms(now_s), now_s)]",
+        "return effects",
+    ),
+    one(
+        "one death is enough to condemn a frame",
+        f"{_READER}.poison:Poison._alone",
+        "if self._counts[block.first] < DEATHS:",
+        "if self._counts[block.first] < 1:",
+    ),
+    one(
+        "a frame that users' code can't convert vanishes",
+        "services.converter.batches:UserJob.take",
+        "self._dead[index] = printable(frame.error)",
+        "pass",
+    ),
+)
+"""Ten more, drawn from the design's rules after the simulation and its oracle stood."""
+
+ALL: Final = (*LISTED, *DRAWN)
+
+
+@contextmanager
+def applied(fault: Deliberate) -> Iterator[None]:
+    """The running code with this fault. Raises LookupError if what is to be changed is not there as written."""
+    owner, name, original = _find(fault.target)
+    setattr(owner, name, _broken(fault, name, original))
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+def _find(target: str) -> tuple[Any, str, Any]:
+    """(class, name, what stands there now)."""
+    module_name, _, path = target.partition(":")
+    owner_name, _, name = path.partition(".")
+    owner = getattr(importlib.import_module(module_name), owner_name, None)
+    original = None if owner is None else vars(owner).get(name)
+    if original is None:
+        raise LookupError(f"{target} is not there any more")
+    return owner, name, original
+
+
+def _broken(fault: Deliberate, name: str, original: Any) -> Any:
+    """The method, or property, with the fault."""
+    function = original.fget if isinstance(original, property) else original
+    source = textwrap.dedent(inspect.getsource(function))
+    for old, new in fault.edits:
+        if source.count(old) != 1:
+            raise LookupError(f"{fault.target}: found {source.count(old)} times, expected once: {old!r}")
+        source = source.replace(old, new)
+    code = compile("from __future__ import annotations\n" + source, f"<{fault.target}, broken>", "exec")
+    names: dict[str, Any] = {}
+    exec(code, {**vars(sys.modules[function.__module__]), "_restamped": _restamped}, names)
+    # The source of a property has its decorator with it.
+    return names[name]
+
+
+def _restamped(blocks: list[Any]) -> list[Any]:
+    """Blocks as they would be if their times stood nowhere."""
+    codec = sys.modules["common.codec"]
+    found = []
+    for block in blocks:
+        body = codec.unpack_frames(block.body, block.length)
+        found.append(block._replace(body=codec.pack_frames(body._replace(ts_ms=[ts + 1000 for ts in body.ts_ms]))))
+    return found

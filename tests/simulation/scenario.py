@@ -1,0 +1,164 @@
+"""What a seed draws before anything runs: the gateway, its load, and what will go wrong when. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Final, NamedTuple
+
+from services.port_reader.window import Limits
+
+LOAD_S: Final = 60.0
+"""Lines talk and faults happen for so long; then faults stop."""
+SEARCH_S: Final = 180.0
+"""A bad record is a fault until it is found; a platform that speaks MQTT 3.1.1 only closes the connection at it, and
+others must talk meanwhile."""
+QUIET_S: Final = 60.0
+"""Within so long after the last fault everything must have been delivered."""
+
+KINDS: Final = (
+    "kill converter",
+    "kill publisher",
+    "kill broker",
+    "kill reader",
+    "kill at a step",
+    "kill again and again",
+    "stop and continue",
+    "stale converter",
+    "messages lost",
+    "messages delayed",
+    "messages doubled",
+    "messages reordered",
+    "disk full",
+    "disk slow",
+    "port lost",
+    "line noise",
+    "clock jumps",
+    "platform away",
+    "platform cuts publishes",
+    "platform refuses: rate",
+    "platform refuses: error",
+    "platform refuses: device",
+    "platform refuses: payload",
+    "platform drops device",
+    "platform slow",
+    "accepted late",
+    "accepted, not acknowledged",
+    "frame raises",
+    "frame hangs",
+    "frame kills",
+)
+_POISON: Final = ("frame raises", "frame hangs", "frame kills")
+_EARLY: Final = ("frame hangs", "frame kills", "platform refuses: payload")
+"""They go on until the bad frame is found out, which takes its time."""
+
+
+class Fault(NamedTuple):
+    """One thing that goes wrong, `at_s` after the start, where it lasts for `for_s`."""
+
+    kind: str
+    at_s: float
+    for_s: float
+
+
+class DevicePlan(NamedTuple):
+    """One device and what it says."""
+
+    is_users: bool
+    """True if users' code converts it."""
+    rate_hz: float
+    pauses: bool
+    until_s: float
+    answers_after_s: tuple[float | None, ...]
+    """How long it takes to answer a call, one drawn for each; None: never."""
+    limits: Limits
+
+
+class Scenario(NamedTuple):
+    """Everything that a seed decides beforehand."""
+
+    seed: int
+    devices: tuple[DevicePlan, ...]
+    converters: int
+    speaks_mqtt_5: bool
+    session_limits: dict[str, int]
+    user_frame_s: float
+    calls: int
+    faults: tuple[Fault, ...]
+
+    @property
+    def end_s(self) -> float:
+        """When the last fault is over, and nobody talks any more."""
+        return max([LOAD_S, *(fault.at_s + fault.for_s for fault in self.faults)]) + 0.5
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many faults of each kind."""
+        return Counter(fault.kind for fault in self.faults)
+
+
+def draw_scenario(seed: int) -> Scenario:
+    """The scenario of a seed: three to nine faults, none in every tenth seed."""
+    draw = random.Random(f"scenario {seed}")
+    kinds = [] if seed % 10 == 0 else draw.sample(KINDS, 3 + draw.randrange(6))
+    if kinds and draw.random() < 0.3:
+        kinds.append(draw.choice(["kill converter", "kill publisher", "kill broker", "kill reader", "kill at a step"]))
+    speaks_mqtt_5 = draw.random() < 0.75
+    if "platform refuses: device" in kinds:
+        speaks_mqtt_5 = True
+    count = draw.choice([1, 2, 2, 3])
+    if "platform refuses: payload" in kinds or "platform refuses: device" in kinds:
+        count = max(2, count)
+    devices = _draw_devices(draw, kinds, count)
+    if not speaks_mqtt_5:
+        # Acceptance takes a second there: fewer numbers in flight than a second brings would never be enough.
+        devices = tuple(
+            plan._replace(limits=plan.limits._replace(window_frames=max(64, plan.limits.window_frames)))
+            for plan in devices
+        )
+    if "platform refuses: payload" in kinds and not speaks_mqtt_5:
+        # A close says nothing about the record in it while no other device's data is accepted.
+        talk = {"rate_hz": 2.0, "pauses": False, "until_s": LOAD_S + SEARCH_S}
+        devices = tuple(plan._replace(**talk) for plan in devices)
+    return Scenario(
+        seed=seed,
+        devices=devices,
+        converters=draw.choice([1, 2, 2, 3]),
+        speaks_mqtt_5=speaks_mqtt_5,
+        session_limits=draw.choice([{}, {}, {"maxPayloadSize": 700, "maxInflightMessages": 2}]),
+        user_frame_s=draw.choice([0.0005, 0.002, 0.005]),
+        calls=draw.choice([0, 0, 5, 15, 25]),
+        faults=tuple(_draw_fault(draw, kind) for kind in kinds),
+    )
+
+
+def _draw_devices(draw: random.Random, kinds: list[str], count: int) -> tuple[DevicePlan, ...]:
+    wants_users = any(kind in _POISON for kind in kinds)
+    return tuple(_draw_device(draw, wants_users and number == 0, bool(kinds)) for number in range(count))
+
+
+def _draw_fault(draw: random.Random, kind: str) -> Fault:
+    if kind == "stale converter":
+        return Fault(kind, LOAD_S - 8 + draw.random() * 3, 13)
+    if kind == "platform refuses: device":
+        at_s = 4 + draw.random() * 10
+        return Fault(kind, at_s, LOAD_S - at_s - draw.random() * 20)
+    if kind == "messages lost" and draw.random() < 0.5:
+        # To the end of all talk, when nothing that is said later makes up for a lost report.
+        return Fault(kind, LOAD_S - 6, 7)
+    at_s = 4 + draw.random() * (LOAD_S - (40 if kind in _EARLY else 12))
+    return Fault(kind, at_s, min(LOAD_S - at_s, 1 + draw.random() * 9))
+
+
+def _draw_device(draw: random.Random, must_be_users: bool, may_be_tight: bool) -> DevicePlan:
+    limits = Limits(window_frames=draw.choice([4096, 4096, 256, 64, 16]))
+    if may_be_tight and draw.random() < 0.2:
+        limits = limits._replace(max_records=draw.choice([20, 60, 200]))
+    return DevicePlan(
+        is_users=must_be_users or draw.random() < 0.2,
+        rate_hz=draw.choice([0.5, 2, 5, 5, 10, 20]),
+        pauses=draw.random() < 0.5,
+        until_s=LOAD_S if draw.random() < 0.6 else LOAD_S * (0.4 + 0.5 * draw.random()),
+        answers_after_s=draw.choice([(0.01,), (0.01, 0.3), (0.01, 2.5), (0.01, None), (0.01, 2.5, 3.5, None)]),
+        limits=limits,
+    )
