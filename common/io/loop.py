@@ -113,7 +113,7 @@ class Loop:
             self._drain_sources(timeout_ms)
             if self._is_due:
                 self._drain_lazy()
-            if self._is_due:
+                # Whatever the lazy sources made the core do: its time has come, and may have come for more than that.
                 self.dispatch(Tick())
         return self._exit_code
 

@@ -32,7 +32,7 @@ class MonitorShell:
 
     def attach(self, loop: Loop) -> None:
         """Gives the loop all sources."""
-        loop.add_reader(self._beats.socket, self._beats.receive)
+        loop.add_lazy_reader(self._beats.receive)
         loop.add_reader(self._calls.socket, self._calls.receive)
 
     def perform(self, effect: Any) -> Iterable[Any]:

@@ -229,3 +229,18 @@ def test_a_lazy_source_wakes_nobody_and_is_heard_before_the_timer(logger: loggin
     assert loop.run() == 0
     assert core.names == ["Start", "one", "two", "three", "Tick"]
     assert loop.wakeups == 0
+
+
+def test_the_tick_comes_though_a_lazy_source_has_moved_the_deadline(logger: logging.Logger) -> None:
+    """A core that does one timer's work at any event still hears that time has passed: others may hang on its `Tick`."""
+    waiting = [["beat"]]
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        core.deadline_s = now_s + (60 if name(event) == "beat" else 0.05)
+        return [Exit(0)] if name(event) == "Tick" else []
+
+    core = Core(react)
+    loop = Loop(core, Shell(), logger)
+    loop.add_lazy_reader(lambda: waiting.pop(0) if waiting else [])
+    assert loop.run() == 0
+    assert core.names == ["Start", "beat", "Tick"]
