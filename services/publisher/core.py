@@ -47,6 +47,9 @@ EVENTS_PER_TURN: Final = 64
 """Events after which the turn's work is done even though more may be waiting."""
 PACKET_OVERHEAD_BYTES: Final = 64
 """Topic and header of a PUBLISH, which count into the other side's maximum packet size."""
+STOOD_STILL_S: Final = 2.0
+"""A process that beats each second and hears nothing for longer was stopped: what it finds in its sockets may be as
+old."""
 DEAD_NOTED_S: Final = 60.0
 MOST_BLOCKED: Final = 2_000
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage | PubAck
@@ -93,6 +96,9 @@ class PublisherCore:
         self._events = 0
         """Events since the last turn."""
         self._now_s = 0.0
+        self._handled_s: float | None = None
+        self._stood_s = 0.0
+        """How long we stood still, until the sockets are drained."""
         self._dead_noted_s: dict[str, float] = {}
         """When the next dead letter of a device is worth a line; the counter and the reader have them all."""
         self._owed: list[Any] = []
@@ -107,6 +113,7 @@ class PublisherCore:
 
     def handle(self, event: Any, now_s: float) -> list[Any]:
         """The effects of an event, in the order in which they are to be performed."""
+        self._notice_stop(now_s)
         effects = self._membership.handle(event, now_s)
         match event:
             case Arrived(message=ReadingBatch() as batch):
@@ -114,6 +121,7 @@ class PublisherCore:
             case PubAck() if self._is_ours(event) and self._link.state == "up":
                 self._acknowledge(event, now_s)
             case Tick():
+                self._stood_s = 0.0
                 return effects + self._turn(now_s)
             case Arrived(message=message):
                 effects += self._hear(message, now_s)
@@ -147,6 +155,12 @@ class PublisherCore:
             self._drain_until_s,
         )
         return min(time_s for time_s in times if time_s is not None)
+
+    def _notice_stop(self, now_s: float) -> None:
+        since_s = 0.0 if self._handled_s is None else now_s - self._handled_s
+        if since_s > STOOD_STILL_S:
+            self._stood_s = since_s
+        self._handled_s = now_s
 
     # What arrives.
 
@@ -249,7 +263,7 @@ class PublisherCore:
     def _hear_platform(self, event: PlatformMessage, now_s: float) -> list[Any]:
         answer = self._platform.parse(event.topic, event.payload)
         if not isinstance(answer, SessionLimits):
-            return self._downlink.hear_platform(answer, event.topic, now_s)
+            return self._downlink.hear_platform(answer, event.topic, now_s, self._stood_s)
         self._link.end_limits_wait()
         if answer.max_payload_bytes:
             self._limit_payload(answer.max_payload_bytes)

@@ -61,15 +61,11 @@ class Downlink:
         self.calls = Calls(prefix)
         self.replies: deque[tuple[float, Outgoing]] = deque(maxlen=MOST_REPLIES)
 
-    def hear_platform(self, message: Message, topic: str, now_s: float) -> list[Any]:
-        """What a message from the platform said."""
+    def hear_platform(self, message: Message, topic: str, now_s: float, waited_s: float) -> list[Any]:
+        """What a message from the platform said; `waited_s`: how long it may have lain in our socket."""
         match message:
             case DeviceRpc() as rpc:
-                origin = Origin("platform", rpc.device, rpc.request)
-                if self.calls.is_known(origin):
-                    return []
-                arguments = {"method": rpc.method, "params": rpc.params}
-                return self._begin(origin, rpc.method, "encode", arguments, time_s=PLATFORM_DEADLINE_S, now_s=now_s)
+                return self._begin_rpc(rpc, now_s, waited_s)
             case DeviceAttributes(device=device, data=data):
                 origin = Origin("update", device, 0)
                 return self._begin(
@@ -94,6 +90,19 @@ class Downlink:
                 self._counters["downlink_junk"] += 1
                 return [Note("warning", "downlink.junk", {"topic": topic, "reason": reason})]
         return []
+
+    def _begin_rpc(self, rpc: DeviceRpc, now_s: float, waited_s: float) -> list[Any]:
+        origin = Origin("platform", rpc.device, rpc.request)
+        if self.calls.is_known(origin):
+            return []
+        time_s = PLATFORM_DEADLINE_S - waited_s
+        if time_s <= 0:
+            reason = "expired while waiting"
+            data = msgspec.json.encode({"error": reason, "success": False})
+            self.replies.append((now_s, self._platform.rpc_reply(rpc.device, rpc.request, data)))
+            return [Note("info", "call.refused", {"device": rpc.device, "request": rpc.request, "reason": reason})]
+        arguments = {"method": rpc.method, "params": rpc.params}
+        return self._begin(origin, rpc.method, "encode", arguments, time_s=time_s, now_s=now_s)
 
     def hear_client(self, request: Request, now_s: float, is_draining: bool) -> list[Any]:
         """A request over the calls plane."""

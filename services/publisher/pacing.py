@@ -16,8 +16,10 @@ class Pace:
     """The distance between publishes, and how much one may hold.
 
     Each "too many" doubles the distance. A bucket smaller than one publish never takes it, however long we wait, so
-    several in a row halve it. What was sent before the last slow-down says nothing new. `mend` is the share to which an
-    accepted publish shortens the distance.
+    several in a row halve it. What was sent before the last slow-down says nothing new.
+
+    An accepted publish halves the distance, which finds a platform that is well again within seconds; but not below the
+    distance that it last found too short after something was accepted: from there on each shortens it to `mend` only.
     """
 
     def __init__(self, first_s: float, most_s: float, mend: float) -> None:
@@ -29,7 +31,10 @@ class Pace:
         self.most_devices: int | None = None
         self.next_s = 0.0
         """Nothing is to be published before."""
+        self._sent_s = 0.0
         self._slowed_s = -1.0
+        self._edge_s = first_s
+        """The distance at which the platform said "too many" for the first time after it had accepted something."""
         self._in_a_row = 0
         self._sized_s = 0.0
         """When the size was last changed."""
@@ -49,12 +54,14 @@ class Pace:
         """A publish goes out."""
         if now_s > self.next_s + IDLE_S:
             self.interval_s = min(self.interval_s, self._first_s)
-        self.next_s = now_s + self.interval_s
+        self._sent_s, self.next_s = now_s, now_s + self.interval_s
 
     def slow_down(self, sent_s: float, now_s: float, items: int = 1, devices: int = 1) -> None:
         """A publish of `items` records of `devices` devices, sent at `sent_s`, was too many."""
         if sent_s <= self._slowed_s:
             return
+        if not self._in_a_row:
+            self._edge_s = max(self._first_s, self.interval_s)
         self._in_a_row += 1
         if all(self._good) and (items > self._good[0] or devices > self._good[1]):
             # Only the step up was too large.
@@ -70,7 +77,11 @@ class Pace:
     def speed_up(self, now_s: float, items: int = 1, devices: int = 1, enough: int = 1) -> None:
         """A publish was accepted; sizes of `enough` and more are no limit."""
         self._in_a_row = 0
-        self.interval_s *= self._mend
+        if self.interval_s / 2 > self._edge_s:
+            self.interval_s /= 2
+            self.next_s = min(self.next_s, max(self._sent_s, self._slowed_s) + self.interval_s)
+        else:
+            self.interval_s *= self._mend
         if self.interval_s < self._first_s / 8:
             self.interval_s = 0.0
         if self.most_items is None or self.most_devices is None:

@@ -232,7 +232,7 @@ def test_a_lazy_source_wakes_nobody_and_is_heard_before_the_timer(logger: loggin
 
 
 def test_the_tick_comes_though_a_lazy_source_has_moved_the_deadline(logger: logging.Logger) -> None:
-    """A core that does one timer's work at any event still hears that time has passed: others may hang on its `Tick`."""
+    """A core that does one timer's work at any event still hears that time has passed: more may hang on its `Tick`."""
     waiting = [["beat"]]
 
     def react(event: Any, now_s: float) -> list[Any]:
