@@ -14,6 +14,7 @@ import msgspec
 
 from common.config.models import DataPoint, Device, Rpc
 from common.errors import ConversionError
+from services.converter.columns import columns_of
 from services.converter.values import Parser, encode_json, parser_of, shown
 
 BUILTIN_UPLINK = "SerialUplinkConverter"
@@ -72,16 +73,27 @@ class _Faults:
 class DeviceConverter:
     """Frames of one device to telemetry and attributes. Without state: the same frame gives the same bytes."""
 
-    __slots__ = ("_attributes", "_read_attributes", "_read_telemetry", "_telemetry")
+    __slots__ = ("_attributes", "_columns", "_read_attributes", "_read_telemetry", "_telemetry")
 
     def __init__(self, telemetry: Sequence[_Point], attributes: Sequence[_Point]) -> None:
         self._telemetry = telemetry
         self._attributes = attributes
         self._read_telemetry = _reader_of(telemetry)
         self._read_attributes = _reader_of(attributes)
+        self._columns = columns_of([point.source for point in telemetry], [point.source for point in attributes])
 
     def convert_batch(self, frames: Sequence[bytes]) -> BatchResult:
-        """Converts each frame; a key that occurs twice in a kind keeps its last value. Raises nothing."""
+        """Converts each frame; a key that occurs twice in a kind keeps its last value. Raises nothing.
+
+        Where every point of every frame has its value, only the last frame's attributes come out: they win anyway.
+        """
+        if self._columns is not None and frames and (found := self._columns.convert(frames)) is not None:
+            telemetry, last = found
+            return BatchResult(telemetry, [b""] * (len(frames) - 1) + [last], {}, 0, 0, "")
+        return self.convert_each(frames)
+
+    def convert_each(self, frames: Sequence[bytes]) -> BatchResult:
+        """As `convert_batch`, frame by frame."""
         read_telemetry, read_attributes = self._read_telemetry, self._read_attributes
         faults = _Faults()
         telemetry: list[bytes] = []

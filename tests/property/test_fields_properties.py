@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.config.models import DataPoint, Device
+from services.converter.columns import columns_of
 from services.converter.fields import compile_device, merge_attributes
 from services.converter.values import encode_json
 
@@ -31,9 +32,9 @@ devices = st.builds(Device, telemetry=st.lists(points, max_size=3), attributes=s
 
 @given(devices, st.lists(FRAMES, max_size=4))
 def test_a_batch_is_what_explain_says_of_each_frame(device: Device, frames: list[bytes]) -> None:
-    """The hot path and the explanation never disagree, and every output is strict JSON without NaN."""
+    """Frame by frame, conversion and explanation never disagree, and every output is strict JSON without NaN."""
     converter = compile_device(device)
-    result = converter.convert_batch(frames)
+    result = converter.convert_each(frames)
     errors = absent = 0
     for index, frame in enumerate(frames):
         explained = converter.explain(frame)
@@ -46,6 +47,28 @@ def test_a_batch_is_what_explain_says_of_each_frame(device: Device, frames: list
         absent += statuses.count("absent")
         assert (index in result.dead) == ("error" in statuses and "value" not in statuses)
     assert (result.errors, result.absent) == (errors, absent)
+
+
+GOOD = st.from_regex(rb"-?[0-9]{1,21}(\.[0-9]{1,3})?[;\r=a][ ]?[0-9]{1,4}[;=]?[a-z%,\"]{0,3}\n", fullmatch=True)
+
+
+@given(devices, st.lists(GOOD, min_size=1, max_size=5) | st.lists(GOOD | FRAMES, max_size=5))
+def test_columns_give_what_frame_by_frame_gives(device: Device, frames: list[bytes]) -> None:
+    """The fast way through a batch changes no byte and no count; of the attributes the last value of each key stays."""
+    converter = compile_device(device)
+    fast, slow = converter.convert_batch(frames), converter.convert_each(frames)
+    assert fast._replace(attributes=[]) == slow._replace(attributes=[])
+    assert merge_attributes(fast.attributes) == merge_attributes(slow.attributes)
+    assert len(fast.attributes) == len(frames)
+
+
+@given(points, st.lists(GOOD, min_size=1, max_size=5))
+def test_columns_are_taken_where_every_frame_has_its_value(point: DataPoint, frames: list[bytes]) -> None:
+    """Neither way is always taken: the fast one exactly where nothing is absent or wrong."""
+    result = compile_device(Device(telemetry=(point,))).convert_each(frames)
+    columns = columns_of([point], [])
+    assert columns is not None
+    assert (columns.convert(frames) is not None) == (not result.errors and not result.absent)
 
 
 @given(points, FRAMES)

@@ -1,0 +1,160 @@
+"""Counts what arrives at the MQTT broker, in a process of its own. `python -m bench.subscriber PORT CLOCK LINES`.
+
+Speaks just enough MQTT to subscribe, so that it costs little: it shares the machine with what is measured. Each line
+of its input is answered by one JSON object: frames that came, repeats, frames out of order, frames missing below the
+highest number, messages, and the latencies since the question before.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from bench.feeder import Clock
+
+NAME: Final = re.compile(rb'"line(\d+)":\[')
+NUMBER: Final = re.compile(rb'"humidity":(\d+)')
+PUBLISH: Final = 3
+LATENCIES: Final = 1_000_000
+"""Kept at most between two questions."""
+EVERY: Final = 50
+"""Of a run of frames that came in one message, the first, the last and each of so many are timed."""
+
+
+class Account:
+    """What came of one line."""
+
+    def __init__(self) -> None:
+        self.highest = self.frames = self.repeats = self.disordered = 0
+        self._missing: set[int] = set()
+
+    def take(self, numbers: list[int]) -> None:
+        """The numbers of one message, in order."""
+        first, count = self.highest + 1, len(numbers)
+        if numbers[0] == first and numbers[-1] == first + count - 1 and numbers == list(range(first, first + count)):
+            self.highest += count
+            self.frames += count
+            return
+        for number in numbers:
+            if number > self.highest:
+                self._missing.update(range(self.highest + 1, number))
+                self.highest = number
+                self.frames += 1
+            elif number in self._missing:
+                self._missing.discard(number)
+                self.disordered += 1
+                self.frames += 1
+            else:
+                self.repeats += 1
+
+    @property
+    def missing(self) -> int:
+        return len(self._missing)
+
+
+class Subscriber:
+    """All lines."""
+
+    def __init__(self, port: int, clock: Clock, lines: int) -> None:
+        self._clock = clock
+        self._accounts = [Account() for _ in range(lines)]
+        self._latencies_ms: list[float] = []
+        self._messages = 0
+        self._buffer = bytearray()
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        name, topic = b"bench", b"v1/gateway/telemetry"
+        connect = b"\0\4MQTT\4\2\0\0" + len(name).to_bytes(2) + name
+        subscribe = b"\0\1" + len(topic).to_bytes(2) + topic + b"\0"
+        for kind, body in ((0x10, connect), (0x82, subscribe)):
+            self.socket.sendall(bytes([kind, len(body)]) + body)
+
+    def read(self) -> None:
+        """Takes what is there."""
+        data = self.socket.recv(1 << 20)
+        if not data:
+            sys.exit("the MQTT broker is gone")
+        now_s = time.monotonic()
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        while (packet := _next_packet(buffer, start)) is not None:
+            kind, body, end = packet
+            if kind == PUBLISH:
+                topic_bytes = int.from_bytes(buffer[body : body + 2])
+                self._take(bytes(buffer[body + 2 + topic_bytes : end]), now_s)
+            start = end
+        del buffer[:start]
+
+    def _take(self, payload: bytes, now_s: float) -> None:
+        self._messages += 1
+        pieces = NAME.split(payload)
+        for name, items in zip(pieces[1::2], pieces[2::2], strict=True):
+            line = int(name)
+            numbers = list(map(int, NUMBER.findall(items)))
+            if not numbers:
+                continue
+            self._accounts[line].take(numbers)
+            if len(self._latencies_ms) < LATENCIES:
+                written_s = self._clock.written_s
+                timed = numbers if len(numbers) < EVERY else [*numbers[::EVERY], numbers[-1]]
+                self._latencies_ms += [(now_s - written_s(line, number)) * 1000 for number in timed]
+
+    def report(self) -> dict[str, Any]:
+        """What came so far."""
+        latencies_ms, self._latencies_ms = sorted(self._latencies_ms), []
+        accounts = self._accounts
+
+        def quantile(share: float) -> float | None:
+            return round(latencies_ms[int(share * (len(latencies_ms) - 1))], 2) if latencies_ms else None
+
+        return {
+            "at_s": time.monotonic(),
+            "frames": sum(account.frames for account in accounts),
+            "highest": [account.highest for account in accounts],
+            "missing": sum(account.missing for account in accounts),
+            "disordered": sum(account.disordered for account in accounts),
+            "repeats": sum(account.repeats for account in accounts),
+            "messages": self._messages,
+            "p50_ms": quantile(0.5),
+            "p99_ms": quantile(0.99),
+            "max_ms": quantile(1.0),
+        }
+
+
+def _next_packet(buffer: bytearray, start: int) -> tuple[int, int, int] | None:
+    """(kind, where its body begins, its end) of the packet at `start`; None if it is not whole yet."""
+    size, shift, place = 0, 0, start + 1
+    while True:
+        if place >= len(buffer):
+            return None
+        byte = buffer[place]
+        size |= (byte & 127) << shift
+        shift, place = shift + 7, place + 1
+        if byte < 128:
+            break
+    return (buffer[start] >> 4, place, place + size) if place + size <= len(buffer) else None
+
+
+def main() -> int:
+    port, clock_path, lines = sys.argv[1:]
+    subscriber = Subscriber(int(port), Clock(Path(clock_path), int(lines)), int(lines))
+    print("{}", flush=True)
+    while True:
+        ready, _, _ = select.select([subscriber.socket, sys.stdin], [], [])
+        if subscriber.socket in ready:
+            subscriber.read()
+        if sys.stdin in ready:
+            if not sys.stdin.readline():
+                return 0
+            print(json.dumps(subscriber.report()), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
