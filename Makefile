@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test simulate mutations chaos check format clean
+.PHONY: venv demo test simulate mutations chaos bench check format clean
 
 ## venv: a virtual environment with what serialgw needs to run
 venv: .venv/.run
@@ -23,6 +23,9 @@ mutations: .venv/.dev
 SECONDS ?= 60
 chaos: .venv/.dev
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
+## bench: frames a second, latency, CPU and memory of the whole; SCENARIOS="flat8 slow8" runs some (needs mosquitto)
+bench: .venv/.dev
+	$(BIN)/python -m bench $(SCENARIOS)
 ## check: formatter, linter, types, and who may import whom
 check: .venv/.dev
 	$(BIN)/ruff format --check .
