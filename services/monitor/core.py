@@ -44,7 +44,8 @@ class MonitorCore:
                 self._table.age(now_s)
             case Drain():
                 return [*effects, Exit(0)]
-        if self._membership.is_due(now_s):
+        # At no other event: a beat moves the deadline, before which heartbeats are read and processes found late.
+        if isinstance(event, Start | Tick) and self._membership.is_due(now_s):
             counters = {"requests": self._requests, "heartbeats": self._heartbeats}
             effects += self._membership.beat(now_s, {}, counters)
         return effects

@@ -50,6 +50,8 @@ PACKET_OVERHEAD_BYTES: Final = 64
 STOOD_STILL_S: Final = 2.0
 """A process that beats each second and hears nothing for longer was stopped: what it finds in its sockets may be as
 old."""
+STALE_FOR_S: Final = 0.5
+"""So long after a stop the sockets are taken to hold what came during it."""
 DEAD_NOTED_S: Final = 60.0
 MOST_BLOCKED: Final = 2_000
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage | PubAck
@@ -98,7 +100,8 @@ class PublisherCore:
         self._now_s = 0.0
         self._handled_s: float | None = None
         self._stood_s = 0.0
-        """How long we stood still, until the sockets are drained."""
+        self._stale_until_s = 0.0
+        """How long we stood still, and until when what is heard may be as old."""
         self._dead_noted_s: dict[str, float] = {}
         """When the next dead letter of a device is worth a line; the counter and the reader have them all."""
         self._owed: list[Any] = []
@@ -121,7 +124,6 @@ class PublisherCore:
             case PubAck() if self._is_ours(event) and self._link.state == "up":
                 self._acknowledge(event, now_s)
             case Tick():
-                self._stood_s = 0.0
                 return effects + self._turn(now_s)
             case Arrived(message=message):
                 effects += self._hear(message, now_s)
@@ -159,7 +161,7 @@ class PublisherCore:
     def _notice_stop(self, now_s: float) -> None:
         since_s = 0.0 if self._handled_s is None else now_s - self._handled_s
         if since_s > STOOD_STILL_S:
-            self._stood_s = since_s
+            self._stood_s, self._stale_until_s = since_s, now_s + STALE_FOR_S
         self._handled_s = now_s
 
     # What arrives.
@@ -263,7 +265,8 @@ class PublisherCore:
     def _hear_platform(self, event: PlatformMessage, now_s: float) -> list[Any]:
         answer = self._platform.parse(event.topic, event.payload)
         if not isinstance(answer, SessionLimits):
-            return self._downlink.hear_platform(answer, event.topic, now_s, self._stood_s)
+            waited_s = self._stood_s if now_s < self._stale_until_s else 0.0
+            return self._downlink.hear_platform(answer, event.topic, now_s, waited_s)
         self._link.end_limits_wait()
         if answer.max_payload_bytes:
             self._limit_payload(answer.max_payload_bytes)
