@@ -47,6 +47,7 @@ class Loop:
         self._sources: dict[Any, Source] = {}
         self._writers: dict[Any, Source] = {}
         self._lazy: list[Source] = []
+        self._resting: dict[Any, float] = {}
         self._exit_code: int | None = None
         self.wakeups = 0
         """How often the loop left its wait; a counter for the heartbeat and the idle test."""
@@ -61,9 +62,17 @@ class Loop:
         heartbeats of everyone, which else wake their listeners many times a second on an idle gateway."""
         self._lazy.append(on_due)
 
+    def rest(self, source: Any, until_s: float) -> None:
+        """Does not read a source before `until_s`, however much is there; in the past: reads it again. What comes
+        meanwhile is taken with one wake-up."""
+        if source in self._sources:
+            self._resting[source] = until_s
+            self._register(source)
+
     def remove_reader(self, source: Any) -> None:
         """Stops polling for reading; to be called before a descriptor is closed."""
         self._sources.pop(source, None)
+        self._resting.pop(source, None)
         self._register(source)
 
     def add_writer(self, source: Any, on_writable: Source) -> None:
@@ -77,7 +86,8 @@ class Loop:
         self._register(source)
 
     def _register(self, source: Any) -> None:
-        flags = (zmq.POLLIN if source in self._sources else 0) | (zmq.POLLOUT if source in self._writers else 0)
+        reads = source in self._sources and source not in self._resting
+        flags = (zmq.POLLIN if reads else 0) | (zmq.POLLOUT if source in self._writers else 0)
         if flags:
             self._poller.register(source, flags)
         elif source in self._poller:
@@ -105,17 +115,21 @@ class Loop:
     def _run(self) -> int:
         self.dispatch(Start())
         while self._exit_code is None:
-            deadline_s = self._core.next_deadline_s
-            timeout_ms = None
-            if deadline_s is not None:
-                # Rounded up: waking a fraction early would spin until the deadline.
-                timeout_ms = max(0, int((deadline_s - monotonic_s()) * 1000) + 1)
-            self._drain_sources(timeout_ms)
+            self._drain_sources(self._timeout_ms)
             if self._is_due:
                 self._drain_lazy()
                 # Whatever the lazy sources made the core do: its time has come, and may have come for more than that.
                 self.dispatch(Tick())
         return self._exit_code
+
+    @property
+    def _timeout_ms(self) -> int | None:
+        """How long to wait for the sources; None: until one has something."""
+        times_s = [*self._resting.values()]
+        if (deadline_s := self._core.next_deadline_s) is not None:
+            times_s.append(deadline_s)
+        # Rounded up: waking a fraction early would spin until the deadline.
+        return max(0, int((min(times_s) - monotonic_s()) * 1000) + 1) if times_s else None
 
     @property
     def _is_due(self) -> bool:
@@ -137,6 +151,8 @@ class Loop:
         """Waits once, then handles what is there until nothing is, or for DRAIN_ROUNDS."""
         for _ in range(DRAIN_ROUNDS):
             ready = self._poller.poll(timeout_ms)
+            if self._resting:
+                self._end_rests()
             if not ready:
                 return
             self.wakeups += 1
@@ -146,12 +162,18 @@ class Loop:
                     return
             timeout_ms = 0
 
+    def _end_rests(self) -> None:
+        now_s = monotonic_s()
+        for source in [source for source, until_s in self._resting.items() if now_s >= until_s]:
+            del self._resting[source]
+            self._register(source)
+
     def _handle_ready(self, source: Any, flags: int) -> None:
         # A handler may have removed a later source of the same round.
         if flags & zmq.POLLOUT and (writer := self._writers.get(source)):
             for event in writer():
                 self.dispatch(event)
-        if flags & ~zmq.POLLOUT and (reader := self._sources.get(source)):
+        if flags & ~zmq.POLLOUT and source not in self._resting and (reader := self._sources.get(source)):
             for event in reader():
                 self.dispatch(event)
 

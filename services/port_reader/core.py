@@ -42,6 +42,7 @@ from services.port_reader.events import (
     Opened,
     OpenFailed,
     PortLost,
+    RestLine,
     SectionFound,
     WriteDrained,
     WriteFailed,
@@ -49,6 +50,7 @@ from services.port_reader.events import (
 )
 from services.port_reader.letters import VERBS, Letters
 from services.port_reader.metrics import Counters
+from services.port_reader.pace import Counts, Pace
 from services.port_reader.port import Port
 from services.port_reader.stream import StreamState
 from services.port_reader.uplink import Uplink
@@ -89,6 +91,7 @@ class PortReaderCore:
         )
         self._letters = Letters(device.name, self._uplink, has_port)
         self._port = Port(device, state, self._uplink, self.counters, draw=draw)
+        self._pace = Pace(self._port.byte_s, limits.window_frames)
         self._broker = ""
         self._link = ""
         self._publisher_s = -SILENT_S
@@ -118,7 +121,7 @@ class PortReaderCore:
     def _handle(self, event: Any, now_s: float) -> list[Any]:
         match event:
             case Chunk():
-                return self._port.read(event, now_s)
+                return [*self._port.read(event, now_s), *self._rest(event, now_s)]
             case Arrived(message=message):
                 return self._take(message, now_s)
             case Tick():
@@ -144,6 +147,13 @@ class PortReaderCore:
             case Drain():
                 return self._drain(now_s)
         return self._handle_port(event, now_s)
+
+    def _rest(self, chunk: Chunk, now_s: float) -> list[Any]:
+        """How long the line may wait, after a read."""
+        values = self.counters.values
+        counts = Counts(values["frames_read"], values["frames_settled"], self._uplink.backlog)
+        rest_s = self._pace.rest_s(now_s, len(chunk.data), chunk.took_s, counts)
+        return [RestLine(rest_s)] if rest_s and not self._port.is_exchanging else []
 
     def _handle_port(self, event: Any, now_s: float) -> list[Any]:
         match event:
@@ -261,6 +271,7 @@ class PortReaderCore:
             "port": self._device.port,
             "connected": self._port.is_connected,
             "draining": self._drain_s is not None,
+            "held": self._pace.is_held,
             "temporary": not self._has_port,
             **self._uplink.facts,
         }

@@ -46,10 +46,11 @@ class OpenFailed(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Bytes came in on the line."""
+    """Bytes came in on the line. `took_s`: how long everything that followed from the chunk before took."""
 
     data: bytes
     arrival_ms: int
+    took_s: float = 0.0
 
 
 class PortLost(NamedTuple):
@@ -127,6 +128,12 @@ class OpenPort(NamedTuple):
 
 class ClosePort(NamedTuple):
     """Close the port, or give up opening it. What is not written yet is thrown away."""
+
+
+class RestLine(NamedTuple):
+    """Read nothing for so long; 0: read at once, whatever was ordered before."""
+
+    rest_s: float
 
 
 class WritePort(NamedTuple):

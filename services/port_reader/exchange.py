@@ -59,6 +59,11 @@ class Exchange:
         self._ignored = 0
 
     @property
+    def is_idle(self) -> bool:
+        """True if no call is on the line."""
+        return self._state == "idle"
+
+    @property
     def is_listening(self) -> bool:
         """True if frames have to be offered one by one."""
         return self._state in ("waiting", "late")

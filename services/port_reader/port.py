@@ -63,7 +63,8 @@ class Port:
         self._wall_offset_ms = 0.0
         self._arrival_ms = 0
         bits = 1 + device.bytesize + (device.parity != "N") + device.stopbits
-        self._byte_s = bits / device.baudrate
+        self.byte_s = bits / device.baudrate
+        """How long the line takes for a byte."""
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -141,6 +142,11 @@ class Port:
             return [self._exchange.refuse(request, self._not_connected)]
         return self._exchange.add(request, now_s)
 
+    @property
+    def is_exchanging(self) -> bool:
+        """True while a call is on the line: its answer must not wait."""
+        return not self._exchange.is_idle
+
     def refuse(self, request: Request, error: str) -> Send:
         """The answer to a call that is not taken."""
         return self._exchange.refuse(request, error)
@@ -151,7 +157,7 @@ class Port:
 
     def write_pending(self, left_bytes: int, now_s: float) -> list[Any]:
         """The write is on its way."""
-        self._exchange.pending(left_bytes, self._byte_s, now_s)
+        self._exchange.pending(left_bytes, self.byte_s, now_s)
         return []
 
     def write_failed(self, reason: str, now_s: float) -> list[Any]:

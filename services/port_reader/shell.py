@@ -11,7 +11,7 @@ import zmq
 from common.config.models import Device
 from common.errors import LinkError
 from common.events import Blocked, Note, Send, Writable
-from common.io.clock import wall_ms
+from common.io.clock import monotonic_s, wall_ms
 from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import Channel, Endpoints, TapWatch, connect, connect_events
@@ -36,6 +36,7 @@ from services.port_reader.events import (
     OpenFailed,
     OpenPort,
     PortLost,
+    RestLine,
     SectionFound,
     SetFlags,
     Strike,
@@ -62,6 +63,8 @@ class PortReaderShell:
         self._logger = logger
         self._context: zmq.Context[Any] = zmq.Context()
         self._line: SerialLine | None = None
+        self._took_s = 0.0
+        self._is_resting = False
         self._loop: Loop | None = None
         topics = [b"beat.publisher.", b"beat.broker.", f"ack.{journal.state.journal}.".encode()]
         self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
@@ -84,6 +87,7 @@ class PortReaderShell:
             Note: self._note,
             OpenPort: self._open_port,
             ClosePort: self._close_port,
+            RestLine: self._rest,
             WritePort: self._write_port,
             CheckWrite: self._check_write,
             CancelWrite: self._cancel_write,
@@ -223,9 +227,17 @@ class PortReaderShell:
                 yield PortLost(str(error), wall_ms())
                 return
             if data:
-                yield Chunk(data, wall_ms())
-            if len(data) < READ_BYTES:
+                start_s, self._is_resting = monotonic_s(), False
+                yield Chunk(data, wall_ms(), self._took_s)
+                self._took_s = monotonic_s() - start_s
+            if len(data) < READ_BYTES or self._is_resting:
                 return
+
+    def _rest(self, effect: RestLine) -> Iterable[Any]:
+        if self._line is not None:
+            self._is_resting = True
+            self._running_loop.rest(self._line.fd, monotonic_s() + effect.rest_s)
+        return ()
 
     def _write_port(self, effect: WritePort) -> Iterable[Any]:
         if self._line is None:
@@ -235,6 +247,8 @@ class PortReaderShell:
         if any(isinstance(event, PortLost) for event in events):
             return events
         self._line.begin_write(effect.data)
+        # From now on its answer may come.
+        self._running_loop.rest(self._line.fd, monotonic_s())
         return [*events, *self._progress()]
 
     def _check_write(self, _: CheckWrite) -> Iterable[Any]:
