@@ -1,6 +1,7 @@
 """Counts what arrives at the MQTT broker, in a process of its own. `python -m bench.subscriber PORT CLOCK LINES`.
 
-Speaks just enough MQTT to subscribe, so that it costs little: it shares the machine with what is measured. Each line
+Speaks just enough MQTT to subscribe, so that it costs little: it shares the machine with what is measured. It also
+answers the gateway's question for the platform's limits as ThingsBoard does; without an answer the reference gateway sends nothing. Each line
 of its input is answered by one JSON object: frames that came, repeats, frames out of order, frames missing below the
 highest number, messages, and the latencies since the question before.
 """
@@ -21,6 +22,15 @@ from bench.feeder import Clock
 NAME: Final = re.compile(rb'"line(\d+)":\[')
 NUMBER: Final = re.compile(rb'"humidity":(\d+)')
 PUBLISH: Final = 3
+TELEMETRY: Final = b"v1/gateway/telemetry"
+QUESTION: Final = b"v1/devices/me/rpc/request/"
+ANSWER: Final = b"v1/devices/me/rpc/response/"
+LIMITS: Final = (
+    b'{"maxPayloadSize":65536,"maxInflightMessages":100,'
+    b'"rateLimits":{"messages":"","telemetryMessages":"","telemetryDataPoints":""},'
+    b'"gatewayRateLimits":{"messages":"","telemetryMessages":"","telemetryDataPoints":""}}'
+)
+"""ThingsBoard's own, without rate limits."""
 LATENCIES: Final = 1_000_000
 """Kept at most between two questions."""
 EVERY: Final = 50
@@ -69,9 +79,8 @@ class Subscriber:
         self._buffer = bytearray()
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        name, topic = b"bench", b"v1/gateway/telemetry"
-        connect = b"\0\4MQTT\4\2\0\0" + len(name).to_bytes(2) + name
-        subscribe = b"\0\1" + len(topic).to_bytes(2) + topic + b"\0"
+        connect = b"\0\4MQTT\4\2\0\0" + _text(b"bench")
+        subscribe = b"\0\1" + b"".join(_text(topic) + b"\0" for topic in (TELEMETRY, QUESTION + b"+"))
         for kind, body in ((0x10, connect), (0x82, subscribe)):
             self.socket.sendall(bytes([kind, len(body)]) + body)
 
@@ -87,10 +96,18 @@ class Subscriber:
         while (packet := _next_packet(buffer, start)) is not None:
             kind, body, end = packet
             if kind == PUBLISH:
-                topic_bytes = int.from_bytes(buffer[body : body + 2])
-                self._take(bytes(buffer[body + 2 + topic_bytes : end]), now_s)
+                payload = body + 2 + int.from_bytes(buffer[body : body + 2])
+                if buffer.startswith(QUESTION, body + 2):
+                    self._answer(bytes(buffer[body + 2 : payload]).removeprefix(QUESTION))
+                else:
+                    self._take(bytes(buffer[payload:end]), now_s)
             start = end
         del buffer[:start]
+
+    def _answer(self, number: bytes) -> None:
+        body = _text(ANSWER + number) + LIMITS
+        size = len(body)
+        self.socket.sendall(bytes([PUBLISH << 4, size & 127 | 128, size >> 7]) + body)
 
     def _take(self, payload: bytes, now_s: float) -> None:
         self._messages += 1
@@ -126,6 +143,10 @@ class Subscriber:
             "p99_ms": quantile(0.99),
             "max_ms": quantile(1.0),
         }
+
+
+def _text(text: bytes) -> bytes:
+    return len(text).to_bytes(2) + text
 
 
 def _next_packet(buffer: bytearray, start: int) -> tuple[int, int, int] | None:

@@ -139,6 +139,10 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
         return self.type in ("tlsAccessToken", "tlsPrivateKey") or self.ca_cert is not None
 
 
+PAYLOAD_GUESS_BYTES = 8196
+"""What the reference's files say, and it where they say nothing; the platform's own word replaces it."""
+
+
 class Platform(msgspec.Struct, frozen=True, kw_only=True):
     """The `thingsboard` section: where readings go."""
 
@@ -148,7 +152,7 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     security: Security = Security()
     min_pack_send_delay_ms: int = 50
     min_pack_size_to_send: int = 500
-    max_payload_size_bytes: int = 8196
+    max_payload_size_bytes: int = PAYLOAD_GUESS_BYTES
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):

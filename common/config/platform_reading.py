@@ -10,7 +10,7 @@ import msgspec
 
 from common.config.entry import Entry
 from common.config.findings import Findings, kind_of, show
-from common.config.models import Platform, Security
+from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
 from common.config.points import read_strategy
 from common.config.secret_files import with_secret_files
 
@@ -90,7 +90,7 @@ def read_platform(
         security=_read_security(entry, folder, environ),
         min_pack_send_delay_ms=entry.whole("minPackSendDelayMS", 50, 0),
         min_pack_size_to_send=entry.whole("minPackSizeToSend", 500, 1),
-        max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", 8196, 1),
+        max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", PAYLOAD_GUESS_BYTES, 1),
     )
     read_strategy(entry, "the platform")
     _warn_unserved(entry)

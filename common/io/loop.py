@@ -24,6 +24,10 @@ EXIT_CRASH: Final = 70
 DRAIN_ROUNDS: Final = 16
 """Rounds of the sources before an overdue timer fires all the same: a flood must not stop the clock."""
 
+_IN: Final = int(zmq.POLLIN)
+_OUT: Final = int(zmq.POLLOUT)
+# As plain numbers: an enum's operators take longer than the poll itself.
+
 Source = Callable[[], Iterable[Any]]
 """Called when readable; returns events. It should take a bounded amount, and is called again while more is there."""
 
@@ -87,7 +91,7 @@ class Loop:
 
     def _register(self, source: Any) -> None:
         reads = source in self._sources and source not in self._resting
-        flags = (zmq.POLLIN if reads else 0) | (zmq.POLLOUT if source in self._writers else 0)
+        flags = (_IN if reads else 0) | (_OUT if source in self._writers else 0)
         if flags:
             self._poller.register(source, flags)
         elif source in self._poller:
@@ -114,28 +118,38 @@ class Loop:
 
     def _run(self) -> int:
         self.dispatch(Start())
+        rounds = 0
         while self._exit_code is None:
-            self._drain_sources(self._timeout_ms)
-            if self._is_due:
+            deadline_s, now_s = self._core.next_deadline_s, monotonic_s()
+            is_due = deadline_s is not None and now_s >= deadline_s
+            ready = self._poller.poll(0 if is_due else self._timeout_ms(deadline_s, now_s))
+            if ready:
+                self.wakeups += 1
+                for source, flags in ready:
+                    self._handle_ready(source, flags)
+                    if self._exit_code is not None:
+                        return self._exit_code
+            if self._resting:
+                self._end_rests()
+            if not ready and not is_due:
+                is_due = deadline_s is not None and monotonic_s() >= deadline_s
+            rounds += 1
+            # What is there comes first, but a flood does not stop the clock.
+            if is_due and (not ready or rounds >= DRAIN_ROUNDS):
+                rounds = 0
                 self._drain_lazy()
                 # Whatever the lazy sources made the core do: its time has come, and may have come for more than that.
                 self.dispatch(Tick())
+            elif not is_due:
+                rounds = 0
         return self._exit_code
 
-    @property
-    def _timeout_ms(self) -> int | None:
+    def _timeout_ms(self, deadline_s: float | None, now_s: float) -> int | None:
         """How long to wait for the sources; None: until one has something."""
-        times_s = [*self._resting.values()]
-        if (deadline_s := self._core.next_deadline_s) is not None:
-            times_s.append(deadline_s)
+        if self._resting:
+            deadline_s = min(self._resting.values() if deadline_s is None else [deadline_s, *self._resting.values()])
         # Rounded up: waking a fraction early would spin until the deadline.
-        return max(0, int((min(times_s) - monotonic_s()) * 1000) + 1) if times_s else None
-
-    @property
-    def _is_due(self) -> bool:
-        """True if the core waits for its `Tick`."""
-        deadline_s = self._core.next_deadline_s
-        return self._exit_code is None and deadline_s is not None and monotonic_s() >= deadline_s
+        return None if deadline_s is None else max(0, int((deadline_s - now_s) * 1000) + 1)
 
     def _drain_lazy(self) -> None:
         """Takes all that waits in the lazy sources, or a bounded amount of a flood."""
@@ -147,21 +161,6 @@ class Loop:
                 if not events:
                     break
 
-    def _drain_sources(self, timeout_ms: int | None) -> None:
-        """Waits once, then handles what is there until nothing is, or for DRAIN_ROUNDS."""
-        for _ in range(DRAIN_ROUNDS):
-            ready = self._poller.poll(timeout_ms)
-            if self._resting:
-                self._end_rests()
-            if not ready:
-                return
-            self.wakeups += 1
-            for source, flags in ready:
-                self._handle_ready(source, flags)
-                if self._exit_code is not None:
-                    return
-            timeout_ms = 0
-
     def _end_rests(self) -> None:
         now_s = monotonic_s()
         for source in [source for source, until_s in self._resting.items() if now_s >= until_s]:
@@ -170,10 +169,10 @@ class Loop:
 
     def _handle_ready(self, source: Any, flags: int) -> None:
         # A handler may have removed a later source of the same round.
-        if flags & zmq.POLLOUT and (writer := self._writers.get(source)):
+        if flags & _OUT and (writer := self._writers.get(source)):
             for event in writer():
                 self.dispatch(event)
-        if flags & ~zmq.POLLOUT and source not in self._resting and (reader := self._sources.get(source)):
+        if flags & ~_OUT and source not in self._resting and (reader := self._sources.get(source)):
             for event in reader():
                 self.dispatch(event)
 

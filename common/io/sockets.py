@@ -47,6 +47,8 @@ CARRIES: Final[dict[Plane, frozenset[type]]] = {
     Plane.EVENTS: frozenset({StreamReport, Heartbeat, Tap}),
 }
 """What each plane carries; a good message on another plane is junk there."""
+_POLLIN: Final = int(zmq.POLLIN)
+_DONTWAIT: Final = int(zmq.DONTWAIT)
 _STAMP: Final = struct.Struct("<d")
 
 
@@ -137,28 +139,39 @@ class Channel:
         if isinstance(message, StreamReport | Heartbeat | Tap):
             parts = (topic_of(message), *parts)
         try:
-            self.socket.send_multipart(parts, flags=zmq.DONTWAIT, copy=True)
+            self.socket.send_multipart(parts, _DONTWAIT)
         except zmq.Again:
             return False
         return True
 
     def receive(self) -> Iterable[Any]:
         """`Arrived` and `Junk` events for up to RECEIVE_LIMIT messages that are there."""
-        skip = 1 if self.plane is Plane.EVENTS else 0
-        for _ in range(RECEIVE_LIMIT):
+        plane, carried = self.plane, CARRIES[self.plane]
+        for parts in received(self.socket):
             try:
-                parts = self.socket.recv_multipart(flags=zmq.DONTWAIT)
-            except zmq.Again:
-                return
-            try:
-                message = decode_call(parts) if self.plane is Plane.CALLS else codec.decode(parts[skip:])
+                if plane is Plane.CALLS:
+                    message = decode_call(parts)
+                else:
+                    message = codec.decode(parts[1:] if plane is Plane.EVENTS else parts)
             except WireError as error:
-                yield Junk(self.plane, str(error))
+                yield Junk(plane, str(error))
                 continue
-            if type(message) in CARRIES[self.plane]:
-                yield Arrived(self.plane, message)
+            if type(message) in carried:
+                yield Arrived(plane, message)
             else:
-                yield Junk(self.plane, f"found {type(message).__name__}, which does not travel here")
+                yield Junk(plane, f"found {type(message).__name__}, which does not travel here")
+
+
+def received(socket: zmq.Socket[bytes]) -> Iterable[list[bytes]]:
+    """The parts of up to RECEIVE_LIMIT messages that are there."""
+    for _ in range(RECEIVE_LIMIT):
+        # Asking first is cheaper than the exception that says that there is nothing.
+        if not socket.getsockopt(zmq.EVENTS) & _POLLIN:
+            return
+        try:
+            yield socket.recv_multipart(_DONTWAIT)
+        except zmq.Again:
+            return
 
 
 def open_socket(context: zmq.Context[Any], kind: int, high_water: int = HIGH_WATER) -> zmq.Socket[bytes]:

@@ -105,7 +105,7 @@ class PortReaderCore:
         if self._members.is_due(now_s):
             effects += self._members.beat(now_s, self._state, {**self.counters.values, **self._gauges()})
         if self._is_done(now_s):
-            effects.append(Exit(0))
+            effects += [*self._uplink.end(), Exit(0)]
         return effects
 
     @property

@@ -32,6 +32,8 @@ RETRY_S: Final = 1.0
 """A journal that failed is tried again this often."""
 AGE_CHECK_S: Final = 60.0
 """Age limits are in days; this is how often they are looked at while nothing comes in."""
+TRIM_S: Final = 0.1
+"""What is settled may stay in the journal so long: most often the next append takes it along."""
 UNBURIED_BYTES: Final = 1024 * 1024
 """Dead letters that wait in memory for a journal that can't be written."""
 LETTER_BYTES: Final = 256
@@ -109,6 +111,7 @@ class Uplink:
         self._is_shedding = False
         self._wall_offset_ms = wall_offset_ms
         self._age_s = 0.0
+        self._trim_s: float | None = None
         self._unburied: list[DeadLetter] = []
         self._unburied_bytes = 0
 
@@ -137,7 +140,7 @@ class Uplink:
 
     @property
     def next_deadline_s(self) -> float | None:
-        deadlines = [self._window.next_deadline_s]
+        deadlines = [self._window.next_deadline_s, self._window.next_join_s, self._trim_s]
         if self._is_down:
             deadlines.append(self._retry_s)
         if self._fetch_s:
@@ -191,17 +194,25 @@ class Uplink:
             dead = self._dead_letters(report)
             self._window.settle(report.settled)
             self._drop()
-            effects += self._trim(dead)
+            if dead:
+                effects += self._trim(dead)
+            elif self._trim_s is None:
+                self._trim_s = now_s + TRIM_S
             effects += self._end_shedding(now_s)
         return [*effects, *self._move(now_s)]
 
     def _trim(self, dead: list[DeadLetter]) -> list[Any]:
         """The journal without what is settled, with these dead letters. One that is down gets neither before what is
         held: numbers that are settled there, but were never written, would be given out again by the next process."""
+        self._trim_s = None
         if not self._is_down:
             return [Trim(self._window.base, dead)]
         self._keep_unburied(dead)
         return []
+
+    def end(self) -> list[Any]:
+        """Nothing follows: the journal without what is settled."""
+        return [] if self._trim_s is None else self._trim([])
 
     def blocked(self, batch: FrameBatch) -> None:
         """A batch was not sent."""
@@ -289,6 +300,8 @@ class Uplink:
             effects.append(self._append(list(self._held), is_retry=True))
         if self._fetch_s and now_s >= self._fetch_s:
             self._fetch_s = 0.0
+        if self._trim_s is not None and now_s >= self._trim_s:
+            effects += self._trim([])
         if self._checks_age and now_s >= self._age_s:
             base = self._window.base
             effects += self._shed(now_s)
@@ -316,6 +329,7 @@ class Uplink:
 
     def _append(self, blocks: list[Block], is_retry: bool = False) -> Append:
         stream, flags = self.stream, self._flags
+        self._trim_s = None
         return Append(
             blocks,
             stream.next_number,

@@ -43,6 +43,10 @@ from services.port_reader.timer import ResendTimer
 
 SILENT_S: Final = 3.0
 PROBE: Final = Backoff(1.0, 5.0)
+JOIN_S: Final = 0.02
+"""While much is in flight, a batch that is not full waits so long for more."""
+MUCH: Final = 4
+"""That part of a window in flight is much: enough for everyone behind us to be busy with."""
 NOWHERE: Final = "the journal has lost it"
 
 
@@ -74,6 +78,8 @@ class Window:
         self._missing: list[Range] = []
         self._unsent: list[Range] = []
         self._timer = ResendTimer()
+        self._join_s: float | None = None
+        self._is_joining = False
         self._is_blocked = False
         self._is_silent = False
         self._heard_s = 0.0
@@ -108,6 +114,11 @@ class Window:
             return self._probe_s
         silent_s = self._heard_s + SILENT_S
         return silent_s if self._timer.due_s is None else min(silent_s, self._timer.due_s)
+
+    @property
+    def next_join_s(self) -> float | None:
+        """When a batch that waits for more goes out as it is."""
+        return self._join_s if self._is_joining else None
 
     def entries(self, numbers: Iterable[int]) -> dict[int, tuple[int, bytes]]:
         """(ts_ms, frame) of those of these numbers that are in flight."""
@@ -220,12 +231,29 @@ class Window:
 
     def pump(self, now_s: float) -> list[Send]:
         """Sends what the window has room for; nothing while the publisher is unknown or silent, or we are blocked."""
+        self._is_joining = False
         if not self.epoch or self._is_blocked or now_s >= self._heard_s + SILENT_S:
             return []
         sends: list[Send] = []
-        while (block := self._next_fitting()) is not None:
+        while not self._waits_for_more(now_s) and (block := self._next_fitting()) is not None:
             sends += self._launch(block, now_s)
         return sends
+
+    def _waits_for_more(self, now_s: float) -> bool:
+        """True if what is ready may become a fuller batch: much is in flight, so nobody is kept waiting."""
+        limits = self._limits
+        is_full = self._ready_bytes >= BATCH_BYTES or self.memory_end - self.next_send >= BATCH_FRAMES
+        has_much = (
+            self.next_send - self.floor >= limits.window_frames // MUCH
+            or self._flight_bytes >= limits.window_bytes // MUCH
+        )
+        if not self._ready or not has_much or is_full:
+            self._join_s = None
+            return False
+        if self._join_s is None:
+            self._join_s = now_s + JOIN_S
+        self._is_joining = now_s < self._join_s
+        return self._is_joining
 
     def blocked(self, batch: FrameBatch) -> None:
         """A batch was not sent."""
@@ -284,6 +312,7 @@ class Window:
         self._flights.append(block)
         self._flight_bytes += len(block.body)
         self.next_send = block.end
+        self._join_s = None
         self._timer.sent(block.end, now_s)
         self._counters.add("frames_sent", block.length)
         return self._send(block)

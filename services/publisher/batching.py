@@ -105,10 +105,8 @@ class Batching:
         if values is None:
             self._bury(run, number, "attributes are no JSON object")
         elif values:
-            waiting = lane.segments[-1].attributes
-            waiting.values.update(values)
-            waiting.runs.append(run)
             run.holds += 1
+            lane.segments[-1].attributes.add(values, run)
 
     def forget(self, stream: Stream, end: int, now_s: float) -> None:
         """Drops what this stream said below `end`: without this the time without a platform would fill the memory."""
@@ -145,7 +143,7 @@ class Batching:
             lane.busy = True
             lane.unaccepted += 1
             if parcel.is_data:
-                lane.attributes_next = parcel.kind == "telemetry"
+                lane.telemetry_run = lane.telemetry_run + 1 if parcel.kind == "telemetry" else 0
             self.marks.pop(lane, None)
             self.data.pop(lane, None)
         return parcel

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from common.config.models import PAYLOAD_GUESS_BYTES
 from common.config.models import Platform as PlatformConfig
 from common.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Tick, Writable
 from common.membership import Membership
@@ -47,6 +48,8 @@ EVENTS_PER_TURN: Final = 64
 """Events after which the turn's work is done even though more may be waiting."""
 PACKET_OVERHEAD_BYTES: Final = 64
 """Topic and header of a PUBLISH, which count into the other side's maximum packet size."""
+MQTT_PACKET_BYTES: Final = 268_435_455
+"""What MQTT itself allows."""
 STOOD_STILL_S: Final = 2.0
 """A process that beats each second and hears nothing for longer was stopped: what it finds in its sockets may be as
 old."""
@@ -94,6 +97,7 @@ class PublisherCore:
         )
         self._link = Link(draw)
         self._packing = self._default_packing()
+        self._packet_bytes = MQTT_PACKET_BYTES
         self._token = 0
         self._events = 0
         """Events since the last turn."""
@@ -154,6 +158,7 @@ class PublisherCore:
             self._link.next_deadline_s,
             self._acceptance.next_deadline_s(self._packing, now_s, self._link.may_send_data(now_s)),
             self._downlink.calls.next_deadline_s,
+            self._ordering.next_report_s,
             self._drain_until_s,
         )
         return min(time_s for time_s in times if time_s is not None)
@@ -240,8 +245,8 @@ class PublisherCore:
         self._counters["reconnects"] += self._link.established > 0
         self._acceptance.limit = max(1, min(MOST_IN_FLIGHT, event.receive_maximum))
         self._packing = self._default_packing()
-        if event.maximum_packet_bytes:
-            self._limit_payload(event.maximum_packet_bytes - PACKET_OVERHEAD_BYTES)
+        self._packet_bytes = (event.maximum_packet_bytes or MQTT_PACKET_BYTES) - PACKET_OVERHEAD_BYTES
+        self._limit_payload(self._packet_bytes)
         question = self._platform.limits_request()
         self._downlink.drop_stale_replies(now_s)
         if question:
@@ -262,6 +267,13 @@ class PublisherCore:
     def _limit_payload(self, limit_bytes: int) -> None:
         self._packing = self._packing._replace(limit_bytes=min(self._packing.limit_bytes, limit_bytes))
 
+    def _hear_payload_limit(self, limit_bytes: int) -> None:
+        """The platform's own word. It counts also above our limit where that is only the reference's guess, as there."""
+        if self._config.max_payload_size_bytes == PAYLOAD_GUESS_BYTES:
+            self._packing = self._packing._replace(limit_bytes=min(limit_bytes, self._packet_bytes))
+        else:
+            self._limit_payload(limit_bytes)
+
     def _hear_platform(self, event: PlatformMessage, now_s: float) -> list[Any]:
         answer = self._platform.parse(event.topic, event.payload)
         if not isinstance(answer, SessionLimits):
@@ -269,7 +281,7 @@ class PublisherCore:
             return self._downlink.hear_platform(answer, event.topic, now_s, waited_s)
         self._link.end_limits_wait()
         if answer.max_payload_bytes:
-            self._limit_payload(answer.max_payload_bytes)
+            self._hear_payload_limit(answer.max_payload_bytes)
         if answer.max_in_flight:
             self._acceptance.limit = max(1, min(self._acceptance.limit, answer.max_in_flight))
         return []
@@ -297,7 +309,7 @@ class PublisherCore:
             self._link.prove()
         if self._membership.is_due(now_s):
             effects += self._beat(now_s)
-        effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports()]
+        effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports(now_s)]
         effects += self._owed + self._ordering.take_notes()
         self._owed = []
         if self._drain_until_s is not None and self._is_drained(now_s):

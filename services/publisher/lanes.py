@@ -7,11 +7,13 @@ telemetry and attributes that may be published only after the mark and everythin
 from __future__ import annotations
 
 from collections import deque
-from typing import Literal
+from typing import Final, Literal
 
 from services.publisher.ordering import Stream
 from services.publisher.segments import Segment
 
+TELEMETRY_RUN: Final = 4
+"""Attributes, of which only the last value counts, wait for so many publishes of telemetry at most."""
 Kind = Literal["connect", "disconnect", "telemetry", "attributes"]
 
 
@@ -20,7 +22,6 @@ class Lane:
 
     __slots__ = (
         "announced",
-        "attributes_next",
         "busy",
         "device_type",
         "is_marked",
@@ -30,6 +31,7 @@ class Lane:
         "segments",
         "source",
         "standing",
+        "telemetry_run",
         "unaccepted",
     )
 
@@ -49,7 +51,8 @@ class Lane:
         """True while a publish that has something of this lane is unanswered."""
         self.unaccepted = 0
         """Publishes of this lane that are not accepted for good (on MQTT 3.1.1 more than the unanswered one)."""
-        self.attributes_next = False
+        self.telemetry_run = 0
+        """Publishes of telemetry since the last one of attributes."""
         self.segments: deque[Segment] = deque([Segment(None)])
         self.standing = Standing()
 
@@ -82,7 +85,7 @@ class Lane:
             return None
         if not self.announced:
             return "connect"
-        if head.attributes.values and (self.attributes_next or not head.chunks):
+        if head.attributes.values and (self.telemetry_run >= TELEMETRY_RUN or not head.chunks):
             return "attributes"
         # What says nothing waits here until everything before it is accepted; see `_head`.
         return "telemetry" if any(chunk.live for chunk in head.chunks) else None

@@ -26,6 +26,9 @@ ACTIVE_S: Final = 60.0
 """A stream that was heard within this time, or has something here, shares in the credit."""
 FORGET_S: Final = 600.0
 """A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
+RECEIVED_S: Final = 0.05
+"""News of reception alone, which only keeps a reader from asking, may wait so long for news of acceptance; a reader asks
+after 250 ms."""
 UNREADABLE: Final = 5
 """A batch whose body could not be read so often, each time made anew by a converter, is dead letters."""
 
@@ -175,7 +178,6 @@ class Stream:
         run = Run(self, self.received, end)
         self._runs.append(run)
         self.received = end
-        self._owe_report()
         counters["readings_received"] += end - run.first
         body = _without_first(body, known) if known else body
         for index, reason in body.dead.items():
@@ -228,6 +230,8 @@ class Ordering:
         self._counters = counters
         self._streams: dict[str, Stream] = {}
         self._changed: dict[Stream, None] = {}
+        self._received: dict[Stream, float] = {}
+        """Streams of which something was received since their last report, and when that is to be said at last."""
         self._notes: list[Note] = []
         self._unwanted: list[tuple[Stream, int]] = []
         self._credit_bytes = STREAM_CREDIT_BYTES
@@ -246,7 +250,10 @@ class Ordering:
         elif batch.base > stream.settled:
             self._unwanted.append((stream, batch.base))
         stream.heard_s = now_s
-        return stream.take(batch, self._credit_bytes, self._counters)
+        releases = stream.take(batch, self._credit_bytes, self._counters)
+        if releases:
+            self._received.setdefault(stream, now_s + RECEIVED_S)
+        return releases
 
     def _begin(self, batch: ReadingBatch, before: Stream | None) -> Stream:
         """A new generation. What is left of the last one may be nowhere else, if its disk was full; what is left of
@@ -264,20 +271,26 @@ class Ordering:
         return unwanted
 
     @property
-    def owes_reports(self) -> bool:
-        """True if a stream's report has changed since it went out."""
-        return bool(self._changed)
+    def next_report_s(self) -> float | None:
+        """When a report is due; 0.0 for at once, None if none is owed."""
+        return 0.0 if self._changed else next(iter(self._received.values()), None)
 
     def take_notes(self) -> list[Note]:
         """What is to be logged."""
         notes, self._notes[:] = list(self._notes), []
         return notes
 
-    def changed_reports(self) -> list[StreamReport]:
-        """The reports that are owed."""
-        changed = list(self._changed)
+    def changed_reports(self, now_s: float) -> list[StreamReport]:
+        """The reports that are due."""
+        for stream, due_s in self._received.items():
+            if now_s < due_s:
+                break
+            self._changed[stream] = None
+        due = list(self._changed)
         self._changed.clear()
-        return [stream.report(self.epoch, self._credit_bytes) for stream in changed if self._is_current(stream)]
+        for stream in due:
+            self._received.pop(stream, None)
+        return [stream.report(self.epoch, self._credit_bytes) for stream in due if self._is_current(stream)]
 
     def all_reports(self, now_s: float) -> list[StreamReport]:
         """Every current stream's report, for the heartbeat; also shares the credit out anew."""
@@ -287,6 +300,7 @@ class Ordering:
         active = sum(not stream.is_idle or now_s - stream.heard_s < ACTIVE_S for stream in self._streams.values())
         self._credit_bytes = min(STREAM_CREDIT_BYTES, TOTAL_CREDIT_BYTES // max(1, active))
         self._changed.clear()
+        self._received.clear()
         return [stream.report(self.epoch, self._credit_bytes) for stream in self._streams.values()]
 
     def _is_current(self, stream: Stream) -> bool:

@@ -134,6 +134,7 @@ class Packer:
             size = size_now
         for key in taken.values:
             del waiting.values[key]
+        waiting.is_split = bool(waiting.values) and (waiting.is_split or bool(taken.values))
         if taken.values and not waiting.values:
             taken.runs, waiting.runs = waiting.runs, []
         return taken, size

@@ -87,14 +87,24 @@ class Chunk:
 class Attributes:
     """Attributes of a segment: the last value of each key, and the runs that they hold."""
 
-    __slots__ = ("runs", "values")
+    __slots__ = ("is_split", "runs", "values")
 
     def __init__(self) -> None:
+        self.is_split = False
+        """True while some of what the runs said is taken already, and they wait here for the rest."""
         self.values: dict[str, bytes] = {}
         self.runs: list[Run] = []
 
+    def add(self, values: dict[str, bytes], run: Run) -> None:
+        """Later values, which the run holds from now on. Runs of which nothing is left here need wait no longer: who
+        still has to be accepted for its values is this one."""
+        if self.runs and not self.is_split and self.values.keys() <= values.keys():
+            self.accept()
+        self.values.update(values)
+        self.runs.append(run)
+
     def accept(self) -> None:
-        """All of it is accepted."""
+        """All of it is accepted, or superseded."""
         runs, self.runs = self.runs, []
         for run in runs:
             run.holds -= 1
@@ -104,6 +114,7 @@ class Attributes:
         """Moves all of it to where later values stand."""
         later.values = {**self.values, **later.values}
         later.runs = self.runs + later.runs
+        later.is_split = later.is_split or self.is_split
         self.values, self.runs = {}, []
 
 

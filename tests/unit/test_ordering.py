@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.messages import Entry, ReadingBatch
 from services.publisher.counters import new_counters
-from services.publisher.ordering import STREAM_CREDIT_BYTES, WINDOW, Ordering, Release
+from services.publisher.ordering import RECEIVED_S, STREAM_CREDIT_BYTES, WINDOW, Ordering, Release
 from tests.publisher_driving import EPOCH, batch, points
 
 
@@ -76,10 +76,23 @@ def test_duplicate_is_answered_with_the_report():
     """A duplicate releases nothing and makes the report due again."""
     bench = Bench()
     bench.take(batch(1, points(1, 5)))
-    bench.ordering.changed_reports()
-    assert not bench.ordering.owes_reports
+    assert [report.received for report in bench.ordering.changed_reports(RECEIVED_S)] == [6]
+    assert bench.ordering.next_report_s is None
     assert bench.take(batch(1, points(1, 5))) == []
-    assert [report.received for report in bench.ordering.changed_reports()] == [6]
+    assert bench.ordering.next_report_s == 0.0
+    assert [report.received for report in bench.ordering.changed_reports(0.0)] == [6]
+
+
+def test_news_of_reception_alone_waits_for_news_of_acceptance():
+    """It is said with the next acceptance, or after RECEIVED_S; never does a reader have to ask."""
+    bench = Bench()
+    ((run, _, _),) = bench.ordering.take(batch(1, points(1, 5)), 0.0)
+    assert bench.ordering.next_report_s == RECEIVED_S
+    assert bench.ordering.changed_reports(RECEIVED_S / 2) == []
+    run.done = 3
+    run.stream.advance()
+    assert [(r.received, r.settled) for r in bench.ordering.changed_reports(RECEIVED_S / 2)] == [(6, 3)]
+    assert bench.ordering.next_report_s is None
 
 
 def test_another_epoch_and_a_lower_generation_are_dropped():
