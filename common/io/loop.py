@@ -52,6 +52,7 @@ class Loop:
         self._writers: dict[Any, Source] = {}
         self._lazy: list[Source] = []
         self._resting: dict[Any, float] = {}
+        self._deep: set[Any] = set()
         self._exit_code: int | None = None
         self.wakeups = 0
         """How often the loop left its wait; a counter for the heartbeat and the idle test."""
@@ -66,11 +67,13 @@ class Loop:
         heartbeats of everyone, which else wake their listeners many times a second on an idle gateway."""
         self._lazy.append(on_due)
 
-    def rest(self, source: Any, until_s: float) -> None:
+    def rest(self, source: Any, until_s: float, deep: bool = False) -> None:
         """Does not read a source before `until_s`, however much is there; in the past: reads it again. What comes
-        meanwhile is taken with one wake-up."""
+        meanwhile is taken with one wake-up. Before a timer fires the source is read all the same, unless it rests
+        `deep`ly: then the core must not take its silence for news."""
         if source in self._sources:
             self._resting[source] = until_s
+            (self._deep.add if deep else self._deep.discard)(source)
             self._register(source)
 
     def remove_reader(self, source: Any) -> None:
@@ -122,6 +125,8 @@ class Loop:
         while self._exit_code is None:
             deadline_s, now_s = self._core.next_deadline_s, monotonic_s()
             is_due = deadline_s is not None and now_s >= deadline_s
+            if is_due and self._resting:
+                self._end_rests(is_due=True)
             ready = self._poller.poll(0 if is_due else self._timeout_ms(deadline_s, now_s))
             if ready:
                 self.wakeups += 1
@@ -131,8 +136,6 @@ class Loop:
                         return self._exit_code
             if self._resting:
                 self._end_rests()
-            if not ready and not is_due:
-                is_due = deadline_s is not None and monotonic_s() >= deadline_s
             rounds += 1
             # What is there comes first, but a flood does not stop the clock.
             if is_due and (not ready or rounds >= DRAIN_ROUNDS):
@@ -161,11 +164,12 @@ class Loop:
                 if not events:
                     break
 
-    def _end_rests(self) -> None:
+    def _end_rests(self, is_due: bool = False) -> None:
         now_s = monotonic_s()
-        for source in [source for source, until_s in self._resting.items() if now_s >= until_s]:
-            del self._resting[source]
-            self._register(source)
+        for source, until_s in list(self._resting.items()):
+            if now_s >= until_s or (is_due and source not in self._deep):
+                del self._resting[source]
+                self._register(source)
 
     def _handle_ready(self, source: Any, flags: int) -> None:
         # A handler may have removed a later source of the same round.

@@ -126,6 +126,7 @@ def _run(task: _Task, storage: Storage, data_dir: Path, log_level: str) -> int:
             gauges=lambda: shell.gauges,
             has_port=task.device is not None,
             wall_offset_ms=wall_ms() - monotonic_s() * 1000,
+            ports=len(task.devices),
         )
         return _serve(core, shell, logger)
     finally:

@@ -50,7 +50,7 @@ from services.port_reader.events import (
 )
 from services.port_reader.letters import VERBS, Letters
 from services.port_reader.metrics import Counters
-from services.port_reader.pace import Counts, Pace
+from services.port_reader.pace import Pace
 from services.port_reader.port import Port
 from services.port_reader.stream import StreamState
 from services.port_reader.uplink import Uplink
@@ -58,6 +58,8 @@ from services.port_reader.window import SILENT_S, Limits
 
 SETTLE_S: Final = 3.0
 """How long a reader that is told to end waits for the platform to accept the rest."""
+REPORTS_S: Final = 0.02
+"""The publisher's news may wait so long while it is needed to send more: a window in that time is 200,000 frames/s."""
 CALLS_HELD: Final = 64
 """Steps of calls that wait for a broker that does not take them at this moment."""
 
@@ -77,8 +79,10 @@ class PortReaderCore:
         gauges: Callable[[], dict[str, int]] = dict,
         has_port: bool = True,
         wall_offset_ms: float | None = None,
+        ports: int = 1,
     ) -> None:
-        """`wall_offset_ms`: the wall clock less `now_s` in ms; None: not known before the port is open."""
+        """`wall_offset_ms`: the wall clock less `now_s` in ms; None: not known before the port is open. `ports`: how
+        many readers share the machine."""
         self._device = device
         self._section = section_hash
         self._gauges = gauges
@@ -91,7 +95,7 @@ class PortReaderCore:
         )
         self._letters = Letters(device.name, self._uplink, has_port)
         self._port = Port(device, state, self._uplink, self.counters, draw=draw)
-        self._pace = Pace(self._port.byte_s, limits.window_frames)
+        self._pace = Pace(self._port.byte_s, limits.window_frames, ports)
         self._broker = ""
         self._link = ""
         self._publisher_s = -SILENT_S
@@ -150,10 +154,11 @@ class PortReaderCore:
 
     def _rest(self, chunk: Chunk, now_s: float) -> list[Any]:
         """How long the line may wait, after a read."""
-        values = self.counters.values
-        counts = Counts(values["frames_read"], values["frames_settled"], self._uplink.backlog)
-        rest_s = self._pace.rest_s(now_s, len(chunk.data), chunk.took_s, counts)
-        return [RestLine(rest_s)] if rest_s and not self._port.is_exchanging else []
+        rest_s = self._pace.rest_s(now_s, len(chunk.data), self._uplink.progress)
+        if not rest_s or self._port.is_exchanging:
+            return []
+        self._port.rest(now_s + rest_s)
+        return [RestLine(rest_s, REPORTS_S if self._uplink.waits_for_report else rest_s)]
 
     def _handle_port(self, event: Any, now_s: float) -> list[Any]:
         match event:

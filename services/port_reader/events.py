@@ -46,11 +46,10 @@ class OpenFailed(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Bytes came in on the line. `took_s`: how long everything that followed from the chunk before took."""
+    """Bytes came in on the line."""
 
     data: bytes
     arrival_ms: int
-    took_s: float = 0.0
 
 
 class PortLost(NamedTuple):
@@ -131,9 +130,11 @@ class ClosePort(NamedTuple):
 
 
 class RestLine(NamedTuple):
-    """Read nothing for so long; 0: read at once, whatever was ordered before."""
+    """Do not read the line for so long, nor what the publisher says."""
 
     rest_s: float
+    reports_s: float
+    """The publisher is listened to again after this, if that is sooner."""
 
 
 class WritePort(NamedTuple):

@@ -14,12 +14,15 @@ from typing import Final, NamedTuple
 
 BUSY_S: Final = 0.010
 """A line that has something again so soon is busy, and the shortest rest of one."""
-LONGEST_S: Final = 0.040
-"""Rest of a busy line on a machine that has much to do."""
+READS_HZ: Final = 500.0
+"""Reads a second of busy lines, of all ports of a gateway together. Waking up costs a reader a millisecond, most of it
+to have its memory near again; frames that come together cost microseconds."""
+LONGEST_S: Final = 0.150
+"""Rest of a busy line when everyone behind us has too much to do: three of them in a row are still half a second."""
 LONGEST_HELD_S: Final = 0.050
-"""Rest of a line that is held: at 4,096 bytes a read still 80 kB/s, so that none is ever stopped."""
-WORK_SHARE: Final = 3.0
-"""The rest in terms of the time that the read before took, from the line to the socket."""
+"""Rest of a line that is held and would say more: at 4,096 bytes a read still 80 kB/s, so that none is ever stopped."""
+LENGTHEN: Final = 2.0
+SHORTEN: Final = 0.7
 SAMPLE_S: Final = 0.25
 HOLD_SHARE: Final = 0.9
 """A line that is held is read at this share of the speed at which its entries are settled."""
@@ -27,52 +30,66 @@ KERNEL_BYTES: Final = 4_096
 """What the kernel keeps of a line that nobody reads (N_TTY_BUF_SIZE)."""
 
 
-class Counts(NamedTuple):
-    """Entries of the stream so far."""
+class Progress(NamedTuple):
+    """How far the stream is."""
 
     read: int
+    """The number after the last that was read."""
+    received: int
+    """Up to where the publisher has it."""
     settled: int
-    """Accepted by the platform."""
+    """Entries that the platform has accepted so far."""
     backlog: int
+    """Entries that it has not."""
 
 
 class Pace:
     """One line's."""
 
-    def __init__(self, byte_s: float, window_frames: int) -> None:
-        """`byte_s`: how long the line takes for a byte at its configured rate."""
+    def __init__(self, byte_s: float, window_frames: int, ports: int) -> None:
+        """`byte_s`: how long the line takes for a byte at its configured rate; `ports` of the gateway."""
         self._safe_s = KERNEL_BYTES / 2 * byte_s
         self._window = window_frames
+        self._last = Progress(0, 0, 0, 0)
         self._free_s = 0.0
+        self._has_rested = False
+        self._least_s = self._busy_s = min(LONGEST_S, max(BUSY_S, ports / READS_HZ))
+        self._sample = self._last
         self._sampled_s = 0.0
-        self._backlog = 0
-        self._settled = 0
-        self._read = 0
         self._rate_hz = 0.0
         self.is_held = False
         """True while the line is read no faster than the platform accepts."""
 
-    def rest_s(self, now_s: float, size: int, took_s: float, counts: Counts) -> float:
-        """How long not to read after this read of `size` bytes. `took_s`: what the read before took."""
-        frames, self._read = counts.read - self._read, counts.read
+    def rest_s(self, now_s: float, size: int, progress: Progress) -> float:
+        """How long not to read after this read of `size` bytes."""
+        last, self._last = self._last, progress
         if now_s >= self._sampled_s + SAMPLE_S:
-            self._sample(now_s, counts)
+            self._judge(now_s, progress)
+        frames = progress.read - last.read
+        # One that rested is still busy if there was more than one frame to take, though somebody kept us from it.
+        reach_s = max(BUSY_S, self._busy_s if self._has_rested and frames > 1 else 0.0)
+        rest_s = 0.0
         if self.is_held:
-            rest_s = min(LONGEST_HELD_S, frames / (HOLD_SHARE * self._rate_hz))
-        elif now_s < self._free_s + BUSY_S and size < KERNEL_BYTES // 2:
-            rest_s = min(LONGEST_S, max(BUSY_S, WORK_SHARE * took_s))
-        else:
-            rest_s = 0.0
+            longest_s = LONGEST_S if size < KERNEL_BYTES // 2 else LONGEST_HELD_S
+            rest_s = min(longest_s, frames / (HOLD_SHARE * self._rate_hz))
+        elif now_s >= self._free_s + reach_s:
+            self._busy_s = self._least_s
+        elif size < KERNEL_BYTES // 2:
+            # Our news is taken as fast as it is sent, or everyone behind us has too much to do.
+            is_late = progress.received < last.read
+            rest_s = self._busy_s = min(LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN)))
+        self._has_rested = rest_s > 0
         rest_s = min(rest_s, self._safe_s)
         self._free_s = now_s + rest_s
         return rest_s
 
-    def _sample(self, now_s: float, counts: Counts) -> None:
+    def _judge(self, now_s: float, progress: Progress) -> None:
         """Holds a line whose backlog grows while the platform accepts; where it accepts nothing, time is all that
         helps, and the journal is there for it."""
-        self._rate_hz = (counts.settled - self._settled) / (now_s - self._sampled_s)
-        if self._rate_hz <= 0 or counts.backlog <= self._window // 2:
+        before = self._sample
+        self._rate_hz = (progress.settled - before.settled) / (now_s - self._sampled_s)
+        if self._rate_hz <= 0 or progress.backlog <= self._window // 2:
             self.is_held = False
-        elif counts.backlog > self._window and counts.backlog >= self._backlog:
+        elif progress.backlog > self._window and progress.backlog >= before.backlog:
             self.is_held = True
-        self._sampled_s, self._backlog, self._settled = now_s, counts.backlog, counts.settled
+        self._sample, self._sampled_s = progress, now_s

@@ -62,6 +62,7 @@ class Port:
         self._noted_s: dict[str, float] = {}
         self._wall_offset_ms = 0.0
         self._arrival_ms = 0
+        self._rests_until_s = 0.0
         bits = 1 + device.bytesize + (device.parity != "N") + device.stopbits
         self.byte_s = bits / device.baudrate
         """How long the line takes for a byte."""
@@ -69,8 +70,8 @@ class Port:
     @property
     def next_deadline_s(self) -> float | None:
         deadlines = [self._retry_s, self._open_deadline_s, self._exchange.next_deadline_s]
-        if self.is_connected:
-            deadlines.append(self._line.next_deadline_s)
+        if self.is_connected and (silence_s := self._line.next_deadline_s) is not None:
+            deadlines.append(max(silence_s, self._rests_until_s))
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
     def open(self, now_s: float) -> list[Any]:
@@ -132,6 +133,7 @@ class Port:
         """Bytes of the line."""
         if not self.is_connected:
             return []
+        self._rests_until_s = 0.0
         self._set_clock(event.arrival_ms, now_s)
         self._counters.add("bytes_read", len(event.data))
         return self._sort(self._line.feed(event.data, now_s), now_s)
@@ -172,9 +174,15 @@ class Port:
             return [ClosePort(), *self.open_failed("timed out", now_s)]
         if not self.is_connected:
             return []
+        if now_s < self._rests_until_s:
+            return self._exchange.tick(now_s)
         frame = self._line.expire(now_s)
         effects = self._sort([] if frame is None else [frame], now_s)
         return [*effects, *self._exchange.tick(now_s)]
+
+    def rest(self, until_s: float) -> None:
+        """The line is not read before then: that nothing comes says nothing."""
+        self._rests_until_s = until_s
 
     @property
     def _not_connected(self) -> str:

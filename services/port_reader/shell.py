@@ -63,7 +63,6 @@ class PortReaderShell:
         self._logger = logger
         self._context: zmq.Context[Any] = zmq.Context()
         self._line: SerialLine | None = None
-        self._took_s = 0.0
         self._is_resting = False
         self._loop: Loop | None = None
         topics = [b"beat.publisher.", b"beat.broker.", f"ack.{journal.state.journal}.".encode()]
@@ -227,16 +226,18 @@ class PortReaderShell:
                 yield PortLost(str(error), wall_ms())
                 return
             if data:
-                start_s, self._is_resting = monotonic_s(), False
-                yield Chunk(data, wall_ms(), self._took_s)
-                self._took_s = monotonic_s() - start_s
+                self._is_resting = False
+                yield Chunk(data, wall_ms())
             if len(data) < READ_BYTES or self._is_resting:
                 return
 
     def _rest(self, effect: RestLine) -> Iterable[Any]:
         if self._line is not None:
             self._is_resting = True
-            self._running_loop.rest(self._line.fd, monotonic_s() + effect.rest_s)
+            now_s = monotonic_s()
+            # First, so that it is read first afterwards: what was received decides on the next rest.
+            self._running_loop.rest(self._events_in.socket, now_s + min(effect.rest_s, effect.reports_s))
+            self._running_loop.rest(self._line.fd, now_s + effect.rest_s, deep=True)
         return ()
 
     def _write_port(self, effect: WritePort) -> Iterable[Any]:

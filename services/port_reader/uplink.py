@@ -24,6 +24,7 @@ from services.port_reader.events import (
 )
 from services.port_reader.ledger import Ledger
 from services.port_reader.metrics import Counters
+from services.port_reader.pace import Progress
 from services.port_reader.poison import Poison
 from services.port_reader.stream import Stream, StreamState
 from services.port_reader.window import Limits, Window
@@ -32,7 +33,7 @@ RETRY_S: Final = 1.0
 """A journal that failed is tried again this often."""
 AGE_CHECK_S: Final = 60.0
 """Age limits are in days; this is how often they are looked at while nothing comes in."""
-TRIM_S: Final = 0.1
+TRIM_S: Final = 0.5
 """What is settled may stay in the journal so long: most often the next append takes it along."""
 UNBURIED_BYTES: Final = 1024 * 1024
 """Dead letters that wait in memory for a journal that can't be written."""
@@ -119,6 +120,17 @@ class Uplink:
     def backlog(self) -> int:
         """Entries that are not settled."""
         return self.stream.next_number - self._window.base
+
+    @property
+    def progress(self) -> Progress:
+        """How far the stream is."""
+        settled = self._counters.values["frames_settled"]
+        return Progress(self.stream.next_number, self._window.received, settled, self.backlog)
+
+    @property
+    def waits_for_report(self) -> bool:
+        """True if there is something to send that the window has no room for."""
+        return self._window.next_send < self.stream.next_number
 
     @property
     def backlog_bytes(self) -> int:
