@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from common.config.models import Storage
+from common.hashes import short_hash
 
 SUFFIX: Final = ".journal"
 SHARED_MEMORY: Final = Path("/dev/shm")
@@ -20,13 +20,13 @@ def journal_dir(storage: Storage, data_dir: Path) -> Path:
     place = Path(storage.data_dir) if storage.data_dir else data_dir.resolve() / "journals"
     if storage.type != "memory":
         return place
-    digest = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
+    digest = short_hash(os.fsencode(place), 16)
     return SHARED_MEMORY / f"serialgw-{os.getuid()}-{digest}"
 
 
 def file_name(device: str) -> str:
     """The journal's file name for a device: readable, safe, distinct for distinct names."""
-    digest = hashlib.sha256(device.encode()).hexdigest()[:8]
+    digest = short_hash(device.encode(), 8)
     name = quote(device, safe="")[:80]
     if name.startswith("."):
         name = "%2E" + name[1:]

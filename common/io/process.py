@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from common.messages import Identity
+
+if TYPE_CHECKING:
+    import argparse
 
 EXIT_CONFIG: Final = 78
 """sysexits' EX_CONFIG: a restart would not help."""
@@ -32,6 +33,8 @@ def default_data_dir(environ: Mapping[str, str]) -> Path:
 
 def service_parser(name: str, purpose: str) -> argparse.ArgumentParser:
     """An argument parser with what all services take: --config, --data-dir, --log-level."""
+    import argparse  # Here: a process that has its task needs it no more.
+
     parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=purpose)
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="main or connector configuration")
     parser.add_argument(
@@ -48,4 +51,4 @@ def service_parser(name: str, purpose: str) -> argparse.ArgumentParser:
 def make_identity(kind: str, name: str = "0", lock: Path | None = None) -> Identity:
     """The identity of this process at this start."""
     host = socket.gethostname()
-    return Identity(kind, name, uuid.uuid4().hex[:12], os.getpid(), host, str(lock.resolve()) if lock else "")
+    return Identity(kind, name, os.urandom(6).hex(), os.getpid(), host, str(lock.resolve()) if lock else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ import zmq
 from common import codec
 from common.errors import LinkError, WireError
 from common.events import Arrived, Junk
+from common.hashes import short_hash
 from common.io.clock import machine_id, monotonic_s
 from common.messages import (
     FrameBatch,
@@ -60,7 +60,7 @@ def socket_dir(data_dir: Path) -> Path:
     """
     place = data_dir.resolve() / "run"
     if len(os.fsencode(place)) > PATH_LIMIT_BYTES:
-        place = Path("/tmp") / f"serialgw-{os.getuid()}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}"
+        place = Path("/tmp") / f"serialgw-{os.getuid()}-{short_hash(os.fsencode(place), 16)}"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     stat = place.stat()
     if stat.st_uid != os.getuid() and os.getuid() != 0:
@@ -166,7 +166,7 @@ def received(socket: zmq.Socket[bytes]) -> Iterable[list[bytes]]:
     """The parts of up to RECEIVE_LIMIT messages that are there."""
     for _ in range(RECEIVE_LIMIT):
         # Asking first is cheaper than the exception that says that there is nothing.
-        if not socket.getsockopt(zmq.EVENTS) & _POLLIN:
+        if not int(socket.getsockopt(zmq.EVENTS)) & _POLLIN:
             return
         try:
             yield socket.recv_multipart(_DONTWAIT)

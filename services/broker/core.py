@@ -11,11 +11,11 @@ notice a new broker soon.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
 from common.events import Arrived, Drain, Exit, Junk, Note, Send, Start, Tick
+from common.hashes import short_hash
 from common.liveness import BEAT_S, Liveness
 from common.messages import PUBLISHER, Heartbeat, Identity, Plane, Register, Registered, Reply, Request
 from services.broker.counters import new_counters
@@ -198,7 +198,7 @@ class BrokerCore:
         if member.kind != "converter":
             return ""
         who = f"{self.identity.instance} {member.instance} {member.name}"
-        return self._endpoint_of(hashlib.sha256(who.encode()).hexdigest()[:8])
+        return self._endpoint_of(short_hash(who.encode(), 8))
 
     def _hear(self, beat: Heartbeat, now_s: float) -> list[Any]:
         heard = self._registry.hear(beat, now_s)

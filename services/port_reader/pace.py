@@ -3,9 +3,9 @@
 A reader that takes every byte the moment it comes spends its time on waking up. So a busy line rests for some
 milliseconds between reads and hands over together what came meanwhile; one that says little is read at once. And where
 a line says more than the platform takes, for as long as it is let, reading on would only fill the journal and take the
-processor from those who could empty it: such a line is read as fast as its entries are settled. What it does meanwhile is
-what it does with any slow reader: it waits, if it can (USB, flow control, TCP, a pseudo-terminal). One that can't must
-lose nothing, so no rest is longer than half of what the kernel keeps takes to fill at the line's own rate.
+processor from those who could empty it: such a line is read as fast as its entries are settled. What it does meanwhile
+is what it does with any slow reader: it waits, if it can (USB, flow control, TCP, a pseudo-terminal). One that can't
+must lose nothing, so no rest is longer than it takes to fill half of what the kernel keeps at the line's own rate.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Pace:
         elif size < KERNEL_BYTES // 2:
             # Our news is taken as fast as it is sent, or everyone behind us has too much to do.
             is_late = progress.received < last.read
-            rest_s = self._busy_s = min(LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN)))
+            rest_s = self._busy_s = min(
+                LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN))
+            )
         self._has_rested = rest_s > 0
         rest_s = min(rest_s, self._safe_s)
         self._free_s = now_s + rest_s
@@ -87,7 +89,7 @@ class Pace:
         """Holds a line whose backlog grows while the platform accepts; where it accepts nothing, time is all that
         helps, and the journal is there for it."""
         before = self._sample
-        self._rate_hz = (progress.settled - before.settled) / (now_s - self._sampled_s)
+        self._rate_hz = (progress.settled - before.settled) / (now_s - self._sampled_s) if before.read else 0.0
         if self._rate_hz <= 0 or progress.backlog <= self._window // 2:
             self.is_held = False
         elif progress.backlog > self._window and progress.backlog >= before.backlog:

@@ -45,8 +45,9 @@ SILENT_S: Final = 3.0
 PROBE: Final = Backoff(1.0, 5.0)
 JOIN_S: Final = 0.02
 """While much is in flight, a batch that is not full waits so long for more."""
-MUCH: Final = 4
-"""That part of a window in flight is much: enough for everyone behind us to be busy with."""
+MUCH_FRAMES: Final = 1_024
+MUCH_BYTES: Final = 256 * 1024
+"""So much in flight keeps everyone behind us busy."""
 NOWHERE: Final = "the journal has lost it"
 
 
@@ -241,12 +242,8 @@ class Window:
 
     def _waits_for_more(self, now_s: float) -> bool:
         """True if what is ready may become a fuller batch: much is in flight, so nobody is kept waiting."""
-        limits = self._limits
         is_full = self._ready_bytes >= BATCH_BYTES or self.memory_end - self.next_send >= BATCH_FRAMES
-        has_much = (
-            self.next_send - self.floor >= limits.window_frames // MUCH
-            or self._flight_bytes >= limits.window_bytes // MUCH
-        )
+        has_much = self.next_send - self.floor >= MUCH_FRAMES or self._flight_bytes >= MUCH_BYTES
         if not self._ready or not has_much or is_full:
             self._join_s = None
             return False

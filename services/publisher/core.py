@@ -268,7 +268,7 @@ class PublisherCore:
         self._packing = self._packing._replace(limit_bytes=min(self._packing.limit_bytes, limit_bytes))
 
     def _hear_payload_limit(self, limit_bytes: int) -> None:
-        """The platform's own word. It counts also above our limit where that is only the reference's guess, as there."""
+        """The platform's own word. It counts also above our limit where that is only the reference's guess."""
         if self._config.max_payload_size_bytes == PAYLOAD_GUESS_BYTES:
             self._packing = self._packing._replace(limit_bytes=min(limit_bytes, self._packet_bytes))
         else:

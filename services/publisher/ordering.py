@@ -27,8 +27,8 @@ ACTIVE_S: Final = 60.0
 FORGET_S: Final = 600.0
 """A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
 RECEIVED_S: Final = 0.05
-"""News of reception alone, which only keeps a reader from asking, may wait so long for news of acceptance; a reader asks
-after 250 ms."""
+"""News of reception alone, which only keeps a reader from asking, may wait so long for news of acceptance; a reader
+asks after 250 ms."""
 UNREADABLE: Final = 5
 """A batch whose body could not be read so often, each time made anew by a converter, is dead letters."""
 

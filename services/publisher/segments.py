@@ -6,7 +6,7 @@ Things are taken from the head of a queue as parts (see `parcels`); a part is ac
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from services.publisher.ordering import Run, Stream
@@ -95,7 +95,7 @@ class Attributes:
         self.values: dict[str, bytes] = {}
         self.runs: list[Run] = []
 
-    def add(self, values: dict[str, bytes], run: Run) -> None:
+    def add(self, values: Mapping[str, bytes], run: Run) -> None:
         """Later values, which the run holds from now on. Runs of which nothing is left here need wait no longer: who
         still has to be accepted for its values is this one."""
         if self.runs and not self.is_split and self.values.keys() <= values.keys():

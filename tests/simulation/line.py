@@ -65,6 +65,7 @@ class SerialLine:
         self._plug = 0
         self._write_done_s = 0.0
         self._cancelled = 0
+        self._rests_until_s = 0.0
 
     # The device.
 
@@ -124,6 +125,7 @@ class SerialLine:
         if not self.is_plugged:
             return False
         self.is_open, self._joins = True, True
+        self._rests_until_s = 0.0
         self.clock.after(0.001, self.pump)
         return True
 
@@ -133,6 +135,8 @@ class SerialLine:
     def pump(self) -> None:
         """Hands what waits to a reader that reads."""
         reader = self.reader
+        if self.clock.now_s < self._rests_until_s:
+            return
         if self.waiting and self.is_open and reader.alive and not reader.is_busy:
             for event in self.take_chunk():
                 reader.hear(event)
@@ -147,6 +151,11 @@ class SerialLine:
             self._tolerate(self._read, self._read + data.index(b"\n"))
         self._read += len(data)
         return [Chunk(data, self.clock.wall_ms)]
+
+    def rest(self, seconds: float) -> None:
+        """Nobody reads for so long."""
+        self._rests_until_s = self.clock.now_s + seconds
+        self.clock.after(seconds, self.pump)
 
     def committed(self) -> None:
         """Whatever was read and is a frame is in the journal."""
@@ -175,6 +184,7 @@ class SerialLine:
         """Begins a write, or looks how far it is: bytes that have not left; None if the line is gone."""
         if not self.is_open:
             return None
+        self._rests_until_s = 0.0
         if data:
             self._write_done_s = self.clock.now_s + self.write_slow_s * self.clock.random.random()
             self.clock.after(self._write_done_s - self.clock.now_s, self._hear, data, self._plug, self._cancelled)

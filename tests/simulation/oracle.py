@@ -138,7 +138,7 @@ class Oracle:
         """All problems of the run; [] if everything held."""
         if not is_settled:
             rest = {r.device.name: r.disk.next_number - r.disk.base for r in self.world.readers}
-            self._note(f"not everything is delivered a minute after the last fault: {rest}")
+            self._note(f"not everything is delivered long after the last fault: {rest}")
         for reader in self.world.readers:
             self._judge_device(reader)
         for call in self.load.asked:

@@ -26,6 +26,7 @@ from services.port_reader.events import (
     Opened,
     OpenFailed,
     OpenPort,
+    RestLine,
     SectionFound,
     SetFlags,
     Strike,
@@ -181,6 +182,8 @@ class ReaderProcess(Process):
                 return [Opened(self.clock.wall_ms)] if line.open() else [OpenFailed("no such device")]
             case ClosePort():
                 line.close()
+            case RestLine(rest_s=rest_s):
+                line.rest(rest_s)
             case WritePort(data=data):
                 # As the shell does: what has come before the write is no answer to it.
                 before = line.take_chunk()

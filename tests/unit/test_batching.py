@@ -6,6 +6,7 @@ import json
 
 from common.config.models import Platform
 from common.messages import Entry, UserReading
+from services.publisher.lanes import TELEMETRY_RUN
 from tests.publisher_driving import Driver, batch, points, said
 
 
@@ -201,12 +202,42 @@ def test_attributes_last_value_wins():
 
 
 def test_attributes_are_not_starved_by_telemetry():
-    """Under a steady stream telemetry and attributes take turns."""
+    """Under a steady stream attributes, of which only the last value counts, have every fifth turn."""
     driver = announced("press1", config=Platform(min_pack_size_to_send=2))
-    driver.take(*(batch(number, points(number, 1), attributes={"n": number}) for number in range(2, 10)))
+    driver.take(*(batch(number, points(number, 1), attributes={"n": number}) for number in range(2, 16)))
     driver.ack_all()
-    assert driver.topics()[:3] == ["telemetry", "attributes", "telemetry"]
+    assert driver.topics()[:6] == [*["telemetry"] * TELEMETRY_RUN, "attributes", "telemetry"]
+    assert said(driver.published[TELEMETRY_RUN]) == {"press1": {"n": 15}}
+    assert driver.report().settled == 16
+
+
+def test_superseded_attributes_hold_nothing():
+    """Later values of the same keys make the earlier ones' numbers wait for their telemetry only; the last one waits for
+    its attributes too."""
+    driver = announced("press1", config=Platform(min_pack_size_to_send=2))
+    driver.take(*(batch(number, points(number, 1), attributes={"n": number}) for number in range(2, 12)))
+    driver.ack(driver.unacked[0])
+    driver.ack(driver.unacked[0])
+    assert driver.report().settled == 6
+    driver.take(batch(12, points(12, 1), attributes={"other": 1}))
+    driver.take(batch(13, points(13, 1), attributes={"other": 2}))
+    driver.ack(driver.unacked[0])
+    driver.ack(driver.unacked[0])
     assert driver.report().settled == 10
+    assert said(driver.unacked[0]) == {"press1": {"n": 11, "other": 2}}
+    driver.ack_all()
+    assert driver.report().settled == 14
+
+
+def test_attributes_that_are_half_on_their_way_are_superseded_by_nobody():
+    """Some keys of a number are in flight, the rest of them comes anew: the number waits for all of its own."""
+    driver = announced("press1", config=Platform(max_payload_size_bytes=100))
+    driver.take(batch(2, [None], attributes={"a": "x" * 60, "b": "y" * 60}))
+    assert said(driver.unacked[0]) == {"press1": {"a": "x" * 60}}
+    driver.take(batch(3, [None], attributes={"b": "z" * 60}))
+    assert driver.report().settled == 2
+    driver.ack_all()
+    assert driver.report().settled == 4
 
 
 def test_many_attributes_are_split_by_key():

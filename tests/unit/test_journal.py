@@ -14,10 +14,10 @@ from common.config.models import Device, Storage
 from common.io.journals import file_name
 from common.messages import Request
 from services.port_reader import journal as journal_module
-from services.port_reader.__main__ import journal_limits
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append, DeadLetter, FindLetters
 from services.port_reader.journal import Journal, JournalError, JournalFile, open_journal
+from services.port_reader.serving import journal_limits
 
 
 @pytest.fixture

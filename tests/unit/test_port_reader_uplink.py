@@ -7,7 +7,8 @@ from common.config.models import Device, section_of
 from common.events import Arrived, Blocked, Junk, Tick, Writable
 from common.messages import Entry, Heartbeat, Plane
 from services.port_reader.events import Append, Chunk, Trim
-from services.port_reader.window import Limits
+from services.port_reader.uplink import TRIM_S
+from services.port_reader.window import JOIN_S, Limits
 from tests.port_reader_rig import Rig, frames_of
 
 
@@ -27,14 +28,18 @@ def test_nothing_is_sent_before_the_publishers_first_heartbeat():
 
 
 def test_settled_entries_leave_the_journal():
-    """A report trims the journal; the next batch carries the new base."""
+    """A report trims the journal: with the next append, or soon; the next batch carries the new base."""
     rig = Rig()
     rig.beat()
     rig.read(b"a\n")
-    rig.report(3)
-    assert rig.journal.rows == {}
+    rig.report(2)
     rig.read(b"b\n")
-    assert (rig.batches[-1].first, rig.batches[-1].base) == (3, 3)
+    assert sorted(rig.journal.rows) == [2, 3]
+    rig.report(4)
+    rig.wait(TRIM_S)
+    assert rig.journal.rows == {}
+    rig.read(b"c\n")
+    assert (rig.batches[-1].first, rig.batches[-1].base) == (4, 4)
 
 
 def test_a_report_of_another_generation_epoch_or_the_future_is_counted_and_ignored():
@@ -141,7 +146,24 @@ def test_the_window_is_kept_and_the_backlog_follows_in_order():
     rig.report(202)
     assert rig.sent() == [b"%03d\n" % at for at in range(200)]
     assert _numbers(rig.batches) == list(range(1, 202))
+    rig.wait(TRIM_S)
     assert rig.journal.rows == {}
+
+
+def test_with_much_in_flight_batches_are_filled():
+    """Who has 1,024 frames on the way waits up to JOIN_S for a full batch; with less, each read goes at once."""
+    rig = Rig()
+    rig.wait(0.1)
+    for _ in range(8):
+        rig.read(b"x\n" * 128, 0.001)
+    assert [batch.length for batch in rig.batches] == [1, *[128] * 8]
+    rig.read(b"x\n" * 128, 0.001)
+    assert len(rig.batches) == 9
+    rig.wait(JOIN_S)
+    assert [batch.length for batch in rig.batches[9:]] == [128]
+    for _ in range(4):
+        rig.read(b"x\n" * 128, 0.001)
+    assert [batch.length for batch in rig.batches[10:]] == [512]
 
 
 def test_a_backlog_travels_in_large_batches():
@@ -446,6 +468,9 @@ def test_a_report_trims_once():
     rig.beat()
     rig.report(2)
     rig.report(2)
+    rig.wait(2 * TRIM_S)
+    rig.report(2)
+    rig.wait(2 * TRIM_S)
     assert len([effect for effect in rig.performed if isinstance(effect, Trim)]) == 1
     assert len([effect for effect in rig.performed if isinstance(effect, Append)]) == 1
 

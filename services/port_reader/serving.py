@@ -1,0 +1,149 @@
+"""A port reader at work: its journal, its lock, its core and shell in the loop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from common.config.models import Device, Storage, device_of, section_of
+from common.errors import LinkError
+from common.events import Note
+from common.hashes import short_hash
+from common.io.clock import monotonic_s, wall_ms
+from common.io.journals import bytes_used, left_journals
+from common.io.locks import FileLock
+from common.io.logs import log_note, start_logs
+from common.io.loop import Loop
+from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity
+from common.io.sockets import Endpoints, socket_dir
+from services.port_reader.core import PortReaderCore
+from services.port_reader.journal import Journal, JournalError, JournalFile, open_journal
+from services.port_reader.shell import PortReaderShell
+from services.port_reader.task import Task
+from services.port_reader.window import Limits
+
+KIND: Final = "port_reader"
+JOURNAL_BYTES: Final = 256 * 1024 * 1024
+ALL_JOURNALS_BYTES: Final = 4 * 1024**3
+LEAST_BYTES: Final = 1024 * 1024
+"""A journal may take this much, however small the disk."""
+
+
+class Stopped(Exception):  # noqa: N818 (it ends the start, with an exit code)
+    """There is nothing to serve, or it can't be served now."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def section_hash(section: bytes) -> str:
+    """The short name of a section."""
+    return short_hash(section, 16)
+
+
+def journal_limits(device: Device, storage: Storage, journals: int, room_bytes: int) -> Limits:
+    """The journal's bounds, the stricter of what is configured and of its share: all `journals` of a folder together
+    take at most 4 GiB (or what is configured, if more) and a fifth of `room_bytes`, free or theirs already."""
+    records = min(device.uplink_queue_size, storage.max_records or device.uplink_queue_size)
+    together = min(max(ALL_JOURNALS_BYTES, storage.max_bytes or 0), room_bytes // 5)
+    share = max(together // max(1, journals), LEAST_BYTES)
+    most = min(storage.max_bytes or JOURNAL_BYTES, share)
+    return Limits(max_records=records, max_bytes=most, ttl_s=storage.ttl_s)
+
+
+def serve(task: Task) -> int:
+    """Serves until the end; returns the exit code. Raises Stopped."""
+    path, storage = Path(task.journal), task.storage
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        _make_folder(path.parent)
+        lock = FileLock(lock_path)
+        endpoints = Endpoints(socket_dir(Path(task.data_dir)))
+        journal, aside, damage = open_journal(_journal_file(task, storage), time.strftime("%Y%m%dT%H%M%S"))
+        device, section = _section_of(task, journal)
+    except (LinkError, JournalError, OSError) as error:
+        raise Stopped(EXIT_UNAVAILABLE, str(error)) from None
+    logger = start_logs(f"{KIND}:{device.name}", task.log_level)
+    if aside is not None:
+        log_note(logger, Note("error", "journal.damaged", {"aside": aside, "reason": damage}))
+    try:
+        shell = PortReaderShell(device, journal, endpoints, logger)
+        core = PortReaderCore(
+            make_identity(KIND, device.name, lock_path),
+            device,
+            section_hash(section),
+            journal.state,
+            limits=_limits(task, device, storage),
+            draw=random.random,
+            gauges=lambda: shell.gauges,
+            has_port=task.device is not None,
+            wall_offset_ms=wall_ms() - monotonic_s() * 1000,
+            ports=len(task.devices),
+        )
+        return _serve(core, shell, logger)
+    finally:
+        _leave(task, journal, logger)
+        lock.release()
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid not in (os.getuid(), 0):
+        raise LinkError(f"{folder} belongs to somebody else")
+
+
+def _limits(task: Task, device: Device, storage: Storage) -> Limits:
+    folder = Path(task.journal).parent
+    journals = len(task.devices) + len(left_journals(folder, task.devices))
+    return journal_limits(device, storage, journals, _free_bytes(folder) + bytes_used(folder))
+
+
+def _free_bytes(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _leave(task: Task, journal: Journal, logger: logging.Logger) -> None:
+    """Closes the journal; one that was drained for good is deleted, unless it keeps dead letters."""
+    if task.device is None and journal.is_empty:
+        journal.remove()
+        log_note(logger, Note("info", "journal.removed", {"path": task.journal}))
+        return
+    journal.close()
+
+
+def _journal_file(task: Task, storage: Storage) -> JournalFile:
+    name = task.device.name if task.device else ""
+    return JournalFile(Path(task.journal), name, os.urandom(6).hex(), storage.durability)
+
+
+def _section_of(task: Task, journal: Journal) -> tuple[Device, bytes]:
+    """The device and its section: the configured one, or the last that the journal knows."""
+    if task.device is not None:
+        section = section_of(task.device)
+        journal.put_section(section_hash(section), section)
+        return task.device, section
+    last = journal.last_section()
+    if last is None:
+        journal.remove()
+        raise Stopped(0, f"{task.journal} held nothing and was removed")
+    try:
+        return device_of(last[1]), last[1]
+    except msgspec.DecodeError as error:
+        raise Stopped(EXIT_CONFIG, f"{task.journal}: its section can't be read: {error}") from None
+
+
+def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger) -> int:
+    loop = Loop(core, shell, logger)
+    shell.attach(loop)
+    try:
+        return loop.run()
+    finally:
+        shell.close()
