@@ -15,6 +15,7 @@ from common.config.models import Device, Storage, device_of, section_of
 from common.errors import LinkError
 from common.events import Note
 from common.hashes import short_hash
+from common.io.apart import give_back_memory
 from common.io.clock import monotonic_s, wall_ms
 from common.io.journals import bytes_used, left_journals
 from common.io.locks import FileLock
@@ -143,6 +144,7 @@ def _section_of(task: Task, journal: Journal) -> tuple[Device, bytes]:
 def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger) -> int:
     loop = Loop(core, shell, logger)
     shell.attach(loop)
+    give_back_memory()
     try:
         return loop.run()
     finally:

@@ -17,3 +17,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage
     data_dir: str
     log_level: str
+
+
+def write_task(task: Task) -> bytes:
+    """The task as bytes."""
+    return msgspec.json.encode(task)
+
+
+def read_task(data: bytes) -> Task:
+    """The task of `write_task`."""
+    return msgspec.json.decode(data, type=Task)

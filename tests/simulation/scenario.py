@@ -14,8 +14,8 @@ SEARCH_S: Final = 180.0
 """A bad record is a fault until it is found; a platform that speaks MQTT 3.1.1 only closes the connection at it, and
 others must talk meanwhile."""
 QUIET_S: Final = 75.0
-"""Within so long after the last fault everything must have been delivered: a device that was refused comes back within a
-minute, and a frame that hangs behind it then takes 10 s more."""
+"""Within so long after the last fault everything must have been delivered: a device that was refused comes back within
+a minute, and a frame that hangs behind it then takes 10 s more."""
 
 KINDS: Final = (
     "kill converter",

@@ -212,8 +212,8 @@ def test_attributes_are_not_starved_by_telemetry():
 
 
 def test_superseded_attributes_hold_nothing():
-    """Later values of the same keys make the earlier ones' numbers wait for their telemetry only; the last one waits for
-    its attributes too."""
+    """Later values of the same keys make the earlier ones' numbers wait for their telemetry only; the last one waits
+    for its attributes too."""
     driver = announced("press1", config=Platform(min_pack_size_to_send=2))
     driver.take(*(batch(number, points(number, 1), attributes={"n": number}) for number in range(2, 12)))
     driver.ack(driver.unacked[0])
