@@ -41,6 +41,10 @@ class Writable(NamedTuple):
     plane: Plane
 
 
+class Reconnected(NamedTuple):
+    """The calls plane has a connection again: to the same broker, or to another."""
+
+
 class Junk(NamedTuple):
     """Something that is no message of ours came in on a plane."""
 

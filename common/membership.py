@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from common.events import Arrived, Junk, Note, Send
+from common.events import Arrived, Junk, Note, Reconnected, Send
 from common.liveness import BEAT_S
 from common.messages import Heartbeat, Identity, Plane, Register, Registered
 
@@ -49,6 +49,8 @@ class Membership:
             case Arrived(message=Heartbeat(kind="broker") as beat) if self.broker not in ("", beat.instance):
                 self.broker = ""
                 return self._register(now_s)
+            case Reconnected():
+                return self._register(now_s)
             case Junk(plane=plane, reason=reason):
                 self.junk += 1
                 if self.junk == 1:
@@ -66,14 +68,19 @@ class Membership:
         """True when a heartbeat has to go out now."""
         return now_s >= self._beat_s
 
-    def beat(self, now_s: float, state: dict[str, Any], counters: dict[str, int]) -> list[Any]:
-        """The heartbeat, and now and then the registration; the next one is due a second later."""
-        self._beat_s = now_s + BEAT_S
+    def hurry(self, now_s: float) -> None:
+        """The next beat is due within a second, whatever the last one promised."""
+        self._beat_s = min(self._beat_s, now_s + BEAT_S)
+
+    def beat(self, now_s: float, state: dict[str, Any], counters: dict[str, int], every_s: float = BEAT_S) -> list[Any]:
+        """The heartbeat, and now and then the registration; the next one is due after `every_s`."""
+        self._beat_s = now_s + every_s
         who = self.identity
         uptime_s = now_s - self._started_s
         counters = {**counters, "junk_messages": self.junk}
-        beat = Heartbeat(who.kind, who.name, who.instance, who.pid, who.host, uptime_s, state, counters)
-        again = self._register(now_s) if self.broker and now_s >= self._again_s else []
+        beat = Heartbeat(who.kind, who.name, who.instance, who.pid, who.host, uptime_s, state, counters, every_s)
+        # Who beats slowly is told of new connections (`Reconnected`), and need not look after them.
+        again = self._register(now_s) if self.broker and now_s >= self._again_s and every_s == BEAT_S else []
         return [Send(Plane.EVENTS, beat), *again]
 
     @property

@@ -157,6 +157,8 @@ class Heartbeat(NamedTuple):
     state: dict[str, Any]
     """Facts for people and peers: publisher {"epoch", "link"}, port reader {"port", "connected", "backlog"} …"""
     counters: dict[str, int]
+    every_s: float = 1.0
+    """The next one comes within this time."""
 
     @property
     def address(self) -> str:

@@ -12,7 +12,7 @@ import zmq
 
 from common import codec
 from common.errors import LinkError, WireError
-from common.events import Arrived, Junk
+from common.events import Arrived, Junk, Reconnected
 from common.hashes import short_hash
 from common.io.clock import machine_id, monotonic_s
 from common.messages import (
@@ -206,6 +206,19 @@ def connect_events(context: zmq.Context[Any], endpoints: Endpoints, topics: Iter
         subscribe.setsockopt(zmq.SUBSCRIBE, topic)
     subscribe.connect(endpoints.events_out)
     return Channel(Plane.EVENTS, publish), Channel(Plane.EVENTS, subscribe)
+
+
+class ConnectionWatch:
+    """Tells when a channel's socket has found its broker again."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.socket: zmq.Socket[bytes] = channel.socket.get_monitor_socket(zmq.EVENT_CONNECTED)
+
+    def receive(self) -> Iterable[Any]:
+        """Source for the loop: one `Reconnected` for whatever connections were made."""
+        for _ in received(self.socket):
+            pass
+        return (Reconnected(),)
 
 
 class TapWatch:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from common.liveness import LOST_S, Liveness, liveness
+from common.liveness import BEAT_S, LOST_S, Liveness, liveness
 from common.messages import Heartbeat, Register
 
 MEMBERS_LIMIT: Final = 4096
@@ -31,6 +31,8 @@ class Member:
     lock: str
     detail: dict[str, Any]
     heard_s: float
+    every_s: float = BEAT_S
+    """How often it beats, as it said last."""
     liveness: Liveness = "alive"
     draining: bool = False
 
@@ -104,6 +106,7 @@ class Registry:
         if member is None or member.instance != beat.instance:
             return None
         before, member.liveness, member.heard_s = member.liveness, "alive", now_s
+        member.every_s = beat.every_s
         member.draining = beat.state.get("draining") is True
         return member, before
 
@@ -111,7 +114,7 @@ class Registry:
         """Members whose liveness has changed by now; clients that are lost are forgotten."""
         changed = []
         for member in list(self._members.values()):
-            now = liveness(now_s - member.heard_s)
+            now = liveness(now_s - member.heard_s, member.every_s)
             if now != member.liveness:
                 member.liveness = now
                 changed.append(member)
@@ -124,7 +127,7 @@ class Registry:
         connection of its own; whoever registers several processes over one loses them together."""
         gone = [member for member in self._members.values() if member.route == route and member.liveness != "lost"]
         for member in gone:
-            member.heard_s, member.liveness = min(member.heard_s, now_s - LOST_S), "lost"
+            member.heard_s, member.liveness = min(member.heard_s, now_s - LOST_S - member.every_s), "lost"
         return gone
 
     def find(self, address: str) -> Member | None:

@@ -70,7 +70,7 @@ class Table:
             if row.beat is None:
                 continue
             silent_s = now_s - row.heard_s
-            row.state = liveness(silent_s)
+            row.state = liveness(silent_s, row.beat.every_s)
             has_finished = row.state == "lost" and row.beat.state.get("temporary") is True
             if (silent_s > FORGET_S or has_finished) and row.address not in self._configured:
                 del self._rows[row.address]

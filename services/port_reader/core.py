@@ -20,6 +20,7 @@ from common import codec
 from common.config.models import Device, section_of
 from common.errors import WireError
 from common.events import Arrived, Blocked, Drain, Exit, Send, Start, Tick, Writable
+from common.liveness import BEAT_S, CALM_BEAT_S
 from common.membership import Membership
 from common.messages import (
     FrameBatch,
@@ -60,6 +61,7 @@ SETTLE_S: Final = 3.0
 """How long a reader that is told to end waits for the platform to accept the rest."""
 REPORTS_S: Final = 0.02
 """The publisher's news may wait so long while it is needed to send more: a window in that time is 200,000 frames/s."""
+CALM_BEATS: Final = 3
 CALLS_HELD: Final = 64
 """Steps of calls that wait for a broker that does not take them at this moment."""
 
@@ -96,6 +98,8 @@ class PortReaderCore:
         self._letters = Letters(device.name, self._uplink, has_port)
         self._port = Port(device, state, self._uplink, self.counters, draw=draw)
         self._pace = Pace(self._port.byte_s, limits.window_frames, ports)
+        self._calm = 0
+        """Beats in a row with nothing to tell."""
         self._broker = ""
         self._link = ""
         self._publisher_s = -SILENT_S
@@ -104,13 +108,22 @@ class PortReaderCore:
 
     def handle(self, event: Any, now_s: float) -> list[Any]:
         """The effects of an event, in order."""
+        if _is_news(event):
+            self._calm = 0
+            self._members.hurry(now_s)
         effects = self._members.handle(event, now_s)
         effects += self._handle(event, now_s)
         if self._members.is_due(now_s):
-            effects += self._members.beat(now_s, self._state, {**self.counters.values, **self._gauges()})
+            effects += self._beat(now_s)
         if self._is_done(now_s):
             effects += [*self._uplink.end(), Exit(0)]
         return effects
+
+    def _beat(self, now_s: float) -> list[Any]:
+        """Less often once nothing has happened for some beats."""
+        self._calm = 0 if self._uplink.backlog or self._drain_s is not None else self._calm + 1
+        every_s = CALM_BEAT_S if self._calm > CALM_BEATS else BEAT_S
+        return self._members.beat(now_s, self._state, {**self.counters.values, **self._gauges()}, every_s)
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -209,6 +222,8 @@ class PortReaderCore:
         try:
             if request.verb in VERBS:
                 return self._letters.serve(request)
+            if request.verb == "beat":
+                return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
             if request.verb == "section":
                 return self._find(request, codec.unpack_map(request.body))
             if request.verb == "note":
@@ -280,6 +295,13 @@ class PortReaderCore:
             "temporary": not self._has_port,
             **self._uplink.facts,
         }
+
+
+def _is_news(event: Any) -> bool:
+    """True for what others should hear of soon: all but the passing of time and what they repeat."""
+    if type(event) is Arrived:
+        return isinstance(event.message, Request)
+    return type(event) is not Tick
 
 
 def _error(request: Request, text: str) -> Send:

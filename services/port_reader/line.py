@@ -48,6 +48,10 @@ class Line:
         """The port was opened."""
         self._opened_s = now_s
 
+    def distrust(self) -> None:
+        """Whether somebody died in the middle of a frame can't be known: nobody saw the next one begin."""
+        self._died_mid_frame = True
+
     def feed(self, chunk: bytes, now_s: float) -> list[bytes]:
         """The frames that this chunk completes."""
         if self._opened_s is not None:

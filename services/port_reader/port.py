@@ -63,6 +63,7 @@ class Port:
         self._wall_offset_ms = 0.0
         self._arrival_ms = 0
         self._rests_until_s = 0.0
+        self._has_read = False
         bits = 1 + device.bytesize + (device.parity != "N") + device.stopbits
         self.byte_s = bits / device.baudrate
         """How long the line takes for a byte."""
@@ -133,7 +134,10 @@ class Port:
         """Bytes of the line."""
         if not self.is_connected:
             return []
-        self._rests_until_s = 0.0
+        if not self._has_read and self._uplink.is_down:
+            # Who was here before us could not write down where in a frame it died.
+            self._line.distrust()
+        self._has_read, self._rests_until_s = True, 0.0
         self._set_clock(event.arrival_ms, now_s)
         self._counters.add("bytes_read", len(event.data))
         return self._sort(self._line.feed(event.data, now_s), now_s)

@@ -14,8 +14,9 @@ from common.events import Blocked, Note, Send, Writable
 from common.io.clock import monotonic_s, wall_ms
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import Channel, Endpoints, TapWatch, connect, connect_events
-from common.messages import Entry, Plane, Tap
+from common.io.sockets import Channel, ConnectionWatch, Endpoints, TapWatch, connect, connect_events
+from common.liveness import BEAT_S
+from common.messages import Entry, Heartbeat, Plane, Tap
 from services.port_reader.events import (
     Append,
     Bury,
@@ -49,6 +50,7 @@ from services.port_reader.events import (
 from services.port_reader.journal import Journal, JournalError
 from services.port_reader.serial_line import READ_BYTES, SerialLine, open_line
 
+BEATS: Final = (b"beat.publisher.", b"beat.broker.")
 READS: Final = 4
 """Full reads in a row before other sources get their turn."""
 READS_BEFORE_WRITE: Final = 16
@@ -65,14 +67,16 @@ class PortReaderShell:
         self._line: SerialLine | None = None
         self._is_resting = False
         self._loop: Loop | None = None
-        topics = [b"beat.publisher.", b"beat.broker.", f"ack.{journal.state.journal}.".encode()]
+        topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
         self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
+        self._hears_beats = True
         self._taps = TapWatch(self._events_out)
         self._channels: dict[Plane, Channel] = {
             Plane.FRAMES: connect(self._context, zmq.PUSH, Plane.FRAMES, endpoints.frames_in),
             Plane.CALLS: connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls),
             Plane.EVENTS: self._events_out,
         }
+        self._connections = ConnectionWatch(self._channels[Plane.CALLS])
         self._performers: dict[type, Callable[[Any], Iterable[Any]]] = {
             Send: self._send,
             Append: self._append,
@@ -95,7 +99,8 @@ class PortReaderShell:
     def attach(self, loop: Loop) -> None:
         """Adds our sockets to the loop; to be called once, before it runs."""
         self._loop = loop
-        loop.add_reader(self._channels[Plane.CALLS].socket, self._channels[Plane.CALLS].receive)
+        loop.add_reader(self._channels[Plane.CALLS].socket, self._receive_calls)
+        loop.add_reader(self._connections.socket, self._connections.receive)
         loop.add_reader(self._events_in.socket, self._events_in.receive)
         loop.add_reader(self._events_out.socket, self._taps.receive)
 
@@ -124,8 +129,27 @@ class PortReaderShell:
 
     # Sockets
 
+    def _receive_calls(self) -> Iterable[Any]:
+        yield from self._hear()
+        yield from self._channels[Plane.CALLS].receive()
+
+    def _hear(self) -> Iterable[Any]:
+        """What the others have said meanwhile comes before anything that is to be decided by it."""
+        self._hear_beats(True)
+        yield from self._events_in.receive()
+
+    def _hear_beats(self, wanted: bool) -> None:
+        if wanted != self._hears_beats:
+            self._hears_beats = wanted
+            for topic in BEATS:
+                self._events_in.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, topic)
+
     def _send(self, effect: Send) -> Iterable[Any]:
         channel = self._channels[effect.plane]
+        if isinstance(effect.message, Heartbeat) and effect.message.every_s > BEAT_S:
+            # Nothing waits for an answer: until there is news, the others' beats would only wake us.
+            self._hear_beats(False)
+            self._running_loop.rest(self._events_in.socket, monotonic_s() + effect.message.every_s)
         if channel.send(effect.message):
             return ()
         self._running_loop.add_writer(channel.socket, lambda: self._writable(channel))
@@ -211,6 +235,7 @@ class PortReaderShell:
 
     def _readable(self) -> Iterable[Any]:
         """What is there, in chunks. A write that has drained meanwhile is said first."""
+        yield from self._hear()
         if self._line is not None and self._line.is_writing:
             yield from (event for event in self._progress() if not isinstance(event, WritePending))
         yield from self._read(READS)
@@ -235,7 +260,6 @@ class PortReaderShell:
         if self._line is not None:
             self._is_resting = True
             now_s = monotonic_s()
-            # First, so that it is read first afterwards: what was received decides on the next rest.
             self._running_loop.rest(self._events_in.socket, now_s + min(effect.rest_s, effect.reports_s))
             self._running_loop.rest(self._line.fd, now_s + effect.rest_s, deep=True)
         return ()

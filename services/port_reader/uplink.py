@@ -107,7 +107,8 @@ class Uplink:
         self._fetch_s = 0.0
         self._held: list[Block] = []
         self._held_bytes = 0
-        self._is_down = False
+        self.is_down = False
+        """True while the journal can't be written."""
         self._retry_s = 0.0
         self._is_shedding = False
         self._wall_offset_ms = wall_offset_ms
@@ -147,13 +148,13 @@ class Uplink:
             "backlog_bytes": self.backlog_bytes,
             "in_flight": frames,
             "in_flight_bytes": size,
-            "journal_writable": not self._is_down,
+            "journal_writable": not self.is_down,
         }
 
     @property
     def next_deadline_s(self) -> float | None:
         deadlines = [self._window.next_deadline_s, self._window.next_join_s, self._trim_s]
-        if self._is_down:
+        if self.is_down:
             deadlines.append(self._retry_s)
         if self._fetch_s:
             deadlines.append(self._fetch_s)
@@ -171,7 +172,7 @@ class Uplink:
         if self.stream.steps_followed != steps:
             effects.append(Note("warning", "clock.set_back", {"device": self._device, "clock_ms": clock_ms}))
         self._counters.values["timestamps_repeated"] = self.stream.repeats
-        if self._is_down:
+        if self.is_down:
             self._hold(blocks)
         elif blocks:
             self._counters.add("journal_commits")
@@ -217,7 +218,7 @@ class Uplink:
         """The journal without what is settled, with these dead letters. One that is down gets neither before what is
         held: numbers that are settled there, but were never written, would be given out again by the next process."""
         self._trim_s = None
-        if not self._is_down:
+        if not self.is_down:
             return [Trim(self._window.base, dead)]
         self._keep_unburied(dead)
         return []
@@ -259,7 +260,7 @@ class Uplink:
 
     def journal_back(self, end: int, now_s: float) -> list[Any]:
         """The journal was written again, with all that was held below `end`; what has come since follows."""
-        self._is_down = False
+        self.is_down = False
         held, self._held, self._held_bytes = self._held, [], 0
         later = [block for block in held if block.first >= end]
         unburied, self._unburied, self._unburied_bytes = self._unburied, [], 0
@@ -271,7 +272,7 @@ class Uplink:
     def refusal(self, letters: list[KeptLetter]) -> str:
         """Why these dead letters can't go back into the stream now, or "". They push out nothing that waits."""
         size = sum(len(letter.data) for letter in letters)
-        if self._is_down:
+        if self.is_down:
             return "the journal can't be written"
         if self.backlog + len(letters) > self._limits.max_records:
             return f"the journal is full: {self.backlog} entries wait"
@@ -307,7 +308,7 @@ class Uplink:
     def tick(self, now_s: float) -> list[Any]:
         """What is due."""
         effects: list[Any] = []
-        if self._is_down and now_s >= self._retry_s:
+        if self.is_down and now_s >= self._retry_s:
             self._retry_s = now_s + RETRY_S
             effects.append(self._append(list(self._held), is_retry=True))
         if self._fetch_s and now_s >= self._fetch_s:
@@ -328,7 +329,7 @@ class Uplink:
     def _number(self, item: Item, clock_ms: int) -> Block | None:
         """A block of new numbers; None if it fits neither disk nor memory, which takes no number."""
         count = len(item.frames)
-        if self._is_down and self._held_bytes >= self._limits.window_bytes:
+        if self.is_down and self._held_bytes >= self._limits.window_bytes:
             self._counters.add("frames_dropped", count)
             return None
         stamps = self.stream.stamp(count, clock_ms)
@@ -449,7 +450,7 @@ class Uplink:
 
     def _fail(self, reason: str, now_s: float) -> list[Any]:
         self._counters.add("journal_errors")
-        was_down, self._is_down = self._is_down, True
+        was_down, self.is_down = self.is_down, True
         if was_down:
             return []
         self._retry_s = now_s + RETRY_S

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from common import codec
 from common.config.models import PAYLOAD_GUESS_BYTES
 from common.config.models import Platform as PlatformConfig
 from common.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Tick, Writable
@@ -55,6 +56,7 @@ STOOD_STILL_S: Final = 2.0
 old."""
 STALE_FOR_S: Final = 0.5
 """So long after a stop the sockets are taken to hold what came during it."""
+BEAT_ANSWER_S: Final = 5.0
 DEAD_NOTED_S: Final = 60.0
 MOST_BLOCKED: Final = 2_000
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage | PubAck
@@ -121,7 +123,10 @@ class PublisherCore:
     def handle(self, event: Any, now_s: float) -> list[Any]:
         """The effects of an event, in the order in which they are to be performed."""
         self._notice_stop(now_s)
+        broker = self._membership.broker
         effects = self._membership.handle(event, now_s)
+        if self._membership.broker not in ("", broker):
+            effects += self._ask_for_beats()
         match event:
             case Arrived(message=ReadingBatch() as batch):
                 self._take(batch, now_s)
@@ -168,6 +173,15 @@ class PublisherCore:
         if since_s > STOOD_STILL_S:
             self._stood_s, self._stale_until_s = since_s, now_s + STALE_FOR_S
         self._handled_s = now_s
+
+    def _ask_for_beats(self) -> list[Any]:
+        """Those who are connected but silent say so once in a while only."""
+        who, body = self._membership.identity.address, codec.pack({})
+        targets = {device: f"port_reader:{device}" for device in self._types}
+        return [
+            Send(Plane.CALLS, Request(f"beat-{device}", who, target, "beat", device, "", BEAT_ANSWER_S, body))
+            for device, target in targets.items()
+        ]
 
     # What arrives.
 

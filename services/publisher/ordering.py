@@ -24,6 +24,9 @@ TOTAL_CREDIT_BYTES: Final = 64 * 1024 * 1024
 STREAM_CREDIT_BYTES: Final = 1024 * 1024
 ACTIVE_S: Final = 60.0
 """A stream that was heard within this time, or has something here, shares in the credit."""
+REPEAT_S: Final = 10.0
+"""So long after its last batch a stream that is settled is reported each second; a reader that has lost all of these
+asks by sending again."""
 FORGET_S: Final = 600.0
 """A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
 RECEIVED_S: Final = 0.05
@@ -301,7 +304,11 @@ class Ordering:
         self._credit_bytes = min(STREAM_CREDIT_BYTES, TOTAL_CREDIT_BYTES // max(1, active))
         self._changed.clear()
         self._received.clear()
-        return [stream.report(self.epoch, self._credit_bytes) for stream in self._streams.values()]
+        return [
+            stream.report(self.epoch, self._credit_bytes)
+            for stream in self._streams.values()
+            if not stream.is_idle or now_s - stream.heard_s <= REPEAT_S
+        ]
 
     def _is_current(self, stream: Stream) -> bool:
         return self._streams.get(stream.journal) is stream

@@ -244,3 +244,39 @@ def test_the_tick_comes_though_a_lazy_source_has_moved_the_deadline(logger: logg
     loop.add_lazy_reader(lambda: waiting.pop(0) if waiting else [])
     assert loop.run() == 0
     assert core.names == ["Start", "beat", "Tick"]
+
+
+def test_a_source_that_rests_is_read_when_its_time_comes(logger: logging.Logger, pipe: tuple[int, int]) -> None:
+    """Meanwhile it wakes nobody, however much is there."""
+    times_s: list[float] = []
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        times_s.append(now_s)
+        if event == "read" and len(times_s) < 4:
+            loop.rest(pipe[0], now_s + 0.05)
+        return [Exit(0)] if len(times_s) == 4 else []
+
+    core = Core(react)
+    loop = Loop(core, Shell(), logger)
+    loop.add_reader(pipe[0], lambda: ["read"])
+    os.write(pipe[1], b"always there")
+    assert loop.run() == 0
+    assert core.names == ["Start", "read", "read", "read"]
+    assert times_s[2] - times_s[1] >= 0.05
+    assert times_s[3] - times_s[2] >= 0.05
+    assert loop.wakeups == 3
+
+
+@pytest.mark.parametrize(("deep", "names"), [(False, ["Start", "read", "Tick"]), (True, ["Start", "Tick"])])
+def test_a_timer_wakes_who_rests_unless_deeply(
+    logger: logging.Logger, pipe: tuple[int, int], deep: bool, names: list[str]
+) -> None:
+    """Before its time-outs a core hears what there is; of a source that rests deeply it knows that it does."""
+    core = Core(lambda event, now_s: [Exit(0)] if name(event) == "Tick" else [])
+    core.deadline_s = monotonic_s() + 0.05
+    loop = Loop(core, Shell(), logger)
+    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+    os.write(pipe[1], b"read")
+    loop.rest(pipe[0], monotonic_s() + 5, deep=deep)
+    assert loop.run() == 0
+    assert core.names == names

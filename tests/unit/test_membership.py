@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from common.events import Arrived, Junk, Note, Send, Tick
-from common.liveness import BEAT_S, liveness
+from common.events import Arrived, Junk, Note, Reconnected, Send, Tick
+from common.liveness import BEAT_S, CALM_BEAT_S, liveness
 from common.membership import REGISTER_AGAIN_S, REGISTER_RETRY_S, Membership
 from common.messages import Heartbeat, Identity, Plane, Register, Registered
 
@@ -117,3 +117,26 @@ def test_junk_is_counted_and_said_once(membership: Membership) -> None:
 def test_silence_means(silent_s: float, expected: str) -> None:
     """Late after 3 s, lost after 5 s."""
     assert liveness(silent_s) == expected
+
+
+@pytest.mark.parametrize(("silent_s", "expected"), [(11.9, "alive"), (12, "late"), (13.9, "late"), (14, "lost")])
+def test_silence_of_who_beats_slowly_means(silent_s: float, expected: str) -> None:
+    """The same patience, from when the beat was due."""
+    assert liveness(silent_s, CALM_BEAT_S) == expected
+
+
+def test_news_bring_the_next_beat_near(membership: Membership) -> None:
+    """Who promised one in ten seconds may say sooner that something has happened."""
+    membership.start(100.0)
+    membership.handle(accepted(), 100.1)
+    (send, *again) = membership.beat(110.0, {}, {}, CALM_BEAT_S)
+    assert (send.message.every_s, again, membership.next_deadline_s) == (CALM_BEAT_S, [], 120.0)
+    membership.hurry(112.0)
+    assert membership.next_deadline_s == 112.0 + BEAT_S
+
+
+def test_a_new_connection_is_registered_at_once(membership: Membership) -> None:
+    """To a broker it may be a new route."""
+    membership.start(100.0)
+    membership.handle(accepted(), 100.1)
+    assert len(registers(membership.handle(Reconnected(), 150.0))) == 1

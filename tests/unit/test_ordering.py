@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.messages import Entry, ReadingBatch
 from services.publisher.counters import new_counters
-from services.publisher.ordering import RECEIVED_S, STREAM_CREDIT_BYTES, WINDOW, Ordering, Release
+from services.publisher.ordering import RECEIVED_S, REPEAT_S, STREAM_CREDIT_BYTES, WINDOW, Ordering, Release
 from tests.publisher_driving import EPOCH, batch, points
 
 
@@ -181,7 +181,7 @@ def test_silent_stream_is_forgotten_and_begins_anew():
     bench = Bench()
     bench.take(batch(1, points(1, 3)))
     bench.accept()
-    assert len(bench.ordering.all_reports(100.0)) == 1
+    assert len(bench.ordering.all_reports(REPEAT_S)) == 1
     assert bench.ordering.all_reports(1_000.0) == []
     assert bench.take(batch(4, points(4, 1), base=4), 1_001.0) == [(4, 5)]
 
@@ -247,7 +247,18 @@ def test_streams_with_something_here_share_the_credit_however_long_they_are_sile
         bench.take(batch(1, points(1, 1), device=f"d{number}"))
     assert bench.ordering.all_reports(10_000.0)[0].credit_bytes == STREAM_CREDIT_BYTES // 2
     bench.accept()
-    assert bench.ordering.all_reports(500.0)[0].credit_bytes == STREAM_CREDIT_BYTES
+    bench.take(batch(2, points(2, 1), device="d0"), 500.0)
+    assert [report.credit_bytes for report in bench.ordering.all_reports(500.0)] == [STREAM_CREDIT_BYTES]
+
+
+def test_a_settled_stream_is_reported_for_a_while_only():
+    """Each second for REPEAT_S after its last batch; one with something here for as long as that is here."""
+    bench = Bench()
+    bench.take(batch(1, points(1, 1), device="settled"))
+    bench.accept()
+    bench.take(batch(1, points(1, 1), device="waiting"))
+    assert len(bench.ordering.all_reports(REPEAT_S)) == 2
+    assert [report.journal for report in bench.ordering.all_reports(REPEAT_S + 1)] == ["journal-waiting"]
 
 
 def test_what_the_reader_has_shed_is_settled_and_not_wanted():

@@ -6,9 +6,10 @@ import pytest
 
 from common.config.models import Device
 from common.events import Drain
+from common.liveness import CALM_BEAT_S
 from common.messages import Entry
 from services.port_reader.events import Append, ClosePort, OpenFailed, OpenPort, PortLost, SetFlags
-from tests.port_reader_rig import Rig, frames_of, stamps_of
+from tests.port_reader_rig import FakeJournal, Rig, frames_of, stamps_of
 
 
 def _lines(rig):
@@ -247,3 +248,33 @@ def test_the_heartbeat_tells_the_state():
     assert (beat.state["connected"], beat.state["backlog"], beat.state["port"]) == (True, 3, "/dev/ttyUSB0")
     assert beat.state["backlog_bytes"] == sum(len(row.body) for row in rig.journal.rows.values())
     assert (beat.counters["bytes_read"], beat.counters["frames_read"]) == (4, 3)
+
+
+def test_a_reader_that_starts_on_a_full_disk_trusts_no_first_frame():
+    """Its predecessor may have died within a frame and could not write that down: a part is never taken for a whole."""
+    journal = FakeJournal()
+    journal.is_full = True
+    rig = Rig(journal=journal)
+    rig.beat()
+    rig.read(b"\n1234\n", 0.2)
+    assert rig.sent() == [b"1234\n"]
+
+
+def test_a_reader_with_nothing_to_tell_beats_slowly():
+    """After some beats without news, until there is news; never while something waits for the platform."""
+    rig = Rig()
+    rig.wait(3)
+    assert {beat.every_s for beat in rig.beats} == {1.0}
+    rig.report(2)
+    rig.wait(20)
+    assert rig.beats[-1].every_s == CALM_BEAT_S
+    rig.beats.clear()
+    rig.wait(30)
+    assert len(rig.beats) == 3
+    rig.read(b"x\n")
+    rig.wait(1.0)
+    assert rig.beats[-1].counters["frames_read"] == 2
+    assert rig.beats[-1].every_s == 1.0
+    rig.beats.clear()
+    rig.call("beat", {})
+    assert rig.ended("c1") == "ok"

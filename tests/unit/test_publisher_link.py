@@ -6,7 +6,7 @@ from typing import Any
 
 from common.config.models import Platform, Security
 from common.events import Arrived, Drain, Exit, Note, Send
-from common.messages import Entry, Heartbeat, Plane
+from common.messages import Entry, Heartbeat, Plane, Registered, Request
 from services.publisher.events import ConnectPlatform, DisconnectPlatform, LinkDown, LinkOpened, LinkRefused, LinkUp
 from services.publisher.ordering import RECEIVED_S
 from tests.publisher_driving import Driver, batch, points, said
@@ -267,3 +267,13 @@ def test_notes_of_the_link_come_once_per_change():
     driver.again()
     events = [note.event for note in driver.notes if isinstance(note, Note)]
     assert events == ["link.up", "link.lost", "link.failed", "link.up"]
+
+
+def test_a_new_publisher_asks_readers_to_show_themselves():
+    """Those that are silent beat once in a while only, and their devices are to be announced."""
+    driver = Driver()
+    effects = driver.hear(Arrived(Plane.CALLS, Registered("publisher:0", True, "", "b2", "")))
+    asked = [effect.message for effect in effects if isinstance(effect, Send) and isinstance(effect.message, Request)]
+    assert {(request.verb, request.target) for request in asked} >= {("beat", "port_reader:press1")}
+    again = driver.hear(Arrived(Plane.CALLS, Registered("publisher:0", True, "", "b2", "")))
+    assert not any(isinstance(effect, Send) and isinstance(effect.message, Request) for effect in again)

@@ -1,0 +1,58 @@
+"""Work in a child, and modules that are not found for a while."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+
+from common.io.apart import done_apart, give_back_memory, without
+
+
+def test_only_the_result_comes_back():
+    """What the child imports is not here afterwards."""
+    sys.modules.pop("this_is_nowhere", None)
+
+    def work() -> bytes:
+        sys.modules["this_is_nowhere"] = sys
+        return b"x" * 200_000
+
+    assert done_apart(work) == (0, b"x" * 200_000)
+    assert "this_is_nowhere" not in sys.modules
+
+
+def test_an_exit_gives_its_code_and_no_result(capfd: pytest.CaptureFixture[str]):
+    """As `argparse` and our own refusals end; what they said is seen."""
+
+    def work() -> bytes:
+        sys.stdout.write("not like that\n")
+        raise SystemExit(78)
+
+    assert done_apart(work) == (78, b"")
+    assert capfd.readouterr().out == "not like that\n"
+
+
+def test_a_bug_is_shown(capfd: pytest.CaptureFixture[str]):
+    """Code 1 and a traceback."""
+
+    def work() -> bytes:
+        raise ZeroDivisionError("a bug")
+
+    assert done_apart(work) == (1, b"")
+    assert "ZeroDivisionError: a bug" in capfd.readouterr().err
+
+
+def test_a_module_is_not_found_meanwhile():
+    """Afterwards it is there again; one that is loaded stays as it is."""
+    sys.modules.pop("colorsys", None)
+    with without("colorsys"), pytest.raises(ImportError):
+        importlib.import_module("colorsys")
+    importlib.import_module("colorsys")
+    with without("colorsys"):
+        assert importlib.import_module("colorsys")
+
+
+def test_giving_memory_back_harms_nothing():
+    """Whatever the C library is."""
+    give_back_memory()
