@@ -42,9 +42,9 @@ LISTED: Final = (
     one("settle at enqueue", f"{_PUBLISHER}.ordering:Stream.advance", "if runs:", "if False:"),
     one(
         "trim one too many",
-        f"{_READER}.uplink:Uplink._trim",
-        "return [Trim(self._window.base, dead)]",
-        "return [Trim(min(self._window.base + 1, self.stream.next_number), dead)]",
+        f"{_READER}.uplink:Uplink._append",
+        "self._window.base,",
+        "min(self._window.base + 1, stream.next_number),",
     ),
     one(
         "ignore the stream's generation",
@@ -98,8 +98,8 @@ LISTED: Final = (
     one(
         "report only on change, never repeated",
         f"{_PUBLISHER}.ordering:Ordering.all_reports",
-        "for stream in self._streams.values()]",
-        "for stream in ()]",
+        "if not stream.is_idle or now_s - stream.heard_s <= REPEAT_S",
+        "if False",
     ),
     one(
         "timestamp not journaled",

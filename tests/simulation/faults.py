@@ -96,6 +96,12 @@ class Faults:
             case "messages lost":
                 link.loss = 0.3
                 self._later(fault, link, "loss", 0.0)
+                # What is reported once matters only if it is lost: dead letters, and news of acceptance alone.
+                for reader in (reader for reader in world.readers if reader.device.has_user_converter):
+                    for _ in range(10):
+                        self.load.spoil_next(reader, Harm("raises"))
+                world.platform.slow_s = max(world.platform.slow_s, 0.1)
+                self._later(fault, world.platform, "slow_s", 0.005)
             case "messages doubled":
                 link.doubling = 0.2
                 self._later(fault, link, "doubling", 0.0)
