@@ -25,7 +25,7 @@ class Columns:
 
     def __init__(self, telemetry: Sequence[DataPoint], attributes: Sequence[DataPoint]) -> None:
         self._telemetry = [(_cutter_of(point), _writer_of(point)) for point in telemetry]
-        self._attributes = [(_cutter_of(point), _writer_of(point)) for point in attributes]
+        self._attributes = [(_cutter_of(point), _last_writer_of(point)) for point in attributes]
         self._telemetry_form = _form_of(telemetry)
         self._attributes_form = _form_of(attributes)
 
@@ -131,6 +131,17 @@ def _write_ints(fields: list[bytes]) -> list[bytes] | None:
     if min(numbers) < MIN_INT or max(numbers) > MAX_INT:
         return None
     return encode_json(numbers)[1:-1].split(b",")
+
+
+def _last_writer_of(point: DataPoint) -> Write:
+    """Of attributes only the last value is wanted; all of them are looked at."""
+    return _write_last_text if point.type == "string" else _writer_of(point)
+
+
+def _write_last_text(fields: list[bytes]) -> list[bytes]:
+    # What is no UTF-8 in one of them can't become it at a line's end.
+    b"\n".join(fields).decode()
+    return [encode_json(fields[-1].decode().strip())]
 
 
 _NUMBERS: Final[dict[str, Write]] = {"float": _write_floats, "double": _write_floats, "int": _write_ints}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Literal
 
 from services.publisher.ordering import Run, Stream
@@ -37,18 +38,17 @@ class Chunk:
 
     def seek(self, pos: int) -> None:
         """Goes to a position, counting what is left from there."""
-        rest = [len(entry) for entry in self.entries[pos:] if entry]
-        self.pos, self.live, self.size = pos, len(rest), sum(rest) + len(rest)
+        rest = list(filter(None, self.entries[pos:]))
+        self.pos, self.live, self.size = pos, len(rest), sum(map(len, rest)) + len(rest)
 
     def reach(self, room_bytes: int, most: int) -> int:
         """The position up to which items can be taken into so much room; `pos` if not even one fits."""
         if self.size <= room_bytes and self.live <= most:
             return len(self.entries)
-        for index in range(self.pos, len(self.entries)):
-            entry = self.entries[index]
-            if not entry:
+        for index, size in enumerate(map(len, islice(self.entries, self.pos, None)), self.pos):
+            if not size:
                 continue
-            room_bytes -= len(entry) + 1
+            room_bytes -= size + 1
             most -= 1
             if room_bytes < 0 or most < 0:
                 return index
@@ -56,7 +56,7 @@ class Chunk:
 
     def go_to(self, stop: int) -> list[bytes]:
         """Moves on to `stop`; the items passed."""
-        passed = [entry for entry in self.entries[self.pos : stop] if entry]
+        passed = list(filter(None, self.entries[self.pos : stop]))
         self.pos = stop
         self.live -= len(passed)
         self.size -= sum(map(len, passed)) + len(passed)

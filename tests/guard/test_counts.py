@@ -1,0 +1,177 @@
+"""What a frame costs, in counts that do not depend on the machine's mood. Times are in `make bench`.
+
+Each limit is what was counted when it was written, and a fifth more. Who makes something dearer sees it here; who makes
+it cheaper writes down the new figure.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+from common import codec
+from common.config.models import DataPoint, Device, Platform
+from common.events import Arrived, Send, Tick
+from common.liveness import CALM_BEAT_S
+from common.messages import Entry, FrameBatch, Plane, ReadingBatch, StreamReport
+from services.port_reader.events import Append, Chunk, RestLine, Trim
+from services.publisher.events import Publish
+from tests.converting import World, frame_batch
+from tests.port_reader_rig import Rig
+from tests.publisher_driving import Driver, batch
+
+ROOM: Final = 1.2
+FRAME: Final = b"0000000042\r0012345678901\n"
+CHUNK: Final = 170
+"""Frames of one read of a busy line."""
+BATCH: Final = 512
+EXAMPLE: Final = Device(
+    name="press",
+    type="press",
+    telemetry=(DataPoint(key="humidity", type="float", until_delimiter="\r"),),
+    attributes=(DataPoint(key="SerialNumber", type="string", from_byte=11, to_byte=-1),),
+)
+
+
+def calls_of(work: Callable[[], Any]) -> int:
+    """Calls of functions, ours and built-in ones, that this does."""
+    count = 0
+
+    def watch(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def check(found: float, counted: float) -> None:
+    """A count against what it was."""
+    assert found <= counted * ROOM, f"found {found}, it was {counted}"
+
+
+def announced() -> Driver:
+    """A publisher whose platform takes 50,000 bytes and knows the device."""
+    driver = Driver(Platform(max_payload_size_bytes=50_000))
+    driver.up(limits={})
+    driver.take(batch(1, [None], kind=Entry.OPENED, device_type="press"))
+    driver.ack_all()
+    return driver
+
+
+def test_calls_of_the_port_reader() -> None:
+    """One read of a busy line, from its bytes to its batch, and the report on it."""
+    rig = Rig(EXAMPLE)
+    rig.wait(1)
+    rig.report(2)
+    chunk, next_number = FRAME * CHUNK, 2
+
+    def turn() -> None:
+        nonlocal next_number
+        rig.now_s += 0.05
+        effects = rig.core.handle(Chunk(chunk, rig.wall_ms), rig.now_s)
+        assert {type(effect) for effect in effects} <= {Append, Send, RestLine}
+        next_number += CHUNK
+        generation = rig.journal.state.generation
+        report = StreamReport("j", generation, "e1", next_number, next_number, 1 << 20, [], [])
+        rig.core.handle(Arrived(Plane.EVENTS, report), rig.now_s)
+
+    for _ in range(3):
+        turn()
+    check(calls_of(turn) / CHUNK, 1.06)
+
+
+def test_calls_of_the_converter() -> None:
+    """A full batch of the example's two data points."""
+    world = World().start()
+    world.know(EXAMPLE)
+    frames = frame_batch(EXAMPLE, [FRAME] * BATCH)
+    world.say(frames)
+    check(calls_of(lambda: world.say(frames)) / BATCH, 3.21)
+    assert world.take(ReadingBatch)[-1].length == BATCH
+
+
+def test_calls_of_the_publisher() -> None:
+    """A full batch, from the converter's to its publishes, their acceptance and the reports."""
+    driver = announced()
+    readings = [{"humidity": 42.0}] * BATCH
+    batches = [batch(2 + number * BATCH, readings, attributes={"s": number}) for number in range(5)]
+    for item in batches[:4]:
+        driver.take(item)
+        driver.ack_all()
+
+    def turn() -> None:
+        driver.take(batches[4])
+        driver.ack_all()
+
+    check(calls_of(turn) / BATCH, 1.63)
+
+
+def test_a_busy_line_takes_few_messages_and_commits() -> None:
+    """115,200 baud, 480 frames/s, with a publisher that answers in 3 ms: what it does in ten seconds."""
+    rig = Rig(EXAMPLE, ports=64)
+    rig.wait(1)
+    rig.report(2)
+    rig.performed.clear()
+    end_s, rest_until_s, waiting = rig.now_s + 10, 0.0, b""
+    while rig.now_s < end_s:
+        rig.wait(0.004)
+        waiting += FRAME * 2
+        if rig.now_s >= rest_until_s:
+            rig.read(waiting, 0.0)
+            waiting = b""
+            rests = [effect.rest_s for effect in rig.performed if isinstance(effect, RestLine)]
+            rest_until_s = rig.now_s + rests[-1] if rests else 0.0
+            last = rig.batches[-1]
+            rig.report(last.first + last.length)
+    counts = Counter(type(effect) for effect in rig.performed)
+    batches = sum(isinstance(getattr(effect, "message", None), FrameBatch) for effect in rig.performed)
+    assert rig.count("frames_read") >= 4_900
+    check(batches / 10, 8)
+    check(counts[Append] / 10, 8)
+    check(counts[Trim] / 10, 0.5)
+
+
+def test_messages_of_the_publisher() -> None:
+    """Five full batches of one device: a publish of telemetry each, attributes once in a while, a report for each."""
+    driver = announced()
+    published = len(driver.published)
+    effects: list[Any] = []
+    for number in range(5):
+        effects += driver.take(batch(2 + number * 500, [{"n": 1.0}] * 500, attributes={"s": number}))
+    while driver.unacked:
+        effects += driver.ack(driver.unacked[0])
+    reports = sum(isinstance(effect, Send) and isinstance(effect.message, StreamReport) for effect in effects)
+    check(len(driver.published) - published, 6)
+    assert all(isinstance(order, Publish) for order in driver.published)
+    check(reports, 7)
+
+
+def test_an_idle_reader_hardly_wakes_up() -> None:
+    """Its beat, once in ten seconds, and nothing else."""
+    rig = Rig(EXAMPLE)
+    rig.wait(1)
+    rig.report(2)
+    rig.wait(30, heartbeats=False)
+    ticks = 0
+    end_s = rig.now_s + 100
+    while (deadline_s := rig.core.next_deadline_s or end_s) < end_s:
+        rig.now_s = deadline_s
+        rig.give(Tick())
+        ticks += 1
+    check(ticks, 100 / CALM_BEAT_S)
+
+
+def test_bytes_of_a_frame_between_processes() -> None:
+    """24 bytes on the line; with timestamps and msgpack it is little more."""
+    rig = Rig(EXAMPLE)
+    rig.wait(1)
+    rig.read(FRAME * CHUNK)
+    check(sum(map(len, codec.encode(rig.batches[-1]))) / CHUNK, 36.2)
