@@ -26,6 +26,12 @@ SHORTEN: Final = 0.7
 SAMPLE_S: Final = 0.25
 HOLD_SHARE: Final = 0.9
 """A line that is held is read at this share of the speed at which its entries are settled."""
+LEAST_S: Final = 0.002
+"""A shorter rest is none: a poll counts in milliseconds."""
+RUN: Final = 2.5
+"""So many reads' worth of time a rest has to have: a few reads in a row cost half of as many alone."""
+CATCH_UP_S: Final = 0.02
+"""A line that is held and was read late is read that much sooner the next times."""
 KERNEL_BYTES: Final = 4_096
 """What the kernel keeps of a line that nobody reads (N_TTY_BUF_SIZE)."""
 
@@ -57,6 +63,7 @@ class Pace:
         self._sample = self._last
         self._sampled_s = 0.0
         self._rate_hz = 0.0
+        self._due_s = 0.0
         self.is_held = False
         """True while the line is read no faster than the platform accepts."""
 
@@ -71,7 +78,10 @@ class Pace:
         rest_s = 0.0
         if self.is_held:
             longest_s = LONGEST_S if size < KERNEL_BYTES // 2 else LONGEST_HELD_S
-            rest_s = min(longest_s, frames / (HOLD_SHARE * self._rate_hz))
+            worth_s = frames / (HOLD_SHARE * self._rate_hz)
+            self._due_s = max(self._due_s, now_s - CATCH_UP_S) + worth_s
+            rest_s = min(longest_s, self._due_s - now_s)
+            rest_s = rest_s if rest_s >= max(LEAST_S, min(longest_s, RUN * worth_s)) else 0.0
         elif now_s >= self._free_s + reach_s:
             self._busy_s = self._least_s
         elif size < KERNEL_BYTES // 2:

@@ -253,7 +253,7 @@ class PortReaderShell:
             if data:
                 self._is_resting = False
                 yield Chunk(data, wall_ms())
-            if len(data) < READ_BYTES or self._is_resting:
+            if len(data) < READ_BYTES // 2 or self._is_resting:
                 return
 
     def _rest(self, effect: RestLine) -> Iterable[Any]:
