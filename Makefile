@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test simulate mutations chaos bench check format clean
+.PHONY: venv demo test simulate mutations chaos bench bench-reference bench-report check format clean
 
 ## venv: a virtual environment with what serialgw needs to run
 venv: .venv/.run
@@ -26,6 +26,13 @@ chaos: .venv/.dev
 ## bench: frames a second, latency, CPU and memory of the whole; SCENARIOS="flat8 slow8" runs some (needs mosquitto)
 bench: .venv/.dev
 	$(BIN)/python -m bench $(SCENARIOS)
+## bench-reference: the same beside ThingsBoard IoT Gateway, installed in an environment of its own, and mosquitto_pub
+REFERENCE ?= thingsboard-gateway==3.8.5
+bench-reference: .venv/.dev bench/.reference-venv/.made
+	$(BIN)/python -m bench.reference $(REFERENCE_ARGS)
+## bench-report: docs/performance.md from the newest results
+bench-report: .venv/.dev
+	$(BIN)/python -m bench.report
 ## check: formatter, linter, types, and who may import whom
 check: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -54,4 +61,11 @@ clean:
 .venv/.dev: .venv/.run
 	@echo "Installing the test tools into .venv (once) ..."
 	$(PIP) install --only-binary=:all: --no-build-isolation --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# pyserial: the reference installs it only where it is already there. Not all it needs has wheels.
+bench/.reference-venv/.made: .venv/bin/python
+	@echo "Installing $(REFERENCE) into bench/.reference-venv (once) ..."
+	$(BIN)/python -m venv bench/.reference-venv
+	bench/.reference-venv/bin/python -m pip --disable-pip-version-check --quiet install --prefer-binary '$(REFERENCE)' pyserial
 	@touch $@

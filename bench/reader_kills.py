@@ -19,6 +19,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,11 +120,7 @@ def measure(kills: int, rate_hz: float, seed: int) -> dict[str, Any]:
                     threading.Event().wait(draw.choice((draw.uniform(0, 0.02), draw.uniform(0, 0.4))))
                     gateway.kill(DEVICE)
                     gateway.restart(DEVICE)
-                    wait_until(
-                        lambda connects=connects: len(platform.on("v1/gateway/connect", DEVICE)) > connects,
-                        "the reader's return",
-                        30,
-                    )
+                    wait_until(partial(_is_back, platform, connects), "the reader's return", 30)
                 threading.Event().wait(0.5)
             last = make_frame(stream.written).decode().rstrip("\n")
             platform.wait_for(
@@ -133,6 +130,10 @@ def measure(kills: int, rate_hz: float, seed: int) -> dict[str, Any]:
             )
             os.close(held)
             return count(platform.telemetry(DEVICE), stream.written, kills, seed)
+
+
+def _is_back(platform: Platform, connects: int) -> bool:
+    return len(platform.on("v1/gateway/connect", DEVICE)) > connects
 
 
 def count(items: list[dict[str, Any]], written: int, kills: int, seed: int) -> dict[str, Any]:

@@ -105,10 +105,9 @@ def run_scenario(name: str, ports: int) -> Any:
             [*command, "--data-dir", str(folder / "data")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            for device in devices:
-                platform.wait_for(
-                    lambda _, device=device: platform.on("v1/gateway/connect", device["name"]), "connect", 60
-                )
+            platform.wait_for(
+                lambda _: all(platform.on("v1/gateway/connect", device["name"]) for device in devices), "connect", 60
+            )
             threading.Event().wait(3)
             measure, seconds = SCENARIOS[name]
             return measure(platform, gateway, lines, seconds)

@@ -1,9 +1,10 @@
 """Counts what arrives at the MQTT broker, in a process of its own. `python -m bench.subscriber PORT CLOCK LINES`.
 
 Speaks just enough MQTT to subscribe, so that it costs little: it shares the machine with what is measured. It also
-answers the gateway's question for the platform's limits as ThingsBoard does; without an answer the reference gateway sends nothing. Each line
-of its input is answered by one JSON object: frames that came, repeats, frames out of order, frames missing below the
-highest number, messages, and the latencies since the question before.
+answers the gateway's question for the platform's limits as ThingsBoard does; without an answer the reference gateway
+sends nothing. Each line of its input is answered by one JSON object: frames that came, repeats, frames out of order,
+frames missing below the highest number, messages, and since the question before the latencies and when each line's
+first new frame came.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.feeder import Clock
+from bench.mqtt import PUBLISH, connect, next_packet, packet, text
 
 NAME: Final = re.compile(rb'"line(\d+)":\[')
 NUMBER: Final = re.compile(rb'"humidity":(\d+)')
-PUBLISH: Final = 3
 TELEMETRY: Final = b"v1/gateway/telemetry"
 QUESTION: Final = b"v1/devices/me/rpc/request/"
 ANSWER: Final = b"v1/devices/me/rpc/response/"
@@ -42,6 +43,8 @@ class Account:
 
     def __init__(self) -> None:
         self.highest = self.frames = self.repeats = self.disordered = 0
+        self.news_s: float | None = None
+        """When the first frame came that was later than all before, since the question before."""
         self._missing: set[int] = set()
 
     def take(self, numbers: list[int]) -> None:
@@ -77,12 +80,8 @@ class Subscriber:
         self._latencies_ms: list[float] = []
         self._messages = 0
         self._buffer = bytearray()
-        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket = connect(port, b"bench", [TELEMETRY, QUESTION + b"+"])
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        connect = b"\0\4MQTT\4\2\0\0" + _text(b"bench")
-        subscribe = b"\0\1" + b"".join(_text(topic) + b"\0" for topic in (TELEMETRY, QUESTION + b"+"))
-        for kind, body in ((0x10, connect), (0x82, subscribe)):
-            self.socket.sendall(bytes([kind, len(body)]) + body)
 
     def read(self) -> None:
         """Takes what is there."""
@@ -93,8 +92,8 @@ class Subscriber:
         buffer = self._buffer
         buffer += data
         start = 0
-        while (packet := _next_packet(buffer, start)) is not None:
-            kind, body, end = packet
+        while (found := next_packet(buffer, start)) is not None:
+            kind, body, end = found
             if kind == PUBLISH:
                 payload = body + 2 + int.from_bytes(buffer[body : body + 2])
                 if buffer.startswith(QUESTION, body + 2):
@@ -105,9 +104,7 @@ class Subscriber:
         del buffer[:start]
 
     def _answer(self, number: bytes) -> None:
-        body = _text(ANSWER + number) + LIMITS
-        size = len(body)
-        self.socket.sendall(bytes([PUBLISH << 4, size & 127 | 128, size >> 7]) + body)
+        self.socket.sendall(packet(PUBLISH << 4, text(ANSWER + number) + LIMITS))
 
     def _take(self, payload: bytes, now_s: float) -> None:
         self._messages += 1
@@ -117,7 +114,10 @@ class Subscriber:
             numbers = list(map(int, NUMBER.findall(items)))
             if not numbers:
                 continue
-            self._accounts[line].take(numbers)
+            account = self._accounts[line]
+            if account.news_s is None and max(numbers) > account.highest:
+                account.news_s = now_s
+            account.take(numbers)
             if len(self._latencies_ms) < LATENCIES:
                 written_s = self._clock.written_s
                 timed = numbers if len(numbers) < EVERY else [*numbers[::EVERY], numbers[-1]]
@@ -127,6 +127,9 @@ class Subscriber:
         """What came so far."""
         latencies_ms, self._latencies_ms = sorted(self._latencies_ms), []
         accounts = self._accounts
+        news_s = [account.news_s for account in accounts]
+        for account in accounts:
+            account.news_s = None
 
         def quantile(share: float) -> float | None:
             return round(latencies_ms[int(share * (len(latencies_ms) - 1))], 2) if latencies_ms else None
@@ -135,6 +138,7 @@ class Subscriber:
             "at_s": time.monotonic(),
             "frames": sum(account.frames for account in accounts),
             "highest": [account.highest for account in accounts],
+            "news_s": news_s,
             "missing": sum(account.missing for account in accounts),
             "disordered": sum(account.disordered for account in accounts),
             "repeats": sum(account.repeats for account in accounts),
@@ -143,24 +147,6 @@ class Subscriber:
             "p99_ms": quantile(0.99),
             "max_ms": quantile(1.0),
         }
-
-
-def _text(text: bytes) -> bytes:
-    return len(text).to_bytes(2) + text
-
-
-def _next_packet(buffer: bytearray, start: int) -> tuple[int, int, int] | None:
-    """(kind, where its body begins, its end) of the packet at `start`; None if it is not whole yet."""
-    size, shift, place = 0, 0, start + 1
-    while True:
-        if place >= len(buffer):
-            return None
-        byte = buffer[place]
-        size |= (byte & 127) << shift
-        shift, place = shift + 7, place + 1
-        if byte < 128:
-            break
-    return (buffer[start] >> 4, place, place + size) if place + size <= len(buffer) else None
 
 
 def main() -> int:

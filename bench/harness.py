@@ -1,0 +1,193 @@
+"""What every scenario stands in: lines, an MQTT broker, a subscriber, whoever talks, the gateway, and what it used."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from bench.small import cpu_s
+from tests.chaos.running import Running
+from tests.e2e.harness import MOSQUITTO, ROOT, Line, Mosquitto, closing, write_config
+from tests.waiting import wait_until
+
+RESULTS: Final = ROOT / "bench" / "results"
+QUEUE_SIZE: Final = 10_000_000
+"""A line that is never full says more than the rest can take: what waits must not reach the journal's limit."""
+WARM_UP_S: Final = 3.0
+BROKER_OPTIONS: Final = "log_type none"
+PACKAGES: Final = ("serialgw", "pyzmq", "paho-mqtt", "msgpack", "msgspec")
+
+
+class Scenario(NamedTuple):
+    """What is said to the gateway."""
+
+    lines: int
+    rate_hz: float
+    """Frames a second on each line; 0: as fast as they are read; below 0: nothing."""
+    seconds: float
+    converters: int = 2
+
+
+def example_device(index: int, line: Line) -> dict[str, Any]:
+    """The two data points of the reference's example."""
+    return {
+        "name": f"line{index}",
+        "type": "press",
+        "port": str(line.path),
+        "firstFrame": "keep",
+        "telemetry": [{"type": "float", "key": "humidity", "untilDelimiter": "\r"}],
+        "attributes": [{"type": "string", "key": "SerialNumber", "fromByte": 11, "toByte": -1}],
+    }
+
+
+def start_python(module: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    """One of the bench's own processes; its output is a pipe."""
+    command = [sys.executable, "-m", module, *arguments]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, cwd=ROOT, **options)
+
+
+class Asker:
+    """The subscriber's process."""
+
+    def __init__(self, port: int, clock: Path, lines: int) -> None:
+        self._process = start_python("bench.subscriber", str(port), str(clock), str(lines), stdin=subprocess.PIPE)
+        self._read()
+
+    def ask(self) -> dict[str, Any]:
+        """What came so far."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        return dict(json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+
+class Place(NamedTuple):
+    """What is there before any gateway."""
+
+    folder: Path
+    lines: list[Line]
+    mqtt_port: int
+    clock: Path
+    asker: Asker
+    config: Path
+    """serialgw's main file, with all lines."""
+
+    def start_feeder(self, scenario: Scenario) -> subprocess.Popen[bytes]:
+        """Talks on all lines for the scenario's time; prints what it said (see `bench.feeder`)."""
+        fds = [line.master for line in self.lines]
+        arguments = (str(self.clock), str(scenario.seconds), str(scenario.rate_hz), *map(str, fds))
+        return start_python("bench.feeder", *arguments, pass_fds=fds)
+
+
+class Instruments:
+    """The process that talks and answers on all lines. Holds them open, so that they live while nobody reads."""
+
+    def __init__(self, place: Place, rate_hz: float) -> None:
+        fds = [line.master for line in place.lines]
+        self._slaves = [os.open(line.path, os.O_RDWR | os.O_NOCTTY) for line in place.lines]
+        arguments = (str(place.clock), str(rate_hz), *map(str, fds))
+        self._process = start_python("bench.devices", *arguments, pass_fds=fds, stdin=subprocess.PIPE)
+
+    def finish(self) -> dict[str, Any]:
+        """They fall silent; what they said and answered."""
+        return dict(json.loads(self._process.communicate(timeout=60)[0]))
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+        for slave in self._slaves:
+            os.close(slave)
+
+
+@contextmanager
+def make_place(
+    scenario: Scenario, more: dict[str, Any] | None = None, options: str = BROKER_OPTIONS
+) -> Iterator[Place]:
+    """All that a gateway needs around it; `more` is added to each device's configuration, `options` are mosquitto's."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        lines = [Line(folder / f"tty{index}") for index in range(scenario.lines)]
+        mosquitto = Mosquitto(folder / "mosquitto", options)
+        clock = folder / "clock"
+        devices = [example_device(index, line) | (more or {}) for index, line in enumerate(lines)]
+        config = write_config(folder / "config", mosquitto.port, devices)
+        connector = config.with_name("custom_serial.json")
+        connector.write_text(json.dumps(json.loads(connector.read_text()) | {"uplinkQueueSize": QUEUE_SIZE}))
+        asker = Asker(mosquitto.port, clock, scenario.lines)
+        with closing(mosquitto, asker, *lines):
+            yield Place(folder, lines, mosquitto.port, clock, asker, config)
+
+
+@contextmanager
+def gateway(
+    scenario: Scenario, more: dict[str, Any] | None = None, options: str = BROKER_OPTIONS
+) -> Iterator[tuple[Running, Place]]:
+    """Everything, with all ports open; arguments as for `make_place`."""
+    with make_place(scenario, more, options) as place:
+        running = Running(place.config, place.folder, scenario.converters)
+        with closing(running):
+            wait_until(
+                lambda: running.log.read_text(errors="replace").count("port.opened") == scenario.lines, "ports", 120
+            )
+            threading.Event().wait(WARM_UP_S)
+            yield running, place
+
+
+class Usage:
+    """The CPU time of the gateway's processes since a moment."""
+
+    def __init__(self, running: Running) -> None:
+        self._before = {name: cpu_s([pid]) for name, pid in running.processes().items()}
+        self._running = running
+        self._start_s = time.monotonic()
+
+    def by_service(self) -> dict[str, float]:
+        """Percent of a core, all processes of a service together."""
+        took_s = time.monotonic() - self._start_s
+        used: dict[str, float] = {}
+        for name, pid in self._running.processes().items():
+            service = name.split()[0]
+            used[service] = used.get(service, 0.0) + cpu_s([pid]) - self._before.get(name, 0.0)
+        return {service: round(100 * used_s / took_s, 2) for service, used_s in used.items()}
+
+
+def facts() -> dict[str, Any]:
+    """Where and what was measured."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    model = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    broker = subprocess.run([MOSQUITTO or "mosquitto", "-h"], capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )[0]
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit.stdout.strip(),
+        "machine": {"cores": os.cpu_count(), "processor": model[0] if model else platform.machine()},
+        "kernel": platform.release(),
+        "versions": {"python": platform.python_version(), "mosquitto": broker}
+        | {package: version(package) for package in PACKAGES},
+    }

@@ -1,0 +1,99 @@
+"""How soon readings come: after the start of one port reader, and after the start of the whole gateway."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from statistics import median
+from typing import Any, Final
+
+from bench.harness import Instruments, Place, Scenario, make_place
+from services.cli.launch import encode_word
+from tests.chaos.running import Running
+from tests.e2e.harness import ROOT, Gateway, closing
+from tests.waiting import wait_until
+
+TIMES: Final = 5
+QUIET_S: Final = 0.5
+"""After so long nothing is on its way of what was read before."""
+DEADLINE_S: Final = 60.0
+ALONE: Final = "line0"
+
+
+def measure_starts(scenario: Scenario) -> dict[str, Any]:
+    """The row: medians and each of the starts. All lines talk all the time, also while nobody reads them."""
+    with make_place(scenario) as place, closing(instruments := Instruments(place, scenario.rate_hz)):
+        readers_s = _start_readers(place, scenario)
+        wholes_s = [_start_whole(place, scenario, number) for number in range(TIMES)]
+        instruments.finish()
+    return {
+        "reader_start_s": round(median(readers_s), 3),
+        "gateway_start_s": round(median(min(one) for one in wholes_s), 3),
+        "gateway_start_all_lines_s": round(median(max(one) for one in wholes_s), 3),
+        "reader_starts_s": [round(one_s, 3) for one_s in readers_s],
+        "gateway_starts_s": [round(min(one), 3) for one in wholes_s],
+    }
+
+
+def _start_whole(place: Place, scenario: Scenario, number: int) -> list[float]:
+    """Seconds from `serialgw run`, on an empty data directory, to the first frame of each line."""
+    folder = place.folder / f"run{number}"
+    folder.mkdir()
+    place.asker.ask()
+    start_s = time.monotonic()
+    running = Running(place.config, folder, scenario.converters)
+    with closing(running):
+        found = _wait_for_news(place, list(range(scenario.lines)), start_s)
+    threading.Event().wait(QUIET_S)
+    return found
+
+
+def _start_readers(place: Place, scenario: Scenario) -> list[float]:
+    """Seconds from each start of a killed reader to its first new frame, beside a gateway that runs."""
+    names = [f"line{index}" for index in range(scenario.lines)]
+    running = Gateway(place.folder, place.config)
+    with closing(running):
+        running.start_all(names, scenario.converters)
+        _wait_for_news(place, list(range(scenario.lines)), time.monotonic())
+        found = []
+        for number in range(TIMES):
+            threading.Event().wait(QUIET_S)
+            running.kill(ALONE)
+            threading.Event().wait(QUIET_S)
+            place.asker.ask()
+            start_s = time.monotonic()
+            running.processes[ALONE] = _start_reader(running, place, number)
+            found += _wait_for_news(place, [names.index(ALONE)], start_s)
+    return found
+
+
+def _start_reader(running: Gateway, place: Place, number: int) -> subprocess.Popen[bytes]:
+    """As supervisord does it, at the first attempt."""
+    stamp = place.folder / f"stamp{number}"
+    arguments = ("--config", str(running.config), "--data-dir", str(running.data_dir), f"--device={ALONE}")
+    words = [encode_word(word) for word in (str(stamp), "services.port_reader", *arguments)]
+    with (place.folder / "reader.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "services.cli.launch", *words],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            cwd=place.folder,
+        )
+
+
+def _wait_for_news(place: Place, lines: list[int], start_s: float) -> list[float]:
+    """Seconds from `start_s` to the first frame of each of these lines that is later than all before."""
+    found: dict[int, float] = {}
+
+    def all_came() -> bool:
+        for line, at_s in enumerate(place.asker.ask()["news_s"]):
+            if at_s is not None and line in lines:
+                found.setdefault(line, at_s - start_s)
+        return len(found) == len(lines)
+
+    wait_until(all_came, f"a frame of each of the lines {lines}", DEADLINE_S, every_s=0.05)
+    return list(found.values())
