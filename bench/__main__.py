@@ -38,6 +38,11 @@ SCENARIOS: Final = {
     "rpc8": Scenario(8, 100, 20),
     "start": Scenario(8, 100, 0),
 }
+LEAD_S: Final = 5.0
+"""The load is on for so long before it is measured: converters learn the devices, memory is warm. Losses count from the
+beginning."""
+CALM_S: Final = 20.0
+"""After this idle readers have noticed that they are."""
 OTHER_KINDS: Final = {"rpc8": measure_calls, "start": measure_starts}
 """Those in which it is not the frames that are timed."""
 
@@ -46,12 +51,14 @@ def measure(scenario: Scenario) -> dict[str, Any]:
     """One scenario's row."""
     with gateway(scenario) as (running, place):
         if scenario.rate_hz < 0:
+            threading.Event().wait(CALM_S)
             usage = Usage(running)
             threading.Event().wait(scenario.seconds)
             return {**_cost(usage.by_service(), None), "memory": memory(running)}
         asker = place.asker
+        feeder = place.start_feeder(scenario._replace(seconds=LEAD_S + scenario.seconds))
+        threading.Event().wait(LEAD_S)
         usage, before = Usage(running), asker.ask()
-        feeder = place.start_feeder(scenario)
         threading.Event().wait(scenario.seconds)
         during, cpu = asker.ask(), usage.by_service()
         said = json.loads(feeder.communicate(timeout=60)[0])["said"]

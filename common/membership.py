@@ -3,12 +3,17 @@ every core."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
+from common import codec
 from common.events import Arrived, Junk, Note, Reconnected, Send
 from common.liveness import BEAT_S
-from common.messages import Heartbeat, Identity, Plane, Register, Registered
+from common.messages import Heartbeat, Identity, Plane, Register, Registered, Reply, Request
 
+BEAT: Final = "beat"
+"""The verb of `ask_for_beats`."""
+ASKED_S: Final = 5.0
 REGISTER_RETRY_S: Final = 0.25
 """A registration that got no answer, or a refusal, is said again after this: the broker may be starting."""
 REGISTER_AGAIN_S: Final = 3.0
@@ -50,6 +55,8 @@ class Membership:
                 self.broker = ""
                 return self._register(now_s)
             case Reconnected():
+                # Said again until it is answered.
+                self.broker = ""
                 return self._register(now_s)
             case Junk(plane=plane, reason=reason):
                 self.junk += 1
@@ -67,6 +74,19 @@ class Membership:
     def is_due(self, now_s: float) -> bool:
         """True when a heartbeat has to go out now."""
         return now_s >= self._beat_s
+
+    def ask_for_beats(self, addresses: Iterable[str]) -> list[Any]:
+        """Asks these to beat at once: what they say once in a while, or every second, is wanted now."""
+        body, who = codec.pack({}), self.identity.address
+        return [
+            Send(Plane.CALLS, Request(f"beat-{self.identity.instance}", who, address, BEAT, "", "", ASKED_S, body))
+            for address in addresses
+        ]
+
+    def answer(self, request: Request, now_s: float) -> list[Any]:
+        """The answer to who asks for a beat, which is due now."""
+        self._beat_s = min(self._beat_s, now_s)
+        return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
 
     def hurry(self, now_s: float) -> None:
         """The next beat is due within a second, whatever the last one promised."""

@@ -36,8 +36,10 @@ from services.port_reader.events import (
     JournalFailed,
     KeptLetter,
     LettersFound,
+    LineRead,
     Opened,
     OpenPort,
+    ReadOut,
     SectionFound,
     SetFlags,
     Strike,
@@ -147,6 +149,8 @@ class Rig:
         self.opens = True
         self.drains = True
         self.written: list[bytes] = []
+        self.waiting: list[Chunk] = []
+        """What the line has when it is read out at the end."""
         self.performed: list[Any] = []
         self.batches: list[FrameBatch] = []
         self.calls: list[Any] = []
@@ -183,10 +187,12 @@ class Rig:
             case Send(Plane.EVENTS, beat):
                 self.beats.append(beat)
             case Send(Plane.CALLS, message):
-                if isinstance(message, Reply | Request):
+                if isinstance(message, Reply) or (isinstance(message, Request) and message.verb != "beat"):
                     self.calls.append(message)
             case OpenPort() if self.opens:
                 return [Opened(self.wall_ms)]
+            case ReadOut():
+                return [*self.waiting, LineRead()]
             case WritePort(data):
                 self.written.append(data)
                 return [WriteDrained()] if self.drains else []

@@ -212,7 +212,7 @@ class ConnectionWatch:
     """Tells when a channel's socket has found its broker again."""
 
     def __init__(self, channel: Channel) -> None:
-        self.socket: zmq.Socket[bytes] = channel.socket.get_monitor_socket(zmq.EVENT_CONNECTED)
+        self.socket: zmq.Socket[bytes] = channel.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 
     def receive(self) -> Iterable[Any]:
         """Source for the loop: one `Reconnected` for whatever connections were made."""

@@ -25,13 +25,19 @@ class MonitorCore:
     def __init__(self, identity: Identity, devices: Iterable[str]) -> None:
         """`devices`: names of the configured devices; their port readers are shown even if they never beat."""
         self._membership = Membership(identity, {})
-        self._table = Table(devices)
+        names = list(devices)
+        self._readers = [f"port_reader:{device}" for device in names]
+        self._table = Table(names)
         self._requests = 0
         self._heartbeats = 0
 
     def handle(self, event: Any, now_s: float) -> list[Any]:
         """The effects of an event, in the order in which they are to be performed."""
+        broker = self._membership.broker
         effects = self._membership.handle(event, now_s)
+        if self._membership.broker not in ("", broker):
+            # Those with nothing to tell beat once in a while only.
+            effects += self._membership.ask_for_beats(self._readers)
         match event:
             case Start():
                 effects = self._membership.start(now_s)

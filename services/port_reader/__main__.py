@@ -15,7 +15,7 @@ from common.io.apart import done_apart, without
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one port reader; returns its exit code."""
     code, found = done_apart(lambda: _read_task(arguments))
-    if not found:
+    if code or not found:
         return code
     # msgspec takes it where it is installed: 1.3 MB for names that `typing` has.
     with without("typing_extensions"):

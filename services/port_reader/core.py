@@ -1,6 +1,6 @@
 """The port reader's decisions: one serial line, its stream, its calls.
 
-    PortReaderCore(identity, device, section_hash, state, *, limits, draw, gauges, has_port)
+    PortReaderCore(identity, device, section_hash, state, *, limits, draw, gauges, has_port, wall_offset_ms, ports)
 
 `device` is the configured device, `section_hash` names its section, `state` is what the journal said when it was opened
 (the generation is raised already), `draw` gives numbers in [0, 1) for jitter, `gauges` counters of the shell.
@@ -21,8 +21,9 @@ from common.config.models import Device, section_of
 from common.errors import WireError
 from common.events import Arrived, Blocked, Drain, Exit, Send, Start, Tick, Writable
 from common.liveness import BEAT_S, CALM_BEAT_S
-from common.membership import Membership
+from common.membership import BEAT, Membership
 from common.messages import (
+    PUBLISHER,
     FrameBatch,
     Heartbeat,
     Identity,
@@ -40,9 +41,11 @@ from services.port_reader.events import (
     JournalBlocks,
     JournalFailed,
     LettersFound,
+    LineRead,
     Opened,
     OpenFailed,
     PortLost,
+    ReadOut,
     RestLine,
     SectionFound,
     WriteDrained,
@@ -62,6 +65,8 @@ SETTLE_S: Final = 3.0
 REPORTS_S: Final = 0.02
 """The publisher's news may wait so long while it is needed to send more: a window in that time is 200,000 frames/s."""
 CALM_BEATS: Final = 3
+LISTEN_S: Final = 1.5
+"""Within this a publisher that lives is heard."""
 CALLS_HELD: Final = 64
 """Steps of calls that wait for a broker that does not take them at this moment."""
 
@@ -100,18 +105,25 @@ class PortReaderCore:
         self._pace = Pace(self._port.byte_s, limits.window_frames, ports)
         self._calm = 0
         """Beats in a row with nothing to tell."""
+        self._is_calm = False
+        """True if the last beat said that the next one comes late."""
         self._broker = ""
         self._link = ""
         self._publisher_s = -SILENT_S
         self._unsent: deque[Message] = deque(maxlen=CALLS_HELD)
         self._drain_s: float | None = None
+        self._is_reading_out = False
 
     def handle(self, event: Any, now_s: float) -> list[Any]:
         """The effects of an event, in order."""
         if _is_news(event):
             self._calm = 0
             self._members.hurry(now_s)
+        broker = self._members.broker
         effects = self._members.handle(event, now_s)
+        if self._members.broker not in ("", broker):
+            # Without its epoch nothing can be sent.
+            effects += self._members.ask_for_beats([PUBLISHER])
         effects += self._handle(event, now_s)
         if self._members.is_due(now_s):
             effects += self._beat(now_s)
@@ -122,7 +134,8 @@ class PortReaderCore:
     def _beat(self, now_s: float) -> list[Any]:
         """Less often once nothing has happened for some beats."""
         self._calm = 0 if self._uplink.backlog or self._drain_s is not None else self._calm + 1
-        every_s = CALM_BEAT_S if self._calm > CALM_BEATS else BEAT_S
+        self._is_calm = self._calm > CALM_BEATS
+        every_s = CALM_BEAT_S if self._is_calm else BEAT_S
         return self._members.beat(now_s, self._state, {**self.counters.values, **self._gauges()}, every_s)
 
     @property
@@ -168,10 +181,11 @@ class PortReaderCore:
     def _rest(self, chunk: Chunk, now_s: float) -> list[Any]:
         """How long the line may wait, after a read."""
         rest_s = self._pace.rest_s(now_s, len(chunk.data), self._uplink.progress)
-        if not rest_s or self._port.is_exchanging:
+        if not rest_s or self._port.is_exchanging or self._port.ends_by_silence:
             return []
-        self._port.rest(now_s + rest_s)
-        return [RestLine(rest_s, REPORTS_S if self._uplink.waits_for_report else rest_s)]
+        until_s = now_s + rest_s
+        self._port.rest(until_s)
+        return [RestLine(until_s, min(until_s, now_s + REPORTS_S) if self._uplink.waits_for_report else until_s)]
 
     def _handle_port(self, event: Any, now_s: float) -> list[Any]:
         match event:
@@ -181,6 +195,8 @@ class PortReaderCore:
                 return self._port.open_failed(event.reason, now_s)
             case PortLost():
                 return self._port.lost(event, now_s)
+            case LineRead():
+                return self._read_out(now_s)
             case WriteDrained():
                 return self._port.write_drained(now_s)
             case WritePending(left_bytes=left):
@@ -222,8 +238,8 @@ class PortReaderCore:
         try:
             if request.verb in VERBS:
                 return self._letters.serve(request)
-            if request.verb == "beat":
-                return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
+            if request.verb == BEAT:
+                return self._members.answer(request, now_s)
             if request.verb == "section":
                 return self._find(request, codec.unpack_map(request.body))
             if request.verb == "note":
@@ -273,10 +289,23 @@ class PortReaderCore:
         if self._drain_s is not None:
             return [Exit(0)]
         self._drain_s = now_s
+        if self._is_calm:
+            # It has not listened: the publisher has a moment to show that it is there.
+            self._publisher_s = max(self._publisher_s, now_s - SILENT_S + LISTEN_S)
+        if not self._port.is_connected:
+            return self._port.drain(now_s)
+        self._is_reading_out = True
+        return [ReadOut()]
+
+    def _read_out(self, now_s: float) -> list[Any]:
+        """All that had come when we were told to end is read: the line can go."""
+        self._is_reading_out = False
         return self._port.drain(now_s)
 
     def _is_done(self, now_s: float) -> bool:
         """True if there is nothing left to wait for."""
+        if self._is_reading_out:
+            return False
         if self._uplink.backlog == 0:
             return self._drain_s is not None or not self._has_port
         if self._drain_s is None:

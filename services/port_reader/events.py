@@ -52,6 +52,10 @@ class Chunk(NamedTuple):
     arrival_ms: int
 
 
+class LineRead(NamedTuple):
+    """The answer to `ReadOut`, after its chunks."""
+
+
 class PortLost(NamedTuple):
     """The open port can't be used any more. The core answers with `ClosePort`."""
 
@@ -129,12 +133,15 @@ class ClosePort(NamedTuple):
     """Close the port, or give up opening it. What is not written yet is thrown away."""
 
 
-class RestLine(NamedTuple):
-    """Do not read the line for so long, nor what the publisher says."""
+class ReadOut(NamedTuple):
+    """Read what has come, a bounded amount; `LineRead` follows at once."""
 
-    rest_s: float
-    reports_s: float
-    """The publisher is listened to again after this, if that is sooner."""
+
+class RestLine(NamedTuple):
+    """Do not read the line before `until_s`, nor what the publisher says before `reports_until_s`."""
+
+    until_s: float
+    reports_until_s: float
 
 
 class WritePort(NamedTuple):

@@ -40,6 +40,11 @@ class Line:
         return self._framer.has_seen_delimiter
 
     @property
+    def ends_by_silence(self) -> bool:
+        """True if the line never sent its delimiter, and silence is to end its frames."""
+        return not self._framer.has_seen_delimiter and isfinite(self._timeout_s)
+
+    @property
     def has_frame_begun(self) -> bool:
         """True if the next frame's first byte has already come."""
         return self._has_bytes and not self._framer.is_dead_run

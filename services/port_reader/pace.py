@@ -10,6 +10,7 @@ must lose nothing, so no rest is longer than it takes to fill half of what the k
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final, NamedTuple
 
 BUSY_S: Final = 0.010
@@ -21,6 +22,9 @@ LONGEST_S: Final = 0.150
 """Rest of a busy line when everyone behind us has too much to do: three of them in a row are still half a second."""
 LONGEST_HELD_S: Final = 0.050
 """Rest of a line that is held and would say more: at 4,096 bytes a read still 80 kB/s, so that none is ever stopped."""
+LATE_S: Final = 0.1
+"""What the publisher does not have after this waits for somebody who has too much to do. News of reception alone takes
+half of it."""
 LENGTHEN: Final = 2.0
 SHORTEN: Final = 0.7
 SAMPLE_S: Final = 0.25
@@ -56,11 +60,12 @@ class Pace:
         """`byte_s`: how long the line takes for a byte at its configured rate; `ports` of the gateway."""
         self._safe_s = KERNEL_BYTES / 2 * byte_s
         self._window = window_frames
-        self._last = Progress(0, 0, 0, 0)
+        self._last: Progress | None = None
+        self._marks: deque[tuple[float, int]] = deque(maxlen=64)
         self._free_s = 0.0
         self._has_rested = False
         self._least_s = self._busy_s = min(LONGEST_S, max(BUSY_S, ports / READS_HZ))
-        self._sample = self._last
+        self._sample = Progress(0, 0, 0, 0)
         self._sampled_s = 0.0
         self._rate_hz = 0.0
         self._due_s = 0.0
@@ -69,10 +74,14 @@ class Pace:
 
     def rest_s(self, now_s: float, size: int, progress: Progress) -> float:
         """How long not to read after this read of `size` bytes."""
-        last, self._last = self._last, progress
+        last, self._last = self._last or progress, progress
         if now_s >= self._sampled_s + SAMPLE_S:
             self._judge(now_s, progress)
         frames = progress.read - last.read
+        self._mark(now_s, progress)
+        if not frames and not self._has_rested and not self.is_held:
+            # A piece of a frame: the rest of it is not to wait.
+            return 0.0
         # One that rested is still busy if there was more than one frame to take, though somebody kept us from it.
         reach_s = max(BUSY_S, self._busy_s if self._has_rested and frames > 1 else 0.0)
         rest_s = 0.0
@@ -86,7 +95,7 @@ class Pace:
             self._busy_s = self._least_s
         elif size < KERNEL_BYTES // 2:
             # Our news is taken as fast as it is sent, or everyone behind us has too much to do.
-            is_late = progress.received < last.read
+            is_late = bool(self._marks) and now_s > self._marks[0][0] + LATE_S
             rest_s = self._busy_s = min(
                 LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN))
             )
@@ -94,6 +103,13 @@ class Pace:
         rest_s = min(rest_s, self._safe_s)
         self._free_s = now_s + rest_s
         return rest_s
+
+    def _mark(self, now_s: float, progress: Progress) -> None:
+        """Remembers when what was read; forgets what the publisher has."""
+        marks = self._marks
+        while marks and marks[0][1] <= progress.received:
+            marks.popleft()
+        marks.append((now_s, progress.read))
 
     def _judge(self, now_s: float, progress: Progress) -> None:
         """Holds a line whose backlog grows while the platform accepts; where it accepts nothing, time is all that

@@ -153,6 +153,11 @@ class Port:
         """True while a call is on the line: its answer must not wait."""
         return not self._exchange.is_idle
 
+    @property
+    def ends_by_silence(self) -> bool:
+        """True while it is silence that ends the line's frames: it has to be heard when it is."""
+        return self._line.ends_by_silence
+
     def refuse(self, request: Request, error: str) -> Send:
         """The answer to a call that is not taken."""
         return self._exchange.refuse(request, error)

@@ -33,10 +33,12 @@ from services.port_reader.events import (
     JournalBlocks,
     JournalFailed,
     LettersFound,
+    LineRead,
     Opened,
     OpenFailed,
     OpenPort,
     PortLost,
+    ReadOut,
     RestLine,
     SectionFound,
     SetFlags,
@@ -91,6 +93,7 @@ class PortReaderShell:
             OpenPort: self._open_port,
             ClosePort: self._close_port,
             RestLine: self._rest,
+            ReadOut: self._read_out,
             WritePort: self._write_port,
             CheckWrite: self._check_write,
             CancelWrite: self._cancel_write,
@@ -168,6 +171,9 @@ class PortReaderShell:
     # Journal
 
     def _append(self, effect: Append) -> Iterable[Any]:
+        if not self._hears_beats:
+            self._hear_beats(True)
+            self._running_loop.rest(self._events_in.socket, monotonic_s())
         try:
             self._journal.append(effect)
         except JournalError as error:
@@ -256,12 +262,14 @@ class PortReaderShell:
             if len(data) < READ_BYTES // 2 or self._is_resting:
                 return
 
+    def _read_out(self, _: ReadOut) -> Iterable[Any]:
+        return (*self._read(READS_BEFORE_WRITE), LineRead())
+
     def _rest(self, effect: RestLine) -> Iterable[Any]:
         if self._line is not None:
             self._is_resting = True
-            now_s = monotonic_s()
-            self._running_loop.rest(self._events_in.socket, now_s + min(effect.rest_s, effect.reports_s))
-            self._running_loop.rest(self._line.fd, now_s + effect.rest_s, deep=True)
+            self._running_loop.rest(self._events_in.socket, effect.reports_until_s)
+            self._running_loop.rest(self._line.fd, effect.until_s, deep=True)
         return ()
 
     def _write_port(self, effect: WritePort) -> Iterable[Any]:

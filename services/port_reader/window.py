@@ -42,6 +42,9 @@ from services.port_reader.poison import Poison
 from services.port_reader.timer import ResendTimer
 
 SILENT_S: Final = 3.0
+ASK_S: Final = 120.0
+"""Without a report for so long, though the publisher lives, one entry that waits for acceptance is sent again: a repeat
+is answered."""
 PROBE: Final = Backoff(1.0, 5.0)
 JOIN_S: Final = 0.02
 """While much is in flight, a batch that is not full waits so long for more."""
@@ -84,6 +87,7 @@ class Window:
         self._is_blocked = False
         self._is_silent = False
         self._heard_s = 0.0
+        self._told_s = 0.0
         self._probes = 0
         self._probe_s = 0.0
 
@@ -114,6 +118,8 @@ class Window:
         if self._is_silent:
             return self._probe_s
         silent_s = self._heard_s + SILENT_S
+        if self.floor < self.next_send:
+            silent_s = min(silent_s, self._told_s + ASK_S)
         return silent_s if self._timer.due_s is None else min(silent_s, self._timer.due_s)
 
     @property
@@ -189,6 +195,7 @@ class Window:
     def report(self, report: StreamReport, now_s: float) -> None:
         """What a current report says about reception; `settle` is for its `settled`."""
         self.hear(report.epoch, now_s)
+        self._told_s = now_s
         self._credit_bytes = min(self._limits.window_bytes, report.credit_bytes)
         self._missing = report.missing
         received = max(report.received, self.floor)
@@ -286,6 +293,9 @@ class Window:
             self._probe_s = now_s + PROBE.delay_s(self._probes, draw)
             self._probes += 1
             return self._probe(now_s)
+        if self._timer.due_s is None or now_s < self._timer.due_s:
+            self._told_s = now_s
+            return self._ask()
         old_end = self._timer.old_end(now_s)
         batches = self._timer.fire(now_s)
         if self._missing:
@@ -304,10 +314,21 @@ class Window:
         block = self._next_fitting()
         return [] if block is None else self._launch(block, now_s)
 
+    def _ask(self) -> list[Send]:
+        """One entry that waits for acceptance, once more."""
+        if self.floor == self.next_send:
+            return []
+        block = self._flights[0]
+        first = max(self.floor, block.first)
+        self._counters.add("frames_resent")
+        return self._send(slice_block(block, first, first + 1))
+
     def _launch(self, block: Block, now_s: float) -> list[Send]:
         """Sends a block for the first time in this epoch."""
         self._flights.append(block)
         self._flight_bytes += len(block.body)
+        if self.floor == self.next_send:
+            self._told_s = now_s
         self.next_send = block.end
         self._join_s = None
         self._timer.sent(block.end, now_s)

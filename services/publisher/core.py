@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from common import codec
 from common.config.models import PAYLOAD_GUESS_BYTES
 from common.config.models import Platform as PlatformConfig
 from common.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Tick, Writable
@@ -56,7 +55,6 @@ STOOD_STILL_S: Final = 2.0
 old."""
 STALE_FOR_S: Final = 0.5
 """So long after a stop the sockets are taken to hold what came during it."""
-BEAT_ANSWER_S: Final = 5.0
 DEAD_NOTED_S: Final = 60.0
 MOST_BLOCKED: Final = 2_000
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage | PubAck
@@ -126,7 +124,8 @@ class PublisherCore:
         broker = self._membership.broker
         effects = self._membership.handle(event, now_s)
         if self._membership.broker not in ("", broker):
-            effects += self._ask_for_beats()
+            # Those who are connected but silent beat once in a while only.
+            effects += self._membership.ask_for_beats(f"port_reader:{device}" for device in self._types)
         match event:
             case Arrived(message=ReadingBatch() as batch):
                 self._take(batch, now_s)
@@ -134,6 +133,8 @@ class PublisherCore:
                 self._acknowledge(event, now_s)
             case Tick():
                 return effects + self._turn(now_s)
+            case Arrived(message=Request(verb="beat") as request):
+                effects += self._membership.answer(request, now_s)
             case Arrived(message=message):
                 effects += self._hear(message, now_s)
             case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
@@ -173,15 +174,6 @@ class PublisherCore:
         if since_s > STOOD_STILL_S:
             self._stood_s, self._stale_until_s = since_s, now_s + STALE_FOR_S
         self._handled_s = now_s
-
-    def _ask_for_beats(self) -> list[Any]:
-        """Those who are connected but silent say so once in a while only."""
-        who, body = self._membership.identity.address, codec.pack({})
-        targets = {device: f"port_reader:{device}" for device in self._types}
-        return [
-            Send(Plane.CALLS, Request(f"beat-{device}", who, target, "beat", device, "", BEAT_ANSWER_S, body))
-            for device, target in targets.items()
-        ]
 
     # What arrives.
 
@@ -282,9 +274,12 @@ class PublisherCore:
         self._packing = self._packing._replace(limit_bytes=min(self._packing.limit_bytes, limit_bytes))
 
     def _hear_payload_limit(self, limit_bytes: int) -> None:
-        """The platform's own word. It counts also above our limit where that is only the reference's guess."""
+        """The platform's own word. It counts also above our limit where that is only the reference's guess; the number
+        of readings that goes with it grows in proportion."""
         if self._config.max_payload_size_bytes == PAYLOAD_GUESS_BYTES:
-            self._packing = self._packing._replace(limit_bytes=min(limit_bytes, self._packet_bytes))
+            limit_bytes = min(limit_bytes, self._packet_bytes)
+            most = self._config.min_pack_size_to_send * max(1, limit_bytes // PAYLOAD_GUESS_BYTES)
+            self._packing = self._packing._replace(limit_bytes=limit_bytes, most=most)
         else:
             self._limit_payload(limit_bytes)
 

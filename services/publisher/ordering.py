@@ -25,8 +25,8 @@ STREAM_CREDIT_BYTES: Final = 1024 * 1024
 ACTIVE_S: Final = 60.0
 """A stream that was heard within this time, or has something here, shares in the credit."""
 REPEAT_S: Final = 10.0
-"""So long after its last batch a stream that is settled is reported each second; a reader that has lost all of these
-asks by sending again."""
+"""So long after its last batch, and after its last news, a stream that is settled is reported each second; a reader
+that has lost all of these asks, see `ASK_S` there."""
 FORGET_S: Final = 600.0
 """A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
 RECEIVED_S: Final = 0.05
@@ -81,6 +81,8 @@ class Stream:
         self.received = batch.base
         self.settled = batch.base
         self.heard_s = 0.0
+        self.told_s = 0.0
+        """When something new was reported last."""
         self.replaced: Stream | None = None
         """The same journal in its generation before this one."""
         self._changed = changed
@@ -293,21 +295,25 @@ class Ordering:
         self._changed.clear()
         for stream in due:
             self._received.pop(stream, None)
+            stream.told_s = now_s
         return [stream.report(self.epoch, self._credit_bytes) for stream in due if self._is_current(stream)]
 
     def all_reports(self, now_s: float) -> list[StreamReport]:
-        """Every current stream's report, for the heartbeat; also shares the credit out anew."""
+        """For the heartbeat: the reports that are owed, those of streams with something here, and of the others for a
+        while. Also shares the credit out anew."""
         for journal, stream in list(self._streams.items()):
             if stream.is_idle and now_s - stream.heard_s > FORGET_S:
                 del self._streams[journal]
         active = sum(not stream.is_idle or now_s - stream.heard_s < ACTIVE_S for stream in self._streams.values())
         self._credit_bytes = min(STREAM_CREDIT_BYTES, TOTAL_CREDIT_BYTES // max(1, active))
+        for stream in (*self._changed, *self._received):
+            stream.told_s = now_s
         self._changed.clear()
         self._received.clear()
         return [
             stream.report(self.epoch, self._credit_bytes)
             for stream in self._streams.values()
-            if not stream.is_idle or now_s - stream.heard_s <= REPEAT_S
+            if not stream.is_idle or now_s - max(stream.heard_s, stream.told_s) <= REPEAT_S
         ]
 
     def _is_current(self, stream: Stream) -> bool:

@@ -134,9 +134,10 @@ class Packer:
             size = size_now
         for key in taken.values:
             del waiting.values[key]
-        waiting.is_split = bool(waiting.values) and (waiting.is_split or bool(taken.values))
-        if taken.values and not waiting.values:
-            taken.runs, waiting.runs = waiting.runs, []
+        if taken.values and waiting.values:
+            waiting.is_split = True
+        elif taken.values:
+            taken.runs, waiting.runs, waiting.is_split = waiting.runs, [], False
         return taken, size
 
     def _drop_large_attributes(self, lane: Lane, room: int) -> None:

@@ -105,7 +105,7 @@ class Attributes:
 
     def accept(self) -> None:
         """All of it is accepted, or superseded."""
-        runs, self.runs = self.runs, []
+        runs, self.runs, self.is_split = self.runs, [], False
         for run in runs:
             run.holds -= 1
             run.stream.advance()

@@ -53,8 +53,8 @@ def calls_of(work: Callable[[], Any]) -> int:
 
 
 def check(found: float, counted: float) -> None:
-    """A count against what it was."""
-    assert found <= counted * ROOM, f"found {found}, it was {counted}"
+    """A count against what it was. One that is far below is no success either before somebody has looked."""
+    assert counted / ROOM <= found <= counted * ROOM, f"found {found}, it was {counted}"
 
 
 def announced() -> Driver:
@@ -127,8 +127,7 @@ def test_a_busy_line_takes_few_messages_and_commits() -> None:
         if rig.now_s >= rest_until_s:
             rig.read(waiting, 0.0)
             waiting = b""
-            rests = [effect.rest_s for effect in rig.performed if isinstance(effect, RestLine)]
-            rest_until_s = rig.now_s + rests[-1] if rests else 0.0
+            rest_until_s = max((e.until_s for e in rig.performed if isinstance(e, RestLine)), default=0.0)
             last = rig.batches[-1]
             rig.report(last.first + last.length)
     counts = Counter(type(effect) for effect in rig.performed)
@@ -136,7 +135,7 @@ def test_a_busy_line_takes_few_messages_and_commits() -> None:
     assert rig.count("frames_read") >= 4_900
     check(batches / 10, 8)
     check(counts[Append] / 10, 8)
-    check(counts[Trim] / 10, 0.5)
+    assert counts[Trim] == 0
 
 
 def test_messages_of_the_publisher() -> None:
@@ -151,7 +150,7 @@ def test_messages_of_the_publisher() -> None:
     reports = sum(isinstance(effect, Send) and isinstance(effect.message, StreamReport) for effect in effects)
     check(len(driver.published) - published, 6)
     assert all(isinstance(order, Publish) for order in driver.published)
-    check(reports, 7)
+    check(reports, 5)
 
 
 def test_an_idle_reader_hardly_wakes_up() -> None:

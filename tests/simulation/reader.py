@@ -23,9 +23,11 @@ from services.port_reader.events import (
     JournalBack,
     JournalBlocks,
     JournalFailed,
+    LineRead,
     Opened,
     OpenFailed,
     OpenPort,
+    ReadOut,
     RestLine,
     SectionFound,
     SetFlags,
@@ -182,8 +184,10 @@ class ReaderProcess(Process):
                 return [Opened(self.clock.wall_ms)] if line.open() else [OpenFailed("no such device")]
             case ClosePort():
                 line.close()
-            case RestLine(rest_s=rest_s):
-                line.rest(rest_s)
+            case RestLine(until_s=until_s):
+                line.rest(until_s - self.clock.now_s)
+            case ReadOut():
+                return [*line.take_chunk(), LineRead()]
             case WritePort(data=data):
                 # As the shell does: what has come before the write is no answer to it.
                 before = line.take_chunk()

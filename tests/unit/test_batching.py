@@ -131,6 +131,20 @@ def test_telemetry_settles_as_it_is_accepted():
     assert settled == [6, 10, 12]
 
 
+def test_the_platforms_word_replaces_the_references_guess():
+    """8,196 bytes and 500 readings go together; 80 % of 65,536 bytes take six times as many. A limit of the user's own
+    stays one."""
+    for config, most in ((Platform(), 1_024), (Platform(max_payload_size_bytes=8_000), 300)):
+        driver = Driver(config)
+        driver.up(limits={"maxPayloadSize": 65_536, "maxInflightMessages": 100, "rateLimits": {}})
+        driver.take(batch(1, [None], kind=Entry.OPENED, device_type="press"))
+        driver.ack_all()
+        driver.published.clear()
+        driver.take(batch(2, points(2, 512)), batch(514, points(514, 512)))
+        (first,) = said(driver.published[0]).values()
+        assert most * 0.6 <= len(first) <= most
+
+
 def test_platform_limits_are_applied():
     """The server's payload limit (80 % of it) and in-flight limit count where they are lower."""
     driver = Driver()

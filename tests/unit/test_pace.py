@@ -15,6 +15,7 @@ class Reads:
         self.pace = Pace(byte_s, WINDOW, ports)
         self.now_s = 100.0
         self.read = self.received = self.settled = 1
+        self.pace.rest_s(self.now_s - 1, 0, Progress(1, 1, 1, 0))
 
     def next(self, frames: int, size: int, late_s: float = 0.0) -> float:
         """One read, when it may be and has come; the rest after it."""
@@ -58,16 +59,39 @@ def test_many_busy_lines_wake_up_no_more_often_than_a_few():
 
 
 def test_the_rest_grows_while_nobody_takes_what_was_read_and_shrinks_again():
-    """Twice as long each time up to LONGEST_S, and back when the publisher is quick again."""
+    """Twice as long each time, once something waits for more than LATE_S, up to LONGEST_S; and back when the publisher
+    is quick again."""
     reads = Reads()
     reads.next(1, 24, 0.001)
-    rests = [reads.next(5, 120) for _ in range(8)]
-    assert rests[:3] == [2 * BUSY_S, 4 * BUSY_S, 8 * BUSY_S]
+    rests = [reads.next(5, 120) for _ in range(24)]
+    assert rests[:8] == [BUSY_S] * 8
     assert rests[-1] == LONGEST_S
     for _ in range(20):
         reads.settle()
         rest_s = reads.next(5, 120)
     assert rest_s == BUSY_S
+
+
+def test_a_platform_far_away_makes_nobody_late():
+    """Its acceptance takes 80 ms; news of reception comes after 50."""
+    reads = Reads()
+    reads.next(1, 24, 0.001)
+    known: list[tuple[float, int]] = []
+    for _ in range(200):
+        known.append((reads.now_s + 0.05, reads.read))
+        while known and known[0][0] <= reads.now_s:
+            reads.received = known.pop(0)[1]
+        assert reads.next(5, 120) == BUSY_S
+
+
+def test_a_frame_in_pieces_is_not_kept_waiting():
+    """A UART gives its bytes away in handfuls; one frame a second is no busy line."""
+    reads = Reads(ports=64)
+    for _ in range(5):
+        rests = [reads.next(frames, 8, 0.0013) for frames in (0, 0, 1)]
+        assert rests == [0.0, 0.0, 0.0]
+        reads.settle()
+        reads.now_s += 1.0
 
 
 def test_a_line_that_fills_the_kernel_does_not_rest_for_company():

@@ -8,7 +8,7 @@ from common.config.models import Device
 from common.events import Drain
 from common.liveness import CALM_BEAT_S
 from common.messages import Entry
-from services.port_reader.events import Append, ClosePort, OpenFailed, OpenPort, PortLost, SetFlags
+from services.port_reader.events import Append, Chunk, ClosePort, OpenFailed, OpenPort, PortLost, RestLine, SetFlags
 from tests.port_reader_rig import FakeJournal, Rig, frames_of, stamps_of
 
 
@@ -278,3 +278,41 @@ def test_a_reader_with_nothing_to_tell_beats_slowly():
     rig.beats.clear()
     rig.call("beat", {})
     assert rig.ended("c1") == "ok"
+
+
+def test_what_has_come_is_read_before_the_end():
+    """SIGTERM loses nothing that was on the line, however long it had rested."""
+    rig = Rig()
+    rig.beat()
+    rig.waiting = [Chunk(b"last\n", rig.wall_ms + 200)]
+    rig.now_s += 0.2
+    rig.give(Drain())
+    assert rig.sent() == [b"last\n"]
+    assert rig.batches[-1].kind == Entry.LOST
+    assert rig.exit is None
+    rig.report(rig.batches[-1].first + 1)
+    assert rig.exit == 0
+
+
+def test_a_calm_reader_says_that_it_goes():
+    """It has not listened to the publisher's beats, and gives it a moment to show that it is there."""
+    rig = Rig()
+    rig.beat()
+    rig.report(2)
+    rig.wait(30, heartbeats=False)
+    rig.batches.clear()
+    rig.give(Drain())
+    rig.wait(0.5)
+    assert {batch.kind for batch in rig.batches} == {Entry.LOST}
+    assert rig.exit is None
+    rig.report(rig.batches[-1].first + 1)
+    assert rig.exit == 0
+
+
+def test_a_line_whose_frames_end_by_silence_never_rests():
+    """A rest would swallow the pause between two of them."""
+    rig = Rig(Device(name="d", timeout_s=0.05))
+    rig.beat()
+    for _ in range(10):
+        rig.read(b"no delimiter", 0.004)
+    assert not any(isinstance(effect, RestLine) for effect in rig.performed)

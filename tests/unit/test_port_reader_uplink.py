@@ -8,7 +8,7 @@ from common.events import Arrived, Blocked, Junk, Tick, Writable
 from common.messages import Entry, Heartbeat, Plane
 from services.port_reader.events import Append, Chunk, Trim
 from services.port_reader.uplink import TRIM_S
-from services.port_reader.window import JOIN_S, Limits
+from services.port_reader.window import ASK_S, JOIN_S, Limits
 from tests.port_reader_rig import Rig, frames_of
 
 
@@ -525,3 +525,20 @@ def test_what_was_sent_for_nothing_is_not_remembered():
         rig.wait(0.2)
     assert rig.count("frames_shed") > 300
     assert len(rig.core._uplink._window._timer._sent) <= 11
+
+
+def test_a_reader_that_hears_nothing_of_what_it_sent_asks():
+    """Everything is received, the publisher beats, and its word on acceptance was lost: one entry again is answered."""
+    rig = Rig()
+    rig.beat()
+    rig.read(b"a\n")
+    rig.report(3, 1)
+    rig.batches.clear()
+    rig.wait(ASK_S - 0.5)
+    assert rig.batches == []
+    rig.wait(1)
+    assert _numbers(rig.batches) == [1]
+    rig.report(3)
+    rig.batches.clear()
+    rig.wait(3 * ASK_S)
+    assert rig.batches == []
