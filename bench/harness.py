@@ -47,6 +47,7 @@ def example_device(index: int, line: Line) -> dict[str, Any]:
         "type": "press",
         "port": str(line.path),
         "firstFrame": "keep",
+        "baudrate": 115_200,
         "telemetry": [{"type": "float", "key": "humidity", "untilDelimiter": "\r"}],
         "attributes": [{"type": "string", "key": "SerialNumber", "fromByte": 11, "toByte": -1}],
     }

@@ -21,6 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from common import codec
 from common.io.sockets import Endpoints, socket_dir
+from common.membership import BEAT
 from common.messages import Heartbeat, Message, ReadingBatch, Register, Registered, Reply, Request, StreamReport
 from tests.puback_proxy import PubackProxy
 from tests.waiting import wait_until
@@ -78,7 +79,7 @@ class FakeBroker:
             match message:
                 case Register():
                     self.say(Registered("publisher:0", True, "", "b1", ""))
-                case Request():
+                case Request() if message.verb != BEAT:
                     self.requests.append(message)
                 case Reply():
                     self.replies.append(message)

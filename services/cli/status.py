@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "status",
         help="show every process of a running gateway",
-        description="Shows every process: device, pid, alive, late (silent for 3 s) or lost (5 s), uptime, what waits "
+        description="Shows every process: device, pid, alive, late (2 s after a beat was due) or lost (4 s), uptime, what waits "
         "in its journal, its counters; and whether the platform can be reached.",
         epilog="examples:\n"
         "  serialgw status\n"

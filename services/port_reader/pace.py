@@ -15,11 +15,13 @@ from typing import Final, NamedTuple
 
 BUSY_S: Final = 0.010
 """A line that has something again so soon is busy, and the shortest rest of one."""
-READS_HZ: Final = 500.0
+READS_HZ: Final = 200.0
 """Reads a second of busy lines, of all ports of a gateway together. Waking up costs a reader a millisecond, most of it
 to have its memory near again; frames that come together cost microseconds."""
-LONGEST_S: Final = 0.150
-"""Rest of a busy line when everyone behind us has too much to do: three of them in a row are still half a second."""
+BUSY_FRAMES: Final = 3
+"""A line that has so many for one read is busy, too."""
+LONGEST_S: Final = 0.200
+"""Rest of a busy line of many, or when everyone behind us has too much to do: with what follows, below half a second."""
 LONGEST_HELD_S: Final = 0.050
 """Rest of a line that is held and would say more: at 4,096 bytes a read still 80 kB/s, so that none is ever stopped."""
 LATE_S: Final = 0.1
@@ -38,6 +40,8 @@ CATCH_UP_S: Final = 0.02
 """A line that is held and was read late is read that much sooner the next times."""
 KERNEL_BYTES: Final = 4_096
 """What the kernel keeps of a line that nobody reads (N_TTY_BUF_SIZE)."""
+FULL_BYTES: Final = 3_500
+"""A read of so much: the kernel had no room for more, and to rest would be to hold the line."""
 
 
 class Progress(NamedTuple):
@@ -82,18 +86,20 @@ class Pace:
         if not frames and not self._has_rested and not self.is_held:
             # A piece of a frame: the rest of it is not to wait.
             return 0.0
-        # One that rested is still busy if there was more than one frame to take, though somebody kept us from it.
-        reach_s = max(BUSY_S, self._busy_s if self._has_rested and frames > 1 else 0.0)
+        # On a machine that has too much to do we come late each time: then it is what there was that tells.
+        is_busy = now_s < self._free_s + BUSY_S or frames >= BUSY_FRAMES
         rest_s = 0.0
-        if self.is_held:
-            longest_s = LONGEST_S if size < KERNEL_BYTES // 2 else LONGEST_HELD_S
+        if self.is_held and size < FULL_BYTES:
+            # It says no more than this; together with others it is too much all the same.
+            rest_s = LONGEST_S
+        elif self.is_held:
             worth_s = frames / (HOLD_SHARE * self._rate_hz)
             self._due_s = max(self._due_s, now_s - CATCH_UP_S) + worth_s
-            rest_s = min(longest_s, self._due_s - now_s)
-            rest_s = rest_s if rest_s >= max(LEAST_S, min(longest_s, RUN * worth_s)) else 0.0
-        elif now_s >= self._free_s + reach_s:
+            rest_s = min(LONGEST_HELD_S, self._due_s - now_s)
+            rest_s = rest_s if rest_s >= max(LEAST_S, min(LONGEST_HELD_S, RUN * worth_s)) else 0.0
+        elif not is_busy:
             self._busy_s = self._least_s
-        elif size < KERNEL_BYTES // 2:
+        elif size < FULL_BYTES:
             # Our news is taken as fast as it is sent, or everyone behind us has too much to do.
             is_late = bool(self._marks) and now_s > self._marks[0][0] + LATE_S
             rest_s = self._busy_s = min(

@@ -1,7 +1,7 @@
 """Which devices have something to publish: a lane per device, many devices in one message, one unaccepted publish per
 device. Pure.
 
-Telemetry, then attributes of a lane go out in turn; `connect` and `disconnect` stand where the stream has them. All
+Telemetry of a lane goes out first, attributes at its end or at every fifth turn; `connect` and `disconnect` stand where the stream has them. All
 that was made of a run's numbers (telemetry of its device, attributes, readings of other devices) has to be accepted
 before the run is settled; `services.publisher.ordering` keeps that count.
 """

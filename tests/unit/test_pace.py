@@ -52,10 +52,10 @@ def test_a_busy_line_rests_between_reads():
 
 def test_many_busy_lines_wake_up_no_more_often_than_a_few():
     """The rest grows with the number of ports."""
-    reads = Reads(ports=40)
+    reads = Reads(ports=16)
     reads.next(1, 24, 0.001)
     reads.settle()
-    assert reads.next(30, 720) == 40 / READS_HZ
+    assert reads.next(30, 720) == 16 / READS_HZ
 
 
 def test_the_rest_grows_while_nobody_takes_what_was_read_and_shrinks_again():
@@ -65,7 +65,7 @@ def test_the_rest_grows_while_nobody_takes_what_was_read_and_shrinks_again():
     reads.next(1, 24, 0.001)
     rests = [reads.next(5, 120) for _ in range(24)]
     assert rests[:8] == [BUSY_S] * 8
-    assert rests[-1] == LONGEST_S
+    assert rests[-1] == min(LONGEST_S, 2_048 * BYTE_S)
     for _ in range(20):
         reads.settle()
         rest_s = reads.next(5, 120)
@@ -125,12 +125,13 @@ def test_a_line_faster_than_the_platform_is_held():
 
 
 def test_a_backlog_that_shrinks_holds_nobody():
-    """After an outage the line says 5,000 a second, and the platform takes 50,000: the line is never kept waiting."""
+    """After an outage the line says 5,000 a second, and the platform takes 50,000: it rests as any busy line does."""
     reads = Reads()
     reads.read = 1_000_000
     while reads.read - reads.settled > WINDOW:
         rest_s = reads.next(100, 2_400, 0.02)
-        assert rest_s == 0.0
+        assert rest_s <= BUSY_S
+        assert not reads.pace.is_held
         reads.settle(reads.settled + 1_000)
 
 
