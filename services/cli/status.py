@@ -39,8 +39,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "status",
         help="show every process of a running gateway",
-        description="Shows every process: device, pid, alive, late (2 s after a beat was due) or lost (4 s), uptime, what waits "
-        "in its journal, its counters; and whether the platform can be reached.",
+        description="Shows every process: device, pid, alive, late (2 s after a beat was due) or lost (4 s), uptime, "
+        "what waits in its journal, its counters; and whether the platform can be reached.",
         epilog="examples:\n"
         "  serialgw status\n"
         "  serialgw status --json\n\n"

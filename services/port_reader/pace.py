@@ -21,7 +21,7 @@ to have its memory near again; frames that come together cost microseconds."""
 BUSY_FRAMES: Final = 3
 """A line that has so many for one read is busy, too."""
 LONGEST_S: Final = 0.200
-"""Rest of a busy line of many, or when everyone behind us has too much to do: with what follows, below half a second."""
+"""Rest of a busy line of many, or when everyone behind us has too much to do: with what follows, half a second."""
 LONGEST_HELD_S: Final = 0.050
 """Rest of a line that is held and would say more: at 4,096 bytes a read still 80 kB/s, so that none is ever stopped."""
 LATE_S: Final = 0.1
@@ -66,7 +66,7 @@ class Pace:
         self._window = window_frames
         self._last: Progress | None = None
         self._marks: deque[tuple[float, int]] = deque(maxlen=64)
-        self._free_s = 0.0
+        self._free_s = self._read_s = 0.0
         self._has_rested = False
         self._least_s = self._busy_s = min(LONGEST_S, max(BUSY_S, ports / READS_HZ))
         self._sample = Progress(0, 0, 0, 0)
@@ -101,12 +101,16 @@ class Pace:
             self._busy_s = self._least_s
         elif size < FULL_BYTES:
             # Our news is taken as fast as it is sent, or everyone behind us has too much to do.
-            is_late = bool(self._marks) and now_s > self._marks[0][0] + LATE_S
+            is_late = progress.backlog <= self._window and now_s > self._marks[0][0] + LATE_S
             rest_s = self._busy_s = min(
                 LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN))
             )
+            if size >= KERNEL_BYTES // 4:
+                # Whatever its configured rate is: half of what the kernel keeps at the rate that we see.
+                rest_s = min(rest_s, KERNEL_BYTES / 2 * max(BUSY_S, now_s - self._read_s) / size)
         self._has_rested = rest_s > 0
         rest_s = min(rest_s, self._safe_s)
+        self._read_s = now_s
         self._free_s = now_s + rest_s
         return rest_s
 

@@ -1,8 +1,8 @@
 """Which devices have something to publish: a lane per device, many devices in one message, one unaccepted publish per
 device. Pure.
 
-Telemetry of a lane goes out first, attributes at its end or at every fifth turn; `connect` and `disconnect` stand where the stream has them. All
-that was made of a run's numbers (telemetry of its device, attributes, readings of other devices) has to be accepted
+Telemetry of a lane goes out first, attributes at its end or at every fifth turn; `connect` and `disconnect` stand where
+the stream has them. All that was made of a run's numbers (telemetry of its device, attributes, readings of other devices) has to be accepted
 before the run is settled; `services.publisher.ordering` keeps that count.
 """
 

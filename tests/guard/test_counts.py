@@ -133,8 +133,8 @@ def test_a_busy_line_takes_few_messages_and_commits() -> None:
     counts = Counter(type(effect) for effect in rig.performed)
     batches = sum(isinstance(getattr(effect, "message", None), FrameBatch) for effect in rig.performed)
     assert rig.count("frames_read") >= 4_900
-    check(batches / 10, 5.2)
-    check(counts[Append] / 10, 5.2)
+    check(batches / 10, 6.3)
+    check(counts[Append] / 10, 6.3)
     assert counts[Trim] == 0
 
 
