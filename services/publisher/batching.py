@@ -2,8 +2,8 @@
 device. Pure.
 
 Telemetry of a lane goes out first, attributes at its end or at every fifth turn; `connect` and `disconnect` stand where
-the stream has them. All that was made of a run's numbers (telemetry of its device, attributes, readings of other devices) has to be accepted
-before the run is settled; `services.publisher.ordering` keeps that count.
+the stream has them. All that was made of a run's numbers (telemetry of its device, attributes, readings of other
+devices) has to be accepted before the run is settled, or superseded; `services.publisher.ordering` keeps that count.
 """
 
 from __future__ import annotations
