@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bench.__main__ import SCENARIOS, measure
+from bench.__main__ import LEAD_S, SCENARIOS, measure
 from bench.harness import RESULTS, WARM_UP_S, Asker, Scenario, facts, make_place
 from bench.small import cpu_s
 from bench.thingsboard_gateway import Package, ReferenceGateway, find_package
@@ -80,8 +80,9 @@ def measure_reference(scenario: Scenario, package: Package) -> dict[str, Any]:
     with make_place(scenario) as place, closing(reference := ReferenceGateway(package, place)):
         asker = place.asker
         threading.Event().wait(WARM_UP_S)
+        feeder = place.start_feeder(scenario._replace(seconds=LEAD_S + scenario.seconds))
+        threading.Event().wait(LEAD_S)
         used_s, before = reference.cpu_s(), asker.ask()
-        feeder = place.start_feeder(scenario)
         threading.Event().wait(scenario.seconds)
         during, used_s = asker.ask(), reference.cpu_s() - used_s
         said = json.loads(feeder.communicate(timeout=MOST_REST_S)[0])["said"]

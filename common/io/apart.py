@@ -21,22 +21,25 @@ def without(module: str) -> Iterator[None]:
         del sys.modules[module]
 
 
-def done_apart(work: Callable[[], bytes]) -> tuple[int, bytes]:
-    """(exit code, result): forks, does the work in the child, and waits for its end.
+class Apart:
+    """Work that a child does, from now on; whatever it imports is gone with it. Not where there are threads."""
 
-    Whatever the child imports is gone with it. A `SystemExit` of the work gives its code and no result; anything else
-    that it raises is shown, with code 1. To be called before there are threads.
-    """
-    outcome_in, outcome_out = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(outcome_in)
-        os._exit(_child(work, outcome_out))
-    os.close(outcome_out)
-    with os.fdopen(outcome_in, "rb") as pipe:
-        result = pipe.read()
-    _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status), result
+    def __init__(self, work: Callable[[], bytes]) -> None:
+        outcome_in, outcome_out = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(outcome_in)
+            os._exit(_child(work, outcome_out))
+        os.close(outcome_out)
+        self._outcome = outcome_in
+
+    def wait(self) -> tuple[int, bytes]:
+        """(exit code, result) when the child has ended. A `SystemExit` of the work gives its code and no result;
+        anything else that it raises is shown, with code 1."""
+        with os.fdopen(self._outcome, "rb") as pipe:
+            result = pipe.read()
+        _, status = os.waitpid(self._pid, 0)
+        return os.waitstatus_to_exitcode(status), result
 
 
 def _child(work: Callable[[], bytes], outcome: int) -> int:

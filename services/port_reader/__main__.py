@@ -9,18 +9,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from common.io.apart import done_apart, without
+from common.io.apart import Apart, without
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one port reader; returns its exit code."""
-    code, found = done_apart(lambda: _read_task(arguments))
-    if code or not found:
-        return code
-    # msgspec takes it where it is installed: 1.3 MB for names that `typing` has.
+    reading = Apart(lambda: _read_task(arguments))
+    # Meanwhile. msgspec takes `typing_extensions` where it is installed: 1.3 MB for names that `typing` has.
     with without("typing_extensions"):
         from services.port_reader.serving import Stopped, serve
         from services.port_reader.task import read_task
+    code, found = reading.wait()
+    if code or not found:
+        return code
     try:
         return serve(read_task(found))
     except Stopped as stopped:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from common.io.apart import done_apart, give_back_memory, without
+from common.io.apart import Apart, give_back_memory, without
 
 
 def test_only_the_result_comes_back():
@@ -18,7 +18,7 @@ def test_only_the_result_comes_back():
         sys.modules["this_is_nowhere"] = sys
         return b"x" * 200_000
 
-    assert done_apart(work) == (0, b"x" * 200_000)
+    assert Apart(work).wait() == (0, b"x" * 200_000)
     assert "this_is_nowhere" not in sys.modules
 
 
@@ -29,7 +29,7 @@ def test_an_exit_gives_its_code_and_no_result(capfd: pytest.CaptureFixture[str])
         sys.stdout.write("not like that\n")
         raise SystemExit(78)
 
-    assert done_apart(work) == (78, b"")
+    assert Apart(work).wait() == (78, b"")
     assert capfd.readouterr().out == "not like that\n"
 
 
@@ -39,7 +39,7 @@ def test_a_bug_is_shown(capfd: pytest.CaptureFixture[str]):
     def work() -> bytes:
         raise ZeroDivisionError("a bug")
 
-    assert done_apart(work) == (1, b"")
+    assert Apart(work).wait() == (1, b"")
     assert "ZeroDivisionError: a bug" in capfd.readouterr().err
 
 
