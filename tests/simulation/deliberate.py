@@ -98,7 +98,7 @@ LISTED: Final = (
     one(
         "report only on change, never repeated",
         f"{_PUBLISHER}.ordering:Ordering.all_reports",
-        "if not stream.is_idle or now_s - stream.heard_s <= REPEAT_S",
+        "if not stream.is_idle or now_s - max(stream.heard_s, stream.told_s) <= REPEAT_S",
         "if False",
     ),
     one(
