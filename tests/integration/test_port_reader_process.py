@@ -21,6 +21,7 @@ from common import codec
 from common.events import Arrived
 from common.io.journals import file_name
 from common.io.sockets import Channel, Endpoints, open_socket, socket_dir
+from common.membership import BEAT
 from common.messages import (
     Entry,
     FrameBatch,
@@ -136,7 +137,8 @@ class Broker:
                 answer = Registered(f"port_reader:{DEVICE}", True, "", "b", "")
                 self.calls.send_multipart([self.reader, *codec.encode(answer)])
             else:
-                self.replies.append(message)
+                if not (isinstance(message, Request) and message.verb == BEAT):
+                    self.replies.append(message)
 
     def entries(self, kind: Entry) -> list[bytes]:
         """The frames of one kind that came, each number once, in order."""

@@ -13,6 +13,7 @@ from common.sequence import add_range, gaps
 from services.port_reader.blocks import BATCH_BYTES, BATCH_FRAMES, Block, pack_runs, slice_block, split_block
 from services.port_reader.ledger import Ledger
 from services.port_reader.stream import AHEAD_MS, STEP_BACK_MS, Stream, StreamState
+from services.port_reader.uplink import TRIM_S
 from services.port_reader.window import Limits
 from tests.port_reader_rig import WALL_MS, Rig, frames_of
 
@@ -198,4 +199,5 @@ def test_every_frame_arrives_once_settled_in_order_whatever_happens(data):
         rig.wait(0.5, heartbeats=False)
     assert [world.frames[number] for number in sorted(world.frames)][1:] == [b"%04d\n" % at for at in range(count)]
     assert rig.core._uplink.backlog == 0
+    rig.wait(TRIM_S, heartbeats=False)
     assert rig.journal.rows == {}
