@@ -65,7 +65,6 @@ def of_idle(rows: dict[str, Any]) -> str:
             row["memory"]["port_reader"],
         ]
         for name, row in rows.items()
-        if name.startswith("idle")
     ]
     return table(f"scenario|% of a core|{'|'.join(SERVICES)}|PSS of a reader, MiB", found)
 
@@ -120,7 +119,11 @@ def main() -> int:
     PLOTS.mkdir(exist_ok=True)
     busy = {name: row for name, row in bench["rows"].items() if name in WHAT and "frames_hz" in row}
     plot_services("busy", "Processor time by process, busy", busy)
-    plot_services("idle", "Processor time by process, idle", {k: v for k, v in bench["rows"].items() if "idle" in k})
+    idle = {name: row for name, row in bench["rows"].items() if name.startswith("idle")}
+    waiting = ""
+    if idle:
+        plot_services("idle", "Processor time by process, idle", idle)
+        waiting = of_idle(idle) + "\n![processor time, idle](performance/idle.svg)\n"
     plot_rates(reference)
     versions = ", ".join(f"{name} {version}" for name, version in reference["versions"].items())
     machine = f"{bench['machine']['cores']} cores, {bench['machine']['processor']}"
@@ -128,12 +131,11 @@ def main() -> int:
 {machine}; {versions}. Commit {bench["commit"]}, {bench["at"][:10]}.
 
 {of_load(bench["rows"])}
-{of_idle(bench["rows"])}
+{waiting}
 {of_others(bench["rows"])}
 ![processor time, busy](performance/busy.svg)
-![processor time, idle](performance/idle.svg)
 
-Beside others, in one run:
+Beside others, in one run (commit {reference["commit"]}):
 
 {of_reference(reference)}
 ![frames a second](performance/rates.svg)
