@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 BUSY_S: Final = 0.010
 """A line that has something again so soon is busy, and the shortest rest of one."""
 READS_HZ: Final = 200.0
-"""Reads a second of busy lines, of all ports of a gateway together. Waking up costs a reader a millisecond, most of it
+"""Reads a second of busy lines, of all ports together, as far as LONGEST_S allows. Waking up costs a reader a millisecond, most of it
 to have its memory near again; frames that come together cost microseconds."""
 BUSY_FRAMES: Final = 3
 """A line that has so many for one read is busy, too."""
