@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 BUSY_S: Final = 0.010
 """A line that has something again so soon is busy, and the shortest rest of one."""
 READS_HZ: Final = 200.0
-"""Reads a second of busy lines, of all ports together, as far as LONGEST_S allows. Waking up costs a reader a millisecond, most of it
-to have its memory near again; frames that come together cost microseconds."""
+"""Reads a second of busy lines, of all ports together, as far as LONGEST_S allows. Waking up costs a reader a
+millisecond, most of it to have its memory near again; frames that come together cost microseconds."""
 BUSY_FRAMES: Final = 3
 """A line that has so many for one read is busy, too."""
 LONGEST_S: Final = 0.200
