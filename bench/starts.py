@@ -11,7 +11,9 @@ from statistics import median
 from typing import Any, Final
 
 from bench.harness import Instruments, Place, Scenario, make_place
+from common.config.reading import read_gateway
 from services.cli.launch import encode_word
+from services.port_reader.task import device_task, write_task
 from tests.chaos.running import Running
 from tests.e2e.harness import ROOT, Gateway, closing
 from tests.waiting import wait_until
@@ -58,23 +60,31 @@ def _start_readers(place: Place, scenario: Scenario) -> list[float]:
     with closing(running):
         running.start_all(names, scenario.converters)
         _wait_for_news(place, list(range(scenario.lines)), time.monotonic())
-        found = []
+        found, arguments = [], _reader_arguments(running, place)
         for number in range(TIMES):
             threading.Event().wait(QUIET_S)
             running.kill(ALONE)
             threading.Event().wait(QUIET_S)
             place.asker.ask()
             start_s = time.monotonic()
-            running.processes[ALONE] = _start_reader(running, place, number)
+            running.processes[ALONE] = _start_reader(arguments, place, number)
             found += _wait_for_news(place, [names.index(ALONE)], start_s)
     return found
 
 
-def _start_reader(running: Gateway, place: Place, number: int) -> subprocess.Popen[bytes]:
+def _reader_arguments(running: Gateway, place: Place) -> tuple[str, ...]:
+    """Those of supervisord, with the task that `serialgw run` has written."""
+    task = place.folder / "task"
+    gateway = read_gateway(running.config, os.environ).gateway
+    device = next(device for device in gateway.devices if device.name == ALONE)
+    task.write_bytes(write_task(device_task(gateway, device, running.data_dir, "INFO")))
+    given = ("--config", str(running.config), "--data-dir", str(running.data_dir))
+    return (*given, f"--task={task}", f"--device={ALONE}")
+
+
+def _start_reader(arguments: tuple[str, ...], place: Place, number: int) -> subprocess.Popen[bytes]:
     """As supervisord does it, at the first attempt."""
-    stamp = place.folder / f"stamp{number}"
-    arguments = ("--config", str(running.config), "--data-dir", str(running.data_dir), f"--device={ALONE}")
-    words = [encode_word(word) for word in (str(stamp), "services.port_reader", *arguments)]
+    words = [encode_word(word) for word in (str(place.folder / f"stamp{number}"), "services.port_reader", *arguments)]
     with (place.folder / "reader.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "services.cli.launch", *words],

@@ -63,7 +63,12 @@ class Driver:
     def __init__(self, config: Platform | None = None) -> None:
         self.now_s = 100.0
         self.core = PublisherCore(
-            Identity("publisher", "0", "i", 1, "here"), EPOCH, config or Platform(), TYPES, lambda: 0.5, version="9.9"
+            Identity("publisher", "0", "i", 1, "here"),
+            EPOCH,
+            config or Platform(),
+            TYPES,
+            lambda: 0.5,
+            version=lambda: "9.9",
         )
         self.unacked: list[Publish] = []
         self.published: list[Publish] = []

@@ -20,7 +20,7 @@ import zmq
 from paho.mqtt.enums import CallbackAPIVersion
 
 from common import codec
-from common.io.sockets import Endpoints, socket_dir
+from common.io.endpoints import Endpoints, socket_dir
 from common.membership import BEAT
 from common.messages import Heartbeat, Message, ReadingBatch, Register, Registered, Reply, Request, StreamReport
 from tests.puback_proxy import PubackProxy

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import importlib.util
+import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 ENTRY_POINT_GROUP = "serialgw.converters"
+SHARED_EXTENSIONS = "/var/lib/thingsboard_gateway/extensions"
 # Bases that declare `convert` without doing anything in it.
 _ABSTRACT_BASES = {"object", "ABC", "Protocol", "Generic", "Converter", "UplinkConverter", "DownlinkConverter"}
 
@@ -56,6 +57,11 @@ class Catalogue(msgspec.Struct, frozen=True):
         if found.defines_convert:
             return True
         return any(self._has_convert(base, seen | {name}) for base in found.bases if base not in seen | {name})
+
+
+def extension_dirs_of(path: Path) -> tuple[str, ...]:
+    """The folders of users' converters of the configuration at `path`, first one wins; what it says has no say."""
+    return (os.path.join(os.path.abspath(path.parent), "extensions"), SHARED_EXTENSIONS)
 
 
 def read_catalogue(folders: Iterable[str]) -> Catalogue:
@@ -160,4 +166,6 @@ def has_package(name: str) -> bool:
 
 def entry_point_names() -> frozenset[str]:
     """Names of converters that installed packages offer."""
+    import importlib.metadata  # Here: it takes as long as all the rest of reading a configuration without users' code.
+
     return frozenset(point.name for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))

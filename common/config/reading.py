@@ -17,7 +17,7 @@ import msgspec
 from common.config.checking import ConverterChecker, check_unique, warn_broken_files
 from common.config.device_reading import LOG_LEVELS, ConnectorDefaults, read_connector
 from common.config.entry import Entry
-from common.config.extension_files import Catalogue, read_catalogue
+from common.config.extension_files import Catalogue, extension_dirs_of, read_catalogue
 from common.config.findings import Findings, show
 from common.config.json_files import read_json
 from common.config.models import Connector, Device, Gateway, Platform, Storage
@@ -25,7 +25,6 @@ from common.config.platform_reading import read_platform, without_secrets
 from common.config.storage_reading import read_storage
 from common.errors import ConfigError
 
-SHARED_EXTENSIONS = "/var/lib/thingsboard_gateway/extensions"
 _MAIN_KEYS = ("thingsboard", "connectors", "storage")
 _OTHER_SECTIONS = ("grpc", "logs")
 
@@ -51,11 +50,6 @@ def read_gateway(path: str | Path, environ: Mapping[str, str], *, with_secrets: 
     if not with_secrets:
         gateway = msgspec.structs.replace(gateway, platform=without_secrets(gateway.platform))
     return Loaded(gateway, findings.warnings)
-
-
-def extension_dirs_of(path: Path) -> tuple[str, ...]:
-    """The folders of users' converters of the configuration at `path`, first one wins; what it says has no say."""
-    return (os.path.join(os.path.abspath(path.parent), "extensions"), SHARED_EXTENSIONS)
 
 
 class _Reader:

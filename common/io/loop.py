@@ -7,6 +7,7 @@ the data and the supervisor restarts it.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -108,6 +109,9 @@ class Loop:
         # Never restored: a second signal while the shell closes must not turn a clean exit into a death.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        # What starting has made is here to stay: no collection has to look at it again.
+        gc.freeze()
+        gc.enable()
         try:
             return self._run()
         except Exception:

@@ -1,20 +1,18 @@
-"""ZeroMQ sockets as channels of messages, and where they are. Only the broker binds; everyone else connects."""
+"""ZeroMQ sockets as channels of messages. Only the broker binds; everyone else connects."""
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import zmq
 
 from common import codec
-from common.errors import LinkError, WireError
+from common.errors import WireError
 from common.events import Arrived, Junk, Reconnected
-from common.hashes import short_hash
 from common.io.clock import machine_id, monotonic_s
+from common.io.endpoints import Endpoints
 from common.messages import (
     FrameBatch,
     Heartbeat,
@@ -38,8 +36,6 @@ MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """A peer that sends more in one part is cut off by libzmq; our largest is a frame of `maxFrameBytes` in a batch."""
 RECEIVE_LIMIT: Final = 256
 """Messages taken from one socket in one go, so that one busy plane does not starve the others."""
-PATH_LIMIT_BYTES: Final = 90
-"""A Unix socket path ends at 107 bytes; the rest is for our file names."""
 CARRIES: Final[dict[Plane, frozenset[type]]] = {
     Plane.FRAMES: frozenset({FrameBatch}),
     Plane.READINGS: frozenset({ReadingBatch}),
@@ -50,61 +46,6 @@ CARRIES: Final[dict[Plane, frozenset[type]]] = {
 _POLLIN: Final = int(zmq.POLLIN)
 _DONTWAIT: Final = int(zmq.DONTWAIT)
 _STAMP: Final = struct.Struct("<d")
-
-
-def socket_dir(data_dir: Path) -> Path:
-    """The directory of the ipc sockets of a data directory, mode 0700: `run` below it, or, where that path is too
-    long for a Unix socket, one in /tmp named after it. Created when missing.
-
-    Raises LinkError if the directory belongs to somebody else.
-    """
-    place = data_dir.resolve() / "run"
-    if len(os.fsencode(place)) > PATH_LIMIT_BYTES:
-        place = Path("/tmp") / f"serialgw-{os.getuid()}-{short_hash(os.fsencode(place), 16)}"
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stat = place.stat()
-    if stat.st_uid != os.getuid() and os.getuid() != 0:
-        raise LinkError(f"{place} belongs to user id {stat.st_uid}, expected {os.getuid()}")
-    if stat.st_mode & 0o077:
-        place.chmod(0o700)
-    return place
-
-
-class Endpoints:
-    """Names of the broker's endpoints in one socket directory."""
-
-    def __init__(self, directory: Path) -> None:
-        self._base = f"ipc://{directory}"
-
-    @property
-    def frames_in(self) -> str:
-        return f"{self._base}/frames.in"
-
-    def frames_out(self, converter: str) -> str:
-        """The endpoint from which one converter pulls."""
-        return f"{self._base}/frames.{converter}"
-
-    @property
-    def readings_in(self) -> str:
-        return f"{self._base}/readings.in"
-
-    @property
-    def readings_out(self) -> str:
-        return f"{self._base}/readings.out"
-
-    @property
-    def calls(self) -> str:
-        return f"{self._base}/calls"
-
-    @property
-    def events_in(self) -> str:
-        """The broker's XSUB: everyone's PUB connects."""
-        return f"{self._base}/events.in"
-
-    @property
-    def events_out(self) -> str:
-        """The broker's XPUB: everyone's SUB connects."""
-        return f"{self._base}/events.out"
 
 
 def encode_call(message: Message) -> tuple[bytes, ...]:

@@ -1,21 +1,22 @@
-"""`python -m services.broker --config FILE [--data-dir DIR]`: the process that all others connect to."""
+"""`python -m services.broker --config FILE [--data-dir DIR]`: the process that all others connect to.
+
+Nothing in the configuration concerns it; the option is there because every service has it. What starts it starts first.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 import zmq
 
-from common.config.reading import read_gateway
-from common.errors import ConfigError, LinkError
+from common.errors import LinkError
 from common.events import Note
+from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.loop import Loop
-from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity, service_parser
-from common.io.sockets import Endpoints, socket_dir
+from common.io.process import EXIT_UNAVAILABLE, make_identity, service_parser
 from services.broker.core import BrokerCore
 from services.broker.shell import BrokerShell, remove_leftovers
 
@@ -27,12 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     logger = start_logs("broker:0", args.log_level)
     try:
-        read_gateway(args.config, os.environ)
         directory = socket_dir(args.data_dir)
         lock = FileLock(directory / "broker.lock")
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return EXIT_CONFIG
     except (LinkError, OSError) as error:
         sys.stderr.write(f"broker: {error}\n")
         return EXIT_UNAVAILABLE

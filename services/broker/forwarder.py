@@ -7,7 +7,8 @@ from typing import Any
 
 import zmq
 
-from common.io.sockets import EVENTS_HIGH_WATER, Endpoints, open_socket
+from common.io.endpoints import Endpoints
+from common.io.sockets import EVENTS_HIGH_WATER, open_socket
 
 
 class EventsForwarder:

@@ -13,17 +13,10 @@ import zmq
 from common import codec
 from common.errors import WireError
 from common.events import Junk, Note, Send
+from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import (
-    EVENTS_HIGH_WATER,
-    RECEIVE_LIMIT,
-    Channel,
-    Endpoints,
-    decode_call,
-    encode_call,
-    open_socket,
-)
+from common.io.sockets import EVENTS_HIGH_WATER, RECEIVE_LIMIT, Channel, decode_call, encode_call, open_socket
 from common.messages import FrameBatch, Plane, ReadingBatch
 from services.broker.events import (
     CallArrived,

@@ -14,8 +14,9 @@ import zmq
 from common import codec
 from common.errors import GatewayError, LinkError
 from common.events import Arrived, Send
+from common.io.endpoints import Endpoints, socket_dir
 from common.io.process import make_identity
-from common.io.sockets import Channel, Endpoints, connect, connect_events, socket_dir
+from common.io.sockets import Channel, connect, connect_events
 from common.membership import Membership
 from common.messages import Plane, Reply, Request
 

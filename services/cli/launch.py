@@ -12,9 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import quote, unquote
 
 from common.backoff import Backoff
 
@@ -37,11 +35,19 @@ class Stamp(NamedTuple):
 
 def encode_word(word: str) -> str:
     """`word` in characters that mean nothing to supervisord's parser, nor to a shell; plain names stay as they are."""
+    from urllib.parse import (
+        quote,  # Here, and in `decode_word`: hardly a start needs it, and it takes as long as all else.
+    )
+
     return quote(word, safe="/:@+,", errors="surrogateescape").replace("~", "%7E").replace("%", "~")
 
 
 def decode_word(word: str) -> str:
     """The word that `encode_word` spelled."""
+    if "~" not in word:
+        return word
+    from urllib.parse import unquote
+
     return unquote(word.replace("~", "%"), errors="surrogateescape")
 
 
@@ -61,10 +67,11 @@ def next_stamp(last: Stamp, now_s: float, patience: Backoff = PATIENCE) -> tuple
     return Stamp(now_s + wait_s, short_lives), wait_s
 
 
-def read_stamp(path: Path) -> Stamp:
+def read_stamp(path: str | os.PathLike[str]) -> Stamp:
     """The stamp in a file; a fresh one if there is none or it is damaged."""
     try:
-        started, short_lives = path.read_text("ascii").split()
+        with open(path, encoding="ascii") as file:
+            started, short_lives = file.read().split()
         return Stamp(float(started), int(short_lives))
     except (OSError, ValueError):
         return Stamp()
@@ -73,9 +80,9 @@ def read_stamp(path: Path) -> Stamp:
 def main() -> None:
     """Waits if need be, and becomes the service."""
     stamp_path, module, *arguments = map(decode_word, sys.argv[1:])
-    path = Path(stamp_path)
-    stamp, wait_s = next_stamp(read_stamp(path), time.monotonic(), patience_of(module))
-    path.write_text(f"{stamp.started_s!r} {stamp.short_lives}\n", "ascii")
+    stamp, wait_s = next_stamp(read_stamp(stamp_path), time.monotonic(), patience_of(module))
+    with open(stamp_path, "w", encoding="ascii") as file:
+        file.write(f"{stamp.started_s!r} {stamp.short_lives}\n")
     if wait_s:
         time.sleep(wait_s)
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])

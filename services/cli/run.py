@@ -12,12 +12,21 @@ from typing import Any, Final
 from common.config.models import Storage
 from common.config.reading import read_gateway
 from common.errors import GatewayError, LinkError
+from common.io.endpoints import socket_dir
 from common.io.journals import journal_dir, left_journals
 from common.io.locks import FileLock
-from common.io.sockets import socket_dir
 from services.cli.arguments import add_data_dir, log_level, utf8_path, whole_number
-from services.cli.supervisord import SECRET_VARIABLES, STARTS_DIR, Plan, comment_faults, supervisord_conf
+from services.cli.supervisord import (
+    SECRET_VARIABLES,
+    STARTS_DIR,
+    TASKS_DIR,
+    Plan,
+    comment_faults,
+    supervisord_conf,
+    task_path,
+)
 from services.cli.supervisord_signals import hold_signals
+from services.port_reader.task import device_task, write_task
 
 LOCK_NAME: Final = "gateway.lock"
 CONF_NAME: Final = "supervisord.conf"
@@ -71,8 +80,12 @@ def run(args: argparse.Namespace) -> int:
     folder = journal_dir(loaded.gateway.storage, plan.data_dir)
     plan = plan._replace(left_journals=tuple(left_journals(folder, plan.devices)))
     lock = _take_lock(plan.data_dir)
-    shutil.rmtree(plan.run_dir / STARTS_DIR, ignore_errors=True)
-    (plan.run_dir / STARTS_DIR).mkdir()
+    for name in (STARTS_DIR, TASKS_DIR):
+        shutil.rmtree(plan.run_dir / name, ignore_errors=True)
+        (plan.run_dir / name).mkdir(mode=0o700)
+    for device in loaded.gateway.devices:
+        task = device_task(loaded.gateway, device, plan.data_dir, plan.log_level)
+        write_private(task_path(plan, device.name), write_task(task).decode())
     conf = plan.data_dir / CONF_NAME
     write_private(conf, supervisord_conf(plan))
     # From here on Ctrl-C stops the gateway in order.

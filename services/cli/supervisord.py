@@ -14,10 +14,12 @@ from typing import Final, NamedTuple
 
 from common.io.process import EXIT_CONFIG
 from services.cli.launch import encode_word
+from services.port_reader.task import OPTION as TASK
 
 SOCKET_NAME: Final = "sv.sock"
 """Short: supervisord first binds it with its pid appended, and a Unix socket's path ends at 107 bytes."""
 STARTS_DIR: Final = "starts"
+TASKS_DIR: Final = "tasks"
 STOP_WAIT_S: Final = 10
 FILES_PER_PROGRAM: Final = 4
 SECRET_VARIABLES: Final = ("TB_GW_ACCESS_TOKEN", "TB_GW_PASSWORD", "TB_GW_USERNAME", "TB_GW_CLIENT_ID")
@@ -56,6 +58,16 @@ class Plan(NamedTuple):
     """Journals of devices that are no longer configured; each is drained by a reader without a port."""
 
 
+def reader_name(device: str) -> str:
+    """supervisord's name for the port reader of a device."""
+    return "port_reader-" + encode_word(device).replace("/", "~2F").replace(":", "~3A").replace(",", "~2C")
+
+
+def task_path(plan: Plan, device: str) -> Path:
+    """Where the task of a device's port reader is written."""
+    return plan.run_dir / TASKS_DIR / _file_name(reader_name(device))
+
+
 def programs_of(plan: Plan) -> list[Program]:
     """The processes of a gateway, in the order in which they start."""
     common = ("--config", str(plan.config), "--data-dir", str(plan.data_dir), "--log-level", plan.log_level)
@@ -64,8 +76,9 @@ def programs_of(plan: Plan) -> list[Program]:
         arguments = (*common, "--slot", str(slot))
         found.append(Program("converters", f"converter-{slot}", "services.converter", arguments))
     for device in plan.devices:
-        name = "port_reader-" + encode_word(device).replace("/", "~2F").replace(":", "~3A").replace(",", "~2C")
-        found.append(Program("port_readers", name, "services.port_reader", (*common, f"--device={device}")))
+        name = reader_name(device)
+        arguments = (*common, f"{TASK}{task_path(plan, device)}", f"--device={device}")
+        found.append(Program("port_readers", name, "services.port_reader", arguments))
     for path in plan.left_journals:
         name = "drain-" + encode_word(path.name).replace(":", "~3A").replace(",", "~2C")
         drain = (*common, f"--journal={path}")

@@ -1,8 +1,8 @@
-"""Runs inside supervisord: a signal ends its wait at once.
+"""Runs inside supervisord: a signal ends its wait at once, and its first wait is none.
 
 supervisord looks for dead children, and goes on with stopping, once per round of its loop. Without this a round can
 last a second, because Python resumes an interrupted poll: a killed process came back only after that, and a stop took
-one for each group.
+one for each group. The processes too would be started only after the first second.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class SignalWakeup:
         self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._round = 0
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        os.write(writer, b"\0")
 
     def join(self, socket_map: dict[int, Any]) -> None:
         """Makes supervisord poll us, and no longer the one from before it read its configuration anew."""
@@ -38,7 +39,7 @@ class SignalWakeup:
         return False
 
     def handle_read_event(self) -> None:
-        """A signal came. Its byte is left unread for some rounds, so that each of them begins at once."""
+        """A signal came, or this is the beginning. The byte stays unread for some rounds, so that all begin at once."""
         self._round += 1
         if self._round >= ROUNDS:
             self._round = 0

@@ -14,14 +14,14 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from common.config.reading import extension_dirs_of
+from common.config.extension_files import extension_dirs_of
 from common.errors import LinkError
 from common.events import Note
+from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, make_identity, service_parser
-from common.io.sockets import Endpoints, socket_dir
 from services.converter.core import ConverterCore
 from services.converter.notes import NoteFile
 from services.converter.shell import ConverterShell

@@ -15,7 +15,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -162,6 +161,8 @@ def _find_in_package(name: str) -> Any:
 
 
 def _find_entry_point(name: str) -> Any:
+    from importlib.metadata import entry_points  # Here: it takes long to load, and hardly anybody has any.
+
     for entry in entry_points(group=ENTRY_POINTS, name=name):
         return _guarded(name, entry.load)
     return None

@@ -9,9 +9,10 @@ from typing import Any
 import zmq
 
 from common.events import Blocked, Note, Send, Writable
+from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import Channel, Endpoints, TapWatch, connect, connect_events
+from common.io.sockets import Channel, TapWatch, connect, connect_events
 from common.messages import Plane, ReadingBatch, Tap
 from services.converter.events import (
     ConvertWithUserCode,

@@ -10,11 +10,11 @@ import zmq
 
 from common.config.reading import read_gateway
 from common.errors import ConfigError, LinkError
+from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import start_logs
 from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity, service_parser
-from common.io.sockets import Endpoints, socket_dir
 from services.monitor.core import MonitorCore
 from services.monitor.shell import MonitorShell
 

@@ -9,9 +9,10 @@ from typing import Any
 import zmq
 
 from common.events import Blocked, Note, Send
+from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import EVENTS_HIGH_WATER, Channel, Endpoints, connect, open_socket
+from common.io.sockets import EVENTS_HIGH_WATER, Channel, connect, open_socket
 from common.messages import Plane
 
 

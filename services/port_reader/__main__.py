@@ -1,29 +1,45 @@
 """`python -m services.port_reader --config FILE --device NAME [--data-dir DIR]`: the process of one serial port.
 
-There are as many of these as ports, so what one loads counts: the configuration is read in a child, and nothing is
-imported before its time.
+There are as many of these as ports, so what one loads counts: the configuration is read by `serialgw run`, or else in a
+child, and nothing is imported before its time.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from common.io.apart import Apart, without
+
+if TYPE_CHECKING:
+    from services.port_reader.task import Task
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one port reader; returns its exit code."""
-    reading = Apart(lambda: _read_task(arguments))
-    # Meanwhile. msgspec takes `typing_extensions` where it is installed: 1.3 MB for names that `typing` has.
+    # Loading makes no garbage; the loop sets this right.
+    gc.disable()
+    # msgspec takes `typing_extensions` where it is installed: 1.3 MB for names that `typing` has.
     with without("typing_extensions"):
-        from services.port_reader.serving import Stopped, serve
-        from services.port_reader.task import read_task
+        # What both need comes first, so that it is loaded once.
+        from services.port_reader.task import read_task, written_task
+    if (task := written_task(sys.argv[1:] if arguments is None else arguments)) is not None:
+        return _serve(task)
+    reading = Apart(lambda: _read_task(arguments))
+    # Meanwhile.
+    import services.port_reader.serving  # noqa: F401
+
     code, found = reading.wait()
-    if code or not found:
-        return code
+    return code if code or not found else _serve(read_task(found))
+
+
+def _serve(task: Task) -> int:
+    from services.port_reader.serving import Stopped, serve
+
     try:
-        return serve(read_task(found))
+        return serve(task)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)  # noqa: T201
         return stopped.code

@@ -15,9 +15,8 @@ from typing import NoReturn
 from common.config.models import Device, Gateway
 from common.config.reading import read_gateway
 from common.errors import ConfigError
-from common.io.journals import file_name, journal_dir
 from common.io.process import EXIT_CONFIG, service_parser
-from services.port_reader.task import Task
+from services.port_reader.task import Task, device_task
 
 
 def find_task(arguments: Sequence[str] | None) -> Task:
@@ -27,10 +26,13 @@ def find_task(arguments: Sequence[str] | None) -> Task:
         gateway = read_gateway(options.config, os.environ).gateway
     except ConfigError as error:
         _stop(str(error))
-    device, journal = _find(gateway, options)
+    if options.journal is None:
+        return device_task(gateway, _find(gateway, options.device), options.data_dir, options.log_level)
+    if not options.journal.is_file():
+        _stop(f"--journal: {options.journal} is no file")
     return Task(
-        device=device,
-        journal=str(journal),
+        device=None,
+        journal=str(options.journal),
         devices=tuple(device.name for device in gateway.devices),
         storage=gateway.storage,
         data_dir=str(options.data_dir),
@@ -43,20 +45,17 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("--device", metavar="NAME", help="the device as the configuration names it")
     group.add_argument("--journal", type=Path, metavar="FILE", help="send what this journal holds, without a port")
+    parser.add_argument("--task", metavar="FILE", help="what `serialgw run` has made of the configuration for it")
     return parser
 
 
-def _find(gateway: Gateway, options: argparse.Namespace) -> tuple[Device | None, Path]:
-    """(the device or None, its journal)."""
-    if options.journal is not None:
-        if not options.journal.is_file():
-            _stop(f"--journal: {options.journal} is no file")
-        return None, options.journal
-    device = next((device for device in gateway.devices if device.name == options.device), None)
+def _find(gateway: Gateway, name: str) -> Device:
+    """The device of this name."""
+    device = next((device for device in gateway.devices if device.name == name), None)
     if device is None:
         known = ", ".join(device.name for device in gateway.devices) or "none"
-        _stop(f"--device: found {options.device}, expected one of: {known}")
-    return device, journal_dir(gateway.storage, options.data_dir) / file_name(device.name)
+        _stop(f"--device: found {name}, expected one of: {known}")
+    return device
 
 
 def _stop(message: str) -> NoReturn:

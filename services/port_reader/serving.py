@@ -17,12 +17,12 @@ from common.events import Note
 from common.hashes import short_hash
 from common.io.apart import give_back_memory
 from common.io.clock import monotonic_s, wall_ms
+from common.io.endpoints import Endpoints, socket_dir
 from common.io.journals import bytes_used, left_journals
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity
-from common.io.sockets import Endpoints, socket_dir
 from services.port_reader.core import PortReaderCore
 from services.port_reader.journal import Journal, JournalError, JournalFile, open_journal
 from services.port_reader.shell import PortReaderShell

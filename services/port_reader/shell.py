@@ -12,9 +12,10 @@ from common.config.models import Device
 from common.errors import LinkError
 from common.events import Blocked, Note, Send, Writable
 from common.io.clock import monotonic_s, wall_ms
+from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import Channel, ConnectionWatch, Endpoints, TapWatch, connect, connect_events
+from common.io.sockets import Channel, ConnectionWatch, TapWatch, connect, connect_events
 from common.liveness import BEAT_S
 from common.messages import Entry, Heartbeat, Plane, Tap
 from services.port_reader.events import (

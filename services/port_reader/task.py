@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
 import msgspec
 
-from common.config.models import Device, Storage
+from common.config.models import Device, Gateway, Storage
+from common.io.journals import file_name, journal_dir
+
+OPTION: Final = "--task="
+"""The argument that names the file of `written_task`."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +27,18 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
 
 
+def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str) -> Task:
+    """The task of the reader of a configured device."""
+    return Task(
+        device=device,
+        journal=str(journal_dir(gateway.storage, data_dir) / file_name(device.name)),
+        devices=tuple(device.name for device in gateway.devices),
+        storage=gateway.storage,
+        data_dir=str(data_dir),
+        log_level=log_level,
+    )
+
+
 def write_task(task: Task) -> bytes:
     """The task as bytes."""
     return msgspec.json.encode(task)
@@ -27,3 +47,15 @@ def write_task(task: Task) -> bytes:
 def read_task(data: bytes) -> Task:
     """The task of `write_task`."""
     return msgspec.json.decode(data, type=Task)
+
+
+def written_task(arguments: Sequence[str]) -> Task | None:
+    """The task in the file that the arguments name; None if they name none, or it holds no task.
+
+    `serialgw run` writes it, so that 64 readers need not read the configuration of 64 devices each.
+    """
+    places = [word.removeprefix(OPTION) for word in arguments if word.startswith(OPTION)]
+    try:
+        return read_task(Path(places[-1]).read_bytes()) if places else None
+    except (OSError, msgspec.DecodeError):
+        return None

@@ -64,7 +64,8 @@ class PublisherCore:
     """One publisher of one epoch.
 
     `config` says host, port and packing (never read: the secrets in it); `types` the device type of each configured
-    device, `connectors` their connectors' names; `draw` gives numbers in [0, 1) for jitter.
+    device, `connectors` their connectors' names; `draw` gives numbers in [0, 1) for jitter, `version` our own
+    when a platform asks.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class PublisherCore:
         draw: Callable[[], float],
         *,
         connectors: Mapping[str, str] | None = None,
-        version: str = "",
+        version: Callable[[], str] = str,
     ) -> None:
         self._config = config
         self._types = types

@@ -6,7 +6,7 @@ Every call that was begun here ends here, once: by the first reply, at its deadl
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -50,7 +50,7 @@ class Downlink:
         *,
         prefix: str,
         connectors: Mapping[str, str],
-        version: str,
+        version: Callable[[], str],
     ) -> None:
         self._platform = platform
         self._batching = batching
@@ -211,7 +211,7 @@ class Downlink:
             case "gateway_ping":
                 return {"code": 200, "resp": "pong"}
             case "gateway_version":
-                return {"code": 200, "resp": self._version}
+                return {"code": 200, "resp": self._version()}
             case "gateway_devices":
                 lanes = self._batching.lanes.values()
                 devices = {lane.name: self._connectors.get(lane.source, "serial") for lane in lanes if lane.open}

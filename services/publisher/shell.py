@@ -14,9 +14,10 @@ import zmq
 
 from common.config.models import Platform
 from common.events import Blocked, Note, Send, Writable
+from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import Channel, Endpoints, TapWatch, connect, connect_events
+from common.io.sockets import Channel, TapWatch, connect, connect_events
 from common.messages import Plane
 from services.publisher.events import CheckLink, ConnectPlatform, DisconnectPlatform, LinkDown, LinkOpened, Publish
 from services.publisher.mqtt import Connection

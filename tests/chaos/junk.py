@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 import zmq
 
-from common.io.sockets import Endpoints
+from common.io.endpoints import Endpoints
 
 HEADERS: tuple[Any, ...] = (None, 7, "FrameBatch", [], {}, ["FrameBatch"], ["Register", 1, 2], {"kind": []}, [[]] * 40)
 

@@ -13,8 +13,8 @@ from statistics import median
 from typing import NamedTuple
 from urllib.parse import quote
 
+from common.io.endpoints import socket_dir
 from common.io.journals import file_name
-from common.io.sockets import socket_dir
 from tests.e2e.harness import ROOT
 from tests.e2e.test_run import children
 

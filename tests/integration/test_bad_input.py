@@ -15,7 +15,7 @@ import zmq
 from common import codec
 from common.errors import GatewayError
 from common.events import Send
-from common.io.sockets import Endpoints, socket_dir
+from common.io.endpoints import Endpoints, socket_dir
 from common.messages import (
     PUBLISHER,
     FrameBatch,

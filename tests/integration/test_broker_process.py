@@ -17,8 +17,9 @@ import zmq
 
 from common import codec
 from common.events import Arrived
+from common.io.endpoints import Endpoints, socket_dir
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity
-from common.io.sockets import Channel, Endpoints, connect, connect_events, socket_dir
+from common.io.sockets import Channel, connect, connect_events
 from common.messages import (
     FrameBatch,
     Heartbeat,

@@ -16,8 +16,9 @@ import pytest
 import zmq
 
 from common import codec
+from common.io.endpoints import Endpoints, socket_dir
 from common.io.process import make_identity
-from common.io.sockets import Endpoints, TapWatch, connect, connect_events, socket_dir
+from common.io.sockets import TapWatch, connect, connect_events
 from common.membership import Membership
 from common.messages import FrameBody, Heartbeat, Identity, Plane, Registered, Reply, Request, Tap
 from tests.waiting import wait_until

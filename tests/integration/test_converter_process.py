@@ -17,7 +17,7 @@ import zmq
 
 from common import codec
 from common.config.models import Device, Rpc, section_of
-from common.io.sockets import Endpoints, socket_dir
+from common.io.endpoints import Endpoints, socket_dir
 from common.messages import (
     Entry,
     FrameBatch,

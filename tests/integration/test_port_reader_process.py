@@ -19,8 +19,9 @@ import zmq
 
 from common import codec
 from common.events import Arrived
+from common.io.endpoints import Endpoints, socket_dir
 from common.io.journals import file_name
-from common.io.sockets import Channel, Endpoints, open_socket, socket_dir
+from common.io.sockets import Channel, open_socket
 from common.membership import BEAT
 from common.messages import (
     Entry,

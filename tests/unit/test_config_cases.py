@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.config import reading
+from common.config import extension_files
 from common.config.reading import read_gateway
 from common.errors import ConfigError
 from services.cli import check
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def no_shared_extensions(monkeypatch, tmp_path: Path):
     """What this machine has under /var/lib does not change the messages."""
-    monkeypatch.setattr(reading, "SHARED_EXTENSIONS", str(tmp_path / "shared"))
+    monkeypatch.setattr(extension_files, "SHARED_EXTENSIONS", str(tmp_path / "shared"))
 
 
 def messages(path: Path, environ: dict[str, str]) -> tuple[bool, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ from common.config.models import Device, Rpc
 from common.converters import ConvertedData, Converter, TelemetryEntry
 from common.errors import ConversionError
 from common.messages import UserReading
-from services.converter import extensions
 from services.converter.extensions import UserConverter, find_class, load_converter
 from services.converter.readings import normalise_result
 
@@ -91,7 +91,9 @@ def test_package_and_entry_point_are_looked_up_after_the_folders(
         def load(self) -> type:
             return module.Named  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(extensions, "entry_points", lambda group, name: [FakeEntryPoint()] if name == "short" else [])
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group, name: [FakeEntryPoint()] if name == "short" else []
+    )
     assert find_class("short", []) is module.Named
 
 

@@ -16,18 +16,9 @@ import zmq
 from common import codec
 from common.errors import LinkError, WireError
 from common.events import Arrived, Junk
+from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
-from common.io.sockets import (
-    HIGH_WATER,
-    Channel,
-    Endpoints,
-    TapWatch,
-    connect,
-    connect_events,
-    decode_call,
-    open_socket,
-    socket_dir,
-)
+from common.io.sockets import HIGH_WATER, Channel, TapWatch, connect, connect_events, decode_call, open_socket
 from common.messages import FrameBatch, Heartbeat, Plane, Registered, Request, Tap
 from tests.waiting import wait_until
 
