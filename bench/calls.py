@@ -61,21 +61,23 @@ class Caller:
         payload = json.dumps({"device": device, "data": data}).encode()
         start_s = time.monotonic()
         self._socket.sendall(packet(QOS_1, text(TOPIC) + (number % 65_535 + 1).to_bytes(2) + payload))
-        reply = self._reply(device, number, start_s + DEADLINE_S)
-        took_s = time.monotonic() - start_s
-        return took_s, "" if reply == {"result": number} else f"{device} call {number}: {reply}"
+        reply, end_s = self._reply(device, number, start_s + DEADLINE_S)
+        return end_s - start_s, "" if reply == {"result": number} else f"{device} call {number}: {reply}"
 
-    def _reply(self, device: str, number: int, end_s: float) -> Any:
-        """The data of the reply; None if there was none in time. The call itself comes back too, and late replies."""
+    def _reply(self, device: str, number: int, end_s: float) -> tuple[Any, float]:
+        """(the data of the reply, when it arrived); None if there was none in time. The call itself comes back too, and
+        late replies."""
+        arrived_s = time.monotonic()
         while True:
             for payload in self._payloads():
                 found = json.loads(payload)
                 if found.get("device") == device and found.get("id") == number:
-                    return found["data"]
+                    return found["data"], arrived_s
             ready, _, _ = select.select([self._socket], [], [], max(0.0, end_s - time.monotonic()))
             if not ready:
-                return None
+                return None, time.monotonic()
             self._buffer += self._socket.recv(1 << 16)
+            arrived_s = time.monotonic()
 
     def _payloads(self) -> list[bytes]:
         """Those of the publishes that came whole."""

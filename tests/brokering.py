@@ -83,8 +83,9 @@ class World:
             self.members[f"{kind}:{name}"] = message
         return answer
 
-    def reader(self, device: str = "press", is_pinned: bool = False) -> None:
-        self.register("port_reader", device, detail={"section": "hash", "pinned": is_pinned})
+    def reader(self, device: str = "press", is_pinned: bool = False, own_calls: bool = False) -> None:
+        detail = {"section": "hash", "pinned": is_pinned, "own_calls": own_calls}
+        self.register("port_reader", device, detail=detail)
 
     def beat(self, address: str, **state: Any) -> list[Any]:
         """A registered process beats."""

@@ -111,7 +111,6 @@ class Loop:
             signal.signal(number, lambda *_: None)
         # What starting has made is here to stay: no collection has to look at it again.
         gc.freeze()
-        gc.enable()
         try:
             return self._run()
         except Exception:

@@ -46,6 +46,11 @@ class Member:
         return str(self.detail.get("section", ""))
 
     @property
+    def own_calls(self) -> bool:
+        """True for a port reader that converts its device's calls itself."""
+        return self.detail.get("own_calls") is True
+
+    @property
     def pinned(self) -> bool:
         return self.detail.get("pinned") is True
 

@@ -120,6 +120,8 @@ class Router:
         device = self._registry.find_live(reader)
         if device is None:
             return self._absence(reader)
+        if device.own_calls:
+            return device, ""
         converter = self._pick_converter(device.name, device.pinned)
         return (converter, device.section) if converter else NO_CONVERTER
 

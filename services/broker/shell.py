@@ -16,7 +16,7 @@ from common.events import Junk, Note, Send
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import EVENTS_HIGH_WATER, RECEIVE_LIMIT, Channel, decode_call, encode_call, open_socket
+from common.io.sockets import EVENTS_HIGH_WATER, Channel, decode_call, encode_call, open_socket, received
 from common.messages import FrameBatch, Plane, ReadingBatch
 from services.broker.events import (
     CallArrived,
@@ -132,11 +132,7 @@ class BrokerShell:
                 yield _as_junk(Plane.READINGS, message)
 
     def _receive_calls(self) -> Iterable[Any]:
-        for _ in range(RECEIVE_LIMIT):
-            try:
-                route, *parts = self._calls.recv_multipart(flags=zmq.DONTWAIT)
-            except zmq.Again:
-                return
+        for route, *parts in received(self._calls):
             try:
                 yield CallArrived(route, decode_call(parts))
             except WireError as error:
@@ -194,11 +190,7 @@ class BrokerShell:
 
 def _messages(socket: zmq.Socket[bytes], plane: Plane) -> Iterable[tuple[list[bytes], Any]]:
     """(parts, message) for up to RECEIVE_LIMIT messages; a `Junk` stands for what is none."""
-    for _ in range(RECEIVE_LIMIT):
-        try:
-            parts = socket.recv_multipart(flags=zmq.DONTWAIT)
-        except zmq.Again:
-            return
+    for parts in received(socket):
         try:
             yield parts, codec.decode(parts)
         except WireError as error:

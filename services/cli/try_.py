@@ -19,13 +19,15 @@ import simplejson
 
 from common.config.models import Device, Gateway, Rpc
 from common.config.reading import read_gateway
+from common.conversion.calls import convert_answer
+from common.conversion.downlink import BUILTIN_DOWNLINK, encode_rpc
+from common.conversion.points import PointResult
+from common.conversion.values import encode_json, shorten, shown
 from common.errors import ConversionError
 from common.messages import UserReading
 from services.cli.escapes import unescape
-from services.converter.downlink import BUILTIN_DOWNLINK, encode_rpc
 from services.converter.extensions import load_converter
-from services.converter.fields import BUILTIN_UPLINK, PointResult, compile_device, convert_answer
-from services.converter.values import encode_json, shorten, shown
+from services.converter.fields import BUILTIN_UPLINK, compile_device
 
 EXIT_CONVERSION = 1
 EXIT_USAGE = 2

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from common import codec
+from common.conversion.calls import METHOD_NOT_FOUND, convert_answer, failure, printable, success
 from common.errors import ConversionError, WireError
 from common.messages import Entry, FrameBatch, FrameBody, ReadingBatch, ReadingBody, UserReading
 from services.converter.counters import Counters
 from services.converter.events import ConvertWithUserCode, UserConverted
-from services.converter.fields import convert_answer, merge_attributes
+from services.converter.fields import merge_attributes
 from services.converter.sections import Compiled
-from services.converter.values import encode_json
 
 NEEDS_SECTION: Final = frozenset({Entry.FRAMES, Entry.ANSWER})
 PASSED: Final = frozenset({Entry.OPENED, Entry.LOST, Entry.DEAD})
 READINGS_BYTES: Final = 8 * 1024 * 1024
 """A reading batch has at most so much; the broker cuts off who sends much more, and the frames would come for ever."""
-METHOD_NOT_FOUND: Final = "Method not found"
 
 
 def open_batch(batch: FrameBatch) -> FrameBody:
@@ -116,21 +115,6 @@ def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[s
         return correlation_id, success(convert_answer(rpc, body.frames[0]))
     except ConversionError as error:
         return correlation_id, failure(str(error))
-
-
-def success(value: Any) -> bytes:
-    """The JSON that the platform gets for an answer."""
-    return encode_json({"result": value})
-
-
-def failure(text: str) -> bytes:
-    """The JSON that the platform gets for a call that failed."""
-    return encode_json({"error": printable(text), "success": False})
-
-
-def printable(text: str) -> str:
-    """Text that can be written as UTF-8: users and platforms may say lone surrogates."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 class UserJob:

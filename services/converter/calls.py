@@ -10,25 +10,34 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any, Final, NamedTuple
 
-import simplejson
-
 from common import codec
 from common.config.models import Rpc
+from common.conversion.calls import (
+    METHOD_NOT_FOUND,
+    VERBS,
+    arguments_of,
+    convert_answer,
+    exchange_arguments,
+    no_entry,
+    printable,
+    read_json,
+    refusal,
+    rpc_writes,
+    success,
+    update_writes,
+)
+from common.conversion.downlink import NO_DATA
 from common.errors import ConversionError, WireError
 from common.events import Note, Send
 from common.messages import Plane, Reply, Request
-from services.converter.batches import METHOD_NOT_FOUND, printable, success
 from services.converter.counters import Counters
-from services.converter.downlink import NO_DATA, NOT_DEFINED, encode_attribute_update, encode_rpc
 from services.converter.events import DecodeWithUserCode, EncodeWithUserCode, UserAnswered
-from services.converter.fields import convert_answer
 from services.converter.sections import Compiled, Sections
 
 CALLS_HELD: Final = 64
 EXPIRED: Final = "expired while waiting"
 QUEUE_FULL: Final = "queue full"
 SHUTTING_DOWN: Final = "shutting down"
-_VERBS: Final = frozenset({"encode", "encode_update", "decode"})
 
 
 class _Call(NamedTuple):
@@ -51,12 +60,12 @@ class Calls:
     def take(self, request: Request, now_s: float) -> list[Any]:
         """Effects of a request that came in."""
         self._counters.calls_in += 1
-        if request.verb not in _VERBS:
+        if request.verb not in VERBS:
             return self._fail(request, f"unknown verb {request.verb}")
         if request.time_left_s <= 0:
             return self._expire(request)
         try:
-            call = _Call(request, _arguments(request), now_s + request.time_left_s)
+            call = _Call(request, arguments_of(request), now_s + request.time_left_s)
         except WireError as error:
             return self._fail(request, f"malformed request: {error}")
         compiled = self._sections.find(request.section)
@@ -86,7 +95,7 @@ class Calls:
                 return self._fail(call.request, event.error)
             return [_reply(call.request, success(event.value))]
         if event.error:
-            return self._fail(call.request, _refusal(event.error))
+            return self._fail(call.request, refusal(event.error))
         return self._exchange(call, [event.value], rpc, now_s)
 
     def keep_unsent(self, message: Request | Reply, now_s: float) -> None:
@@ -149,33 +158,26 @@ class Calls:
         return self._encode(call, compiled, rpc, now_s)
 
     def _encode(self, call: _Call, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Any]:
-        device = compiled.device
+        device, params = compiled.device, call.arguments["params"]
         try:
-            params = _read_json(call.arguments["params"])
             if compiled.has_user_downlink and rpc.template is None:
-                job = next(self._jobs)
-                self._with_user_code[job] = call, rpc
-                return [EncodeWithUserCode(job, device, call.request.section, rpc, params)]
-            return self._exchange(call, [encode_rpc(device, rpc, params)], rpc, now_s)
+                order = EncodeWithUserCode(next(self._jobs), device, call.request.section, rpc, read_json(params))
+                self._with_user_code[order.job] = call, rpc
+                return [order]
+            return self._exchange(call, rpc_writes(device, rpc, params), rpc, now_s)
         except ConversionError as error:
-            return self._fail(call.request, _refusal(str(error)))
+            return self._fail(call.request, str(error))
 
     def _encode_update(self, call: _Call, compiled: Compiled, now_s: float) -> list[Any]:
-        device, request = compiled.device, call.request
+        request = call.request
         try:
-            data = _read_json(call.arguments["data"])
-            if not isinstance(data, dict):
-                raise ConversionError("an attribute update is no object")
-            entries = [update for key in data for update in device.attribute_updates if update.attribute == key]
-            writes = [encode_attribute_update(device, update, data) for update in entries]
+            writes, unknown = update_writes(compiled.device, call.arguments["data"])
         except ConversionError as error:
             return self._fail(request, str(error))
-        known = {update.attribute for update in entries}
-        unknown = ",".join(key for key in data if key not in known)
         facts = {"device": request.device, "attributes": unknown, "id": request.id}
         notes = [Note("warning", "update.no_entry", facts)] if unknown else []
         if not writes:
-            return [*notes, *self._fail(request, f"no attribute update is configured for {unknown or 'nothing'}")]
+            return [*notes, *self._fail(request, no_entry(unknown))]
         return [*notes, *self._exchange(call, writes, None, now_s)]
 
     def _decode(self, call: _Call, compiled: Compiled, rpc: Rpc) -> list[Any]:
@@ -195,14 +197,9 @@ class Calls:
         left_s = call.deadline_s - now_s
         if left_s <= 0:
             return self._expire(request)
-        body: dict[str, Any] = {"writes": writes, "method": "", "with_response": False, "timeout_s": 0.0}
-        body |= {"pattern": "", "until": b""}
-        if rpc is not None:
-            body |= {"method": rpc.method, "with_response": rpc.with_response, "timeout_s": rpc.response_timeout_s}
-            body |= {"pattern": rpc.response_pattern or "", "until": (rpc.response_until_delimiter or "").encode()}
         target = f"port_reader:{request.device}"
-        step = request._replace(target=target, verb="exchange", time_left_s=left_s, body=codec.pack(body))
-        return [Send(Plane.CALLS, step)]
+        body = codec.pack(exchange_arguments(writes, rpc))
+        return [Send(Plane.CALLS, request._replace(target=target, verb="exchange", time_left_s=left_s, body=body))]
 
     def _expire(self, request: Request) -> list[Any]:
         self._counters.calls_expired += 1
@@ -215,31 +212,3 @@ class Calls:
 
 def _reply(request: Request, json: bytes) -> Send:
     return Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(json)))
-
-
-def _arguments(request: Request) -> dict[str, Any]:
-    """The request's body, each argument that its verb needs of the right type. Raises WireError."""
-    arguments = codec.unpack_map(request.body)
-    shapes: dict[str, dict[str, type]] = {
-        "encode": {"method": str, "params": bytes},
-        "encode_update": {"data": bytes},
-        "decode": {"method": str, "frame": bytes},
-    }
-    for name, expected in shapes[request.verb].items():
-        found = arguments.get(name)
-        if type(found) is not expected:
-            raise WireError(f"{name}: found {type(found).__name__}, expected {expected.__name__}")
-    return arguments
-
-
-def _read_json(text: bytes) -> Any:
-    """Raises ConversionError. Nothing at all is null: a call without params."""
-    try:
-        return simplejson.loads(text) if text else None
-    except (ValueError, RecursionError) as error:
-        raise ConversionError(f"not JSON: {error}") from None
-
-
-def _refusal(text: str) -> str:
-    """The reply to params from which no bytes can be made."""
-    return text if text in (NO_DATA, NOT_DEFINED) else f"params can't be converted: {text}"

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from common.config.models import DataPoint
-from services.converter.values import MAX_INT, MIN_INT, encode_json, parser_of
+from common.conversion.values import MAX_INT, MIN_INT, encode_json, parser_of
 
 Cut = Callable[[Sequence[bytes]], "list[bytes] | None"]
 """All frames to the fields of one data point; None if a frame has no such place."""

@@ -20,11 +20,11 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from common.config.models import Device, Rpc
+from common.conversion.downlink import NO_DATA
+from common.conversion.values import plain_value, shorten
 from common.errors import ConversionError
 from common.messages import UserReading
-from services.converter.downlink import NO_DATA
 from services.converter.readings import normalise_result
-from services.converter.values import plain_value, shorten
 
 ENTRY_POINTS = "serialgw.converters"
 TRACE = 5

@@ -1,27 +1,21 @@
 """The built-in uplink converter: a device's data points, compiled once, turn frames into values.
 
-Pure. The rules are the reference's data points with this project's numbered differences (docs/compatibility.md).
-A data point has one of three outcomes in a frame: a value; absent (the frame has no such place: too short, or the
-delimiter is not in it); an error (the bytes are there and are not what the type says).
+Pure. What a data point is, and its three outcomes in a frame, is told in `common.conversion.points`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from common.config.models import DataPoint, Device, Rpc
-from common.errors import ConversionError
+from common.config.models import Device
+from common.conversion.points import Point, PointResult, compile_points, explain_point, sentence_of
+from common.conversion.values import encode_json
 from services.converter.columns import columns_of
-from services.converter.values import Parser, encode_json, parser_of, shown
 
 BUILTIN_UPLINK = "SerialUplinkConverter"
-
-Span = tuple[int, int]
-Locate = Callable[[bytes], Span | None]
-Kind = Literal["telemetry", "attribute"]
 
 
 class BatchResult(NamedTuple):
@@ -39,27 +33,6 @@ class BatchResult(NamedTuple):
     """The first error of a frame that is not dead, or "": for a log line."""
 
 
-class PointResult(NamedTuple):
-    """What one data point found in one frame, for a person. `span` and `field` are what it took, if anything."""
-
-    key: str
-    kind: Kind
-    type: str
-    status: Literal["value", "absent", "error"]
-    span: Span | None
-    field: bytes
-    value: Any
-    why: str
-    """Why there is no value; "" if there is one."""
-
-
-class _Point(NamedTuple):
-    key: str
-    locate: Locate
-    parse: Parser
-    source: DataPoint
-
-
 class _Faults:
     """What went wrong in the frame at hand; `reasons` is emptied after each frame."""
 
@@ -75,7 +48,7 @@ class DeviceConverter:
 
     __slots__ = ("_attributes", "_columns", "_read_attributes", "_read_telemetry", "_telemetry")
 
-    def __init__(self, telemetry: Sequence[_Point], attributes: Sequence[_Point]) -> None:
+    def __init__(self, telemetry: Sequence[Point], attributes: Sequence[Point]) -> None:
         self._telemetry = telemetry
         self._attributes = attributes
         self._read_telemetry = _reader_of(telemetry)
@@ -117,14 +90,14 @@ class DeviceConverter:
 
     def explain(self, frame: bytes) -> list[PointResult]:
         """What each data point finds in `frame`, telemetry first, in the order of the configuration."""
-        return [_explain_point(point, "telemetry", frame) for point in self._telemetry] + [
-            _explain_point(point, "attribute", frame) for point in self._attributes
+        return [explain_point(point, "telemetry", frame) for point in self._telemetry] + [
+            explain_point(point, "attribute", frame) for point in self._attributes
         ]
 
 
 def compile_device(device: Device) -> DeviceConverter:
     """Prepares a device's data points for `convert_batch`. Raises ConversionError for a key that JSON can't carry."""
-    return DeviceConverter(_compile(device.telemetry), _compile(device.attributes))
+    return DeviceConverter(compile_points(device.telemetry), compile_points(device.attributes))
 
 
 def merge_attributes(fragments: Sequence[bytes]) -> bytes:
@@ -138,37 +111,10 @@ def merge_attributes(fragments: Sequence[bytes]) -> bytes:
     return encode_json(merged)
 
 
-def convert_answer(rpc: Rpc, frame: bytes) -> Any:
-    """The value of a device's answer, by the RPC's `response…` keys as a data point; bytes of JSON can carry it.
-
-    Raises ConversionError if the place is not in the answer or its bytes are not what `responseType` says.
-    """
-    point = DataPoint(
-        key="answer",
-        type=rpc.response_type,
-        until_delimiter=rpc.response_until_delimiter,
-        from_byte=rpc.response_from_byte,
-        to_byte=rpc.response_to_byte,
-    )
-    result = _explain_point(_compile([point])[0], "telemetry", frame)
-    if result.status == "error" or (result.status == "absent" and result.span is None):
-        raise ConversionError(f"answer: {result.why}")
-    return result.value
-
-
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def _compile(points: Sequence[DataPoint]) -> list[_Point]:
-    try:
-        for point in points:
-            encode_json(point.key)
-        return [_Point(point.key, _locator_of(point), parser_of(point.type)[0], point) for point in points]
-    except UnicodeEncodeError as error:
-        raise ConversionError(f"data point: found {error.object!a} with a lone surrogate, expected text") from None
-
-
-def _reader_of(points: Sequence[_Point]) -> Callable[[bytes, _Faults], bytes]:
+def _reader_of(points: Sequence[Point]) -> Callable[[bytes, _Faults], bytes]:
     """The hot path: a closure over the points; a frame to the JSON object of their values, b"" for none."""
     if not points:
         return lambda _frame, _faults: b""
@@ -184,7 +130,7 @@ def _reader_of(points: Sequence[_Point]) -> Callable[[bytes, _Faults], bytes]:
             try:
                 value = parse(frame[start:end])
             except ValueError as error:
-                faults.reasons.append(f"{key}: {_sentence(source, frame[start:end], error)}")
+                faults.reasons.append(f"{key}: {sentence_of(source, frame[start:end], error)}")
                 continue
             if value is None:
                 faults.absent += 1
@@ -193,85 +139,3 @@ def _reader_of(points: Sequence[_Point]) -> Callable[[bytes, _Faults], bytes]:
         return encode_json(values) if values else b""
 
     return read
-
-
-def _locator_of(point: DataPoint) -> Locate:
-    """Where a data point's bytes stand in a frame, as [start, end); None if the frame has no such place."""
-    if point.from_delimiter:
-        closing = point.until_delimiter.encode() if point.until_delimiter else None
-        return _after(point.from_delimiter.encode(), closing, keep=point.keep_delimiter)
-    if point.until_delimiter:
-        return _until(point.until_delimiter.encode())
-    if point.from_byte is not None:
-        return _from_byte(point.from_byte, point.to_byte)
-    if point.to_byte is not None:
-        return _to_byte(point.to_byte)
-    return lambda frame: (0, len(frame))
-
-
-def _after(opening: bytes, closing: bytes | None, *, keep: bool) -> Locate:
-    skipped = 0 if keep else len(opening)
-
-    def locate(frame: bytes) -> Span | None:
-        at = frame.find(opening)
-        if at < 0:
-            return None
-        end = frame.find(closing, at + len(opening)) if closing else -1
-        return at + skipped, end if end >= 0 else len(frame)
-
-    return locate
-
-
-def _until(closing: bytes) -> Locate:
-    def locate(frame: bytes) -> Span:
-        end = frame.find(closing)
-        return 0, end if end >= 0 else len(frame)
-
-    return locate
-
-
-def _from_byte(first: int, last: int | None) -> Locate:
-    end_of = _to_byte(last) if last is not None else None
-
-    def locate(frame: bytes) -> Span | None:
-        start = first if first >= 0 else len(frame) + first
-        if not 0 <= start < len(frame):
-            return None
-        end = end_of(frame)[1] if end_of else len(frame)
-        return start, end if end > start else start
-
-    return locate
-
-
-def _to_byte(last: int) -> Callable[[bytes], Span]:
-    if last >= 0:
-        return lambda frame: (0, min(last, len(frame)))
-    return lambda frame: (0, max(0, len(frame) + last))
-
-
-def _explain_point(point: _Point, kind: Kind, frame: bytes) -> PointResult:
-    key, locate, parse, source = point
-    type_name = source.type or "hex"
-    span = locate(frame)
-    if span is None:
-        return PointResult(key, kind, type_name, "absent", None, b"", None, _why_absent(source, frame))
-    field = frame[span[0] : span[1]]
-    try:
-        value = parse(field)
-    except ValueError as error:
-        return PointResult(key, kind, type_name, "error", span, field, None, _sentence(source, field, error))
-    if value is None:
-        return PointResult(key, kind, type_name, "absent", span, field, None, "JSON null, which is no value")
-    return PointResult(key, kind, type_name, "value", span, field, value, "")
-
-
-def _why_absent(source: DataPoint, frame: bytes) -> str:
-    if source.from_delimiter:
-        return f"fromDelimiter {shown(source.from_delimiter.encode())} is not in the frame"
-    return f"a frame of {len(frame)} bytes is too short for fromByte {source.from_byte}"
-
-
-def _sentence(source: DataPoint, field: bytes, error: ValueError) -> str:
-    expected = parser_of(source.type)[1]
-    detail = f" ({error})" if source.type == "json" else ""
-    return f"found {shown(field)}, expected {expected}{detail}"

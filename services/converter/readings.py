@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.config.models import Device
+from common.conversion.values import encode_json, plain_value, shorten
 from common.errors import ConversionError
 from common.messages import UserReading
-from services.converter.values import encode_json, plain_value, shorten
 
 
 def normalise_result(result: Any, device: Device) -> list[UserReading]:

@@ -10,10 +10,11 @@ import msgspec
 
 from common import codec
 from common.config.models import Device, Rpc, device_of
+from common.conversion.calls import rpc_of
+from common.conversion.downlink import BUILTIN_DOWNLINK
 from common.errors import ConversionError, WireError
 from common.events import Send
 from common.messages import Plane, Reply, Request
-from services.converter.downlink import BUILTIN_DOWNLINK
 from services.converter.fields import BUILTIN_UPLINK, DeviceConverter, compile_device
 
 SECTIONS_KEPT: Final = 256
@@ -41,7 +42,7 @@ class Compiled(NamedTuple):
 
     def rpc(self, method: str) -> Rpc | None:
         """The device's RPC of this name."""
-        return next((rpc for rpc in self.device.rpcs if rpc.method == method), None)
+        return rpc_of(self.device, method)
 
 
 class _Question(NamedTuple):

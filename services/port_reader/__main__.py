@@ -6,7 +6,6 @@ child, and nothing is imported before its time.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one port reader; returns its exit code."""
-    # Loading makes no garbage; the loop sets this right.
-    gc.disable()
     # msgspec takes `typing_extensions` where it is installed: 1.3 MB for names that `typing` has.
     with without("typing_extensions"):
         # What both need comes first, so that it is loaded once.

@@ -95,7 +95,8 @@ class PortReaderCore:
         self._gauges = gauges
         self._has_port = has_port
         self.counters = Counters()
-        detail = {"section": section_hash, "pinned": device.has_user_converter}
+        own_calls = not device.has_user_converter
+        detail = {"section": section_hash, "pinned": device.has_user_converter, "own_calls": own_calls}
         self._members = Membership(identity, detail)
         self._uplink = Uplink(
             device, section_hash, state, limits=limits, counters=self.counters, draw=draw, wall_offset_ms=wall_offset_ms
@@ -231,10 +232,12 @@ class PortReaderCore:
 
     def _serve(self, request: Request, now_s: float) -> list[Any]:
         match request.verb:
-            case "exchange" | "retry" if self._drain_s is not None:
+            case "exchange" | "encode" | "encode_update" | "retry" if self._drain_s is not None:
                 return [self._port.refuse(request, "shutting down")]
             case "exchange":
                 return self._port.exchange(request, now_s)
+            case "encode" | "encode_update" if not self._device.has_user_converter:
+                return self._port.call(request, now_s)
         try:
             if request.verb in VERBS:
                 return self._letters.serve(request)

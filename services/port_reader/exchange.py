@@ -84,8 +84,11 @@ class Exchange:
                 return min(self._poll_s, self._deadline_s)
         return self._deadline_s
 
-    def add(self, request: Request, now_s: float) -> list[Any]:
-        """Takes a call, or answers it at once if it can't be. A call that comes twice is written once."""
+    def add(self, request: Request, now_s: float, arguments: dict[str, Any] | None = None) -> list[Any]:
+        """Takes a call, or answers it at once if it can't be. A call that comes twice is written once.
+
+        `arguments`: those of an `exchange` request, where they are not in the request's body.
+        """
         if request.id in self._taken:
             return []
         self._taken.append(request.id)
@@ -94,7 +97,7 @@ class Exchange:
         if len(self._queue) >= QUEUE_LIMIT:
             return [self._error(request.id, request.reply_to, "queue full")]
         try:
-            self._queue.append(_read_call(request, now_s))
+            self._queue.append(_read_call(request, arguments, now_s))
         except WireError as error:
             return [self._error(request.id, request.reply_to, str(error))]
         return self._next(now_s)
@@ -206,9 +209,9 @@ class Exchange:
         return Send(Plane.CALLS, Reply(call_id, reply_to, text, b""))
 
 
-def _read_call(request: Request, now_s: float) -> Call:
+def _read_call(request: Request, arguments: dict[str, Any] | None, now_s: float) -> Call:
     """The exchange that a request asks for. Raises WireError."""
-    arguments = codec.unpack_map(request.body)
+    arguments = codec.unpack_map(request.body) if arguments is None else arguments
     shapes: dict[str, tuple[type, ...]] = {
         "writes": (list,),
         "method": (str,),

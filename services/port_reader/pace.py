@@ -15,12 +15,12 @@ from typing import Final, NamedTuple
 
 BUSY_S: Final = 0.010
 """A line that has something again so soon is busy, and the shortest rest of one."""
-READS_HZ: Final = 200.0
+READS_HZ: Final = 100.0
 """Reads a second of busy lines, of all ports together, as far as LONGEST_S allows. Waking up costs a reader a
 millisecond, most of it to have its memory near again; frames that come together cost microseconds."""
 BUSY_FRAMES: Final = 3
 """A line that has so many for one read is busy, too."""
-LONGEST_S: Final = 0.200
+LONGEST_S: Final = 0.160
 """Rest of a busy line of many, or when everyone behind us has too much to do: with what follows, half a second."""
 LONGEST_HELD_S: Final = 0.050
 """Rest of a line that is held and would say more: at 4,096 bytes a read still 80 kB/s, so that none is ever stopped."""
@@ -42,6 +42,14 @@ KERNEL_BYTES: Final = 4_096
 """What the kernel keeps of a line that nobody reads (N_TTY_BUF_SIZE)."""
 FULL_BYTES: Final = 3_500
 """A read of so much: the kernel had no room for more, and to rest would be to hold the line."""
+
+
+def _period_s(most_s: float) -> float:
+    """The longest of BUSY_S, twice that, four times … that is not above `most_s`; BUSY_S if all are."""
+    period_s = BUSY_S
+    while 2 * period_s <= most_s:
+        period_s *= 2
+    return period_s
 
 
 class Progress(NamedTuple):
@@ -102,9 +110,11 @@ class Pace:
         elif size < FULL_BYTES:
             # Our news is taken as fast as it is sent, or everyone behind us has too much to do.
             is_late = progress.backlog <= self._window and now_s > self._marks[0][0] + LATE_S
-            rest_s = self._busy_s = min(
-                LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN))
-            )
+            self._busy_s = min(LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN)))
+            # All lines of this machine at the same moments: what they say is then passed on together.
+            period_s = _period_s(min(self._busy_s, self._safe_s))
+            rest_s = period_s - now_s % period_s
+            rest_s += period_s if rest_s < LEAST_S else 0.0
             if size >= KERNEL_BYTES // 4:
                 # Whatever its configured rate is: half of what the kernel keeps at the rate that we see.
                 rest_s = min(rest_s, KERNEL_BYTES / 2 * max(BUSY_S, now_s - self._read_s) / size)

@@ -8,8 +8,9 @@ from typing import Any, Final
 from common import codec
 from common.backoff import Backoff
 from common.config.models import Device
+from common.errors import ConversionError
 from common.events import Note, Send
-from common.messages import Entry, Plane, Request
+from common.messages import Entry, Plane, Reply, Request
 from services.port_reader.events import (
     Bury,
     Chunk,
@@ -142,11 +143,21 @@ class Port:
         self._counters.add("bytes_read", len(event.data))
         return self._sort(self._line.feed(event.data, now_s), now_s)
 
-    def exchange(self, request: Request, now_s: float) -> list[Any]:
-        """A call that writes."""
+    def exchange(self, request: Request, now_s: float, arguments: dict[str, Any] | None = None) -> list[Any]:
+        """A call that writes; `arguments` where they are not in the request's body."""
         if not self.is_connected:
             return [self._exchange.refuse(request, self._not_connected)]
-        return self._exchange.add(request, now_s)
+        return self._exchange.add(request, now_s, arguments)
+
+    def call(self, request: Request, now_s: float) -> list[Any]:
+        """A call that is still to be converted to what it writes."""
+        from services.port_reader.own_calls import exchange_of
+
+        try:
+            arguments, notes = exchange_of(self._device, request)
+        except ConversionError as error:
+            return [self._exchange.refuse(request, str(error))]
+        return [*self.exchange(request, now_s, arguments), *notes]
 
     @property
     def is_exchanging(self) -> bool:
@@ -217,14 +228,21 @@ class Port:
         if until and (prefix := self._line.take_prefix(until)) and self._offer(prefix, items, answers, must=True):
             self._line.cut(len(prefix))
         effects = self._put(items, self._arrival_ms, now_s) if items else self._flag(now_s)
-        for call, frame in answers:
-            body = codec.pack({"method": call.method, "frame": frame})
-            left_s = call.deadline_s - now_s
-            target = f"converter@{self._device.name}"
-            section = self._uplink.section
-            request = Request(call.id, call.reply_to, target, "decode", self._device.name, section, left_s, body)
-            effects.append(Send(Plane.CALLS, request))
+        # Committed first, as everything; before the frames, as somebody waits.
+        place = next((at for at, effect in enumerate(effects) if type(effect) is Send), len(effects))
+        effects[place:place] = [Send(Plane.CALLS, self._answer(call, frame, now_s)) for call, frame in answers]
         return [*effects, *self._exchange.go_on(now_s)]
+
+    def _answer(self, call: Call, frame: bytes, now_s: float) -> Reply | Request:
+        """What an answer says, or the question to whoever can tell."""
+        device = self._device
+        if not device.has_user_converter:
+            from services.port_reader.own_calls import reply_of
+
+            return reply_of(device, call.id, call.reply_to, call.method, frame)
+        body = codec.pack({"method": call.method, "frame": frame})
+        left_s, target = call.deadline_s - now_s, f"converter@{device.name}"
+        return Request(call.id, call.reply_to, target, "decode", device.name, self._uplink.section, left_s, body)
 
     def _cut_at_until(self, frame: bytes) -> list[bytes]:
         """The frame, or the answer that ends before its delimiter and what stands behind."""

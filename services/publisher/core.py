@@ -92,6 +92,7 @@ class PublisherCore:
             self._batching,
             self._acceptance,
             self._counters,
+            self._note,
             prefix=f"rpc-{epoch[:8]}",
             connectors=connectors if connectors is not None else dict.fromkeys(types, "serial"),
             version=version,
@@ -138,6 +139,8 @@ class PublisherCore:
                 effects += self._membership.answer(request, now_s)
             case Arrived(message=message):
                 effects += self._hear(message, now_s)
+                # Somebody waits for these; they are not put off till the turn's end.
+                effects += self._publish_replies(now_s)
             case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
                 effects += self._hear_link(event, now_s)
             case Blocked(plane=Plane.CALLS, message=Request() | Reply() as message):
@@ -332,23 +335,31 @@ class PublisherCore:
         return self._batching.is_empty and not self._acceptance.unaccepted and not self._downlink.replies
 
     def _publish(self, now_s: float) -> list[Any]:
-        effects: list[Any] = []
+        effects = self._publish_replies(now_s)
         while self._link.state == "up" and self._acceptance.has_slot:
             parcel = self._next_parcel(now_s)
             if parcel is None:
                 break
-            self._token += 1
-            self._acceptance.sent(self._token, parcel, now_s)
-            self._counters["publishes"] += 1
-            self._counters["bytes_published"] += len(parcel.message.payload)
-            self._counters["readings_published"] += parcel.items
-            effects.append(Publish(self._link.connection, self._token, *parcel.message))
+            effects.append(self._send(parcel, now_s))
         return effects
 
+    def _publish_replies(self, now_s: float) -> list[Any]:
+        effects: list[Any] = []
+        replies = self._downlink.replies
+        while replies and self._link.state == "up" and self._acceptance.has_slot:
+            effects.append(self._send(Parcel("reply", replies.popleft()[1]), now_s))
+        return effects
+
+    def _send(self, parcel: Parcel, now_s: float) -> Publish:
+        self._token += 1
+        self._acceptance.sent(self._token, parcel, now_s)
+        self._counters["publishes"] += 1
+        self._counters["bytes_published"] += len(parcel.message.payload)
+        self._counters["readings_published"] += parcel.items
+        return Publish(self._link.connection, self._token, *parcel.message)
+
     def _next_parcel(self, now_s: float) -> Parcel | None:
-        """Replies, then announcements, then data."""
-        if self._downlink.replies:
-            return Parcel("reply", self._downlink.replies.popleft()[1])
+        """Announcements, then data; replies have gone before."""
         if lane := self._acceptance.choose_mark(now_s):
             return self._batching.pack_mark(lane)
         while self._link.may_send_data(now_s) and (lanes := self._acceptance.choose_data(self._packing, now_s)):

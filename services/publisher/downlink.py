@@ -39,7 +39,8 @@ MOST_REPLIES: Final = 1_000
 
 
 class Downlink:
-    """Requests in, first steps out; replies in, answers out. `replies` are due at the platform, with their times."""
+    """Requests in, first steps out; replies in, answers out. `replies` are due at the platform, with their times.
+    `note` takes what is to be logged once the calls are on their way."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Downlink:
         batching: Batching,
         acceptance: Acceptance,
         counters: Counters,
+        note: Callable[[Note], None],
         *,
         prefix: str,
         connectors: Mapping[str, str],
@@ -56,6 +58,7 @@ class Downlink:
         self._batching = batching
         self._acceptance = acceptance
         self._counters = counters
+        self._note = note
         self._connectors = connectors
         self._version = version
         self.calls = Calls(prefix)
@@ -143,8 +146,10 @@ class Downlink:
         step = self.calls.begin(call, verb, arguments)
         if isinstance(step, Ended):
             return self.end(step, now_s)
-        facts = {"id": call_id, "device": origin.device, "method": method, "from": origin.kind}
-        return [Note("info", "call.begun", facts), Send(Plane.CALLS, step)]
+        self._note(
+            Note("info", "call.begun", {"id": call_id, "device": origin.device, "method": method, "from": origin.kind})
+        )
+        return [Send(Plane.CALLS, step)]
 
     def _source_of(self, device: str) -> str:
         """The configured device that serves this one: another only where a user's converter has named it."""
@@ -196,15 +201,14 @@ class Downlink:
             self._counters["rpc_errors"] += 1
             facts["error"] = ended.error
         level: Level = "warning" if ended.error and origin.kind == "update" else "info"
-        effects: list[Any] = [Note(level, "call.ended", facts)]
+        self._note(Note(level, "call.ended", facts))
         if origin.kind == "platform":
             reply = self._platform.rpc_reply(origin.device, origin.request, ended.payload)
             self.replies.append((now_s, reply))
             self.calls.keep_reply(call.id, reply)
         elif origin.kind == "client":
-            body = codec.pack(ended.payload)
-            effects.append(Send(Plane.CALLS, Reply(call.id, origin.address, ended.error, body)))
-        return effects
+            return [Send(Plane.CALLS, Reply(call.id, origin.address, ended.error, codec.pack(ended.payload)))]
+        return []
 
     def _answer_gateway(self, method: str) -> dict[str, Any]:
         match method:

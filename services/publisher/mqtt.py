@@ -71,6 +71,7 @@ class Connection:
         self._subscriptions = subscriptions
         self._tokens: dict[int, int] = {}
         self._events: list[Any] = []
+        self._unacknowledged: list[tuple[int, int]] = []
         self._client = self._make_client(config, client_id, context)
 
     def _make_client(self, config: Platform, client_id: str, context: ssl.SSLContext | None) -> Client:
@@ -81,6 +82,7 @@ class Connection:
             clean_session=None if is_5 else True,
             protocol=MQTTProtocolVersion.MQTTv5 if is_5 else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
+            manual_ack=True,
         )
         security = config.security
         if security.type == "usernamePassword":
@@ -154,6 +156,13 @@ class Connection:
             sock.close()
         self._events.clear()
 
+    def acknowledge(self) -> bool:
+        """Tells the platform that its messages have come; to be called once they are on their way. False if none."""
+        arrived, self._unacknowledged = self._unacknowledged, []
+        for mid, qos in arrived:
+            self._client.ack(mid, qos)
+        return bool(arrived)
+
     def take_events(self) -> list[Any]:
         """What has happened since the last call."""
         events, self._events = self._events, []
@@ -183,6 +192,7 @@ class Connection:
             self._events.append(PubAck(self.number, token, code.value))
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+        self._unacknowledged.append((message.mid, message.qos))
         try:
             topic = message.topic
         except UnicodeDecodeError:

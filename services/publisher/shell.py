@@ -145,10 +145,13 @@ class PublisherShell:
             yield from self._follow(connection)
 
     def _readable(self) -> Iterable[Any]:
-        if self._connection is None:
-            return ()
-        self._connection.read()
-        return self._follow(self._connection)
+        connection = self._connection
+        if connection is None:
+            return
+        connection.read()
+        yield from self._follow(connection)
+        if connection is self._connection and connection.acknowledge():
+            yield from self._follow(connection)
 
     def _writable_mqtt(self) -> Iterable[Any]:
         if self._connection is None:

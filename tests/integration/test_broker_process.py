@@ -344,14 +344,24 @@ def test_a_second_broker_is_refused_and_told_by_whom(world: World) -> None:
     assert converter.hear(converter.into, FrameBatch) == frames()
 
 
-@pytest.mark.parametrize("service", ["broker", "monitor"])
-def test_a_broken_configuration_is_exit_78(world: World, service: str) -> None:
+def test_a_broken_configuration_is_exit_78(world: World) -> None:
     """The problem in one sentence on standard error, no traceback."""
     world.config.write_text("{")
-    refused = world.run(service)
+    refused = world.run("monitor")
     assert refused.returncode == EXIT_CONFIG
     assert refused.stderr.startswith("serial.json:")
     assert "Traceback" not in refused.stderr
+
+
+def test_a_broken_configuration_does_not_concern_the_broker(world: World) -> None:
+    """One that dies while somebody edits the file comes back, and everybody with it."""
+    world.broker.kill()
+    world.broker.wait()
+    world.config.write_text("{")
+    world.broker = world.start("broker")
+    converter, reader = world.join("converter"), world.join("port_reader", "press")
+    reader.say(frames())
+    assert converter.hear(converter.into, FrameBatch) == frames()
 
 
 def test_sigterm_hands_out_what_is_queued(world: World) -> None:

@@ -324,6 +324,10 @@ def test_unplugged_and_back_within_a_second(broker, reader, line):
 
 def test_an_exchange_is_written_and_its_answer_goes_to_a_converter(broker, reader, line):
     """The answer is the first frame after the write; it is journaled as ANSWER and sent on for decoding."""
+    extensions = reader.config.parent / "extensions" / "serial"
+    extensions.mkdir(parents=True)
+    (extensions / "mine.py").write_text("class Mine:\n    def convert(self, config, data):\n        return data\n")
+    reader.configure(downlink_converter="Mine")
     _open(broker, reader)
     line.write(b"48\r1\n")
     broker.until(lambda: broker.entries(Entry.FRAMES), "the frame")
@@ -338,6 +342,22 @@ def test_an_exchange_is_written_and_its_answer_goes_to_a_converter(broker, reade
     broker.call("exchange", {**body, "with_response": False}, "c2")
     reply = broker.until(lambda: broker.replies[-1] if broker.replies[-1].id == "c2" else None, "the reply")
     assert (reply.error, codec.unpack(reply.body)) == ("", b'{"success":true}')
+
+
+def test_a_call_of_built_in_converters_is_converted_here(broker, reader, line):
+    """Params in, value out; the answer is journaled too."""
+    rpc = {"method": "get", "requestDataFromDevice": True, "withResponse": True, "type": "string"}
+    rpc |= {"responseType": "float", "responseTimeoutSec": 3}
+    reader.configure(downlink_converter="SerialDownlinkConverter", serverSideRpc=[rpc])
+    _open(broker, reader)
+    line.write(b"48\r1\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES), "the frame")
+    broker.call("encode", {"method": "get", "params": b'"GET"'})
+    assert broker.until(lambda: line.read(3), "the write") == b"GET"
+    line.write(b"21.5\n")
+    reply = broker.until(lambda: broker.replies and broker.replies[-1], "the answer")
+    assert (reply.id, reply.error, codec.unpack(reply.body)) == ("c1", "", b'{"result":21.5}')
+    broker.until(lambda: broker.entries(Entry.ANSWER) == [b"21.5\n"], "the ANSWER entry")
 
 
 def test_sigterm_drains_and_exits_with_0(broker, reader, line):

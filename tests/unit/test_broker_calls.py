@@ -43,6 +43,13 @@ def test_converter_of_a_device_is_resolved_and_the_section_filled_in(world: Worl
     assert (sent.route, sent.message.section, sent.message.target) == (b"converter-0", "hash", "converter@press")
 
 
+def test_a_reader_that_converts_its_calls_gets_them(world: World) -> None:
+    """Also where no converter is running."""
+    world.reader("own", own_calls=True)
+    (sent,) = world.call(request("converter@own"))
+    assert (sent.route, sent.message.section, sent.message.target) == (b"port_reader-own", "", "converter@own")
+
+
 def test_a_call_goes_where_the_device_is_pinned(world: World) -> None:
     """User code that keeps state sees calls and frames in one process, whichever came first."""
     world.register("converter", "1")

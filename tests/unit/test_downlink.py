@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from common.config.models import AttributeUpdate, Device, Rpc
+from common.conversion.downlink import encode_attribute_update, encode_rpc
 from common.errors import ConversionError
-from services.converter.downlink import encode_attribute_update, encode_rpc
 
 DEVICE = Device(name="press1", type="press", downlink_converter="SerialDownlinkConverter")
 HUGE = 10**5000

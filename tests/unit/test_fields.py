@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from common.config.models import DataPoint, Device, Rpc
+from common.conversion.calls import convert_answer
+from common.conversion.points import PointResult
 from common.errors import ConversionError
-from services.converter.fields import BatchResult, PointResult, compile_device, convert_answer, merge_attributes
+from services.converter.fields import BatchResult, compile_device, merge_attributes
 
 EXAMPLE = Device(
     telemetry=(DataPoint(key="humidity", type="float", until_delimiter="\r"),),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from services.port_reader.pace import BUSY_S, LONGEST_HELD_S, LONGEST_S, READS_HZ, Pace, Progress
+import pytest
+
+from services.port_reader.pace import BUSY_S, LEAST_S, LONGEST_HELD_S, LONGEST_S, READS_HZ, Pace, Progress
 
 BYTE_S = 10 / 115_200
 WINDOW = 4_096
@@ -26,6 +28,11 @@ class Reads:
         self.now_s += rest_s + late_s
         return rest_s
 
+    def is_in_step(self, period_s: float, late_s: float = 0.0) -> bool:
+        """True if the last rest ended at a multiple of this."""
+        periods = (self.now_s - late_s) / period_s
+        return abs(periods - round(periods)) < 1e-6
+
     def settle(self, number: int | None = None) -> None:
         self.received = self.settled = self.read if number is None else min(number, self.read)
 
@@ -44,18 +51,21 @@ def test_a_busy_line_rests_between_reads():
     assert reads.next(2, 48, 0.004) == 0.0
     reads.settle()
     for _ in range(5):
-        assert reads.next(5, 120, 0.002) == BUSY_S
+        assert BUSY_S / 2 < reads.next(5, 120, 0.002) < 2 * BUSY_S
+        assert reads.is_in_step(BUSY_S, 0.002)
         reads.settle()
     reads.now_s += 0.1
     assert reads.next(1, 24) == 0.0
 
 
 def test_many_busy_lines_wake_up_no_more_often_than_a_few():
-    """The rest grows with the number of ports."""
+    """The rest grows with the number of ports, and ends for all of them together."""
     reads = Reads(ports=16)
     reads.next(1, 24, 0.001)
     reads.settle()
-    assert reads.next(30, 720) == 16 / READS_HZ
+    reads.next(30, 720)
+    assert 8 / READS_HZ < reads.next(30, 720) <= 16 / READS_HZ + LEAST_S
+    assert reads.is_in_step(8 / READS_HZ)
 
 
 def test_the_rest_grows_while_nobody_takes_what_was_read_and_shrinks_again():
@@ -64,12 +74,12 @@ def test_the_rest_grows_while_nobody_takes_what_was_read_and_shrinks_again():
     reads = Reads()
     reads.next(1, 24, 0.001)
     rests = [reads.next(5, 120) for _ in range(24)]
-    assert rests[:8] == [BUSY_S] * 8
-    assert rests[-1] == min(LONGEST_S, 2_048 * BYTE_S)
+    assert max(rests[:8]) < 1.5 * BUSY_S
+    assert rests[-1] == pytest.approx(LONGEST_S)
     for _ in range(20):
         reads.settle()
         rest_s = reads.next(5, 120)
-    assert rest_s == BUSY_S
+    assert rest_s == pytest.approx(BUSY_S)
 
 
 def test_a_platform_far_away_makes_nobody_late():
@@ -81,7 +91,7 @@ def test_a_platform_far_away_makes_nobody_late():
         known.append((reads.now_s + 0.05, reads.read))
         while known and known[0][0] <= reads.now_s:
             reads.received = known.pop(0)[1]
-        assert reads.next(5, 120) == BUSY_S
+        assert reads.next(5, 120) < 1.5 * BUSY_S
 
 
 def test_a_frame_in_pieces_is_not_kept_waiting():
@@ -130,7 +140,7 @@ def test_a_backlog_that_shrinks_holds_nobody():
     reads.read = 1_000_000
     while reads.read - reads.settled > WINDOW:
         rest_s = reads.next(100, 2_400, 0.02)
-        assert rest_s <= BUSY_S
+        assert rest_s <= BUSY_S + LEAST_S
         assert not reads.pace.is_held
         reads.settle(reads.settled + 1_000)
 

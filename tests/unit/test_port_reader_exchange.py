@@ -19,7 +19,8 @@ from tests.port_reader_rig import Rig, frames_of
 
 
 def _rig(**device):
-    rig = Rig(Device(name="d", **device))
+    # A user's converter, so that answers are questions to a converter; else see test_port_reader_own_calls.py.
+    rig = Rig(Device(name="d", downlink_converter="Mine", **device))
     rig.read(b"first\n")
     return rig
 
@@ -266,7 +267,7 @@ def test_a_malformed_exchange_is_answered(body, error):
 
 def test_silence_ends_an_answer_on_a_line_without_delimiters():
     """On a line that never sent its delimiter `timeout` ends the answer too."""
-    rig = Rig(Device(name="d", timeout_s=0.2))
+    rig = Rig(Device(name="d", downlink_converter="Mine", timeout_s=0.2))
     rig.read(b"tele")
     rig.wait(0.3)
     rig.exchange()
@@ -287,7 +288,7 @@ def test_a_reply_that_could_not_be_sent_is_kept():
 
 def test_a_frame_in_progress_that_turns_out_to_be_none_is_not_waited_for():
     """What had begun before the write is no answer; where it becomes a dead letter, the next frame is one."""
-    rig = Rig(Device(name="d", type="t", max_frame_bytes=64))
+    rig = Rig(Device(name="d", type="t", downlink_converter="Mine", max_frame_bytes=64))
     rig.wait(1)
     rig.read(b"first\n")
     rig.read(b"par")

@@ -15,9 +15,10 @@ from typing import Any
 import simplejson
 
 from common.config.models import DataPoint, Device, Rpc
+from common.conversion.downlink import encode_rpc
+from common.conversion.points import PointResult
 from common.errors import ConversionError
-from services.converter.downlink import encode_rpc
-from services.converter.fields import PointResult, compile_device
+from services.converter.fields import compile_device
 
 CASES = Path(__file__).parent.parent / "cases"
 UPLINK = json.loads((CASES / "converter-uplink.json").read_text())["cases"]

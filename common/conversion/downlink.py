@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from common.config.models import AttributeUpdate, Device, Rpc
+from common.conversion.values import encode_json, plain_value, shorten
 from common.errors import ConversionError
-from services.converter.values import encode_json, plain_value, shorten
 
 BUILTIN_DOWNLINK = "SerialDownlinkConverter"
 NO_DATA = "No data to send"

@@ -1,0 +1,126 @@
+"""A call's built-in steps: params to what is written to the device, its answer to a value. Pure.
+
+Where all of a device's converters are built in its port reader takes them; a converter process takes those of users'
+converters.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import simplejson
+
+from common import codec
+from common.config.models import DataPoint, Device, Rpc
+from common.conversion.downlink import NO_DATA, NOT_DEFINED, encode_attribute_update, encode_rpc
+from common.conversion.points import compile_points, explain_point
+from common.conversion.values import encode_json
+from common.errors import ConversionError, WireError
+from common.messages import Request
+
+METHOD_NOT_FOUND: Final = "Method not found"
+_SHAPES: Final[dict[str, dict[str, type]]] = {
+    "encode": {"method": str, "params": bytes},
+    "encode_update": {"data": bytes},
+    "decode": {"method": str, "frame": bytes},
+}
+VERBS: Final = frozenset(_SHAPES)
+"""Of the requests that ask for a conversion."""
+
+
+def arguments_of(request: Request) -> dict[str, Any]:
+    """The request's body, each argument that its verb needs of the right type. Raises WireError."""
+    arguments = codec.unpack_map(request.body)
+    for name, expected in _SHAPES[request.verb].items():
+        found = arguments.get(name)
+        if type(found) is not expected:
+            raise WireError(f"{name}: found {type(found).__name__}, expected {expected.__name__}")
+    return arguments
+
+
+def rpc_of(device: Device, method: str) -> Rpc | None:
+    """The device's RPC of this name."""
+    return next((rpc for rpc in device.rpcs if rpc.method == method), None)
+
+
+def read_json(text: bytes) -> Any:
+    """Raises ConversionError. Nothing at all is null: a call without params."""
+    try:
+        return simplejson.loads(text) if text else None
+    except (ValueError, RecursionError) as error:
+        raise ConversionError(f"not JSON: {error}") from None
+
+
+def rpc_writes(device: Device, rpc: Rpc, params: bytes) -> list[bytes]:
+    """What is written to the device for a call. Raises ConversionError with the text that the platform gets."""
+    try:
+        return [encode_rpc(device, rpc, read_json(params))]
+    except ConversionError as error:
+        raise ConversionError(refusal(str(error))) from None
+
+
+def refusal(text: str) -> str:
+    """The reply to params from which no bytes can be made."""
+    return text if text in (NO_DATA, NOT_DEFINED) else f"params can't be converted: {text}"
+
+
+def update_writes(device: Device, text: bytes) -> tuple[list[bytes], str]:
+    """(what is written to the device for an attribute update, the attributes that no entry is configured for).
+
+    Raises ConversionError if there is nothing to write.
+    """
+    data = read_json(text)
+    if not isinstance(data, dict):
+        raise ConversionError("an attribute update is no object")
+    entries = [update for key in data for update in device.attribute_updates if update.attribute == key]
+    writes = [encode_attribute_update(device, update, data) for update in entries]
+    known = {update.attribute for update in entries}
+    return writes, ",".join(key for key in data if key not in known)
+
+
+def no_entry(unknown: str) -> str:
+    """The reply to an attribute update that nothing is configured for."""
+    return f"no attribute update is configured for {unknown or 'nothing'}"
+
+
+def exchange_arguments(writes: list[bytes], rpc: Rpc | None) -> dict[str, Any]:
+    """Those of an `exchange` request; without `rpc` it is an attribute update."""
+    found: dict[str, Any] = {"writes": writes, "method": "", "with_response": False, "timeout_s": 0.0}
+    found |= {"pattern": "", "until": b""}
+    if rpc is not None:
+        found |= {"method": rpc.method, "with_response": rpc.with_response, "timeout_s": rpc.response_timeout_s}
+        found |= {"pattern": rpc.response_pattern or "", "until": (rpc.response_until_delimiter or "").encode()}
+    return found
+
+
+def convert_answer(rpc: Rpc, frame: bytes) -> Any:
+    """The value of a device's answer, by the RPC's `response…` keys as a data point; bytes of JSON can carry it.
+
+    Raises ConversionError if the place is not in the answer or its bytes are not what `responseType` says.
+    """
+    point = DataPoint(
+        key="answer",
+        type=rpc.response_type,
+        until_delimiter=rpc.response_until_delimiter,
+        from_byte=rpc.response_from_byte,
+        to_byte=rpc.response_to_byte,
+    )
+    result = explain_point(compile_points([point])[0], "telemetry", frame)
+    if result.status == "error" or (result.status == "absent" and result.span is None):
+        raise ConversionError(f"answer: {result.why}")
+    return result.value
+
+
+def success(value: Any) -> bytes:
+    """The JSON that the platform gets for an answer."""
+    return encode_json({"result": value})
+
+
+def failure(text: str) -> bytes:
+    """The JSON that the platform gets for a call that failed."""
+    return encode_json({"error": printable(text), "success": False})
+
+
+def printable(text: str) -> str:
+    """Text that can be written as UTF-8: users and platforms may say lone surrogates."""
+    return text.encode(errors="backslashreplace").decode()
