@@ -47,6 +47,7 @@ from services.port_reader.events import (
     PortLost,
     ReadOut,
     RestLine,
+    RestReports,
     SectionFound,
     WriteDrained,
     WriteFailed,
@@ -64,6 +65,9 @@ SETTLE_S: Final = 3.0
 """How long a reader that is told to end waits for the platform to accept the rest."""
 REPORTS_S: Final = 0.02
 """The publisher's news may wait so long while it is needed to send more: a window in that time is 200,000 frames/s."""
+CALM_REPORTS_S: Final = 0.2
+"""The same while so little is on its way that nobody waits for them: less than the first resend."""
+CALM_BACKLOG: Final = 64
 CALM_BEATS: Final = 3
 LISTEN_S: Final = 1.5
 """Within this a publisher that lives is heard."""
@@ -114,6 +118,7 @@ class PortReaderCore:
         self._unsent: deque[Message] = deque(maxlen=CALLS_HELD)
         self._drain_s: float | None = None
         self._is_reading_out = False
+        self._reports_until_s = 0.0
 
     def handle(self, event: Any, now_s: float) -> list[Any]:
         """The effects of an event, in order."""
@@ -181,12 +186,20 @@ class PortReaderCore:
 
     def _rest(self, chunk: Chunk, now_s: float) -> list[Any]:
         """How long the line may wait, after a read."""
-        rest_s = self._pace.rest_s(now_s, len(chunk.data), self._uplink.progress)
+        progress, waits = self._uplink.progress, self._uplink.waits_for_report
+        rest_s = self._pace.rest_s(now_s, len(chunk.data), progress)
         if not rest_s or self._port.is_exchanging or self._port.ends_by_silence:
-            return []
+            return self._rest_reports(now_s, CALM_REPORTS_S if progress.backlog <= CALM_BACKLOG and not waits else 0.0)
         until_s = now_s + rest_s
         self._port.rest(until_s)
-        return [RestLine(until_s, min(until_s, now_s + REPORTS_S) if self._uplink.waits_for_report else until_s)]
+        self._reports_until_s = min(until_s, now_s + REPORTS_S) if waits else until_s
+        return [RestLine(until_s, self._reports_until_s)]
+
+    def _rest_reports(self, now_s: float, rest_s: float) -> list[Any]:
+        """What the publisher says of the little that is on its way may be heard with the next frame."""
+        was_resting = now_s < self._reports_until_s
+        self._reports_until_s = now_s + rest_s
+        return [RestReports(self._reports_until_s)] if rest_s or was_resting else []
 
     def _handle_port(self, event: Any, now_s: float) -> list[Any]:
         match event:

@@ -144,6 +144,12 @@ class RestLine(NamedTuple):
     reports_until_s: float
 
 
+class RestReports(NamedTuple):
+    """Do not wake up before `until_s` for what the publisher says, unless the line wakes us; in the past: hear it."""
+
+    until_s: float
+
+
 class WritePort(NamedTuple):
     """Read what has arrived, then write without waiting; `WriteDrained`, `WritePending` or `WriteFailed` follows."""
 

@@ -41,6 +41,7 @@ from services.port_reader.events import (
     PortLost,
     ReadOut,
     RestLine,
+    RestReports,
     SectionFound,
     SetFlags,
     Strike,
@@ -94,6 +95,7 @@ class PortReaderShell:
             OpenPort: self._open_port,
             ClosePort: self._close_port,
             RestLine: self._rest,
+            RestReports: self._rest_reports,
             ReadOut: self._read_out,
             WritePort: self._write_port,
             CheckWrite: self._check_write,
@@ -241,11 +243,16 @@ class PortReaderShell:
         return ()
 
     def _readable(self) -> Iterable[Any]:
-        """What is there, in chunks. A write that has drained meanwhile is said first."""
-        yield from self._hear()
+        """What is there, in chunks. A write that has drained meanwhile is said first. What others have said comes
+        before what a line said while it rested, but no frame that has just come waits for it."""
+        has_rested = self._is_resting
+        if has_rested:
+            yield from self._hear()
         if self._line is not None and self._line.is_writing:
             yield from (event for event in self._progress() if not isinstance(event, WritePending))
         yield from self._read(READS)
+        if not has_rested:
+            yield from self._hear()
 
     def _read(self, reads: int) -> Iterable[Any]:
         for _ in range(reads):
@@ -264,6 +271,7 @@ class PortReaderShell:
                 return
 
     def _read_out(self, _: ReadOut) -> Iterable[Any]:
+        self._running_loop.rest(self._events_in.socket, monotonic_s())
         return (*self._read(READS_BEFORE_WRITE), LineRead())
 
     def _rest(self, effect: RestLine) -> Iterable[Any]:
@@ -271,6 +279,10 @@ class PortReaderShell:
             self._is_resting = True
             self._running_loop.rest(self._events_in.socket, effect.reports_until_s)
             self._running_loop.rest(self._line.fd, effect.until_s, deep=True)
+        return ()
+
+    def _rest_reports(self, effect: RestReports) -> Iterable[Any]:
+        self._running_loop.rest(self._events_in.socket, effect.until_s)
         return ()
 
     def _write_port(self, effect: WritePort) -> Iterable[Any]:

@@ -29,6 +29,7 @@ from services.port_reader.events import (
     OpenPort,
     ReadOut,
     RestLine,
+    RestReports,
     SectionFound,
     SetFlags,
     Strike,
@@ -186,6 +187,8 @@ class ReaderProcess(Process):
                 line.close()
             case RestLine(until_s=until_s):
                 line.rest(until_s - self.clock.now_s)
+            case RestReports():
+                pass  # Links delay reports anyway.
             case ReadOut():
                 return [*line.take_chunk(), LineRead()]
             case WritePort(data=data):
