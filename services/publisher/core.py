@@ -131,9 +131,6 @@ class PublisherCore:
         match event:
             case Arrived(message=ReadingBatch() as batch):
                 self._take(batch, now_s)
-                if not self._acceptance.in_flight and self._link.may_send_data(now_s):
-                    # Nothing is on its way: it need not wait for what may come with it.
-                    return effects + self._turn(now_s)
             case PubAck() if self._is_ours(event) and self._link.state == "up":
                 self._acknowledge(event, now_s)
             case Tick():
