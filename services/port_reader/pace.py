@@ -1,7 +1,8 @@
 """When the line is read again. Pure.
 
 A reader that takes every byte the moment it comes spends its time on waking up. So a busy line rests for some
-milliseconds between reads and hands over together what came meanwhile; one that says little is read at once. And where
+milliseconds between reads and hands over together what came meanwhile, all readers of a machine at the same moments, so
+that who is behind them wakes up once for many; a line that says little is read at once. And where
 a line says more than the platform takes, for as long as it is let, reading on would only fill the journal and take the
 processor from those who could empty it: such a line is read as fast as its entries are settled. What it does meanwhile
 is what it does with any slow reader: it waits, if it can (USB, flow control, TCP, a pseudo-terminal). One that can't
