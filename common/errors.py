@@ -29,3 +29,8 @@ class LinkError(GatewayError):
 
 class ConversionError(GatewayError):
     """A frame, an answer or params from which no value can be made; says why."""
+
+
+def printable(text: str) -> str:
+    """Text that can be written as UTF-8: users, devices and platforms may say lone surrogates."""
+    return text.encode(errors="backslashreplace").decode()

@@ -184,7 +184,7 @@ class Register(NamedTuple):
     host: str
     lock: str
     detail: dict[str, Any]
-    """Port reader: {"section": hash, "pinned": bool}."""
+    """Port reader: {"section": hash, "pinned": bool, "own_calls": bool}."""
 
 
 class Registered(NamedTuple):
@@ -205,11 +205,11 @@ class Request(NamedTuple):
     id: str
     reply_to: str
     target: str
-    """An address, or `converter@DEVICE`: the broker picks the converter that serves this device."""
+    """An address, or `converter@DEVICE`, whoever converts the calls of this device: the broker knows."""
     verb: str
     device: str
     section: str
-    """Hash of the device's section; the broker fills it in for `converter@` from the reader's registration."""
+    """Hash of the device's section; the broker fills it in for converters, from the reader's registration."""
     time_left_s: float
     body: bytes
     """msgpack map of arguments."""

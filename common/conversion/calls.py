@@ -15,10 +15,11 @@ from common.config.models import DataPoint, Device, Rpc
 from common.conversion.downlink import NO_DATA, NOT_DEFINED, encode_attribute_update, encode_rpc
 from common.conversion.points import compile_points, explain_point
 from common.conversion.values import encode_json
-from common.errors import ConversionError, WireError
+from common.errors import ConversionError, WireError, printable
 from common.messages import Request
 
 METHOD_NOT_FOUND: Final = "Method not found"
+TOO_DEEP: Final = "nested too deeply"
 _SHAPES: Final[dict[str, dict[str, type]]] = {
     "encode": {"method": str, "params": bytes},
     "encode_update": {"data": bytes},
@@ -57,6 +58,8 @@ def rpc_writes(device: Device, rpc: Rpc, params: bytes) -> list[bytes]:
         return [encode_rpc(device, rpc, read_json(params))]
     except ConversionError as error:
         raise ConversionError(refusal(str(error))) from None
+    except RecursionError:
+        raise ConversionError(refusal(TOO_DEEP)) from None
 
 
 def refusal(text: str) -> str:
@@ -73,7 +76,10 @@ def update_writes(device: Device, text: bytes) -> tuple[list[bytes], str]:
     if not isinstance(data, dict):
         raise ConversionError("an attribute update is no object")
     entries = [update for key in data for update in device.attribute_updates if update.attribute == key]
-    writes = [encode_attribute_update(device, update, data) for update in entries]
+    try:
+        writes = [encode_attribute_update(device, update, data) for update in entries]
+    except RecursionError:
+        raise ConversionError(TOO_DEEP) from None
     known = {update.attribute for update in entries}
     return writes, ",".join(key for key in data if key not in known)
 
@@ -119,8 +125,3 @@ def success(value: Any) -> bytes:
 def failure(text: str) -> bytes:
     """The JSON that the platform gets for a call that failed."""
     return encode_json({"error": printable(text), "success": False})
-
-
-def printable(text: str) -> str:
-    """Text that can be written as UTF-8: users and platforms may say lone surrogates."""
-    return text.encode(errors="backslashreplace").decode()

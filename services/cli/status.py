@@ -29,7 +29,16 @@ _MAIN_COUNTERS: Final = {
     "broker": ("frames_in", "readings_out", "frames_dropped", "batches_dropped", "requests", "takeovers"),
     "publisher": ("readings_accepted", "publishes", "publishes_refused", "reconnects", "dead_letters", "rpc_calls"),
     "converter": ("frames_converted", "conversion_errors", "user_errors", "dead_letters", "calls_in"),
-    "port_reader": ("frames_read", "frames_settled", "frames_resent", "frames_shed", "frames_dropped", "dead_letters"),
+    "port_reader": (
+        "frames_read",
+        "frames_settled",
+        "frames_resent",
+        "frames_shed",
+        "frames_dropped",
+        "dead_letters",
+        "exchanges",
+        "exchanges_failed",
+    ),
 }
 _ORDER: Final = ("monitor", "broker", "publisher", "converter", "port_reader")
 

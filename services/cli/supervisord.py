@@ -46,7 +46,7 @@ class Plan(NamedTuple):
     config: Path
     data_dir: Path
     run_dir: Path
-    """The socket directory (`common.io.sockets.socket_dir`)."""
+    """The socket directory (`common.io.endpoints.socket_dir`)."""
     devices: tuple[str, ...]
     converters: int
     python: str

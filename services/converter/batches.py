@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from common import codec
-from common.conversion.calls import METHOD_NOT_FOUND, convert_answer, failure, printable, success
-from common.errors import ConversionError, WireError
+from common.conversion.calls import METHOD_NOT_FOUND, convert_answer, failure, success
+from common.errors import ConversionError, WireError, printable
 from common.messages import Entry, FrameBatch, FrameBody, ReadingBatch, ReadingBody, UserReading
 from services.converter.counters import Counters
 from services.converter.events import ConvertWithUserCode, UserConverted

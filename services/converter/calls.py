@@ -1,5 +1,6 @@
 """The converter's steps of a call: params to bytes (`encode`, `encode_update`), an answer to a value (`decode`).
 
+Calls of devices with users' converters come here; a port reader does the same itself where all are built in.
 A call whose section is not known waits for it; it never waits past its own time. Steps go on as `exchange` requests to
 the port reader under the same id and `reply_to`, or end in a `Reply` to `reply_to`.
 """
@@ -19,7 +20,6 @@ from common.conversion.calls import (
     convert_answer,
     exchange_arguments,
     no_entry,
-    printable,
     read_json,
     refusal,
     rpc_writes,
@@ -27,7 +27,7 @@ from common.conversion.calls import (
     update_writes,
 )
 from common.conversion.downlink import NO_DATA
-from common.errors import ConversionError, WireError
+from common.errors import ConversionError, WireError, printable
 from common.events import Note, Send
 from common.messages import Plane, Reply, Request
 from services.converter.counters import Counters

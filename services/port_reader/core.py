@@ -65,9 +65,11 @@ SETTLE_S: Final = 3.0
 """How long a reader that is told to end waits for the platform to accept the rest."""
 REPORTS_S: Final = 0.02
 """The publisher's news may wait so long while it is needed to send more: a window in that time is 200,000 frames/s."""
-CALM_REPORTS_S: Final = 0.2
-"""The same while so little is on its way that nobody waits for them: less than the first resend."""
-CALM_BACKLOG: Final = 64
+SLOW_REPORTS_S: Final = 0.2
+"""The same while so little is on its way that nobody waits for it; less than the first resend."""
+SLOW_BACKLOG: Final = 64
+ROUNDED_S: Final = 0.01
+"""A rest may end so much later: polls count in milliseconds, and other processes run first."""
 CALM_BEATS: Final = 3
 LISTEN_S: Final = 1.5
 """Within this a publisher that lives is heard."""
@@ -118,7 +120,8 @@ class PortReaderCore:
         self._unsent: deque[Message] = deque(maxlen=CALLS_HELD)
         self._drain_s: float | None = None
         self._is_reading_out = False
-        self._reports_until_s = 0.0
+        self._reports_since_s = self._reports_until_s = 0.0
+        """Between these nobody listens to the publisher."""
 
     def handle(self, event: Any, now_s: float) -> list[Any]:
         """The effects of an event, in order."""
@@ -186,19 +189,21 @@ class PortReaderCore:
 
     def _rest(self, chunk: Chunk, now_s: float) -> list[Any]:
         """How long the line may wait, after a read."""
+        if self._drain_s is not None:
+            return self._rest_reports(now_s, 0.0)
         progress, waits = self._uplink.progress, self._uplink.waits_for_report
         rest_s = self._pace.rest_s(now_s, len(chunk.data), progress)
         if not rest_s or self._port.is_exchanging or self._port.ends_by_silence:
-            return self._rest_reports(now_s, CALM_REPORTS_S if progress.backlog <= CALM_BACKLOG and not waits else 0.0)
+            return self._rest_reports(now_s, SLOW_REPORTS_S if progress.backlog <= SLOW_BACKLOG and not waits else 0.0)
         until_s = now_s + rest_s
         self._port.rest(until_s)
-        self._reports_until_s = min(until_s, now_s + REPORTS_S) if waits else until_s
+        self._reports_since_s, self._reports_until_s = now_s, min(until_s, now_s + REPORTS_S) if waits else until_s
         return [RestLine(until_s, self._reports_until_s)]
 
     def _rest_reports(self, now_s: float, rest_s: float) -> list[Any]:
         """What the publisher says of the little that is on its way may be heard with the next frame."""
         was_resting = now_s < self._reports_until_s
-        self._reports_until_s = now_s + rest_s
+        self._reports_since_s, self._reports_until_s = now_s, now_s + rest_s
         return [RestReports(self._reports_until_s)] if rest_s or was_resting else []
 
     def _handle_port(self, event: Any, now_s: float) -> list[Any]:
@@ -230,7 +235,8 @@ class PortReaderCore:
         match message:
             case StreamReport():
                 self._publisher_s = now_s
-                return self._uplink.report(message, now_s)
+                is_late = now_s <= self._reports_until_s + ROUNDED_S
+                return self._uplink.report(message, now_s, self._reports_since_s if is_late else now_s)
             case Heartbeat(kind="publisher"):
                 self._publisher_s = now_s
                 self._link = str(message.state.get("link", ""))
@@ -308,10 +314,11 @@ class PortReaderCore:
         if self._is_calm:
             # It has not listened: the publisher has a moment to show that it is there.
             self._publisher_s = max(self._publisher_s, now_s - SILENT_S + LISTEN_S)
+        effects = self._rest_reports(now_s, 0.0)
         if not self._port.is_connected:
-            return self._port.drain(now_s)
+            return [*effects, *self._port.drain(now_s)]
         self._is_reading_out = True
-        return [ReadOut()]
+        return [*effects, ReadOut()]
 
     def _read_out(self, now_s: float) -> list[Any]:
         """All that had come when we were told to end is read: the line can go."""

@@ -14,7 +14,7 @@ from collections import deque
 from typing import Any, Final, Literal, NamedTuple
 
 from common import codec
-from common.errors import WireError
+from common.errors import WireError, printable
 from common.events import Send
 from common.messages import Plane, Reply, Request
 from services.port_reader.events import CancelWrite, CheckWrite, WritePort
@@ -206,7 +206,7 @@ class Exchange:
 
     def _error(self, call_id: str, reply_to: str, text: str) -> Send:
         self._counters.add("exchanges_failed")
-        return Send(Plane.CALLS, Reply(call_id, reply_to, text, b""))
+        return Send(Plane.CALLS, Reply(call_id, reply_to, printable(text), b""))
 
 
 def _read_call(request: Request, arguments: dict[str, Any] | None, now_s: float) -> Call:

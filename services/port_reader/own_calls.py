@@ -17,19 +17,18 @@ from common.conversion.calls import (
     convert_answer,
     exchange_arguments,
     no_entry,
-    printable,
     rpc_of,
     rpc_writes,
     success,
     update_writes,
 )
-from common.errors import ConversionError, WireError
+from common.errors import ConversionError, WireError, printable
 from common.events import Note
 from common.messages import Reply, Request
 
 
-def exchange_of(device: Device, request: Request) -> tuple[dict[str, Any], list[Note]]:
-    """The arguments of the `exchange` that an `encode` or `encode_update` asks for, and what is to be logged.
+def exchange_of(device: Device, request: Request, notes: list[Note]) -> dict[str, Any]:
+    """The arguments of the `exchange` that an `encode` or `encode_update` asks for; `notes` takes what is to be logged.
 
     Raises ConversionError with the text that the platform gets.
     """
@@ -37,21 +36,20 @@ def exchange_of(device: Device, request: Request) -> tuple[dict[str, Any], list[
         arguments = arguments_of(request)
     except WireError as error:
         raise ConversionError(f"malformed request: {error}") from None
-    notes = []
     if request.verb == "encode_update":
         rpc = None
         writes, unknown = update_writes(device, arguments["data"])
-        if not writes:
-            raise ConversionError(no_entry(unknown))
         if unknown:
             facts = {"device": device.name, "attributes": unknown, "id": request.id}
-            notes = [Note("warning", "update.no_entry", facts)]
+            notes.append(Note("warning", "update.no_entry", facts))
+        if not writes:
+            raise ConversionError(no_entry(unknown))
     else:
         rpc = rpc_of(device, arguments["method"])
         if rpc is None:
             raise ConversionError(METHOD_NOT_FOUND)
         writes = rpc_writes(device, rpc, arguments["params"])
-    return exchange_arguments(writes, rpc), notes
+    return exchange_arguments(writes, rpc)
 
 
 def reply_of(device: Device, call_id: str, reply_to: str, method: str, frame: bytes) -> Reply:

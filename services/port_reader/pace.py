@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 BUSY_S: Final = 0.010
 """A line that has something again so soon is busy, and the shortest rest of one."""
 READS_HZ: Final = 100.0
-"""Reads a second of busy lines, of all ports together, as far as LONGEST_S allows. Waking up costs a reader a
+"""Most reads a second of busy lines, of all ports together, as far as LONGEST_S allows. Waking up costs a reader a
 millisecond, most of it to have its memory near again; frames that come together cost microseconds."""
 BUSY_FRAMES: Final = 3
 """A line that has so many for one read is busy, too."""
@@ -45,10 +45,10 @@ FULL_BYTES: Final = 3_500
 """A read of so much: the kernel had no room for more, and to rest would be to hold the line."""
 
 
-def _period_s(most_s: float) -> float:
-    """The longest of BUSY_S, twice that, four times … that is not above `most_s`; BUSY_S if all are."""
+def _period_s(wanted_s: float, most_s: float) -> float:
+    """The first of BUSY_S, twice that, four times … that is not below `wanted_s`; none above `most_s` but BUSY_S."""
     period_s = BUSY_S
-    while 2 * period_s <= most_s:
+    while period_s < wanted_s and 2 * period_s <= most_s:
         period_s *= 2
     return period_s
 
@@ -113,7 +113,7 @@ class Pace:
             is_late = progress.backlog <= self._window and now_s > self._marks[0][0] + LATE_S
             self._busy_s = min(LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN)))
             # All lines of this machine at the same moments: what they say is then passed on together.
-            period_s = _period_s(min(self._busy_s, self._safe_s))
+            period_s = _period_s(self._busy_s, min(LONGEST_S, self._safe_s))
             rest_s = period_s - now_s % period_s
             rest_s += period_s if rest_s < LEAST_S else 0.0
             if size >= KERNEL_BYTES // 4:

@@ -21,7 +21,7 @@ from services.port_reader.events import (
     PortLost,
     SetFlags,
 )
-from services.port_reader.exchange import Call, Exchange
+from services.port_reader.exchange import EXPIRED, Call, Exchange
 from services.port_reader.line import Line
 from services.port_reader.metrics import Counters
 from services.port_reader.stream import StreamState
@@ -153,10 +153,13 @@ class Port:
         """A call that is still to be converted to what it writes."""
         from services.port_reader.own_calls import exchange_of
 
+        if request.time_left_s <= 0:
+            return [self._exchange.refuse(request, EXPIRED)]
+        notes: list[Note] = []
         try:
-            arguments, notes = exchange_of(self._device, request)
+            arguments = exchange_of(self._device, request, notes)
         except ConversionError as error:
-            return [self._exchange.refuse(request, str(error))]
+            return [self._exchange.refuse(request, str(error)), *notes]
         return [*self.exchange(request, now_s, arguments), *notes]
 
     @property
@@ -239,7 +242,10 @@ class Port:
         if not device.has_user_converter:
             from services.port_reader.own_calls import reply_of
 
-            return reply_of(device, call.id, call.reply_to, call.method, frame)
+            reply = reply_of(device, call.id, call.reply_to, call.method, frame)
+            if reply.error:
+                self._counters.add("exchanges_failed")
+            return reply
         body = codec.pack({"method": call.method, "frame": frame})
         left_s, target = call.deadline_s - now_s, f"converter@{device.name}"
         return Request(call.id, call.reply_to, target, "decode", device.name, self._uplink.section, left_s, body)

@@ -71,6 +71,8 @@ def serve(task: Task) -> int:
         device, section = _section_of(task, journal)
     except (LinkError, JournalError, OSError) as error:
         raise Stopped(EXIT_UNAVAILABLE, str(error)) from None
+    if (device.rpcs or device.attribute_updates) and not device.has_user_converter:
+        import services.port_reader.own_calls  # noqa: F401 (loaded here, not at the first call)
     logger = start_logs(f"{KIND}:{device.name}", task.log_level)
     if aside is not None:
         log_note(logger, Note("error", "journal.damaged", {"aside": aside, "reason": damage}))

@@ -140,7 +140,7 @@ class PortReaderShell:
         yield from self._channels[Plane.CALLS].receive()
 
     def _hear(self) -> Iterable[Any]:
-        """What the others have said meanwhile comes before anything that is to be decided by it."""
+        """What the others have said meanwhile."""
         self._hear_beats(True)
         yield from self._events_in.receive()
 
@@ -271,7 +271,6 @@ class PortReaderShell:
                 return
 
     def _read_out(self, _: ReadOut) -> Iterable[Any]:
-        self._running_loop.rest(self._events_in.socket, monotonic_s())
         return (*self._read(READS_BEFORE_WRITE), LineRead())
 
     def _rest(self, effect: RestLine) -> Iterable[Any]:

@@ -51,14 +51,16 @@ class ResendTimer:
         if self.due_s is None:
             self.due_s = now_s + self.wait_s
 
-    def progress(self, received: int, is_outstanding: bool, now_s: float) -> None:
-        """`received` rose: takes the round trip's measure."""
+    def progress(self, received: int, is_outstanding: bool, now_s: float, listened_s: float) -> None:
+        """`received` rose: takes the round trip's measure. Since `listened_s` nobody has listened: the news may have
+        come at any time after it."""
         sent_s: float | None = None
         while self._sent and self._sent[0][0] <= received:
             sent_s = self._sent.popleft()[1]
         if sent_s is not None:
-            # From the first sending on: after a loss that is too long, which is the safe side, and soon forgotten.
-            sample_s = now_s - sent_s
+            # From the first sending on: after a loss that is too long, which is the safe side, and soon forgotten. It
+            # may have taken longer than this, but then it is heard before it is missed: timers listen first.
+            sample_s = max(0.0, listened_s - sent_s)
             smoothed_s = self._smoothed_s
             self._smoothed_s = smoothed_s + (sample_s - smoothed_s) / 8 if smoothed_s else sample_s
         if self._attempt == 0:

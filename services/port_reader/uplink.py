@@ -194,13 +194,13 @@ class Uplink:
         self._window.hear(epoch, now_s)
         return self._move(now_s)
 
-    def report(self, report: StreamReport, now_s: float) -> list[Any]:
-        """The publisher's word on our stream."""
+    def report(self, report: StreamReport, now_s: float, listened_s: float) -> list[Any]:
+        """The publisher's word on our stream, which may have come at any time since `listened_s`."""
         if not self._window.is_current(report):
             self._counters.add("reports_stale")
             return []
         self._counters.add("reports")
-        self._window.report(report, now_s)
+        self._window.report(report, now_s, listened_s)
         effects: list[Any] = []
         if report.settled > self._window.floor:
             self._counters.add("frames_settled", report.settled - self._window.floor)

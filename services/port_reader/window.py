@@ -192,8 +192,9 @@ class Window:
             report.settled <= report.received <= max(self.next_send, self.base)
         )
 
-    def report(self, report: StreamReport, now_s: float) -> None:
-        """What a current report says about reception; `settle` is for its `settled`."""
+    def report(self, report: StreamReport, now_s: float, listened_s: float) -> None:
+        """What a current report says about reception; `settle` is for its `settled`. It may have come at any time since
+        `listened_s`."""
         self.hear(report.epoch, now_s)
         self._told_s = now_s
         self._credit_bytes = min(self._limits.window_bytes, report.credit_bytes)
@@ -201,7 +202,7 @@ class Window:
         received = max(report.received, self.floor)
         if received > self.received:
             self.received = received
-            self._timer.progress(self.received, self._is_outstanding, now_s)
+            self._timer.progress(self.received, self._is_outstanding, now_s, listened_s)
         elif received < self.received:
             # It has forgotten a stream that was silent for long, and began it anew.
             self.received = received

@@ -32,6 +32,10 @@ needs_mosquitto = pytest.mark.skipif(
 )
 
 
+OPENING_S = 0.1
+"""After its `connect` a port has been open for longer than 20 ms."""
+
+
 def free_port() -> int:
     """A TCP port on the loopback that nobody uses now."""
     with socket.socket() as probe:
@@ -188,6 +192,14 @@ class Platform:
         with self._news:
             self.seen.append(seen)
             self._news.notify_all()
+
+    def wait_connected(self, *devices: str, deadline_s: float = 20.0) -> None:
+        """Until these devices are connected, and for long enough: what comes within 20 ms of a port's opening is taken
+        for the tail of a frame."""
+        for device in devices:
+            self.wait_for(lambda _, device=device: self.on("v1/gateway/connect", device), "connect", deadline_s)
+        end_s = time.monotonic() + OPENING_S
+        wait_until(lambda: time.monotonic() > end_s, "the ports have been open for a while")
 
     def wait_for(self, condition: Callable[[list[Seen]], Any], what: str, deadline_s: float = 20.0) -> Any:
         """The first true value of `condition(seen)`."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.harness import Gateway, Line, Platform, any_mqtt_broker, closing, write_config
+from tests.waiting import wait_until
 
 NAME = "Sleeper"
 CALM_S = 6.0
@@ -39,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     gateway = Gateway(folder, write_config(folder / "config", mosquitto.port, [device]))
     with closing(mosquitto, platform, line, gateway):
         gateway.start_all([NAME])
-        platform.wait_for(lambda _: platform.on("v1/gateway/connect", NAME), "connect")
+        platform.wait_connected(NAME)
         yield World(line, platform, gateway)
 
 
@@ -47,7 +48,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def test_a_calm_device_is_called_after_a_restart(world: World, victim: str, number: int) -> None:
     """The new process finds the reader long before its next beat: a call is answered, a frame arrives."""
     line, platform, gateway = world
-    time.sleep(CALM_S)
+    end_s = time.monotonic() + CALM_S
+    wait_until(lambda: time.monotonic() > end_s, "the reader is calm")
     announced = len(platform.on("v1/gateway/connect", NAME))
     gateway.kill(victim)
     gateway.restart(victim)

@@ -67,7 +67,7 @@ def test_a_frame_arrives_through_the_compose_files_own_commands(tmp_path: Path) 
     processes = {name: start(tmp_path, service) for name, service in services.items()}
     with closing(mosquitto, platform, line):
         try:
-            platform.wait_for(lambda _: platform.on("v1/gateway/connect", "SerialDevice1"), "connect", 40)
+            platform.wait_connected("SerialDevice1", deadline_s=40)
             line.write(b"48\r2430947595\n")
             [item] = platform.wait_telemetry("SerialDevice1", 1)
             assert item["values"] == {"humidity": 48}

@@ -46,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     gateway = Gateway(folder, write_config(folder / "config", mosquitto.port, [device]))
     with closing(mosquitto, platform, line, gateway):
         gateway.start_all([NAME])
-        platform.wait_for(lambda _: platform.on("v1/gateway/connect", NAME), "connect")
+        platform.wait_connected(NAME)
         yield World(line, platform, gateway)
 
 
@@ -90,6 +90,15 @@ def test_rpc_with_answer_returns_what_the_device_said(world: World) -> None:
     items = world.platform.wait_telemetry(NAME, before + 1)
     assert [item["values"] for item in items[before:]] == [{"humidity": 49}]
     assert len(world.platform.replies(NAME, 2)) == 1
+
+
+def test_more_calls_than_the_platform_leaves_unacknowledged(world: World) -> None:
+    """An MQTT broker sends no more than twenty messages whose acknowledgement is outstanding."""
+    for number in range(100, 145):
+        world.platform.say(
+            "v1/gateway/rpc", {"device": NAME, "data": {"id": number, "method": "setNumber", "params": 1}}
+        )
+        assert world.platform.reply(NAME, number) == {"success": True}
 
 
 @pytest.mark.parametrize(

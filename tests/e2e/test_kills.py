@@ -27,7 +27,7 @@ def test_each_stage_killed_once_loses_nothing(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, write_config(tmp_path / "config", mosquitto.port, [number_device("press1", line)]))
     with closing(mosquitto, platform, line, gateway):
         gateway.start_all(["press1"])
-        platform.wait_for(lambda _: platform.on("v1/gateway/connect", "press1"), "connect")
+        platform.wait_connected("press1")
         feeder = Feeder(line, COUNT, RATE_HZ)
         with closing(feeder):
             for number, victim in enumerate(["converter0", "publisher", "broker"], 1):

@@ -28,8 +28,7 @@ def test_twenty_seconds_without_the_mqtt_broker_lose_nothing(tmp_path: Path) -> 
     gateway = Gateway(tmp_path, write_config(tmp_path / "config", mosquitto.port, devices))
     with closing(mosquitto, platform, *lines, gateway):
         gateway.start_all(names)
-        for name in names:
-            platform.wait_for(lambda _, name=name: platform.on("v1/gateway/connect", name), f"connect of {name}")
+        platform.wait_connected(*names)
         feeders = [Feeder(line, COUNT, RATE_HZ) for line in lines]
         with closing(*feeders):
             feeders[0].wait_written(RATE_HZ * 5)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from services.port_reader.task import written_task
 from tests.e2e.harness import ROOT, Line, Mosquitto, Platform, closing, needs_mosquitto, number_device, write_config
 from tests.waiting import wait_until
 
@@ -83,7 +84,7 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]
 def test_run_serves_all_ports_keeps_secrets_and_drains(running: Running) -> None:
     """Frames of each port arrive; no secret is in any command line, environment, file, log or status; Ctrl-C drains."""
     for name, line in zip(NAMES, running.lines, strict=True):
-        running.platform.wait_for(lambda _, name=name: running.platform.on("v1/gateway/connect", name), "connect", 40)
+        running.platform.wait_connected(name, deadline_s=40)
         line.write(b"7\n")
         [item] = running.platform.wait_telemetry(name, 1)
         assert item["values"] == {"n": 7}
@@ -93,6 +94,11 @@ def test_run_serves_all_ports_keeps_secrets_and_drains(running: Running) -> None
         for secret in SECRETS:
             assert secret not in command
             assert secret not in environ or "services.publisher" in command, command
+    readers = [pid for pid, command in pids.items() if "services.port_reader" in command]
+    for arguments in [Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in readers]:
+        [place] = [word.removeprefix("--task=") for word in arguments if word.startswith("--task=")]
+        assert written_task(arguments) is not None
+        assert Path(place).stat().st_mode & 0o777 == 0o600
     status = subprocess.run(
         [sys.executable, "-m", "services.cli", "status", "--json", "--data-dir", str(running.data_dir)],
         capture_output=True,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from services.cli.launch import (
     read_stamp,
 )
 from services.cli.supervisord import WITHHELD, Plan, comment_faults, programs_of, supervisord_conf
+from services.cli.supervisord_wakeup import ROUNDS, SignalWakeup
 
 ODD_NAMES = (
     "press 1",
@@ -157,3 +160,17 @@ def test_a_left_journal_gets_a_reader_that_may_end(tmp_path: Path) -> None:
     words = [decode_word(word) for process in drains for word in shlex.split(process.command)]
     assert {f"--journal={path}" for path in left} <= set(words)
     assert {tuple(process.exitcodes) for process in found.values() if process not in drains} == {(78,)}
+
+
+def test_supervisords_first_wait_is_none() -> None:
+    """A byte is there from the beginning; it is gone after the rounds that a signal gets."""
+    members: dict[int, SignalWakeup] = {}
+    try:
+        SignalWakeup().join(members)
+        [(descriptor, wakeup)] = members.items()
+        for _ in range(ROUNDS):
+            assert select.select([descriptor], [], [], 0)[0]
+            wakeup.handle_read_event()
+        assert not select.select([descriptor], [], [], 0)[0]
+    finally:
+        signal.set_wakeup_fd(-1)

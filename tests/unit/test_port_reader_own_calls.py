@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common import codec
 from common.config.models import AttributeUpdate, Device, Rpc
@@ -107,8 +109,67 @@ def test_an_attribute_update_is_written():
     assert [note.facts["attributes"] for note in notes] == ["other"]
     rig.call("encode_update", {"data": b'{"other": 1}'}, "u2")
     assert _result(rig, "u2") == "no attribute update is configured for other"
+    assert sum(isinstance(effect, Note) and effect.event == "update.no_entry" for effect in rig.performed) == 2
     rig.call("encode_update", {"data": b"[]"}, "u3")
     assert _result(rig, "u3") == "an attribute update is no object"
+
+
+def test_an_error_can_always_be_sent():
+    """Whatever names a platform makes up; before, the reader died of it."""
+    rig = _rig()
+    rig.call("encode_update", {"data": b'{"\\ud800": 2}'}, "u1")
+    assert _result(rig, "u1") == "no attribute update is configured for \\ud800"
+    for message in rig.calls:
+        codec.encode(message)
+
+
+@pytest.mark.parametrize("depth", [200, 950, 980, 983, 990, 5_000])
+def test_params_that_are_nested_deeply_are_an_error(depth: int):
+    """A reply, no exception, however deep."""
+    params = b'{"a":' * depth + b"1" + b"}" * depth
+    rig = _rig()
+    _encode(rig, "get", params)
+    _encode(rig, "set", params, "c2")
+    rig.call("encode_update", {"data": b'{"limit":' + params + b"}"}, "u1")
+    rig.read(b"A1\n")
+    assert {message.id for message in rig.calls} >= {"c2", "u1"} or rig.written
+    for message in rig.calls:
+        codec.encode(message)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(alphabet=st.characters(), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(params=JSON | st.binary(max_size=12), answer=st.binary(max_size=12))
+def test_whatever_is_said_ends_the_call(params: Any, answer: bytes):
+    """Any JSON or junk for params and data, any bytes for an answer: a reply that can be sent, and no exception."""
+    text = params if isinstance(params, bytes) else json.dumps(params).encode()
+    rig = _rig()
+    _encode(rig, "get", text)
+    rig.read(answer.replace(b"\n", b"") + b"\n")
+    rig.read(b"A1\n")
+    _encode(rig, "set", text, "c2")
+    rig.call("encode_update", {"data": text}, "u1")
+    rig.call("encode_update", {"data": b'{"limit":' + text + b"}"}, "u2")
+    assert {"c1", "c2", "u1", "u2"} <= {message.id for message in rig.calls}
+    for message in rig.calls:
+        codec.encode(message)
+
+
+def test_an_answer_after_its_time_is_for_nobody():
+    """The next call waits for it, and gets its own."""
+    rig = _rig()
+    _encode(rig, "get", b"7", "c1")
+    _encode(rig, "get", b"8", "c2")
+    rig.wait(GET.response_timeout_s + 0.1)
+    assert str(_result(rig, "c1")).startswith("no answer in")
+    rig.read(b"A7\n")
+    rig.read(b"A8\n")
+    assert _result(rig, "c2") == {"result": 8}
 
 
 def test_a_call_that_comes_twice_late_or_malformed():
@@ -119,6 +180,8 @@ def test_a_call_that_comes_twice_late_or_malformed():
     assert len(rig.written) == 1
     _encode(rig, "set", b"1", "c2", time_left_s=0.0)
     assert _result(rig, "c2") == "expired while waiting"
+    _encode(rig, "nobody", b"1", "c4", time_left_s=0.0)
+    assert _result(rig, "c4") == "expired while waiting"
     rig.call("encode", {"method": 7, "params": b""}, "c3")
     assert _result(rig, "c3") == "malformed request: method: found int, expected str"
     assert len(rig.written) == 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from common import codec
 from common.config.models import Device, section_of
-from common.events import Arrived, Blocked, Junk, Tick, Writable
+from common.events import Arrived, Blocked, Drain, Junk, Tick, Writable
 from common.messages import Entry, Heartbeat, Plane
-from services.port_reader.events import Append, Chunk, Trim
+from services.port_reader.core import SLOW_BACKLOG, SLOW_REPORTS_S
+from services.port_reader.events import Append, Chunk, RestReports, Trim
 from services.port_reader.uplink import TRIM_S
 from services.port_reader.window import ASK_S, JOIN_S, Limits
 from tests.port_reader_rig import Rig, frames_of
@@ -542,3 +545,45 @@ def test_a_reader_that_hears_nothing_of_what_it_sent_asks():
     rig.batches.clear()
     rig.wait(3 * ASK_S)
     assert rig.batches == []
+
+
+def test_a_slow_line_hears_reports_with_its_next_frame():
+    """For at most 0.2 s after a frame nothing that the publisher says wakes the reader; one that is told to end
+    listens."""
+    rig = Rig()
+    rig.wait(1)
+    rig.report(2)
+    rig.performed.clear()
+    rig.read(b"one\n", 1.0)
+    [rest] = [effect for effect in rig.performed if isinstance(effect, RestReports)]
+    assert rest.until_s == pytest.approx(rig.now_s + SLOW_REPORTS_S)
+    rig.performed.clear()
+    rig.give(Drain())
+    [rest] = [effect for effect in rig.performed if isinstance(effect, RestReports)]
+    assert rest.until_s == rig.now_s
+
+
+def test_a_line_with_much_under_way_listens():
+    """Its window has to move."""
+    rig = Rig()
+    rig.wait(1)
+    rig.report(2)
+    rig.read(b"one\n" * (SLOW_BACKLOG + 1), 1.0)
+    assert not any(isinstance(effect, RestReports) for effect in rig.performed)
+
+
+def test_what_is_heard_late_on_purpose_is_no_round_trip():
+    """A frame a second, each reported at once and heard 0.2 s later: what is lost is sent again after 250 ms."""
+    rig = Rig()
+    rig.wait(1)
+    rig.report(2)
+    for number in range(3, 43):
+        rig.read(b"frame\n", 1.0)
+        rig.now_s += SLOW_REPORTS_S
+        rig.report(number)
+    rig.batches.clear()
+    rig.read(b"lost\n", 1.0)
+    sent_s = rig.now_s
+    while len(rig.batches) < 2:
+        rig.wait(0.01)
+    assert rig.now_s - sent_s == pytest.approx(0.25, abs=0.03)
