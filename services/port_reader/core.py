@@ -120,8 +120,11 @@ class PortReaderCore:
         self._unsent: deque[Message] = deque(maxlen=CALLS_HELD)
         self._drain_s: float | None = None
         self._is_reading_out = False
-        self._reports_since_s = self._reports_until_s = 0.0
-        """Between these nobody listens to the publisher."""
+        self._reports_until_s = 0.0
+        """Nobody listens to the publisher before this."""
+        self._slow_since_s = float("inf")
+        """Since when that is so, where it says nothing of the publisher. A busy line's reports are late where everyone
+        is, and count as they come."""
 
     def handle(self, event: Any, now_s: float) -> list[Any]:
         """The effects of an event, in order."""
@@ -197,13 +200,13 @@ class PortReaderCore:
             return self._rest_reports(now_s, SLOW_REPORTS_S if progress.backlog <= SLOW_BACKLOG and not waits else 0.0)
         until_s = now_s + rest_s
         self._port.rest(until_s)
-        self._reports_since_s, self._reports_until_s = now_s, min(until_s, now_s + REPORTS_S) if waits else until_s
+        self._reports_until_s, self._slow_since_s = min(until_s, now_s + REPORTS_S) if waits else until_s, float("inf")
         return [RestLine(until_s, self._reports_until_s)]
 
     def _rest_reports(self, now_s: float, rest_s: float) -> list[Any]:
         """What the publisher says of the little that is on its way may be heard with the next frame."""
         was_resting = now_s < self._reports_until_s
-        self._reports_since_s, self._reports_until_s = now_s, now_s + rest_s
+        self._reports_until_s, self._slow_since_s = now_s + rest_s, now_s
         return [RestReports(self._reports_until_s)] if rest_s or was_resting else []
 
     def _handle_port(self, event: Any, now_s: float) -> list[Any]:
@@ -235,8 +238,8 @@ class PortReaderCore:
         match message:
             case StreamReport():
                 self._publisher_s = now_s
-                is_late = now_s <= self._reports_until_s + ROUNDED_S
-                return self._uplink.report(message, now_s, self._reports_since_s if is_late else now_s)
+                was_resting = now_s <= self._reports_until_s + ROUNDED_S
+                return self._uplink.report(message, now_s, min(now_s, self._slow_since_s) if was_resting else now_s)
             case Heartbeat(kind="publisher"):
                 self._publisher_s = now_s
                 self._link = str(message.state.get("link", ""))
