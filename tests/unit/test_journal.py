@@ -16,7 +16,7 @@ from common.messages import Request
 from services.port_reader import journal as journal_module
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append, DeadLetter, FindLetters
-from services.port_reader.journal import Journal, JournalError, JournalFile, open_journal
+from services.port_reader.journal import Journal, JournalError, JournalFile, log_pages, open_journal
 from services.port_reader.serving import journal_limits
 
 
@@ -357,3 +357,11 @@ def test_all_journals_together_take_a_bounded_share(max_bytes, journals, room_by
     """256 MiB each, 4 GiB together or what is configured, a fifth of the disk at most, 1 MiB at least."""
     limits = journal_limits(Device(), Storage(max_bytes=max_bytes, ttl_s=5.0), journals, room_bytes)
     assert (limits.max_bytes, limits.ttl_s) == (expected, 5.0)
+
+
+def test_journals_of_one_machine_are_not_copied_at_once() -> None:
+    """Write-ahead logs that fill at the same speed end at different lengths."""
+    lengths = {log_pages(f"press{number}") for number in range(64)}
+    assert len(lengths) > 50
+    assert min(lengths) >= 500
+    assert max(lengths) <= 1000
