@@ -110,6 +110,7 @@ class Loop:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         # What starting has made is here to stay: no collection has to look at it again.
+        gc.collect()
         gc.freeze()
         try:
             return self._run()
