@@ -34,6 +34,7 @@ CALL_LIMIT_S: Final = 10.0
 STOP_LIMIT_S: Final = 60.0
 SHOWN_FRAMES: Final = 3
 """Frames of the first device that are shown one by one."""
+OPENING_S: Final = 0.1
 FIGURES_S: Final = 3
 """A line of figures comes this often."""
 NEW_SETPOINT: Final = 25
@@ -129,6 +130,8 @@ class Demo:
     def send_frames(self, seconds: int) -> None:
         """Frames from all devices, and what becomes of them."""
         print(f"\n2. Each device says {FRAMES_PER_S} frames a second; readings arrive at the MQTT broker")
+        # A reader takes what comes within 20 ms of its port's opening for the tail of a frame.
+        time.sleep(OPENING_S)
         begin_s = time.monotonic()
         due_s, next_line_s = begin_s, begin_s + FIGURES_S
         while (now_s := time.monotonic()) < begin_s + seconds:
