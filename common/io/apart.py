@@ -1,11 +1,14 @@
-"""Keeping memory small: work done in a child, of which only the result comes back, and modules left out."""
+"""Keeping memory small: work done in a child, of which only the result comes back, and modules left out or put off."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
+from types import ModuleType
 
 
 @contextmanager
@@ -19,6 +22,32 @@ def without(module: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[module]
+
+
+@contextmanager
+def put_off(*modules: str) -> Iterator[None]:
+    """These modules, imported meanwhile, load when something of theirs is used for the first time."""
+    finder = _PutOff(frozenset(modules))
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _PutOff:
+    """Finds what the path has, and makes it load at its first use."""
+
+    def __init__(self, modules: frozenset[str]) -> None:
+        self._modules = modules
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name not in self._modules:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
 
 
 class Apart:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -50,5 +49,5 @@ def service_parser(name: str, purpose: str) -> argparse.ArgumentParser:
 
 def make_identity(kind: str, name: str = "0", lock: Path | None = None) -> Identity:
     """The identity of this process at this start."""
-    host = socket.gethostname()
+    host = os.uname().nodename
     return Identity(kind, name, os.urandom(6).hex(), os.getpid(), host, str(lock.resolve()) if lock else "")

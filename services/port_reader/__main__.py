@@ -8,28 +8,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from common.io.apart import Apart, without
+from common.io.apart import Apart, put_off, without
 
 if TYPE_CHECKING:
     from services.port_reader.task import Task
+
+UNUSED: Final = ("ipaddress", "json", "msgspec.inspect", "socket", "textwrap", "traceback")
+"""What libraries import, and this process uses only when it fails or its line is a TCP connection: 1 MB."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one port reader; returns its exit code."""
     # msgspec takes `typing_extensions` where it is installed: 1.3 MB for names that `typing` has.
-    with without("typing_extensions"):
+    with without("typing_extensions"), put_off(*UNUSED):
         # What both need comes first, so that it is loaded once.
         from services.port_reader.task import read_task, written_task
-    if (task := written_task(sys.argv[1:] if arguments is None else arguments)) is not None:
-        return _serve(task)
-    reading = Apart(lambda: _read_task(arguments))
-    # Meanwhile.
-    import services.port_reader.serving  # noqa: F401
 
-    code, found = reading.wait()
-    return code if code or not found else _serve(read_task(found))
+        task = written_task(sys.argv[1:] if arguments is None else arguments)
+        reading = Apart(lambda: _read_task(arguments)) if task is None else None
+        # Meanwhile.
+        import services.port_reader.serving  # noqa: F401
+    code = 0
+    if reading is not None:
+        code, found = reading.wait()
+        task = read_task(found) if found and not code else None
+    return code if task is None else _serve(task)
 
 
 def _serve(task: Task) -> int:

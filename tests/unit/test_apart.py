@@ -1,4 +1,4 @@
-"""Work in a child, and modules that are not found for a while."""
+"""Work in a child, and modules that are not found, or not loaded, for a while."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from common.io.apart import Apart, give_back_memory, without
+from common.io.apart import Apart, give_back_memory, put_off, without
 
 
 def test_only_the_result_comes_back():
@@ -51,6 +51,18 @@ def test_a_module_is_not_found_meanwhile():
     importlib.import_module("colorsys")
     with without("colorsys"):
         assert importlib.import_module("colorsys")
+
+
+def test_a_module_that_is_put_off_loads_at_its_first_use():
+    """Imported meanwhile it is there, but empty; imported afterwards it is as always."""
+    sys.modules.pop("colorsys", None)
+    with put_off("colorsys"):
+        module = importlib.import_module("colorsys")
+    assert type(module) is not type(sys)
+    assert module.rgb_to_hsv(1, 1, 1) == (0, 0, 1)
+    assert type(module) is type(sys)
+    sys.modules.pop("colorsys")
+    assert type(importlib.import_module("colorsys")) is type(sys)
 
 
 def test_giving_memory_back_harms_nothing():
