@@ -58,6 +58,8 @@ _NUMBERS: Final = {
     for cls, shape in _SHAPES.items()
 }
 """Where the whole numbers of a header are; the type code is one, said twice so that there are always some."""
+_READINGS: Final = frozenset((list, list, bytes, dict, dict, answer, str) for answer in (list, type(None)))
+"""The types of what a reading body holds."""
 _pack: Final = msgpack.Packer().pack
 """One for all: a new one for each message takes longer than the message."""
 
@@ -155,10 +157,10 @@ def pack_frames(body: FrameBody) -> bytes:
 def unpack_frames(data: bytes, count: int) -> FrameBody:
     """The body of a FrameBatch with `count` entries. Raises WireError."""
     value = unpack(data)
-    match value:
-        case [list(ts_ms), list(frames), list(extra)] if len(ts_ms) == len(frames) == count:
-            if _are(ts_ms, int) and _are(frames, bytes) and _are(extra, str):
-                return FrameBody(ts_ms, frames, extra)
+    if _kinds(value) == (list, list, list):
+        ts_ms, frames, extra = value
+        if len(ts_ms) == len(frames) == count and _are(ts_ms, int) and _are(frames, bytes) and _are(extra, str):
+            return FrameBody(ts_ms, frames, extra)
     raise WireError("no frame body of this count")
 
 
@@ -170,19 +172,19 @@ def pack_readings(body: ReadingBody) -> bytes:
 def unpack_readings(data: bytes, count: int) -> ReadingBody:
     """The body of a ReadingBatch with `count` entries. Raises WireError."""
     value = unpack(data)
-    match value:
-        case [
-            list(ts_ms),
-            list(telemetry),
-            bytes(attributes),
-            dict(dead),
-            dict(user),
-            answer,
-            str(device_type),
-        ] if len(ts_ms) == len(telemetry) == count:
-            if _are(ts_ms, int) and _are(telemetry, bytes) and _are(dead, int) and _are(dead.values(), str):
-                return ReadingBody(ts_ms, telemetry, attributes, dead, _user(user), _answer(answer), device_type)
+    if _kinds(value) in _READINGS:
+        ts_ms, telemetry, attributes, dead, user, answer, device_type = value
+        if len(ts_ms) == len(telemetry) == count and _are(ts_ms, int) and _are(telemetry, bytes):
+            if not dead or (_are(dead, int) and _are(dead.values(), str)):
+                named = _user(user) if user else user
+                reply = None if answer is None else _answer(answer)
+                return ReadingBody(ts_ms, telemetry, attributes, dead, named, reply, device_type)
     raise WireError("no reading body of this count")
+
+
+def _kinds(value: Any) -> tuple[type[Any], ...]:
+    """The types of a list's items; () for anything else."""
+    return tuple(map(type, value)) if type(value) is list else ()
 
 
 def _are(values: Iterable[Any], expected: type[Any]) -> bool:

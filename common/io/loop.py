@@ -52,8 +52,11 @@ class Loop:
         self._sources: dict[Any, Source] = {}
         self._writers: dict[Any, Source] = {}
         self._lazy: list[Source] = []
+        self._round_end: Source = tuple
         self._resting: dict[Any, float] = {}
         self._deep: set[Any] = set()
+        self._heard: dict[Any, float] = {}
+        """Sources that are read before a timer fires, and until when they rest again afterwards."""
         self._exit_code: int | None = None
         self.wakeups = 0
         """How often the loop left its wait; a counter for the heartbeat and the idle test."""
@@ -68,12 +71,17 @@ class Loop:
         heartbeats of everyone, which else wake their listeners many times a second on an idle gateway."""
         self._lazy.append(on_due)
 
+    def add_round_end(self, on_end: Source) -> None:
+        """Asked once after each round of sources. For a core that does its work for all that came together."""
+        self._round_end = on_end
+
     def rest(self, source: Any, until_s: float, deep: bool = False) -> None:
         """Does not read a source before `until_s`, however much is there; in the past: reads it again. What comes
         meanwhile is taken with one wake-up. Before a timer fires the source is read all the same, unless it rests
         `deep`ly: then the core must not take its silence for news."""
         if source in self._sources:
             self._resting[source] = until_s
+            self._heard.pop(source, None)
             (self._deep.add if deep else self._deep.discard)(source)
             self._register(source)
 
@@ -81,6 +89,7 @@ class Loop:
         """Stops polling for reading; to be called before a descriptor is closed."""
         self._sources.pop(source, None)
         self._resting.pop(source, None)
+        self._heard.pop(source, None)
         self._register(source)
 
     def add_writer(self, source: Any, on_writable: Source) -> None:
@@ -131,6 +140,8 @@ class Loop:
             is_due = deadline_s is not None and now_s >= deadline_s
             if is_due and self._resting:
                 self._end_rests(is_due=True)
+            elif self._heard and not is_due:
+                self._rest_again()
             ready = self._poller.poll(0 if is_due else self._timeout_ms(deadline_s, now_s))
             if ready:
                 self.wakeups += 1
@@ -138,6 +149,8 @@ class Loop:
                     self._handle_ready(source, flags)
                     if self._exit_code is not None:
                         return self._exit_code
+                for event in self._round_end():
+                    self.dispatch(event)
             if self._resting:
                 self._end_rests()
             rounds += 1
@@ -145,6 +158,7 @@ class Loop:
             if is_due and (not ready or rounds >= DRAIN_ROUNDS):
                 rounds = 0
                 self._drain_lazy()
+                self._rest_again()
                 # Whatever the lazy sources made the core do: its time has come, and may have come for more than that.
                 self.dispatch(Tick())
             elif not is_due:
@@ -171,9 +185,16 @@ class Loop:
     def _end_rests(self, is_due: bool = False) -> None:
         now_s = monotonic_s()
         for source, until_s in list(self._resting.items()):
-            if now_s >= until_s or (is_due and source not in self._deep):
-                del self._resting[source]
-                self._register(source)
+            if is_due and source not in self._deep and now_s < until_s:
+                self._heard[source] = until_s
+            elif now_s < until_s:
+                continue
+            del self._resting[source]
+            self._register(source)
+
+    def _rest_again(self) -> None:
+        for source, until_s in list(self._heard.items()):
+            self.rest(source, until_s)
 
     def _handle_ready(self, source: Any, flags: int) -> None:
         # A handler may have removed a later source of the same round.

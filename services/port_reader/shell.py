@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import Channel, ConnectionWatch, TapWatch, connect, connect_events
 from common.liveness import BEAT_S
-from common.messages import Entry, Heartbeat, Plane, Tap
+from common.messages import Entry, Heartbeat, Plane, Reply, Tap
 from services.port_reader.events import (
     Append,
     Bury,
@@ -157,6 +158,10 @@ class PortReaderShell:
             self._hear_beats(False)
             self._running_loop.rest(self._events_in.socket, monotonic_s() + effect.message.every_s)
         if channel.send(effect.message):
+            if isinstance(effect.message, Reply) or getattr(effect.message, "length", 0) == 1:
+                # ZeroMQ's own thread passes it on, and may have to share this core: what we do next must not keep it
+                # waiting where it is one frame, or an answer [seen: 0.27 ms of each].
+                os.sched_yield()
             return ()
         self._running_loop.add_writer(channel.socket, lambda: self._writable(channel))
         return (Blocked(effect.plane, effect.message),)

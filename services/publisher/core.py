@@ -2,8 +2,8 @@
 
 `PublisherCore(identity, epoch, config, types, draw)` is run by `common.io.loop` and by the simulation alike. It hears
 `common.events` and `services.publisher.events` and orders their effects. What has arrived is only noted; the work is
-done once per turn of the loop, at `Tick`: `next_deadline_s` is 0 while there is something to do, so that readings of
-many devices that came together leave together, and one report stands for many batches.
+done once per turn of the loop, at `RoundOver`, or else at `Tick`: `next_deadline_s` is 0 while there is something to
+do. So readings of many devices that came together leave together, and one report stands for many batches.
 
 Topics wanted on the events plane: `beat.broker.` and `beat.port_reader.`; the latter tell a new publisher which
 devices are connected but silent.
@@ -34,6 +34,7 @@ from services.publisher.events import (
     PlatformMessage,
     PubAck,
     Publish,
+    RoundOver,
 )
 from services.publisher.link import Link
 from services.publisher.ordering import Ordering, Run
@@ -133,6 +134,8 @@ class PublisherCore:
                 self._take(batch, now_s)
             case PubAck() if self._is_ours(event) and self._link.state == "up":
                 self._acknowledge(event, now_s)
+            case RoundOver():
+                return effects + self._work(now_s) if self._events else effects
             case Tick():
                 return effects + self._turn(now_s)
             case Arrived(message=Request(verb="beat") as request):
@@ -308,18 +311,24 @@ class PublisherCore:
     # Once per turn.
 
     def _turn(self, now_s: float) -> list[Any]:
-        self._events, self._now_s = 0, now_s
+        """What time has decided, when everything that had arrived was handled, and then the work."""
+        self._now_s = now_s
         accepted = self._counters["readings_accepted"]
         self._acceptance.expire(now_s)
+        if accepted < self._counters["readings_accepted"]:
+            self._link.prove()
         effects: list[Any] = [*self._downlink.expire(now_s)]
         if self._link.state == "up" and self._acceptance.is_stuck(now_s):
             effects.append(DisconnectPlatform(self._link.connection))
             event = LinkDown(self._link.connection, "a publish was never acknowledged", reached=True)
             effects += self._end_session(event, now_s, blame=False)
         effects += self._link.tick(now_s) if self._drain_until_s is None else []
-        effects += self._publish(now_s)
-        if accepted < self._counters["readings_accepted"]:
-            self._link.prove()
+        return effects + self._work(now_s)
+
+    def _work(self, now_s: float) -> list[Any]:
+        """What there is to do now."""
+        self._events, self._now_s = 0, now_s
+        effects = self._publish(now_s)
         if self._membership.is_due(now_s):
             effects += self._beat(now_s)
         effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports(now_s)]

@@ -9,6 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+class RoundOver(NamedTuple):
+    """Event: all that was there has been said; more may have come meanwhile, and comes before the next `Tick`."""
+
+
 class LinkUp(NamedTuple):
     """Event: CONNACK accepted us, and the subscriptions have been sent."""
 

@@ -19,7 +19,15 @@ from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import Channel, TapWatch, connect, connect_events
 from common.messages import Plane
-from services.publisher.events import CheckLink, ConnectPlatform, DisconnectPlatform, LinkDown, LinkOpened, Publish
+from services.publisher.events import (
+    CheckLink,
+    ConnectPlatform,
+    DisconnectPlatform,
+    LinkDown,
+    LinkOpened,
+    Publish,
+    RoundOver,
+)
 from services.publisher.mqtt import Connection
 
 TOPICS: Final = (b"beat.broker.", b"beat.port_reader.")
@@ -66,6 +74,7 @@ class PublisherShell:
         loop.add_reader(self._events.socket, self._watch.receive)
         loop.add_reader(self._readings.socket, self._readings.receive)
         loop.add_reader(self._opened_in, self._take_opened)
+        loop.add_round_end(lambda: (RoundOver(),))
 
     def perform(self, effect: Any) -> Iterable[Any]:
         """Carries out one effect; returns what follows from it at once."""

@@ -280,3 +280,24 @@ def test_a_timer_wakes_who_rests_unless_deeply(
     loop.rest(pipe[0], monotonic_s() + 5, deep=deep)
     assert loop.run() == 0
     assert core.names == names
+
+
+def test_who_was_woken_by_a_timer_rests_on(logger: logging.Logger, pipe: tuple[int, int]) -> None:
+    """What comes after the timer waits until the rest is over."""
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        if name(event) == "Tick":
+            core.deadline_s = None
+            os.write(pipe[1], b"late")
+        return [Exit(0)] if event == "late" else []
+
+    core = Core(react)
+    start_s = monotonic_s()
+    core.deadline_s = start_s + 0.02
+    loop = Loop(core, Shell(), logger)
+    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+    os.write(pipe[1], b"early")
+    loop.rest(pipe[0], start_s + 0.2)
+    assert loop.run() == 0
+    assert core.names == ["Start", "early", "Tick", "late"]
+    assert monotonic_s() >= start_s + 0.2
