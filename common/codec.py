@@ -174,11 +174,10 @@ def unpack_readings(data: bytes, count: int) -> ReadingBody:
     value = unpack(data)
     if _kinds(value) in _READINGS:
         ts_ms, telemetry, attributes, dead, user, answer, device_type = value
-        if len(ts_ms) == len(telemetry) == count and _are(ts_ms, int) and _are(telemetry, bytes):
-            if not dead or (_are(dead, int) and _are(dead.values(), str)):
-                named = _user(user) if user else user
-                reply = None if answer is None else _answer(answer)
-                return ReadingBody(ts_ms, telemetry, attributes, dead, named, reply, device_type)
+        is_whole = len(ts_ms) == len(telemetry) == count and _are(ts_ms, int) and _are(telemetry, bytes)
+        if is_whole and (not dead or (_are(dead, int) and _are(dead.values(), str))):
+            reply = None if answer is None else _answer(answer)
+            return ReadingBody(ts_ms, telemetry, attributes, dead, _user(user) if user else {}, reply, device_type)
     raise WireError("no reading body of this count")
 
 

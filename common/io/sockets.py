@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import zmq
+import zmq.backend
 
 from common import codec
 from common.errors import WireError
@@ -45,7 +46,13 @@ CARRIES: Final[dict[Plane, frozenset[type]]] = {
 """What each plane carries; a good message on another plane is junk there."""
 _POLLIN: Final = int(zmq.POLLIN)
 _DONTWAIT: Final = int(zmq.DONTWAIT)
+_SNDMORE: Final = int(zmq.SNDMORE) | _DONTWAIT
+_RCVMORE: Final = int(zmq.RCVMORE)
 _STAMP: Final = struct.Struct("<d")
+# What `send_multipart` and `recv_multipart` do as well, looking at each part and each option anew, takes as long again.
+_send_part: Final = zmq.backend.Socket.send
+_receive_part: Final = zmq.backend.Socket.recv
+_get: Final = zmq.backend.Socket.get
 
 
 def encode_call(message: Message) -> tuple[bytes, ...]:
@@ -80,15 +87,19 @@ class Channel:
         if isinstance(message, StreamReport | Heartbeat | Tap):
             parts = (topic_of(message), *parts)
         try:
-            self.socket.send_multipart(parts, _DONTWAIT)
+            send_parts(self.socket, parts)
         except zmq.Again:
             return False
         return True
 
-    def receive(self) -> Iterable[Any]:
+    def receive_ready(self) -> Iterable[Any]:
+        """As `receive`, for a socket that has something."""
+        return self.receive(is_ready=True)
+
+    def receive(self, is_ready: bool = False) -> Iterable[Any]:
         """`Arrived` and `Junk` events for up to RECEIVE_LIMIT messages that are there."""
         plane, carried = self.plane, CARRIES[self.plane]
-        for parts in received(self.socket):
+        for parts in received(self.socket, is_ready):
             try:
                 if plane is Plane.CALLS:
                     message = decode_call(parts)
@@ -103,16 +114,27 @@ class Channel:
                 yield Junk(plane, f"found {type(message).__name__}, which does not travel here")
 
 
-def received(socket: zmq.Socket[bytes]) -> Iterable[list[bytes]]:
-    """The parts of up to RECEIVE_LIMIT messages that are there."""
+def send_parts(socket: zmq.Socket[bytes], parts: Sequence[bytes]) -> None:
+    """Sends one message, or raises zmq.Again and has sent nothing of it."""
+    for part in parts[:-1]:
+        _send_part(socket, part, _SNDMORE)
+    _send_part(socket, parts[-1], _DONTWAIT)
+
+
+def received(socket: zmq.Socket[bytes], is_ready: bool = False) -> Iterable[list[bytes]]:
+    """The parts of up to RECEIVE_LIMIT messages that are there; `is_ready` where a poll has said that one is."""
     for _ in range(RECEIVE_LIMIT):
         # Asking first is cheaper than the exception that says that there is nothing.
-        if not int(socket.getsockopt(zmq.EVENTS)) & _POLLIN:
+        if not is_ready and not int(_get(socket, zmq.EVENTS)) & _POLLIN:
             return
+        is_ready = False
         try:
-            yield socket.recv_multipart(_DONTWAIT)
+            parts = [_receive_part(socket, _DONTWAIT)]
         except zmq.Again:
             return
+        while _get(socket, _RCVMORE):
+            parts.append(_receive_part(socket, _DONTWAIT))
+        yield parts
 
 
 def open_socket(context: zmq.Context[Any], kind: int, high_water: int = HIGH_WATER) -> zmq.Socket[bytes]:

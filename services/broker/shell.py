@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from common.events import Junk, Note, Send
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import EVENTS_HIGH_WATER, Channel, decode_call, encode_call, open_socket, received
+from common.io.sockets import EVENTS_HIGH_WATER, Channel, decode_call, encode_call, open_socket, received, send_parts
 from common.messages import FrameBatch, Plane, ReadingBatch
 from services.broker.events import (
     CallArrived,
@@ -132,7 +132,7 @@ class BrokerShell:
                 yield _as_junk(Plane.READINGS, message)
 
     def _receive_calls(self) -> Iterable[Any]:
-        for route, *parts in received(self._calls):
+        for route, *parts in received(self._calls, is_ready=True):
             try:
                 yield CallArrived(route, decode_call(parts))
             except WireError as error:
@@ -174,7 +174,7 @@ class BrokerShell:
 
     def _send_to(self, effect: SendTo) -> Iterable[Any]:
         try:
-            self._calls.send_multipart((effect.route, *encode_call(effect.message)), flags=zmq.DONTWAIT)
+            send_parts(self._calls, (effect.route, *encode_call(effect.message)))
         except zmq.Again:
             return (Unreachable(effect.route, effect.message, "full"),)
         except zmq.ZMQError as error:
@@ -190,7 +190,7 @@ class BrokerShell:
 
 def _messages(socket: zmq.Socket[bytes], plane: Plane) -> Iterable[tuple[list[bytes], Any]]:
     """(parts, message) for up to RECEIVE_LIMIT messages; a `Junk` stands for what is none."""
-    for parts in received(socket):
+    for parts in received(socket, is_ready=True):
         try:
             yield parts, codec.decode(parts)
         except WireError as error:
@@ -202,9 +202,9 @@ def _as_junk(plane: Plane, message: Any) -> Junk:
     return message if type(message) is Junk else Junk(plane, f"found {type(message).__name__}")
 
 
-def _send(socket: zmq.Socket[bytes], parts: Iterable[bytes]) -> bool:
+def _send(socket: zmq.Socket[bytes], parts: Sequence[bytes]) -> bool:
     try:
-        socket.send_multipart(tuple(parts), flags=zmq.DONTWAIT)
+        send_parts(socket, parts)
     except zmq.Again:
         return False
     return True

@@ -98,7 +98,9 @@ class ConverterCore:
         if had_broker and not self._member.broker:
             effects += self._drop_everything()
         effects += self._react(event, now_s)
-        effects += self._keep_time(now_s)
+        if type(event) is not Arrived or event.plane is not Plane.FRAMES:
+            # Frames end no wait; the next `Tick` comes when their turn is over.
+            effects += self._keep_time(now_s)
         return effects
 
     @property

@@ -50,7 +50,7 @@ class ConverterShell:
     def attach(self, loop: Loop) -> None:
         """Polls the sockets. Calls come before frames: a section that has arrived is known before it is needed."""
         self._loop = loop
-        loop.add_reader(self._calls.socket, self._calls.receive)
+        loop.add_reader(self._calls.socket, self._calls.receive_ready)
         loop.add_reader(self._heard.socket, self._heard.receive)
         loop.add_reader(self._events.socket, self._watch.receive)
 
@@ -99,4 +99,4 @@ class ConverterShell:
             self._loop.remove_reader(self._frames.socket)
             self._frames.socket.close()
         self._frames = connect(self._context, zmq.PULL, Plane.FRAMES, endpoint)
-        self._loop.add_reader(self._frames.socket, self._frames.receive)
+        self._loop.add_reader(self._frames.socket, self._frames.receive_ready)

@@ -103,6 +103,7 @@ class Journal:
             self._database.close()
             raise
         self._base = self.state.settled
+        self._has_strikes = self._row("SELECT count(*) FROM strikes")[0] > 0
         self._section_ids: dict[str, int] = {}
         self._hashes: dict[int, str] = {}
         self._read_sections()
@@ -187,6 +188,7 @@ class Journal:
 
     def strike(self, counts: dict[int, int]) -> None:
         """Keeps the deaths of converters."""
+        self._has_strikes = True
         self._write([("INSERT OR REPLACE INTO strikes VALUES (?, ?)", pair) for pair in counts.items()])
 
     def fetch(self, first: int, max_frames: int, max_bytes: int) -> list[Block]:
@@ -363,7 +365,8 @@ class Journal:
 
     def _delete(self, base: int) -> None:
         self._database.execute(_TRIM, (base, base))
-        self._database.execute("DELETE FROM strikes WHERE number < ?", (base,))
+        if self._has_strikes:
+            self._database.execute("DELETE FROM strikes WHERE number < ?", (base,))
 
     def _insert_dead(self, dead: list[DeadLetter]) -> None:
         """Adds them, and drops the oldest above the limits."""

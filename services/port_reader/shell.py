@@ -137,8 +137,9 @@ class PortReaderShell:
     # Sockets
 
     def _receive_calls(self) -> Iterable[Any]:
+        # Somebody waits for what a call does; what the publisher has said meanwhile changes nothing about it.
+        yield from self._channels[Plane.CALLS].receive_ready()
         yield from self._hear()
-        yield from self._channels[Plane.CALLS].receive()
 
     def _hear(self) -> Iterable[Any]:
         """What the others have said meanwhile."""
@@ -298,6 +299,7 @@ class PortReaderShell:
             return events
         self._line.begin_write(effect.data)
         # From now on its answer may come.
+        self._is_resting = False
         self._running_loop.rest(self._line.fd, monotonic_s())
         return [*events, *self._progress()]
 

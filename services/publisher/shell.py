@@ -69,10 +69,10 @@ class PublisherShell:
     def attach(self, loop: Loop) -> None:
         """Polls the sockets."""
         self._loop = loop
-        loop.add_reader(self._calls.socket, self._calls.receive)
+        loop.add_reader(self._calls.socket, self._calls.receive_ready)
         loop.add_lazy_reader(self._heard.receive)
         loop.add_reader(self._events.socket, self._watch.receive)
-        loop.add_reader(self._readings.socket, self._readings.receive)
+        loop.add_reader(self._readings.socket, self._readings.receive_ready)
         loop.add_reader(self._opened_in, self._take_opened)
         loop.add_round_end(lambda: (RoundOver(),))
 

@@ -18,7 +18,7 @@ from services.converter.core import ConverterCore
 from services.converter.events import ConvertWithUserCode, DecodeWithUserCode, ForgetNote, PullFrom
 from services.port_reader.window import Limits
 from services.publisher.core import PublisherCore
-from services.publisher.events import CheckLink, ConnectPlatform, DisconnectPlatform, Publish
+from services.publisher.events import CheckLink, ConnectPlatform, DisconnectPlatform, Publish, RoundOver
 from tests.simulation.broker import BrokerProcess
 from tests.simulation.kernel import Clock, Link, Process, Stall, arrived
 from tests.simulation.line import SerialLine
@@ -88,6 +88,14 @@ class PublisherProcess(Process):
         self.world = world
         self.types = types
         self.connection = 0
+        self._is_round_over = False
+
+    def idle(self) -> None:
+        """A round of the loop may end here, or take along what comes next."""
+        if not self._is_round_over and self.clock.random.random() < 0.5:
+            self._is_round_over = True
+            self.hear(RoundOver())
+            self._is_round_over = False
 
     def make_core(self) -> Core:
         identity = Identity("publisher", "0", f"{self.name}#{self.life}", 1, "host", "lock publisher")

@@ -301,3 +301,23 @@ def test_who_was_woken_by_a_timer_rests_on(logger: logging.Logger, pipe: tuple[i
     assert loop.run() == 0
     assert core.names == ["Start", "early", "Tick", "late"]
     assert monotonic_s() >= start_s + 0.2
+
+
+def test_the_end_of_a_round_is_said_once(logger: logging.Logger, pipe: tuple[int, int]) -> None:
+    """After all sources that were ready, before any timer."""
+    other = os.pipe()
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        return [Exit(0)] if name(event) == "Tick" else []
+
+    core = Core(react)
+    core.deadline_s = monotonic_s() + 0.05
+    loop = Loop(core, Shell(), logger)
+    for end, writing_end in (pipe, other):
+        os.write(writing_end, b"read")
+        loop.add_reader(end, lambda end=end: [os.read(end, 9).decode()])
+    loop.add_round_end(lambda: ["over"])
+    assert loop.run() == 0
+    assert core.names == ["Start", "read", "read", "over", "Tick"]
+    for end in other:
+        os.close(end)

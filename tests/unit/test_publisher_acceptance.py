@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
 
 from common.config.models import Platform
-from common.events import Send
-from common.messages import Entry, Heartbeat
-from services.publisher.events import DisconnectPlatform, LinkUp
+from common.events import Arrived, Send, Tick
+from common.messages import Entry, Heartbeat, Plane
+from services.publisher.events import DisconnectPlatform, LinkUp, RoundOver
 from tests.publisher_driving import Driver, batch, is_data, points, said
 
 DEVICES = ("press1", "press2", "press3", "press4")
@@ -259,6 +260,20 @@ def test_publish_without_puback_ends_the_connection():
     driver.ack_all()
     assert driver.report().settled == 4
     assert driver.items() == points(2, 2) * 2
+
+
+def test_the_end_of_a_round_publishes_and_decides_nothing():
+    """What came together leaves together, at once; that time is up is concluded once everything was heard."""
+    driver = announced("press1", "press2")
+    for device in ("press1", "press2"):
+        assert driver.core.handle(Arrived(Plane.READINGS, batch(2, points(2, 2), device=device)), driver.now_s) == []
+    (publish,) = driver.core.handle(RoundOver(), driver.now_s)
+    assert set(json.loads(publish.payload)) == {"press1", "press2"}
+    assert driver.core.handle(RoundOver(), driver.now_s) == []
+    later_s = driver.now_s + 21
+    driver.core.handle(Arrived(Plane.READINGS, batch(4, points(4, 2))), later_s)
+    assert not any(isinstance(effect, DisconnectPlatform) for effect in driver.core.handle(RoundOver(), later_s))
+    assert any(isinstance(effect, DisconnectPlatform) for effect in driver.core.handle(Tick(), later_s))
 
 
 def close_at(driver: Driver, is_bad, rounds: int, protocol: int = 5) -> dict[str, list[int]]:
