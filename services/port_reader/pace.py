@@ -6,7 +6,7 @@ that who is behind them wakes up once for many; a line that says little is read 
 a line says more than the platform takes, for as long as it is let, reading on would only fill the journal and take the
 processor from those who could empty it: such a line is read as fast as its entries are settled. What it does meanwhile
 is what it does with any slow reader: it waits, if it can (USB, flow control, TCP, a pseudo-terminal). One that can't
-must lose nothing, so no rest is longer than it takes to fill half of what the kernel keeps at the line's own rate.
+must lose nothing, so no rest is longer than it takes to fill most of what the kernel keeps at the line's own rate.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ READS_HZ: Final = 100.0
 millisecond, most of it to have its memory near again; frames that come together cost microseconds."""
 BUSY_FRAMES: Final = 3
 """A line that has so many for one read is busy, too."""
-LONGEST_S: Final = 0.160
+LONGEST_S: Final = 0.240
 """Rest of a busy line of many, or when everyone behind us has too much to do: with what follows, half a second."""
+PERIODS_S: Final = (BUSY_S, 0.020, 0.040, 0.080, LONGEST_S)
+"""Rests end at multiples of one of these; each is a multiple of those before it, so that who rests longer is read
+together with all others."""
 LONGEST_HELD_S: Final = 0.050
 """Rest of a line that is held and would say more: at 4,096 bytes a read still 80 kB/s, so that none is ever stopped."""
 LATE_S: Final = 0.1
@@ -41,16 +44,19 @@ CATCH_UP_S: Final = 0.02
 """A line that is held and was read late is read that much sooner the next times."""
 KERNEL_BYTES: Final = 4_096
 """What the kernel keeps of a line that nobody reads (N_TTY_BUF_SIZE)."""
+RESTING_BYTES: Final = 0.7 * KERNEL_BYTES
+"""So much of it may fill while a line rests; what is left is for a reader that comes late: 0.1 s at 115,200 baud."""
 FULL_BYTES: Final = 3_500
 """A read of so much: the kernel had no room for more, and to rest would be to hold the line."""
 
 
 def _period_s(wanted_s: float, most_s: float) -> float:
-    """The first of BUSY_S, twice that, four times … that is not below `wanted_s`; none above `most_s` but BUSY_S."""
-    period_s = BUSY_S
-    while period_s < wanted_s and 2 * period_s <= most_s:
-        period_s *= 2
-    return period_s
+    """The first period that is not below `wanted_s`, else the longest; none above `most_s` but the shortest."""
+    found_s = BUSY_S
+    for period_s in PERIODS_S:
+        if found_s < wanted_s and period_s <= most_s:
+            found_s = period_s
+    return found_s
 
 
 class Progress(NamedTuple):
@@ -71,7 +77,7 @@ class Pace:
 
     def __init__(self, byte_s: float, window_frames: int, ports: int) -> None:
         """`byte_s`: how long the line takes for a byte at its configured rate; `ports` of the gateway."""
-        self._safe_s = KERNEL_BYTES / 2 * byte_s
+        self._safe_s = RESTING_BYTES * byte_s
         self._window = window_frames
         self._last: Progress | None = None
         self._marks: deque[tuple[float, int]] = deque(maxlen=64)
@@ -117,8 +123,8 @@ class Pace:
             rest_s = period_s - now_s % period_s
             rest_s += period_s if rest_s < LEAST_S else 0.0
             if size >= KERNEL_BYTES // 4:
-                # Whatever its configured rate is: half of what the kernel keeps at the rate that we see.
-                rest_s = min(rest_s, KERNEL_BYTES / 2 * max(BUSY_S, now_s - self._read_s) / size)
+                # Whatever its configured rate is: at the rate that we see.
+                rest_s = min(rest_s, RESTING_BYTES * max(BUSY_S, now_s - self._read_s) / size)
         self._has_rested = rest_s > 0
         rest_s = min(rest_s, self._safe_s)
         self._read_s = now_s

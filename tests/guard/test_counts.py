@@ -122,8 +122,8 @@ def test_a_busy_line_takes_few_messages_and_commits() -> None:
     rig.performed.clear()
     end_s, rest_until_s, waiting = rig.now_s + 10, 0.0, b""
     while rig.now_s < end_s:
-        rig.wait(0.004)
-        waiting += FRAME * 2
+        rig.wait(2 / 480)
+        waiting += FRAME[1:] * 2
         if rig.now_s >= rest_until_s:
             rig.read(waiting, 0.0)
             waiting = b""
@@ -132,9 +132,9 @@ def test_a_busy_line_takes_few_messages_and_commits() -> None:
             rig.report(last.first + last.length)
     counts = Counter(type(effect) for effect in rig.performed)
     batches = sum(isinstance(getattr(effect, "message", None), FrameBatch) for effect in rig.performed)
-    assert rig.count("frames_read") >= 4_900
-    check(batches / 10, 6.3)
-    check(counts[Append] / 10, 6.3)
+    assert rig.count("frames_read") >= 4_600
+    check(batches / 10, 4.2)
+    check(counts[Append] / 10, 4.2)
     assert counts[Trim] == 0
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from services.port_reader.pace import BUSY_S, LEAST_S, LONGEST_HELD_S, LONGEST_S, READS_HZ, Pace, Progress
+from services.port_reader.pace import (
+    BUSY_S,
+    LEAST_S,
+    LONGEST_HELD_S,
+    LONGEST_S,
+    PERIODS_S,
+    READS_HZ,
+    RESTING_BYTES,
+    Pace,
+    Progress,
+)
 
 BYTE_S = 10 / 115_200
 WINDOW = 4_096
@@ -58,18 +70,27 @@ def test_a_busy_line_rests_between_reads():
     assert reads.next(1, 24) == 0.0
 
 
-def test_many_busy_lines_wake_up_no_more_often_than_a_few():
+@pytest.mark.parametrize(("ports", "period_s"), [(1, BUSY_S), (3, 0.040), (8, 0.080), (9, LONGEST_S), (64, LONGEST_S)])
+def test_many_busy_lines_wake_up_no_more_often_than_a_few(ports: int, period_s: float):
     """The rest grows with the number of ports, and ends for all of them together."""
-    reads = Reads(ports=16)
+    reads = Reads(ports)
     reads.next(1, 24, 0.001)
     reads.settle()
     reads.next(30, 720)
-    assert 8 / READS_HZ < reads.next(30, 720) <= 16 / READS_HZ + LEAST_S
-    assert reads.is_in_step(16 / READS_HZ)
+    reads.settle()
+    assert reads.next(30, 720) == pytest.approx(period_s, abs=LEAST_S)
+    assert reads.is_in_step(period_s)
+    assert period_s == LONGEST_S or ports / period_s <= READS_HZ
+
+
+def test_who_rests_longer_is_read_together_with_all_others():
+    """Each period is a multiple of those before it."""
+    for shorter_s, longer_s in pairwise(PERIODS_S):
+        assert longer_s / shorter_s == pytest.approx(round(longer_s / shorter_s))
 
 
 def test_the_rest_grows_while_nobody_takes_what_was_read_and_shrinks_again():
-    """Twice as long each time, once something waits for more than LATE_S, up to LONGEST_S; and back when the publisher
+    """Longer each time, once something waits for more than LATE_S, up to LONGEST_S; and back when the publisher
     is quick again."""
     reads = Reads()
     reads.next(1, 24, 0.001)
@@ -113,10 +134,10 @@ def test_a_line_that_fills_the_kernel_does_not_rest_for_company():
 
 
 def test_no_rest_is_longer_than_the_kernel_can_wait():
-    """At 3 Mbaud half of 4,096 bytes is there after 7 ms."""
-    reads = Reads(ports=64, byte_s=10 / 3_000_000)
+    """At 4 Mbaud 70 % of 4,096 bytes are there after 7 ms."""
+    reads = Reads(ports=64, byte_s=10 / 4_000_000)
     reads.next(1, 24, 0.001)
-    assert 0 < reads.next(10, 240) == 2_048 * 10 / 3_000_000
+    assert 0 < reads.next(10, 240) == RESTING_BYTES * 10 / 4_000_000
 
 
 def test_a_line_faster_than_the_platform_is_held():
