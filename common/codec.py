@@ -157,7 +157,7 @@ def pack_frames(body: FrameBody) -> bytes:
 def unpack_frames(data: bytes, count: int) -> FrameBody:
     """The body of a FrameBatch with `count` entries. Raises WireError."""
     value = unpack(data)
-    if _kinds(value) == (list, list, list):
+    if _kinds(value, 3) == (list, list, list):
         ts_ms, frames, extra = value
         if len(ts_ms) == len(frames) == count and _are(ts_ms, int) and _are(frames, bytes) and _are(extra, str):
             return FrameBody(ts_ms, frames, extra)
@@ -172,7 +172,7 @@ def pack_readings(body: ReadingBody) -> bytes:
 def unpack_readings(data: bytes, count: int) -> ReadingBody:
     """The body of a ReadingBatch with `count` entries. Raises WireError."""
     value = unpack(data)
-    if _kinds(value) in _READINGS:
+    if _kinds(value, 7) in _READINGS:
         ts_ms, telemetry, attributes, dead, user, answer, device_type = value
         is_whole = len(ts_ms) == len(telemetry) == count and _are(ts_ms, int) and _are(telemetry, bytes)
         if is_whole and (not dead or (_are(dead, int) and _are(dead.values(), str))):
@@ -181,9 +181,9 @@ def unpack_readings(data: bytes, count: int) -> ReadingBody:
     raise WireError("no reading body of this count")
 
 
-def _kinds(value: Any) -> tuple[type[Any], ...]:
-    """The types of a list's items; () for anything else."""
-    return tuple(map(type, value)) if type(value) is list else ()
+def _kinds(value: Any, count: int) -> tuple[type[Any], ...]:
+    """The types of the items of a list that has so many; () for anything else."""
+    return tuple(map(type, value)) if type(value) is list and len(value) == count else ()
 
 
 def _are(values: Iterable[Any], expected: type[Any]) -> bool:

@@ -52,7 +52,7 @@ class Loop:
         self._sources: dict[Any, Source] = {}
         self._writers: dict[Any, Source] = {}
         self._lazy: list[Source] = []
-        self._round_end: Source = tuple
+        self._round_end: Callable[[], Iterable[Any]] = lambda: ()
         self._resting: dict[Any, float] = {}
         self._deep: set[Any] = set()
         self._heard: dict[Any, float] = {}
@@ -71,8 +71,8 @@ class Loop:
         heartbeats of everyone, which else wake their listeners many times a second on an idle gateway."""
         self._lazy.append(on_due)
 
-    def add_round_end(self, on_end: Source) -> None:
-        """Asked once after each round of sources. For a core that does its work for all that came together."""
+    def set_round_end(self, on_end: Callable[[], Iterable[Any]]) -> None:
+        """Asked for events after each round of sources. For a core that does its work for all that came together."""
         self._round_end = on_end
 
     def rest(self, source: Any, until_s: float, deep: bool = False) -> None:

@@ -7,7 +7,8 @@ child, and nothing is imported before its time.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from common.io.apart import Apart, put_off, without
@@ -15,26 +16,34 @@ from common.io.apart import Apart, put_off, without
 if TYPE_CHECKING:
     from services.port_reader.task import Task
 
-UNUSED: Final = ("ipaddress", "json", "msgspec.inspect", "socket", "textwrap", "traceback")
-"""What libraries import, and this process uses only when it fails or its line is a TCP connection: 1 MB."""
+UNUSED: Final = ("ipaddress", "msgspec.inspect", "socket")
+"""Modules that libraries import and this process does not use, unless its line is a TCP connection: 0.7 MB. None that
+is needed where something fails: then it may be too late to load anything."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one port reader; returns its exit code."""
-    # msgspec takes `typing_extensions` where it is installed: 1.3 MB for names that `typing` has.
-    with without("typing_extensions"), put_off(*UNUSED):
+    with _light():
         # What both need comes first, so that it is loaded once.
         from services.port_reader.task import read_task, written_task
 
-        task = written_task(sys.argv[1:] if arguments is None else arguments)
-        reading = Apart(lambda: _read_task(arguments)) if task is None else None
+    task, code = written_task(sys.argv[1:] if arguments is None else arguments), 0
+    reading = Apart(lambda: _read_task(arguments)) if task is None else None
+    with _light():
         # Meanwhile.
         import services.port_reader.serving  # noqa: F401
-    code = 0
     if reading is not None:
         code, found = reading.wait()
         task = read_task(found) if found and not code else None
     return code if task is None else _serve(task)
+
+
+@contextmanager
+def _light() -> Iterator[None]:
+    """What is imported meanwhile loads little."""
+    # msgspec takes `typing_extensions` where it is installed: 1.3 MB for names that `typing` has.
+    with without("typing_extensions"), put_off(*UNUSED):
+        yield
 
 
 def _serve(task: Task) -> int:

@@ -97,19 +97,19 @@ class Journal:
         """Blocks that could not be read as they were written, since the opening."""
         self._check_size()
         self._database = sqlite3.connect(file.path, isolation_level=None, timeout=1.0)
+        self._section_ids: dict[str, int] = {}
+        self._hashes: dict[int, str] = {}
         try:
             self.state = self._open(file)
+            self._has_strikes = self._row("SELECT count(*) FROM strikes")[0] > 0
+            self._read_sections()
+            self._dead_count, self._dead_bytes = self._row(
+                "SELECT count(*), coalesce(sum(length(data)), 0) FROM dead_letters"
+            )
         except BaseException:
             self._database.close()
             raise
         self._base = self.state.settled
-        self._has_strikes = self._row("SELECT count(*) FROM strikes")[0] > 0
-        self._section_ids: dict[str, int] = {}
-        self._hashes: dict[int, str] = {}
-        self._read_sections()
-        self._dead_count, self._dead_bytes = self._row(
-            "SELECT count(*), coalesce(sum(length(data)), 0) FROM dead_letters"
-        )
 
     @property
     def device(self) -> str:

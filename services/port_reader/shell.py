@@ -59,6 +59,8 @@ BEATS: Final = (b"beat.publisher.", b"beat.broker.")
 READS: Final = 4
 """Full reads in a row before other sources get their turn."""
 READS_BEFORE_WRITE: Final = 16
+LATE_S: Final = 0.1
+"""What comes so long after the end of a rest did not come during it."""
 
 
 class PortReaderShell:
@@ -71,6 +73,8 @@ class PortReaderShell:
         self._context: zmq.Context[Any] = zmq.Context()
         self._line: SerialLine | None = None
         self._is_resting = False
+        """True after a read that was followed by a rest, until there is something again."""
+        self._rests_until_s = 0.0
         self._loop: Loop | None = None
         topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
         self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
@@ -151,6 +155,8 @@ class PortReaderShell:
             self._hears_beats = wanted
             for topic in BEATS:
                 self._events_in.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, topic)
+            if wanted:
+                self._running_loop.rest(self._events_in.socket, monotonic_s())
 
     def _send(self, effect: Send) -> Iterable[Any]:
         channel = self._channels[effect.plane]
@@ -180,9 +186,7 @@ class PortReaderShell:
     # Journal
 
     def _append(self, effect: Append) -> Iterable[Any]:
-        if not self._hears_beats:
-            self._hear_beats(True)
-            self._running_loop.rest(self._events_in.socket, monotonic_s())
+        self._hear_beats(True)
         try:
             self._journal.append(effect)
         except JournalError as error:
@@ -251,7 +255,7 @@ class PortReaderShell:
     def _readable(self) -> Iterable[Any]:
         """What is there, in chunks. A write that has drained meanwhile is said first. What others have said comes
         before what a line said while it rested, but no frame that has just come waits for it."""
-        has_rested = self._is_resting
+        has_rested = self._is_resting and monotonic_s() < self._rests_until_s + LATE_S
         if has_rested:
             yield from self._hear()
         if self._line is not None and self._line.is_writing:
@@ -281,7 +285,7 @@ class PortReaderShell:
 
     def _rest(self, effect: RestLine) -> Iterable[Any]:
         if self._line is not None:
-            self._is_resting = True
+            self._is_resting, self._rests_until_s = True, effect.until_s
             self._running_loop.rest(self._events_in.socket, effect.reports_until_s)
             self._running_loop.rest(self._line.fd, effect.until_s, deep=True)
         return ()

@@ -308,7 +308,7 @@ class PublisherCore:
         if accepted < self._counters["readings_accepted"]:
             self._link.prove()
 
-    # Once per turn.
+    # The work.
 
     def _turn(self, now_s: float) -> list[Any]:
         """What time has decided, when everything that had arrived was handled, and then the work."""
@@ -323,25 +323,26 @@ class PublisherCore:
             event = LinkDown(self._link.connection, "a publish was never acknowledged", reached=True)
             effects += self._end_session(event, now_s, blame=False)
         effects += self._link.tick(now_s) if self._drain_until_s is None else []
-        return effects + self._work(now_s)
-
-    def _work(self, now_s: float) -> list[Any]:
-        """What there is to do now."""
-        self._events, self._now_s = 0, now_s
-        effects = self._publish(now_s)
         if self._membership.is_due(now_s):
             effects += self._beat(now_s)
+        is_over = self._drain_until_s is not None and now_s >= self._drain_until_s
+        return effects + self._work(now_s, is_over)
+
+    def _work(self, now_s: float, is_over: bool = False) -> list[Any]:
+        """What there is to publish, to report and to say; the end, where that was all (`is_over`: in any case)."""
+        self._events, self._now_s = 0, now_s
+        effects = self._publish(now_s)
         effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports(now_s)]
         effects += self._owed + self._ordering.take_notes()
         self._owed = []
-        if self._drain_until_s is not None and self._is_drained(now_s):
+        if is_over or (self._drain_until_s is not None and self._is_drained):
             effects += [DisconnectPlatform(self._link.connection), Note("info", "process.drained", {}), Exit(0)]
         return effects
 
-    def _is_drained(self, now_s: float) -> bool:
-        if self._link.state != "up" or (self._drain_until_s is not None and now_s >= self._drain_until_s):
-            return True
-        return self._batching.is_empty and not self._acceptance.unaccepted and not self._downlink.replies
+    @property
+    def _is_drained(self) -> bool:
+        is_empty = self._batching.is_empty and not self._acceptance.unaccepted and not self._downlink.replies
+        return self._link.state != "up" or is_empty
 
     def _publish(self, now_s: float) -> list[Any]:
         effects = self._publish_replies(now_s)

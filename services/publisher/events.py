@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class RoundOver(NamedTuple):
-    """Event: all that was there has been said; more may have come meanwhile, and comes before the next `Tick`."""
+    """Event: of each source that was ready, what was there has been said, within bounds. It decides nothing by time."""
 
 
 class LinkUp(NamedTuple):

@@ -74,7 +74,7 @@ class PublisherShell:
         loop.add_reader(self._events.socket, self._watch.receive)
         loop.add_reader(self._readings.socket, self._readings.receive_ready)
         loop.add_reader(self._opened_in, self._take_opened)
-        loop.add_round_end(lambda: (RoundOver(),))
+        loop.set_round_end(lambda: (RoundOver(),))
 
     def perform(self, effect: Any) -> Iterable[Any]:
         """Carries out one effect; returns what follows from it at once."""

@@ -22,6 +22,7 @@ from common.events import Arrived
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.journals import file_name
 from common.io.sockets import Channel, open_socket
+from common.liveness import BEAT_S
 from common.membership import BEAT
 from common.messages import (
     Entry,
@@ -358,6 +359,25 @@ def test_a_call_of_built_in_converters_is_converted_here(broker, reader, line):
     reply = broker.until(lambda: broker.replies and broker.replies[-1], "the answer")
     assert (reply.id, reply.error, codec.unpack(reply.body)) == ("c1", "", b'{"result":21.5}')
     broker.until(lambda: broker.entries(Entry.ANSWER) == [b"21.5\n"], "the ANSWER entry")
+
+
+def test_a_calm_reader_listens_again_after_a_call(broker, reader, line):
+    """It has promised to be silent for ten seconds; a frame that waits for the news on the one before it hears them."""
+    _open(broker, reader)
+    broker.report(2)
+    broker.until(lambda: any(beat.every_s > BEAT_S for beat in broker.beats), "a calm reader's beat")
+    calm_s = time.monotonic()
+    broker.until(lambda: time.monotonic() > calm_s + 4.0, "some of its silence")
+    broker.call("no such verb", {})
+    broker.until(lambda: broker.replies, "the reply")
+    line.write(b"one\n")
+    time.sleep(0.005)
+    line.write(b"two\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES), "the first frame")
+    start_s = time.monotonic()
+    broker.report(3)
+    broker.until(lambda: broker.entries(Entry.FRAMES) == [b"one\n", b"two\n"], "the second frame")
+    assert time.monotonic() - start_s < 0.4
 
 
 def test_sigterm_drains_and_exits_with_0(broker, reader, line):

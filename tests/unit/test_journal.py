@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -82,6 +83,19 @@ def test_trim_deletes_whole_blocks_only(file):
     journal.close()
     state = Journal(file).state
     assert (state.settled, state.strikes) == (4, {4: 0})
+
+
+def test_strikes_of_an_earlier_process_go_with_their_entries(file):
+    """Each opening knows whether there are any."""
+    journal = _open(file)
+    journal.append(_append(_block(1), _block(3)))
+    journal.strike({1: 1, 4: 1})
+    journal.close()
+    journal = Journal(file)
+    journal.trim(3, [])
+    journal.close()
+    with closing(sqlite3.connect(file.path)) as database:
+        assert database.execute("SELECT number FROM strikes").fetchall() == [(4,)]
 
 
 def test_an_append_with_a_higher_base_sheds(file):
@@ -179,6 +193,7 @@ def test_a_full_disk_is_an_error_that_passes(file):
 
 WRITER = """
 import sys
+from contextlib import closing
 from pathlib import Path
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append

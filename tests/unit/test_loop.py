@@ -303,6 +303,51 @@ def test_who_was_woken_by_a_timer_rests_on(logger: logging.Logger, pipe: tuple[i
     assert monotonic_s() >= start_s + 0.2
 
 
+def test_who_was_heard_rests_on_when_that_ended_the_wait(logger: logging.Logger, pipe: tuple[int, int]) -> None:
+    """What it said moves the deadline: no timer fires, and what comes later waits all the same."""
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        if event == "early":
+            core.deadline_s = None
+            os.write(pipe[1], b"late")
+        return [Exit(0)] if event == "late" else []
+
+    core = Core(react)
+    start_s = monotonic_s()
+    core.deadline_s = start_s + 0.02
+    loop = Loop(core, Shell(), logger)
+    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+    os.write(pipe[1], b"early")
+    loop.rest(pipe[0], start_s + 0.2)
+    assert loop.run() == 0
+    assert core.names == ["Start", "early", "late"]
+    assert monotonic_s() >= start_s + 0.2
+
+
+def test_a_source_that_is_gone_rests_no_more(logger: logging.Logger, pipe: tuple[int, int]) -> None:
+    """Its descriptor may be another's by then, which is read at once."""
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        if event == "early":
+            loop.remove_reader(pipe[0])
+            loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+        elif name(event) == "Tick":
+            core.deadline_s = None
+            os.write(pipe[1], b"at once")
+        return [Exit(0)] if event == "at once" else []
+
+    core = Core(react)
+    start_s = monotonic_s()
+    core.deadline_s = start_s + 0.02
+    loop = Loop(core, Shell(), logger)
+    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+    os.write(pipe[1], b"early")
+    loop.rest(pipe[0], start_s + 5)
+    assert loop.run() == 0
+    assert core.names == ["Start", "early", "Tick", "at once"]
+    assert monotonic_s() < start_s + 4
+
+
 def test_the_end_of_a_round_is_said_once(logger: logging.Logger, pipe: tuple[int, int]) -> None:
     """After all sources that were ready, before any timer."""
     other = os.pipe()
@@ -316,7 +361,7 @@ def test_the_end_of_a_round_is_said_once(logger: logging.Logger, pipe: tuple[int
     for end, writing_end in (pipe, other):
         os.write(writing_end, b"read")
         loop.add_reader(end, lambda end=end: [os.read(end, 9).decode()])
-    loop.add_round_end(lambda: ["over"])
+    loop.set_round_end(lambda: ["over"])
     assert loop.run() == 0
     assert core.names == ["Start", "read", "read", "over", "Tick"]
     for end in other:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from common.config.models import Platform
-from common.events import Arrived, Send, Tick
+from common.events import Arrived, Drain, Exit, Send, Tick
 from common.messages import Entry, Heartbeat, Plane
 from services.publisher.events import DisconnectPlatform, LinkUp, RoundOver
 from tests.publisher_driving import Driver, batch, is_data, points, said
@@ -274,6 +275,31 @@ def test_the_end_of_a_round_publishes_and_decides_nothing():
     driver.core.handle(Arrived(Plane.READINGS, batch(4, points(4, 2))), later_s)
     assert not any(isinstance(effect, DisconnectPlatform) for effect in driver.core.handle(RoundOver(), later_s))
     assert any(isinstance(effect, DisconnectPlatform) for effect in driver.core.handle(Tick(), later_s))
+
+
+def test_a_publisher_with_much_to_do_beats_at_its_timer_only():
+    """What wakes nobody, others' beats, is heard before timers: who beat between them would never hear it."""
+    driver = announced("press1")
+
+    def beats(effects: list[Any]) -> int:
+        return sum(isinstance(effect, Send) and isinstance(effect.message, Heartbeat) for effect in effects)
+
+    driver.now_s += 5
+    driver.core.handle(Arrived(Plane.READINGS, batch(2, points(2, 2))), driver.now_s)
+    assert beats(driver.core.handle(RoundOver(), driver.now_s)) == 0
+    assert driver.core.next_deadline_s <= driver.now_s
+    assert beats(driver.core.handle(Tick(), driver.now_s)) == 1
+
+
+def test_a_drain_ends_at_a_timer_if_not_for_being_done():
+    """That its time is over is concluded when everything was heard."""
+    driver = announced("press1")
+    driver.take(batch(2, points(2, 2)))
+    driver.hear(Drain())
+    late_s = driver.now_s + 60
+    driver.core.handle(Arrived(Plane.READINGS, batch(4, points(4, 2))), late_s)
+    assert not any(isinstance(effect, Exit) for effect in driver.core.handle(RoundOver(), late_s))
+    assert any(isinstance(effect, Exit) for effect in driver.core.handle(Tick(), late_s))
 
 
 def close_at(driver: Driver, is_bad, rounds: int, protocol: int = 5) -> dict[str, list[int]]:
