@@ -46,7 +46,7 @@ from services.publisher.platforms.thingsboard import ThingsBoard
 DRAIN_S: Final = 3.0
 """At the end what is in hand may take so long to be accepted."""
 EVENTS_PER_TURN: Final = 64
-"""Events after which the turn's work is done even though more may be waiting."""
+"""Events after which the turn's work is done even though more may be waiting; what time decides waits for `Tick`."""
 PACKET_OVERHEAD_BYTES: Final = 64
 """Topic and header of a PUBLISH, which count into the other side's maximum packet size."""
 MQTT_PACKET_BYTES: Final = 268_435_455
@@ -158,7 +158,7 @@ class PublisherCore:
                 self._drain_until_s = now_s + DRAIN_S
                 effects += self._downlink.end_all(now_s)
         self._events += 1
-        return effects + self._turn(now_s) if self._events >= EVENTS_PER_TURN else effects
+        return effects + self._work(now_s) if self._events >= EVENTS_PER_TURN else effects
 
     @property
     def next_deadline_s(self) -> float | None:

@@ -193,7 +193,6 @@ def test_a_full_disk_is_an_error_that_passes(file):
 
 WRITER = """
 import sys
-from contextlib import closing
 from pathlib import Path
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append
