@@ -371,6 +371,7 @@ def test_a_calm_reader_listens_again_after_a_call(broker, reader, line):
     broker.call("no such verb", {})
     broker.until(lambda: broker.replies, "the reply")
     line.write(b"one\n")
+    # Not with the same read.
     time.sleep(0.005)
     line.write(b"two\n")
     broker.until(lambda: broker.entries(Entry.FRAMES), "the first frame")

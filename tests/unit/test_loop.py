@@ -30,6 +30,7 @@ class Core:
         self._react = react
         self.names: list[str] = []
         self.deadline_s: float | None = None
+        self.loop: Loop
         self._end_s = monotonic_s() + 10
 
     def handle(self, event: Any, now_s: float) -> list[Any]:
@@ -282,45 +283,23 @@ def test_a_timer_wakes_who_rests_unless_deeply(
     assert core.names == names
 
 
-def test_who_was_woken_by_a_timer_rests_on(logger: logging.Logger, pipe: tuple[int, int]) -> None:
-    """What comes after the timer waits until the rest is over."""
+@pytest.mark.parametrize(
+    ("ends_at", "names"), [("Tick", ["Start", "early", "Tick", "late"]), ("early", ["Start", "early", "late"])]
+)
+def test_who_was_heard_before_a_timer_rests_on(
+    logger: logging.Logger, pipe: tuple[int, int], ends_at: str, names: list[str]
+) -> None:
+    """Whether the timer fired or was put off by what was heard: what comes later waits until the rest is over."""
 
     def react(event: Any, now_s: float) -> list[Any]:
-        if name(event) == "Tick":
+        if name(event) == ends_at:
             core.deadline_s = None
             os.write(pipe[1], b"late")
         return [Exit(0)] if event == "late" else []
 
     core = Core(react)
-    start_s = monotonic_s()
-    core.deadline_s = start_s + 0.02
-    loop = Loop(core, Shell(), logger)
-    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
-    os.write(pipe[1], b"early")
-    loop.rest(pipe[0], start_s + 0.2)
-    assert loop.run() == 0
-    assert core.names == ["Start", "early", "Tick", "late"]
-    assert monotonic_s() >= start_s + 0.2
-
-
-def test_who_was_heard_rests_on_when_that_ended_the_wait(logger: logging.Logger, pipe: tuple[int, int]) -> None:
-    """What it said moves the deadline: no timer fires, and what comes later waits all the same."""
-
-    def react(event: Any, now_s: float) -> list[Any]:
-        if event == "early":
-            core.deadline_s = None
-            os.write(pipe[1], b"late")
-        return [Exit(0)] if event == "late" else []
-
-    core = Core(react)
-    start_s = monotonic_s()
-    core.deadline_s = start_s + 0.02
-    loop = Loop(core, Shell(), logger)
-    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
-    os.write(pipe[1], b"early")
-    loop.rest(pipe[0], start_s + 0.2)
-    assert loop.run() == 0
-    assert core.names == ["Start", "early", "late"]
+    start_s = rest(core, logger, pipe, 0.2)
+    assert core.names == names
     assert monotonic_s() >= start_s + 0.2
 
 
@@ -329,23 +308,29 @@ def test_a_source_that_is_gone_rests_no_more(logger: logging.Logger, pipe: tuple
 
     def react(event: Any, now_s: float) -> list[Any]:
         if event == "early":
-            loop.remove_reader(pipe[0])
-            loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+            core.loop.remove_reader(pipe[0])
+            core.loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
         elif name(event) == "Tick":
             core.deadline_s = None
             os.write(pipe[1], b"at once")
         return [Exit(0)] if event == "at once" else []
 
     core = Core(react)
-    start_s = monotonic_s()
-    core.deadline_s = start_s + 0.02
-    loop = Loop(core, Shell(), logger)
-    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
-    os.write(pipe[1], b"early")
-    loop.rest(pipe[0], start_s + 5)
-    assert loop.run() == 0
+    start_s = rest(core, logger, pipe, 5)
     assert core.names == ["Start", "early", "Tick", "at once"]
     assert monotonic_s() < start_s + 4
+
+
+def rest(core: Core, logger: logging.Logger, pipe: tuple[int, int], seconds: float) -> float:
+    """Runs a loop whose one source says "early" and rests for so long, while a timer is due before; when it began."""
+    start_s = monotonic_s()
+    core.deadline_s = start_s + 0.02
+    core.loop = loop = Loop(core, Shell(), logger)
+    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+    os.write(pipe[1], b"early")
+    loop.rest(pipe[0], start_s + seconds)
+    assert loop.run() == 0
+    return start_s
 
 
 def test_the_end_of_a_round_is_said_once(logger: logging.Logger, pipe: tuple[int, int]) -> None:
