@@ -17,7 +17,7 @@ from common.events import Arrived, Send, Tick
 from common.liveness import CALM_BEAT_S
 from common.messages import Entry, FrameBatch, Plane, ReadingBatch, StreamReport
 from services.port_reader.events import Append, Chunk, RestLine, Trim
-from services.publisher.events import Publish
+from services.publisher.events import Publish, RoundOver
 from tests.converting import World, frame_batch
 from tests.port_reader_rig import Rig
 from tests.publisher_driving import Driver, batch
@@ -112,6 +112,27 @@ def test_calls_of_the_publisher() -> None:
         driver.ack_all()
 
     check(calls_of(turn) / BATCH, 1.63)
+
+
+def test_calls_for_a_frame_that_comes_alone() -> None:
+    """What each process does between its arrival and its passing on: on a quiet gateway that is its latency."""
+    rig = Rig(EXAMPLE)
+    rig.wait(1)
+    rig.report(2)
+    world = World().start()
+    world.know(EXAMPLE)
+    frame = frame_batch(EXAMPLE, [FRAME])
+    world.say(frame)
+    driver = announced()
+    reading = Arrived(Plane.READINGS, batch(2, [{"humidity": 42.0}], attributes={"s": 1}))
+
+    def publish() -> None:
+        driver.core.handle(reading, driver.now_s)
+        driver.core.handle(RoundOver(), driver.now_s)
+
+    check(calls_of(lambda: rig.core.handle(Chunk(FRAME, rig.wall_ms), rig.now_s)), 130)
+    check(calls_of(lambda: world.core.handle(Arrived(Plane.FRAMES, frame), world.now_s)), 86)
+    check(calls_of(publish), 189)
 
 
 def test_a_busy_line_takes_few_messages_and_commits() -> None:

@@ -371,7 +371,7 @@ def test_a_calm_reader_listens_again_after_a_call(broker, reader, line):
     broker.call("no such verb", {})
     broker.until(lambda: broker.replies, "the reply")
     line.write(b"one\n")
-    # Not with the same read.
+    # As a device talks: not with the same read. Sent after the first has arrived, it would not wait for the news.
     time.sleep(0.005)
     line.write(b"two\n")
     broker.until(lambda: broker.entries(Entry.FRAMES), "the first frame")
