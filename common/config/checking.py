@@ -28,6 +28,8 @@ class ConverterChecker:
         if name in self._catalogue.classes:
             self._check_class(device, key, name)
         elif name in self._catalogue.bound:
+            if self._catalogue.bound[name] in self._catalogue.loose:
+                self._note_loose(device, key, name, self._catalogue.bound[name])
             self._warn_of_reference(device, key, self._catalogue.bound[name])
         elif ":" in name:
             self._check_import(device, key, name)
@@ -36,11 +38,17 @@ class ConverterChecker:
 
     def _check_class(self, device: Entry, key: str, name: str) -> None:
         found = self._catalogue.classes[name]
-        if not self._catalogue.has_convert(name):
+        if found.file in self._catalogue.loose:
+            self._note_loose(device, key, name, found.file)
+        elif not self._catalogue.has_convert(name):
             place = f"{found.file} line {found.line}"
             device.problem(key, f"{show(name)} ({place}) without convert", "a class with convert(self, config, data)")
         else:
             self._warn_of_reference(device, key, found.file)
+
+    def _note_loose(self, device: Entry, key: str, name: str, file: str) -> None:
+        found = f"{show(name)} in {file}, which any user of this machine may change"
+        device.problem(key, found, "a file, in folders, that only the gateway's users may write (chmod o-w)")
 
     def _warn_of_reference(self, device: Entry, key: str, file: str) -> None:
         if file in self._catalogue.importing_reference and file not in self._warned:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import stat
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,6 +46,8 @@ class Catalogue(msgspec.Struct, frozen=True):
     broken: tuple[BrokenFile, ...]
     importing_reference: frozenset[str]
     """Files that import `thingsboard_gateway`."""
+    loose: frozenset[str] = frozenset()
+    """Files that any user of the machine may change: none of these is ever run."""
 
     def has_convert(self, name: str) -> bool:
         """False only if the class and all its bases are known and none of them has a `convert`."""
@@ -70,6 +73,7 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
     broken: list[BrokenFile] = []
     bound: dict[str, str] = {}
     importing: set[str] = set()
+    loose: set[str] = set()
     for folder in folders:
         for path in _files_of(Path(folder) / "serial"):
             shown = str(path.relative_to(Path(folder).parent))
@@ -79,12 +83,25 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
                 continue
             if _imports_reference(parsed):
                 importing.add(shown)
+            if is_loose(path):
+                loose.add(shown)
             for node in parsed.body:
                 if isinstance(node, ast.ClassDef) and node.name not in bound:
                     classes.setdefault(node.name, _class_of(node, shown))
             for name in _bound_names(parsed) - classes.keys():
                 bound.setdefault(name, shown)
-    return Catalogue(classes, bound, tuple(broken), frozenset(importing))
+    return Catalogue(classes, bound, tuple(broken), frozenset(importing), frozenset(loose))
+
+
+def is_loose(path: Path) -> bool:
+    """True if any user of the machine may change an extension file, or put another one in its place: it would be run
+    with the rights of the gateway. Raises nothing."""
+    try:
+        folders = [place.stat().st_mode for place in (path.parent, path.parent.parent)]
+        anybody_writes = path.stat().st_mode & stat.S_IWOTH
+    except OSError:
+        return False
+    return bool(anybody_writes) or any(mode & stat.S_IWOTH and not mode & stat.S_ISVTX for mode in folders)
 
 
 def _bound_names(module: ast.Module) -> set[str]:

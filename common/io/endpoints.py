@@ -3,47 +3,78 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
 from common.errors import LinkError
-from common.hashes import short_hash
+from common.io.private import find_folder, make_private
 
+RUN: Final = "run"
 PATH_LIMIT_BYTES: Final = 90
 """A Unix socket path ends at 107 bytes; the rest is for our file names."""
+_FRAMES: Final = re.compile(r"frames\.[0-9a-f]{8}")
 
 
 def socket_dir(data_dir: Path) -> Path:
-    """The directory of the ipc sockets of a data directory, mode 0700: `run` below it, or, where that path is too
-    long for a Unix socket, one in /tmp named after it. Created when missing.
+    """The folder of a gateway's sockets, `run` below its data directory, for a process of the gateway: both are private
+    and made when missing.
 
-    Raises LinkError if the directory belongs to somebody else.
+    Raises LinkError for a folder that somebody else may have had a hand in, OSError where none can be made.
     """
-    place = data_dir.resolve() / "run"
-    if len(os.fsencode(place)) > PATH_LIMIT_BYTES:
-        place = Path("/tmp") / f"serialgw-{os.getuid()}-{short_hash(os.fsencode(place), 16)}"
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stat = place.stat()
-    if stat.st_uid != os.getuid() and os.getuid() != 0:
-        raise LinkError(f"{place} belongs to user id {stat.st_uid}, expected {os.getuid()}")
-    if stat.st_mode & 0o077:
-        place.chmod(0o700)
+    place = data_dir.absolute() / RUN
+    make_private(data_dir)
+    make_private(place, close=True)
     return place
 
 
+def find_socket_dir(data_dir: Path) -> Path:
+    """The same folder for who only looks, whoever it belongs to. Makes nothing. Raises LinkError, OSError."""
+    place = data_dir.absolute() / RUN
+    find_folder(place)
+    return place
+
+
+def socket_base(directory: Path) -> str:
+    """The folder as sockets are to name it in this process: where its path is too long for a Unix socket, by a
+    descriptor that stays open. Raises OSError."""
+    if is_short(directory):
+        return str(directory)
+    return f"/proc/self/fd/{os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)}"
+
+
+def is_short(directory: Path) -> bool:
+    """True if sockets can be named by this path."""
+    return len(os.fsencode(directory)) <= PATH_LIMIT_BYTES
+
+
+def keep_folder_across_exec(directory: Path, number: int) -> None:
+    """Opens the folder as this descriptor, which the program that we become inherits. Raises OSError."""
+    folder = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if folder == number:
+        os.set_inheritable(number, True)
+        return
+    os.dup2(folder, number, inheritable=True)
+    os.close(folder)
+
+
 class Endpoints:
-    """Names of the broker's endpoints in one socket directory."""
+    """The broker's endpoints in one socket directory. What a message calls an endpoint is a name, such as
+    `frames.0123abcd`; `at` says where that is for this process."""
 
     def __init__(self, directory: Path) -> None:
-        self._base = f"ipc://{directory}"
+        self._base = f"ipc://{socket_base(directory)}"
+
+    def at(self, name: str) -> str:
+        """The address of a converter's endpoint. Raises LinkError for what is no such name."""
+        name = name.rpartition("/")[2]  # Brokers before version 0.2 say the whole path.
+        if not _FRAMES.fullmatch(name):
+            raise LinkError(f"found the endpoint {name!r}, expected frames. and 8 hexadecimal digits")
+        return f"{self._base}/{name}"
 
     @property
     def frames_in(self) -> str:
         return f"{self._base}/frames.in"
-
-    def frames_out(self, converter: str) -> str:
-        """The endpoint from which one converter pulls."""
-        return f"{self._base}/frames.{converter}"
 
     @property
     def readings_in(self) -> str:
@@ -66,3 +97,8 @@ class Endpoints:
     def events_out(self) -> str:
         """The broker's XPUB: everyone's SUB connects."""
         return f"{self._base}/events.out"
+
+
+def frames_name(tag: str) -> str:
+    """The name of the endpoint from which one converter pulls; `tag` has 8 hexadecimal digits."""
+    return f"frames.{tag}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -10,18 +12,55 @@ from urllib.parse import quote
 
 from common.config.models import Storage
 from common.hashes import short_hash
+from common.io.private import is_private, make_private
 
 SUFFIX: Final = ".journal"
 SHARED_MEMORY: Final = Path("/dev/shm")
+MEMORY_NOTE: Final = "memory-folder"
+"""The file of the data directory that says which folder of SHARED_MEMORY is this gateway's. Everybody may make folders
+there, so ours has a name that nobody can know before."""
+_MEMORY_NAME: Final = re.compile(r"serialgw-[0-9a-f-]{1,64}")
 
 
 def journal_dir(storage: Storage, data_dir: Path) -> Path:
-    """Where the journals are. `memory` keeps them on a memory file system: they outlive processes, not a reboot."""
+    """Where the journals are, for a process of the gateway. `memory` keeps them on a memory file system, where they
+    outlive processes, not a reboot; their folder is made when missing. Raises LinkError, OSError."""
     place = Path(storage.data_dir) if storage.data_dir else data_dir.resolve() / "journals"
-    if storage.type != "memory":
-        return place
-    digest = short_hash(os.fsencode(place), 16)
-    return SHARED_MEMORY / f"serialgw-{os.getuid()}-{digest}"
+    return place if storage.type != "memory" else _memory_dir(data_dir, place)
+
+
+def _memory_dir(data_dir: Path, place: Path) -> Path:
+    """Our folder in shared memory: the one that the note names, if that is still ours, or else a new one."""
+    make_private(data_dir)
+    note = data_dir / MEMORY_NOTE
+    lock = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Processes that start together agree on one.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # The name that versions before 0.2 gave it, under which journals may still wait.
+        former = f"serialgw-{os.getuid()}-{short_hash(os.fsencode(place), 16)}"
+        for name in (_noted_name(note), former):
+            if name and is_private(SHARED_MEMORY / name):
+                break
+        else:
+            name = f"serialgw-{os.urandom(16).hex()}"
+            make_private(SHARED_MEMORY / name)
+        if name != _noted_name(note):
+            draft = note.with_name(note.name + ".new")
+            draft.write_text(f"{name}\n", encoding="ascii")
+            draft.replace(note)
+    finally:
+        os.close(lock)
+    return SHARED_MEMORY / name
+
+
+def _noted_name(note: Path) -> str:
+    """The folder's name in the note; "" if there is none, or something else stands there."""
+    try:
+        text = note.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return text if _MEMORY_NAME.fullmatch(text) else ""
 
 
 def file_name(device: str) -> str:

@@ -13,7 +13,7 @@ class FileLock:
     """Holds an exclusive flock on `path` and writes our pid into it. Raises LinkError with the holder's pid."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -21,7 +21,10 @@ class FileLock:
             os.close(self._fd)
             raise LinkError(f"{path} is held by the process with pid {holder}") from None
         # Written over, not emptied first: who is refused at this moment still reads a whole first line.
-        os.ftruncate(self._fd, os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0))
+        try:
+            os.ftruncate(self._fd, os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0))
+        except OSError:
+            pass  # The disk is full. The lock holds all the same; only its holder's name is missing.
 
     def keep_across_exec(self, number: int) -> None:
         """Moves the lock to this descriptor number, which the program that we become inherits and thereby holds."""

@@ -30,6 +30,11 @@ def default_data_dir(environ: Mapping[str, str]) -> Path:
     return Path(home) / "serialgw"
 
 
+def keep_private() -> None:
+    """Files and sockets that this process makes are for its user alone, whatever umask it was started with."""
+    os.umask(0o077)
+
+
 def service_parser(name: str, purpose: str) -> argparse.ArgumentParser:
     """An argument parser with what all services take: --config, --data-dir, --log-level."""
     import argparse  # Here: a process that has its task needs it no more.

@@ -12,17 +12,18 @@ import zmq
 
 from common.errors import LinkError
 from common.events import Note
-from common.io.endpoints import Endpoints, socket_dir
+from common.io.endpoints import Endpoints, frames_name, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.loop import Loop
-from common.io.process import EXIT_UNAVAILABLE, make_identity, service_parser
+from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from services.broker.core import BrokerCore
 from services.broker.shell import BrokerShell, remove_leftovers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the broker until SIGTERM; returns its exit code."""
+    keep_private()
     args = service_parser("broker", "passes frames, readings, calls and events on between all processes").parse_args(
         argv
     )
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     remove_leftovers(directory)
     endpoints = Endpoints(directory)
     shell = BrokerShell(zmq.Context(), endpoints, logger)
-    core = BrokerCore(make_identity("broker", lock=directory / "broker.lock"), endpoints.frames_out)
+    core = BrokerCore(make_identity("broker", lock=directory / "broker.lock"), frames_name)
     loop = Loop(core, shell, logger)
     shell.attach(loop)
     log_note(logger, Note("info", "broker.started", {"directory": directory}))

@@ -78,7 +78,7 @@ class SendTo(NamedTuple):
 
 
 class OpenFrames(NamedTuple):
-    """Effect: bind a PUSH socket for this converter at this endpoint. An endpoint is never used twice."""
+    """Effect: bind a PUSH socket for this converter at the endpoint of this name. A name is never used twice."""
 
     converter: str
     endpoint: str

@@ -54,6 +54,7 @@ class BrokerShell:
 
     def __init__(self, context: zmq.Context[Any], endpoints: Endpoints, logger: logging.Logger) -> None:
         self._context = context
+        self._endpoints = endpoints
         self._logger = logger
         self._loop: Loop | None = None
         self._forwarder = EventsForwarder(context, endpoints)
@@ -98,7 +99,7 @@ class BrokerShell:
             case Note():
                 log_note(self._logger, effect)
             case OpenFrames(converter=name, endpoint=endpoint):
-                self._converters[name] = self._bind(zmq.PUSH, endpoint)
+                self._converters[name] = self._bind(zmq.PUSH, self._endpoints.at(endpoint))
             case CloseFrames(converter=name):
                 self._close_frames(name)
         return ()

@@ -11,9 +11,9 @@ from typing import Any, TypedDict
 
 from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK
 from common.config.models import DataPoint, Device, Platform, Rpc
-from common.config.reading import read_gateway
 from common.errors import ConfigError
 from services.cli.slices import describe_answer, describe_slice
+from services.cli.whole import read_whole
 
 EXIT_OK = 0
 EXIT_CONFIG = 78
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(file: str) -> tuple[Result, tuple[Device, ...]]:
     try:
-        gateway, warnings = read_gateway(file, os.environ)
+        gateway, warnings = read_whole(file, os.environ)
     except ConfigError as error:
         return Result(ok=False, problems=error.problems, warnings=error.warnings, platform="", devices=[]), ()
     devices = [_device_as_json(device) for device in gateway.devices]

@@ -14,7 +14,7 @@ import zmq
 from common import codec
 from common.errors import GatewayError, LinkError
 from common.events import Arrived, Send
-from common.io.endpoints import Endpoints, socket_dir
+from common.io.endpoints import Endpoints, find_socket_dir
 from common.io.process import make_identity
 from common.io.sockets import Channel, connect, connect_events
 from common.membership import Membership
@@ -33,11 +33,11 @@ def find_gateway(data_dir: Path) -> Endpoints:
     """Where the gateway of a data directory listens. Raises LinkError if none has ever run there."""
     missing = LinkError(f"no gateway is running at {data_dir}; {ADVICE}")
     try:
-        if not data_dir.is_dir():
-            raise missing
-        place = socket_dir(data_dir)
+        place = find_socket_dir(data_dir)
         if not (place / "calls").exists():
             raise missing
+    except (FileNotFoundError, NotADirectoryError):
+        raise missing from None
     except OSError as error:
         raise LinkError(f"{error.filename}: {error.strerror}; is the gateway another user's?") from None
     return Endpoints(place)

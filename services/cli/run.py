@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from common.config.models import Storage
-from common.config.reading import read_gateway
 from common.errors import GatewayError, LinkError
-from common.io.endpoints import socket_dir
+from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.journals import journal_dir, left_journals
 from common.io.locks import FileLock
+from common.io.private import make_private
+from common.io.process import keep_private
 from services.cli.arguments import add_data_dir, log_level, utf8_path, whole_number
 from services.cli.supervisord import (
     SECRET_VARIABLES,
@@ -26,12 +27,14 @@ from services.cli.supervisord import (
     task_path,
 )
 from services.cli.supervisord_signals import hold_signals
+from services.cli.whole import read_whole
 from services.port_reader.task import device_task, write_task
 
 LOCK_NAME: Final = "gateway.lock"
 CONF_NAME: Final = "supervisord.conf"
 MOST_CONVERTERS: Final = 64
 INHERITED_LOCK_FD: Final = 3
+INHERITED_DIR_FD: Final = 4
 """supervisord leaves descriptors 3 and 4 alone, and closes them in its children."""
 
 
@@ -72,7 +75,8 @@ def default_converters() -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Never returns if all goes well. Raises ConfigError, LinkError (another gateway), OSError."""
-    loaded = read_gateway(args.config, os.environ)
+    keep_private()
+    loaded = read_whole(args.config, os.environ)
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     check_storage(loaded.gateway.storage)
@@ -97,9 +101,9 @@ def run(args: argparse.Namespace) -> int:
         file=sys.stderr,
         flush=True,
     )
-    # supervisord opens its log before it sets its own.
-    os.umask(0o077)
     lock.keep_across_exec(INHERITED_LOCK_FD)
+    if not is_short(plan.run_dir):
+        keep_folder_across_exec(plan.run_dir, INHERITED_DIR_FD)
     os.execv(sys.executable, [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)])
 
 
@@ -112,10 +116,12 @@ def check_storage(storage: Storage) -> None:
         return
     folder = Path(storage.data_dir)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         if os.access(folder, os.W_OK | os.X_OK):
             return
         reason = "this user may not write there"
+    except LinkError as error:
+        raise LinkError(f"storage: {error}") from None
     except OSError as error:
         reason = error.strerror or "it can't be made"
     raise GatewayError(
@@ -125,10 +131,9 @@ def check_storage(storage: Storage) -> None:
 
 
 def make_plan(args: argparse.Namespace, devices: tuple[str, ...]) -> Plan:
-    """What is to be started; creates the data directory. Raises OSError, LinkError, GatewayError."""
+    """What is to be started; creates the data directory. Raises LinkError, GatewayError."""
     data_dir = args.data_dir.expanduser().absolute()
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         run_dir = socket_dir(data_dir)
     except OSError as error:
         reason = f"{error.filename or data_dir}: {error.strerror}"
@@ -137,6 +142,8 @@ def make_plan(args: argparse.Namespace, devices: tuple[str, ...]) -> Plan:
         config=args.config.absolute(),
         data_dir=data_dir,
         run_dir=run_dir,
+        socket_base="" if is_short(run_dir) else f"/proc/self/fd/{INHERITED_DIR_FD}",
+        pid=os.getpid(),
         devices=devices,
         converters=args.converters,
         python=sys.executable,

@@ -54,6 +54,10 @@ class Plan(NamedTuple):
     secrets: tuple[str, ...] = ()
     """Those of SECRET_VARIABLES that are set."""
     log_level: str = "INFO"
+    socket_base: str = ""
+    """`run_dir` as supervisord names its socket there, where the path is too long for one: by a descriptor."""
+    pid: int = 0
+    """Of the process that becomes supervisord."""
     left_journals: tuple[Path, ...] = ()
     """Journals of devices that are no longer configured; each is drained by a reader without a port."""
 
@@ -100,15 +104,17 @@ def supervisord_conf(plan: Plan) -> str:
 
 def _head(plan: Plan, programs: int) -> str:
     user = "user=0\n" if plan.user_id == 0 else ""
-    socket = _word(str(plan.run_dir / SOCKET_NAME))
+    base = _word(plan.socket_base or str(plan.run_dir))
+    # By a descriptor of supervisord's own, which another process finds under its pid.
+    from_outside = base.replace("/proc/self/", f"/proc/{plan.pid}/")
     return f"""\
 ; Written by `serialgw run` at each start; changes here are lost.
 [unix_http_server]
-file={socket}
+file={base}/{SOCKET_NAME}
 chmod=0600
 
 [supervisorctl]
-serverurl=unix://{socket}
+serverurl=unix://{from_outside}/{SOCKET_NAME}
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface

@@ -21,7 +21,7 @@ from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.loop import Loop
-from common.io.process import EXIT_UNAVAILABLE, make_identity, service_parser
+from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from services.converter.core import ConverterCore
 from services.converter.notes import NoteFile
 from services.converter.shell import ConverterShell
@@ -33,9 +33,9 @@ SLOTS: Final = 256
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one converter; returns its exit code."""
+    keep_private()
     options = _parser().parse_args(arguments)
     try:
-        options.data_dir.mkdir(parents=True, exist_ok=True)
         sockets = socket_dir(options.data_dir)
         slot, lock, lock_path = _take_slot(sockets, options.slot)
     except (LinkError, OSError) as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from common.config.extension_files import is_loose
 from common.config.models import Device, Rpc
 from common.conversion.downlink import NO_DATA
 from common.conversion.values import plain_value, shorten
@@ -100,7 +101,11 @@ def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> Any:
     broken = ""
     for path in (path for folder in extension_dirs for path in sorted(Path(folder, "serial").glob("*.py"))):
         try:
-            if _binds_name(path, name) and hasattr(_import_file(path), name):
+            if not _binds_name(path, name):
+                continue
+            if is_loose(path):
+                raise ConversionError(f"{path}: any user of this machine may change it, so it is not run; chmod o-w")
+            if hasattr(_import_file(path), name):
                 return getattr(_import_file(path), name)
         except ConversionError as error:
             broken = broken or str(error)

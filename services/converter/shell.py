@@ -8,6 +8,7 @@ from typing import Any
 
 import zmq
 
+from common.errors import LinkError
 from common.events import Blocked, Note, Send, Writable
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
@@ -36,6 +37,7 @@ class ConverterShell:
         self, endpoints: Endpoints, user_code: UserCode, notes: NoteFile | None, logger: logging.Logger
     ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._endpoints = endpoints
         self._user_code = user_code
         self._notes = notes
         self._logger = logger
@@ -95,8 +97,13 @@ class ConverterShell:
     def _pull_from(self, endpoint: str) -> None:
         if self._loop is None:
             return
+        try:
+            address = self._endpoints.at(endpoint)
+        except LinkError as error:
+            log_note(self._logger, Note("error", "endpoint.unusable", {"reason": str(error)}))
+            return
         if self._frames is not None:
             self._loop.remove_reader(self._frames.socket)
             self._frames.socket.close()
-        self._frames = connect(self._context, zmq.PULL, Plane.FRAMES, endpoint)
+        self._frames = connect(self._context, zmq.PULL, Plane.FRAMES, address)
         self._loop.add_reader(self._frames.socket, self._frames.receive_ready)

@@ -14,13 +14,14 @@ from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import start_logs
 from common.io.loop import Loop
-from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity, service_parser
+from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from services.monitor.core import MonitorCore
 from services.monitor.shell import MonitorShell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the monitor until SIGTERM; returns its exit code."""
+    keep_private()
     args = service_parser("monitor", "keeps every process's last heartbeat and answers `status`").parse_args(argv)
     logger = start_logs("monitor:0", args.log_level)
     try:

@@ -22,7 +22,8 @@ from common.io.journals import bytes_used, left_journals
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.loop import Loop
-from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity
+from common.io.private import make_private
+from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity
 from services.port_reader.core import PortReaderCore
 from services.port_reader.journal import Journal, JournalError, JournalFile, open_journal
 from services.port_reader.shell import PortReaderShell
@@ -61,10 +62,11 @@ def journal_limits(device: Device, storage: Storage, journals: int, room_bytes: 
 
 def serve(task: Task) -> int:
     """Serves until the end; returns the exit code. Raises Stopped."""
+    keep_private()
     path, storage = Path(task.journal), task.storage
     lock_path = path.with_name(path.name + ".lock")
     try:
-        _make_folder(path.parent)
+        make_private(path.parent)
         lock = FileLock(lock_path)
         endpoints = Endpoints(socket_dir(Path(task.data_dir)))
         journal, aside, damage = open_journal(_journal_file(task, storage), time.strftime("%Y%m%dT%H%M%S"))
@@ -94,12 +96,6 @@ def serve(task: Task) -> int:
     finally:
         _leave(task, journal, logger)
         lock.release()
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid not in (os.getuid(), 0):
-        raise LinkError(f"{folder} belongs to somebody else")
 
 
 def _limits(task: Task, device: Device, storage: Storage) -> Limits:

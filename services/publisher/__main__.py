@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -19,17 +20,19 @@ from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.loop import Loop
-from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity, service_parser
+from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
+from common.io.tls import tls_context
 from services.publisher.core import PublisherCore
-from services.publisher.mqtt import tls_context
 from services.publisher.platforms.thingsboard import ThingsBoard
 from services.publisher.shell import PublisherShell
 
+_CLIENT_ID: Final = re.compile(r"[!-~]{1,128}")
 SECRET_VARIABLES: Final = ("TB_GW_ACCESS_TOKEN", "TB_GW_USERNAME", "TB_GW_PASSWORD", "TB_GW_CLIENT_ID")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the publisher; returns its exit code."""
+    keep_private()
     options = service_parser("publisher", "Publishes readings to the platform, and takes its calls.").parse_args(
         arguments
     )
@@ -38,11 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
         for name in SECRET_VARIABLES:
             os.environ.pop(name, None)
         context = tls_context(gateway.platform)
-        options.data_dir.mkdir(parents=True, exist_ok=True)
+        sockets = socket_dir(options.data_dir)
         lock_path = options.data_dir / "publisher.lock"
         lock = FileLock(lock_path)
-        sockets = socket_dir(options.data_dir)
-        client_id = gateway.platform.security.client_id or _own_client_id(options.data_dir / "publisher.id")
+        client_id = gateway.platform.security.client_id or own_client_id(options.data_dir / "publisher.id")
     except ConfigError as error:
         return _refuse(str(error), EXIT_CONFIG)
     except (LinkError, OSError) as error:
@@ -77,12 +79,20 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
-def _own_client_id(path: Path) -> str:
-    """The client id of this data directory: made once, kept in a file. Raises OSError."""
-    if path.exists() and (known := path.read_text().strip()):
+def own_client_id(path: Path) -> str:
+    """The client id of this data directory: made once, kept in a file. One that was damaged is made anew; on a full
+    disk it lives as long as the process."""
+    try:
+        known = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        known = ""
+    if _CLIENT_ID.fullmatch(known):
         return known
     made = f"serialgw-{os.urandom(6).hex()}"
-    path.write_text(f"{made}\n")
+    try:
+        path.write_text(f"{made}\n", encoding="ascii")
+    except OSError:
+        pass
     return made
 
 

@@ -18,31 +18,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common.config.models import Platform
-from common.errors import ConfigError
 from services.publisher.events import LinkDown, LinkRefused, LinkUp, PlatformMessage, PubAck, Publish
 
 KEEPALIVE_S: Final = 30
 TRANSPORT_TIMEOUT_S: Final = 5.0
 """For each address of the host: TCP, and again for TLS."""
 Subscriptions = tuple[tuple[str, bool], ...]
-
-
-def tls_context(config: Platform) -> ssl.SSLContext | None:
-    """The TLS settings; None where none are wanted. Raises ConfigError for files that can't be used."""
-    security = config.security
-    if not security.uses_tls:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=security.ca_cert)
-        if security.cert:
-            context.load_cert_chain(security.cert, security.private_key)
-    except (OSError, ValueError) as error:
-        files = ", ".join(file for file in (security.ca_cert, security.cert, security.private_key) if file)
-        raise ConfigError([f"thingsboard.security: {files} can't be used: {error}"]) from None
-    if security.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _send_at_once(_client: Client, _userdata: Any, sock: Any) -> None:

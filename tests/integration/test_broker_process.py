@@ -68,7 +68,7 @@ class Peer:
             case "port_reader":
                 self.out = connect(self._context, zmq.PUSH, Plane.FRAMES, ends.frames_in)
             case "converter":
-                self.into = connect(self._context, zmq.PULL, Plane.FRAMES, answer.frames_endpoint)
+                self.into = connect(self._context, zmq.PULL, Plane.FRAMES, ends.at(answer.frames_endpoint))
                 self.out = connect(self._context, zmq.PUSH, Plane.READINGS, ends.readings_in)
             case "publisher":
                 self.into = connect(self._context, zmq.PULL, Plane.READINGS, ends.readings_out)

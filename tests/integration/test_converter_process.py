@@ -34,6 +34,7 @@ from tests.converting import PRESS, body_of, call, frame_batch, hash_of
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+FRAMES = "frames.00000000"
 CONFIG = {"name": "serial", "devices": [{"name": "press", "port": "/dev/null", "telemetry": [{"key": "n"}]}]}
 USER_CODE = """
 import time
@@ -83,7 +84,7 @@ class FakeBroker:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.calls = self._bind(zmq.ROUTER, self.endpoints.calls)
         self.readings_in = self._bind(zmq.PULL, self.endpoints.readings_in)
-        self.frames = self._bind(zmq.PUSH, self.endpoints.frames_out("0"))
+        self.frames = self._bind(zmq.PUSH, self.endpoints.at(FRAMES))
         self.beats = self._bind(zmq.SUB, self.endpoints.events_in)
         self.beats.setsockopt(zmq.SUBSCRIBE, b"beat.")
         self.publish = self._bind(zmq.PUB, self.endpoints.events_out)
@@ -129,7 +130,7 @@ class FakeBroker:
         match message:
             case Register():
                 self.registrations.append(message)
-                self.say(Registered(f"converter:{message.name}", True, "", "b1", self.endpoints.frames_out("0")))
+                self.say(Registered(f"converter:{message.name}", True, "", "b1", FRAMES))
             case Request(verb="section", section=section) if section in self.sections:
                 self.say(Reply(message.id, message.reply_to, "", codec.pack(self.sections[section])))
             case Request(verb="note"):

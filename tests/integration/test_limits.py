@@ -39,7 +39,7 @@ def _numbers(platform: Platform) -> list[int]:
 def _small_disk(folder: Path) -> Iterator[bool]:
     """A file system of 8 MiB at `folder`; False where this user may not make one."""
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", str(folder)]
     is_small = subprocess.run(mount, check=False, capture_output=True).returncode == 0
     try:
         yield is_small

@@ -94,6 +94,7 @@ def test_check_as_a_process_leaves_no_traceback(name: str, tmp_path: Path):
 def test_check_shows_slices_and_json(tmp_path: Path, capsys):
     """For a good configuration check shows which bytes each data point takes, as text and as JSON."""
     path, _ = prepare("good", "example_both", tmp_path)
+    path.chmod(0o600)
     assert check.run(argparse.Namespace(file=str(path), json=False)) == 0
     text = capsys.readouterr().out
     assert 'telemetry  humidity      float   frame[:find("\\r")]' in text

@@ -16,10 +16,10 @@ import zmq
 from common import codec
 from common.errors import LinkError, WireError
 from common.events import Arrived, Junk
-from common.io.endpoints import Endpoints, socket_dir
+from common.io.endpoints import Endpoints, find_socket_dir, socket_dir
 from common.io.locks import FileLock
 from common.io.sockets import HIGH_WATER, Channel, TapWatch, connect, connect_events, decode_call, open_socket
-from common.messages import FrameBatch, Heartbeat, Plane, Registered, Request, Tap
+from common.messages import FrameBatch, Heartbeat, Plane, ReadingBatch, Registered, Request, Tap
 from tests.waiting import wait_until
 
 BATCH = FrameBatch("press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True, b"body")
@@ -159,25 +159,34 @@ def test_taps_are_watched_for(context: zmq.Context[Any], endpoints: Endpoints) -
 
 
 def test_sockets_live_in_a_private_directory(tmp_path: Path) -> None:
-    """`run` below the data directory, 0700 even if it was there with more."""
+    """`run` below the data directory, 0700 even if it was there with more that others may read."""
     (tmp_path / "run").mkdir(mode=0o755)
     place = socket_dir(tmp_path)
     assert place == tmp_path / "run"
     assert place.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_long_path_gets_a_short_directory(tmp_path: Path, context: zmq.Context[Any]) -> None:
-    """A Unix socket path has 107 bytes; the same data directory always gets the same place."""
-    data_dir = tmp_path / ("x" * 100)
+def test_sockets_work_below_a_path_that_is_too_long_for_one(tmp_path: Path, context: zmq.Context[Any]) -> None:
+    """A Unix socket's path has 107 bytes at most; they are where they always are, named by a descriptor."""
+    data_dir = tmp_path / ("x" * 200) / ("y" * 200)
     place = socket_dir(data_dir)
-    assert place == socket_dir(data_dir)
-    assert place.is_relative_to("/tmp")
-    bind(context, zmq.PULL, Endpoints(place).readings_out)
-    bind(context, zmq.PULL, Endpoints(place).frames_out("01234567"))
-    context.destroy(linger=0)
-    for path in place.iterdir():
-        path.unlink()
-    place.rmdir()
+    assert place == data_dir / "run"
+    pull = Channel(Plane.READINGS, bind(context, zmq.PULL, Endpoints(place).readings_out))
+    push = connect(context, zmq.PUSH, Plane.READINGS, Endpoints(find_socket_dir(data_dir)).readings_out)
+    bind(context, zmq.PULL, Endpoints(place).at("frames.01234567"))
+    batch = ReadingBatch("press", "j", 1, 1, 1, 1, "e", 0, "0", "i", b"")
+    wait_until(lambda: push.send(batch), "a connection")
+    wait_until(lambda: list(pull.receive()), "the batch has come")
+    assert {path.name for path in place.iterdir()} == {"readings.out", "frames.01234567"}
+
+
+def test_an_endpoint_is_a_name_not_a_path(tmp_path: Path) -> None:
+    """Whatever a broker says, nobody connects outside the folder; the whole path of an older broker is understood."""
+    endpoints = Endpoints(socket_dir(tmp_path))
+    assert endpoints.at("ipc:///elsewhere/run/frames.01234567") == f"ipc://{tmp_path}/run/frames.01234567"
+    for name in ("", "calls", "frames.0123456", "frames.01234567/..", "../frames.0123456x", "tcp://host:1"):
+        with pytest.raises(LinkError, match="expected frames"):
+            endpoints.at(name)
 
 
 def test_the_longest_path_still_binds(tmp_path: Path, context: zmq.Context[Any]) -> None:
@@ -187,7 +196,7 @@ def test_the_longest_path_still_binds(tmp_path: Path, context: zmq.Context[Any])
     place = socket_dir(data_dir)
     assert len(str(place)) == 90
     endpoints = Endpoints(place)
-    for endpoint in (endpoints.frames_out("01234567"), endpoints.readings_out, endpoints.events_out):
+    for endpoint in (endpoints.at("frames.01234567"), endpoints.readings_out, endpoints.events_out):
         bind(context, zmq.PULL, endpoint)
     context.destroy(linger=0)
     for path in place.iterdir():

@@ -1,0 +1,54 @@
+"""Who else may read or change the files of a configuration: worth a word, since they hold secrets and name code."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from common.config.findings import Findings
+from common.config.json_files import read_json
+from common.config.models import Gateway
+from common.config.secret_files import SECRET_VARIABLES, SUFFIX
+
+_SECRET_KEYS: Final = frozenset({"accessToken", "password"})
+
+
+def file_warnings(gateway: Gateway, environ: Mapping[str, str]) -> list[str]:
+    """One finished sentence for each file that any user of the machine may change, or that holds a secret and may be
+    read by all. Files that can't be looked at get none: whoever reads them says so. Raises nothing."""
+    files = [gateway.file, *(connector.file for connector in gateway.connectors)]
+    named = [environ.get(name + SUFFIX) for name in SECRET_VARIABLES]
+    secrets = [str(Path(gateway.file).parent / name) for name in named if name]
+    found = [_loose(file) for file in dict.fromkeys(filter(None, files))]
+    if _holds_secret(gateway.file):
+        secrets.append(gateway.file)
+    return [text for text in [*found, *map(_readable, secrets)] if text]
+
+
+def _holds_secret(file: str) -> bool:
+    value = read_json(Path(file), file, Findings())
+    section = value.get("thingsboard") if isinstance(value, dict) else None
+    security = section.get("security") if isinstance(section, dict) else None
+    return isinstance(security, dict) and bool(_SECRET_KEYS & security.keys())
+
+
+def _mode(file: str) -> int:
+    try:
+        return os.stat(file).st_mode
+    except (OSError, ValueError):
+        return 0
+
+
+def _loose(file: str) -> str:
+    if not _mode(file) & stat.S_IWOTH:
+        return ""
+    return f"{file}: any user of this machine may change it, and with it what the gateway runs: chmod o-w"
+
+
+def _readable(file: str) -> str:
+    if not _mode(file) & stat.S_IROTH:
+        return ""
+    return f"{file}: it holds a secret, and any user of this machine may read it: chmod o-rwx"
