@@ -1,14 +1,31 @@
-"""Log lines: an event and its facts, `time LEVEL kind[name] event key=value …`, on standard error."""
+"""Log lines: an event and its facts, `time LEVEL kind[name] event key=value …`, on standard error.
+
+A line goes out without waiting (`common.io.outlet`), holds nothing that steers a terminal (`common.shown`), and is one
+of a bounded number of its kind: what a flood says beyond that is counted, and said in one line.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 from common.events import Note
+from common.io.clock import monotonic_s
+from common.io.outlet import Outlet, OutletStream, open_sink
+from common.shown import harmless, harmless_lines
 
 TRACE: Final = 5
+BURST_LINES: Final = 200
+"""Lines of one kind (one event of ours, one logger of users' code) that may come at once."""
+LINES_HZ: Final = 10.0
+"""Lines of one kind that may come on and on: of call lines, five calls a second."""
+USERS_LINES_HZ: Final = 100.0
+"""The same of what a user's converter logs, which may be a line a frame on purpose."""
+KINDS_KEPT: Final = 1_000
+"""Kinds of lines that are told apart; beyond it all others are one."""
 _LEVELS: Final = {
     "TRACE": TRACE,
     "DEBUG": logging.DEBUG,
@@ -26,26 +43,119 @@ _NOTE_LEVELS: Final = {
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@+,%#")
 
 
+@dataclass(slots=True)
+class _Kind:
+    """How many more lines of one kind may come now, and how many could not be shown."""
+
+    left: float
+    since_s: float
+    hidden: int = 0
+
+
+class LogHandler(logging.Handler):
+    """Writes records to an outlet, so many of a kind."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self.process = process
+        self._kinds: dict[str, _Kind] = {}
+        self._hidden: set[str] = set()
+        self.hidden = 0
+        """Lines that were not shown, for there were too many of their kind."""
+        self.outlet = Outlet(open_sink(sys.stderr), lambda count: self._line("WARNING", f"log.dropped lines={count}"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record, if its kind has one left."""
+        event = getattr(record, "event", "")
+        kind = self._take(event or record.name, LINES_HZ if event else USERS_LINES_HZ)
+        if kind.left < 1:
+            kind.hidden += 1
+            self.hidden += 1
+            self._hidden.add(event or record.name)
+            return
+        kind.left -= 1
+        try:
+            text = harmless(record.getMessage())
+        except (TypeError, ValueError) as error:
+            text = harmless(f"{record.msg!r} {record.args!r}: {error}")
+        if record.exc_info:
+            text += "\n" + harmless_lines(logging.Formatter().formatException(record.exc_info))
+        self.outlet.write(self._line(record.levelname, text))
+
+    def catch_up(self) -> None:
+        """Says what could not be said before, as far as it can be now. To be called now and then."""
+        if self.outlet.is_behind:
+            self.outlet.catch_up()
+        for name in sorted(self._hidden):
+            kind = self._take(name, LINES_HZ)
+            if kind.left >= BURST_LINES / 2:
+                self._hidden.discard(name)
+                hidden, kind.hidden = kind.hidden, 0
+                self.outlet.write(self._line("WARNING", f"log.limited kind={name} lines={hidden}"))
+
+    @property
+    def is_behind(self) -> bool:
+        """True while `catch_up` may have something to do."""
+        return bool(self._hidden) or self.outlet.is_behind
+
+    def _take(self, name: str, lines_hz: float) -> _Kind:
+        now_s = monotonic_s()
+        kind = self._kinds.get(name)
+        if kind is None:
+            if len(self._kinds) >= KINDS_KEPT:
+                name = "(others)"
+            kind = self._kinds.setdefault(name, _Kind(BURST_LINES, now_s))
+        kind.left = min(BURST_LINES, kind.left + (now_s - kind.since_s) * lines_hz)
+        kind.since_s = now_s
+        return kind
+
+    def _line(self, level: str, text: str) -> bytes:
+        now_s = time.time()
+        at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.localtime(now_s))}.{int(now_s % 1 * 1000):03d}"
+        return f"{at} {level:7} [{harmless(self.process)}] {text}\n".encode(errors="backslashreplace")
+
+
 def start_logs(process: str, level: str = "INFO") -> logging.Logger:
-    """The logger of this process, `process` being its address such as `port_reader:press1`."""
+    """The logger of this process, `process` being its address such as `port_reader:press1`. Called again, it is the
+    same under another name."""
     logging.addLevelName(TRACE, "TRACE")
-    handler = logging.StreamHandler(sys.stderr)
-    shown = process.replace("%", "%%")
-    handler.setFormatter(
-        logging.Formatter(f"%(asctime)s.%(msecs)03d %(levelname)-7s [{shown}] %(message)s", "%Y-%m-%dT%H:%M:%S")
-    )
     logger = logging.getLogger("serialgw")
-    logger.handlers[:] = [handler]
+    handler = handler_of(logger)
+    if handler is None:
+        logger.handlers[:] = [LogHandler(process)]
+    else:
+        handler.process = process
     logger.propagate = False
     logger.setLevel(_LEVELS.get(level.upper(), logging.INFO))
     return logger
+
+
+def handler_of(logger: logging.Logger) -> LogHandler | None:
+    """The handler that `start_logs` has made; None for any other logger."""
+    return next((handler for handler in logger.handlers if isinstance(handler, LogHandler)), None)
+
+
+def take_streams(logger: logging.Logger) -> None:
+    """What is printed from now on, tracebacks too, goes the way of log lines: it waits for nobody."""
+    handler = handler_of(logger)
+    if handler is not None:
+        sys.stdout = sys.stderr = OutletStream(handler.outlet)
+
+
+def log_counters() -> dict[str, int]:
+    """What this process could not tell, for its heartbeat."""
+    handler = handler_of(logging.getLogger("serialgw"))
+    if handler is None:
+        return {}
+    return {"log_lines_dropped": handler.outlet.dropped, "log_lines_hidden": handler.hidden}
 
 
 def log_note(logger: logging.Logger, note: Note) -> None:
     """Writes what a core noted."""
     level = _NOTE_LEVELS[note.level]
     if logger.isEnabledFor(level):
-        logger.log(level, "%s", " ".join([note.event, *(_fact(key, value) for key, value in note.facts.items())]))
+        text = " ".join([note.event, *(_fact(key, value) for key, value in note.facts.items())])
+        logger.log(level, "%s", text, extra={"event": note.event})
 
 
 def _fact(key: str, value: Any) -> str:
@@ -57,7 +167,5 @@ def _fact(key: str, value: Any) -> str:
 
 
 def _quoted(character: str) -> str:
-    """Within quotes: nothing may end them, break the line or steer the terminal."""
-    if character in '"\\':
-        return "\\" + character
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+    """Within quotes: nothing may end them."""
+    return "\\" + character if character in '"\\' else harmless(character)

@@ -19,6 +19,7 @@ import zmq
 
 from common.events import Core, Drain, Exit, Start, Tick
 from common.io.clock import monotonic_s
+from common.io.logs import LogHandler, handler_of
 
 EXIT_CRASH: Final = 70
 """sysexits' EX_SOFTWARE: a bug; the supervisor restarts."""
@@ -48,6 +49,7 @@ class Loop:
         self._core = core
         self._shell = shell
         self._logger = logger
+        self._log = handler_of(logger)
         self._poller = zmq.Poller()
         self._sources: dict[Any, Source] = {}
         self._writers: dict[Any, Source] = {}
@@ -153,6 +155,8 @@ class Loop:
                     self.dispatch(event)
             if self._resting:
                 self._end_rests()
+            if self._log is not None and self._log.is_behind:
+                self._tell_more(self._log)
             rounds += 1
             # What is there comes first, but a flood does not stop the clock.
             if is_due and (not ready or rounds >= DRAIN_ROUNDS):
@@ -164,6 +168,17 @@ class Loop:
             elif not is_due:
                 rounds = 0
         return self._exit_code
+
+    def _tell_more(self, log: LogHandler) -> Iterable[Any]:
+        """Log lines that nobody took before, as far as somebody takes them now; when more are taken, more."""
+        log.catch_up()
+        descriptor = log.outlet.descriptor
+        if descriptor is not None and log.outlet.wants_room != (descriptor in self._writers):
+            if log.outlet.wants_room:
+                self.add_writer(descriptor, lambda: self._tell_more(log))
+            else:
+                self.remove_writer(descriptor)
+        return ()
 
     def _timeout_ms(self, deadline_s: float | None, now_s: float) -> int | None:
         """How long to wait for the sources; None: until one has something."""

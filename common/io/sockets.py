@@ -14,6 +14,7 @@ from common.errors import WireError
 from common.events import Arrived, Junk, Reconnected
 from common.io.clock import machine_id, monotonic_s
 from common.io.endpoints import Endpoints
+from common.io.logs import log_counters
 from common.messages import (
     FrameBatch,
     Heartbeat,
@@ -83,6 +84,8 @@ class Channel:
 
     def send(self, message: Message) -> bool:
         """True if it was sent; False at the high-water mark or with nobody connected."""
+        if type(message) is Heartbeat:
+            message = message._replace(counters={**message.counters, **log_counters()})
         parts: tuple[bytes, ...] = encode_call(message) if self.plane is Plane.CALLS else codec.encode(message)
         if isinstance(message, StreamReport | Heartbeat | Tap):
             parts = (topic_of(message), *parts)

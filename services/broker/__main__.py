@@ -14,7 +14,7 @@ from common.errors import LinkError
 from common.events import Note
 from common.io.endpoints import Endpoints, frames_name, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs
+from common.io.logs import log_note, start_logs, take_streams
 from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from services.broker.core import BrokerCore
@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv
     )
     logger = start_logs("broker:0", args.log_level)
+    take_streams(logger)
     try:
         directory = socket_dir(args.data_dir)
         lock = FileLock(directory / "broker.lock")

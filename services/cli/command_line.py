@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from common.errors import ConfigError, GatewayError, LinkError
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE
+from services.cli.harmless import HarmlessStream
 
 EXIT_FAILED: Final = 1
 
@@ -94,7 +95,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _open_streams() -> None:
-    """What a terminal can't show comes out as an escape; a stream that the caller closed swallows what we say."""
+    """What a terminal can't show, or would obey, comes out as an escape; a stream that the caller closed swallows what
+    we say."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (lives as long as we do)
     if sys.stderr is None:
@@ -102,6 +104,7 @@ def _open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = HarmlessStream.over(sys.stdout), HarmlessStream.over(sys.stderr)
 
 
 def _say(lines: list[str]) -> None:

@@ -14,6 +14,7 @@ from common.errors import GatewayError, LinkError
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.journals import journal_dir, left_journals
 from common.io.locks import FileLock
+from common.io.outlet import Outlet, OutletStream, open_sink
 from common.io.private import make_private
 from common.io.process import keep_private
 from services.cli.arguments import add_data_dir, log_level, utf8_path, whole_number
@@ -77,8 +78,10 @@ def run(args: argparse.Namespace) -> int:
     """Never returns if all goes well. Raises ConfigError, LinkError (another gateway), OSError."""
     keep_private()
     loaded = read_whole(args.config, os.environ)
+    # A start waits for nobody who should read of it.
+    told = OutletStream(Outlet(open_sink(sys.stderr), lambda _: b""))
     for warning in loaded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {warning}", file=told)
     check_storage(loaded.gateway.storage)
     plan = make_plan(args, tuple(device.name for device in loaded.gateway.devices))
     folder = journal_dir(loaded.gateway.storage, plan.data_dir)
@@ -98,8 +101,7 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"serialgw: {_counted(len(plan.devices), 'device')}, {_counted(plan.converters, 'converter')}, "
         f"{left}data in {plan.data_dir}; stop with Ctrl-C",
-        file=sys.stderr,
-        flush=True,
+        file=told,
     )
     lock.keep_across_exec(INHERITED_LOCK_FD)
     if not is_short(plan.run_dir):

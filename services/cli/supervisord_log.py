@@ -1,24 +1,27 @@
 """Runs inside supervisord: prints the processes' output as whole lines, and says what happens to them.
 
-supervisord's own ways of passing output on open /dev/stdout, which fails where that is a socket (as under systemd) and
-overwrites itself where it is a file. As an "rpcinterface" this is called once, with the event system ready.
+supervisord's own ways of passing output on open /dev/stdout, which fails where that is a socket (as under systemd),
+overwrites itself where it is a file, and waits where nobody reads it: then supervisord would start nothing again, and
+the processes would wait too, for it to read what they say. As an "rpcinterface" this is called once, with the event
+system ready.
 """
 
 from __future__ import annotations
 
-import os
+import logging
+import signal
 from typing import Any, Final
 
 from supervisor import events
 
 from common.events import Note
-from common.io.logs import log_note, start_logs
+from common.io.logs import handler_of, log_note, start_logs, take_streams
 from common.io.process import EXIT_CONFIG
+from common.shown import harmless_lines
 from services.cli.launch import decode_word
 from services.cli.supervisord_signals import guard_forks, release_signals
 from services.cli.supervisord_wakeup import SignalWakeup
 
-STANDARD_ERROR: Final = 2
 LONGEST_LINE: Final = 65_536
 
 
@@ -27,8 +30,16 @@ class SupervisordLog:
 
     def __init__(self) -> None:
         self._partial: dict[str, bytes] = {}
+        # What was opened before supervisord read its configuration anew, it has closed.
+        logging.getLogger("serialgw").handlers.clear()
         self._logger = start_logs("supervisord")
+        handler = handler_of(self._logger)
+        assert handler is not None, "start_logs has made one"
+        self._handler = handler
+        # supervisord itself prints what it can't log, for instance on a full disk.
+        take_streams(self._logger)
         self._then = "restarting"
+        self._has_hung_up = False
 
     def output(self, event: Any) -> None:
         """Something that a process wrote: whole lines go on, the rest waits for its end."""
@@ -39,7 +50,8 @@ class SupervisordLog:
             whole, newline, rest = data, b"\n", b""
         if rest:
             self._partial[name] = rest
-        _write(whole + newline)
+        if newline:
+            self._print(whole + newline)
 
     def exited(self, event: Any) -> None:
         """A process ended without being told to."""
@@ -78,33 +90,70 @@ class SupervisordLog:
     def _ended(self, event: Any) -> tuple[str, int]:
         """(the name as people know it, exit status), after the last words have been printed."""
         if rest := self._partial.pop(event.process.config.name, b""):
-            _write(rest + b"\n")
+            self._print(rest + b"\n")
         return decode_word(event.process.config.name), event.process.exitstatus
+
+    def running(self, _: Any) -> None:
+        """supervisord has its handlers by now. A terminal that goes away is no reason to stop and start everything, as
+        supervisord would."""
+        signal.signal(signal.SIGHUP, self._hang_up)
+        release_signals()
+
+    def _hang_up(self, *_: Any) -> None:
+        # It may come in the middle of a line.
+        self._has_hung_up = True
+
+    def join(self, socket_map: dict[int, Any]) -> None:
+        """Makes supervisord poll for room, while lines wait for it."""
+        if (descriptor := self._handler.outlet.descriptor) is not None:
+            socket_map[descriptor] = self
+
+    def readable(self) -> bool:
+        """Never: we only write there."""
+        return False
+
+    def writable(self) -> bool:
+        """While lines wait for room."""
+        return self._handler.outlet.wants_room
+
+    def handle_write_event(self) -> None:
+        """Somebody reads again."""
+        self._handler.catch_up()
+
+    def handle_error(self) -> None:
+        """What can't be told is dropped and counted; nothing is left to do."""
+
+    def catch_up(self, _: Any) -> None:
+        """Some seconds have passed: perhaps somebody reads again."""
+        if self._has_hung_up:
+            self._has_hung_up = False
+            advice = "nothing is restarted; a changed configuration takes effect with the next `serialgw run`"
+            self._note(Note("info", "gateway.hangup", {"then": advice}))
+        if self._handler.is_behind:
+            self._handler.catch_up()
+
+    def _print(self, lines: bytes) -> None:
+        """Whole lines of a process. They may come from users' code, and hold anything."""
+        text = harmless_lines(lines.decode(errors="backslashreplace"))
+        self._handler.outlet.write(text.encode())
 
     def _note(self, note: Note) -> None:
         log_note(self._logger, note)
-
-
-def _write(data: bytes) -> None:
-    try:
-        while data:
-            data = data[os.write(STANDARD_ERROR, data) :]
-    except OSError:
-        # Nobody reads our output any more; the gateway goes on.
-        return
 
 
 def start(supervisord: Any) -> SupervisordLog:
     """supervisord's hook: subscribes, and returns the object that it keeps."""
     log = SupervisordLog()
     guard_forks()
-    SignalWakeup().join(supervisord.options.get_socket_map())
+    sockets = supervisord.options.get_socket_map()
+    SignalWakeup().join(sockets)
+    log.join(sockets)
     events.subscribe(events.ProcessLogEvent, log.output)
     events.subscribe(events.ProcessStateExitedEvent, log.exited)
     events.subscribe(events.ProcessStateFatalEvent, log.gave_up)
     events.subscribe(events.ProcessStateStoppedEvent, log.stopped)
     events.subscribe(events.ProcessStateRunningEvent, log.started)
     events.subscribe(events.SupervisorStoppingEvent, log.stopping)
-    # By now supervisord has its handlers.
-    events.subscribe(events.SupervisorRunningEvent, lambda _: release_signals())
+    events.subscribe(events.Tick5Event, log.catch_up)
+    events.subscribe(events.SupervisorRunningEvent, log.running)
     return log

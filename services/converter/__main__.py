@@ -19,7 +19,7 @@ from common.errors import LinkError
 from common.events import Note
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs
+from common.io.logs import log_note, start_logs, take_streams
 from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from services.converter.core import ConverterCore
@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one converter; returns its exit code."""
     keep_private()
     options = _parser().parse_args(arguments)
+    take_streams(start_logs("converter", options.log_level))
     try:
         sockets = socket_dir(options.data_dir)
         slot, lock, lock_path = _take_slot(sockets, options.slot)

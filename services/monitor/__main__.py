@@ -12,7 +12,7 @@ from common.config.reading import read_gateway
 from common.errors import ConfigError, LinkError
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import start_logs
+from common.io.logs import start_logs, take_streams
 from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from services.monitor.core import MonitorCore
@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_private()
     args = service_parser("monitor", "keeps every process's last heartbeat and answers `status`").parse_args(argv)
     logger = start_logs("monitor:0", args.log_level)
+    take_streams(logger)
     try:
         gateway = read_gateway(args.config, os.environ).gateway
         directory = socket_dir(args.data_dir)

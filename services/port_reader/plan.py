@@ -16,6 +16,7 @@ from common.config.models import Device, Gateway
 from common.config.reading import read_gateway
 from common.errors import ConfigError
 from common.io.process import EXIT_CONFIG, service_parser
+from common.shown import harmless_lines
 from services.port_reader.task import Task, device_task
 
 
@@ -59,5 +60,5 @@ def _find(gateway: Gateway, name: str) -> Device:
 
 
 def _stop(message: str) -> NoReturn:
-    print(message, file=sys.stderr)  # noqa: T201
+    print(harmless_lines(message), file=sys.stderr)  # noqa: T201
     raise SystemExit(EXIT_CONFIG)

@@ -20,7 +20,7 @@ from common.io.clock import monotonic_s, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.journals import bytes_used, left_journals
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs
+from common.io.logs import log_note, start_logs, take_streams
 from common.io.loop import Loop
 from common.io.private import make_private
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity
@@ -63,6 +63,7 @@ def journal_limits(device: Device, storage: Storage, journals: int, room_bytes: 
 def serve(task: Task) -> int:
     """Serves until the end; returns the exit code. Raises Stopped."""
     keep_private()
+    take_streams(start_logs(KIND, task.log_level))
     path, storage = Path(task.journal), task.storage
     lock_path = path.with_name(path.name + ".lock")
     try:

@@ -18,7 +18,7 @@ from common.errors import ConfigError, LinkError
 from common.events import Note
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs
+from common.io.logs import log_note, start_logs, take_streams
 from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.tls import tls_context
@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = service_parser("publisher", "Publishes readings to the platform, and takes its calls.").parse_args(
         arguments
     )
+    take_streams(start_logs("publisher", options.log_level))
     try:
         gateway = read_gateway(options.config, os.environ, with_secrets=True).gateway
         for name in SECRET_VARIABLES:

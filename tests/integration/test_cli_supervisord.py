@@ -123,14 +123,32 @@ def test_a_configuration_error_is_not_restarted_and_a_crash_is(tmp_path: Path) -
     assert 'name=converter-0 reason="killed by a signal"' in log.text
 
 
-def test_supervisord_reads_its_configuration_anew(tmp_path: Path) -> None:
-    """SIGHUP stops and starts everything; a stop after it is as quick, and exits with 0."""
+def test_a_terminal_that_goes_away_restarts_nothing(tmp_path: Path) -> None:
+    """SIGHUP is one line; a stop after it is as ever."""
     reader, writer = os.pipe()
     with supervisord(write_conf(tmp_path, {}), writer) as process:
         os.close(writer)
         log = Reader(reader)
         wait_until(lambda: log.holds("process.started", 5), "five processes")
         process.send_signal(signal.SIGHUP)
+        wait_until(lambda: log.holds("gateway.hangup"), "a word about it")
+        assert log.text.count("process.started") == 5
+        assert "process.stopped" not in log.text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    os.close(reader)
+
+
+def test_supervisord_reads_its_configuration_anew(tmp_path: Path) -> None:
+    """`supervisorctl reload` stops and starts everything; a stop after it is as quick, and exits with 0."""
+    reader, writer = os.pipe()
+    conf = write_conf(tmp_path, {})
+    with supervisord(conf, writer) as process:
+        os.close(writer)
+        log = Reader(reader)
+        wait_until(lambda: log.holds("process.started", 5), "five processes")
+        control = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(conf), "reload"]
+        subprocess.run(control, check=True, timeout=30, capture_output=True)
         wait_until(lambda: log.holds("process.started", 10), "the same five again")
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0

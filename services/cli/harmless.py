@@ -1,0 +1,31 @@
+"""What the commands print steers no terminal, wherever it comes from: one stream for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self, TextIO, cast
+
+from common.shown import harmless_lines
+
+
+class HarmlessStream:
+    """A text stream that writes `common.shown.harmless_lines` of what it is given; else it is the one below it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @classmethod
+    def over(cls, stream: TextIO | Self) -> TextIO:
+        """The stream made harmless, once."""
+        return cast(TextIO, stream if isinstance(stream, cls) else cls(cast(TextIO, stream)))
+
+    def write(self, text: str) -> int:
+        self._stream.write(harmless_lines(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
