@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+_STEERING: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line and paragraph separators, and those that turn the direction of writing."""
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -17,6 +20,12 @@ def harmless(text: str) -> str:
     if text.isprintable():
         return text
     return "".join([letter if letter.isprintable() else _escape(letter) for letter in text])
+
+
+def is_steering(text: str) -> bool:
+    """True if the text holds a character that would steer a terminal or break a line: no name has any business with
+    one. (What is merely invisible, such as the joiners that some scripts need, is none of them.)"""
+    return not text.isprintable() and _STEERING.search(text) is not None
 
 
 def harmless_lines(text: str) -> str:

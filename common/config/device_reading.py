@@ -37,9 +37,9 @@ def read_connector(
         top.findings.problem(top.file, "top level", found, 'a serial connector with "devices"')
         return Connector(name=""), []
     if defaults.name is None:
-        name = top.required_text("name", meaning="the connector's name (a text)")
+        name = top.required_name("name", meaning="the connector's name (a text)")
     else:
-        top.maybe_text("name")
+        top.maybe_name("name")
         name = defaults.name
     connector = Connector(
         name=name,
@@ -66,12 +66,12 @@ def _read_devices(top: Entry, connector: Connector, checker: ConverterChecker) -
 
 def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) -> Device:
     converter, downlink = _read_converters(entry, checker)
-    name = entry.text("deviceName", "name", default="SerialDevice")
+    name = entry.name("deviceName", "name", default="SerialDevice")
     entry.knows("name", "type")
     telemetry, attributes = _read_data_points(entry, users=converter != BUILTIN_UPLINK)
     device = Device(
         name=name,
-        type=entry.text("deviceType", "type", default="default"),
+        type=entry.name("deviceType", "type", default="default"),
         port=_read_port(entry),
         max_frame_bytes=entry.whole("maxFrameBytes", 65_536, 1, MAX_FRAME_LIMIT),
         first_frame=entry.choice("firstFrame", "discard", ("discard", "keep")),

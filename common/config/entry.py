@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.config.findings import Findings, choices, join_path, kind_of, nearest, show
+from common.shown import is_steering
 
 _ABSENT: Any = object()
 _WHOLE_TEXT = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
@@ -80,6 +81,33 @@ class Entry:
         value = self.maybe_text(*keys, nullable=False)
         return default if value is None else value
 
+    def name(self, *keys: str, default: str) -> str:
+        """A text by which people and the platform call something: no control character in it."""
+        return self.maybe_name(*keys, nullable=False) or default
+
+    def maybe_name(self, *keys: str, nullable: bool = True) -> str | None:
+        value = self.maybe_text(*keys, nullable=nullable)
+        return value if value is None or self._is_name(self.used(*keys), value) else None
+
+    def required_name(self, key: str, *, meaning: str) -> str:
+        """As `name`; its absence is a problem, and "" is handed out."""
+        value = self.required_text(key, meaning=meaning)
+        return value if self._is_name(key, value) else ""
+
+    def _is_name(self, key: str, value: str) -> bool:
+        if is_steering(value):
+            self.problem(key, show(value), "a name without control characters")
+            return False
+        return True
+
+    def maybe_path(self, key: str) -> str | None:
+        """A text that names a file."""
+        value = self.maybe_text(key)
+        if value is not None and "\0" in value:
+            self.problem(key, show(value), "a name that a file can have")
+            return None
+        return value
+
     def required_text(self, *keys: str, meaning: str) -> str:
         """As `text`; its absence is a problem, and "" is handed out."""
         key = self.used(*keys)
@@ -108,6 +136,9 @@ class Entry:
             return str(value)
         if not isinstance(value, str) or not value:
             self.problem(key, kind_of(value), "a text" if value != "" else "a text that is not empty")
+            return None
+        if is_steering(value):
+            self.problem(key, kind_of(value), "a text without control characters, such as a line end")
             return None
         return value
 

@@ -144,8 +144,8 @@ def _read_security(platform: Entry, folder: Path, environ: Mapping[str, str]) ->
         password=entry.secret("password"),
         client_id=entry.secret("clientId"),
         ca_cert=_read_file(entry, "caCert", folder),
-        private_key=_beside(folder, entry.maybe_text("privateKey")),
-        cert=_beside(folder, entry.maybe_text("cert")),
+        private_key=_beside(folder, entry.maybe_path("privateKey")),
+        cert=_beside(folder, entry.maybe_path("cert")),
         insecure=entry.flag("insecure", False),
     )
     entry.knows("tls", "checkCertPeriod", "certificateDaysLeft")
@@ -207,7 +207,7 @@ def _beside(folder: Path, name: str | None) -> str | None:
 
 def _read_file(entry: Entry, key: str, folder: Path) -> str | None:
     """The absolute path of a file that must be there and readable."""
-    name = entry.maybe_text(key)
+    name = entry.maybe_path(key)
     if name is None:
         return None
     path = folder / name

@@ -148,7 +148,7 @@ class _Reader:
         if class_name not in (None, "SerialConnector", "CustomSerialConnector"):
             entry.warning("class", f"{show(class_name)} has no effect: serialgw's own serial connector reads the file")
         defaults = ConnectorDefaults(
-            name=entry.maybe_text("name"),
+            name=entry.maybe_name("name"),
             id=entry.maybe_text("id"),
             log_level=entry.choice("logLevel", "INFO", LOG_LEVELS, any_case=True),
         )

@@ -31,8 +31,8 @@ def read_storage(entry: Entry, folder: Path) -> Storage:
     databases = entry.whole("max_db_amount", 10, 1)
     records = entry.maybe_whole("max_records_count", 1)
     ttl_days = entry.maybe_number("messages_ttl_in_days", 0, 36_500, above=True)
-    folder_path = _folder(folder, entry.maybe_text("data_folder_path"))
-    database_path = _folder(folder, entry.maybe_text("data_file_path"))
+    folder_path = _folder(folder, entry.maybe_path("data_folder_path"))
+    database_path = _folder(folder, entry.maybe_path("data_file_path"))
     durability = entry.choice("durability", "process", ("process", "power"))
     entry.warn_unknown()
     if kind == "memory":

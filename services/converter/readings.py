@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from common.config.models import Device
 from common.conversion.values import encode_json, plain_value, shorten
 from common.errors import ConversionError
 from common.messages import UserReading
+from common.shown import is_steering
+
+LONGEST_NAME: Final = 255
+"""Characters of a device's name or type, as ThingsBoard takes them."""
 
 
 def normalise_result(result: Any, device: Device) -> list[UserReading]:
@@ -48,6 +52,10 @@ def _text(data: Mapping[str, Any], key: str, default: str) -> str:
         return default
     if not isinstance(value, str):
         raise ConversionError(f"{key}: found {shorten(repr(value))}, expected text")
+    if len(value) > LONGEST_NAME:
+        raise ConversionError(f"{key}: found {len(value)} characters, expected at most {LONGEST_NAME}")
+    if is_steering(value):
+        raise ConversionError(f"{key}: found {shorten(ascii(value))}, expected a name without control characters")
     return str(_plain(value, key))
 
 
