@@ -10,6 +10,7 @@ from common import codec
 from common.events import Arrived, Junk, Note, Reconnected, Send
 from common.liveness import BEAT_S
 from common.messages import Heartbeat, Identity, Plane, Register, Registered, Reply, Request
+from common.version import PROTOCOL, RELEASE
 
 BEAT: Final = "beat"
 """The verb of `ask_for_beats`."""
@@ -98,6 +99,7 @@ class Membership:
         who = self.identity
         uptime_s = now_s - self._started_s
         counters = {**counters, "junk_messages": self.junk}
+        state = {**state, "release": RELEASE, "registered": bool(self.broker)}
         beat = Heartbeat(who.kind, who.name, who.instance, who.pid, who.host, uptime_s, state, counters, every_s)
         # Who beats slowly is told of new connections (`Reconnected`), and need not look after them.
         again = self._register(now_s) if self.broker and now_s >= self._again_s and every_s == BEAT_S else []
@@ -111,7 +113,8 @@ class Membership:
         self._register_s = now_s + REGISTER_RETRY_S
         self._again_s = now_s + REGISTER_AGAIN_S
         who = self.identity
-        message = Register(who.kind, who.name, who.instance, who.pid, who.host, who.lock, self.detail)
+        detail = {**self.detail, "release": RELEASE, "protocol": PROTOCOL}
+        message = Register(who.kind, who.name, who.instance, who.pid, who.host, who.lock, detail)
         return [Send(Plane.CALLS, message)]
 
     def _answered(self, answer: Registered, now_s: float) -> list[Any]:

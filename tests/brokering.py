@@ -17,6 +17,7 @@ from common.messages import (
     Reply,
     Request,
 )
+from common.version import PROTOCOL
 from services.broker.core import BrokerCore
 from services.broker.events import CallArrived, FramesArrived, ReadingsArrived, SendFrames, SendTo
 
@@ -76,6 +77,7 @@ class World:
     def register(self, kind: str, name: str = "0", instance: str = "", **fields: Any) -> Registered:
         """A process registers (its route is its instance) and is answered."""
         instance = instance or f"{kind}-{name}"
+        fields["detail"] = {"protocol": PROTOCOL, **fields.get("detail", {})}
         message = Register(kind, name, instance, 7, "here", "", {})._replace(**fields)
         effects = self.say(CallArrived(instance.encode(), message))
         (answer,) = [e.message for e in effects if isinstance(e, SendTo) and isinstance(e.message, Registered)]

@@ -68,7 +68,7 @@ class Driver:
             config or Platform(),
             TYPES,
             lambda: 0.5,
-            version=lambda: "9.9",
+            version="9.9",
         )
         self.unacked: list[Publish] = []
         self.published: list[Publish] = []

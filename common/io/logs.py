@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from common.events import Note
 from common.io.clock import monotonic_s
-from common.io.outlet import Outlet, OutletStream, open_sink
+from common.io.outlet import STANDARD_ERROR, Outlet, OutletStream, open_sink
 from common.shown import harmless, harmless_lines
 
 TRACE: Final = 5
@@ -140,6 +140,13 @@ def take_streams(logger: logging.Logger) -> None:
     handler = handler_of(logger)
     if handler is not None:
         sys.stdout = sys.stderr = OutletStream(handler.outlet)
+
+
+def unblocking_descriptor(logger: logging.Logger) -> int:
+    """A descriptor of standard error for who can only write to one; it does not wait, where the system has that."""
+    handler = handler_of(logger)
+    descriptor = None if handler is None else handler.outlet.descriptor
+    return STANDARD_ERROR if descriptor is None else descriptor
 
 
 def log_counters() -> dict[str, int]:

@@ -20,6 +20,7 @@ import zmq
 from common.events import Core, Drain, Exit, Start, Tick
 from common.io.clock import monotonic_s
 from common.io.logs import LogHandler, handler_of
+from common.io.pulse import Pulse
 
 EXIT_CRASH: Final = 70
 """sysexits' EX_SOFTWARE: a bug; the supervisor restarts."""
@@ -45,11 +46,12 @@ class Shell(Protocol):
 class Loop:
     """Waits, turns what happened into events, hands them to the core and its effects to the shell."""
 
-    def __init__(self, core: Core, shell: Shell, logger: logging.Logger) -> None:
+    def __init__(self, core: Core, shell: Shell, logger: logging.Logger, pulse: Pulse | None = None) -> None:
         self._core = core
         self._shell = shell
         self._logger = logger
         self._log = handler_of(logger)
+        self._pulse = pulse
         self._poller = zmq.Poller()
         self._sources: dict[Any, Source] = {}
         self._writers: dict[Any, Source] = {}
@@ -129,6 +131,8 @@ class Loop:
             self._logger.exception("process.crashed")
             return EXIT_CRASH
         finally:
+            if self._pulse is not None:
+                self._pulse.close()
             signal.set_wakeup_fd(old_fd)
             self.remove_reader(wakeup_in)
             os.close(wakeup_in)
@@ -139,6 +143,8 @@ class Loop:
         rounds = 0
         while self._exit_code is None:
             deadline_s, now_s = self._core.next_deadline_s, monotonic_s()
+            if self._pulse is not None:
+                self._pulse.beat(now_s)
             is_due = deadline_s is not None and now_s >= deadline_s
             if is_due and self._resting:
                 self._end_rests(is_due=True)

@@ -17,6 +17,12 @@ EXIT_CONFIG: Final = 78
 EXIT_UNAVAILABLE: Final = 69
 """sysexits' EX_UNAVAILABLE: something else holds what we need; a restart may help."""
 DATA_DIR_VARIABLE: Final = "SERIALGW_DATA_DIR"
+TOP_VARIABLE: Final = "SERIALGW_TOP"
+"""The pid of the `serialgw run` that a process belongs to."""
+RELEASE_VARIABLE: Final = "SERIALGW_RELEASE"
+"""Which serialgw that `serialgw run` was."""
+GATEWAY_VARIABLE: Final = "SERIALGW_GATEWAY"
+"""The data directory of that `serialgw run`: by this a later one knows what an earlier one has left behind."""
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
@@ -48,6 +54,7 @@ def service_parser(name: str, purpose: str) -> argparse.ArgumentParser:
         metavar="DIR",
         help=f"journals and sockets (default: ${DATA_DIR_VARIABLE}, else %(default)s)",
     )
+    parser.add_argument("--active", type=Path, metavar="FILE", help="what `serialgw run` has read, checked and kept")
     parser.add_argument("--log-level", default="INFO", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR")
     return parser
 

@@ -14,9 +14,10 @@ from common.errors import LinkError
 from common.events import Note
 from common.io.endpoints import Endpoints, frames_name, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs, take_streams
+from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
+from common.io.pulse import Pulse
 from services.broker.core import BrokerCore
 from services.broker.shell import BrokerShell, remove_leftovers
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     endpoints = Endpoints(directory)
     shell = BrokerShell(zmq.Context(), endpoints, logger)
     core = BrokerCore(make_identity("broker", lock=directory / "broker.lock"), frames_name)
-    loop = Loop(core, shell, logger)
+    loop = Loop(core, shell, logger, Pulse(directory, unblocking_descriptor(logger)))
     shell.attach(loop)
     log_note(logger, Note("info", "broker.started", {"directory": directory}))
     code = loop.run()

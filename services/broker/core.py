@@ -18,6 +18,7 @@ from common.events import Arrived, Drain, Exit, Junk, Note, Send, Start, Tick
 from common.hashes import short_hash
 from common.liveness import BEAT_S, Liveness
 from common.messages import PUBLISHER, Heartbeat, Identity, Plane, Register, Registered, Reply, Request
+from common.version import PROTOCOL, RELEASE
 from services.broker.counters import new_counters
 from services.broker.dispatch import Dispatcher
 from services.broker.epochs import Epochs
@@ -35,12 +36,14 @@ from services.broker.events import (
     Unreachable,
 )
 from services.broker.readings import ReadingsQueue
-from services.broker.registry import Member, Registry
+from services.broker.registry import Admission, Member, Registry
 from services.broker.routing import Router
 
 SETTLE_S: Final = 2 * BEAT_S
 """A new broker waits this long before it says that somebody is not there."""
 SETTLING_BEAT_S: Final = BEAT_S / 4
+FIRST_PROTOCOL: Final = 1
+"""Of those that don't say which one they speak."""
 DRAIN_S: Final = 1.0
 """After SIGTERM, what is queued has this long to go out."""
 
@@ -160,7 +163,12 @@ class BrokerCore:
                 return self._junk(Plane.CALLS, f"found {type(other).__name__}, which has no business here")
 
     def _register(self, message: Register, route: bytes, now_s: float) -> list[Any]:
-        admission = self._registry.register(message, route, now_s)
+        protocol = message.detail.get("protocol", FIRST_PROTOCOL)
+        if protocol == PROTOCOL:
+            admission = self._registry.register(message, route, now_s)
+        else:
+            found = f"it speaks protocol {protocol}, the broker of serialgw {RELEASE} speaks {PROTOCOL}"
+            admission = Admission(None, f"{found}: stop the whole gateway and run it again")
         address = f"{message.kind}:{message.name}"
         if admission.member is None:
             self.counters["registrations_refused"] += 1
@@ -292,6 +300,8 @@ class BrokerCore:
             "held_calls": self._router.held,
             "settling": self._router.is_settling,
             "draining": self._exit_s is not None,
+            "release": RELEASE,
+            "registered": True,
         }
 
     def _has_publisher(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from common.errors import ConfigError, GatewayError, LinkError
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE
+from common.version import RELEASE
 from services.cli.harmless import HarmlessStream
 
 EXIT_FAILED: Final = 1
@@ -145,14 +146,8 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for: that takes longer than all the rest of a help text."""
+    """Says the version."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from importlib import metadata
-
-        try:
-            version = metadata.version("serialgw")
-        except metadata.PackageNotFoundError:
-            version = "unknown (not installed)"
-        print(f"serialgw {version}")
+        print(f"serialgw {RELEASE}")
         parser.exit()

@@ -17,7 +17,7 @@ from common.config.ports import identity_of, port_fault
 from common.errors import GatewayError
 from services.cli.arguments import utf8_path, utf8_text, whole_number
 from services.cli.ports import BY_ID, by_id_links, list_ports
-from services.cli.run import write_private
+from services.cli.prepare import write_private
 
 MQTT_PORT: Final = 1883
 FASTEST_BAUD: Final = 2**31 - 1

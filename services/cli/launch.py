@@ -1,6 +1,6 @@
 """The first moment of every process that supervisord starts: waits if it died too quickly, then becomes the service.
 
-    python -m services.cli.launch STAMP MODULE [ARGUMENT …]
+    python -P -m services.cli.launch STAMP MODULE [ARGUMENT …]
 
 supervisord restarts at once and without end, which is right for a process that lived; one that dies at its start again
 and again would take a whole core. STAMP is a file that remembers the last start. MODULE, STAMP and the arguments are
@@ -10,11 +10,15 @@ spelled by `encode_word`, because supervisord's file can't carry every name a de
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from typing import Final, NamedTuple
 
 from common.backoff import Backoff
+from common.io.parent import end_with_parent
+from common.io.process import RELEASE_VARIABLE, TOP_VARIABLE
+from common.version import RELEASE
 
 SHORT_LIFE_S: Final = 2.0
 """A process that was started less than this ago died at its start."""
@@ -77,15 +81,38 @@ def read_stamp(path: str | os.PathLike[str]) -> Stamp:
         return Stamp()
 
 
+def write_stamp(path: str | os.PathLike[str], stamp: Stamp) -> None:
+    """Remembers a start. Where that can't be, as on a full disk, the next start is only less patient."""
+    try:
+        # Over what is there: that needs no room.
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w", encoding="ascii") as file:
+            file.write(f"{stamp.started_s!r} {stamp.short_lives}\n")
+            file.truncate()
+    except OSError:
+        pass
+
+
 def main() -> None:
-    """Waits if need be, and becomes the service."""
+    """Waits if need be, and becomes the service. Returns only where nobody is there any more to serve."""
     stamp_path, module, *arguments = map(decode_word, sys.argv[1:])
+    if not end_with_parent(int(os.environ.get(TOP_VARIABLE, os.getppid())), signal.SIGTERM):
+        return
     stamp, wait_s = next_stamp(read_stamp(stamp_path), time.monotonic(), patience_of(module))
-    with open(stamp_path, "w", encoding="ascii") as file:
-        file.write(f"{stamp.started_s!r} {stamp.short_lives}\n")
+    write_stamp(stamp_path, stamp)
     if wait_s:
         time.sleep(wait_s)
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+    _compare_release(module)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
+
+
+def _compare_release(module: str) -> None:
+    """An update in place changes files under a gateway that runs: said at each start until all of it was stopped."""
+    running = os.environ.get(RELEASE_VARIABLE, RELEASE)
+    if running != RELEASE:
+        sys.stderr.write(
+            f"{module}: the files are those of serialgw {RELEASE} by now, the gateway was started as {running}; "
+            "stop it and run it again\n"
+        )
 
 
 if __name__ == "__main__":

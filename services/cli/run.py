@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
 from common.config.models import Storage
-from common.errors import GatewayError, LinkError
+from common.errors import ConfigError, GatewayError, LinkError
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.journals import journal_dir, left_journals
 from common.io.locks import FileLock
@@ -18,21 +19,15 @@ from common.io.outlet import Outlet, OutletStream, open_sink
 from common.io.private import make_private
 from common.io.process import keep_private
 from services.cli.arguments import add_data_dir, log_level, utf8_path, whole_number
-from services.cli.supervisord import (
-    SECRET_VARIABLES,
-    STARTS_DIR,
-    TASKS_DIR,
-    Plan,
-    comment_faults,
-    supervisord_conf,
-    task_path,
-)
+from services.cli.environment import gateway_environment
+from services.cli.prepare import write_files
+from services.cli.supervisord import SECRET_VARIABLES, Plan, comment_faults
 from services.cli.supervisord_signals import hold_signals
+from services.cli.takeover import end_leftovers
 from services.cli.whole import read_whole
-from services.port_reader.task import device_task, write_task
+from services.port_reader.task import files_of
 
 LOCK_NAME: Final = "gateway.lock"
-CONF_NAME: Final = "supervisord.conf"
 MOST_CONVERTERS: Final = 64
 INHERITED_LOCK_FD: Final = 3
 INHERITED_DIR_FD: Final = 4
@@ -65,6 +60,11 @@ def add_parser(subparsers: Any) -> None:
         help="converter processes (default: %(default)s)",
     )
     parser.add_argument(
+        "--last-good",
+        action="store_true",
+        help="if the configuration has problems, run what has run last: for a service that starts with nobody there",
+    )
+    parser.add_argument(
         "--log-level", type=log_level, default="INFO", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR"
     )
 
@@ -77,24 +77,20 @@ def default_converters() -> int:
 def run(args: argparse.Namespace) -> int:
     """Never returns if all goes well. Raises ConfigError, LinkError (another gateway), OSError."""
     keep_private()
-    loaded = read_whole(args.config, os.environ)
     # A start waits for nobody who should read of it.
     told = OutletStream(Outlet(open_sink(sys.stderr), lambda _: b""))
-    for warning in loaded.warnings:
+    wanted = _find_wanted(args)
+    for warning in wanted.warnings:
         print(f"warning: {warning}", file=told)
-    check_storage(loaded.gateway.storage)
-    plan = make_plan(args, tuple(device.name for device in loaded.gateway.devices))
-    folder = journal_dir(loaded.gateway.storage, plan.data_dir)
-    plan = plan._replace(left_journals=tuple(left_journals(folder, plan.devices)))
+    gateway = wanted.active.gateway
+    check_storage(gateway.storage)
+    plan = make_plan(args, tuple(device.name for device in gateway.devices), wanted.environ)
+    folder = journal_dir(gateway.storage, plan.data_dir)
+    plan = plan._replace(left_journals=tuple(left_journals(folder, plan.devices)), files=files_of(gateway))
     lock = _take_lock(plan.data_dir)
-    for name in (STARTS_DIR, TASKS_DIR):
-        shutil.rmtree(plan.run_dir / name, ignore_errors=True)
-        (plan.run_dir / name).mkdir(mode=0o700)
-    for device in loaded.gateway.devices:
-        task = device_task(loaded.gateway, device, plan.data_dir, plan.log_level)
-        write_private(task_path(plan, device.name), write_task(task).decode())
-    conf = plan.data_dir / CONF_NAME
-    write_private(conf, supervisord_conf(plan))
+    if count := end_leftovers(plan.data_dir):
+        print(f"serialgw: ended {_counted(count, 'process')} of a gateway that was killed here before", file=told)
+    conf = write_files(plan, wanted.active)
     # From here on Ctrl-C stops the gateway in order.
     hold_signals()
     left = f"{_counted(len(plan.left_journals), 'journal')} of earlier devices to send, " if plan.left_journals else ""
@@ -106,7 +102,31 @@ def run(args: argparse.Namespace) -> int:
     lock.keep_across_exec(INHERITED_LOCK_FD)
     if not is_short(plan.run_dir):
         keep_folder_across_exec(plan.run_dir, INHERITED_DIR_FD)
-    os.execv(sys.executable, [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)])
+    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
+    os.execve(sys.executable, command, gateway_environment(wanted.environ, os.getpid(), plan.data_dir))
+
+
+class Wanted(NamedTuple):
+    """What is to run: the snapshot, the environment with the secrets that belong to it, and what is worth a warning."""
+
+    active: Active
+    environ: dict[str, str]
+    warnings: list[str]
+
+
+def _find_wanted(args: argparse.Namespace) -> Wanted:
+    """Raises ConfigError with every problem, unless `--last-good` asks for what has run last."""
+    environ = dict(os.environ)
+    try:
+        whole = read_whole(args.config, environ, with_secrets=True)
+    except ConfigError as error:
+        active = read_active(args.data_dir.expanduser().absolute() / ACTIVE_NAME) if args.last_good else None
+        if active is None or active.gateway.file != os.path.abspath(args.config):
+            raise
+        warnings = [*error.problems, "the configuration can't be used; what has run last is run again (--last-good)"]
+        return Wanted(active, environ, warnings)
+    environ.update(secrets_of(whole.gateway.platform.security, environ))
+    return Wanted(make_active(whole.gateway), environ, whole.warnings)
 
 
 def check_storage(storage: Storage) -> None:
@@ -132,7 +152,7 @@ def check_storage(storage: Storage) -> None:
     )
 
 
-def make_plan(args: argparse.Namespace, devices: tuple[str, ...]) -> Plan:
+def make_plan(args: argparse.Namespace, devices: tuple[str, ...], environ: Mapping[str, str]) -> Plan:
     """What is to be started; creates the data directory. Raises LinkError, GatewayError."""
     data_dir = args.data_dir.expanduser().absolute()
     try:
@@ -150,7 +170,7 @@ def make_plan(args: argparse.Namespace, devices: tuple[str, ...]) -> Plan:
         converters=args.converters,
         python=sys.executable,
         user_id=os.getuid(),
-        secrets=tuple(name for name in SECRET_VARIABLES if os.environ.get(name)),
+        secrets=tuple(name for name in SECRET_VARIABLES if environ.get(name)),
         log_level=args.log_level,
     )
     if faults := comment_faults([plan.data_dir, plan.run_dir, Path(plan.python)]):
@@ -165,14 +185,7 @@ def _take_lock(data_dir: Path) -> FileLock:
         raise LinkError(f"a gateway is already running on this data directory: {error}") from None
 
 
-def write_private(path: Path, text: str) -> None:
-    """Writes a file of mode 0600, whole or not at all."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    draft.replace(path)
-
-
 def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    if count == 1:
+        return f"{count} {noun}"
+    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

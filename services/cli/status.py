@@ -22,6 +22,8 @@ ANSWER_S: Final = 5.0
 SETTLED_S: Final = 2.5
 """Everyone beats each second; a monitor that is older than this has heard who is there."""
 RETRY_S: Final = 0.25
+REGISTERED_S: Final = 10.0
+"""A process that is older than this has found its broker, or never will."""
 _HEAD: Final = ("PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS")
 _INDENT: Final = "    "
 # What a person looks for first; `--json` has them all.
@@ -53,8 +55,8 @@ def add_parser(subparsers: Any) -> None:
         epilog="examples:\n"
         "  serialgw status\n"
         "  serialgw status --json\n\n"
-        "exit codes: 0 all are alive and the platform is reached, 1 something is late, lost or down, "
-        "69 no gateway is running there",
+        "exit codes: 0 all are alive and the platform is reached, 1 something is late, lost, down or of another "
+        "version, 69 no gateway is running there",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="one JSON object, with all counters")
@@ -91,8 +93,24 @@ def is_young(document: Mapping[str, Any]) -> bool:
 
 
 def is_well(document: Mapping[str, Any]) -> bool:
-    """True if every process is alive and the platform is reached."""
-    return document["link"]["state"] == "up" and all(process["state"] == "alive" for process in document["processes"])
+    """True if every process is alive and takes part, all are of one version, and the platform is reached."""
+    is_alive = all(process["state"] == "alive" for process in document["processes"])
+    return document["link"]["state"] == "up" and is_alive and not faults_of(document)
+
+
+def faults_of(document: Mapping[str, Any]) -> list[str]:
+    """A sentence for each fault that no process's state shows by itself."""
+    living = [process for process in document["processes"] if process["state"] != "lost"]
+    releases = {str(process["facts"].get("release", "before 0.2.0")) for process in living}
+    found = []
+    if len(releases) > 1:
+        named = ", ".join(sorted(releases))
+        found.append(f"processes of different versions ({named}) run side by side: stop the gateway and run it again")
+    for process in living:
+        if process["facts"].get("registered") is False and process["uptime_s"] > REGISTERED_S:
+            name = f"{process['kind']}:{process['name']}"
+            found.append(f"{name} runs, but the broker does not take it: its log says why")
+    return found
 
 
 def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
@@ -101,7 +119,8 @@ def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
     rows = [_HEAD, *(_row(process) for process in processes)]
     backlog = document["backlog"]
     waiting = f"waiting in journals: {backlog['frames']} frames, {backlog['bytes']} bytes"
-    return "\n".join([*_fitting(rows, width), "", f"platform: {_link(document['link'])}", waiting])
+    faults = [f"fault: {fault}" for fault in faults_of(document)]
+    return "\n".join([*_fitting(rows, width), "", f"platform: {_link(document['link'])}", waiting, *faults])
 
 
 def _link(link: Mapping[str, Any]) -> str:

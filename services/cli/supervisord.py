@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from common.config.active import ACTIVE_NAME
 from common.io.process import EXIT_CONFIG
 from services.cli.launch import encode_word
 from services.port_reader.task import OPTION as TASK
@@ -58,6 +59,8 @@ class Plan(NamedTuple):
     """`run_dir` as supervisord names its socket there, where the path is too long for one: by a descriptor."""
     pid: int = 0
     """Of the process that becomes supervisord."""
+    files: tuple[str, ...] = ()
+    """Those of the configuration."""
     left_journals: tuple[Path, ...] = ()
     """Journals of devices that are no longer configured; each is drained by a reader without a port."""
 
@@ -74,7 +77,8 @@ def task_path(plan: Plan, device: str) -> Path:
 
 def programs_of(plan: Plan) -> list[Program]:
     """The processes of a gateway, in the order in which they start."""
-    common = ("--config", str(plan.config), "--data-dir", str(plan.data_dir), "--log-level", plan.log_level)
+    places = ("--config", str(plan.config), "--data-dir", str(plan.data_dir))
+    common = (*places, "--active", str(plan.data_dir / ACTIVE_NAME), "--log-level", plan.log_level)
     found = [Program(name, name, f"services.{name}", common) for name in ("monitor", "broker", "publisher")]
     for slot in range(plan.converters):
         arguments = (*common, "--slot", str(slot))
@@ -119,9 +123,11 @@ serverurl=unix://{from_outside}/{SOCKET_NAME}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
-; Not an interface: it prints what the processes say, and says what happens to them.
+; Not an interface: our part inside supervisord.
 [rpcinterface:serialgw]
-supervisor.rpcinterface_factory=services.cli.supervisord_log:start
+supervisor.rpcinterface_factory=services.cli.supervisord_part:start
+run_dir={encode_word(str(plan.run_dir))}
+files={" ".join(map(encode_word, plan.files))}
 
 [supervisord]
 nodaemon=true
@@ -139,7 +145,7 @@ pidfile={_word(str(plan.run_dir / "supervisord.pid"))}
 def _program(plan: Plan, program: Program) -> str:
     stamp = str(plan.run_dir / STARTS_DIR / _file_name(program.name))
     words = [encode_word(word) for word in (stamp, program.module, *program.arguments)]
-    command = " ".join([_word(shlex.quote(plan.python)), "-m", "services.cli.launch", *words])
+    command = " ".join([_word(shlex.quote(plan.python)), "-P", "-m", "services.cli.launch", *words])
     return f"""\
 [program:{program.name}]
 command={command}

@@ -2,8 +2,7 @@
 
 supervisord's own ways of passing output on open /dev/stdout, which fails where that is a socket (as under systemd),
 overwrites itself where it is a file, and waits where nobody reads it: then supervisord would start nothing again, and
-the processes would wait too, for it to read what they say. As an "rpcinterface" this is called once, with the event
-system ready.
+the processes would wait too, for it to read what they say.
 """
 
 from __future__ import annotations
@@ -12,15 +11,12 @@ import logging
 import signal
 from typing import Any, Final
 
-from supervisor import events
-
 from common.events import Note
 from common.io.logs import handler_of, log_note, start_logs, take_streams
 from common.io.process import EXIT_CONFIG
 from common.shown import harmless_lines
 from services.cli.launch import decode_word
-from services.cli.supervisord_signals import guard_forks, release_signals
-from services.cli.supervisord_wakeup import SignalWakeup
+from services.cli.supervisord_signals import release_signals
 
 LONGEST_LINE: Final = 65_536
 
@@ -57,35 +53,35 @@ class SupervisordLog:
         """A process ended without being told to."""
         name, status = self._ended(event)
         if status == EXIT_CONFIG:
-            advice = "its configuration has problems, see above; it is not restarted: correct them and run again"
-            self._note(Note("error", "process.misconfigured", {"name": name, "status": status, "advice": advice}))
+            advice = "see above; it is started again when its configuration has changed, and now and then"
+            self.note(Note("error", "process.misconfigured", {"name": name, "status": status, "advice": advice}))
         elif status in event.process.config.exitcodes:
-            self._note(Note("info", "process.finished", {"name": name, "status": status}))
+            self.note(Note("info", "process.finished", {"name": name, "status": status}))
         else:
             # supervisord gives -1 for every signal.
             reason = "killed by a signal" if status < 0 else f"exit code {status}"
-            self._note(Note("warning", "process.died", {"name": name, "reason": reason, "then": self._then}))
+            self.note(Note("warning", "process.died", {"name": name, "reason": reason, "then": self._then}))
 
     def gave_up(self, event: Any) -> None:
         """supervisord could not even start a process."""
         name = decode_word(event.process.config.name)
         facts = {"name": name, "reason": event.process.spawnerr or "unknown", "then": "not restarted"}
-        self._note(Note("error", "process.failed", facts))
+        self.note(Note("error", "process.failed", facts))
 
     def stopped(self, event: Any) -> None:
         """A process ended because it was told to."""
         name, status = self._ended(event)
-        self._note(Note("info", "process.stopped", {"name": name, "status": status}))
+        self.note(Note("info", "process.stopped", {"name": name, "status": status}))
 
     def started(self, event: Any) -> None:
         """A process is about to run."""
         facts = {"name": decode_word(event.process.config.name), "pid": event.process.pid}
-        self._note(Note("info", "process.started", facts))
+        self.note(Note("info", "process.started", facts))
 
     def stopping(self, _: Any) -> None:
         """The whole gateway was told to stop."""
         self._then = "not restarted, the gateway is stopping"
-        self._note(Note("info", "gateway.stopping", {}))
+        self.note(Note("info", "gateway.stopping", {}))
 
     def _ended(self, event: Any) -> tuple[str, int]:
         """(the name as people know it, exit status), after the last words have been printed."""
@@ -128,7 +124,7 @@ class SupervisordLog:
         if self._has_hung_up:
             self._has_hung_up = False
             advice = "nothing is restarted; a changed configuration takes effect with the next `serialgw run`"
-            self._note(Note("info", "gateway.hangup", {"then": advice}))
+            self.note(Note("info", "gateway.hangup", {"then": advice}))
         if self._handler.is_behind:
             self._handler.catch_up()
 
@@ -137,23 +133,6 @@ class SupervisordLog:
         text = harmless_lines(lines.decode(errors="backslashreplace"))
         self._handler.outlet.write(text.encode())
 
-    def _note(self, note: Note) -> None:
+    def note(self, note: Note) -> None:
+        """One line."""
         log_note(self._logger, note)
-
-
-def start(supervisord: Any) -> SupervisordLog:
-    """supervisord's hook: subscribes, and returns the object that it keeps."""
-    log = SupervisordLog()
-    guard_forks()
-    sockets = supervisord.options.get_socket_map()
-    SignalWakeup().join(sockets)
-    log.join(sockets)
-    events.subscribe(events.ProcessLogEvent, log.output)
-    events.subscribe(events.ProcessStateExitedEvent, log.exited)
-    events.subscribe(events.ProcessStateFatalEvent, log.gave_up)
-    events.subscribe(events.ProcessStateStoppedEvent, log.stopped)
-    events.subscribe(events.ProcessStateRunningEvent, log.started)
-    events.subscribe(events.SupervisorStoppingEvent, log.stopping)
-    events.subscribe(events.Tick5Event, log.catch_up)
-    events.subscribe(events.SupervisorRunningEvent, log.running)
-    return log

@@ -11,12 +11,12 @@ from common.config.reading import Loaded, read_gateway
 from common.errors import ConfigError
 
 
-def read_whole(path: str | Path, environ: Mapping[str, str]) -> Loaded:
-    """As `read_gateway`, without secrets; also looks into the TLS files, and at who may change or read what.
+def read_whole(path: str | Path, environ: Mapping[str, str], *, with_secrets: bool = False) -> Loaded:
+    """As `read_gateway`; also looks into the TLS files, and at who may change or read what.
 
     Raises ConfigError with every problem.
     """
-    loaded = read_gateway(path, environ)
+    loaded = read_gateway(path, environ, with_secrets=with_secrets)
     warnings = [*loaded.warnings, *file_warnings(loaded.gateway, environ)]
     if loaded.gateway.platform.security.uses_tls:
         from common.io.tls import tls_context  # Here: OpenSSL takes as long to load as all the rest.

@@ -19,9 +19,10 @@ from common.errors import LinkError
 from common.events import Note
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs, take_streams
+from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
+from common.io.pulse import Pulse
 from services.converter.core import ConverterCore
 from services.converter.notes import NoteFile
 from services.converter.shell import ConverterShell
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     user_code = UserCode(extension_dirs_of(options.config), notes, Watchdog(options.watchdog_s), logger)
     shell = ConverterShell(Endpoints(sockets), user_code, notes, logger)
-    loop = Loop(core, shell, logger)
+    loop = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
     shell.attach(loop)
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
     code = loop.run()

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 
 import zmq
 
-from common.config.reading import read_gateway
+from common.config.active import find_gateway
 from common.errors import ConfigError, LinkError
+from common.events import Note
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import start_logs, take_streams
+from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
+from common.io.pulse import Pulse
 from services.monitor.core import MonitorCore
 from services.monitor.shell import MonitorShell
 
@@ -26,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger = start_logs("monitor:0", args.log_level)
     take_streams(logger)
     try:
-        gateway = read_gateway(args.config, os.environ).gateway
         directory = socket_dir(args.data_dir)
+        gateway, warnings = find_gateway(args.config, args.active, args.data_dir, "monitor", os.environ)
         lock = FileLock(directory / "monitor.lock")
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
@@ -35,11 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LinkError, OSError) as error:
         sys.stderr.write(f"monitor: {error}\n")
         return EXIT_UNAVAILABLE
+    for warning in warnings:
+        log_note(logger, Note("warning", "configuration.last_good", {"reason": warning}))
     core = MonitorCore(
         make_identity("monitor", lock=directory / "monitor.lock"), [device.name for device in gateway.devices]
     )
     shell = MonitorShell(zmq.Context(), Endpoints(directory), logger)
-    loop = Loop(core, shell, logger)
+    loop = Loop(core, shell, logger, Pulse(directory, unblocking_descriptor(logger)))
     shell.attach(loop)
     code = loop.run()
     shell.close()

@@ -10,23 +10,29 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
+from common.config.active import find_gateway
 from common.config.models import Device, Gateway
-from common.config.reading import read_gateway
-from common.errors import ConfigError
-from common.io.process import EXIT_CONFIG, service_parser
+from common.errors import ConfigError, LinkError
+from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, service_parser
 from common.shown import harmless_lines
 from services.port_reader.task import Task, device_task
+
+KIND: Final = "port_reader"
 
 
 def find_task(arguments: Sequence[str] | None) -> Task:
     """The task that the arguments name. Raises SystemExit, having said why, where there is none."""
     options = _parser().parse_args(arguments)
     try:
-        gateway = read_gateway(options.config, os.environ).gateway
+        gateway, warnings = find_gateway(options.config, options.active, options.data_dir, KIND, os.environ)
     except ConfigError as error:
         _stop(str(error))
+    except LinkError as error:
+        _stop(str(error), EXIT_UNAVAILABLE)
+    for warning in warnings:
+        print(harmless_lines(f"warning: {warning}"), file=sys.stderr)  # noqa: T201
     if options.journal is None:
         return device_task(gateway, _find(gateway, options.device), options.data_dir, options.log_level)
     if not options.journal.is_file():
@@ -59,6 +65,6 @@ def _find(gateway: Gateway, name: str) -> Device:
     return device
 
 
-def _stop(message: str) -> NoReturn:
+def _stop(message: str, code: int = EXIT_CONFIG) -> NoReturn:
     print(harmless_lines(message), file=sys.stderr)  # noqa: T201
-    raise SystemExit(EXIT_CONFIG)
+    raise SystemExit(code)

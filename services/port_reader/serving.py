@@ -20,10 +20,11 @@ from common.io.clock import monotonic_s, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.journals import bytes_used, left_journals
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs, take_streams
+from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop
 from common.io.private import make_private
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity
+from common.io.pulse import Pulse
 from services.port_reader.core import PortReaderCore
 from services.port_reader.journal import Journal, JournalError, JournalFile, open_journal
 from services.port_reader.shell import PortReaderShell
@@ -69,7 +70,8 @@ def serve(task: Task) -> int:
     try:
         make_private(path.parent)
         lock = FileLock(lock_path)
-        endpoints = Endpoints(socket_dir(Path(task.data_dir)))
+        sockets = socket_dir(Path(task.data_dir))
+        endpoints = Endpoints(sockets)
         journal, aside, damage = open_journal(_journal_file(task, storage), time.strftime("%Y%m%dT%H%M%S"))
         device, section = _section_of(task, journal)
     except (LinkError, JournalError, OSError) as error:
@@ -93,7 +95,7 @@ def serve(task: Task) -> int:
             wall_offset_ms=wall_ms() - monotonic_s() * 1000,
             ports=len(task.devices),
         )
-        return _serve(core, shell, logger)
+        return _serve(core, shell, logger, sockets)
     finally:
         _leave(task, journal, logger)
         lock.release()
@@ -140,8 +142,8 @@ def _section_of(task: Task, journal: Journal) -> tuple[Device, bytes]:
         raise Stopped(EXIT_CONFIG, f"{task.journal}: its section can't be read: {error}") from None
 
 
-def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger) -> int:
-    loop = Loop(core, shell, logger)
+def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger, sockets: Path) -> int:
+    loop = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
     shell.attach(loop)
     give_back_memory()
     try:

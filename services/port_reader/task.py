@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ import msgspec
 
 from common.config.models import Device, Gateway, Storage
 from common.io.journals import file_name, journal_dir
+from common.io.private import is_private
 
 OPTION: Final = "--task="
 """The argument that names the file of `written_task`."""
@@ -26,8 +26,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage
     data_dir: str
     log_level: str
-    files: tuple[str, ...] = ()
-    """The configuration that it was made of."""
 
 
 def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str) -> Task:
@@ -39,8 +37,12 @@ def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str
         storage=gateway.storage,
         data_dir=str(data_dir),
         log_level=log_level,
-        files=(gateway.file, *(connector.file for connector in gateway.connectors)),
     )
+
+
+def files_of(gateway: Gateway) -> tuple[str, ...]:
+    """The files that a configuration was read from."""
+    return (gateway.file, *(connector.file for connector in gateway.connectors))
 
 
 def write_task(task: Task) -> bytes:
@@ -55,18 +57,19 @@ def read_task(data: bytes) -> Task:
 
 def written_task(arguments: Sequence[str]) -> Task | None:
     """The task in the file that the arguments name. None if they name none, it holds no task or another device's, or
-    the configuration is younger than it: then that has to be read.
+    the file lies where somebody else may have put it: then the configuration has to be read.
 
-    `serialgw run` writes it, so that 64 readers need not read the configuration of 64 devices each.
+    `serialgw run` writes it from a configuration that it has checked, which nobody edits meanwhile; and 64 readers
+    need not read the configuration of 64 devices each.
     """
     places = [word.removeprefix(OPTION) for word in arguments if word.startswith(OPTION)]
     if not places:
         return None
     try:
+        if not is_private(Path(places[-1]).parent):
+            return None
         task = read_task(Path(places[-1]).read_bytes())
-        written_ns = os.stat(places[-1]).st_mtime_ns
-        is_old = any(os.stat(file).st_mtime_ns >= written_ns for file in task.files)
     except (OSError, msgspec.DecodeError):
         return None
     name = task.device.name if task.device else ""
-    return None if is_old or f"--device={name}" not in arguments else task
+    return task if f"--device={name}" in arguments else None

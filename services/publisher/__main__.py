@@ -13,15 +13,17 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from common.config.reading import read_gateway
+from common.config.active import find_gateway
 from common.errors import ConfigError, LinkError
 from common.events import Note
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs, take_streams
+from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
+from common.io.pulse import Pulse
 from common.io.tls import tls_context
+from common.version import RELEASE
 from services.publisher.core import PublisherCore
 from services.publisher.platforms.thingsboard import ThingsBoard
 from services.publisher.shell import PublisherShell
@@ -38,11 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     take_streams(start_logs("publisher", options.log_level))
     try:
-        gateway = read_gateway(options.config, os.environ, with_secrets=True).gateway
+        sockets = socket_dir(options.data_dir)
+        gateway, warnings = find_gateway(
+            options.config, options.active, options.data_dir, "publisher", os.environ, with_secrets=True
+        )
         for name in SECRET_VARIABLES:
             os.environ.pop(name, None)
         context = tls_context(gateway.platform)
-        sockets = socket_dir(options.data_dir)
         lock_path = options.data_dir / "publisher.lock"
         lock = FileLock(lock_path)
         client_id = gateway.platform.security.client_id or own_client_id(options.data_dir / "publisher.id")
@@ -52,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(str(error), EXIT_UNAVAILABLE)
     identity = make_identity("publisher", lock=lock_path)
     logger = start_logs(identity.address, options.log_level)
+    for warning in warnings:
+        log_note(logger, Note("warning", "configuration.last_good", {"reason": warning}))
     epoch = os.urandom(16).hex()
     core = PublisherCore(
         identity,
@@ -60,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         {device.name: device.type for device in gateway.devices},
         random.random,
         connectors={device.name: device.connector_name for device in gateway.devices},
-        version=_own_version,
+        version=RELEASE,
     )
     shell = PublisherShell(
         Endpoints(sockets),
@@ -70,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         subscriptions=ThingsBoard.subscriptions,
         logger=logger,
     )
-    loop = Loop(core, shell, logger)
+    loop = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
     shell.attach(loop)
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
@@ -95,15 +101,6 @@ def own_client_id(path: Path) -> str:
     except OSError:
         pass
     return made
-
-
-def _own_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # Here: it would be a third of what starting takes.
-
-    try:
-        return version("serialgw")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _refuse(text: str, code: int) -> int:

@@ -78,7 +78,7 @@ class PublisherCore:
         draw: Callable[[], float],
         *,
         connectors: Mapping[str, str] | None = None,
-        version: Callable[[], str] = str,
+        version: str = "",
     ) -> None:
         self._config = config
         self._types = types

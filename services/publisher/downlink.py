@@ -52,7 +52,7 @@ class Downlink:
         *,
         prefix: str,
         connectors: Mapping[str, str],
-        version: Callable[[], str],
+        version: str,
     ) -> None:
         self._platform = platform
         self._batching = batching
@@ -215,7 +215,7 @@ class Downlink:
             case "gateway_ping":
                 return {"code": 200, "resp": "pong"}
             case "gateway_version":
-                return {"code": 200, "resp": self._version()}
+                return {"code": 200, "resp": self._version}
             case "gateway_devices":
                 lanes = self._batching.lanes.values()
                 devices = {lane.name: self._connectors.get(lane.source, "serial") for lane in lanes if lane.open}

@@ -31,6 +31,7 @@ from common.messages import (
     Reply,
     Request,
 )
+from common.version import PROTOCOL
 from tests.brokering import frames, request
 from tests.waiting import wait_until
 
@@ -55,6 +56,7 @@ class Peer:
     def register(self, **detail: Any) -> Registered:
         """Registers and connects the planes that its kind uses."""
         who = self.identity
+        detail = {"protocol": PROTOCOL, **detail}
         message = Register(who.kind, who.name, who.instance, who.pid, who.host, who.lock, detail)
         wait_until(lambda: self.calls.send(message), "the broker takes a registration")
         answer = self.hear(self.calls, Registered)

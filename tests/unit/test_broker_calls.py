@@ -6,6 +6,7 @@ import pytest
 
 from common.events import Drain
 from common.messages import Register, Registered, Reply
+from common.version import PROTOCOL
 from services.broker.events import CallArrived, SendFrames, SendTo, Unreachable
 from services.broker.routing import HELD_LIMIT
 from tests.brokering import World, frames, request
@@ -187,7 +188,9 @@ def test_a_draining_broker_says_so(world: World) -> None:
 def test_processes_that_share_a_connection_are_lost_together(world: World) -> None:
     """Nobody of ours does so; junk that does must not send a call round for ever."""
     for name in ("1", "2", "3"):
-        world.say(CallArrived(b"shared", Register("converter", name, f"i{name}", 7, "here", "", {})))
+        world.say(
+            CallArrived(b"shared", Register("converter", name, f"i{name}", 7, "here", "", {"protocol": PROTOCOL}))
+        )
     world.say(Unreachable(b"converter-0", request("converter@press"), "gone"))
     *_, sent = world.take(SendTo)
     assert sent.route == b"shared"

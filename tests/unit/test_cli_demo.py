@@ -14,7 +14,7 @@ from services.cli.demo.command import own_environment, setpoints
 from services.cli.demo.devices import VirtualDevice, configurations
 from services.cli.demo.figures import Figures, readings_of
 from services.cli.demo.subscriber import TELEMETRY, Arrival
-from services.cli.run import write_private
+from services.cli.prepare import write_private
 
 
 @pytest.fixture

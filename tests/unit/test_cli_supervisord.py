@@ -72,8 +72,8 @@ def test_supervisord_reads_back_every_process_with_its_exact_arguments(tmp_path:
     for group in options.process_group_configs:
         for process in group.process_configs:
             words = [decode_word(word) for word in shlex.split(process.command)]
-            assert words[:3] == ["/usr/bin/python3", "-m", "services.cli.launch"]
-            found[process.name] = words[4:]
+            assert words[:4] == ["/usr/bin/python3", "-P", "-m", "services.cli.launch"]
+            found[process.name] = words[5:]
     assert found == {program.name: [program.module, *program.arguments] for program in programs_of(whole)}
     devices = [words[-1].removeprefix("--device=") for words in found.values() if words[0] == "services.port_reader"]
     assert sorted(devices) == sorted(ODD_NAMES)

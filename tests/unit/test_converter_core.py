@@ -10,6 +10,7 @@ from common import codec
 from common.config.models import section_of
 from common.events import Blocked, Drain, Exit, Note, Start, Writable
 from common.messages import Entry, Heartbeat, Plane, ReadingBatch, Register, Reply, Request, UserReading
+from common.version import RELEASE
 from services.converter.batches import READINGS_BYTES
 from services.converter.core import BATCHES_HELD
 from services.converter.events import ConvertWithUserCode, ForgetNote, PoisonNote, PullFrom, UserFrame
@@ -162,7 +163,8 @@ def test_users_code_makes_readings_and_dead_letters(world: World) -> None:
     assert body.user[0] == [UserReading("other", "t", [(5, b'{"a":1}')], b"")]
     assert set(body.user) == {0, 2}
     world.run_for(1.0)
-    assert world.take(Heartbeat)[-1].state == {"slot": "0", "draining": False, "held": 0, "user_devices": ["user"]}
+    said = {"slot": "0", "draining": False, "held": 0, "user_devices": ["user"]}
+    assert world.take(Heartbeat)[-1].state == {**said, "release": RELEASE, "registered": True}
 
 
 def test_readings_that_are_too_large_for_one_message_travel_in_parts(world: World) -> None:

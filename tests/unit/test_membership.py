@@ -11,6 +11,7 @@ from common.events import Arrived, Junk, Note, Reconnected, Send, Tick
 from common.liveness import BEAT_S, CALM_BEAT_S, liveness
 from common.membership import REGISTER_AGAIN_S, REGISTER_RETRY_S, Membership
 from common.messages import Heartbeat, Identity, Plane, Register, Registered
+from common.version import PROTOCOL, RELEASE
 
 IDENTITY = Identity("converter", "0", "i1", 42, "here", "/lock")
 
@@ -38,7 +39,9 @@ def broker_beat(instance: str) -> Arrived:
 
 def test_it_registers_at_the_start_and_repeats_until_it_is_answered(membership: Membership) -> None:
     """The broker may be starting; each quarter of a second."""
-    assert registers(membership.start(100.0)) == [Register("converter", "0", "i1", 42, "here", "/lock", {"a": 1})]
+    assert registers(membership.start(100.0)) == [
+        Register("converter", "0", "i1", 42, "here", "/lock", {"a": 1, "release": RELEASE, "protocol": PROTOCOL})
+    ]
     assert membership.next_deadline_s <= 100.0 + REGISTER_RETRY_S
     assert membership.handle(Tick(), 100.0 + REGISTER_RETRY_S / 2) == []
     assert len(registers(membership.handle(Tick(), 100.0 + REGISTER_RETRY_S))) == 1
@@ -79,12 +82,23 @@ def test_a_refusal_is_said_once_and_tried_again_each_second(membership: Membersh
 
 
 def test_it_beats_each_second(membership: Membership) -> None:
-    """The first beat is due at the start; uptime counts from there; junk is among the counters."""
+    """The first beat is due at the start; uptime counts from there; junk is among the counters, and the version and
+    whether the broker has taken us among the facts."""
     membership.start(100.0)
     assert membership.is_due(100.0)
     (send,) = membership.beat(100.0, {"s": 1}, {"c": 2})
     assert send == Send(
-        Plane.EVENTS, Heartbeat("converter", "0", "i1", 42, "here", 0.0, {"s": 1}, {"c": 2, "junk_messages": 0})
+        Plane.EVENTS,
+        Heartbeat(
+            "converter",
+            "0",
+            "i1",
+            42,
+            "here",
+            0.0,
+            {"s": 1, "release": RELEASE, "registered": False},
+            {"c": 2, "junk_messages": 0},
+        ),
     )
     assert not membership.is_due(100.0 + BEAT_S / 2)
     assert membership.is_due(100.0 + BEAT_S)
@@ -96,7 +110,9 @@ def test_new_facts_are_registered(membership: Membership) -> None:
     """A reader whose section changed says so at once."""
     membership.start(100.0)
     membership.handle(accepted(), 100.1)
-    assert [message.detail for message in registers(membership.update({"b": 2}, 101.0))] == [{"b": 2}]
+    assert [message.detail for message in registers(membership.update({"b": 2}, 101.0))] == [
+        {"b": 2, "release": RELEASE, "protocol": PROTOCOL}
+    ]
 
 
 def test_junk_is_counted_and_said_once(membership: Membership) -> None:

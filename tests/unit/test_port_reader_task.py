@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,14 @@ OWN = "--device=press 1"
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    """The task of `press 1`, written a second after its configuration."""
+    """The task of `press 1`, written."""
     config = tmp_path / "serial.json"
     config.write_text("{}")
     devices = (PRESS, Device(name="b", type="b"))
     connector = Connector(name="serial", devices=devices, file=str(config))
     made = device_task(Gateway(connectors=(connector,), file=str(config)), PRESS, tmp_path, "DEBUG")
     (tmp_path / "task").write_bytes(write_task(made))
-    _touch(config, -1.0)
     return made
-
-
-def _touch(path: Path, after_s: float) -> None:
-    """Makes a file as old as the task and so much younger."""
-    at_ns = (path.parent / "task").stat().st_mtime_ns + int(after_s * 1e9)
-    os.utime(path, ns=(at_ns, at_ns))
 
 
 def test_a_task_comes_back_from_its_file(task: Task, tmp_path: Path) -> None:
@@ -41,11 +33,18 @@ def test_a_task_comes_back_from_its_file(task: Task, tmp_path: Path) -> None:
     assert task.journal == str(tmp_path / "journals" / file_name("press 1"))
 
 
-def test_a_younger_configuration_has_the_last_word(task: Task, tmp_path: Path) -> None:
-    """Who edits it and restarts a reader gets what it says now; also if it is gone."""
-    _touch(tmp_path / "serial.json", 0.0)
-    assert written_task([f"--task={tmp_path / 'task'}", OWN]) is None
+def test_what_was_checked_counts_not_what_is_being_edited(task: Task, tmp_path: Path) -> None:
+    """A reader that is restarted while somebody saves the file, or has saved half of it, or removed it, comes back."""
+    for content in ("{}", '{"na', ""):
+        (tmp_path / "serial.json").write_text(content)
+        assert written_task([f"--task={tmp_path / 'task'}", OWN]) == task
     (tmp_path / "serial.json").unlink()
+    assert written_task([f"--task={tmp_path / 'task'}", OWN]) == task
+
+
+def test_a_task_that_others_may_have_written_is_not_believed(task: Task, tmp_path: Path) -> None:
+    """It says where to journal, and with root's rights."""
+    tmp_path.chmod(0o777)
     assert written_task([f"--task={tmp_path / 'task'}", OWN]) is None
 
 
