@@ -17,16 +17,17 @@ PATIENCE_S: Final = 10.0
 KILLED_S: Final = 5.0
 
 
-def end_leftovers(data_dir: Path) -> int:
+def end_leftovers(data_dir: Path, patience_s: float = PATIENCE_S) -> int:
     """Ends every process that an earlier `serialgw run` on this data directory has started; how many there were. For
-    who holds the directory's lock: no other gateway lives. Waits until they are gone, PATIENCE_S at most."""
+    who holds the directory's lock: no other gateway lives. Waits until they are gone; who is not by `patience_s` is
+    killed."""
     found = dict(_leftovers(data_dir))
     try:
         for handle in found:
             _send(handle, signal.SIGTERM)
             # One that was stopped hears it only now.
             _send(handle, signal.SIGCONT)
-        left = _wait(set(found), PATIENCE_S)
+        left = _wait(set(found), patience_s)
         for handle in left:
             _send(handle, signal.SIGKILL)
         _wait(left, KILLED_S)

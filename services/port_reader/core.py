@@ -53,6 +53,7 @@ from services.port_reader.events import (
     WriteFailed,
     WritePending,
 )
+from services.port_reader.exchange import Search, search_plainly
 from services.port_reader.letters import VERBS, Letters
 from services.port_reader.metrics import Counters
 from services.port_reader.pace import Pace
@@ -93,9 +94,10 @@ class PortReaderCore:
         has_port: bool = True,
         wall_offset_ms: float | None = None,
         ports: int = 1,
+        search: Search = search_plainly,
     ) -> None:
         """`wall_offset_ms`: the wall clock less `now_s` in ms; None: not known before the port is open. `ports`: how
-        many readers share the machine."""
+        many readers share the machine. `search` finds the patterns of answers in bounded time."""
         self._device = device
         self._section = section_hash
         self._gauges = gauges
@@ -108,7 +110,7 @@ class PortReaderCore:
             device, section_hash, state, limits=limits, counters=self.counters, draw=draw, wall_offset_ms=wall_offset_ms
         )
         self._letters = Letters(device.name, self._uplink, has_port)
-        self._port = Port(device, state, self._uplink, self.counters, draw=draw)
+        self._port = Port(device, state, self._uplink, self.counters, draw=draw, search=search)
         self._pace = Pace(self._port.byte_s, limits.window_frames, ports)
         self._calm = 0
         """Beats in a row with nothing to tell."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple
 
 from common import codec
@@ -27,6 +28,15 @@ POLL_LEAST_S: Final = 0.001
 POLL_MOST_S: Final = 0.05
 SUCCESS: Final = codec.pack(b'{"success":true}')
 EXPIRED: Final = "expired while waiting"
+
+
+Search = Callable[[re.Pattern[bytes], bytes], bool | None]
+"""Whether a pattern is found in a frame; None if that takes too long."""
+
+
+def search_plainly(pattern: re.Pattern[bytes], frame: bytes) -> bool:
+    """A `Search` that takes as long as it takes."""
+    return pattern.search(frame) is not None
 
 
 class Call(NamedTuple):
@@ -46,7 +56,9 @@ class Call(NamedTuple):
 class Exchange:
     """The calls of one port."""
 
-    def __init__(self, device: str, write_timeout_s: float | None, counters: Counters) -> None:
+    def __init__(
+        self, device: str, write_timeout_s: float | None, counters: Counters, search: Search = search_plainly
+    ) -> None:
         self._device = device
         self._write_timeout_s = write_timeout_s
         self._counters = counters
@@ -57,6 +69,9 @@ class Exchange:
         self._deadline_s = 0.0
         self._poll_s = 0.0
         self._ignored = 0
+        self._search = search
+        self._is_hopeless = False
+        """True once the awaited answer's pattern has taken too long on a frame."""
 
     @property
     def is_idle(self) -> bool:
@@ -136,7 +151,7 @@ class Exchange:
         """True if `offer` would take this frame for the awaited answer."""
         if self._state != "waiting" or self._ignored or self._call is None:
             return False
-        return self._call.pattern.search(frame) is not None
+        return self._matches(self._call, frame)
 
     def offer(self, frame: bytes) -> Call | None:
         """The call whose answer this frame is; None for telemetry. To be followed by `go_on` after the chunk."""
@@ -146,14 +161,19 @@ class Exchange:
         if self._ignored:
             self._ignored -= 1
             return None
-        if not call.pattern.search(frame):
+        if not self._matches(call, frame):
             return None
         is_answer = self._state == "waiting"
         self._state, self._call = "idle", None
         return call if is_answer else None
 
     def go_on(self, now_s: float) -> list[Any]:
-        """Begins the next call if nothing is going on."""
+        """Begins the next call if nothing is going on; ends one whose answer will not be recognised."""
+        call = self._call
+        if self._is_hopeless and call is not None and self.is_listening:
+            is_answered, text = self._state == "late", "the responsePattern takes too long on what the device says"
+            effects: list[Any] = [] if is_answered else [self._error(call.id, call.reply_to, text)]
+            return [*effects, *self._end(now_s)]
         return self._next(now_s) if self._state == "idle" else []
 
     def tick(self, now_s: float) -> list[Any]:
@@ -185,6 +205,16 @@ class Exchange:
         self._state, self._call, self._ignored = "idle", None, 0
         return effects
 
+    def _matches(self, call: Call, frame: bytes) -> bool:
+        """True for what may be the answer. A pattern that takes too long is not tried on every frame of a busy line."""
+        if self._is_hopeless:
+            return False
+        found = self._search(call.pattern, frame)
+        if found is None:
+            self._is_hopeless = True
+            self._counters.add("patterns_timed_out")
+        return bool(found)
+
     def _end(self, now_s: float) -> list[Any]:
         self._state, self._call, self._ignored = "idle", None, 0
         return self._next(now_s)
@@ -200,7 +230,7 @@ class Exchange:
             timeout_s = self._write_timeout_s
             self._deadline_s = call.deadline_s if timeout_s is None else now_s + timeout_s
             self._poll_s = self._deadline_s
-            self._call, self._state = call, "writing"
+            self._call, self._state, self._is_hopeless = call, "writing", False
             effects.append(WritePort(call.data))
         return effects
 

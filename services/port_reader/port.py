@@ -21,7 +21,7 @@ from services.port_reader.events import (
     PortLost,
     SetFlags,
 )
-from services.port_reader.exchange import EXPIRED, Call, Exchange
+from services.port_reader.exchange import EXPIRED, Call, Exchange, Search, search_plainly
 from services.port_reader.line import Line
 from services.port_reader.metrics import Counters
 from services.port_reader.stream import StreamState
@@ -47,13 +47,14 @@ class Port:
         counters: Counters,
         *,
         draw: Callable[[], float],
+        search: Search = search_plainly,
     ) -> None:
         self._device = device
         self._uplink = uplink
         self._counters = counters
         self._draw = draw
         self._line = Line(device, state.has_seen_delimiter, state.is_mid_frame)
-        self._exchange = Exchange(device.name, device.write_timeout_s, counters)
+        self._exchange = Exchange(device.name, device.write_timeout_s, counters, search)
         self.is_connected = False
         self._opened_s = 0.0
         self._attempt = 0

@@ -16,6 +16,7 @@ from common.errors import LinkError
 from common.events import Note
 from common.hashes import short_hash
 from common.io.apart import give_back_memory
+from common.io.bounded import BoundedSearch
 from common.io.clock import monotonic_s, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.journals import bytes_used, left_journals
@@ -94,6 +95,7 @@ def serve(task: Task) -> int:
             has_port=task.device is not None,
             wall_offset_ms=wall_ms() - monotonic_s() * 1000,
             ports=len(task.devices),
+            search=BoundedSearch(),
         )
         return _serve(core, shell, logger, sockets)
     finally:
