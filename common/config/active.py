@@ -21,6 +21,7 @@ from common.config.platform_reading import without_secrets
 from common.config.reading import read_gateway
 from common.config.secret_files import with_secret_files
 from common.errors import ConfigError, LinkError
+from common.io.private import is_private
 
 ACTIVE_NAME: Final = "active.json"
 """The snapshot's name in the data directory."""
@@ -117,7 +118,7 @@ def find_gateway(
     try:
         loaded = read_gateway(config, environ, with_secrets=with_secrets)
     except ConfigError as error:
-        snapshot = read_active(last_good)
+        snapshot = read_active(last_good) if is_private(data_dir) else None
         if snapshot is None or snapshot.gateway.file != os.path.abspath(config):
             raise
         why = f"{config} can't be used, and what it said last is used instead: {error.problems[0]}"
@@ -127,6 +128,8 @@ def find_gateway(
 
 
 def _keep(path: Path, active: Active) -> None:
+    if not is_private(path.parent.parent):
+        return
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_active(path, active)

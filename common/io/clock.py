@@ -12,6 +12,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def suspended_s() -> float:
+    """For how long the machine has been suspended since it was booted; while it is, `monotonic_s` stands still."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+
+
 @cache
 def machine_id() -> bytes:
     """Names the machine, and its run since it was booted: processes with the same one share the monotonic clock. b""

@@ -33,6 +33,7 @@ from common.messages import (
     Request,
     StreamReport,
 )
+from services.port_reader.doubt import KERNEL_BYTES
 from services.port_reader.events import (
     Chunk,
     FetchFailed,
@@ -41,6 +42,7 @@ from services.port_reader.events import (
     JournalBlocks,
     JournalFailed,
     LettersFound,
+    LineGap,
     LineRead,
     Opened,
     OpenFailed,
@@ -72,6 +74,10 @@ SLOW_BACKLOG: Final = 64
 ROUNDED_S: Final = 0.01
 """A rest may end so much later: polls count in milliseconds, and other processes run first."""
 CALM_BEATS: Final = 3
+LEAST_GAP_S: Final = 1.0
+"""A busy machine may keep a process waiting for less; a line that can't wait so long should be slower."""
+TCP: Final = "socket://"
+"""What such a line says while nobody reads it waits at the other end."""
 LISTEN_S: Final = 1.5
 """Within this a publisher that lives is heard."""
 CALLS_HELD: Final = 64
@@ -122,6 +128,11 @@ class PortReaderCore:
         self._unsent: deque[Message] = deque(maxlen=CALLS_HELD)
         self._drain_s: float | None = None
         self._is_reading_out = False
+        self._handled_s = 0.0
+        self._awake_s = float("inf")
+        """An event comes within this time, if we are not kept from running."""
+        self._kernel_s = max(LEAST_GAP_S, KERNEL_BYTES * self._port.byte_s)
+        """The kernel keeps what the line says in this time."""
         self._reports_until_s = 0.0
         """Nobody listens to the publisher before this."""
         self._slow_since_s = float("inf")
@@ -133,6 +144,9 @@ class PortReaderCore:
         if _is_news(event):
             self._calm = 0
             self._members.hurry(now_s)
+        if now_s - self._handled_s > self._awake_s:
+            self._doubt_line()
+        self._handled_s = now_s
         broker = self._members.broker
         effects = self._members.handle(event, now_s)
         if self._members.broker not in ("", broker):
@@ -150,7 +164,13 @@ class PortReaderCore:
         self._calm = 0 if self._uplink.backlog or self._drain_s is not None else self._calm + 1
         self._is_calm = self._calm > CALM_BEATS
         every_s = CALM_BEAT_S if self._is_calm else BEAT_S
+        self._awake_s = every_s + self._kernel_s
         return self._members.beat(now_s, self._state, {**self.counters.values, **self._gauges()}, every_s)
+
+    def _doubt_line(self) -> None:
+        """We stood still for longer than the kernel keeps what the line says."""
+        if not self._device.port.startswith(TCP):
+            self._port.doubt("nobody could read the line for too long", is_anywhere=False)
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -219,6 +239,8 @@ class PortReaderCore:
                 return self._port.open_failed(event.reason, now_s)
             case PortLost():
                 return self._port.lost(event, now_s)
+            case LineGap(reason=reason):
+                self._port.doubt(reason, is_anywhere=True)
             case LineRead():
                 return self._read_out(now_s)
             case WriteDrained():

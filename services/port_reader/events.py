@@ -52,6 +52,13 @@ class Chunk(NamedTuple):
     arrival_ms: int
 
 
+class LineGap(NamedTuple):
+    """Bytes of the line may be missing somewhere in the chunks that follow at once: the driver has counted an overrun,
+    or the machine was suspended."""
+
+    reason: str
+
+
 class LineRead(NamedTuple):
     """The answer to `ReadOut`, after its chunks."""
 

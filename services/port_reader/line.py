@@ -45,6 +45,11 @@ class Line:
         return not self._framer.has_seen_delimiter and isfinite(self._timeout_s)
 
     @property
+    def partial_bytes(self) -> int:
+        """Bytes that wait for their delimiter."""
+        return len(self._framer.partial)
+
+    @property
     def has_frame_begun(self) -> bool:
         """True if the next frame's first byte has already come."""
         return self._has_bytes and not self._framer.is_dead_run
@@ -52,6 +57,15 @@ class Line:
     def open(self, now_s: float) -> None:
         """The port was opened."""
         self._opened_s = now_s
+
+    def interrupt(self, reason: str) -> None:
+        """Bytes may be missing here: what comes up to the next delimiter is no frame."""
+        self._framer.begin_dead_run(reason)
+
+    def put_dead(self, frames: list[bytes], reason: str) -> None:
+        """Frames that are none after all."""
+        for frame in frames:
+            self._framer.put_dead(DeadPiece(reason, frame))
 
     def distrust(self) -> None:
         """Whether somebody died in the middle of a frame can't be known: nobody saw the next one begin."""

@@ -29,6 +29,7 @@ Counter = Literal[
     "strikes",
     "ports_opened",
     "ports_lost",
+    "gaps",
 ]
 
 COUNTERS: Final[dict[Counter, str]] = {
@@ -56,6 +57,7 @@ COUNTERS: Final[dict[Counter, str]] = {
     "strikes": "frames reported as having been in a converter when it died",
     "ports_opened": "times the port was opened",
     "ports_lost": "times the port was lost",
+    "gaps": "times that bytes of the line may be missing, because nobody could read it or its driver lost some",
 }
 
 

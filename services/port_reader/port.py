@@ -11,6 +11,7 @@ from common.config.models import Device
 from common.errors import ConversionError
 from common.events import Note, Send
 from common.messages import Entry, Plane, Reply, Request
+from services.port_reader.doubt import Doubt
 from services.port_reader.events import (
     Bury,
     Chunk,
@@ -66,6 +67,8 @@ class Port:
         self._arrival_ms = 0
         self._rests_until_s = 0.0
         self._has_read = False
+        self._doubt: Doubt | None = None
+        """While a burst is read in which bytes may be missing."""
         bits = 1 + device.bytesize + (device.parity != "N") + device.stopbits
         self.byte_s = bits / device.baudrate
         """How long the line takes for a byte."""
@@ -73,6 +76,8 @@ class Port:
     @property
     def next_deadline_s(self) -> float | None:
         deadlines = [self._retry_s, self._open_deadline_s, self._exchange.next_deadline_s]
+        if self._doubt is not None:
+            deadlines.append(self._doubt.ends_s)
         if self.is_connected and (silence_s := self._line.next_deadline_s) is not None:
             deadlines.append(max(silence_s, self._rests_until_s))
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
@@ -142,7 +147,27 @@ class Port:
         self._has_read, self._rests_until_s = True, 0.0
         self._set_clock(event.arrival_ms, now_s)
         self._counters.add("bytes_read", len(event.data))
-        return self._sort(self._line.feed(event.data, now_s), now_s)
+        frames = self._line.feed(event.data, now_s)
+        if self._doubt is None:
+            return self._sort(frames, now_s)
+        return self._end_doubt(now_s) if self._doubt.take(len(event.data), frames, now_s) else []
+
+    def doubt(self, reason: str, *, is_anywhere: bool) -> None:
+        """Bytes may be missing in what is read next."""
+        if self.is_connected and self._doubt is None:
+            self._doubt = Doubt(reason, self.byte_s, is_anywhere=is_anywhere)
+
+    def _end_doubt(self, now_s: float) -> list[Any]:
+        """The burst that was read after a gap is over: its frames, but for those that may be two halves."""
+        doubt, self._doubt = self._doubt, None
+        if doubt is None:
+            return []
+        verdict = doubt.judge(self._line.partial_bytes, now_s)
+        if verdict.is_cut:
+            self._counters.add("gaps")
+            self._line.interrupt(doubt.reason)
+        self._line.put_dead(verdict.dead, doubt.reason)
+        return self._sort(verdict.good, now_s)
 
     def exchange(self, request: Request, now_s: float, arguments: dict[str, Any] | None = None) -> list[Any]:
         """A call that writes; `arguments` where they are not in the request's body."""
@@ -198,6 +223,8 @@ class Port:
             return [ClosePort(), *self.open_failed("timed out", now_s)]
         if not self.is_connected:
             return []
+        if self._doubt is not None and self._doubt.ends_s is not None and now_s >= self._doubt.ends_s:
+            return [*self._end_doubt(now_s), *self._exchange.tick(now_s)]
         if now_s < self._rests_until_s:
             return self._exchange.tick(now_s)
         frame = self._line.expire(now_s)
@@ -278,9 +305,10 @@ class Port:
         return False
 
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Any]:
+        effects = self._end_doubt(now_s)
         self.is_connected = False
         self._line.abort(partial_reason)
-        effects = self._bury(now_s)
+        effects += self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
         return [*effects, *self._put([entry], self._wall_ms(now_s), now_s)]
 

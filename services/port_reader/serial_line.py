@@ -18,6 +18,10 @@ from common.config.models import Device
 from common.errors import LinkError
 
 READ_BYTES: Final = 4096
+_TIOCGICOUNT: Final = 0x545D
+_COUNTS: Final = struct.Struct("20i")
+_OVERRUN, _BUFFER_OVERRUN = 7, 10
+"""Places in the kernel's `serial_icounter_struct`: bytes that the chip, and the driver's buffer, had no room for."""
 SOCKET_SCHEME: Final = "socket://"
 
 
@@ -38,6 +42,27 @@ class SerialLine:
         self._port = port
         self._connection = connection
         self._unwritten = b""
+        self._overruns = self._count_overruns() if port is not None else None
+
+    def has_overrun(self) -> bool:
+        """True if the driver has lost bytes since this was asked last. Always False where it does not count them, as
+        pseudo-terminals and many adapters don't."""
+        if self._overruns is None:
+            return False
+        before, self._overruns = self._overruns, self._count_overruns()
+        return self._overruns is not None and self._overruns > before
+
+    def _count_overruns(self) -> int | None:
+        try:
+            counts = _COUNTS.unpack(fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(_COUNTS.size)))
+        except OSError:
+            return None
+        return int(counts[_OVERRUN] + counts[_BUFFER_OVERRUN])
+
+    @property
+    def is_serial(self) -> bool:
+        """True for a port; False for a TCP connection, which loses nothing while nobody reads it."""
+        return self._port is not None
 
     def finish_connecting(self) -> None:
         """The connection that was begun is there. Raises LinkError if it failed."""

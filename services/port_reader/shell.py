@@ -12,7 +12,7 @@ import zmq
 from common.config.models import Device
 from common.errors import LinkError
 from common.events import Blocked, Note, Send, Writable
-from common.io.clock import monotonic_s, wall_ms
+from common.io.clock import monotonic_s, suspended_s, wall_ms
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
@@ -35,6 +35,7 @@ from services.port_reader.events import (
     JournalBlocks,
     JournalFailed,
     LettersFound,
+    LineGap,
     LineRead,
     Opened,
     OpenFailed,
@@ -59,6 +60,8 @@ BEATS: Final = (b"beat.publisher.", b"beat.broker.")
 READS: Final = 4
 """Full reads in a row before other sources get their turn."""
 READS_BEFORE_WRITE: Final = 16
+SUSPENDED_S: Final = 0.1
+"""The two clocks that tell of it are not read at the same moment."""
 LATE_S: Final = 0.1
 """What comes so long after the end of a rest did not come during it."""
 
@@ -75,6 +78,7 @@ class PortReaderShell:
         self._is_resting = False
         """True after a read that was followed by a rest, until there is something again."""
         self._rests_until_s = 0.0
+        self._suspended_s = suspended_s()
         self._loop: Loop | None = None
         topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
         self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
@@ -276,9 +280,18 @@ class PortReaderShell:
                 return
             if data:
                 self._is_resting = False
+                if line.is_serial and (reason := self._gap(line)):
+                    yield LineGap(reason)
                 yield Chunk(data, wall_ms())
             if len(data) < READ_BYTES // 2 or self._is_resting:
                 return
+
+    def _gap(self, line: SerialLine) -> str:
+        """Why bytes may be missing before or among those that were just read; "" for no reason."""
+        if line.has_overrun():
+            return "the driver lost bytes of the line"
+        before_s, self._suspended_s = self._suspended_s, suspended_s()
+        return "the machine was suspended" if self._suspended_s > before_s + SUSPENDED_S else ""
 
     def _read_out(self, _: ReadOut) -> Iterable[Any]:
         return (*self._read(READS_BEFORE_WRITE), LineRead())

@@ -1,0 +1,217 @@
+"""No frame across a gap: what stands on both sides of bytes that nobody could read is never one value (attacks.md
+11)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common import codec
+from common.config.models import DataPoint, Device
+from common.messages import Entry
+from services.port_reader import serial_line
+from services.port_reader.doubt import KERNEL_BYTES
+from services.port_reader.events import Chunk, LineGap
+from services.port_reader.serial_line import SerialLine, open_line
+from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
+from tests.port_reader_rig import Rig
+from tests.waiting import wait_until
+
+DEVICE = Device(name="d", type="d", baudrate=115_200, telemetry=(DataPoint(key="n"),))
+READ = 4_096
+
+
+def say(number: int, width: int) -> bytes:
+    """A frame that can be told from any two halves of others."""
+    return b"<%0*d|%0*d>\n" % (width, number, width, number)
+
+
+def make_rig(device: Device = DEVICE) -> Rig:
+    rig = Rig(device)
+    rig.wait(1)
+    rig.report(2)
+    rig.read(say(0, 5))
+    return rig
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 12),
+    st.integers(0, 2 * KERNEL_BYTES),
+    st.integers(1, 4_000),
+    st.lists(st.integers(1, READ), min_size=1, max_size=8),
+    st.integers(0, 2_000),
+)
+def test_whatever_the_kernel_drops_no_wrong_frame_comes_out(
+    width: int, more_than_kept: int, dropped: int, cuts: list[int], new_bytes: int
+) -> None:
+    """It keeps so much, drops so many bytes, and new ones come behind: each frame that is sent was said; the others are
+    dead letters, and what comes later is good again."""
+    rig = make_rig()
+    said = b"".join(say(number, width) for number in range(1, 4_000))
+    kept = KERNEL_BYTES + more_than_kept
+    line = said[:kept] + said[kept + dropped : kept + dropped + new_bytes]
+    rest = said[kept + dropped + new_bytes :][:3_000]
+    rig.now_s += 120
+    place, number = 0, 0
+    while place < len(line):
+        # Full reads while more is there, as the shell makes them.
+        size = READ if len(line) - place >= READ else cuts[number % len(cuts)]
+        rig.give(Chunk(line[place : place + size], rig.wall_ms))
+        place, number = place + size, number + 1
+        rig.now_s += 0.00001
+    rig.wait(0.2)
+    rig.read(rest)
+    rig.wait(0.2)
+    sent = sent_frames(rig)
+    assert sent[0] == say(0, 5)
+    assert [frame for frame in sent[1:] if frame not in said.splitlines(keepends=True)] == []
+    assert rig.count("gaps") == 1
+    assert any("nobody could read the line" in letter.reason for letter in rig.journal.letters.values())
+    # What comes after the frame that the gap has cut is good.
+    assert sent[-1] == rest[: rest.rindex(b"\n") + 1].splitlines(keepends=True)[-1]
+
+
+def sent_frames(rig: Rig) -> list[bytes]:
+    """All frames that went out, in the order of their numbers; some go out again."""
+    found: dict[int, bytes] = {}
+    for batch in rig.batches:
+        if batch.kind == Entry.FRAMES:
+            frames = codec.unpack_frames(batch.body, batch.length).frames
+            found |= dict(enumerate(frames, batch.first))
+    return [frame for _, frame in sorted(found.items())]
+
+
+def test_a_short_burst_after_a_long_stop_has_lost_nothing() -> None:
+    """Less than the kernel keeps: every frame is good, the one in progress too."""
+    rig = make_rig()
+    rig.now_s += 120
+    rig.read(b"<1|1>\n<2|2>\n<3|")
+    rig.read(b"3>\n")
+    rig.wait(0.2)
+    assert sent_frames(rig)[1:] == [b"<1|1>\n", b"<2|2>\n", b"<3|3>\n"]
+    assert (rig.count("gaps"), len(rig.journal.letters)) == (0, 0)
+
+
+def test_a_line_that_is_only_busy_or_idle_is_not_doubted() -> None:
+    """Full reads one after the other; and a calm line, whose reader hears nothing for ten seconds at a time."""
+    rig = make_rig()
+    chunk = b"".join(say(number, 8) for number in range(300))
+    for _ in range(50):
+        rig.give(Chunk(chunk, rig.wall_ms))
+        rig.wait(0.05)
+    rig.wait(60)
+    rig.read(chunk)
+    rig.wait(0.2)
+    assert len(sent_frames(rig)) + rig.core._uplink.backlog >= 300
+    assert rig.count("gaps") == 0
+
+
+@pytest.mark.parametrize("reason", ["the driver lost bytes of the line", "the machine was suspended"])
+def test_where_bytes_may_be_missing_anywhere_the_whole_burst_is_dead(reason: str) -> None:
+    """The driver says so, or the machine slept: what was read with it, and up to the next delimiter."""
+    rig = make_rig()
+    rig.give(LineGap(reason))
+    rig.read(b"<1|1>\n<2|", 0.0)
+    rig.wait(0.2)
+    rig.read(b"7>\n<8|8>\n")
+    rig.wait(0.2)
+    assert sent_frames(rig)[1:] == [b"<8|8>\n"]
+    dead = [(letter.reason, letter.data) for letter in rig.journal.letters.values()]
+    assert dead == [(reason, b"<1|1>\n"), (reason, b"<2|7>\n")]
+
+
+def test_a_tcp_line_waits_at_its_other_end() -> None:
+    """Nothing is dropped there while nobody reads."""
+    rig = make_rig(Device(name="d", type="d", port="socket://host:1", telemetry=DEVICE.telemetry))
+    rig.now_s += 120
+    rig.read(b"".join(say(number, 8) for number in range(400)))
+    rig.wait(0.3)
+    assert rig.count("gaps") == 0
+
+
+def test_the_drivers_count_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Overruns of the chip and of the buffer, as Linux lays them out; a driver without a count has lost nothing."""
+    line = Line(tmp_path / "tty")
+    opened = open_line(Device(name="d", port=str(line.path)))
+    assert not opened.has_overrun()
+    counts = [0] * 20
+
+    def ioctl(_: int, request: int, data: bytes) -> bytes:
+        assert (request, len(data)) == (0x545D, 80)
+        return serial_line._COUNTS.pack(*counts)
+
+    monkeypatch.setattr(serial_line, "fcntl", SimpleNamespace(ioctl=ioctl))
+    counting = SerialLine(opened.fd, SimpleNamespace(), None)
+    assert not counting.has_overrun()
+    for place in (7, 10):
+        counts[place] += 1
+        assert counting.has_overrun()
+        assert not counting.has_overrun()
+    counts[6] += 5
+    assert not counting.has_overrun(), "a wrong stop bit is no lost byte"
+    monkeypatch.undo()
+    opened.close()
+    line.close()
+
+
+class Talker:
+    """A device that does not wait: what the line does not take is lost."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self.said: set[bytes] = set()
+        self._stop = threading.Event()
+        os.set_blocking(line.master, False)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stop.wait(0.002):
+            for _ in range(10):
+                number += 1
+                frame = say(number, 9)
+                self.said.add(frame)
+                try:
+                    os.write(self._line.master, frame)
+                except BlockingIOError:
+                    continue
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+
+@needs_mosquitto
+def test_after_a_long_stop_no_value_is_made_of_two(tmp_path: Path) -> None:
+    """A device that talks on while the reader is stopped and continued: each value that arrives was said as one."""
+    line, mosquitto = Line(tmp_path / "tty"), Mosquitto(tmp_path / "mosquitto")
+    platform = Platform(mosquitto.port)
+    section = {"name": "press", "type": "x", "port": str(line.path), "telemetry": [{"key": "n", "type": "string"}]}
+    with closing(mosquitto, platform, line):
+        gateway = Gateway(tmp_path, write_config(tmp_path / "config", mosquitto.port, [section]))
+        with closing(gateway):
+            gateway.start_all(["press"])
+            platform.wait_connected("press")
+            talker = Talker(line)
+            with closing(talker):
+                platform.wait_telemetry("press", 50)
+                pid = gateway.processes["press"].pid
+                os.kill(pid, signal.SIGSTOP)
+                stopped = len(talker.said)
+                wait_until(lambda: len(talker.said) > stopped + 30_000, "the kernel has had to drop some", 60, 0.1)
+                os.kill(pid, signal.SIGCONT)
+                before = len(platform.telemetry("press"))
+                platform.wait_telemetry("press", before + 5_000, 60)
+            values = {item["values"]["n"].encode() for item in platform.telemetry("press")}
+            assert {value + b"\n" for value in values} - talker.said == set()
+            letters = gateway.cli("dead-letters", "--device", "press").stdout
+            assert "nobody could read the line for too long" in letters
