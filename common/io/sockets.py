@@ -32,8 +32,13 @@ from common.messages import (
 
 HIGH_WATER: Final = 64
 """Batches that may wait in one ZeroMQ pipe; the windows and credits of the cores bound the rest."""
-EVENTS_HIGH_WATER: Final = 10_000
-"""Events are small, repeated, and may be lost; this only bounds a subscriber that was stopped."""
+EVENTS_HIGH_WATER: Final = 1_000
+"""Events are repeated, or for people, and may be lost; this bounds what waits for a subscriber that was stopped: with
+taps of 16 KiB at most, 16 MiB."""
+REPORTS_HIGH_WATER: Final = 10_000
+"""The same of the publisher, which has one small report for each of many streams at a time, and no taps."""
+SOURCE_HIGH_WATER: Final = 64
+"""The same of all others on their way to the broker: there are as many of these as ports."""
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """A peer that sends more in one part is cut off by libzmq; our largest is a frame of `maxFrameBytes` in a batch."""
 RECEIVE_LIMIT: Final = 256
@@ -162,10 +167,12 @@ def connect(context: zmq.Context[Any], kind: int, plane: Plane, endpoint: str) -
     return Channel(plane, socket)
 
 
-def connect_events(context: zmq.Context[Any], endpoints: Endpoints, topics: Iterable[bytes]) -> tuple[Channel, Channel]:
+def connect_events(
+    context: zmq.Context[Any], endpoints: Endpoints, topics: Iterable[bytes], high_water: int = SOURCE_HIGH_WATER
+) -> tuple[Channel, Channel]:
     """(sending, receiving) sides of the events plane. The sending one is an XPUB, so that a shell can see whether
     anybody listens to its taps (`tap_change`)."""
-    publish = open_socket(context, zmq.XPUB, EVENTS_HIGH_WATER)
+    publish = open_socket(context, zmq.XPUB, high_water)
     publish.connect(endpoints.events_in)
     subscribe = open_socket(context, zmq.SUB, EVENTS_HIGH_WATER)
     for topic in topics:

@@ -16,6 +16,7 @@ from common.errors import LinkError, WireError
 from common.events import Arrived
 from common.io.sockets import Channel, connect_events
 from common.messages import FrameBody, Heartbeat, ReadingBody, Tap
+from common.taps import LEFT_OUT
 from services.cli.arguments import add_data_dir, utf8_text
 from services.cli.client import ADVICE, FIND_S, find_gateway
 
@@ -121,7 +122,9 @@ def _messages(events: Channel) -> Iterator[Any]:
 def lines_of(tap: Tap, as_hex: bool) -> Iterator[str]:
     """What a tap says, one line per frame or reading; a damaged one says so."""
     try:
-        if tap.stage == "frames":
+        if tap.stage == LEFT_OUT:
+            yield f"{' ' * 12} {tap.device} … {codec.unpack(tap.body)} more, too much to show"
+        elif tap.stage == "frames":
             yield from _frame_lines(tap.device, codec.unpack_frames(tap.body, _count(tap.body)), as_hex)
         else:
             yield from _reading_lines(tap.device, codec.unpack_readings(tap.body, _count(tap.body)))

@@ -14,7 +14,8 @@ from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import Channel, TapWatch, connect, connect_events
-from common.messages import Plane, ReadingBatch, Tap
+from common.messages import Plane, ReadingBatch
+from common.taps import taps_of_readings
 from services.converter.events import (
     ConvertWithUserCode,
     DecodeWithUserCode,
@@ -86,7 +87,8 @@ class ConverterShell:
                 self._loop.add_writer(channel.socket, lambda: self._writable(channel))
             return (Blocked(plane, message),)
         if isinstance(message, ReadingBatch) and message.length and message.device in self._watch:
-            self._events.send(Tap("readings", message.device, message.body))
+            for tap in taps_of_readings(message.device, message.body, message.length):
+                self._events.send(tap)
         return ()
 
     def _writable(self, channel: Channel) -> Iterable[Any]:

@@ -18,7 +18,8 @@ from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import Channel, ConnectionWatch, TapWatch, connect, connect_events
 from common.liveness import BEAT_S
-from common.messages import Entry, Heartbeat, Plane, Reply, Tap
+from common.messages import Entry, Heartbeat, Plane, Reply
+from common.taps import taps_of_frames
 from services.port_reader.events import (
     Append,
     Bury,
@@ -198,7 +199,8 @@ class PortReaderShell:
         if self._device.name in self._taps:
             for block in effect.blocks:
                 if block.kind in (Entry.FRAMES, Entry.ANSWER):
-                    self._events_out.send(Tap("frames", self._device.name, block.body))
+                    for tap in taps_of_frames(self._device.name, block.body, block.length):
+                        self._events_out.send(tap)
         return (JournalBack(effect.next_number),) if effect.is_retry else ()
 
     def _write(self, write: Callable[[], None], dead: list[DeadLetter] | None = None) -> Iterable[Any]:

@@ -66,6 +66,7 @@ class Acceptance:
         self._marks_pace = Pace(*MARKS_PACE)
         self.in_flight: dict[int, Flight] = {}
         self._marks_in_flight = 0
+        self._replies_in_flight = 0
         self._in_doubt: deque[Flight] = deque()
         self._refused: deque[Flight] = deque()
         self.was_rate = False
@@ -79,6 +80,11 @@ class Acceptance:
     def has_slot(self) -> bool:
         """True if another publish may be in flight."""
         return len(self.in_flight) < self.limit
+
+    @property
+    def has_reply_slot(self) -> bool:
+        """True if another reply may be in flight, and half of the slots are left for the rest."""
+        return self._replies_in_flight < max(1, self.limit // 2) and self.has_slot
 
     @property
     def _data_in_flight(self) -> bool:
@@ -152,6 +158,8 @@ class Acceptance:
         elif parcel.is_mark:
             self._marks_pace.sent(now_s)
             self._marks_in_flight += 1
+        else:
+            self._replies_in_flight += 1
         self._suspicion.sent(token, parcel)
 
     # What the platform said.
@@ -163,6 +171,7 @@ class Acceptance:
             return
         parcel = flight.parcel
         self._marks_in_flight -= parcel.is_mark
+        self._replies_in_flight -= parcel.kind == "reply"
         flight = flight._replace(since_s=now_s, code=code)
         if code < 128:
             self._batching.answer(parcel, now_s)
@@ -263,7 +272,7 @@ class Acceptance:
         unanswered = list(self.in_flight.values())
         flights = [*unanswered, *self._in_doubt, *self._refused]
         self.in_flight, self._in_doubt, self._refused = {}, deque(), deque()
-        self._marks_in_flight = 0
+        self._marks_in_flight = self._replies_in_flight = 0
         flights.sort(key=lambda flight: flight.token, reverse=True)
         for flight in flights:
             if flight.parcel.parts:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from common.messages import Entry, ReadingBody, UserReading
+from services.publisher.counters import Counters
 from services.publisher.lanes import Lane
 from services.publisher.ordering import Release, Run, Stream
 from services.publisher.packing import Bury, Packer, Packing
@@ -20,15 +21,25 @@ from services.publisher.platforms import Platform
 from services.publisher.segments import Chunk, Segment
 
 DEFAULT_TYPE: Final = "default"
+MOST_LANES: Final = 10_000
+"""Devices of all lines together, those that users' converters name among them; each is 2 KiB here."""
+SPARE_LANES: Final = 1_000
+"""So long before that room is made, for saying goodbye to a device takes the platform a moment."""
+FORGOTTEN_AT_ONCE: Final = 100
+"""Named devices that make room together, for each half as many new ones: looking at all of them takes time."""
+TOO_MANY: Final = f"users' converters have named more than {MOST_LANES} devices, and all have something to publish"
 
 
 class Batching:
     """All lanes, and which of them have something to publish."""
 
-    def __init__(self, platform: Platform, types: Mapping[str, str], bury: Bury) -> None:
+    def __init__(self, platform: Platform, types: Mapping[str, str], bury: Bury, counters: Counters) -> None:
         self._platform = platform
         self._types = types
         self._bury = bury
+        self._counters = counters
+        self._named = 0
+        """Devices named anew while there was little room."""
         self._packer = Packer(platform, bury)
         self.lanes: dict[str, Lane] = {}
         self.marks: dict[Lane, float] = {}
@@ -87,6 +98,13 @@ class Batching:
     def _add_user_reading(
         self, source: str, run: Run, number: int, *, ts_ms: int, reading: UserReading, now_s: float
     ) -> None:
+        if reading.device not in self.lanes and not self._has_room(now_s):
+            self._counters["devices_refused"] += 1
+            self._bury(run, number, TOO_MANY)
+            return
+        if reading.device != source and reading.device in self.lanes:
+            # The one that was named longest ago stands first.
+            self.lanes[reading.device] = self.lanes.pop(reading.device)
         lane = self.lane(reading.device, reading.device_type)
         lane.source = source
         if reading.device != source and reading.device_type:
@@ -99,6 +117,32 @@ class Batching:
         if reading.attributes:
             self._add_attributes(lane, run, reading.attributes, number)
         self.touch(lane, now_s)
+
+    def _has_room(self, now_s: float) -> bool:
+        """True if a device may be named anew."""
+        if len(self.lanes) < MOST_LANES - SPARE_LANES:
+            return True
+        self._named += 1
+        if self._named % (FORGOTTEN_AT_ONCE // 2) == 0:
+            self._make_room(now_s)
+        return len(self.lanes) < MOST_LANES
+
+    def _make_room(self, now_s: float) -> None:
+        """Forgets named devices that have been silent longest and have nothing here; those that the platform takes for
+        connected are disconnected first."""
+        looked_at = 0
+        for lane in list(self.lanes.values()):
+            if lane.name == lane.source or lane.name in self._types or lane.busy or lane.unaccepted or lane.has_data:
+                continue
+            looked_at += 1
+            if lane.open or lane.announced:
+                lane.segments.append(Segment("disconnect"))
+                self.touch(lane, now_s)
+            else:
+                del self.lanes[lane.name]
+                self._counters["devices_forgotten"] += 1
+            if looked_at >= FORGOTTEN_AT_ONCE:
+                return
 
     def _add_attributes(self, lane: Lane, run: Run, attributes: bytes, number: int) -> None:
         values = self._platform.keys(attributes)

@@ -20,6 +20,8 @@ from services.publisher.platforms import Outgoing
 PLATFORM_DEADLINE_S: Final = 10.0
 """ThingsBoard's default time-out of an RPC; a request does not say its own."""
 MOST_CALLS: Final = 1_000
+MOST_CALLS_BYTES: Final = 16 * 1024 * 1024
+"""Of the params of all open calls: what they take anywhere between here and the devices."""
 REMEMBERED: Final = 4_096
 """Answered calls whose journaled answers are still recognised."""
 
@@ -42,6 +44,8 @@ class Call(NamedTuple):
     method: str
     began_s: float
     deadline_s: float
+    size_bytes: int = 0
+    """Of its params."""
 
 
 class Ended(NamedTuple):
@@ -66,6 +70,8 @@ class Calls:
         self._prefix = prefix
         self._count = 0
         self._open: dict[str, Call] = {}
+        self._open_bytes = 0
+        self._origins: set[Origin] = set()
         self._deadlines: list[tuple[float, str]] = []
         self._answered: OrderedDict[str, Outgoing | None] = OrderedDict()
         """Id → the reply that went to the platform; None where a client asked."""
@@ -77,7 +83,7 @@ class Calls:
 
     def is_known(self, origin: Origin) -> bool:
         """True if this very call is open: the platform has repeated its message."""
-        return any(call.origin == origin for call in self._open.values())
+        return origin in self._origins
 
     def is_open(self, call_id: str) -> bool:
         return call_id in self._open
@@ -92,9 +98,11 @@ class Calls:
 
     def begin(self, call: Call, verb: str, arguments: dict[str, Any]) -> Request | Ended:
         """Opens a call: its first step, or its end if there are too many."""
-        if len(self._open) >= MOST_CALLS:
+        if len(self._open) >= MOST_CALLS or self._open_bytes + call.size_bytes > MOST_CALLS_BYTES:
             return Ended(call, "queue full", b"")
         self._open[call.id] = call
+        self._open_bytes += call.size_bytes
+        self._origins.add(call.origin)
         heapq.heappush(self._deadlines, (call.deadline_s, call.id))
         time_left_s = call.deadline_s - call.began_s
         target = f"converter@{call.device}"
@@ -155,6 +163,8 @@ class Calls:
         call = self._open.pop(call_id, None)
         if call is None:
             return None
+        self._open_bytes -= call.size_bytes
+        self._origins.discard(call.origin)
         if not error:
             self._answered[call_id] = None
             if len(self._answered) > REMEMBERED:

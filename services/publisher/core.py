@@ -31,6 +31,7 @@ from services.publisher.events import (
     LinkOpened,
     LinkRefused,
     LinkUp,
+    PacketRefused,
     PlatformMessage,
     PubAck,
     Publish,
@@ -57,8 +58,9 @@ old."""
 STALE_FOR_S: Final = 0.5
 """So long after a stop the sockets are taken to hold what came during it."""
 DEAD_NOTED_S: Final = 60.0
+RETAINED_NOTED: Final = 16
 MOST_BLOCKED: Final = 2_000
-LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage | PubAck
+LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PacketRefused | PlatformMessage | PubAck
 
 
 class PublisherCore:
@@ -86,7 +88,7 @@ class PublisherCore:
         self._counters = new_counters()
         self._platform = ThingsBoard()
         self._ordering = Ordering(epoch, self._counters)
-        self._batching = Batching(self._platform, types, self._bury)
+        self._batching = Batching(self._platform, types, self._bury, self._counters)
         self._acceptance = Acceptance(self._batching, self._counters, self._note)
         self._downlink = Downlink(
             self._platform,
@@ -109,6 +111,10 @@ class PublisherCore:
         self._stood_s = 0.0
         self._stale_until_s = 0.0
         """How long we stood still, and until when what is heard may be as old."""
+        self._retained: set[str] = set()
+        """Topics of which it was said that a message on them is old."""
+        self._reply_turn = True
+        """True if it is the replies' turn to be published, where both wait."""
         self._dead_noted_s: dict[str, float] = {}
         """When the next dead letter of a device is worth a line; the counter and the reader have them all."""
         self._owed: list[Any] = []
@@ -144,6 +150,8 @@ class PublisherCore:
                 effects += self._hear(message, now_s)
                 # Somebody waits for these; they are not put off till the turn's end.
                 effects += self._publish_replies(now_s)
+            case PacketRefused() if self._is_ours(event):
+                self._counters["packets_refused"] += 1
             case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
                 effects += self._hear_link(event, now_s)
             case Blocked(plane=Plane.CALLS, message=Request() | Reply() as message):
@@ -250,9 +258,20 @@ class PublisherCore:
                 return self._link.refused(event, now_s)
             case LinkDown() if self._link.state != "down":
                 return self._end_session(event, now_s, blame=True)
+            case PlatformMessage(is_retained=True):
+                return self._ignore_retained(event)
             case PlatformMessage() if self._link.state == "up" and self._drain_until_s is None:
                 return self._hear_platform(event, now_s)
         return []
+
+    def _ignore_retained(self, event: PlatformMessage) -> list[Any]:
+        """It was carried out, or answered, when it was said; each new connection brings it again."""
+        self._counters["retained_ignored"] += 1
+        if event.topic in self._retained or len(self._retained) >= RETAINED_NOTED:
+            return []
+        self._retained.add(event.topic)
+        advice = "an empty retained message on this topic removes it"
+        return [Note("warning", "downlink.retained", {"topic": event.topic, "then": "ignored", "advice": advice})]
 
     def _begin_session(self, event: LinkUp, now_s: float) -> list[Any]:
         self._counters["reconnects"] += self._link.established > 0
@@ -291,7 +310,7 @@ class PublisherCore:
             self._limit_payload(limit_bytes)
 
     def _hear_platform(self, event: PlatformMessage, now_s: float) -> list[Any]:
-        answer = self._platform.parse(event.topic, event.payload)
+        answer = self._platform.parse(event.topic, event.payload, event.size_bytes)
         if not isinstance(answer, SessionLimits):
             waited_s = self._stood_s if now_s < self._stale_until_s else 0.0
             return self._downlink.hear_platform(answer, event.topic, now_s, waited_s)
@@ -345,19 +364,30 @@ class PublisherCore:
         return self._link.state != "up" or is_empty
 
     def _publish(self, now_s: float) -> list[Any]:
-        effects = self._publish_replies(now_s)
-        while self._link.state == "up" and self._acceptance.has_slot:
-            parcel = self._next_parcel(now_s)
-            if parcel is None:
-                break
-            effects.append(self._send(parcel, now_s))
-        return effects
-
-    def _publish_replies(self, now_s: float) -> list[Any]:
+        """Replies and the rest in turns, so that neither keeps the other from the slots."""
         effects: list[Any] = []
         replies = self._downlink.replies
-        while replies and self._link.state == "up" and self._acceptance.has_slot:
-            effects.append(self._send(Parcel("reply", replies.popleft()[1]), now_s))
+        has_more = True
+        while self._link.state == "up" and self._acceptance.has_slot and (has_more or replies):
+            if replies and (self._reply_turn or not has_more):
+                effects += self._publish_reply(now_s)
+                self._reply_turn = False
+                continue
+            self._reply_turn = True
+            parcel = self._next_parcel(now_s)
+            has_more = parcel is not None
+            if parcel is not None:
+                effects.append(self._send(parcel, now_s))
+        return effects
+
+    def _publish_reply(self, now_s: float) -> list[Any]:
+        return [self._send(Parcel("reply", self._downlink.replies.popleft()[1]), now_s)]
+
+    def _publish_replies(self, now_s: float) -> list[Any]:
+        """The replies that need not wait for the turn's end: as many as leave slots for the rest."""
+        effects: list[Any] = []
+        while self._downlink.replies and self._link.state == "up" and self._acceptance.has_reply_slot:
+            effects += self._publish_reply(now_s)
         return effects
 
     def _send(self, parcel: Parcel, now_s: float) -> Publish:

@@ -21,6 +21,13 @@ COUNTERS: Final = {
     "rpc_calls": "calls begun, from the platform and from clients",
     "rpc_errors": "calls that ended with an error",
     "attribute_updates": "attribute updates from the platform and from clients",
+    "packets_refused": "packets from the platform that were too large to be read",
+    "retained_ignored": "messages that the MQTT broker had kept, which are old",
+    "calls_refused": "calls that were answered at once, as too many were open",
+    "replies_dropped": "replies that gave way to newer ones while the platform took none",
+    "devices_forgotten": "devices named by users' converters that were dropped after long silence, as too many were",
+    "devices_refused": "readings of devices that no room was left for",
+    "streams_refused": "batches of streams that no room was left for",
     "downlink_junk": "messages from the platform that can't be understood",
     "dead_letters": "numbers that will never be published",
 }

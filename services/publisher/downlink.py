@@ -76,7 +76,7 @@ class Downlink:
                 )
             case GatewayRpc(request=request, method=method):
                 data = msgspec.json.encode(self._answer_gateway(method))
-                self.replies.append((now_s, self._platform.gateway_reply(request, data)))
+                self._reply((now_s, self._platform.gateway_reply(request, data)))
             case DeviceDropped(device=device, reason=reason):
                 lane = self._batching.lanes.get(device)
                 is_news = lane is None or not lane.standing.dropped
@@ -87,12 +87,16 @@ class Downlink:
             case RpcRefused(device=device, request=request, reason=reason):
                 self._counters["downlink_junk"] += 1
                 data = msgspec.json.encode({"error": reason, "success": False})
-                self.replies.append((now_s, self._platform.rpc_reply(device, request, data)))
+                self._reply((now_s, self._platform.rpc_reply(device, request, data)))
                 return [Note("warning", "call.refused", {"device": device, "request": request, "reason": reason})]
             case Unusable(reason=reason):
                 self._counters["downlink_junk"] += 1
                 return [Note("warning", "downlink.junk", {"topic": topic, "reason": reason})]
         return []
+
+    def _reply(self, due: tuple[float, Outgoing]) -> None:
+        self._counters["replies_dropped"] += len(self.replies) == MOST_REPLIES
+        self.replies.append(due)
 
     def _begin_rpc(self, rpc: DeviceRpc, now_s: float, waited_s: float) -> list[Any]:
         origin = Origin("platform", rpc.device, rpc.request)
@@ -102,7 +106,7 @@ class Downlink:
         if time_s <= 0:
             reason = "expired while waiting"
             data = msgspec.json.encode({"error": reason, "success": False})
-            self.replies.append((now_s, self._platform.rpc_reply(rpc.device, rpc.request, data)))
+            self._reply((now_s, self._platform.rpc_reply(rpc.device, rpc.request, data)))
             return [Note("info", "call.refused", {"device": rpc.device, "request": rpc.request, "reason": reason})]
         arguments = {"method": rpc.method, "params": rpc.params}
         return self._begin(origin, rpc.method, "encode", arguments, time_s=time_s, now_s=now_s)
@@ -142,9 +146,11 @@ class Downlink:
     ) -> list[Any]:
         self._counters["attribute_updates" if verb == "encode_update" else "rpc_calls"] += 1
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
-        call = Call(call_id, origin, self._source_of(origin.device), method, now_s, now_s + time_s)
+        size = sum(len(value) for value in arguments.values())
+        call = Call(call_id, origin, self._source_of(origin.device), method, now_s, now_s + time_s, size)
         step = self.calls.begin(call, verb, arguments)
         if isinstance(step, Ended):
+            self._counters["calls_refused"] += 1
             return self.end(step, now_s)
         self._note(
             Note("info", "call.begun", {"id": call_id, "device": origin.device, "method": method, "from": origin.kind})
@@ -204,7 +210,7 @@ class Downlink:
         self._note(Note(level, "call.ended", facts))
         if origin.kind == "platform":
             reply = self._platform.rpc_reply(origin.device, origin.request, ended.payload)
-            self.replies.append((now_s, reply))
+            self._reply((now_s, reply))
             self.calls.keep_reply(call.id, reply)
         elif origin.kind == "client":
             return [Send(Plane.CALLS, Reply(call.id, origin.address, ended.error, codec.pack(ended.payload)))]

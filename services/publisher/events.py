@@ -62,6 +62,17 @@ class PlatformMessage(NamedTuple):
     connection: int
     topic: str
     payload: bytes
+    is_retained: bool = False
+    """True for one that the MQTT broker has kept from before we subscribed."""
+    size_bytes: int = 0
+    """Of the whole payload, where `payload` is only its beginning; else its length, or 0."""
+
+
+class PacketRefused(NamedTuple):
+    """Event: a packet was too large to be read; `LinkDown` follows."""
+
+    connection: int
+    size_bytes: int
 
 
 class ConnectPlatform(NamedTuple):

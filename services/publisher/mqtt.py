@@ -18,17 +18,60 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common.config.models import Platform
-from services.publisher.events import LinkDown, LinkRefused, LinkUp, PlatformMessage, PubAck, Publish
+from services.publisher.events import (
+    LinkDown,
+    LinkRefused,
+    LinkUp,
+    PacketRefused,
+    PlatformMessage,
+    PubAck,
+    Publish,
+)
 
 KEEPALIVE_S: Final = 30
+STORED_PACKET_BYTES: Final = 2 * 1024 * 1024
+"""Twice the largest call that is taken. Of a larger packet from the platform only the beginning is kept, to answer
+whoever has sent it."""
+MOST_PACKET_BYTES: Final = 100 * 1024 * 1024
+"""A packet above this ends the connection before it is read. MQTT 5 is told beforehand."""
+KEPT_BYTES: Final = 64 * 1024
+"""Of a packet that is not stored: its topic, and what says whose call it is."""
+MOST_UNACKNOWLEDGED: Final = 64
+"""Calls that the platform may send before we have taken the first: the rest waits there. Data has its turn between."""
 TRANSPORT_TIMEOUT_S: Final = 5.0
 """For each address of the host: TCP, and again for TLS."""
+MOST_READS: Final = 64
+"""In one go; then others have their turn."""
 Subscriptions = tuple[tuple[str, bool], ...]
 
 
 def _send_at_once(_client: Client, _userdata: Any, sock: Any) -> None:
     """Without this a second small PUBLISH waits for the peer's delayed acknowledgement of the first: 40 ms."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class _BoundedClient(Client):
+    """paho's client, which would read and keep a packet of any size."""
+
+    refused_bytes = 0
+    """Size of the packet that ended the connection; 0: none did."""
+    left_out_bytes = 0
+    """Of the packet that is being handled: what was read past."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # paho asks for all that is left of a packet at once, and appends what it gets.
+        size = self._in_packet["remaining_length"] if self._in_packet["have_remaining"] else 0
+        if size <= STORED_PACKET_BYTES:
+            self.left_out_bytes = 0
+            return super()._sock_recv(bufsize)
+        if size > MOST_PACKET_BYTES:
+            self.refused_bytes = size
+            raise ConnectionAbortedError(f"a packet of {size} bytes")
+        kept = self._in_packet["packet"]
+        del kept[KEPT_BYTES:]
+        data = super()._sock_recv(min(bufsize, KEPT_BYTES))
+        self.left_out_bytes = size - len(kept) - len(data)
+        return data
 
 
 class Connection:
@@ -55,9 +98,9 @@ class Connection:
         self._unacknowledged: list[tuple[int, int]] = []
         self._client = self._make_client(config, client_id, context)
 
-    def _make_client(self, config: Platform, client_id: str, context: ssl.SSLContext | None) -> Client:
+    def _make_client(self, config: Platform, client_id: str, context: ssl.SSLContext | None) -> _BoundedClient:
         is_5 = self._protocol == 5
-        client = Client(
+        client = _BoundedClient(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=None if is_5 else True,
@@ -85,6 +128,8 @@ class Connection:
         if is_5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 0
+            properties.ReceiveMaximum = MOST_UNACKNOWLEDGED
+            properties.MaximumPacketSize = MOST_PACKET_BYTES
         client.connect_async(config.host, config.port, KEEPALIVE_S, clean_start=True, properties=properties)
         return client
 
@@ -107,8 +152,8 @@ class Connection:
         return self._client.want_write()
 
     def read(self) -> None:
-        """Takes what is there, also what TLS has decrypted already and no poll would tell of."""
-        while True:
+        """Takes what is there, also what TLS has decrypted already and no poll would tell of; within bounds."""
+        for _ in range(MOST_READS):
             self._client.loop_read()
             pending = getattr(self._client.socket(), "pending", None)
             if pending is None or not pending():
@@ -156,8 +201,10 @@ class Connection:
             self._events.append(LinkRefused(self.number, code.value, str(code)))
             return
         is_5 = self._protocol == 5
+        # What the MQTT broker keeps is old: it is not asked for where that can be said, and told by its flag elsewhere.
         topics: list[Any] = [
-            (topic, SubscribeOptions(qos=1, noLocal=no_local) if is_5 else 1) for topic, no_local in self._subscriptions
+            (topic, SubscribeOptions(qos=1, noLocal=no_local, retainHandling=2) if is_5 else 1)
+            for topic, no_local in self._subscriptions
         ]
         client.subscribe(topics)
         receive_maximum = getattr(properties, "ReceiveMaximum", 65_535)
@@ -165,7 +212,12 @@ class Connection:
         self._events.append(LinkUp(self.number, self._protocol, receive_maximum, maximum_packet))
 
     def _on_disconnect(self, client: Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
-        self._events.append(LinkDown(self.number, f"connection closed: {code}", reached=True))
+        reason = f"connection closed: {code}"
+        if self._client.refused_bytes:
+            reason = f"the platform sent {self._client.refused_bytes} bytes in one packet, at most {MOST_PACKET_BYTES}"
+            reason += " are taken"
+            self._events.append(PacketRefused(self.number, self._client.refused_bytes))
+        self._events.append(LinkDown(self.number, reason, reached=True))
 
     def _on_publish(self, client: Client, userdata: Any, mid: int, code: Any, properties: Any) -> None:
         token = self._tokens.pop(mid, None)
@@ -178,4 +230,5 @@ class Connection:
             topic = message.topic
         except UnicodeDecodeError:
             return
-        self._events.append(PlatformMessage(self.number, topic, bytes(message.payload)))
+        size = len(message.payload) + self._client.left_out_bytes
+        self._events.append(PlatformMessage(self.number, topic, bytes(message.payload), message.retain, size))

@@ -27,6 +27,8 @@ ACTIVE_S: Final = 60.0
 REPEAT_S: Final = 10.0
 """So long after its last batch, and after its last news, a stream that is settled is reported each second; a reader
 that has lost all of these asks, see `ASK_S` there."""
+MOST_STREAMS: Final = 4_096
+"""As many as the broker has devices; each is some KiB here."""
 FORGET_S: Final = 600.0
 """A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
 RECEIVED_S: Final = 0.05
@@ -250,6 +252,9 @@ class Ordering:
         if batch.length < 1 or batch.first < 1 or not 0 <= batch.kind < len(Entry):
             self._counters["bad_batches"] += batch.length != 0
             return []
+        if stream is None and len(self._streams) >= MOST_STREAMS and not self._forget_one():
+            self._counters["streams_refused"] += 1
+            return []
         if stream is None or batch.generation > stream.generation:
             stream = self._begin(batch, stream)
         elif batch.base > stream.settled:
@@ -259,6 +264,14 @@ class Ordering:
         if releases:
             self._received.setdefault(stream, now_s + RECEIVED_S)
         return releases
+
+    def _forget_one(self) -> bool:
+        """Makes room by forgetting the settled stream that was silent longest; False if all have something here."""
+        idle = [journal for journal, stream in self._streams.items() if stream.is_idle]
+        if not idle:
+            return False
+        del self._streams[min(idle, key=lambda journal: self._streams[journal].heard_s)]
+        return True
 
     def _begin(self, batch: ReadingBatch, before: Stream | None) -> Stream:
         """A new generation. What is left of the last one may be nowhere else, if its disk was full; what is left of

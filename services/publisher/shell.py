@@ -17,7 +17,7 @@ from common.events import Blocked, Note, Send, Writable
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
-from common.io.sockets import Channel, TapWatch, connect, connect_events
+from common.io.sockets import REPORTS_HIGH_WATER, Channel, TapWatch, connect, connect_events
 from common.messages import Plane
 from services.publisher.events import (
     CheckLink,
@@ -56,7 +56,7 @@ class PublisherShell:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._calls = connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls)
         self._readings = connect(self._context, zmq.PULL, Plane.READINGS, endpoints.readings_out)
-        self._events, self._heard = connect_events(self._context, endpoints, TOPICS)
+        self._events, self._heard = connect_events(self._context, endpoints, TOPICS, REPORTS_HIGH_WATER)
         self._watch = TapWatch(self._events)
         self._senders = {channel.plane: channel for channel in (self._calls, self._events)}
         self._opened: SimpleQueue[tuple[Connection, str]] = SimpleQueue()

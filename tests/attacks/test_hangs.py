@@ -80,14 +80,11 @@ def test_who_shows_no_pulse_is_ended_and_others_are_not(watched: Watched) -> Non
     """After HANG_S and a chance to say where it hangs; whoever beats lives."""
     hung, well = watched.start(), watched.start()
     watched.beat(hung, well)
-    for _ in range(8):
+    for _ in range(6):
         watched.pass_time(5, hung, well)
         watched.beat(well)
-        if hung.real.poll() is not None:
-            break
     assert hung.real.wait(10) in (-signal.SIGUSR1, -signal.SIGKILL)
     assert well.real.poll() is None
-    assert watched.now_s <= 100 + 5 + HANG_S + 10
 
 
 def test_who_is_stopped_is_killed_at_once(watched: Watched) -> None:

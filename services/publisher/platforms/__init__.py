@@ -136,6 +136,6 @@ class Platform(Protocol):
         """Asks for `SessionLimits`; None if the platform has none."""
         ...
 
-    def parse(self, topic: str, payload: bytes) -> Downlink:
-        """What a message from the platform says."""
+    def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
+        """What a message from the platform says; `size_bytes` where it had more than its payload's beginning."""
         ...

@@ -44,6 +44,11 @@ PAYLOAD_SHARE: Final = 0.8
 DOWNLINK_BYTES: Final = 1024 * 1024
 """Far above what the server sends (65,536 by default), and far below what a call may weigh between our processes."""
 
+LONGEST_NAME: Final = 1_024
+"""Characters of a device's or a method's name in a call; the server's own have 255."""
+LONGEST_ID: Final = 64
+"""Characters of a call's id, where it is a text."""
+
 HEAD_BYTES: Final = 4096
 _RPC_HEAD: Final = re.compile(
     rb'\s*{\s*"device"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"data"\s*:\s*{\s*"id"\s*:\s*(\d{1,18})\s*,'
@@ -138,9 +143,10 @@ class ThingsBoard:
         payload = b'{"method":"%b","params":{"timeout":5000}}' % LIMITS_METHOD.encode()
         return Outgoing(OWN_REQUEST + LIMITS_ID, payload)
 
-    def parse(self, topic: str, payload: bytes) -> Downlink:
-        if len(payload) > DOWNLINK_BYTES:
-            return _too_large(topic, payload)
+    def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
+        size_bytes = max(size_bytes, len(payload))
+        if size_bytes > DOWNLINK_BYTES:
+            return _too_large(topic, payload, size_bytes)
         try:
             value = simplejson.loads(payload)
         except (ValueError, RecursionError) as error:
@@ -160,9 +166,9 @@ class ThingsBoard:
         return Ignored(topic)
 
 
-def _too_large(topic: str, payload: bytes) -> Downlink:
+def _too_large(topic: str, payload: bytes, size_bytes: int) -> Downlink:
     """What is not read; a call whose beginning says whose it is, as ThingsBoard's does, is answered all the same."""
-    reason = f"found {len(payload)} bytes, expected at most {DOWNLINK_BYTES}"
+    reason = f"found {size_bytes} bytes, expected at most {DOWNLINK_BYTES}"
     head = _RPC_HEAD.match(payload[:HEAD_BYTES]) if topic == RPC else None
     try:
         device = simplejson.loads(head[1]) if head else ""
@@ -184,8 +190,10 @@ def _write(value: Any) -> bytes:
 
 
 def _is_text(value: Any) -> bool:
-    """True for a string that can go on: not empty, no lone surrogates."""
-    return isinstance(value, str) and value != "" and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    """True for a string that can go on: not empty, not endless, no lone surrogates."""
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _device_rpc(value: dict[str, Any]) -> Downlink:
@@ -194,6 +202,8 @@ def _device_rpc(value: dict[str, Any]) -> Downlink:
             if _is_text(device) and _is_text(method) and (isinstance(request, int) or _is_text(request)):
                 if isinstance(request, int) and abs(request) >= 1 << 63:
                     return Unusable("the id of the RPC is beyond 64 bits")
+                if isinstance(request, str) and len(request) > LONGEST_ID:
+                    return Unusable(f"the id of the RPC has {len(request)} characters, at most {LONGEST_ID} are taken")
                 return DeviceRpc(device, request, method, _write(data.get("params")))
         case {"device": str(), "id": _, "data": _}:
             return Ignored("our own reply")
