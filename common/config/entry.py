@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.config.findings import Findings, choices, join_path, kind_of, nearest, show
+from common.config.ports import can_name_a_file
 from common.shown import is_steering
 
 _ABSENT: Any = object()
@@ -103,7 +104,7 @@ class Entry:
     def maybe_path(self, key: str) -> str | None:
         """A text that names a file."""
         value = self.maybe_text(key)
-        if value is not None and "\0" in value:
+        if value is not None and not can_name_a_file(value):
             self.problem(key, show(value), "a name that a file can have")
             return None
         return value

@@ -7,11 +7,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from common.shown import harmless
+
 SHOWN_CHARS = 200
 
 
 class Findings:
-    """Problems stop the gateway, warnings do not. Both in the order in which the files say them."""
+    """Problems stop the gateway, warnings do not. Both in the order in which the files say them, each on one line,
+    whatever stands in the names that it quotes."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -19,10 +22,10 @@ class Findings:
 
     def problem(self, file: str, path: str, found: str, expected: str) -> None:
         """Note a problem at `path` of `file`; `found` and `expected` are noun phrases."""
-        self.problems.append(f"{file}: {path}: found {found}, expected {expected}")
+        self.problems.append(harmless(f"{file}: {path}: found {found}, expected {expected}"))
 
     def warning(self, file: str, path: str, sentence: str) -> None:
-        self.warnings.append(f"{file}: {path}: {sentence}")
+        self.warnings.append(harmless(f"{file}: {path}: {sentence}"))
 
 
 def show(value: Any) -> str:

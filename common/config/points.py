@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection
 
 from common.config.entry import Entry
-from common.config.findings import nearest, show
+from common.config.findings import SHOWN_CHARS, nearest, show
 from common.config.models import AttributeUpdate, DataPoint, ReportStrategy, Rpc
 
 POINT_TYPES = ("string", "int", "float", "double", "bool", "json")
@@ -136,7 +137,8 @@ def _read_pattern(entry: Entry) -> str | None:
     if pattern is None:
         return None
     try:
-        re.compile(pattern.encode())
+        with warnings.catch_warnings(record=True, action="always", category=FutureWarning) as doubts:
+            re.compile(pattern.encode())
     except re.error as error:
         where = "" if error.pos is None else f" at position {error.pos}"
         entry.problem("responsePattern", f"{show(pattern)} ({error.msg}{where})", "a regular expression")
@@ -144,13 +146,15 @@ def _read_pattern(entry: Entry) -> str | None:
     except (OverflowError, RecursionError):
         entry.problem("responsePattern", f"{show(pattern)} (too large)", "a regular expression")
         return None
+    for doubt in doubts:
+        entry.warning("responsePattern", f"{show(pattern)} may mean something else ({doubt.message})")
     return pattern
 
 
 def _read_template(entry: Entry, key: str, names: tuple[str, ...], prefix: str | None = None) -> str | None:
     """The text under `key`, whose `${…}` all are among `names` or begin with `prefix`."""
     text = entry.maybe_text(key)
-    known = [f"${{{name}}}" for name in names] + ([f"${{{prefix}NAME}}"] if prefix else [])
+    known = [f"${{{name[:SHOWN_CHARS]}}}" for name in names] + ([f"${{{prefix}NAME}}"] if prefix else [])
     for match in _VARIABLE.finditer(text or ""):
         name, closed = match.groups()
         if not closed:

@@ -23,7 +23,15 @@ def port_fault(port: str) -> str | None:
         return f", and {name}:// is not served yet" if name in _REFUSED else ", a scheme that serial ports don't have"
     if _WINDOWS.fullmatch(port):
         return ", a port of Windows"
-    return ", a name that no file can have" if "\0" in port else None
+    return None if can_name_a_file(port) else ", a name that no file can have"
+
+
+def can_name_a_file(name: str) -> bool:
+    """False for a text that the system takes for no path at all: it holds a NUL, or half a character."""
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_socket_address(port: str) -> bool:
@@ -41,4 +49,4 @@ def is_relative(port: str) -> bool:
 
 def identity_of(port: str) -> str:
     """What two names of one line have in common: the path behind all links; an URL as it is written."""
-    return port if _SCHEME.match(port) else os.path.realpath(port)
+    return port if _SCHEME.match(port) or not can_name_a_file(port) else os.path.realpath(port)

@@ -22,6 +22,7 @@ from common.config.findings import Findings, show
 from common.config.json_files import read_json
 from common.config.models import Connector, Device, Gateway, Platform, Storage
 from common.config.platform_reading import read_platform, without_secrets
+from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
 from common.errors import ConfigError
 
@@ -164,7 +165,7 @@ class _Reader:
         if first != entry.path:
             entry.problem("configuration", f"{show(name)}, as in {first}", "a file that no other connector names")
             return None
-        if "\0" in name or not os.path.lexists(path):
+        if not can_name_a_file(name) or not os.path.lexists(path):
             entry.problem("configuration", f"{show(name)}, which is not there", f"a file beside {self._shown}")
             return None
         before = len(self._findings.problems)

@@ -76,9 +76,9 @@ class Port:
     @property
     def next_deadline_s(self) -> float | None:
         deadlines = [self._retry_s, self._open_deadline_s, self._exchange.next_deadline_s]
-        if self._doubt is not None:
+        if self._doubt is not None and self._doubt.ends_s is not None:
             deadlines.append(self._doubt.ends_s)
-        if self.is_connected and (silence_s := self._line.next_deadline_s) is not None:
+        elif self.is_connected and (silence_s := self._line.next_deadline_s) is not None:
             deadlines.append(max(silence_s, self._rests_until_s))
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
@@ -223,8 +223,10 @@ class Port:
             return [ClosePort(), *self.open_failed("timed out", now_s)]
         if not self.is_connected:
             return []
-        if self._doubt is not None and self._doubt.ends_s is not None and now_s >= self._doubt.ends_s:
-            return [*self._end_doubt(now_s), *self._exchange.tick(now_s)]
+        if self._doubt is not None and self._doubt.ends_s is not None:
+            # What came since the gap goes to the stream before anything behind it.
+            effects = self._end_doubt(now_s) if now_s >= self._doubt.ends_s else []
+            return [*effects, *self._exchange.tick(now_s)]
         if now_s < self._rests_until_s:
             return self._exchange.tick(now_s)
         frame = self._line.expire(now_s)

@@ -21,7 +21,7 @@ from services.port_reader.doubt import KERNEL_BYTES
 from services.port_reader.events import Chunk, LineGap
 from services.port_reader.serial_line import SerialLine, open_line
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
-from tests.port_reader_rig import Rig
+from tests.port_reader_rig import Rig, frames_of
 from tests.waiting import wait_until
 
 DEVICE = Device(name="d", type="d", baudrate=115_200, telemetry=(DataPoint(key="n"),))
@@ -112,6 +112,18 @@ def test_a_line_that_is_only_busy_or_idle_is_not_doubted() -> None:
     rig.wait(0.2)
     assert len(sent_frames(rig)) + rig.core._uplink.backlog >= 300
     assert rig.count("gaps") == 0
+
+
+def test_an_answer_does_not_overtake_what_was_said_before_it() -> None:
+    """Found by fuzzing: frames wait until a doubted burst is over, and the beginning of an answer, which may end before
+    its delimiter, waits behind them."""
+    rig = make_rig()
+    rig.exchange(time_left_s=100.0, timeout_s=60.0, until=b";", pattern="^ok")
+    rig.now_s += 40
+    rig.give(Chunk(b"1\n2\nok;3", rig.wall_ms))
+    rig.wait(1)
+    entries = [frame for _, row in sorted(rig.journal.rows.items()) for frame in frames_of(row)]
+    assert entries[-3:] == [b"1\n", b"2\n", b"ok;"]
 
 
 @pytest.mark.parametrize("reason", ["the driver lost bytes of the line", "the machine was suspended"])
