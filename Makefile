@@ -5,16 +5,23 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A path in a .pth file; the finder that is the default costs every start of a process 30 ms.
 EDITABLE := --no-build-isolation --constraint constraints.txt --config-settings editable_mode=compat --editable
 
-.PHONY: venv demo test simulate mutations chaos bench bench-reference bench-report check format clean
+.PHONY: venv demo test attacks fuzz simulate mutations chaos bench bench-reference bench-report check format clean
 
 ## venv: a virtual environment with what serialgw needs to run
 venv: .venv/.run
 ## demo: real frames from virtual serial lines to an MQTT broker, and a call answered by a device
 demo: .venv/.run
 	$(BIN)/serialgw demo $(DEMO_ARGS)
-## test: the whole test suite
+## test: the whole test suite but for the attacks
 test: .venv/.dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/attacks $(PYTEST_ARGS)
+## attacks: what other users, hostile peers, full disks, flipped bits and hanging processes can do, tried; ATTACKS=short in CI
+attacks: export ATTACKS ?= full
+attacks: .venv/.dev
+	$(BIN)/python -m pytest tests/attacks $(PYTEST_ARGS)
+## fuzz: junk from everywhere for SECONDS a kind: KINDS="lines mqtt planes configurations journals"
+fuzz: .venv/.dev
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(KINDS:%=--kind %)
 ## simulate: all cores under faults drawn from seeds; SEEDS=n runs so many, SEED=n replays one, STEPS=1 shows each step
 simulate: .venv/.dev
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(STEPS),--steps),$(if $(SEEDS),--seeds $(SEEDS)))

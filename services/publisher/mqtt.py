@@ -154,11 +154,21 @@ class Connection:
     def read(self) -> None:
         """Takes what is there, also what TLS has decrypted already and no poll would tell of; within bounds."""
         for _ in range(MOST_READS):
-            self._client.loop_read()
+            try:
+                self._client.loop_read()
+            except Exception as error:  # noqa: BLE001 (paho before 2.2 raises anything for a packet that is none)
+                self._break(f"the platform sent a packet that is none: {error!r}")
+                return
             pending = getattr(self._client.socket(), "pending", None)
             if pending is None or not pending():
                 break
         self.write()
+
+    def _break(self, reason: str) -> None:
+        """Ends a connection that has not ended by itself."""
+        if (sock := self._client.socket()) is not None:
+            sock.close()
+            self._events.append(LinkDown(self.number, reason, reached=True))
 
     def write(self) -> None:
         """Sends what could not be sent before."""
