@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -280,8 +283,6 @@ def test_status_says_that_versions_differ_or_that_somebody_takes_no_part() -> No
 
 def test_systemd_hears_how_we_are(tmp_path: Path) -> None:
     """One datagram a message; without systemd, or with one that does not read, nothing happens."""
-    import socket
-
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         notify_systemd("READY=1", str(tmp_path / "notify"))
@@ -290,3 +291,29 @@ def test_systemd_hears_how_we_are(tmp_path: Path) -> None:
             notify_systemd("WATCHDOG=1", str(tmp_path / "notify"))
     notify_systemd("WATCHDOG=1", str(tmp_path / "nowhere"))
     notify_systemd("WATCHDOG=1", "")
+
+
+@needs_mosquitto
+def test_a_gateway_under_systemd_says_that_it_is_ready_goes_round_and_stops(tmp_path: Path) -> None:
+    """From the process that systemd has started, as the unit wants it (`NotifyAccess=main`)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, gateway(tmp_path, 1) as (rig, *_):
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        systemd.settimeout(30)
+
+        def heard() -> tuple[bytes, int]:
+            data, extra, _, _ = systemd.recvmsg(100, socket.CMSG_SPACE(12))
+            return data, struct.unpack("3i", extra[0][2])[0]
+
+        rig.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        rig.start()
+        assert rig.process is not None
+        assert heard() == (b"READY=1", rig.process.pid)
+        assert heard() == (b"WATCHDOG=1", rig.process.pid)
+        assert rig.stop() == 0
+        systemd.setblocking(False)
+        said = set()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                said.add(systemd.recv(100))
+        assert b"STOPPING=1" in said
