@@ -30,6 +30,9 @@ from services.converter.events import (
     ConvertWithUserCode,
     DecodeWithUserCode,
     EncodeWithUserCode,
+    EndHost,
+    HostEnded,
+    Order,
     PoisonNote,
     UserAnswered,
     UserConverted,
@@ -94,21 +97,33 @@ class FakeUserCode:
         )
         self.slice_frames = 1_000_000
         self.dies = False
+        self.is_slow = False
+        """Answers only at `World.let_users_go_on`."""
+        self.waiting: list[Any] = []
+        """Does not answer."""
+        self.note: PoisonNote | None = None
+        """What a host that is ended was at."""
         self.seen: list[bytes] = []
 
     def run(self, effect: Any) -> Any:
         """The event that follows; none if the code hangs or kills the process."""
+        if self.is_slow and isinstance(effect, Order):
+            self.waiting.append(effect)
+            return None
         match effect:
             case ConvertWithUserCode(frames=frames, answer_to=answer_to) if not self.dies:
                 self.seen += frames[: self.slice_frames]
                 answer = None if answer_to is None else (len(frames[0]), "")
-                return UserConverted(effect.job, [self.convert(frame) for frame in frames[: self.slice_frames]], answer)
+                made = [self.convert(frame) for frame in frames[: self.slice_frames]]
+                return UserConverted(effect.job, made, answer, effect.host)
             case EncodeWithUserCode() if not self.dies:
                 if effect.params == "bad":
-                    return UserAnswered(effect.job, None, "UserDown: ValueError: bad")
-                return UserAnswered(effect.job, f"<{effect.params}>".encode())
+                    return UserAnswered(effect.job, None, "UserDown: ValueError: bad", effect.host)
+                return UserAnswered(effect.job, f"<{effect.params}>".encode(), "", effect.host)
             case DecodeWithUserCode() if not self.dies:
-                return UserAnswered(effect.job, effect.frame.decode())
+                return UserAnswered(effect.job, effect.frame.decode(), "", effect.host)
+            case EndHost(host=host, why=why):
+                return HostEnded(host, self.note, why)
         return None
 
 
@@ -143,6 +158,15 @@ class World:
                 self.effects.append(effect)
                 if (following := self.users.run(effect)) is not None:
                     pending.append(following)
+
+    def let_users_go_on(self) -> None:
+        """Users' code answers what it was at."""
+        waiting, self.users.waiting = self.users.waiting, []
+        self.users.is_slow = False
+        events = [self.users.run(order) for order in waiting]
+        self.users.is_slow = True
+        for event in events:
+            self.hear(event)
 
     def run_for(self, seconds: float) -> None:
         """Ticks at every deadline within that time; fails if the clock stands still."""

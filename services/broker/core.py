@@ -60,6 +60,7 @@ class BrokerCore:
         self._epochs = Epochs()
         self._readings = ReadingsQueue(self.counters)
         self._router = Router(self._registry, self._dispatcher.converter_for, self.counters)
+        self._now_s = 0.0
         self._started_s = 0.0
         self._beat_s = 0.0
         self._exit_s: float | None = None
@@ -69,6 +70,7 @@ class BrokerCore:
 
     def handle(self, event: Any, now_s: float) -> list[Any]:
         """The effects of an event, in the order in which they are to be performed."""
+        self._now_s = now_s
         effects = self._react(event, now_s)
         if self._exit_s is not None and (self._is_empty() or now_s >= self._exit_s):
             return [*effects, Exit(0)]
@@ -132,7 +134,7 @@ class BrokerCore:
         return [Note("warning", "frames.dropped", {"device": batch.device, "reason": "queue full"})]
 
     def _hand_out(self) -> list[Any]:
-        sent = self._dispatcher.hand_out()
+        sent = self._dispatcher.hand_out(self._now_s)
         self.counters["batches_out"] += len(sent)
         return list(sent)
 
@@ -145,7 +147,7 @@ class BrokerCore:
         effects: list[Any] = []
         if batch.length > 0:
             effects += self._readings.add(event, self._has_publisher())
-        if self._dispatcher.give_back(batch.converter, batch.instance):
+        if self._dispatcher.give_back(batch):
             effects += self._hand_out()
         return effects
 
@@ -242,6 +244,7 @@ class BrokerCore:
         if self._router.is_settling and now_s >= self._started_s + SETTLE_S:
             self._router.is_settling = False
         effects += self._router.retry(now_s)
+        self._dispatcher.take_back_late(now_s)
         effects += self._hand_out()
         if now_s >= self._beat_s:
             self._overfull = {device for device in self._overfull if self._dispatcher.has_queued(device)}

@@ -14,6 +14,7 @@ NAMES: Final = (
     "batches_repeated",
     "credits_restored",
     "batches_blocked",
+    "batches_taken_back",
     "readings_in",
     "readings_out",
     "readings_dropped",
@@ -27,7 +28,8 @@ NAMES: Final = (
     "junk_messages",
 )
 """`frames_stale` were meant for a publisher that is gone: their reader sends them to the new one. `readings_*` count
-readings. `batches_repeated` are resends of a batch that is still queued: nothing is lost."""
+readings. `batches_repeated` are resends of a batch that is still queued: nothing is lost. `batches_taken_back` were not
+answered in time, and went to another converter."""
 
 Counters = dict[str, int]
 

@@ -1,4 +1,8 @@
-"""Which batch goes to which converter, and when: queues per device, devices in turn, credit, pinning."""
+"""Which batch goes to which converter, and when: queues per device, devices in turn, credit, pinning.
+
+What was handed out and not answered in time goes to another converter. Of devices with users' code that is left to
+their readers, who count in which frame a process died: they send again when they have heard of it.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,17 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from common.liveness import BEAT_S
-from common.messages import FrameBatch
+from common.messages import FrameBatch, ReadingBatch
 from services.broker.counters import Counters
 from services.broker.events import FramesBlocked, Parts, SendFrames
 from services.broker.registry import Member
 
 CREDIT: Final = 2
 """Batches that a converter holds: one in work, one waiting, so that it never idles between two."""
+PINNED_CREDIT: Final = 2
+"""The same for each device with users' code, beside the others: such a device waits for itself alone."""
+TAKE_BACK_S: Final = 2.0
+"""A batch is converted in milliseconds. Whoever has not answered by then waits for a section, or stands still."""
 SURPLUS_BEATS: Final = 3
 """Beats in a row at which a converter must lack a batch before its credit comes back: one beat proves nothing."""
 DEVICE_QUEUE_BYTES: Final = 2 * 1024 * 1024
@@ -46,6 +54,18 @@ def _key(batch: FrameBatch) -> _Key:
         len(batch.body),
         batch.alone,
     )
+
+
+class _Handed:
+    """A batch that a converter has."""
+
+    __slots__ = ("is_taken_back", "item", "since_s")
+
+    def __init__(self, item: _Queued, since_s: float) -> None:
+        self.item = item
+        self.since_s = since_s
+        self.is_taken_back = False
+        """True when another converter may have got it as well."""
 
 
 class _DeviceQueue:
@@ -81,6 +101,12 @@ class Converter:
     def __init__(self, member: Member, age: int) -> None:
         self.member = member
         self.credit = CREDIT
+        self.handed: list[_Handed] = []
+        """What it has not answered, in the order in which it got it."""
+        self.pinned_out: dict[str, int] = {}
+        """Of that, how many batches of each device with users' code."""
+        self.is_behind = False
+        """True while a batch was taken back from it that it has not answered."""
         self.is_blocked = False
         self.pins = 0
         self.served = age
@@ -96,11 +122,37 @@ class Converter:
         if now_s < self._compared_s + BEAT_S / 2:
             return 0
         self._compared_s = now_s
-        self._surplus.append(CREDIT - self.credit - held)
+        self._surplus.append(len(self.handed) - held)
         missing = max(0, min(self._surplus))
         if missing:
             self._surplus.extend([0] * SURPLUS_BEATS)
         return missing
+
+    def take(self, item: _Queued, now_s: float) -> None:
+        """It gets a batch."""
+        self.handed.append(_Handed(item, now_s))
+        batch = item.batch
+        if batch.pinned:
+            self.pinned_out[batch.device] = self.pinned_out.get(batch.device, 0) + 1
+        else:
+            self.credit -= 1
+
+    def give(self, handed: _Handed) -> None:
+        """It has a batch no more."""
+        self.handed.remove(handed)
+        batch = handed.item.batch
+        if not batch.pinned:
+            self.credit += 1
+        elif self.pinned_out[batch.device] > 1:
+            self.pinned_out[batch.device] -= 1
+        else:
+            del self.pinned_out[batch.device]
+        if self.is_behind:
+            self.is_behind = any(other.is_taken_back and not other.item.batch.pinned for other in self.handed)
+
+    def can_take_of(self, device: str) -> bool:
+        """True if it takes a batch of this device, which has users' code and is pinned to it."""
+        return not self.is_blocked and self.pinned_out.get(device, 0) < PINNED_CREDIT
 
     @property
     def is_live(self) -> bool:
@@ -115,14 +167,16 @@ class Converter:
 class Dispatcher:
     """Queues of all devices and accounts of all converters.
 
-    A batch is in a queue, or on its way (one credit each), and nowhere else.
+    A batch is in a queue, or handed to a converter; one that was taken back is both.
     """
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._queues: dict[str, _DeviceQueue] = {}
         self._turn: deque[str] = deque()
-        """Devices with something queued, next one first."""
+        """Devices with something queued, next one first; those whose next batch is for users' code have a turn of their
+        own, for their credit is their own too."""
+        self._pinned_turn: deque[str] = deque()
         self._converters: dict[str, Converter] = {}
         self._pins: dict[str, str] = {}
         """Device → name of its converter."""
@@ -130,8 +184,10 @@ class Dispatcher:
         self._order = 0
 
     def attach(self, member: Member) -> None:
-        """A new instance of a converter: full credit, no pins."""
+        """A new instance of a converter: full credit, no pins; others get what the one before it had."""
         self.release(member.name)
+        if (old := self._converters.get(member.name)) is not None:
+            self._take_back(old, old.handed)
         self._converters[member.name] = Converter(member, self._order)
 
     def release(self, name: str) -> None:
@@ -163,7 +219,7 @@ class Dispatcher:
             frames += sum(item.batch.length for item in unwanted)
             self._size_bytes -= queue.size_bytes
             del self._queues[device]
-            self._turn.remove(device)
+            (self._pinned_turn if device in self._pinned_turn else self._turn).remove(device)
             for item in kept:
                 self._put(item)
         return frames
@@ -173,7 +229,8 @@ class Dispatcher:
         self._put(_Queued(event.batch, event.parts, event.order))
         converter = self._converters.get(event.converter)
         if converter is not None and converter.member.instance == event.instance:
-            converter.credit = min(CREDIT, converter.credit + 1)
+            for handed in [handed for handed in converter.handed if handed.item.order == event.order]:
+                converter.give(handed)
             converter.is_blocked = True
 
     def unblock(self, name: str) -> None:
@@ -181,43 +238,67 @@ class Dispatcher:
         if name in self._converters:
             self._converters[name].is_blocked = False
 
-    def give_back(self, name: str, instance: str) -> bool:
-        """One credit for this instance of a converter. False if it is not the one that has the account."""
-        converter = self._converters.get(name)
-        if converter is None or converter.member.instance != instance:
+    def give_back(self, answer: ReadingBatch) -> bool:
+        """A converter has answered a batch, or the first part of one. False if it does not have that: it has answered
+        before, or is not the one that has the account."""
+        converter = self._converters.get(answer.converter)
+        if converter is None or converter.member.instance != answer.instance:
             return False
-        converter.credit = min(CREDIT, converter.credit + 1)
-        return True
+        for handed in converter.handed:
+            batch = handed.item.batch
+            is_this = batch.first == answer.first and batch.journal == answer.journal
+            if is_this and batch.generation == answer.generation:
+                converter.give(handed)
+                return True
+        return False
 
     def compare(self, name: str, instance: str, held: int, now_s: float) -> int:
-        """Restores credit that was lost; how many batches."""
+        """Takes back what went missing on the way to a converter; how many batches."""
         converter = self._converters.get(name)
         if converter is None or converter.member.instance != instance:
             return 0
-        missing = converter.compare(held, now_s)
-        converter.credit = min(CREDIT, converter.credit + missing)
-        return missing
+        missing = converter.handed[: converter.compare(held, now_s)]
+        self._take_back(converter, missing)
+        for handed in missing:
+            converter.give(handed)
+        return len(missing)
 
-    def hand_out(self) -> list[SendFrames]:
+    def take_back_late(self, now_s: float) -> None:
+        """Others get what was not answered in time."""
+        usable = self._preferred()
+        for converter in self._converters.values():
+            if usable in ([], [converter]):
+                continue
+            late = [handed for handed in converter.handed if now_s >= handed.since_s + TAKE_BACK_S]
+            self._take_back(converter, late)
+
+    def hand_out(self, now_s: float) -> list[SendFrames]:
         """Everything that can go out now, devices in turn."""
-        if not self._turn:
+        if not self._turn and not self._pinned_turn:
             return []
         usable = self._preferred()
-        ready = sum(converter.credit for converter in usable if not converter.is_blocked)
         sent: list[SendFrames] = []
+        if self._pinned_turn:
+            self._serve(self._pinned_turn, usable, sent, now_s)
+        if self._turn:
+            self._serve(self._turn, usable, sent, now_s)
+        return sent
+
+    def _serve(self, turn: deque[str], usable: list[Converter], sent: list[SendFrames], now_s: float) -> None:
+        ready = sum(converter.credit for converter in usable if not converter.is_blocked)
+        is_pinned = turn is self._pinned_turn
         skipped: list[str] = []
-        while ready and self._turn:
-            device = self._turn.popleft()
+        while turn and (ready or is_pinned):
+            device = turn.popleft()
             queue = self._queues[device]
-            converter = self._choose(device, queue.items[0].batch.pinned, usable)
+            converter = self._choose(device, is_pinned, usable)
             if converter is None:
                 skipped.append(device)
                 continue
-            sent.append(self._take(device, queue, converter))
+            sent.append(self._take(device, queue, converter, now_s))
             ready -= 1
         # Who could not be served keeps its place before those who were.
-        self._turn.extendleft(reversed(skipped))
-        return sent
+        turn.extendleft(reversed(skipped))
 
     def converter_for(self, device: str, is_pinned: bool) -> Member | None:
         """Who serves a call for this device: the one it is pinned to, else the longest idle of the live ones; None if
@@ -262,33 +343,50 @@ class Dispatcher:
         queue = self._queues.get(device)
         if queue is None:
             queue = self._queues[device] = _DeviceQueue()
-            self._turn.append(device)
+            self._turn_for(item.batch).append(device)
         queue.put(item)
         self._size_bytes += len(item.batch.body) + ENTRY_BYTES
 
-    def _take(self, device: str, queue: _DeviceQueue, converter: Converter) -> SendFrames:
+    def _turn_for(self, batch: FrameBatch) -> deque[str]:
+        return self._pinned_turn if batch.pinned else self._turn
+
+    def _take_back(self, converter: Converter, some: list[_Handed]) -> None:
+        """Others get these batches. Readers send those for users' code again: they know which frames are suspects."""
+        for handed in some:
+            batch = handed.item.batch
+            if handed.is_taken_back or batch.pinned:
+                continue
+            handed.is_taken_back = converter.is_behind = True
+            queue = self._queues.get(batch.device)
+            if (queue is None or _key(batch) not in queue.keys) and self._has_room(queue, batch):
+                self._put(handed.item)
+                self._counters["batches_taken_back"] += 1
+
+    def _take(self, device: str, queue: _DeviceQueue, converter: Converter, now_s: float) -> SendFrames:
         item = queue.take()
         self._size_bytes -= len(item.batch.body) + ENTRY_BYTES
         if queue.items:
-            self._turn.append(device)
+            self._turn_for(queue.items[0].batch).append(device)
         else:
             del self._queues[device]
-        converter.credit -= 1
+        converter.take(item, now_s)
         self._order += 1
         converter.served = self._order
         return SendFrames(converter.member.name, converter.member.instance, *item)
 
     def _preferred(self) -> list[Converter]:
-        """Converters that may get work: the live ones, without the late ones if there are others."""
+        """Converters that may get work: the live ones, without those who are late with beats or batches if there are
+        others."""
         live = [converter for converter in self._converters.values() if converter.is_live]
-        prompt = [converter for converter in live if converter.member.liveness == "alive"]
+        prompt = [converter for converter in live if converter.member.liveness == "alive" and not converter.is_behind]
         return prompt or live
 
     def _choose(self, device: str, is_pinned: bool, usable: list[Converter]) -> Converter | None:
         """Who gets this device's next batch; None if it has to wait."""
         if is_pinned:
             pin = self._pin(device, usable)
-            return pin if pin and pin in usable and pin.can_take else None
+            is_there = pin is not None and (pin.member.liveness == "alive" or pin in usable)
+            return pin if pin and is_there and pin.can_take_of(device) else None
         if device in self._pins:
             self._unpin(device)
         free = [converter for converter in usable if converter.can_take]

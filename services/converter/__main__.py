@@ -1,6 +1,6 @@
 """`python -m services.converter --config FILE [--data-dir DIR] [--slot N]`: one converter process.
 
-Exit codes: 0 after a drain, 1 from the watchdog, 69 if the slot (or every slot) is taken or its folder unusable, 70 for
+Exit codes: 0 after a drain, 69 if the slot (or every slot) is taken or its folder unusable, 70 for
 a bug. Of the configuration only its place matters, for the folder of users' converters beside it: devices' sections
 come from port readers. So a converter that dies while somebody edits the configuration comes back all the same.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from itertools import count
 from pathlib import Path
@@ -24,10 +25,11 @@ from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
 from services.converter.core import ConverterCore
+from services.converter.hosts import Hosts, HostSetup
+from services.converter.lanes import GRACE_S
 from services.converter.notes import NoteFile
 from services.converter.shell import ConverterShell
-from services.converter.user_code import UserCode
-from services.converter.watchdog import LIMIT_S, Watchdog
+from services.converter.watchdog import LIMIT_S
 
 SLOTS: Final = 256
 
@@ -44,13 +46,17 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(str(error), EXIT_UNAVAILABLE)
     identity = make_identity("converter", slot, lock_path)
     logger = start_logs(identity.address, options.log_level)
-    notes = _open_notes(options.data_dir / f"converter-{slot}.note", identity.instance, logger)
+    notes = _open_notes(options.data_dir / f"converter-{slot}.notes", logger)
     numbers = count(1)
     core = ConverterCore(
-        identity, lambda: f"{identity.instance}-{next(numbers)}", notes.reports if notes is not None else ()
+        identity,
+        lambda: f"{identity.instance}-{next(numbers)}",
+        notes.reports if notes is not None else (),
+        options.watchdog_s + GRACE_S,
     )
-    user_code = UserCode(extension_dirs_of(options.config), notes, Watchdog(options.watchdog_s), logger)
-    shell = ConverterShell(Endpoints(sockets), user_code, notes, logger)
+    dirs = extension_dirs_of(options.config)
+    setup = HostSetup(identity.address, identity.instance, dirs, options.watchdog_s, options.log_level)
+    shell = ConverterShell(Endpoints(sockets), Hosts(setup, notes, os.environ, logger), notes, logger)
     loop = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
     shell.attach(loop)
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
@@ -70,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=LIMIT_S,
         metavar="S",
-        help="a user's converter may take this long over one frame (default: %(default)g)",
+        help="a user's converter may take this long over one frame, then its process ends (default: %(default)g)",
     )
     return parser
 
@@ -87,10 +93,10 @@ def _take_slot(sockets: Path, wanted: int | None) -> tuple[str, FileLock, Path]:
     raise LinkError(f"all {SLOTS} converter slots of {sockets} are taken")
 
 
-def _open_notes(path: Path, instance: str, logger: logging.Logger) -> NoteFile | None:
+def _open_notes(path: Path, logger: logging.Logger) -> NoteFile | None:
     """The slot's note file; None, with a warning, where there is no room for one: frames matter more than notes."""
     try:
-        notes = NoteFile(path, instance)
+        notes = NoteFile(path)
     except OSError as error:
         log_note(logger, Note("warning", "notes.unavailable", {"path": path, "reason": str(error)}))
         return None

@@ -32,6 +32,7 @@ from common.events import Note, Send
 from common.messages import Plane, Reply, Request
 from services.converter.counters import Counters
 from services.converter.events import DecodeWithUserCode, EncodeWithUserCode, UserAnswered
+from services.converter.lanes import Lanes
 from services.converter.sections import Compiled, Sections
 
 CALLS_HELD: Final = 64
@@ -49,8 +50,9 @@ class _Call(NamedTuple):
 class Calls:
     """Calls on their way through this process."""
 
-    def __init__(self, sections: Sections, counters: Counters, jobs: count[int]) -> None:
+    def __init__(self, sections: Sections, lanes: Lanes, counters: Counters, jobs: count[int]) -> None:
         self._sections = sections
+        self._lanes = lanes
         self._counters = counters
         self._jobs = jobs
         self._held: list[_Call] = []
@@ -121,11 +123,18 @@ class Calls:
         late = [call for call in self._held if now_s >= call.deadline_s]
         if late:
             self._held = [call for call in self._held if now_s < call.deadline_s]
+        for job, (call, _) in list(self._with_user_code.items()):
+            if now_s >= call.deadline_s:
+                del self._with_user_code[job]
+                self._lanes.drop_call(job, call.request.device)
+                late.append(call)
         return [effect for call in late for effect in self._expire(call.request)]
 
     def refuse_all(self) -> list[Any]:
         """Replies to all held calls: this process ends."""
-        held, self._held = self._held, []
+        held = [*self._held, *(call for call, _ in self._with_user_code.values())]
+        self._held.clear()
+        self._with_user_code.clear()
         return [effect for call in held for effect in self._fail(call.request, SHUTTING_DOWN)]
 
     def forget(self) -> int:
@@ -145,7 +154,8 @@ class Calls:
 
     @property
     def next_deadline_s(self) -> float | None:
-        return min((call.deadline_s for call in self._held), default=None)
+        with_users = (call.deadline_s for call, _ in self._with_user_code.values())
+        return min((*(call.deadline_s for call in self._held), *with_users), default=None)
 
     def _go_on(self, call: _Call, compiled: Compiled, now_s: float) -> list[Any]:
         if call.request.verb == "encode_update":
@@ -161,9 +171,9 @@ class Calls:
         device, params = compiled.device, call.arguments["params"]
         try:
             if compiled.has_user_downlink and rpc.template is None:
-                order = EncodeWithUserCode(next(self._jobs), device, call.request.section, rpc, read_json(params))
-                self._with_user_code[order.job] = call, rpc
-                return [order]
+                value = read_json(params)
+                order = EncodeWithUserCode(next(self._jobs), device, call.request.section, rpc, value)
+                return self._with_users(order, call, rpc)
             return self._exchange(call, rpc_writes(device, rpc, params), rpc, now_s)
         except ConversionError as error:
             return self._fail(call.request, str(error))
@@ -183,13 +193,19 @@ class Calls:
     def _decode(self, call: _Call, compiled: Compiled, rpc: Rpc) -> list[Any]:
         frame = call.arguments["frame"]
         if compiled.has_user_uplink:
-            job = next(self._jobs)
-            self._with_user_code[job] = call, rpc
-            return [DecodeWithUserCode(job, compiled.device, call.request.section, rpc, frame)]
+            order = DecodeWithUserCode(next(self._jobs), compiled.device, call.request.section, rpc, frame)
+            return self._with_users(order, call, rpc)
         try:
             return [_reply(call.request, success(convert_answer(rpc, frame)))]
         except ConversionError as error:
             return self._fail(call.request, str(error))
+
+    def _with_users(self, order: EncodeWithUserCode | DecodeWithUserCode, call: _Call, rpc: Rpc) -> list[Any]:
+        """The step waits for its turn in the device's lane."""
+        if not self._lanes.put_call(order):
+            return self._fail(call.request, QUEUE_FULL)
+        self._with_user_code[order.job] = call, rpc
+        return []
 
     def _exchange(self, call: _Call, writes: list[bytes], rpc: Rpc | None, now_s: float) -> list[Any]:
         """The next step, at the device's port reader; without `rpc` it is an attribute update."""

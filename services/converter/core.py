@@ -1,16 +1,17 @@
 """The converter's core: frames to readings, params to bytes, answers to values. Pure; run by `shell` or a simulation.
 
-    ConverterCore(identity, new_id, notes=())      identity.name is the slot, new_id mints correlation ids,
-                                                   notes are deaths that no reader has answered yet
+    ConverterCore(identity, new_id, notes=(), answer_s=12)  identity.name is the slot, new_id mints correlation ids,
+                                                   notes are deaths that no reader has answered yet,
+                                                   answer_s is how long users' code may take over one order
 
-Hears `common.events` and, as results of its own effects, `UserConverted` and `UserAnswered`. Orders `Send`, `Note`,
-`Exit` and the effects of `services.converter.events`.
+Hears `common.events` and, as results of its own effects, `UserConverted`, `UserAnswered` and what becomes of hosts.
+Orders `Send`, `Note`, `Exit` and the effects of `services.converter.events`.
 
 - A `FrameBatch` is answered by one `ReadingBatch` (more where that would be too large): converted, or of length 0 where
   its section was not to be had in 5 s, it can't be read, or it holds a frame whose note is unanswered. Batches of any
   epoch are converted.
-- Built-in conversion happens in `handle`; users' code in the shell, one batch at a time, in slices between which
-  heartbeats and calls get their turn (`Tick` continues).
+- Built-in conversion happens in `handle`; users' code in hosts, one for each device, in slices between which calls get
+  their turn. A host that does not answer in time is ended, and its frame reported; nothing else waits for that.
 - A new broker knows nothing of what the old one handed out: everything held is dropped, and the reader sends it again.
 - After `Drain` it beats with `draining`, finishes what it holds, and exits when nothing came for 0.1 s, or after 2 s.
 """
@@ -23,7 +24,7 @@ from itertools import count
 from typing import Any, Final, NamedTuple
 
 from common.errors import ConversionError, WireError
-from common.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Tick, Writable
+from common.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Writable
 from common.membership import Membership
 from common.messages import (
     FrameBatch,
@@ -50,11 +51,22 @@ from services.converter.batches import (
 from services.converter.calls import Calls
 from services.converter.counters import Counters
 from services.converter.deaths import Deaths
-from services.converter.events import PoisonNote, PullFrom, UserAnswered, UserConverted
+from services.converter.events import (
+    ConvertWithUserCode,
+    DecodeWithUserCode,
+    EncodeWithUserCode,
+    HostEnded,
+    HostReady,
+    PoisonNote,
+    PullFrom,
+    UserAnswered,
+    UserConverted,
+)
+from services.converter.lanes import ANSWER_S, Lanes
 from services.converter.sections import WAIT_FOR_SECTION_S, Compiled, Sections
 
-BATCHES_HELD: Final = 16
-"""Credit allows two; more can only come from a broker that lost count."""
+BATCHES_HELD: Final = 256
+"""Batches that wait for their sections: credit allows two, and two of each device with users' code."""
 DRAIN_S: Final = 2.0
 DRAIN_QUIET_S: Final = 0.1
 """What the broker sent before it heard of the drain comes within this."""
@@ -72,18 +84,22 @@ class _Held(NamedTuple):
 class ConverterCore:
     """One converter process; see the module's text."""
 
-    def __init__(self, identity: Identity, new_id: Callable[[], str], notes: Sequence[PoisonNote] = ()) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        new_id: Callable[[], str],
+        notes: Sequence[PoisonNote] = (),
+        answer_s: float = ANSWER_S,
+    ) -> None:
         self.counters = Counters()
         self._identity = identity
         self._member = Membership(identity, {})
         self._sections = Sections(identity.address, new_id)
         self._job_numbers = count(1)
-        self._calls = Calls(self._sections, self.counters, self._job_numbers)
+        self._lanes = Lanes(self.counters, answer_s)
+        self._calls = Calls(self._sections, self._lanes, self.counters, self._job_numbers)
         self._deaths = Deaths(identity.address, notes)
         self._held: list[_Held] = []
-        self._jobs: deque[UserJob] = deque()
-        self._slice_s: float | None = None
-        """When the next slice of the first job is due; None while one runs or there is no job."""
         self._unsent: deque[ReadingBatch] = deque()
         self._endpoint = ""
         self._user_devices: set[str] = set()
@@ -101,11 +117,11 @@ class ConverterCore:
         if type(event) is not Arrived or event.plane is not Plane.FRAMES:
             # Frames end no wait; the next `Tick` comes when their turn is over.
             effects += self._keep_time(now_s)
-        return effects
+        return effects + self._lanes.go(now_s)
 
     @property
     def next_deadline_s(self) -> float | None:
-        deadlines = [self._member.next_deadline_s, self._slice_s, self._sections.next_deadline_s]
+        deadlines = [self._member.next_deadline_s, self._lanes.next_deadline_s, self._sections.next_deadline_s]
         deadlines += [self._calls.next_deadline_s, self._deaths.next_deadline_s if self._member.broker else None]
         deadlines += [held.deadline_s for held in self._held]
         if self._drain_s is not None:
@@ -119,7 +135,12 @@ class ConverterCore:
             case UserConverted():
                 return self._take_slice(event, now_s)
             case UserAnswered():
+                self._lanes.returned(event.job, event.host, now_s)
                 return self._calls.user_answered(event, now_s)
+            case HostReady(host=host):
+                self._lanes.ready(host, now_s)
+            case HostEnded():
+                return self._take_end(event, now_s)
             case Blocked(plane=plane, message=message):
                 self._keep(plane, message, now_s)
             case Writable(plane=Plane.READINGS):
@@ -127,8 +148,6 @@ class ConverterCore:
                 return [Send(Plane.READINGS, batch) for batch in unsent]
             case Writable(plane=Plane.CALLS):
                 return self._calls.send_again(now_s)
-            case Tick():
-                return self._next_slice(now_s)
             case Drain() if self._drain_s is None:
                 self._drain_s, self._quiet_s = now_s, now_s + DRAIN_QUIET_S
                 return [Note("info", "process.draining", {"held": len(self._held)}), *self._beat(now_s)]
@@ -191,31 +210,41 @@ class ConverterCore:
         return [*notes, *self._put_out(batch, readings)]
 
     def _queue_job(self, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> list[Any]:
-        if self._deaths.concerns(batch) or len(self._jobs) >= BATCHES_HELD:
+        if self._deaths.concerns(batch):
             return self._give_back(batch)
         self._user_devices.add(batch.device)
         job = UserJob(next(self._job_numbers), batch, body, compiled)
-        self._jobs.append(job)
-        return [job.order()] if len(self._jobs) == 1 else []
+        return [] if self._lanes.put_job(job) else self._give_back(batch)
 
     def _take_slice(self, event: UserConverted, now_s: float) -> list[Any]:
-        """Users' code has returned: the batch goes out, or on at the next `Tick`."""
-        if not self._jobs or self._jobs[0].number != event.job:
+        """Users' code has returned: the batch goes out, or on with the next slice."""
+        job = self._lanes.returned(event.job, event.host, now_s)
+        if job is None:
             return []
-        job = self._jobs[0]
         sample = job.take(event, self.counters)
         effects = self._warn(job.batch, "conversion.failed", sample, now_s) if sample else []
         if job.is_finished:
-            self._jobs.popleft()
+            self._lanes.finished(job)
             effects += self._put_out(job.batch, job.readings())
-        self._slice_s = now_s if self._jobs else None
         return effects
 
-    def _next_slice(self, now_s: float) -> list[Any]:
-        if self._slice_s is None or now_s < self._slice_s:
-            return []
-        self._slice_s = None
-        return [self._jobs[0].order()]
+    def _take_end(self, event: HostEnded, now_s: float) -> list[Any]:
+        """A host is gone: its reader hears of the frame that it was in, and sends all of that batch again."""
+        device, order, job = self._lanes.ended(event, now_s)
+        facts: dict[str, Any] = {"device": device, "reason": event.why}
+        effects: list[Any] = []
+        if event.note is not None:
+            facts["numbers"] = ",".join(map(str, event.note.numbers))
+            self._deaths.add(event.note)
+        effects.append(Note("warning" if order is not None else "info", "host.ended", facts))
+        match order:
+            case EncodeWithUserCode() | DecodeWithUserCode():
+                why = f"the process of the converter ended: {event.why}"
+                effects += self._calls.user_answered(UserAnswered(order.job, None, why), now_s)
+            case ConvertWithUserCode() if job is not None:
+                effects += self._give_back(job.batch)
+        concerned = self._lanes.drop_jobs(lambda job: self._deaths.concerns(job.batch))
+        return [*effects, *(effect for job in concerned for effect in self._give_back(job.batch))]
 
     def _put_out(self, batch: FrameBatch, readings: ReadingBody) -> list[Any]:
         self.counters.frames_converted += batch.length if batch.kind in NEEDS_SECTION else 0
@@ -242,12 +271,10 @@ class ConverterCore:
             self._calls.keep_unsent(message, now_s)
 
     def _drop_everything(self) -> list[Any]:
-        dropped = len(self._held) + len(self._jobs) + len(self._unsent) + self._calls.forget()
+        dropped = len(self._held) + self._lanes.clear() + len(self._unsent) + self._calls.forget()
         self.counters.dropped_for_new_broker += dropped
         self._held.clear()
-        self._jobs.clear()
         self._unsent.clear()
-        self._slice_s = None
         return [Note("info", "broker.changed", {"dropped": dropped})]
 
     # Time
@@ -261,6 +288,8 @@ class ConverterCore:
             why = f"section {held.batch.section} did not come in {WAIT_FOR_SECTION_S:g} s"
             effects += [*self._warn(held.batch, "section.missing", why, now_s), *self._give_back(held.batch)]
         effects += self._calls.expire(now_s)
+        effects += self._lanes.late(now_s)
+        self._lanes.rested(now_s)
         self._sections.keep_questions([*(held.batch.section for held in self._held), *self._calls.wanted_sections])
         effects += self._sections.ask_again(now_s)
         if self._member.broker:
@@ -278,14 +307,15 @@ class ConverterCore:
 
     @property
     def _is_idle(self) -> bool:
-        return self._calls.is_idle and not (self._held or self._jobs or self._unsent)
+        return self._calls.is_idle and self._lanes.is_idle and not (self._held or self._unsent)
 
     def _beat(self, now_s: float) -> list[Any]:
         state = {
             "slot": self._identity.name,
             "draining": self._drain_s is not None,
-            "held": len(self._held) + len(self._jobs) + len(self._unsent),
+            "held": len(self._held) + self._lanes.held + len(self._unsent),
             "user_devices": sorted(self._user_devices),
+            "hosts": list(self._lanes.devices),
         }
         return self._member.beat(now_s, state, self.counters.as_dict())
 

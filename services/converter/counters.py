@@ -29,6 +29,12 @@ class Counters:
     calls_failed: int = 0
     calls_expired: int = 0
     notes_reported: int = 0
+    hosts_started: int = 0
+    """Processes for users' code."""
+    hosts_ended: int = 0
+    """Of those, ended from outside: they did not answer in time, or made room."""
+    hosts_died: int = 0
+    """Of those, ended by themselves."""
 
     def as_dict(self) -> dict[str, int]:
         """Name to count."""

@@ -1,4 +1,4 @@
-"""Telling readers of the frames in which a converter process died, until they have answered."""
+"""Telling readers of the frames in which users' code ended its process, until they have answered."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ class Deaths:
     def __init__(self, address: str, notes: Sequence[PoisonNote]) -> None:
         self._address = address
         self._notes = {note.id: note for note in notes}
+        self._report_s = 0.0
+
+    def add(self, note: PoisonNote) -> None:
+        """One more, to be reported at once."""
+        self._notes[note.id] = note
         self._report_s = 0.0
 
     def report(self, now_s: float) -> list[Any]:

@@ -1,6 +1,7 @@
 """What the converter's core hears and orders besides `common.events`: users' code, the frames socket, the slot's notes.
 
-Users' code is not pure, so the core orders it by an effect and hears the result as an event; the built-in converter is
+Users' code is not pure, and may never come back: it runs in **hosts**, processes of their own, one for each device that
+has some. The core orders it by an effect and hears the result as an event, late or never; the built-in converter is
 pure and the core runs it itself.
 """
 
@@ -13,10 +14,10 @@ from common.messages import UserReading
 
 
 class PoisonNote(NamedTuple):
-    """A frame that was in users' code when a converter process died."""
+    """A frame that was in users' code when the process of that died, or was ended."""
 
     id: str
-    """One per death: the instance of the process that died. The `note` request carries it over all repeats."""
+    """One per death, made of the names of the process that died. The `note` request carries it over all repeats."""
     device: str
     journal: str
     generation: int
@@ -38,7 +39,7 @@ class ForgetNote(NamedTuple):
 class ConvertWithUserCode(NamedTuple):
     """Effect: users' code converts `frames`, whose numbers begin with `first`; answered by `UserConverted`.
 
-    The shell may stop after any frame but the first, when its time slice is over; the core orders the rest later.
+    The host may stop after any frame but the first, when its time slice is over; the core orders the rest later.
     With `answer_to`, `frames` is one frame, and it is converted as that RPC's answer as well.
     """
 
@@ -50,6 +51,8 @@ class ConvertWithUserCode(NamedTuple):
     first: int
     frames: list[bytes]
     answer_to: Rpc | None
+    host: int = 0
+    """The number of the host that does it; one that does not run yet is started. So in the orders below."""
 
 
 class UserFrame(NamedTuple):
@@ -66,6 +69,7 @@ class UserConverted(NamedTuple):
     frames: list[UserFrame]
     answer: tuple[Any, str] | None = None
     """(value that JSON can carry, "") or (None, why there is none); for `answer_to`."""
+    host: int = 0
 
 
 class EncodeWithUserCode(NamedTuple):
@@ -76,6 +80,7 @@ class EncodeWithUserCode(NamedTuple):
     section: str
     rpc: Rpc
     params: Any
+    host: int = 0
 
 
 class DecodeWithUserCode(NamedTuple):
@@ -86,6 +91,7 @@ class DecodeWithUserCode(NamedTuple):
     section: str
     rpc: Rpc
     frame: bytes
+    host: int = 0
 
 
 class UserAnswered(NamedTuple):
@@ -94,3 +100,29 @@ class UserAnswered(NamedTuple):
     job: int
     value: Any
     error: str = ""
+    host: int = 0
+
+
+Order = ConvertWithUserCode | EncodeWithUserCode | DecodeWithUserCode
+
+
+class EndHost(NamedTuple):
+    """Effect: this host's process ends now, from outside, whatever it is in; followed by `HostEnded`."""
+
+    host: int
+    why: str
+
+
+class HostReady(NamedTuple):
+    """Event: this host's process has started and takes its first order."""
+
+    host: int
+
+
+class HostEnded(NamedTuple):
+    """Event: this host's process is gone, or could not be started; nothing more comes from it."""
+
+    host: int
+    note: PoisonNote | None
+    """The frame that it was in."""
+    why: str

@@ -1,4 +1,4 @@
-"""The converter's shell: sockets, users' code, the log. It decides nothing."""
+"""The converter's shell: sockets, hosts of users' code, the log. It decides nothing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from services.converter.events import (
     ConvertWithUserCode,
     DecodeWithUserCode,
     EncodeWithUserCode,
+    EndHost,
     ForgetNote,
     PullFrom,
 )
+from services.converter.hosts import Hosts
 from services.converter.notes import NoteFile
-from services.converter.user_code import UserCode
 
 TOPICS = (b"beat.broker.",)
 CLOSE_LINGER_MS = 200
@@ -34,12 +35,10 @@ CLOSE_LINGER_MS = 200
 class ConverterShell:
     """Performs the core's effects; `attach` ties its sockets to the loop that runs both."""
 
-    def __init__(
-        self, endpoints: Endpoints, user_code: UserCode, notes: NoteFile | None, logger: logging.Logger
-    ) -> None:
+    def __init__(self, endpoints: Endpoints, hosts: Hosts, notes: NoteFile | None, logger: logging.Logger) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._endpoints = endpoints
-        self._user_code = user_code
+        self._hosts = hosts
         self._notes = notes
         self._logger = logger
         self._calls = connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls)
@@ -53,6 +52,7 @@ class ConverterShell:
     def attach(self, loop: Loop) -> None:
         """Polls the sockets. Calls come before frames: a section that has arrived is known before it is needed."""
         self._loop = loop
+        self._hosts.attach(loop)
         loop.add_reader(self._calls.socket, self._calls.receive_ready)
         loop.add_reader(self._heard.socket, self._heard.receive)
         loop.add_reader(self._events.socket, self._watch.receive)
@@ -62,12 +62,10 @@ class ConverterShell:
         match effect:
             case Send(plane=plane, message=message):
                 return self._send(plane, message)
-            case ConvertWithUserCode():
-                return (self._user_code.convert(effect),)
-            case EncodeWithUserCode():
-                return (self._user_code.encode(effect),)
-            case DecodeWithUserCode():
-                return (self._user_code.decode(effect),)
+            case ConvertWithUserCode() | EncodeWithUserCode() | DecodeWithUserCode():
+                return self._hosts.ask(effect)
+            case EndHost(host=host, why=why):
+                return self._hosts.end(host, why)
             case Note():
                 log_note(self._logger, effect)
             case PullFrom(endpoint=endpoint):
@@ -77,7 +75,8 @@ class ConverterShell:
         return ()
 
     def close(self) -> None:
-        """Closes the sockets, letting what was sent leave."""
+        """Ends the hosts and closes the sockets, letting what was sent leave."""
+        self._hosts.close()
         self._context.destroy(linger=CLOSE_LINGER_MS)
 
     def _send(self, plane: Plane, message: Any) -> Iterable[Any]:

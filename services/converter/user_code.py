@@ -1,4 +1,5 @@
-"""Runs users' converters: finds them, keeps their objects, notes what they are at, and watches that they come back.
+"""Runs users' converters, in a host: finds them, keeps their objects, notes what they are at, and watches that they
+come back.
 
 Objects live as long as the process, one per device, section and direction. A converter that doesn't load makes dead
 letters of its device's frames and errors of its calls, and touches nothing else; loading is tried again after RELOAD_S.
@@ -24,11 +25,11 @@ from services.converter.events import (
     UserFrame,
 )
 from services.converter.extensions import UserConverter, load_converter
-from services.converter.notes import NoteFile
+from services.converter.notes import HostNote
 from services.converter.watchdog import Watchdog
 
 SLICE_S: Final = 0.25
-"""Users' code gives way after this, so that heartbeats and calls come through during a long batch."""
+"""Users' code gives way after this, so that calls get their turn, and what is done is known, during a long batch."""
 RELOAD_S: Final = 5.0
 
 _Direction = Literal["uplink", "downlink"]
@@ -39,10 +40,10 @@ class UserCode:
     """The one place from which users' converters run."""
 
     def __init__(
-        self, extension_dirs: Sequence[str], notes: NoteFile | None, watchdog: Watchdog, logger: logging.Logger
+        self, extension_dirs: Sequence[str], note: HostNote | None, watchdog: Watchdog, logger: logging.Logger
     ) -> None:
         self._extension_dirs = extension_dirs
-        self._notes = notes
+        self._note = note
         self._watchdog = watchdog
         self._logger = logger
         self._converters: dict[_Key, UserConverter] = {}
@@ -50,13 +51,13 @@ class UserCode:
 
     def convert(self, order: ConvertWithUserCode) -> UserConverted:
         """Converts frames until the slice is over, at least one."""
-        if self._notes is not None:
+        if self._note is not None:
             device, length = order.device.name, len(order.frames)
-            self._notes.begin(device, order.journal, order.generation, order.first, length)
+            self._note.begin(device, order.journal, order.generation, order.first, length)
         with self._watchdog:
             converted = self._convert(order)
-        if self._notes is not None:
-            self._notes.clear()
+        if self._note is not None:
+            self._note.clear()
         return converted
 
     def encode(self, order: EncodeWithUserCode) -> UserAnswered:
@@ -91,8 +92,8 @@ class UserCode:
             if index:
                 if monotonic_s() >= end_s:
                     break
-                if self._notes is not None:
-                    self._notes.mark(index)
+                if self._note is not None:
+                    self._note.mark(index)
             try:
                 frames.append(UserFrame(converter.convert_frame(frame)))
             except ConversionError as error:

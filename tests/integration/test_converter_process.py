@@ -287,18 +287,24 @@ def test_a_constructor_that_raises_is_that_devices_fault_alone(scene: Scene) -> 
     assert by_device["press"].telemetry == [b'{"n":1}']
 
 
-def test_users_code_that_hangs_ends_the_process_and_is_reported(scene: Scene) -> None:
-    """A traceback in the log, a death; the next process tells the reader which frame it was, until answered."""
-    hanging = scene.start("--slot", "0", "--watchdog-s", "0.4")
+def test_users_code_that_hangs_is_ended_and_reported(scene: Scene) -> None:
+    """A traceback in the log, a death of its host; the reader is told which frame it was until it answers, by the next
+    converter too; others' frames are converted all the time."""
+    first = scene.start("--slot", "0", "--watchdog-s", "0.4")
     broker = scene.broker
     broker.answers_notes = False
     broker.send(frame_batch(USER, [b"a", b"b", b"hang", b"c"], first=100))
-    broker.wait(lambda: hanging.process.poll() is not None, "the end of the process that hangs")
-    assert hanging.wait() == 1
-    assert "Timeout" in hanging.said
-    assert "mine.py" in hanging.said
+    broker.send(frame_batch(PRESS, [b"1"]))
+    assert [batch.device for batch in broker.wait_readings()] == ["press"]
+    broker.wait(lambda: broker.requests, "the note")
+    assert [(batch.device, batch.length) for batch in broker.wait_readings()] == [("user", 0)]
+    assert "Timeout" in first.said
+    assert "mine.py" in first.said
+    broker.send(frame_batch(USER, [b"d"], first=104))
+    assert [(batch.first, batch.length) for batch in broker.wait_readings()] == [(104, 1)]
+    assert first.stop() == 0
     second = scene.start("--slot", "0")
-    broker.wait(lambda: len(broker.requests) >= 2, "the note, twice")
+    broker.wait(lambda: len(broker.requests) >= 3, "the note, again and again")
     assert len({request.id for request in broker.requests}) == 1
     assert codec.unpack_map(broker.requests[0].body) == {"journal": "journal", "generation": 3, "numbers": [102]}
     broker.answers_notes = True

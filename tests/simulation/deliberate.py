@@ -29,6 +29,7 @@ def one(name: str, target: str, old: str, new: str) -> Deliberate:
     return Deliberate(name, target, ((old, new),))
 
 
+_CONVERTER: Final = "services.converter"
 _READER: Final = "services.port_reader"
 _PUBLISHER: Final = "services.publisher"
 
@@ -122,7 +123,7 @@ LISTED: Final = (
     one(
         "strike note not cleared",
         "services.converter.user_code:UserCode.convert",
-        "self._notes.clear()",
+        "self._note.clear()",
         "pass",
     ),
     one(
@@ -206,7 +207,44 @@ DRAWN: Final = (
 )
 """Ten more, drawn from the design's rules after the simulation and its oracle stood."""
 
-ALL: Final = (*LISTED, *DRAWN)
+ATTACKED: Final = (
+    one(
+        "a host that does not answer is never ended",
+        f"{_CONVERTER}.lanes:Lanes.late",
+        "if lane.due_s is not None and now_s >= lane.due_s:",
+        "if False:",
+    ),
+    one(
+        "users' code of one device holds another's",
+        f"{_CONVERTER}.lanes:Lanes.go",
+        "if lane is None or lane.running is not None:",
+        "if lane is None or any(other.running is not None for other in self._at_host.values()):\n"
+        "            self._idle_work[device] = None",
+    ),
+    one(
+        "users' code takes credit of what is built in",
+        "services.broker.dispatch:Converter.can_take",
+        "self.credit > 0",
+        "self.credit - sum(self.pinned_out.values()) > 0",
+    ),
+    Deliberate(
+        "what a host says too late is taken for its successor's",
+        f"{_CONVERTER}.lanes:Lanes.returned",
+        (
+            ("or lane.running.job != number:", ":"),
+            ("if lane.jobs and lane.jobs[0].number == number else None", "if lane.jobs else None"),
+        ),
+    ),
+    one(
+        "a frame in which a host ended is not reported",
+        f"{_CONVERTER}.core:ConverterCore._take_end",
+        "self._deaths.add(event.note)",
+        "pass",
+    ),
+)
+"""What attacks on users' code found, and the rules that hold it now."""
+
+ALL: Final = (*LISTED, *DRAWN, *ATTACKED)
 
 
 @contextmanager

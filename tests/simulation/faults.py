@@ -6,7 +6,7 @@ from tests.simulation.kernel import Process
 from tests.simulation.load import Load
 from tests.simulation.scenario import Fault, Scenario
 from tests.simulation.users import Harm
-from tests.simulation.world import World
+from tests.simulation.world import LATE_S, World
 
 HOUR_MS = 3_600_000
 RECOVERY_S = 12.0
@@ -26,6 +26,8 @@ class Faults:
         """Nothing but the refusal of single devices has gone wrong since then; in the future while something does."""
         self.refused: set[str] = set()
         """Devices that the platform has refused for a while: they come back in their own time."""
+        self.troubled: set[str] = set()
+        """Devices whose users' code hangs, is slow or dies at a frame: they wait, and nobody waits for them."""
         self.deaf: list[tuple[float, float]] = []
         """When the platform may have left all slots for publishes taken."""
         self.stalls: list[tuple[float, float]] = []
@@ -37,7 +39,7 @@ class Faults:
         now_s = self.world.clock.now_s
         if self.world.clock.trace:
             self.world.clock.trace(f"FAULT {fault}")
-        if fault.kind != "platform refuses: device":
+        if fault.kind not in ("platform refuses: device", "frame hangs", "frame kills", "frame slow"):
             recovery_s = REFUSED_RECOVERY_S if fault.kind.startswith("platform refuses") else RECOVERY_S
             self.calm_from_s = max(self.calm_from_s, now_s + fault.for_s + recovery_s)
         for begin in (self._begin_death, self._begin_trouble, self._begin_platform, self._begin_bad_frame):
@@ -73,6 +75,11 @@ class Faults:
                 world.clock.after(fault.for_s - 2, world.kill, world.publisher, draw.random())
                 world.clock.after(fault.for_s, process.go_on)
                 self._stalled(fault.for_s)
+            case "converter answers never" | "converter answers late" | "converter answers twice":
+                process = draw.choice(world.converters)
+                process.answers = fault.kind.split()[-1]
+                self._stalled(fault.for_s + LATE_S)
+                self._later(fault, process, "answers", "at once")
             case _:
                 return False
         return True
@@ -193,10 +200,13 @@ class Faults:
                 harm = Harm("hangs", draw.choice([1, 1_000_000]))
             case "frame kills":
                 harm = Harm("kills", draw.choice([1, 2, 1_000_000]))
+            case "frame slow":
+                harm = Harm("slow", draw.choice([1, 3]))
             case _:
                 return False
-        self.load.spoil_next(draw.choice(readers), harm)
-        self.calm_from_s = self.world.clock.now_s + 1000
+        reader = draw.choice(readers)
+        self.load.spoil_next(reader, harm)
+        self.troubled.add(reader.device.name)
         return True
 
     def _later(self, fault: Fault, thing: object, name: str, value: object) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from common import codec
+from services.converter.lanes import LANE_BATCHES
 from services.publisher.ordering import STREAM_CREDIT_BYTES, WINDOW
 from tests.simulation.faults import Faults
 from tests.simulation.frames import is_whole
@@ -17,6 +18,8 @@ from tests.simulation.world import MAX_FRAME_BYTES, World, platform_names
 LOOK_S = 0.25
 PATIENCE_S = 12.0
 """In a calm world nothing waits longer than this for the platform, but for a device that it refuses."""
+NEIGHBOUR_S = 5.0
+"""The same while another device's users' code hangs: less than that is at one frame, or a slow one takes."""
 CALL_S = 10.0
 """A call of the platform's lives so long."""
 SLACK_S = 1.0
@@ -80,10 +83,11 @@ class Oracle:
         now_s = self.world.clock.now_s
         generation, base, since_s = self._oldest.get(reader, (0, 0, now_s))
         is_moving = generation != reader.disk.generation or base != uplink._window.base or uplink.backlog == 0
-        if is_moving or reader.device.name in self.faults.refused:
+        patience_s = NEIGHBOUR_S if self.faults.troubled else PATIENCE_S
+        if is_moving or reader.device.name in self.faults.refused | self.faults.troubled:
             self._oldest[reader] = (reader.disk.generation, uplink._window.base, now_s)
-        elif now_s > self.faults.calm_from_s and now_s - since_s > PATIENCE_S:
-            self._note(f"{reader.device.name}: {base} waits for {PATIENCE_S:g} s though nothing is wrong")
+        elif now_s > self.faults.calm_from_s and now_s - since_s > patience_s:
+            self._note(f"{reader.device.name}: {base} waits for {patience_s:g} s though nothing of it is wrong")
 
     def _look_at_publisher(self) -> None:
         core: Any = self.world.publisher.core
@@ -101,13 +105,15 @@ class Oracle:
             self._note("more publishes in flight than the platform takes")
 
     def _look_at_converters(self) -> None:
-        bad_links = {"messages doubled", "messages lost", "messages delayed", "messages reordered"}
+        bad = {"messages doubled", "messages lost", "messages delayed", "messages reordered"}
         # On bad links credit is restored for batches that were only late.
-        most = 16 if bad_links & set(self.scenario.kinds) else 4
+        most = 16 if bad & set(self.scenario.kinds) else 4
+        most += LANE_BATCHES * sum(reader.device.has_user_converter for reader in self.world.readers)
         for converter in self.world.converters:
             core: Any = converter.core
-            if core is not None and len(core._held) + len(core._jobs) > most:
-                self._note(f"{converter.name} holds {len(core._held) + len(core._jobs)} batches")
+            held = 0 if core is None else len(core._held) + core._lanes.held
+            if held > most:
+                self._note(f"{converter.name} holds {held} batches")
 
     def _look_at_strikes(self) -> None:
         """A frame is suspected only if a process died in it."""

@@ -48,8 +48,12 @@ KINDS: Final = (
     "frame raises",
     "frame hangs",
     "frame kills",
+    "frame slow",
+    "converter answers never",
+    "converter answers late",
+    "converter answers twice",
 )
-_POISON: Final = ("frame raises", "frame hangs", "frame kills")
+_POISON: Final = ("frame raises", "frame hangs", "frame kills", "frame slow")
 _EARLY: Final = ("frame hangs", "frame kills", "platform refuses: payload")
 """They go on until the bad frame is found out, which takes its time."""
 

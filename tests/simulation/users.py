@@ -11,113 +11,165 @@ from typing import TYPE_CHECKING, Any
 from common.errors import ConversionError
 from common.messages import UserReading
 from services.converter import user_code
-from services.converter.events import ConvertWithUserCode, DecodeWithUserCode
-from services.converter.notes import NoteFile
-from services.converter.watchdog import LIMIT_S
+from services.converter.events import ConvertWithUserCode, DecodeWithUserCode, HostEnded, HostReady
+from services.converter.notes import HostNote, NoteFile
 from tests.simulation.frames import says_for_another, value_of
-from tests.simulation.kernel import Stall
 
 if TYPE_CHECKING:
     from common.config.models import Rpc
-    from tests.simulation.world import World
+    from tests.simulation.world import ConverterProcess, World
 
 BESIDE = "-beside"
 """Ends the name of the device that users' converters speak for beside the one on the line."""
+START_S = 0.05
+"""A host's process has started after this."""
+SLOW_S = 7.0
+"""What a slow frame takes."""
 
 
 class Death(BaseException):
-    """The process ends inside users' code."""
+    """The host ends inside users' code."""
 
 
 class Harm:
-    """What a frame does to users' code: `raises`, `hangs`, or `kills` the process so many times."""
+    """What a frame does to users' code: `raises`, `hangs`, is `slow`, or `kills` the process, so many times."""
 
     def __init__(self, kind: str, times: int = 1_000_000) -> None:
         self.kind = kind
         self.times = times
-        """How many times it hangs or kills; after that it converts like any other."""
+        """How many times it hangs, is slow or kills; after that it converts like any other."""
 
     @property
     def makes_dead_letter(self) -> bool:
-        return self.kind == "raises" or self.times > 100
+        return self.kind == "raises" or (self.kind in ("hangs", "kills") and self.times > 100)
+
+    @property
+    def is_deadly(self) -> bool:
+        return self.kind in ("hangs", "kills") and self.times > 0
 
 
 class UserDevices:
-    """What one converter process runs of users' code; one object per life."""
+    """The hosts of one converter process; one object per life."""
 
-    def __init__(self, world: World, path: Path, instance: str) -> None:
+    def __init__(self, world: World, process: ConverterProcess, path: Path) -> None:
         self._world = world
-        self.notes = NoteFile(path, instance)
-        self._code = _Code((), self.notes, nullcontext(), logging.getLogger("simulation"))  # type: ignore[arg-type]
+        self._process = process
+        self.notes = NoteFile(path)
+        self._hosts: dict[int, _Host] = {}
+        self._starts = 0
+
+    def ask(self, order: ConvertWithUserCode | DecodeWithUserCode) -> Iterable[Any]:
+        """Users' code takes its time; what becomes of it is found out at the end of that, if it ends."""
+        host = self._hosts.get(order.host)
+        if host is None:
+            self._starts += 1
+            life = f"{self._process.name}#{self._process.life}-{self._starts}"
+            host = self._hosts[order.host] = _Host(self._world, HostNote(self.notes.descriptor, order.host, life))
+            self._process.later(START_S, HostReady(order.host))
+        host.order, host.since_s = order, self._world.clock.now_s
+        duration_s = host.duration_s(order.frames) if isinstance(order, ConvertWithUserCode) else 0.001
+        if duration_s is not None:
+            self._world.clock.after(START_S + duration_s, self._finish, order.host, host, order)
+        return ()
+
+    def end(self, number: int, why: str) -> Iterable[Any]:
+        """A host is ended from outside. What it was about to say may have been said already, and be heard later."""
+        clock = self._world.clock
+        host = self._hosts.pop(number)
+        order = host.order
+        host.cut()
+        if isinstance(order, ConvertWithUserCode) and clock.random.random() < 0.5:
+            frames = [user_code.UserFrame([], "said too late") for _ in order.frames]
+            late = user_code.UserConverted(order.job, frames, None, number)
+            self._process.later(clock.random.random() * 5, late)
+        return [HostEnded(number, self.notes.take(number), why)]
+
+    def cut(self) -> None:
+        """kill -9 of the converter: its hosts end with it, where they are, and leave their notes."""
+        for host in self._hosts.values():
+            host.cut()
+        self._hosts.clear()
+        self.notes.close()
+
+    def _finish(self, number: int, host: _Host, order: ConvertWithUserCode | DecodeWithUserCode) -> None:
+        """The result is there, or the code has ended its process."""
+        if self._hosts.get(number) is not host or host.order is not order:
+            return
+        host.order = None
+        event: Any
+        try:
+            event = host.perform(order)
+        except Death:
+            del self._hosts[number]
+            event = HostEnded(number, self.notes.take(number), "it was ended by SIGKILL")
+        self._process.hear(event)
+
+
+class _Host:
+    """One host: the real `UserCode` around a converter that says what a frame says."""
+
+    def __init__(self, world: World, note: HostNote) -> None:
+        self._world = world
+        self._code = _Code((), note, nullcontext(), logging.getLogger("simulation"))  # type: ignore[arg-type]
         self._code.converter = self  # type: ignore[attr-defined]
-        self._job: tuple[ConvertWithUserCode, float] | None = None
+        self.order: ConvertWithUserCode | DecodeWithUserCode | None = None
+        self.since_s = 0.0
         self._device = ""
         self._spent_s = 0.0
         self._ends_s = float("inf")
 
-    def begin(self, order: ConvertWithUserCode) -> Stall:
-        """Users' code takes its time; what becomes of it is found out at the end of that."""
-        self._job = order, self._world.clock.now_s
-        return Stall(self._duration_s(order.frames), self._finish)
-
-    def decode(self, order: DecodeWithUserCode) -> Iterable[Any]:
-        """An answer's value."""
-        return [self._code.decode(order)]
-
-    def cut(self) -> None:
-        """kill -9: a conversion under way stops where it is, and leaves its note."""
-        job, self._job = self._job, None
-        if job is not None:
-            self._ends_s = self._world.clock.now_s - job[1]
-            try:
-                self._convert(job[0])
-            except Death:
-                pass
-        self.notes.close()
-
-    def _finish(self) -> Iterable[Any]:
-        """The result, or [] if the code has ended its process; then `died` of the world has been told."""
-        assert self._job is not None
-        order = self._job[0]
-        self._job = None
-        try:
-            return [self._convert(order)]
-        except Death:
-            self._world.converter_died(self)
-            return []
-
-    def _convert(self, order: ConvertWithUserCode) -> Any:
+    def perform(self, order: ConvertWithUserCode | DecodeWithUserCode) -> Any:
+        """What the real code makes of an order. Raises Death."""
         self._spent_s, self._device = 0.0, order.device.name
         original = user_code.monotonic_s
         user_code.monotonic_s = lambda: self._spent_s
         try:
-            return self._code.convert(order)
+            if isinstance(order, DecodeWithUserCode):
+                return self._code.decode(order)._replace(host=order.host)
+            return self._code.convert(order)._replace(host=order.host)
         finally:
             user_code.monotonic_s = original
 
-    def _duration_s(self, frames: list[bytes]) -> float:
+    def cut(self) -> None:
+        """It ends where it is, and leaves its note."""
+        order, self.order = self.order, None
+        if isinstance(order, ConvertWithUserCode):
+            self._ends_s = self._world.clock.now_s - self.since_s - START_S
+            try:
+                self.perform(order)
+            except Death:
+                pass
+
+    def duration_s(self, frames: list[bytes]) -> float | None:
+        """How long users' code is at these; None for ever."""
         spent_s = 0.0
         for index, frame in enumerate(frames):
             if index and spent_s >= user_code.SLICE_S:
                 break
             harm = self._world.harms.get(frame)
-            if harm and harm.times > 0 and harm.kind != "raises":
-                return spent_s + (LIMIT_S if harm.kind == "hangs" else 0.0)
-            spent_s += self._world.user_frame_s
+            if harm and harm.is_deadly:
+                return None if harm.kind == "hangs" else spent_s
+            spent_s += self._frame_s(frame)
         return spent_s
+
+    def _frame_s(self, frame: bytes) -> float:
+        harm = self._world.harms.get(frame)
+        return SLOW_S if harm and harm.kind == "slow" and harm.times > 0 else self._world.user_frame_s
 
     # What the real `UserCode` finds as the user's object.
 
     def convert_frame(self, frame: bytes) -> list[UserReading]:
         """The number that the frame says."""
-        self._spent_s += self._world.user_frame_s
+        self._spent_s += self._frame_s(frame)
         harm = self._world.harms.get(frame)
-        is_deadly = harm is not None and harm.times > 0 and harm.kind != "raises"
+        is_deadly = harm is not None and harm.is_deadly
         if self._spent_s > self._ends_s or is_deadly:
             if harm is not None and is_deadly and self._spent_s <= self._ends_s:
                 harm.times -= 1
             self._world.died_in[frame] += 1
             raise Death
+        if harm is not None and harm.kind == "slow":
+            harm.times -= 1
         if harm is not None and harm.kind == "raises":
             raise ConversionError("a frame that raises")
         value = value_of(frame)

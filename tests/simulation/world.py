@@ -15,12 +15,12 @@ from common.events import Blocked, Core, Send, Writable
 from common.messages import FrameBatch, Heartbeat, Identity, Message, Plane, ReadingBatch, StreamReport
 from services.broker.events import CallArrived, FramesArrived, ReadingsArrived
 from services.converter.core import ConverterCore
-from services.converter.events import ConvertWithUserCode, DecodeWithUserCode, ForgetNote, PullFrom
+from services.converter.events import ConvertWithUserCode, DecodeWithUserCode, EndHost, ForgetNote, PullFrom
 from services.port_reader.window import Limits
 from services.publisher.core import PublisherCore
 from services.publisher.events import CheckLink, ConnectPlatform, DisconnectPlatform, Publish, RoundOver
 from tests.simulation.broker import BrokerProcess
-from tests.simulation.kernel import Clock, Link, Process, Stall, arrived
+from tests.simulation.kernel import Clock, Link, Process, arrived
 from tests.simulation.line import SerialLine
 from tests.simulation.platform import FakePlatform
 from tests.simulation.reader import ReaderProcess
@@ -29,6 +29,8 @@ from tests.simulation.users import BESIDE, Harm, UserDevices
 
 MAX_FRAME_BYTES = 128
 RPC_TIMEOUT_S = 2.0
+LATE_S = 8.0
+"""A converter that answers late takes up to this."""
 _HEARS = {
     "broker": frozenset({"broker", "publisher", "converter", "port_reader"}),
     "port_reader": frozenset({"broker", "publisher"}),
@@ -46,6 +48,8 @@ class ConverterProcess(Process):
         self.slot = slot
         self.endpoint = ""
         self.frames_converted = 0
+        self.answers = "at once"
+        """Or `never`, `late`, `twice`."""
         self.users: UserDevices | None = None
 
     def make_core(self) -> Core:
@@ -53,7 +57,7 @@ class ConverterProcess(Process):
         instance = f"{self.name}#{self.life}"
         identity = Identity("converter", str(self.slot), instance, 1, "host", f"lock {self.name}")
         if self.world.folder is not None:
-            self.users = UserDevices(self.world, self.world.folder / f"{self.slot}.note", instance)
+            self.users = UserDevices(self.world, self, self.world.folder / f"{self.slot}.notes")
         notes = self.users.notes.reports if self.users else ()
         return ConverterCore(identity, lambda: f"id{next(self.world.ids)}", notes)
 
@@ -61,23 +65,41 @@ class ConverterProcess(Process):
         if self.users is not None:
             self.users.cut()
 
-    def perform(self, effect: Any) -> Iterable[Any] | Stall:
+    def perform(self, effect: Any) -> Iterable[Any]:
         match effect:
             case Send(plane=plane, message=message):
                 if isinstance(message, ReadingBatch):
-                    self.frames_converted += message.length
+                    return self._answer(message)
                 return self.world.send(self, plane, message)
             case PullFrom(endpoint=endpoint):
                 self.endpoint = endpoint
             case ForgetNote(id=note) if self.users is not None:
                 self.users.notes.forget(note)
-            case ConvertWithUserCode() if self.users is not None:
-                return self.users.begin(effect)
-            case DecodeWithUserCode() if self.users is not None:
-                return self.users.decode(effect)
+            case ConvertWithUserCode() | DecodeWithUserCode() if self.users is not None:
+                return self.users.ask(effect)
+            case EndHost(host=host, why=why) if self.users is not None:
+                return self.users.end(host, why)
             case _:
                 raise AssertionError(f"the converter's core ordered {effect!r}")
         return ()
+
+    def _answer(self, batch: ReadingBatch) -> Iterable[Any]:
+        """Readings, as this converter gives them in bad times: never, late, or twice."""
+        self.frames_converted += batch.length
+        draw = self.clock.random
+        match self.answers:
+            case "never":
+                return ()
+            case "late":
+                self.clock.after(draw.random() * LATE_S, self._answer_late, self.life, batch)
+                return ()
+            case "twice":
+                self.clock.after(draw.random() * LATE_S, self._answer_late, self.life, batch)
+        return self.world.send(self, Plane.READINGS, batch)
+
+    def _answer_late(self, life: int, batch: ReadingBatch) -> None:
+        if self.life == life and self.core is not None:
+            self.world.send(self, Plane.READINGS, batch)
 
 
 class PublisherProcess(Process):
@@ -199,11 +221,6 @@ class World:
         """What the supervisor does."""
         self.returning.add(process)
         self.clock.after(after_s, self.revive, process)
-
-    def converter_died(self, users: UserDevices) -> None:
-        """Users' code has ended this converter."""
-        [process] = [converter for converter in self.converters if converter.users is users]
-        self.kill(process, 0.3 + self.clock.random.random())
 
     def carry(self, sender: Process, receiver: Process, event: Any, plane: Plane, when_back: Any) -> bool:
         """Takes an event to a process; True if that is not there, and `when_back` is then said when it is."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from common.events import Drain, Exit, Note, Send, Tick
-from services.broker.dispatch import DEVICE_QUEUE_BYTES
+from services.broker.dispatch import CREDIT, DEVICE_QUEUE_BYTES, PINNED_CREDIT
 from services.broker.events import (
     CloseFrames,
+    ForwardReadings,
     FramesArrived,
     FramesBlocked,
     FramesWritable,
@@ -117,16 +118,14 @@ def test_pinned_devices_stay_and_spread(world: World) -> None:
 
 
 def test_a_waiting_pinned_device_holds_nobody_up_and_keeps_its_turn(world: World) -> None:
-    """Others pass while its converter is busy; when that has credit it is the first to be served."""
+    """It has a credit of its own: others pass while its converter is at its batches, and that keeps all of its own."""
     world.register("converter", "0")
     world.register("converter", "1")
     held = [world.feed(frames("a", first=1 + 10 * n, pinned=True)) for n in range(3)]
     (first,), (_,), waiting = held
     assert waiting == []
     others = [world.feed(frames("b", first=1 + 10 * n)) for n in range(3)]
-    assert [len(sent) for sent in others] == [1, 1, 0]
-    (next_of_b,) = world.convert(others[0][0])
-    assert next_of_b.batch.device == "b"
+    assert [len(sent) for sent in others] == [1, 1, 1]
     (next_of_a,) = world.convert(first)
     assert (next_of_a.batch.device, next_of_a.batch.first) == ("a", 21)
 
@@ -176,7 +175,8 @@ def test_a_draining_converter_gets_nothing_new(world: World) -> None:
 
 
 def test_a_new_instance_of_a_converter_starts_with_full_credit(world: World) -> None:
-    """Credit of the dead one is gone, what it still says gives none back, and it has an endpoint of its own."""
+    """Credit of the dead one is gone, what it had is handed out anew, what it still says gives no credit back, and it
+    has an endpoint of its own."""
     old = world.register("converter", lock="/l")
     held = world.feed(frames(first=1)) + world.feed(frames(first=11))
     for number in range(2, 6):
@@ -187,7 +187,7 @@ def test_a_new_instance_of_a_converter_starts_with_full_credit(world: World) -> 
     assert new.frames_endpoint != old.frames_endpoint
     steps = [e for e in world.effects if isinstance(e, OpenFrames | CloseFrames | SendFrames)]
     assert steps[:2] == [CloseFrames("0"), OpenFrames("0", new.frames_endpoint)]
-    assert [(s.instance, s.batch.first) for s in world.take(SendFrames)] == [("second", 21), ("second", 31)]
+    assert [(s.instance, s.batch.first) for s in world.take(SendFrames)] == [("second", 1), ("second", 11)]
     assert world.convert(held[0]) == []
 
 
@@ -212,13 +212,14 @@ def test_credit_never_rises_above_two(world: World) -> None:
 
 
 def test_credit_of_a_lost_batch_comes_back_after_three_beats(world: World) -> None:
-    """What went missing on a broken connection: the converter says that it holds less than it was sent."""
+    """What went missing on a broken connection: the converter says that it holds less than it was sent. It gets the
+    older one again: which one it was can't be known."""
     world.register("converter")
     world.feed(frames(first=1))
     world.feed(frames(first=11))
     world.feed(frames(first=21))
     world.take(SendFrames)
-    for expected in ([], [], [21]):
+    for expected in ([], [], [1]):
         world.now_s += 1
         world.beat("converter:0", held=1)
         assert [sent.batch.first for sent in world.take(SendFrames)] == expected
@@ -345,3 +346,56 @@ def test_frames_for_a_publisher_that_was_not_heard_yet_are_converted(world: Worl
     world.beat("publisher:0", epoch="old")
     world.register("converter")
     assert world.feed(frames(epoch="newer than known")) != []
+
+
+def test_what_is_not_answered_in_time_goes_to_another(world: World) -> None:
+    """A converter that beats and never answers, or stands still: others get what it has, and it gets nothing more."""
+    world.register("converter", "0")
+    (sent,) = world.feed(frames())
+    world.pass_time(3, "converter:0")
+    assert world.core.counters["batches_taken_back"] == 0  # nobody else is there
+    world.take(SendFrames)
+    world.register("converter", "1")
+    world.pass_time(1.25, "converter:0", "converter:1")
+    assert [(again.converter, again.batch) for again in world.take(SendFrames)] == [("1", sent.batch)]
+    assert [again.converter for again in world.feed(frames(first=11)) + world.feed(frames(first=21))] == ["1"]
+    world.pass_time(8, "converter:0", "converter:1")
+    assert world.core.counters["batches_taken_back"] == 1  # nobody is left who answers
+
+
+def test_a_late_answer_is_taken_and_gives_credit_back_once(world: World) -> None:
+    """The publisher puts readings in order and drops what it has: both answers go on."""
+    world.register("converter", "0")
+    world.register("converter", "1")
+    (sent,) = world.feed(frames())
+    world.take(SendFrames)
+    world.pass_time(3.5, "converter:0", "converter:1")
+    (again,) = world.take(SendFrames)
+    world.convert(again)
+    world.convert(sent)
+    world.convert(sent)
+    assert [readings.batch.first for readings in world.take(ForwardReadings)] == [1, 1, 1]
+    state = world.core._state()["converters"]
+    assert [account["credit"] for account in state.values()] == [CREDIT, CREDIT]
+
+
+def test_what_users_code_has_is_not_taken_back(world: World) -> None:
+    """It may be what its process died of: the reader, who is told of deaths, sends it again."""
+    world.register("converter", "0")
+    world.register("converter", "1")
+    world.feed(frames("a", pinned=True))
+    world.take(SendFrames)
+    world.pass_time(10, "converter:1")
+    assert world.take(SendFrames) == []
+
+
+def test_users_code_takes_no_credit_of_others(world: World) -> None:
+    """Devices whose users' code is stuck, more of them than there are converters: what is built in goes on."""
+    world.register("converter", "0")
+    for number in range(5):
+        for first in (1, 11, 21):
+            world.feed(frames(f"stuck{number}", first=first, pinned=True))
+    assert len(world.take(SendFrames)) == 5 * PINNED_CREDIT
+    (sent,) = world.feed(frames("plain"))
+    assert world.convert(sent) == []
+    assert [sent.batch.device for sent in world.feed(frames("plain", first=11))] == ["plain"]
