@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from common.events import Note
 from common.io.clock import monotonic_s
-from common.io.outlet import STANDARD_ERROR, Outlet, OutletStream, open_sink
+from common.io.outlet import STANDARD_ERROR, Outlet, OutletStream, open_sink, shortened
 from common.shown import harmless, harmless_lines
 
 TRACE: Final = 5
@@ -75,11 +75,11 @@ class LogHandler(logging.Handler):
             return
         kind.left -= 1
         try:
-            text = harmless(record.getMessage())
+            text = harmless(shortened(record.getMessage()))
         except (TypeError, ValueError) as error:
             text = harmless(f"{record.msg!r} {record.args!r}: {error}")
         if record.exc_info:
-            text += "\n" + harmless_lines(logging.Formatter().formatException(record.exc_info))
+            text += "\n" + harmless_lines(shortened(logging.Formatter().formatException(record.exc_info)))
         self.outlet.write(self._line(record.levelname, text))
 
     def catch_up(self) -> None:

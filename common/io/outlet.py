@@ -15,8 +15,17 @@ from common.shown import harmless_lines
 STANDARD_ERROR: Final = 2
 WAITING_BYTES: Final = 64 * 1024
 """What may wait for a reader that is slow for a moment: as much as a pipe holds."""
+LONGEST_TEXT: Final = 256 * 1024
+"""What is said at once may have so many characters; the rest is left out, and how much that is, is said."""
 _PIPE_BYTES: Final = 4096
 """What a pipe takes at once when it says that it takes something (PIPE_BUF)."""
+
+
+def shortened(text: str) -> str:
+    """The text, cut where nobody would read on: it would else be copied for each bit of it that a pipe takes."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]}... ({len(text) - LONGEST_TEXT} more characters)\n"
 
 
 class Sink(NamedTuple):
@@ -125,7 +134,7 @@ class OutletStream:
         self._partial = ""
 
     def write(self, text: str) -> int:
-        whole, newline, rest = (self._partial + text).rpartition("\n")
+        whole, newline, rest = (self._partial + shortened(text)).rpartition("\n")
         if len(rest) > self.LONGEST:
             whole, newline, rest = whole + newline + rest, "\n", ""
         self._partial = rest

@@ -255,7 +255,7 @@ class Acceptance:
 
     def drop(self, lane: Lane, now_s: float, is_rate: bool) -> None:
         """The platform says that it has ended a device's session: it is announced again, later if it was its rate."""
-        lane.announced, lane.standing.dropped = False, True
+        lane.announced, lane.standing.dropped, lane.is_void = False, True, lane.busy
         if is_rate:
             self._back_off(lane, now_s)
         self._batching.touch(lane, now_s)

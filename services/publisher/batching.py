@@ -201,9 +201,10 @@ class Batching:
         for lane in parcel.lanes:
             lane.busy = False
             if parcel.kind == "connect":
-                lane.announced = lane.open = True
+                lane.open, lane.announced = True, not lane.is_void
             elif parcel.kind == "disconnect":
                 lane.announced = lane.open = False
+            lane.is_void = False
             self.touch(lane, now_s)
 
     def accept(self, parcel: Parcel, now_s: float) -> None:
@@ -226,7 +227,7 @@ class Batching:
     def forget_announcements(self, now_s: float) -> None:
         """A new connection: every device that is open has to be announced again."""
         for lane in self.lanes.values():
-            lane.announced = False
+            lane.announced = lane.is_void = False
             self.touch(lane, now_s)
 
     @property

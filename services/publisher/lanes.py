@@ -25,6 +25,7 @@ class Lane:
         "busy",
         "device_type",
         "is_marked",
+        "is_void",
         "name",
         "open",
         "quoted",
@@ -49,6 +50,8 @@ class Lane:
         """True once `connect` was accepted on this connection."""
         self.busy = False
         """True while a publish that has something of this lane is unanswered."""
+        self.is_void = False
+        """True if the platform has ended the device's session since that publish: a `connect` is of no use then."""
         self.unaccepted = 0
         """Publishes of this lane that are not accepted for good (on MQTT 3.1.1 more than the unanswered one)."""
         self.telemetry_run = 0

@@ -171,7 +171,10 @@ class Oracle:
         for target in platform_names(reader):
             accepted |= self._judge_order(target, places, line.device)
         bad = self.load.bad[reader]
-        missing = set(places) - accepted - line.tolerated - self._answered(reader) - bad
+        # A slow frame in which its process was killed three times is a dead letter like one that kills.
+        letters = {int(letter.data) for letter in reader.disk.dead if letter.number and letter.data}
+        condemned = {value for value in letters if self.world.died_in[b"%d\n" % value] >= DEATHS}
+        missing = set(places) - accepted - line.tolerated - self._answered(reader) - bad - condemned
         allowed = reader.shed + (shed_by(reader.core) if reader.core else 0)  # type: ignore[arg-type]
         if len(missing) > allowed:
             self._note(f"{name}: {len(missing)} missing, {allowed} were shed: {sorted(missing)[:5]}")

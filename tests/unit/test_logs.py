@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from common.events import Note
 from common.io.logs import log_note, start_logs
+from common.io.outlet import LONGEST_TEXT, Outlet, OutletStream, Sink
 
 
 class Lines:
@@ -97,3 +99,16 @@ def test_starting_again_writes_each_line_once(lines: Lines) -> None:
     start_logs("x")
     log_note(start_logs("x"), note())
     assert lines.take().count("port.lost") == 1
+
+
+def test_a_text_without_end_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    """Else it would be copied for each bit of it that a pipe takes: 50 MB took longer than users' code may."""
+    said: list[bytes] = []
+    outlet = Outlet(Sink(lambda data: said.append(data[:4096]) or len(data[:4096])), lambda count: b"")
+    stream = OutletStream(outlet)
+    start_s = time.process_time()
+    assert stream.write("y" * 50_000_000) == 50_000_000
+    assert time.process_time() - start_s < 5
+    text = b"".join(said)
+    assert text.endswith(b"... (49737856 more characters)\n")
+    assert len(text) < LONGEST_TEXT + 100

@@ -528,6 +528,18 @@ def test_dropped_device_is_announced_again():
     assert driver.topics() == ["connect", "telemetry"]
 
 
+def test_device_dropped_while_it_is_announced_is_announced_again():
+    """The platform has ended its session after it took the `connect`, whose acknowledgement comes later."""
+    driver = Driver()
+    driver.up()
+    driver.take(batch(1, points(1, 1)))
+    assert driver.topics()[-1] == "connect"
+    driver.say("v1/gateway/disconnect", {"device": "press1", "reason": 128})
+    driver.ack_all()
+    driver.wait(3)
+    assert driver.topics()[-3:] == ["connect", "connect", "telemetry"]
+
+
 def test_refused_attribute_is_found_by_halves():
     """153 on attributes: the bad key is dropped and its number a dead letter, the other keys are accepted."""
     driver = announced("press1")
