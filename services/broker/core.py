@@ -231,6 +231,8 @@ class BrokerCore:
         effects: list[Any] = []
         if event.why == "gone":
             for member in self._registry.disconnect(event.route, now_s):
+                if member.kind == "converter":
+                    self._dispatcher.release(member.name)
                 effects += self._lose(member)
         return [*effects, *self._router.unreachable(event, now_s), *self._hand_out()]
 
@@ -245,6 +247,7 @@ class BrokerCore:
             self._router.is_settling = False
         effects += self._router.retry(now_s)
         self._dispatcher.take_back_late(now_s)
+        self._dispatcher.release_late(now_s)
         effects += self._hand_out()
         if now_s >= self._beat_s:
             self._overfull = {device for device in self._overfull if self._dispatcher.has_queued(device)}
@@ -253,8 +256,6 @@ class BrokerCore:
 
     def _lose(self, member: Member) -> list[Any]:
         """Nobody answers there any more, until it is heard again."""
-        if member.kind == "converter":
-            self._dispatcher.release(member.name)
         if member.address == PUBLISHER:
             self._readings.clear()
         if member.kind == "client":

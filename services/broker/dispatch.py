@@ -20,6 +20,10 @@ CREDIT: Final = 2
 """Batches that a converter holds: one in work, one waiting, so that it never idles between two."""
 PINNED_CREDIT: Final = 2
 """The same for each device with users' code, beside the others: such a device waits for itself alone."""
+PIN_LOST_S: Final = 25.0
+"""Devices with users' code stay with a converter that is silent for so long: it may be their code that stopped it, and
+would stop the next one too. Within it, whoever started that converter has replaced it, and it is known which frame it
+was."""
 TAKE_BACK_S: Final = 2.0
 """A batch is converted in milliseconds. Whoever has not answered by then waits for a section, or stands still."""
 SURPLUS_BEATS: Final = 3
@@ -263,6 +267,16 @@ class Dispatcher:
             converter.give(handed)
         return len(missing)
 
+    def release_late(self, now_s: float) -> None:
+        """Gives up converters that were silent for long, and were not replaced."""
+        for name, converter in self._converters.items():
+            if (
+                converter.pins
+                and converter.member.liveness == "lost"
+                and now_s >= converter.member.heard_s + PIN_LOST_S
+            ):
+                self.release(name)
+
     def take_back_late(self, now_s: float) -> None:
         """Others get what was not answered in time."""
         usable = self._preferred()
@@ -304,9 +318,8 @@ class Dispatcher:
         """Who serves a call for this device: the one it is pinned to, else the longest idle of the live ones; None if
         there is none."""
         usable = self._preferred()
-        if is_pinned:
-            pin = self._pin(device, usable)
-            return pin.member if pin else None
+        if is_pinned and (pin := self._pin(device, usable)) is not None and pin.is_live:
+            return pin.member
         if not usable:
             return None
         chosen = min(usable, key=lambda converter: (CREDIT - converter.credit, converter.served))
@@ -395,9 +408,9 @@ class Dispatcher:
         return min(free, key=lambda converter: (CREDIT - converter.credit, converter.served))
 
     def _pin(self, device: str, usable: list[Converter]) -> Converter | None:
-        """The converter of a pinned device, which is chosen now if it has none that is live."""
+        """The converter of a pinned device, which is chosen now if it has none."""
         name = self._pins.get(device)
-        if name is not None and self._converters[name].is_live:
+        if name is not None and not self._converters[name].member.draining:
             return self._converters[name]
         if not usable:
             return None

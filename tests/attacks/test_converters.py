@@ -198,7 +198,7 @@ def test_users_code_that_hurts_its_converter_is_found_out(tmp_path: Path, harm: 
             wait_until(lambda: letters(rig, "press0") == [harm], "the frame set aside", 150, 0.5)
             wait_until(lambda: first_values(platform.telemetry("press0")) == [1, 2, 3, 4, 5], "all others", 60, 0.2)
             wait_arrived(platform, "press1", built_in, 90)
-            assert share_late(platform, "press1", built_in, 15) <= (0.1 if harm == "murder" else 0.35)
+            assert share_late(platform, "press1", built_in, 15) <= 0.15
 
 
 def test_hosts_end_with_their_converter(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from services.broker.events import (
     FramesWritable,
     OpenFrames,
     SendFrames,
+    Unreachable,
 )
-from tests.brokering import World, frames
+from tests.brokering import World, frames, request
 
 
 @pytest.fixture
@@ -131,18 +132,32 @@ def test_a_waiting_pinned_device_holds_nobody_up_and_keeps_its_turn(world: World
 
 
 def test_pinned_devices_of_a_lost_converter_go_to_another(world: World) -> None:
-    """After 5 s of silence what waits for it is handed to a living one, in order."""
+    """After 25 s of silence what waits for it is handed to a living one, in order: until then it may be the device's own
+    code that stopped it, and would stop the next one too."""
     world.register("converter", "0")
     (first,) = world.feed(frames("a", pinned=True))
     world.feed(frames("a", first=11, pinned=True))
     world.feed(frames("a", first=21, pinned=True))
     world.register("converter", "1")
     world.take(SendFrames)
-    world.pass_time(4.5, "converter:1")
+    world.pass_time(24.5, "converter:1")
     assert world.take(SendFrames) == []
     world.pass_time(1.75, "converter:1")
     assert [(sent.converter, sent.batch.first) for sent in world.take(SendFrames)] == [("1", 21)]
     assert first.converter == "0"
+
+
+def test_pinned_devices_of_a_converter_that_is_replaced_or_gone_move_at_once(world: World) -> None:
+    """A new instance has its code anew; a connection that is gone is a process that ended."""
+    for number, name in enumerate("01"):
+        world.register("converter", name, instance=f"c{number}", lock=f"/{name}")
+        world.feed(frames(name, pinned=True))
+    world.take(SendFrames)
+    world.pass_time(6, "converter:1")
+    world.register("converter", "0", instance="c2", lock="/0")
+    assert [sent.instance for sent in world.feed(frames("0", first=11, pinned=True))] == ["c2"]
+    world.say(Unreachable(b"c1", request(), "gone"))
+    assert [sent.instance for sent in world.feed(frames("1", first=11, pinned=True))] == ["c2"]
 
 
 def test_late_converters_get_nothing_while_there_are_others(world: World) -> None:
