@@ -233,8 +233,10 @@ class Dispatcher:
         self._put(_Queued(event.batch, event.parts, event.order))
         converter = self._converters.get(event.converter)
         if converter is not None and converter.member.instance == event.instance:
-            for handed in [handed for handed in converter.handed if handed.item.order == event.order]:
-                converter.give(handed)
+            sent = [handed for handed in converter.handed if handed.item.order == event.order]
+            if sent:
+                # The last one: one that was taken back may have come to the same converter again.
+                converter.give(sent[-1])
             converter.is_blocked = True
 
     def unblock(self, name: str) -> None:
@@ -268,13 +270,11 @@ class Dispatcher:
         return len(missing)
 
     def release_late(self, now_s: float) -> None:
-        """Gives up converters that were silent for long, and were not replaced."""
+        """Gives up converters that were silent for long and were not replaced, or that nobody listens for any more."""
         for name, converter in self._converters.items():
-            if (
-                converter.pins
-                and converter.member.liveness == "lost"
-                and now_s >= converter.member.heard_s + PIN_LOST_S
-            ):
+            member = converter.member
+            is_gone = converter.is_blocked or now_s >= member.heard_s + PIN_LOST_S
+            if converter.pins and member.liveness == "lost" and is_gone:
                 self.release(name)
 
     def take_back_late(self, now_s: float) -> None:
