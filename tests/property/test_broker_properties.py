@@ -28,6 +28,7 @@ class Broker(RuleBasedStateMachine):
         """What was fed and has not gone out, as it should be queued."""
         self.held: dict[str, list[SendFrames]] = {name: [] for name in NAMES}
         self.sent: set[tuple[str, int]] = set()
+        self.refused: set[tuple[str, int]] = set()
         self.started = 0
         self.alive: dict[str, int] = {}
         self.blocked: set[str] = set()
@@ -37,11 +38,15 @@ class Broker(RuleBasedStateMachine):
         while sent := self.world.take(SendFrames):
             for position, effect in enumerate(sent):
                 if effect.converter in self.blocked:
+                    self.refused.add((effect.batch.device, effect.batch.first))
                     self.world.say(FramesBlocked(*effect))
                     continue
                 waiting = self.waiting[effect.batch.device]
-                if waiting[:1] == [effect.batch.first]:
-                    waiting.pop(0)
+                if effect.batch.first in waiting:
+                    # In order, but for what another converter was about to get and did not take.
+                    place = waiting.index(effect.batch.first)
+                    assert all((effect.batch.device, first) in self.refused for first in waiting[:place])
+                    waiting.pop(place)
                     self.sent.add((effect.batch.device, effect.batch.first))
                 else:
                     # Taken back from a converter that has not answered; what users' code converts never is.
