@@ -16,18 +16,21 @@ from services.port_reader.events import (
     DeadLetter,
     Fetch,
     FetchFailed,
+    GapsFound,
     JournalBlocks,
     JournalFailed,
+    KeepJournal,
     KeptLetter,
     Strike,
     Trim,
 )
 from services.port_reader.ledger import Ledger
+from services.port_reader.losses import Losses, joined, named
 from services.port_reader.metrics import Counters
 from services.port_reader.pace import Progress
 from services.port_reader.poison import Poison
 from services.port_reader.stream import Stream, StreamState
-from services.port_reader.window import Limits, Window
+from services.port_reader.window import NOWHERE, Limits, Window
 
 RETRY_S: Final = 1.0
 """A journal that failed is tried again this often."""
@@ -35,6 +38,9 @@ AGE_CHECK_S: Final = 60.0
 """Age limits are in days; this is how often they are looked at while nothing comes in."""
 TRIM_S: Final = 0.5
 """What is settled may stay in the journal so long: most often the next append takes it along."""
+KEEP_S: Final = 10.0
+"""The journal is looked after this often while something comes in or waits, a quarter more or less; what has waited so
+long goes from its log into its file."""
 UNBURIED_BYTES: Final = 1024 * 1024
 """Dead letters that wait in memory for a journal that can't be written."""
 LETTER_BYTES: Final = 256
@@ -116,6 +122,11 @@ class Uplink:
         self._trim_s: float | None = None
         self._unburied: list[DeadLetter] = []
         self._unburied_bytes = 0
+        self._losses = Losses(device.name, counters)
+        self._gaps = list(state.gaps)
+        self._keep_s = 0.0
+        self._kept_number = state.next_number
+        """The next number when the journal was last looked after."""
 
     @property
     def backlog(self) -> int:
@@ -154,6 +165,8 @@ class Uplink:
     @property
     def next_deadline_s(self) -> float | None:
         deadlines = [self._window.next_deadline_s, self._window.next_join_s, self._trim_s]
+        if self.backlog and not self.is_down:
+            deadlines.append(self._keep_s)
         if self.is_down:
             deadlines.append(self._retry_s)
         if self._fetch_s:
@@ -172,6 +185,7 @@ class Uplink:
         if self.stream.steps_followed != steps:
             effects.append(Note("warning", "clock.set_back", {"device": self._device, "clock_ms": clock_ms}))
         self._counters.values["timestamps_repeated"] = self.stream.repeats
+        effects += self._keep(now_s)
         if self.is_down:
             self._hold(blocks)
         elif blocks:
@@ -243,7 +257,21 @@ class Uplink:
         """What was fetched."""
         self._is_fetching = False
         self._window.load(event.blocks, self._stored_end, self.section)
-        return self._move(now_s)
+        lost, self._window.lost = self._window.lost, []
+        return [*self._losses.tell(lost, self._window.floor), *self._move(now_s)]
+
+    def start(self, now_s: float) -> list[Any]:
+        """What the journal has lost, as far as it is known now."""
+        gaps, self._gaps = self._gaps, []
+        self._keep_s = now_s + KEEP_S
+        return [*self._losses.tell(gaps, self._window.floor), *self.tick(now_s)]
+
+    def gaps_found(self, event: GapsFound) -> list[Any]:
+        """The journal lost something while we have it open. What is in memory goes on from there."""
+        end = self._window.memory_end
+        return self._losses.tell(
+            [(max(low, end), high) for low, high in event.ranges if high >= end], self._window.floor
+        )
 
     def fetch_failed(self, event: FetchFailed, now_s: float) -> list[Any]:
         """The journal could not be read; it is tried again."""
@@ -319,7 +347,17 @@ class Uplink:
             base = self._window.base
             effects += self._shed(now_s)
             effects += self._trim([]) if self._window.base > base else []
+        if self.backlog:
+            effects += self._keep(now_s)
         return [*effects, *self._window.tick(now_s, self._draw()), *self._move(now_s)]
+
+    def _keep(self, now_s: float) -> list[Any]:
+        """Has the journal looked after, if it is time."""
+        if now_s < self._keep_s or self.is_down:
+            return []
+        self._keep_s = now_s + KEEP_S * (0.75 + self._draw() / 2)
+        has_backlog, self._kept_number = self._window.base < self._kept_number, self.stream.next_number
+        return [KeepJournal(has_backlog)]
 
     @property
     def _stored_end(self) -> int:
@@ -381,7 +419,11 @@ class Uplink:
             return []
         entries = self._window.entries(reasons)
         self._counters.add("dead_letters", len(entries))
-        return [DeadLetter(number, ts_ms, reasons[number], data) for number, (ts_ms, data) in entries.items()]
+        lost = [number for number in entries if reasons[number] == NOWHERE]
+        return [
+            *(DeadLetter(low, 0, f"{NOWHERE}: {named((low, high))}", b"") for low, high in joined(lost)),
+            *(DeadLetter(n, ts_ms, reasons[n], data) for n, (ts_ms, data) in entries.items() if reasons[n] != NOWHERE),
+        ]
 
     @property
     def _checks_age(self) -> bool:

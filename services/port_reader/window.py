@@ -79,6 +79,8 @@ class Window:
         self._ready: deque[Block] = deque()
         self._flight_bytes = self._ready_bytes = 0
         self._credit_bytes = limits.window_bytes
+        self.lost: list[Range] = []
+        """Numbers that the journal should have had, and had not, since somebody took them from here."""
         self._missing: list[Range] = []
         self._unsent: list[Range] = []
         self._timer = ResendTimer()
@@ -412,6 +414,8 @@ class Window:
 
     def _fill(self, end: int, section: str) -> None:
         """Numbers that are nowhere come out as dead letters, as every number must come out."""
+        if self.memory_end < end:
+            self.lost.append((self.memory_end, end - 1))
         while self.memory_end < end:
             length = min(BATCH_FRAMES, end - self.memory_end)
             self._force(dead_block(self.memory_end, length, section, 0, NOWHERE))

@@ -14,10 +14,12 @@ import pytest
 from common.config.models import Device, Storage
 from common.io.journals import file_name
 from common.messages import Request
-from services.port_reader import journal as journal_module
+from services.port_reader import letter_box, opening
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append, DeadLetter, FindLetters
-from services.port_reader.journal import Journal, JournalError, JournalFile, log_pages, open_journal
+from services.port_reader.journal import Journal, log_pages
+from services.port_reader.journal_files import JournalError, JournalFile
+from services.port_reader.opening import open_journal
 from services.port_reader.serving import journal_limits
 
 
@@ -118,8 +120,8 @@ def test_fetch_gives_blocks_from_a_number_on(file):
 
 def test_dead_letters_are_bounded(file, monkeypatch):
     """The oldest go when there are too many, or too many bytes."""
-    monkeypatch.setattr(journal_module, "DEAD_LETTERS", 3)
-    monkeypatch.setattr(journal_module, "DEAD_BYTES", 100)
+    monkeypatch.setattr(letter_box, "DEAD_LETTERS", 3)
+    monkeypatch.setattr(letter_box, "DEAD_BYTES", 100)
     journal = _open(file)
     journal.bury([DeadLetter(0, 1, "joined mid-frame", b"a")])
     journal.trim(1, [DeadLetter(number, 1, "why", b"x") for number in range(1, 5)])
