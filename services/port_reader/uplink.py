@@ -111,6 +111,8 @@ class Uplink:
         self._flags = Flags(state.is_mid_frame, state.has_seen_delimiter)
         self._is_fetching = False
         self._fetch_s = 0.0
+        self._fetch_end = 0
+        """The number after the last that the journal held when it was asked."""
         self._held: list[Block] = []
         self._held_bytes = 0
         self.is_down = False
@@ -256,7 +258,8 @@ class Uplink:
     def load(self, event: JournalBlocks, now_s: float) -> list[Any]:
         """What was fetched."""
         self._is_fetching = False
-        self._window.load(event.blocks, self._stored_end, self.section)
+        # What was appended since it was asked is there all the same.
+        self._window.load(event.blocks, min(self._fetch_end, self._stored_end), self.section)
         lost, self._window.lost = self._window.lost, []
         return [*self._losses.tell(lost, self._window.floor), *self._move(now_s)]
 
@@ -399,7 +402,7 @@ class Uplink:
         effects += self._window.pump(now_s)
         behind = self._window.memory_end < self._stored_end
         if behind and not self._is_fetching and not self._fetch_s and self._window.wants_more:
-            self._is_fetching = True
+            self._is_fetching, self._fetch_end = True, self._stored_end
             most = self._limits.window_bytes // 2
             effects.append(Fetch(self._window.memory_end, self._limits.window_frames, most))
         return effects

@@ -146,7 +146,8 @@ def test_sections_are_kept(file):
 
 @pytest.mark.parametrize("damage", ["junk", "cut", "schema", "page"])
 def test_a_damaged_journal_is_set_aside(file, damage):
-    """Junk, a cut file, another schema, a damaged page: put aside under a name that is told, and a new one begun."""
+    """Junk, a cut file, a schema that it can't have, a damaged page: put aside under a name that is told, and a new one
+    begun that goes on with its numbers, and says which are lost."""
     journal = _open(file)
     journal.append(_append(*(_block(first, 2, b"x" * 3000) for first in range(1, 99, 2))))
     journal._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -166,7 +167,11 @@ def test_a_damaged_journal_is_set_aside(file, damage):
     assert aside.name.endswith(".damaged-20260101T000000")
     assert aside.exists()
     assert why
-    assert (journal.state.journal, journal.state.next_number) == ("j2", 1)
+    assert (journal.state.journal, journal.state.generation, journal.state.next_number) == ("j1", 2, 99)
+    read = {n for block in journal.fetch(1, 10**6, 10**9) for n in range(block.first, block.end)}
+    lost = {n for low, high in journal.state.gaps for n in range(low, high + 1)}
+    assert (read | lost, read & lost) == (set(range(1, 99)), set())
+    assert len(read) == {"junk": 0, "schema": 98}.get(damage, len(read))
 
 
 def test_a_place_that_can_not_be_used(file):
@@ -270,7 +275,6 @@ def test_a_block_that_is_not_as_it_was_written_is_left_out(file, sql):
         "UPDATE blocks SET length = 'x' WHERE first = 3",
         "UPDATE blocks SET length = -1 WHERE first = 3",
         "UPDATE blocks SET length = 99 WHERE first = 5",
-        "UPDATE meta SET next_number = 2",
     ],
 )
 def test_a_journal_that_makes_no_sense_is_set_aside(file, sql):
@@ -278,12 +282,15 @@ def test_a_journal_that_makes_no_sense_is_set_aside(file, sql):
     journal = _open(file)
     journal.append(_append(_block(1), _block(3), _block(5)))
     _rows(journal, sql)
-    journal.close()
+    journal.abandon()
     journal, aside, why = open_journal(file._replace(new_id="j2"), "x")
     assert aside is not None
     assert aside.exists()
     assert why
-    assert journal.state.journal == "j2"
+    assert (journal.state.journal, journal.state.next_number) == ("j1", 7)
+    kept = [block.first for block in journal.fetch(1, 10**6, 10**9)]
+    lost = [number for number in (1, 3, 5) if number not in kept]
+    assert journal.state.gaps == tuple((number, number + 1) for number in lost)
 
 
 def test_an_empty_file_is_a_damaged_journal(file):
@@ -298,7 +305,7 @@ def test_an_empty_file_is_a_damaged_journal(file):
 def test_a_damaged_journal_on_a_full_disk_is_an_error_and_no_traceback(file, monkeypatch):
     """The file is aside, and a new one can't be made: who asked hears a JournalError."""
     file.path.write_bytes(b"no database" * 1000)
-    monkeypatch.setattr(journal_module, "_TABLES", "no SQL")
+    monkeypatch.setattr(opening, "STRIKE", "no SQL")
     with pytest.raises(JournalError):
         open_journal(file, "x")
 

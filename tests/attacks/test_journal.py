@@ -1,0 +1,110 @@
+"""Journals damaged at rest, with a backlog waiting: each number arrives as it was written, or is told as lost."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.conftest import FULL
+from tests.journals import (
+    DAMAGES,
+    ENDINGS,
+    Account,
+    account_for,
+    append_commits,
+    frame_of,
+    journal_path,
+    restore,
+    snapshot,
+    write_journal,
+)
+
+DEVICE = "press0"
+COMMITS = 600
+SEEDS = range(6 if FULL else 2)
+
+
+def _check(account: Account, end: int) -> set[int]:
+    """The numbers 1..end that are lost, when each was accounted for."""
+    everyone = set(range(1, end))
+    told = account.told
+    wrong = {n: frame for n, frame in account.arrived.items() if not frame.startswith(frame_of(DEVICE, n))}
+    assert wrong == {}
+    assert everyone <= account.arrived.keys() | told, f"neither arrived nor told: {sorted(everyone - told)[:9]}"
+    assert not account.arrived.keys() & account.dead
+    assert told >= account.dead & everyone
+    assert account.next_number >= end, "numbers are given out again"
+    return told & everyone
+
+
+class Files:
+    """What a killed reader left: written in part into its file, the rest in its log; how it was earlier; another's."""
+
+    def __init__(self, folder: Path, seed: int, *, in_file: bool) -> None:
+        draw = random.Random(seed)
+        self.path = journal_path(folder, DEVICE)
+        journal = write_journal(self.path, DEVICE, COMMITS // 2, draw)
+        self.older = snapshot(self.path)
+        if in_file:
+            journal.checkpoint()
+        append_commits(journal, DEVICE, COMMITS // 2, draw)
+        assert journal.marked is not None
+        self.end = journal.marked.next_number
+        self.now = snapshot(self.path)
+        journal.close()
+        other = write_journal(journal_path(folder, "press1"), "press1", COMMITS, draw)
+        self.others = snapshot(other.path)
+        other.close()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["in its log", "half in its file"])
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("journals"), 7, in_file=request.param)
+
+
+def test_a_killed_reader_lost_nothing(files: Files) -> None:
+    """The measure: what is not damaged is all there, and nothing is said."""
+    restore(files.path, files.now)
+    account = account_for(files.path, DEVICE)
+    assert _check(account, files.end) == set()
+    assert (account.damage, account.faults, [letter.data for letter in account.letters]) == ("", [], [b"dead"])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_damage_is_told(files: Files, ending: str, damage: str, seed: int) -> None:
+    """Any file, damaged in any way: nothing wrong is sent, nothing vanishes without its number being said."""
+    draw = random.Random(f"{ending} {damage} {seed}")
+    changed = {**files.now, "-shm": draw.randbytes(32_768)}
+    data = DAMAGES[damage](changed[ending], draw)
+    restore(files.path, {name: part for name, part in {**changed, ending: data}.items() if part is not None})
+    lost = _check(account_for(files.path, DEVICE), files.end)
+    if ending in ("-shm", ".mark"):
+        assert lost == set(), "the journal itself is whole"
+    elif damage == "one bit flipped":
+        assert len(lost) < 200, "one bit costs what stands beside it"
+
+
+@pytest.mark.parametrize("whose", ["older", "others"])
+@pytest.mark.parametrize("ending", [("",), ("-wal",), (".mark",), ("", "-wal"), ("", "-wal", ".mark")])
+def test_replaced_files_are_told(files: Files, ending: tuple[str, ...], whose: str) -> None:
+    """An older copy of a file, or another device's: what is missing is told, and nothing of the other device is sent."""
+    source = files.older if whose == "older" else files.others
+    restore(files.path, {**files.now, **{name: source[name] for name in ending}})
+    account = account_for(files.path, DEVICE)
+    if ".mark" in ending and len(ending) > 1:
+        # Nobody knows better any more; what is sent is right all the same.
+        assert all(frame.startswith(frame_of(DEVICE, number)) for number, frame in account.arrived.items())
+        return
+    _check(account, files.end)
+
+
+def test_all_of_it_deleted_but_the_mark(files: Files) -> None:
+    """A deleted journal is lost, by number; the new one goes on behind it."""
+    restore(files.path, {".mark": files.now[".mark"]})
+    account = account_for(files.path, DEVICE)
+    assert account.told == set(range(1, files.end))
+    assert "gone" in account.damage
