@@ -1,4 +1,4 @@
-"""Journals on a real disk, as a process that was killed leaves them, damaged in all ways; and what becomes of each number."""
+"""Journals on a real disk, as a killed process leaves them, damaged in all ways; and what becomes of each number."""
 
 from __future__ import annotations
 
@@ -178,19 +178,19 @@ def flip_bits(data: bytes, count: int, draw: random.Random) -> bytes:
     return bytes(changed)
 
 
+def _zeroed(data: bytes, draw: random.Random) -> bytes:
+    """A stretch that was never written."""
+    start = draw.randrange(len(data) + 1)
+    end = min(len(data), start + draw.choice([1, 512, 4096, 40_000]))
+    return data[:start] + bytes(end - start) + data[end:]
+
+
 DAMAGES: Final[dict[str, Callable[[bytes, random.Random], bytes | None]]] = {
     "one bit flipped": lambda data, draw: flip_bits(data, 1, draw),
     "twenty bits flipped": lambda data, draw: flip_bits(data, 20, draw),
     "truncated": lambda data, draw: data[: draw.randrange(len(data) + 1)],
     "deleted": lambda _data, _draw: None,
     "emptied": lambda _data, _draw: b"",
-    "zeroes": lambda data, draw: _zeroed(data, draw),
+    "zeroes": _zeroed,
 }
 """What becomes of a file's bytes; None: it is gone."""
-
-
-def _zeroed(data: bytes, draw: random.Random) -> bytes:
-    """A stretch that was never written."""
-    start = draw.randrange(len(data) + 1)
-    end = min(len(data), start + draw.choice([1, 512, 4096, 40_000]))
-    return data[:start] + bytes(end - start) + data[end:]

@@ -91,7 +91,7 @@ def test_damage_is_told(files: Files, ending: str, damage: str, seed: int) -> No
 @pytest.mark.parametrize("whose", ["older", "others"])
 @pytest.mark.parametrize("ending", [("",), ("-wal",), (".mark",), ("", "-wal"), ("", "-wal", ".mark")])
 def test_replaced_files_are_told(files: Files, ending: tuple[str, ...], whose: str) -> None:
-    """An older copy of a file, or another device's: what is missing is told, and nothing of the other device is sent."""
+    """An older copy of a file, or another device's: what is missing is told, and nothing of the other's is sent."""
     source = files.older if whose == "older" else files.others
     restore(files.path, {**files.now, **{name: source[name] for name in ending}})
     account = account_for(files.path, DEVICE)

@@ -139,6 +139,28 @@ LISTED: Final = (
     ),
 )
 
+LOST: Final = (
+    one(
+        "a gap in the journal is not told",
+        f"{_READER}.losses:Losses.tell",
+        "if not new:",
+        "if new:",
+    ),
+    one(
+        "numbers are given out again after a loss",
+        f"{_READER}.recovery:Recovery.next_number",
+        "return max(self.meta.next_number, self.meta.settled, self.mark.next_number if self.mark else 1)",
+        "return max(self.meta.next_number, self.meta.settled)",
+    ),
+    one(
+        "the generation falls back with the journal",
+        f"{_READER}.recovery:Recovery.generation",
+        "max(self.meta.generation, self.mark.generation if self.mark else 0)",
+        "self.meta.generation",
+    ),
+)
+"""Three more, for journals that are damaged."""
+
 DRAWN: Final = (
     Deliberate(
         "data before connect is accepted",
@@ -206,7 +228,7 @@ DRAWN: Final = (
 )
 """Ten more, drawn from the design's rules after the simulation and its oracle stood."""
 
-ALL: Final = (*LISTED, *DRAWN)
+ALL: Final = (*LISTED, *DRAWN, *LOST)
 
 
 @contextmanager

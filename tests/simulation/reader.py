@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from common import codec
 from common.config.models import Device, section_of
 from common.events import Send
 from common.messages import Identity
@@ -46,6 +47,7 @@ from services.port_reader.recovery import Extent, Recovery
 from services.port_reader.seals import SCHEMA_VERSION, Meta
 from services.port_reader.stream import StreamState
 from services.port_reader.window import Limits
+from tests.journals import told_numbers
 from tests.simulation.kernel import Process, Stall
 from tests.simulation.line import SerialLine
 
@@ -71,8 +73,8 @@ class Disk:
         self.blocks: list[Block] = []
         self.marked = (0, 1, 1, 0)
         """The mark: generation, next number, settled, last timestamp."""
-        self.taken: set[int] = set()
-        """Numbers that damage took."""
+        self.taken: dict[int, bytes] = {}
+        """Number -> the entry that damage took."""
         self.reused: list[int] = []
         """Numbers that were committed twice."""
         self.strikes: dict[int, int] = {}
@@ -114,7 +116,8 @@ class Disk:
             case _:
                 gone, self.blocks = self.blocks, []
                 self.generation, self.next_number, self.base = 0, 1, 1
-        self.taken.update(number for block in gone for number in range(block.first, block.end))
+        for block in gone:
+            self.taken |= enumerate_entries(block)
 
     def _mark(self) -> None:
         self.marked = (self.generation, self.next_number, self.base, self.last_ts_ms)
@@ -164,6 +167,18 @@ class ReaderProcess(Process):
         self.disk = Disk(f"journal-{device.name}")
         self.shed = 0
         """Frames shed or dropped in earlier lives."""
+
+    @property
+    def told(self) -> set[int]:
+        """Numbers that were said to be lost."""
+        return told_numbers(self.notes)
+
+    @property
+    def lost_values(self) -> set[int]:
+        """What the device said that damage took, as far as that was told."""
+        told = self.told
+        frames = [frame for number, frame in self.disk.taken.items() if number in told]
+        return {int(frame) for frame in frames if frame.strip().lstrip(b"-").isdigit()}
 
     def make_core(self) -> PortReaderCore:
         identity = Identity("port_reader", self.device.name, f"{self.name}#{self.life}", 1, "host", f"lock {self.name}")
@@ -245,6 +260,12 @@ class ReaderProcess(Process):
         if left_bytes is None:
             return [WriteFailed("EIO")]
         return [WritePending(left_bytes)] if left_bytes else [WriteDrained()]
+
+
+def enumerate_entries(block: Block) -> dict[int, bytes]:
+    """Number -> entry."""
+    frames = codec.unpack_frames(block.body, block.length).frames
+    return dict(enumerate(frames, block.first))
 
 
 def shed_by(core: PortReaderCore) -> int:
