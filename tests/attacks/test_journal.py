@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from services.port_reader.events import KeepJournal
+from services.port_reader.journal_files import JournalFile
+from services.port_reader.opening import open_journal
 from tests.attacks.conftest import FULL
 from tests.journals import (
     DAMAGES,
     ENDINGS,
+    NARROW,
     Account,
     account_for,
     append_commits,
@@ -20,6 +24,7 @@ from tests.journals import (
     snapshot,
     write_journal,
 )
+from tests.port_reader_rig import Rig
 
 DEVICE = "press0"
 COMMITS = 600
@@ -108,3 +113,59 @@ def test_all_of_it_deleted_but_the_mark(files: Files) -> None:
     account = account_for(files.path, DEVICE)
     assert account.told == set(range(1, files.end))
     assert "gone" in account.damage
+
+
+# While it is open.
+
+
+@pytest.mark.parametrize("way", ["in place", "replaced"])
+@pytest.mark.parametrize("ending", ["", "-wal", ".mark"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_to_an_open_journal_is_told(files: Files, ending: str, damage: str, way: str) -> None:
+    """The same under a process that has it open, and little of it in memory: it goes on."""
+    draw = random.Random(f"{ending} {damage} {way}")
+    restore(files.path, files.now)
+    path = Path(f"{files.path}{ending}")
+
+    def hurt(rig: Rig) -> None:
+        if not path.exists():
+            return
+        data = DAMAGES[damage](path.read_bytes(), draw)
+        if data is None or way == "replaced":
+            path.unlink()
+        if data is not None:
+            with path.open("r+b" if path.exists() else "wb") as file:
+                file.write(data)
+                file.truncate()
+        rig.give_disk(KeepJournal(True))
+
+    _check(account_for(files.path, DEVICE, between=hurt, limits=NARROW), files.end)
+    again = account_for(files.path, DEVICE)
+    assert again.told == set(), "it was told, and sent, already"
+
+
+def test_deleted_under_a_process_that_has_it_open(files: Files) -> None:
+    """What was deleted, and is open, is whole: it is put back, and nothing is lost."""
+    restore(files.path, files.now)
+
+    def delete(rig: Rig) -> None:
+        for part in files.path.parent.glob(f"{files.path.name}*"):
+            part.unlink()
+        rig.give_disk(KeepJournal(False))
+        assert files.path.exists()
+
+    account = account_for(files.path, DEVICE, between=delete, limits=NARROW)
+    assert _check(account, files.end) == set()
+    assert [letter.data for letter in account.letters] == [b"dead"]
+
+
+def test_what_waits_for_long_is_in_the_file(files: Files) -> None:
+    """Where the log is gone then, nothing is."""
+    restore(files.path, files.now)
+    journal = open_journal(JournalFile(files.path, DEVICE, "new"), "x").journal
+    journal.checkpoint()
+    left = snapshot(files.path)
+    journal.close()
+    del left["-wal"]
+    restore(files.path, left)
+    assert _check(account_for(files.path, DEVICE), files.end) == set()
