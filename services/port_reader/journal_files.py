@@ -73,7 +73,7 @@ def connect(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA cache_size = -512")
         database.execute("PRAGMA synchronous = FULL")
     except BaseException:
-        database.close()
+        close_as_is(database, path)
         raise
     return database
 

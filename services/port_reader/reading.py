@@ -14,7 +14,16 @@ from services.port_reader.recovery import Extent, Recovery
 from services.port_reader.salvage import Salvage, blocks_of, letters_of, survey
 from services.port_reader.seals import SCHEMA_VERSION, Meta, Seals
 from services.port_reader.stream import StreamState
-from services.port_reader.tables import BLOCK, SECTION, drop_overlaps, has_tables, make_tables, read_meta, row_of
+from services.port_reader.tables import (
+    BLOCK,
+    SECTION,
+    check_columns,
+    drop_overlaps,
+    has_tables,
+    make_tables,
+    read_meta,
+    row_of,
+)
 
 _CHECK_PAGES: Final = 4_096
 """16 MiB: a file that was closed in order is checked all the same if it is no larger, in some 20 ms."""
@@ -32,12 +41,12 @@ class Contents(NamedTuple):
 
 
 def check_files(file: JournalFile, marks: MarkFile) -> None:
-    """A file of no bytes was cut, one that is missing was deleted: SQLite would take either for a new one, and nobody
-    would hear of it. Raises sqlite3.DatabaseError."""
+    """A file of no bytes was cut, one that is missing was deleted: SQLite would take either for a new one, and delete
+    its log. Raises sqlite3.DatabaseError."""
     put_log_back(file.path)
     has_log = size_of(log_of(file.path)) > 0
     if file.path.is_file():
-        if not size_of(file.path) and not has_log:
+        if not size_of(file.path):
             raise sqlite3.DatabaseError("damaged: the file is empty")
     elif not file.path.exists() and (has_log or marks.is_there):
         raise sqlite3.DatabaseError("damaged: the file is gone, but not what belongs to it")
@@ -53,6 +62,7 @@ def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFi
         database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     needs_no_mark = is_new or row_of(database, "PRAGMA user_version")[0] < SCHEMA_VERSION
     meta = read_meta(database)
+    check_columns(database)
     if file.device and meta.device != file.device:
         raise sqlite3.DatabaseError(f"damaged: it is the journal of {meta.device!r}")
     _check_pages(database, meta)

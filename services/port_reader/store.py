@@ -111,7 +111,6 @@ class Store:
         log_note(self._logger, Note("error", "journal.damaged", {"aside": aside, "reason": why}))
         return (GapsFound(list(self._journal.state.gaps)),)
 
-
     def _failed(self, effect: Any, reason: str) -> Sequence[Any]:
         """What the core hears of an effect that failed."""
         match effect:

@@ -35,6 +35,15 @@ UPDATE sections SET checksum = seal_section(hash, section);
 UPDATE dead_letters SET checksum = seal_letter(number, ts_ms, reason, data);
 UPDATE strikes SET checksum = seal_strike(number, count)
 """
+_COLUMNS: Final = {
+    "meta": "id schema_version journal device generation next_number last_ts_ms settled mid_frame seen_delimiter closed"
+    " plain_below checksum",
+    "blocks": "first length kind section bytes at_ms checksum body",
+    "sections": "id hash section checksum",
+    "dead_letters": "id number ts_ms reason data checksum",
+    "strikes": "number count checksum",
+}
+"""Of each table, the first being its key: SQLite believes whatever its file says of itself."""
 META: Final = (
     "INSERT OR REPLACE INTO meta (schema_version, journal, device, generation, next_number, last_ts_ms, settled,"
     " mid_frame, seen_delimiter, closed, plain_below, checksum, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
@@ -105,6 +114,14 @@ def _migrated(database: sqlite3.Connection) -> Meta:
             database.execute("ROLLBACK")
         raise
     return meta
+
+
+def check_columns(database: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError if the file describes other tables than ours."""
+    for table, columns in _COLUMNS.items():
+        rows = database.execute(f"PRAGMA table_info({table})").fetchall()
+        if " ".join(row[1] for row in rows) != columns or [row[5] for row in rows] != [1] + [0] * (len(rows) - 1):
+            raise sqlite3.DatabaseError(f"damaged: its table {table} is not ours")
 
 
 def drop_overlaps(database: sqlite3.Connection) -> None:
