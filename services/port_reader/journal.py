@@ -19,6 +19,7 @@ from typing import Any, Final
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append, DeadLetter, FindLetters, KeptLetter
 from services.port_reader.journal_files import (
+    SQLITE_FAULTS,
     JournalDamageError,
     JournalError,
     JournalFile,
@@ -146,7 +147,7 @@ class Journal:
             if effect.base > self._base:
                 self._delete(effect.base)
             self._end(meta)
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise self._undo(error) from None
         self._base = max(self._base, effect.base)
 
@@ -157,7 +158,7 @@ class Journal:
             self._delete(base)
             self._letters.put(dead)
             self._end(self._meta._replace(settled=max(self._meta.settled, base)))
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise self._undo(error) from None
         self._base = max(self._base, base)
 
@@ -167,7 +168,7 @@ class Journal:
         try:
             self._letters.put(dead)
             self._end()
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise self._undo(error) from None
 
     def set_flags(self, is_mid_frame: bool, has_seen_delimiter: bool) -> None:
@@ -198,7 +199,7 @@ class Journal:
                 frames, size = frames + block.length, size + len(block.body)
                 if frames >= max_frames or size >= max_bytes:
                     break
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise failure_of(error) from None
         return blocks
 
@@ -210,7 +211,7 @@ class Journal:
         """The page of dead letters that is asked for; [] if there is none, or if they can't be read now."""
         try:
             return self._letters.find(effect)
-        except sqlite3.Error:
+        except SQLITE_FAULTS:
             return []
 
     @property
@@ -239,7 +240,7 @@ class Journal:
         """Copies the log into the file: there one damaged place costs what stands there, in the log all behind it."""
         try:
             self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise failure_of(error) from None
 
     def copy_to(self, path: Path) -> None:
@@ -250,7 +251,7 @@ class Journal:
                 self._database.backup(copy)
             finally:
                 copy.close()
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise failure_of(error) from None
 
     def reopen(self) -> None:
@@ -305,7 +306,7 @@ class Journal:
         if size > _COMPACT_BYTES and not self._has_blocks:
             try:
                 self._database.execute("VACUUM")
-            except sqlite3.OperationalError:
+            except SQLITE_FAULTS:
                 pass  # a full disk has no room for it; it can wait
 
     # Commits.
@@ -315,7 +316,7 @@ class Journal:
             self._database.execute("BEGIN IMMEDIATE")
             if self._is_unwritten:
                 self._catch_up()
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise self._undo(error) from None
 
     def _catch_up(self) -> None:
@@ -343,17 +344,17 @@ class Journal:
             for sql, values in statements:
                 self._database.execute(sql, values)
             self._end(meta)
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise self._undo(error) from None
 
-    def _undo(self, error: sqlite3.Error) -> JournalError | JournalDamageError:
+    def _undo(self, error: Exception) -> JournalError | JournalDamageError:
         """What to raise for an error, with everything as it was before the commit."""
         try:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             self._index_sections()
             self._letters.recount()
-        except sqlite3.Error as second:
+        except SQLITE_FAULTS as second:
             if is_passing(error):
                 error = second
         return failure_of(error)

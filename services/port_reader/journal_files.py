@@ -28,6 +28,10 @@ _PASSING: Final = frozenset(
 """What SQLite says of a file that may be sound: the place can't be used now."""
 
 
+SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What its calls raise; the second where it says what is wrong in the damaged file's own words."""
+
+
 class JournalError(Exception):
     """The journal can't be read or written now: disk full, I/O error, locked."""
 
@@ -131,13 +135,13 @@ def _read_nothing(_size: int, _place: int) -> bytes:
     return b""
 
 
-def is_passing(error: sqlite3.Error) -> bool:
+def is_passing(error: Exception) -> bool:
     """True if the file may be sound: the place can't be used now."""
     code = getattr(error, "sqlite_errorcode", None)
     # A read beyond the end of the file is damage: the file was cut.
     return code is not None and code & 0xFF in _PASSING and code != sqlite3.SQLITE_IOERR_SHORT_READ
 
 
-def failure_of(error: sqlite3.Error) -> JournalError | JournalDamageError:
+def failure_of(error: Exception) -> JournalError | JournalDamageError:
     """SQLite's error as ours."""
     return (JournalError if is_passing(error) else JournalDamageError)(str(error))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from services.port_reader.journal import Journal
 from services.port_reader.journal_files import (
+    SQLITE_FAULTS,
     JournalDamageError,
     JournalError,
     JournalFile,
@@ -48,14 +49,14 @@ def open_journal(file: JournalFile, stamp: str) -> Opening:
     _refuse_newer(file.path)
     try:
         return Opening(Journal(file), None, "")
-    except sqlite3.DatabaseError as error:
+    except SQLITE_FAULTS as error:
         if is_passing(error):
             raise JournalError(f"{file.path}: {error}") from None
         why = str(error)
     try:
         aside = _salvage(file, MarkFile(file.path).mark, stamp)
         return Opening(Journal(file), aside, why)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *SQLITE_FAULTS) as error:
         raise JournalError(f"{file.path}: {error}") from None
 
 
@@ -71,7 +72,7 @@ def renew_journal(journal: Journal, stamp: str) -> Path | None:
                 marks.renew(mark)
         aside = _finish_salvage(path, stamp) if is_whole else _salvage(journal.file, mark, stamp)
         journal.reopen()
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *SQLITE_FAULTS) as error:
         raise JournalError(f"{path}: {error}") from None
     return aside
 

@@ -6,7 +6,15 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, NamedTuple
 
-from services.port_reader.journal_files import JournalFile, is_passing, log_of, put_log_back, size_of, source_of
+from services.port_reader.journal_files import (
+    SQLITE_FAULTS,
+    JournalFile,
+    is_passing,
+    log_of,
+    put_log_back,
+    size_of,
+    source_of,
+)
 from services.port_reader.letter_box import PUT_WITH_ID
 from services.port_reader.mark import MarkFile
 from services.port_reader.pages import Pages
@@ -137,7 +145,7 @@ def _rescue(database: sqlite3.Connection, file: JournalFile, recovery: Recovery)
         database.executemany(PUT_WITH_ID.replace("REPLACE", "IGNORE"), rows)
         end = row_of(database, "SELECT coalesce(max(first + length), 1) FROM blocks")[0]
         database.execute("COMMIT")
-    except sqlite3.Error as error:
+    except SQLITE_FAULTS as error:
         if database.in_transaction:
             database.execute("ROLLBACK")
         if not is_passing(error):
