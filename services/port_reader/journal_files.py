@@ -69,6 +69,8 @@ def connect(path: Path) -> sqlite3.Connection:
     put_log_back(path)
     shared_memory_of(path).unlink(missing_ok=True)
     database = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+    # A text that is damaged is one whose checksum does not hold, and no reason to read nothing.
+    database.text_factory = lambda data: data.decode("utf-8", "replace")
     try:
         database.execute("PRAGMA page_size = 4096")
         database.execute("PRAGMA locking_mode = EXCLUSIVE")

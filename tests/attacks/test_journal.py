@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from services.port_reader.events import KeepJournal
-from services.port_reader.journal_files import JournalFile
+from services.port_reader.journal_files import JournalError, JournalFile
 from services.port_reader.opening import open_journal
 from tests.attacks.conftest import FULL
 from tests.journals import (
@@ -169,3 +172,43 @@ def test_what_waits_for_long_is_in_the_file(files: Files) -> None:
     del left["-wal"]
     restore(files.path, left)
     assert _check(account_for(files.path, DEVICE), files.end) == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a disk of its own")
+def test_a_start_on_a_full_disk(tmp_path: Path) -> None:
+    """A journal that can't be written is read and sent all the same, each time under a generation of its own; what
+    comes meanwhile is journaled when there is room."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(tmp_path)], check=True)
+    try:
+        file = JournalFile(journal_path(tmp_path, DEVICE), DEVICE, "new")
+        journal = write_journal(file.path, DEVICE, 50, random.Random(1))
+        assert journal.marked is not None
+        end = journal.marked.next_number
+        left = snapshot(file.path)
+        journal.close()
+        restore(file.path, left)
+        with (tmp_path / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
+        generations = []
+        for _ in range(3):
+            journal = open_journal(file, "x").journal
+            generations.append(journal.state.generation)
+            assert (journal.state.journal, journal.state.next_number, journal.state.gaps) == (f"id{DEVICE}", end, ())
+            assert journal.fetch(1, 10**6, 10**9)[-1].end == end
+            with pytest.raises(JournalError, match="full"):
+                append_commits(journal, DEVICE, 1, random.Random(2))
+            journal.abandon()
+        assert generations == sorted(set(generations))
+        journal = open_journal(file, "x").journal
+        journal.put_section("t", b"[]")
+        (tmp_path / "filler").unlink()
+        append_commits(journal, DEVICE, 1, random.Random(2))
+        journal.close()
+        journal = open_journal(file, "x").journal
+        assert journal.state.generation == generations[-1] + 2
+        assert (journal.section("t"), journal.state.gaps, journal.faults) == (b"[]", (), [])
+        assert journal.state.next_number > end
+        journal.close()
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
