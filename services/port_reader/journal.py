@@ -112,8 +112,8 @@ class Journal:
             self._is_unwritten = True
             try:
                 self._write()
-            except JournalError:
-                pass  # each commit tries again
+            except (JournalError, JournalDamageError):
+                pass  # each commit tries again, or finds the damage
 
     def section(self, section_hash: str) -> bytes | None:
         """A section that was kept."""
@@ -255,11 +255,12 @@ class Journal:
             raise failure_of(error) from None
 
     def reopen(self) -> None:
-        """Opens the file that now stands under our name, in the place of one that was abandoned; the stream goes on."""
-        journal = self.state.journal
+        """Opens the file that now stands under our name, in the place of one that was abandoned. The stream goes on
+        under the id that it has, whatever the file's is."""
+        sections = self._sections
         self._open()
-        if self.state.journal != journal:
-            raise JournalError(f"{self.path}: it is another journal now")
+        for name, section in sections.items():
+            self._is_unwritten |= self._sections.setdefault(name, section) is section
 
     def remove(self) -> None:
         """Closes the journal and deletes its files; only for one in which nothing is left."""

@@ -6,7 +6,7 @@ import sqlite3
 from typing import Final
 
 from services.port_reader.events import DeadLetter, FindLetters, KeptLetter
-from services.port_reader.seals import Seals
+from services.port_reader.seals import Seals, is_kept_letter
 
 DEAD_LETTERS: Final = 10_000
 DEAD_BYTES: Final = 64 * 1024 * 1024
@@ -86,10 +86,4 @@ class LetterBox:
         return found
 
     def _holds(self, row: tuple[int, int, str, bytes, int]) -> bool:
-        return holds(self._seals, row)
-
-
-def holds(seals: Seals, row: tuple[int, int, str, bytes, int]) -> bool:
-    """True if (number, ts_ms, reason, data, checksum) is as it was written."""
-    is_letter = all(map(isinstance, row, (int, int, str, bytes, int)))
-    return is_letter and row[4] == seals.letter(*row[:4])
+        return is_kept_letter(row, self._seals)

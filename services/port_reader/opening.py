@@ -18,6 +18,7 @@ from services.port_reader.journal_files import (
     is_passing,
     log_of,
     shared_memory_of,
+    size_of,
     source_of,
 )
 from services.port_reader.letter_box import PUT_WITH_ID
@@ -49,14 +50,14 @@ def open_journal(file: JournalFile, stamp: str) -> Opening:
     _refuse_newer(file.path)
     try:
         return Opening(Journal(file), None, "")
-    except SQLITE_FAULTS as error:
+    except (JournalDamageError, *SQLITE_FAULTS) as error:
         if is_passing(error):
             raise JournalError(f"{file.path}: {error}") from None
         why = str(error)
     try:
         aside = _salvage(file, MarkFile(file.path).mark, stamp)
         return Opening(Journal(file), aside, why)
-    except (OSError, *SQLITE_FAULTS) as error:
+    except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
         raise JournalError(f"{file.path}: {error}") from None
 
 
@@ -72,7 +73,7 @@ def renew_journal(journal: Journal, stamp: str) -> Path | None:
                 marks.renew(mark)
         aside = _finish_salvage(path, stamp) if is_whole else _salvage(journal.file, mark, stamp)
         journal.reopen()
-    except (OSError, *SQLITE_FAULTS) as error:
+    except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
         raise JournalError(f"{path}: {error}") from None
     return aside
 
@@ -116,14 +117,18 @@ def _salvage(file: JournalFile, mark: Mark | None, stamp: str) -> Path | None:
     """Makes a new journal of what holds of the old one, and puts it in its place; returns where the old one is."""
     draft = _new_name(file.path, ".draft")
     draft.unlink(missing_ok=True)
-    with source_of(file.path) as source:
-        pages = Pages(source)
-        device = file.device or device_of(pages.rows())
-        found = survey(pages.rows(), device, mark, file.new_id, file.section)
-        with closing(sqlite3.connect(draft, isolation_level=None)) as database:
-            database.execute("PRAGMA page_size = 4096")
-            database.execute("PRAGMA journal_mode = OFF")
-            _fill(database, pages, found, Seals(device))
+    try:
+        with source_of(file.path) as source:
+            pages = Pages(source)
+            device = file.device or device_of(pages.rows())
+            found = survey(pages.rows(), device, mark, file.new_id, file.section)
+            with closing(sqlite3.connect(draft, isolation_level=None)) as database:
+                database.execute("PRAGMA page_size = 4096")
+                database.execute("PRAGMA journal_mode = OFF")
+                _fill(database, pages, found, Seals(device))
+    except BaseException:
+        draft.unlink(missing_ok=True)  # a full disk needs its room
+        raise
     draft.replace(_new_name(file.path, ".new"))
     return _finish_salvage(file.path, stamp)
 
@@ -167,9 +172,10 @@ def _finish_salvage(path: Path, stamp: str) -> Path | None:
         return None
     aside: Path | None = next(name for name in _aside_names(path, stamp) if not name.exists())
     parts = [(part, part.name.removeprefix(path.name)) for part in (path, log_of(path), shared_memory_of(path))]
-    there = [(part, ending) for part, ending in parts if part.exists()]
+    there = [(part, ending) for part, ending in parts if part.exists() and (part == path or size_of(part))]
     for part, ending in there:
         part.rename(f"{aside}{ending}")
+    log_of(path).unlink(missing_ok=True)  # it is empty, if it is there
     new.replace(path)
     return aside if there else None
 

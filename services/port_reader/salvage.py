@@ -11,11 +11,10 @@ from typing import Any, Final, NamedTuple
 from common.hashes import short_hash
 from services.port_reader.blocks import Block
 from services.port_reader.events import DeadLetter
-from services.port_reader.letter_box import holds
 from services.port_reader.mark import Mark
 from services.port_reader.pages import Row
 from services.port_reader.recovery import Recovery
-from services.port_reader.seals import MOST, SCHEMA_VERSION, Meta, Seals, kept_block, seal_meta
+from services.port_reader.seals import MOST, SCHEMA_VERSION, Meta, Seals, is_kept_letter, kept_block, seal_meta
 
 SECTION_DIGITS: Final = 16
 """How long the name of a section is, which says whether one of schema 2 is as it was written."""
@@ -135,5 +134,5 @@ def blocks_of(rows: Iterator[Row], salvage: Salvage, seals: Seals) -> Iterator[F
 def letters_of(rows: Iterator[Row], seals: Seals) -> Iterator[tuple[int, DeadLetter]]:
     """(id, dead letter) of those that hold, some of them more than once."""
     for row_id, values in rows:
-        if len(values) == 6 and holds(seals, values[1:]):
+        if len(values) == 6 and is_kept_letter(values[1:], seals):
             yield row_id, DeadLetter(*values[1:5])

@@ -79,3 +79,9 @@ def kept_block(row: tuple[Any, ...], section: str | None, seals: Seals, plain_be
         return None
     block = Block(first, length, kind, section, body, at_ms)
     return block if checksum == seals.block(block, plain_below) else None
+
+
+def is_kept_letter(row: tuple[Any, ...], seals: Seals) -> bool:
+    """True if the dead letter of (number, ts_ms, reason, data, checksum) is as it was written."""
+    is_letter = all(map(isinstance, row, (int, int, str, bytes, int)))
+    return is_letter and bool(row[4] == seals.letter(*row[:4]))
