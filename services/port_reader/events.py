@@ -214,6 +214,12 @@ class SetFlags(NamedTuple):
     has_seen_delimiter: bool
 
 
+class RaiseGeneration(NamedTuple):
+    """One commit: the next opening has a higher generation than this."""
+
+    generation: int
+
+
 class KeepJournal(NamedTuple):
     """Look whether the journal's files are where they were. `has_backlog`: what waits has waited for long, and is
     better off in the file than in its log. `GapsFound` may follow."""

@@ -176,6 +176,10 @@ class Journal:
         meta = self._meta._replace(mid_frame=int(is_mid_frame), seen_delimiter=int(has_seen_delimiter))
         self._write(meta=meta)
 
+    def raise_generation(self, generation: int) -> None:
+        """The next opening is above this."""
+        self._write(meta=self._meta._replace(generation=max(self._meta.generation, generation)))
+
     def strike(self, counts: dict[int, int]) -> None:
         """Keeps the deaths of converters."""
         self._has_strikes = True

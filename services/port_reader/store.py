@@ -26,6 +26,7 @@ from services.port_reader.events import (
     JournalFailed,
     KeepJournal,
     LettersFound,
+    RaiseGeneration,
     SectionFound,
     SetFlags,
     Strike,
@@ -35,7 +36,7 @@ from services.port_reader.journal import Journal
 from services.port_reader.journal_files import JournalDamageError, JournalError
 from services.port_reader.opening import renew_journal
 
-STORED: Final = (Trim, Bury, SetFlags, Strike, Fetch, FindLetters, FindSection, KeepJournal)
+STORED: Final = (Trim, Bury, SetFlags, Strike, Fetch, FindLetters, FindSection, KeepJournal, RaiseGeneration)
 """Beside `Append`, to which the shell has something to add."""
 
 
@@ -77,6 +78,8 @@ class Store:
                 journal.set_flags(*effect)
             case Strike(counts):
                 journal.strike(counts)
+            case RaiseGeneration(generation):
+                journal.raise_generation(generation)
             case Fetch():
                 return (JournalBlocks(self._fetch(effect)),)
             case FindLetters():

@@ -21,6 +21,7 @@ from services.port_reader.events import (
     JournalFailed,
     KeepJournal,
     KeptLetter,
+    RaiseGeneration,
     Strike,
     Trim,
 )
@@ -41,6 +42,8 @@ TRIM_S: Final = 0.5
 KEEP_S: Final = 10.0
 """The journal is looked after this often while something comes in or waits, a quarter more or less; what has waited so
 long goes from its log into its file."""
+MOST_GENERATION: Final = 2**62
+"""Nobody starts so often."""
 UNBURIED_BYTES: Final = 1024 * 1024
 """Dead letters that wait in memory for a journal that can't be written."""
 LETTER_BYTES: Final = 256
@@ -214,7 +217,7 @@ class Uplink:
         """The publisher's word on our stream, which may have come at any time since `listened_s`."""
         if not self._window.is_current(report):
             self._counters.add("reports_stale")
-            return []
+            return self._compare_generations(report, now_s)
         self._counters.add("reports")
         self._window.report(report, now_s, listened_s)
         effects: list[Any] = []
@@ -229,6 +232,20 @@ class Uplink:
                 self._trim_s = now_s + TRIM_S
             effects += self._end_shedding(now_s)
         return [*effects, *self._move(now_s)]
+
+    def _compare_generations(self, report: StreamReport, now_s: float) -> list[Any]:
+        """Where the publisher has heard more of our journal than we have said, that was replaced by an older copy, mark
+        and all; it would take nothing that we send. So we go on under a generation above."""
+        stream = self.stream
+        is_ours = (report.journal, report.epoch) == (stream.journal, self._window.epoch)
+        is_ahead = (report.generation, report.received) > (stream.generation, stream.next_number)
+        if not is_ours or not is_ahead or report.generation >= MOST_GENERATION:
+            return []
+        facts = {"device": self._device, "generation": stream.generation, "known": report.generation}
+        stream.generation = report.generation + 1
+        self._window.begin_generation(stream.generation)
+        note = Note("error", "journal.outdated", facts)
+        return [note, RaiseGeneration(stream.generation), *self._move(now_s)]
 
     def _trim(self, dead: list[DeadLetter]) -> list[Any]:
         """The journal without what is settled, with these dead letters. One that is down gets neither before what is

@@ -176,6 +176,14 @@ class Window:
         if epoch == self.epoch:
             return
         self._batch = self._batch._replace(epoch=epoch)
+        self._begin_anew()
+
+    def begin_generation(self, generation: int) -> None:
+        """Another stream, for the publisher: it is sent everything that the journal has."""
+        self._batch = self._batch._replace(generation=generation)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._credit_bytes = self._limits.window_bytes
         for block in reversed(self._flights):
             if block.end > self.base:

@@ -30,6 +30,7 @@ from services.port_reader.events import (
     Opened,
     OpenFailed,
     OpenPort,
+    RaiseGeneration,
     ReadOut,
     RestLine,
     RestReports,
@@ -224,6 +225,8 @@ class ReaderProcess(Process):
                 return [FetchFailed("I/O error")] if disk.is_failing else [JournalBlocks(disk.fetch(effect))]
             case KeepJournal():
                 pass
+            case RaiseGeneration(generation=generation):
+                disk.generation = max(disk.generation, generation)
             case FindSection(section=section, request=request):
                 return [SectionFound(request, section_of(self.device) if section == self.section else None)]
             case _:

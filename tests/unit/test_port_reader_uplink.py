@@ -9,7 +9,7 @@ from common.config.models import Device, section_of
 from common.events import Arrived, Blocked, Drain, Junk, Tick, Writable
 from common.messages import Entry, Heartbeat, Plane
 from services.port_reader.core import SLOW_BACKLOG, SLOW_REPORTS_S
-from services.port_reader.events import Append, Chunk, RestReports, Trim
+from services.port_reader.events import Append, Chunk, RaiseGeneration, RestReports, Trim
 from services.port_reader.uplink import TRIM_S
 from services.port_reader.window import ASK_S, JOIN_S, Limits
 from tests.port_reader_rig import Rig, frames_of
@@ -50,10 +50,29 @@ def test_a_report_of_another_generation_epoch_or_the_future_is_counted_and_ignor
     rig = Rig()
     rig.beat()
     rig.read(b"a\n")
-    for wrong in ({"generation": 0}, {"epoch": "e0"}, {"journal": "x"}, {"received": 9, "settled": 9}):
+    for wrong in ({"generation": 0}, {"epoch": "e0"}, {"journal": "x"}, {"received": 9, "settled": 9, "epoch": "e0"}):
         rig.report(**{"received": 2, "settled": 2, **wrong})
     assert len(rig.journal.rows) == 2
     assert rig.count("reports_stale") == 4
+
+
+@pytest.mark.parametrize("wrong", [{"generation": 7}, {"received": 9, "settled": 9}])
+def test_a_publisher_that_knows_more_of_the_journal_than_it_does(wrong):
+    """It was replaced by an older copy: what it has goes out under a generation that the publisher takes."""
+    rig = Rig()
+    rig.beat()
+    rig.read(b"a\n")
+    rig.batches.clear()
+    rig.report(**{"received": 2, "settled": 2, **wrong})
+    known = wrong.get("generation", 1)
+    assert {batch.generation for batch in rig.batches} == {known + 1}
+    assert _numbers(rig.batches) == [1, 2]
+    assert RaiseGeneration(known + 1) in rig.performed
+    assert [note.event for note in rig.notes if note.level == "error"] == ["journal.outdated"]
+    assert (rig.exit, len(rig.journal.rows)) == (None, 2)
+    rig.report(3, generation=known + 1)
+    rig.wait(TRIM_S)
+    assert rig.journal.rows == {}
 
 
 def test_only_missing_ranges_are_sent_again():
