@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from common import codec
 from common.config.models import Device
 from common.events import Note
 from common.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamReport
-from services.port_reader.blocks import BATCH_FRAMES, Block
+from services.port_reader.blocks import Block
 from services.port_reader.events import (
     Append,
     Bury,
@@ -25,6 +25,8 @@ from services.port_reader.events import (
     Strike,
     Trim,
 )
+from services.port_reader.held import Held
+from services.port_reader.items import Flags, Item
 from services.port_reader.ledger import Ledger
 from services.port_reader.losses import Losses, joined, named
 from services.port_reader.metrics import Counters
@@ -44,32 +46,6 @@ KEEP_S: Final = 10.0
 long goes from its log into its file."""
 MOST_GENERATION: Final = 2**62
 """Nobody starts so often."""
-UNBURIED_BYTES: Final = 1024 * 1024
-"""Dead letters that wait in memory for a journal that can't be written."""
-LETTER_BYTES: Final = 256
-"""What a dead letter costs beside its bytes."""
-
-
-class Item(NamedTuple):
-    """Entries of one kind that came at one time and have no number yet."""
-
-    kind: int
-    frames: list[bytes]
-    extra: list[str] = []
-
-
-class Flags(NamedTuple):
-    """What the journal keeps about the line."""
-
-    is_mid_frame: bool
-    has_seen_delimiter: bool
-
-
-def items_of(frames: list[bytes]) -> list[Item]:
-    """Frames as items that are small enough for one batch each."""
-    if len(frames) <= BATCH_FRAMES:
-        return [Item(Entry.FRAMES, frames)] if frames else []
-    return [Item(Entry.FRAMES, frames[at : at + BATCH_FRAMES]) for at in range(0, len(frames), BATCH_FRAMES)]
 
 
 class Uplink:
@@ -116,8 +92,7 @@ class Uplink:
         self._fetch_s = 0.0
         self._fetch_end = 0
         """The number after the last that the journal held when it was asked."""
-        self._held: list[Block] = []
-        self._held_bytes = 0
+        self._held = Held(counters)
         self.is_down = False
         """True while the journal can't be written."""
         self._retry_s = 0.0
@@ -125,8 +100,6 @@ class Uplink:
         self._wall_offset_ms = wall_offset_ms
         self._age_s = 0.0
         self._trim_s: float | None = None
-        self._unburied: list[DeadLetter] = []
-        self._unburied_bytes = 0
         self._losses = Losses(device.name, counters)
         self._gaps = list(state.gaps)
         self._keep_s = 0.0
@@ -192,7 +165,7 @@ class Uplink:
         self._counters.values["timestamps_repeated"] = self.stream.repeats
         effects += self._keep(now_s)
         if self.is_down:
-            self._hold(blocks)
+            self._held.add(blocks)
         elif blocks:
             self._counters.add("journal_commits")
             effects.append(self._append(blocks))
@@ -253,7 +226,7 @@ class Uplink:
         self._trim_s = None
         if not self.is_down:
             return [Trim(self._window.base, dead)]
-        self._keep_unburied(dead)
+        self._held.bury(dead)
         return []
 
     def end(self) -> list[Any]:
@@ -301,17 +274,15 @@ class Uplink:
 
     def journal_failed(self, event: JournalFailed, now_s: float) -> list[Any]:
         """The journal could not be written: entries stay in memory until it can, or until they are settled."""
-        held = {block.first for block in self._held}
-        self._hold([block for block in event.blocks if block.first not in held])
-        self._keep_unburied(event.dead)
+        self._held.add(event.blocks)
+        self._held.bury(event.dead)
         return self._fail(event.reason, now_s)
 
     def journal_back(self, end: int, now_s: float) -> list[Any]:
         """The journal was written again, with all that was held below `end`; what has come since follows."""
         self.is_down = False
-        held, self._held, self._held_bytes = self._held, [], 0
+        held, unburied = self._held.take()
         later = [block for block in held if block.first >= end]
-        unburied, self._unburied, self._unburied_bytes = self._unburied, [], 0
         effects: list[Any] = [Note("info", "journal.recovered", {"device": self._device})]
         effects += [self._append(later)] if later else []
         effects += [Bury(unburied)] if unburied else []
@@ -358,7 +329,7 @@ class Uplink:
         effects: list[Any] = []
         if self.is_down and now_s >= self._retry_s:
             self._retry_s = now_s + RETRY_S
-            effects.append(self._append(list(self._held), is_retry=True))
+            effects.append(self._append(list(self._held.blocks), is_retry=True))
         if self._fetch_s and now_s >= self._fetch_s:
             self._fetch_s = 0.0
         if self._trim_s is not None and now_s >= self._trim_s:
@@ -382,12 +353,12 @@ class Uplink:
     @property
     def _stored_end(self) -> int:
         """The number after the last that the journal holds."""
-        return self._held[0].first if self._held else self.stream.next_number
+        return self._held.blocks[0].first if self._held.blocks else self.stream.next_number
 
     def _number(self, item: Item, clock_ms: int) -> Block | None:
         """A block of new numbers; None if it fits neither disk nor memory, which takes no number."""
         count = len(item.frames)
-        if self.is_down and self._held_bytes >= self._limits.window_bytes:
+        if self.is_down and self._held.bytes >= self._limits.window_bytes:
             self._counters.add("frames_dropped", count)
             return None
         stamps = self.stream.stamp(count, clock_ms)
@@ -414,7 +385,7 @@ class Uplink:
     def _move(self, now_s: float) -> list[Any]:
         """Sends what there is room for, and fetches more."""
         effects: list[Any] = []
-        for block in self._held:
+        for block in self._held.blocks:
             self._window.accept(block)
         effects += self._window.pump(now_s)
         behind = self._window.memory_end < self._stored_end
@@ -428,9 +399,7 @@ class Uplink:
         """Forgets what is no longer in the journal."""
         base = self._window.base
         self._ledger.drop(base)
-        if self._held and self._held[0].end <= base:
-            self._held = [block for block in self._held if block.end > base]
-            self._held_bytes = sum(len(block.body) for block in self._held)
+        self._held.drop(base)
 
     def _dead_letters(self, report: StreamReport) -> list[DeadLetter]:
         """The dead ones among what this report settles."""
@@ -494,21 +463,6 @@ class Uplink:
         self._is_shedding = False
         shed = self._counters.values["frames_shed"]
         return [Note("info", "journal.has_room", {"device": self._device, "frames_shed": shed})]
-
-    def _hold(self, blocks: list[Block]) -> None:
-        self._held += blocks
-        self._held_bytes += sum(len(block.body) for block in blocks)
-        self._counters.add("frames_unjournaled", sum(block.length for block in blocks))
-
-    def _keep_unburied(self, dead: list[DeadLetter]) -> None:
-        """Dead letters that could not be written wait, as far as there is room."""
-        for letter in dead:
-            self._unburied_bytes += len(letter.data) + LETTER_BYTES
-            if self._unburied_bytes > UNBURIED_BYTES:
-                self._unburied_bytes -= len(letter.data) + LETTER_BYTES
-                self._counters.add("dead_letters_dropped")
-            else:
-                self._unburied.append(letter)
 
     def _fail(self, reason: str, now_s: float) -> list[Any]:
         self._counters.add("journal_errors")

@@ -190,7 +190,7 @@ DRAWN: Final = (
     ),
     one(
         "a new publisher is sent only what is new",
-        f"{_READER}.window:Window.hear",
+        f"{_READER}.window:Window._begin_anew",
         "self.received = self.next_send = self.base",
         "self.next_send = self.base\n    self._ready.clear()\n    self._ready_bytes = 0",
     ),

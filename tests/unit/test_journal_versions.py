@@ -21,11 +21,19 @@ SECTION = "802fa6034419146b"
 
 @pytest.fixture
 def old(tmp_path):
-    """A journal of schema 2, as version 0.1 left it: 3 to 7 wait, half of the block of 3 is settled."""
-    path = tmp_path / "j"
+    """A journal of schema 2, as it was left: 3 to 7 wait, half of the block of 3 is settled."""
+    return _kept(tmp_path, "schema-2")
+
+
+def _kept(folder, case):
+    """A journal as an earlier version left it, with its mark if it had one."""
+    path = folder / "j"
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode = WAL")
-        database.executescript((CASES / "schema-2.sql").read_text())
+        database.executescript((CASES / f"{case}.sql").read_text())
+    mark = CASES / f"{case}.mark.hex"
+    if mark.exists():
+        (folder / "j.mark").write_bytes(bytes.fromhex(mark.read_text()))
     return JournalFile(path, "press 1", "new")
 
 
@@ -38,8 +46,10 @@ def _frames(journal):
     }
 
 
-def test_schema_2_is_migrated(old):
+@pytest.mark.parametrize("case", ["schema-2", "schema-3"])
+def test_journals_of_each_schema_are_read(tmp_path, case):
     """All that it held is there, under the same id; then it is schema 3, with a mark, and can be opened again."""
+    old = _kept(tmp_path, case)
     for generation in (2, 3):
         journal, aside, damage = open_journal(old, "x")
         assert (aside, damage, journal.faults) == (None, "", [])
@@ -51,7 +61,10 @@ def test_schema_2_is_migrated(old):
         assert journal.section(SECTION) == b'{"name":"press 1"}'
         journal.close()
     with closing(sqlite3.connect(old.path)) as database:
-        assert database.execute("SELECT schema_version, plain_below FROM meta").fetchone() == (3, 8)
+        assert database.execute("SELECT schema_version, plain_below FROM meta").fetchone() == (
+            3,
+            8 if case == "schema-2" else 0,
+        )
         assert database.execute("PRAGMA user_version").fetchone() == (3,)
 
 
