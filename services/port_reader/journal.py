@@ -101,6 +101,11 @@ class Journal:
         return self._letters.shed
 
     @property
+    def letters_damaged(self) -> int:
+        """Dead letters that were asked for, and were not as they were written."""
+        return len(self._letters.damaged)
+
+    @property
     def marked(self) -> Mark | None:
         """How far it had come, as its mark says."""
         return self._marks.mark

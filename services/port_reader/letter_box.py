@@ -25,6 +25,8 @@ class LetterBox:
         self._seals = seals
         self.shed = 0
         """Dropped under the limits, oldest first, since the opening."""
+        self.damaged: set[int] = set()
+        """Ids of those that somebody asked for, and that are not as they were written."""
         self.count = self.bytes = 0
         self.recount()
 
@@ -78,6 +80,7 @@ class LetterBox:
             (effect.after, effect.before, effect.most),
         ):
             if not self._holds(row[1:]):
+                self.damaged.add(row[0])
                 continue
             size += len(row[4])
             if found and size > effect.most_bytes:

@@ -79,14 +79,18 @@ def renew_journal(journal: Journal, stamp: str) -> Path | None:
 
 
 def _is_copied(journal: Journal, new: Path) -> bool:
-    """True if all that the journal had open stands in a new file: our own was deleted or replaced, but we have it."""
+    """True if all that the journal had open stands in a new file: our own was deleted or replaced, but we have it, and
+    go on having it while there is no room. Raises JournalError then."""
     draft = _new_name(journal.path, ".draft")
     draft.unlink(missing_ok=True)
     try:
         journal.copy_to(draft)
-    except (JournalError, JournalDamageError):
+    except JournalDamageError:
         draft.unlink(missing_ok=True)
         return False
+    except JournalError:
+        draft.unlink(missing_ok=True)
+        raise
     draft.replace(new)
     return True
 

@@ -110,6 +110,7 @@ class PortReaderShell:
             "wakeups": self._loop.wakeups if self._loop else 0,
             "dead_letters_kept": self._journal.letters_kept[0],
             "dead_letters_shed": self._journal.letters_shed,
+            "dead_letters_damaged": self._journal.letters_damaged,
             "blocks_damaged": self._journal.rows_damaged,
         }
 

@@ -161,8 +161,8 @@ class Window:
                 return
             if block.end <= self.memory_end:
                 continue
-            if block.first > self.memory_end:
-                self._fill(block.first, section)
+            if not self._fill(block.first, section):
+                return
             self._force(slice_block(block, self.memory_end, block.end))
         if not blocks:
             self._fill(stored_end, section)
@@ -420,13 +420,16 @@ class Window:
         self._counters.add("batches_sent", len(sends))
         return sends
 
-    def _fill(self, end: int, section: str) -> None:
-        """Numbers that are nowhere come out as dead letters, as every number must come out."""
-        if self.memory_end < end:
-            self.lost.append((self.memory_end, end - 1))
-        while self.memory_end < end:
+    def _fill(self, end: int, section: str) -> bool:
+        """Numbers that are nowhere come out as dead letters, as every number must come out. False if there was no room
+        for all up to `end`: the rest is found missing again."""
+        first = self.memory_end
+        while self.memory_end < end and self.has_room:
             length = min(BATCH_FRAMES, end - self.memory_end)
             self._force(dead_block(self.memory_end, length, section, 0, NOWHERE))
+        if self.memory_end > first:
+            self.lost.append((first, self.memory_end - 1))
+        return self.memory_end >= end
 
     def _force(self, block: Block) -> None:
         self._ready.append(block)

@@ -31,7 +31,7 @@ from tests.port_reader_rig import Rig
 
 DEVICE = "press0"
 COMMITS = 600
-SEEDS = range(6 if FULL else 2)
+SEEDS = range(3 if FULL else 2)
 
 
 def _check(account: Account, end: int) -> set[int]:

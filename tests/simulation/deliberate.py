@@ -152,14 +152,8 @@ LOST: Final = (
         "return max(self.meta.next_number, self.meta.settled, self.mark.next_number if self.mark else 1)",
         "return max(self.meta.next_number, self.meta.settled)",
     ),
-    one(
-        "the generation falls back with the journal",
-        f"{_READER}.recovery:Recovery.generation",
-        "max(self.meta.generation, self.mark.generation if self.mark else 0)",
-        "self.meta.generation",
-    ),
 )
-"""Three more, for journals that are damaged."""
+"""Two more, for journals that are damaged."""
 
 DRAWN: Final = (
     Deliberate(

@@ -388,3 +388,29 @@ def test_journals_of_one_machine_are_not_copied_at_once() -> None:
     assert len(lengths) > 50
     assert min(lengths) >= 500
     assert max(lengths) <= 1000
+
+
+def test_a_journal_at_work_stands_where_it_stood(file):
+    """Commits, checkpoints and a log that begins anew are no replacement; a file that was copied over is."""
+    journal = _open(file)
+    for number in range(1, 400):
+        journal.append(_append(_block(number, 1, b"x" * 3000), base=max(1, number - 50)))
+        if number % 90 == 0:
+            journal.checkpoint()
+    assert journal.is_in_place
+    assert journal.check_mark()
+    copy = file.path.with_name("copy")
+    copy.write_bytes(file.path.read_bytes())
+    copy.replace(file.path)
+    assert not journal.is_in_place
+
+
+def test_a_damaged_dead_letter_is_left_out_and_counted(file):
+    """The others are found."""
+    journal = _open(file)
+    journal.bury([DeadLetter(number, 1, "why", b"x") for number in (1, 2, 3)])
+    _rows(journal, "UPDATE dead_letters SET data = x'00' WHERE number = 2")
+    _rows(journal, "UPDATE dead_letters SET reason = CAST(x'ff' AS TEXT) WHERE number = 3")
+    assert [letter.number for letter in journal.find_letters(_find(0, 99))] == [1]
+    assert [letter.number for letter in journal.dead_letters()] == [1]
+    assert journal.letters_damaged == 2

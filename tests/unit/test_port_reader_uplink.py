@@ -12,7 +12,8 @@ from services.port_reader.core import SLOW_BACKLOG, SLOW_REPORTS_S
 from services.port_reader.events import Append, Chunk, RaiseGeneration, RestReports, Trim
 from services.port_reader.uplink import TRIM_S
 from services.port_reader.window import ASK_S, JOIN_S, Limits
-from tests.port_reader_rig import Rig, frames_of
+from tests.journals import told_numbers
+from tests.port_reader_rig import FakeJournal, Rig, frames_of
 
 
 def _numbers(batches):
@@ -54,6 +55,25 @@ def test_a_report_of_another_generation_epoch_or_the_future_is_counted_and_ignor
         rig.report(**{"received": 2, "settled": 2, **wrong})
     assert len(rig.journal.rows) == 2
     assert rig.count("reports_stale") == 4
+
+
+def test_a_large_gap_takes_no_more_memory_than_a_window():
+    """50,000 numbers that the journal has lost come out window by window, each told once."""
+    journal = FakeJournal()
+    journal.state = journal.state._replace(next_number=50_001, gaps=((1, 49_000),))
+    rig = Rig(journal=journal, limits=Limits(window_frames=512, window_bytes=20_000))
+    rig.beat()
+    most = 0
+    while rig.core._uplink.backlog:
+        most = max(most, rig.core._uplink._window._ready_bytes)
+        last = rig.batches[-1]
+        dead = [(number, "the journal has lost it") for number in range(last.first, last.first + last.length)]
+        rig.report(last.first + last.length, dead=dead)
+        rig.wait(0.1)
+    assert most < 40_000
+    assert {batch.kind for batch in rig.batches} == {Entry.DEAD, Entry.OPENED}
+    assert told_numbers(rig.notes) == set(range(1, 50_001))
+    assert rig.count("frames_lost") == 50_000
 
 
 @pytest.mark.parametrize("wrong", [{"generation": 7}, {"received": 9, "settled": 9}])
