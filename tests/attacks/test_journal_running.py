@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import signal
@@ -11,8 +12,12 @@ from pathlib import Path
 import pytest
 
 from common import codec
+from common.io.journals import file_name
 from common.messages import Entry
 from tests.attacks.conftest import FULL
+from tests.attacks.rig import gateway
+from tests.e2e.feeding import Feeder, first_values
+from tests.e2e.harness import needs_mosquitto
 from tests.integration.test_port_reader_process import Broker, Line, Reader
 from tests.journals import DAMAGES
 from tests.waiting import wait_until
@@ -176,3 +181,38 @@ def test_a_deleted_journal_is_put_back_whole(world: World) -> None:
     arrived, lost = world.drain()
     assert lost == 0
     assert len(set(range(2, world.written + 1)) - arrived) <= 8
+
+
+@pytest.mark.skipif(not FULL, reason="a whole gateway, started twice")
+@needs_mosquitto
+def test_a_gateway_tells_what_its_journals_lost(tmp_path: Path) -> None:
+    """Stopped by force while 3,000 frames wait; one journal's log loses a bit, the other is deleted. Everything comes
+    that can be read, `status` names the device that lost something, and what follows arrives."""
+    with gateway(tmp_path, 2) as (rig, lines, platform, mosquitto):
+        rig.start()
+        platform.wait_connected("press0", "press1", deadline_s=40)
+        mosquitto.stop()
+        feeders = [Feeder(line, 3_000, 1_500) for line in lines]
+        for feeder in feeders:
+            feeder.wait_written(3_000)
+        wait_until(lambda: rig.status().get("backlog", {}).get("frames", 0) >= 5_990, "the backlog", 30)
+        assert rig.process is not None
+        for pid in rig.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        rig.process.kill()
+        rig.process.wait(10)
+        wait_until(lambda: not rig.pids, "all are gone", 20)
+        log, gone = (rig.data_dir / "journals" / file_name(name) for name in ("press0", "press1"))
+        log = log.with_name(f"{log.name}-wal")
+        log.write_bytes(DAMAGES["one bit flipped"](log.read_bytes(), random.Random(3)) or b"")
+        for ending in ("", "-wal"):
+            gone.with_name(f"{gone.name}{ending}").unlink(missing_ok=True)
+        mosquitto.start()
+        rig.start()
+        wait_until(lambda: rig.status().get("backlog", {}).get("frames") == 0, "all is sent", 60, 0.5)
+        text = rig.cli("status").stdout
+        assert "lost: press1: damage to its journal took 3" in text
+        lost = told(rig.log.read_text(errors="replace"))
+        came = [len(first_values(platform.telemetry(name))) for name in rig.names]
+        assert came[0] + came[1] + lost >= 6_000
+        assert came[0] > 2_900
