@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.port_reader.events import GapsFound
 from tests.simulation.kernel import Process
 from tests.simulation.load import Load
 from tests.simulation.reader import ReaderProcess
@@ -206,7 +207,11 @@ class Faults:
         return True
 
     def _lose(self, reader: ReaderProcess) -> None:
-        """A reader dies, and the next one finds its journal damaged."""
+        """A reader dies, and the next one finds its journal damaged; or it finds that out itself, and makes it anew."""
+        if reader.alive and self.draw.random() < 0.4:
+            reader.disk.damage(self.draw)
+            reader.hear(GapsFound(list(reader.disk.open().gaps)))
+            return
         if reader.alive:
             self.world.kill(reader, self.draw.random() * 2)
         reader.disk.damage(self.draw)
