@@ -76,7 +76,9 @@ def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFi
     _check_pages(database, meta)
     recovery, faults = _recovery(meta, file, marks, needs_no_mark)
     if recovery.ends_early:
-        faults.append(f"it ended before number {meta.next_number}, but had come to {recovery.next_number}")
+        if recovery.next_number > meta.next_number:
+            # Else only its last start is missing, as it is after one that could not be written.
+            faults.append(f"it ended before number {meta.next_number}, but had come to {recovery.next_number}")
         recovery = _rescue(database, file, recovery)
     seals = Seals(meta.device)
     sections = read_sections(database, seals)
