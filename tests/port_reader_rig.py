@@ -175,6 +175,11 @@ class Rig:
                 self.performed.append(effect)
                 pending += self._perform(effect)
 
+    def give_disk(self, effect: Any) -> None:
+        """Has the journal perform an effect that the core has not ordered, and tells the core what follows."""
+        for event in self.journal.perform(effect) or []:
+            self.give(event)
+
     def _perform(self, effect: Any) -> list[Any]:
         if (events := self.journal.perform(effect)) is not None:
             return events

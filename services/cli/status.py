@@ -37,6 +37,7 @@ _MAIN_COUNTERS: Final = {
         "frames_resent",
         "frames_shed",
         "frames_dropped",
+        "frames_lost",
         "dead_letters",
         "exchanges",
         "exchanges_failed",
@@ -113,6 +114,17 @@ def faults_of(document: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def losses_of(document: Mapping[str, Any]) -> list[str]:
+    """A sentence for each journal that damage has taken something from, since its reader was started. That is over, and
+    no fault of a gateway that runs: it does not change the exit code."""
+    return [
+        f"{process['device']}: damage to its journal took {lost} entries; the log and `serialgw dead-letters` have"
+        " their numbers"
+        for process in document["processes"]
+        if (lost := process["counters"].get("frames_lost", 0))
+    ]
+
+
 def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
     """The table for a person; where it does not fit into `width` characters, counters go below their process."""
     processes = sorted(document["processes"], key=_place)
@@ -120,7 +132,8 @@ def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
     backlog = document["backlog"]
     waiting = f"waiting in journals: {backlog['frames']} frames, {backlog['bytes']} bytes"
     faults = [f"fault: {fault}" for fault in faults_of(document)]
-    return "\n".join([*_fitting(rows, width), "", f"platform: {_link(document['link'])}", waiting, *faults])
+    losses = [f"lost: {loss}" for loss in losses_of(document)]
+    return "\n".join([*_fitting(rows, width), "", f"platform: {_link(document['link'])}", waiting, *losses, *faults])
 
 
 def _link(link: Mapping[str, Any]) -> str:

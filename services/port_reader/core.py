@@ -38,6 +38,7 @@ from services.port_reader.events import (
     Chunk,
     FetchFailed,
     FindSection,
+    GapsFound,
     JournalBack,
     JournalBlocks,
     JournalFailed,
@@ -202,6 +203,8 @@ class PortReaderCore:
                 return self._uplink.fetch_failed(event, now_s)
             case JournalBack(end=end):
                 return self._uplink.journal_back(end, now_s)
+            case GapsFound():
+                return self._uplink.gaps_found(event)
             case SectionFound():
                 return [self._section_reply(event)]
             case LettersFound():
@@ -253,7 +256,7 @@ class PortReaderCore:
 
     def _start(self, now_s: float) -> list[Any]:
         effects = self._members.start(now_s)
-        effects += self._uplink.tick(now_s)
+        effects += self._uplink.start(now_s)
         if self._has_port:
             return [*effects, *self._port.open(now_s)]
         return [*effects, *self._uplink.leave(now_s)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from common.messages import Request
+from common.sequence import Range
 from services.port_reader.blocks import Block
 
 
@@ -113,6 +114,12 @@ class JournalBack(NamedTuple):
     end: int
 
 
+class GapsFound(NamedTuple):
+    """The journal has found out what it lost: numbers from first to last, in order. Some may be in memory still."""
+
+    ranges: list[Range]
+
+
 class SectionFound(NamedTuple):
     """The answer to `FindSection`; None if the journal doesn't know it."""
 
@@ -205,6 +212,19 @@ class SetFlags(NamedTuple):
 
     is_mid_frame: bool
     has_seen_delimiter: bool
+
+
+class RaiseGeneration(NamedTuple):
+    """One commit: the next opening has a higher generation than this."""
+
+    generation: int
+
+
+class KeepJournal(NamedTuple):
+    """Look whether the journal's files are where they were. `has_backlog`: what waits has waited for long, and is
+    better off in the file than in its log. `GapsFound` may follow."""
+
+    has_backlog: bool
 
 
 class Fetch(NamedTuple):

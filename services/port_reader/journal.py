@@ -1,163 +1,158 @@
-"""The journal: one device's queue on disk, in SQLite. The only importer of sqlite3.
+"""The journal: one device's queue on disk, in SQLite.
 
-One row per block; what a stream must remember stands in the row of `meta`, not in what is left in the queue. WAL mode:
-a commit survives the death of the process (`process`) or also a power cut (`power`, every commit flushed).
+One row per block; what a stream must remember stands in the row of `meta`, not in what is left in the queue, and how
+far it had come also in the mark beside it (`mark.py`). WAL mode: a commit survives the death of the process (`process`)
+or also a power cut (`power`, every commit flushed). Nobody else may read the file meanwhile.
+
+`opening.py` opens one, whatever has become of it.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
-from itertools import count
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append, DeadLetter, FindLetters, KeptLetter
-from services.port_reader.ledger import Ledger
-from services.port_reader.stream import StreamState
-
-SCHEMA_VERSION: Final = 2
-DEAD_LETTERS: Final = 10_000
-DEAD_BYTES: Final = 64 * 1024 * 1024
-_COMPACT_BYTES: Final = 16 * 1024 * 1024
-_TABLES: Final = """
-CREATE TABLE meta (
-    id INTEGER PRIMARY KEY CHECK (id = 1), schema_version INTEGER NOT NULL, journal TEXT NOT NULL, device TEXT NOT NULL,
-    generation INTEGER NOT NULL, next_number INTEGER NOT NULL, last_ts_ms INTEGER NOT NULL, settled INTEGER NOT NULL,
-    mid_frame INTEGER NOT NULL, seen_delimiter INTEGER NOT NULL, closed INTEGER NOT NULL);
-CREATE TABLE blocks (
-    first INTEGER PRIMARY KEY, length INTEGER NOT NULL, kind INTEGER NOT NULL, section INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE sections (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, section BLOB NOT NULL);
-CREATE TABLE dead_letters (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER NOT NULL, ts_ms INTEGER NOT NULL, reason TEXT NOT NULL,
-    data BLOB NOT NULL);
-CREATE TABLE strikes (number INTEGER PRIMARY KEY, count INTEGER NOT NULL);
-"""
-_APPEND: Final = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_META: Final = (
-    "UPDATE meta SET next_number = ?, last_ts_ms = ?, settled = max(settled, ?), mid_frame = ?, seen_delimiter = ?"
+from services.port_reader.journal_files import (
+    SQLITE_FAULTS,
+    JournalDamageError,
+    JournalError,
+    JournalFile,
+    close_as_is,
+    connect,
+    failure_of,
+    is_passing,
+    log_of,
+    shared_memory_of,
 )
+from services.port_reader.letter_box import LetterBox
+from services.port_reader.mark import Mark, MarkFile
+from services.port_reader.reading import check_files, read_contents, read_sections
+from services.port_reader.seals import Meta, Seals, kept_block, seal_meta
+from services.port_reader.tables import BLOCK, SECTION, STRIKE, find_blocks, put_meta, row_of
+
+_COMPACT_BYTES: Final = 16 * 1024 * 1024
+_META: Final = (
+    "UPDATE meta SET generation = ?, next_number = ?, last_ts_ms = ?, settled = ?, mid_frame = ?, seen_delimiter = ?,"
+    " closed = ?, checksum = ?"
+)
+_TRIM: Final = "DELETE FROM blocks WHERE first < ? AND first + length <= ?"
 _PRUNE: Final = (
     "DELETE FROM sections WHERE id NOT IN (SELECT section FROM blocks) AND id < (SELECT max(id) FROM sections)"
 )
-_PASSING: Final = frozenset(
-    {
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_AUTH,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_INTERRUPT,
-    }
-)
-"""What SQLite says of a file that may be sound: the place can't be used now."""
-_TRIM: Final = "DELETE FROM blocks WHERE first < ? AND first + length <= ?"
-
-
-class JournalError(Exception):
-    """The journal can't be read or written now: disk full, I/O error, locked."""
-
-
-class JournalFile(NamedTuple):
-    """Which journal to open and how."""
-
-    path: Path
-    device: str
-    new_id: str
-    """Random; the id of the journal if it has to be made."""
-    durability: Literal["process", "power"] = "process"
-
-
-def _aside_names(path: Path, stamp: str) -> Iterator[Path]:
-    """Where a damaged journal may go: nothing that was put aside is written over."""
-    yield path.with_name(f"{path.name}.damaged-{stamp}")
-    for number in count(2):
-        yield path.with_name(f"{path.name}.damaged-{stamp}-{number}")
 
 
 class Journal:
     """One open journal. Every public method that writes is one commit.
 
-    Raises JournalError where the file can't be read or written at the moment, sqlite3.DatabaseError if it is damaged.
+    Raises JournalError where the file can't be read or written at the moment, JournalDamageError if it is damaged.
     """
 
     def __init__(self, file: JournalFile) -> None:
-        """Opens or makes the file and raises its generation, flushed to disk."""
+        """Opens or makes the file and raises its generation, flushed to disk. Raises sqlite3.DatabaseError for one that
+        is damaged. One that can be read and not written is open too: each write is an error until it can be."""
+        self.file = file
         self.path = file.path
-        self.letters_shed = 0
-        """Dead letters dropped under their limits, oldest first, since the opening."""
         self.rows_damaged = 0
-        """Blocks that could not be read as they were written, since the opening."""
-        self._check_size()
-        self._database = sqlite3.connect(file.path, isolation_level=None, timeout=1.0)
-        self._section_ids: dict[str, int] = {}
-        self._hashes: dict[int, str] = {}
+        """Blocks that could not be read as they were written, since the first opening."""
+        self.faults: list[str] = []
+        """What was found wrong, a sentence each, and needed no other file."""
+        self._open()
+
+    def _open(self) -> None:
+        self._marks = MarkFile(self.path)
+        check_files(self.file, self._marks)
+        self._database = connect(self.path)
         try:
-            self.state = self._open(file)
-            self._has_strikes = self._row("SELECT count(*) FROM strikes")[0] > 0
-            self._read_sections()
-            self._dead_count, self._dead_bytes = self._row(
-                "SELECT count(*), coalesce(sum(length(data)), 0) FROM dead_letters"
-            )
+            self._meta, self.state, self._sections, faults = read_contents(self._database, self.file, self._marks)
+            self._seals = Seals(self._meta.device)
+            self._letters = LetterBox(self._database, self._seals)
+            self._has_strikes = row_of(self._database, "SELECT count(*) FROM strikes")[0] > 0
+            self._base = self.state.settled
+            self._index_sections()
+            self._write_opening()
+            self._database.execute(f"PRAGMA wal_autocheckpoint = {log_pages(self._meta.device)}")
+            if self.file.durability == "process":
+                self._database.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
-            self._database.close()
+            self.abandon()
             raise
-        self._base = self.state.settled
+        self.faults += faults
+        self._identities = {path: _identity(path) for path in (self.path, log_of(self.path))}
+
+    def abandon(self) -> None:
+        """Closes a file that is damaged, and leaves its log where it is."""
+        close_as_is(self._database, self.path)
+        self._marks.close()
 
     @property
     def device(self) -> str:
         """The device that the journal belongs to."""
-        return str(self._row("SELECT device FROM meta")[0])
+        return self._meta.device
+
+    @property
+    def letters_shed(self) -> int:
+        """Dead letters dropped under their limits, oldest first, since the opening."""
+        return self._letters.shed
+
+    @property
+    def letters_damaged(self) -> int:
+        """Dead letters that were asked for, and were not as they were written."""
+        return len(self._letters.damaged)
+
+    @property
+    def marked(self) -> Mark | None:
+        """How far it had come, as its mark says."""
+        return self._marks.mark
 
     def put_section(self, section_hash: str, section: bytes) -> None:
-        """Keeps a section; to be called before its first block."""
+        """Keeps a section; to be called before its first block. If it can't be written now it will be with that."""
+        self._sections[section_hash] = section
         if section_hash not in self._section_ids:
-            self._write([("INSERT INTO sections (hash, section) VALUES (?, ?)", (section_hash, section))])
-            self._read_sections()
+            self._is_unwritten = True
+            try:
+                self._write()
+            except (JournalError, JournalDamageError):
+                pass  # each commit tries again, or finds the damage
 
     def section(self, section_hash: str) -> bytes | None:
         """A section that was kept."""
-        row = self._database.execute("SELECT section FROM sections WHERE hash = ?", (section_hash,)).fetchone()
-        return None if row is None else bytes(row[0])
+        return self._sections.get(section_hash)
 
     def last_section(self) -> tuple[str, bytes] | None:
         """(hash, section) of the newest one; None for an empty journal."""
-        row = self._database.execute("SELECT hash, section FROM sections ORDER BY id DESC LIMIT 1").fetchone()
-        return None if row is None else (str(row[0]), bytes(row[1]))
+        return next(reversed(self._sections.items()), None)
 
     def append(self, effect: Append) -> None:
         """Adds blocks, keeps the stream's state, deletes what is below the base."""
-        ids = self._section_ids
         self._begin()
+        ids, seals, plain = self._section_ids, self._seals, self._meta.plain_below
+        meta = self._meta._replace(
+            next_number=effect.next_number,
+            last_ts_ms=effect.last_ts_ms,
+            settled=max(self._meta.settled, effect.base),
+            mid_frame=int(effect.is_mid_frame),
+            seen_delimiter=int(effect.has_seen_delimiter),
+        )
         try:
             self._database.executemany(
-                _APPEND,
+                BLOCK,
                 [
-                    (b.first, b.length, b.kind, ids[b.section], len(b.body), b.at_ms, _checksum(b), b.body)
+                    (b.first, b.length, b.kind, ids[b.section], len(b.body), b.at_ms, seals.block(b, plain), b.body)
                     for b in effect.blocks
                 ],
             )
             if effect.revived:
-                self._forget_letters(effect.revived)
-            meta = (
-                effect.next_number,
-                effect.last_ts_ms,
-                effect.base,
-                effect.is_mid_frame,
-                effect.has_seen_delimiter,
-            )
-            self._database.execute(_META, meta)
+                self._letters.forget(effect.revived)
             if effect.base > self._base:
                 self._delete(effect.base)
-            self._database.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+            self._end(meta)
+        except SQLITE_FAULTS as error:
             raise self._undo(error) from None
         self._base = max(self._base, effect.base)
 
@@ -165,11 +160,10 @@ class Journal:
         """Deletes what is below `base` and keeps these dead letters."""
         self._begin()
         try:
-            self._database.execute("UPDATE meta SET settled = max(settled, ?)", (base,))
             self._delete(base)
-            self._insert_dead(dead)
-            self._database.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+            self._letters.put(dead)
+            self._end(self._meta._replace(settled=max(self._meta.settled, base)))
+        except SQLITE_FAULTS as error:
             raise self._undo(error) from None
         self._base = max(self._base, base)
 
@@ -177,19 +171,25 @@ class Journal:
         """Keeps dead letters."""
         self._begin()
         try:
-            self._insert_dead(dead)
-            self._database.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+            self._letters.put(dead)
+            self._end()
+        except SQLITE_FAULTS as error:
             raise self._undo(error) from None
 
     def set_flags(self, is_mid_frame: bool, has_seen_delimiter: bool) -> None:
         """Keeps what is known of the line."""
-        self._write([("UPDATE meta SET mid_frame = ?, seen_delimiter = ?", (is_mid_frame, has_seen_delimiter))])
+        meta = self._meta._replace(mid_frame=int(is_mid_frame), seen_delimiter=int(has_seen_delimiter))
+        self._write(meta=meta)
+
+    def raise_generation(self, generation: int) -> None:
+        """The next opening is above this."""
+        self._write(meta=self._meta._replace(generation=max(self._meta.generation, generation)))
 
     def strike(self, counts: dict[int, int]) -> None:
         """Keeps the deaths of converters."""
         self._has_strikes = True
-        self._write([("INSERT OR REPLACE INTO strikes VALUES (?, ?)", pair) for pair in counts.items()])
+        strike = self._seals.strike
+        self._write((STRIKE, (number, deaths, strike(number, deaths))) for number, deaths in counts.items())
 
     def fetch(self, first: int, max_frames: int, max_bytes: int) -> list[Block]:
         """Blocks from the one that holds `first` on; [] if there is none from there. One that is not as it was written
@@ -197,253 +197,201 @@ class Journal:
         blocks: list[Block] = []
         frames = size = 0
         try:
-            for row in self._database.execute(
-                "SELECT first, length, kind, section, at_ms, checksum, body FROM blocks"
-                " WHERE first >= coalesce((SELECT max(first) FROM blocks WHERE first <= ?), ?) ORDER BY first",
-                (first, first),
-            ):
-                block = self._block(row)
-                if block is None or block.end <= first:
+            for row in find_blocks(self._database, first):
+                block = kept_block((*row[:3], *row[4:]), self._hashes.get(row[3]), self._seals, self._meta.plain_below)
+                if block is None:
+                    self.rows_damaged += 1
+                    continue
+                if block.end <= first:
                     continue
                 blocks.append(block)
                 frames, size = frames + block.length, size + len(block.body)
                 if frames >= max_frames or size >= max_bytes:
                     break
-        except sqlite3.OperationalError as error:
-            raise JournalError(str(error)) from None
+        except SQLITE_FAULTS as error:
+            raise failure_of(error) from None
         return blocks
 
     def dead_letters(self) -> list[DeadLetter]:
         """All that are kept, oldest first."""
-        rows = self._database.execute("SELECT number, ts_ms, reason, data FROM dead_letters ORDER BY id")
-        return [DeadLetter(*row) for row in rows]
+        return self._letters.all()
 
     def find_letters(self, effect: FindLetters) -> list[KeptLetter]:
         """The page of dead letters that is asked for; [] if there is none, or if they can't be read now."""
-        order = "DESC" if effect.newest_first else "ASC"
-        found: list[KeptLetter] = []
-        size = 0
         try:
-            for row in self._database.execute(
-                "SELECT id, number, ts_ms, reason, data FROM dead_letters"
-                f" WHERE id > ? AND id < ? ORDER BY id {order} LIMIT ?",
-                (effect.after, effect.before, effect.most),
-            ):
-                size += len(row[4])
-                if found and size > effect.most_bytes:
-                    break
-                found.append(KeptLetter(*row))
-        except sqlite3.OperationalError:
-            pass
-        return found
+            return self._letters.find(effect)
+        except SQLITE_FAULTS:
+            return []
 
     @property
     def letters_kept(self) -> tuple[int, int]:
         """(count, bytes) of the dead letters."""
-        return self._dead_count, self._dead_bytes
+        return self._letters.count, self._letters.bytes
 
     @property
     def is_empty(self) -> bool:
         """True if nothing waits, and no dead letter is kept."""
-        return not self._dead_count and self._row("SELECT count(*) FROM (SELECT 1 FROM blocks LIMIT 1)")[0] == 0
+        return not self._letters.count and not self._has_blocks
+
+    @property
+    def is_in_place(self) -> bool:
+        """True if our files are where they were: neither deleted nor replaced while we have them open."""
+        try:
+            return all(identity is None or identity == _identity(path) for path, identity in self._identities.items())
+        except OSError:
+            return False
+
+    def check_mark(self) -> bool:
+        """True if the mark is where it was; one that is not is made anew."""
+        return self._marks.check()
+
+    def checkpoint(self) -> None:
+        """Copies the log into the file: there one damaged place costs what stands there, in the log all behind it."""
+        try:
+            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except SQLITE_FAULTS as error:
+            raise failure_of(error) from None
+
+    def copy_to(self, path: Path) -> None:
+        """Writes all that we have open into a new file."""
+        try:
+            copy = sqlite3.connect(path, isolation_level=None)
+            try:
+                self._database.backup(copy)
+            finally:
+                copy.close()
+        except SQLITE_FAULTS as error:
+            raise failure_of(error) from None
+
+    def reopen(self) -> None:
+        """Opens the file that now stands under our name, in the place of one that was abandoned. The stream goes on
+        under the id that it has, whatever the file's is."""
+        sections = self._sections
+        self._open()
+        for name, section in sections.items():
+            self._is_unwritten |= self._sections.setdefault(name, section) is section
 
     def remove(self) -> None:
         """Closes the journal and deletes its files; only for one in which nothing is left."""
         self._database.close()
-        for suffix in ("-wal", "-shm", ""):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        for path in (log_of(self.path), shared_memory_of(self.path), self.path):
+            path.unlink(missing_ok=True)
+        self._marks.remove()
 
     def close(self) -> None:
         """Closes the file; a journal that was not closed is checked when it is opened."""
         try:
-            self._write([("UPDATE meta SET closed = 1", ())])
-        except JournalError:
+            self._write(meta=self._meta._replace(closed=1))
+            self._marks.renew(self._mark_of(self._meta))
+        except (JournalError, JournalDamageError):
             pass
         self._database.close()
+        self._marks.close()
 
-    def _open(self, file: JournalFile) -> StreamState:
-        run = self._database.execute
-        run("PRAGMA journal_mode = WAL")
-        run(f"PRAGMA wal_autocheckpoint = {log_pages(file.device)}")
-        run("PRAGMA journal_size_limit = 4194304")
-        run("PRAGMA cache_size = -512")
-        run("PRAGMA synchronous = FULL")
-        self._prepare(file)
-        run("UPDATE meta SET generation = generation + 1, closed = 0")
-        if file.durability == "process":
-            run("PRAGMA synchronous = NORMAL")
-        run(_PRUNE)
-        self._compact()
-        return self._read_state()
+    # Opening.
 
-    def _check_size(self) -> None:
-        """A file of no bytes was cut: SQLite would take it for a new one, and nobody would hear of it."""
-        if self.path.is_file() and not self.path.stat().st_size:
-            log = Path(f"{self.path}-wal")
-            if not log.is_file() or not log.stat().st_size:
-                raise sqlite3.DatabaseError("damaged: the file is empty")
-
-    def _prepare(self, file: JournalFile) -> None:
-        """Makes the tables, or checks a file that was not closed."""
-        if self._row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'")[0] == 0:
-            self._database.executescript(f"BEGIN; {_TABLES} COMMIT;")
-            values = (SCHEMA_VERSION, file.new_id, file.device)
-            self._database.execute("INSERT INTO meta VALUES (1, ?, ?, ?, 0, 1, 0, 1, 0, 0, 1)", values)
+    def _write_opening(self) -> None:
+        """The new generation, and no section that nothing needs. The line can be read though the disk is full: then
+        this is a part of the first commit that can be written."""
+        self._is_unwritten = True
+        try:
+            self._write([(_PRUNE, ())])
+        except JournalError:
+            # A generation that stands nowhere would be used twice, and two streams taken for one.
+            if not self._marks.renew(self._mark_of(self._meta)):
+                self.state = self.state._replace(journal=self.file.new_id)
+                self._meta = self._meta._replace(journal=self.file.new_id)
             return
-        version, closed = self._row("SELECT schema_version, closed FROM meta") or (0, 0)
-        if version != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"schema version {version}, expected {SCHEMA_VERSION}")
-        if not closed and (found := self._row("PRAGMA quick_check(1)")[0]) != "ok":
-            raise sqlite3.DatabaseError(f"damaged: {found}")
+        self._sections = read_sections(self._database, self._seals)
+        self._marks.renew(self._mark_of(self._meta))
+        self._compact()
 
-    def _read_state(self) -> StreamState:
-        run = self._database.execute
-        journal, generation, next_number, last_ts_ms, settled, mid_frame, seen = self._row(
-            "SELECT journal, generation, next_number, last_ts_ms, settled, mid_frame, seen_delimiter FROM meta"
-        )
-        ledger = Ledger()
-        end = 0
-        for row in run("SELECT first, length, bytes, at_ms FROM blocks ORDER BY first"):
-            if not all(type(value) is int for value in row) or row[0] < end or row[1] < 1 or row[2] < 0:
-                raise sqlite3.DatabaseError(f"damaged: a block says {row}")
-            end = row[0] + row[1]
-            ledger.add(end, row[2], row[3])
-        if end > next_number:
-            raise sqlite3.DatabaseError(f"damaged: blocks up to {end}, numbers up to {next_number}")
-        strikes = dict(run("SELECT number, count FROM strikes WHERE number >= ?", (settled,)).fetchall())
-        return StreamState(
-            journal=journal,
-            generation=generation,
-            # Settled numbers are never given out again, whatever could not be written.
-            next_number=max(next_number, settled),
-            last_ts_ms=last_ts_ms,
-            settled=settled,
-            spans=ledger.spans,
-            strikes=strikes,
-            has_seen_delimiter=bool(seen),
-            is_mid_frame=bool(mid_frame),
-        )
-
-    def _compact(self) -> None:
-        """Gives the disk back what a long outage took, once nothing is in the queue."""
-        size = self._row("PRAGMA page_count")[0] * self._row("PRAGMA page_size")[0]
-        if size > _COMPACT_BYTES and self._row("SELECT count(*) FROM (SELECT 1 FROM blocks LIMIT 1)")[0] == 0:
-            try:
-                self._database.execute("VACUUM")
-            except sqlite3.OperationalError:
-                pass  # a full disk has no room for it; it can wait
-
-    def _read_sections(self) -> None:
+    def _index_sections(self) -> None:
         self._hashes = dict(self._database.execute("SELECT id, hash FROM sections").fetchall())
         self._section_ids = {name: number for number, name in self._hashes.items()}
 
-    def _row(self, sql: str) -> Any:
-        return self._database.execute(sql).fetchone()
+    def _compact(self) -> None:
+        """Gives the disk back what a long outage took, once nothing is in the queue."""
+        size = row_of(self._database, "PRAGMA page_count")[0] * row_of(self._database, "PRAGMA page_size")[0]
+        if size > _COMPACT_BYTES and not self._has_blocks:
+            try:
+                self._database.execute("VACUUM")
+            except SQLITE_FAULTS:
+                pass  # a full disk has no room for it; it can wait
+
+    # Commits.
 
     def _begin(self) -> None:
         try:
             self._database.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise JournalError(str(error)) from None
+            if self._is_unwritten:
+                self._catch_up()
+        except SQLITE_FAULTS as error:
+            raise self._undo(error) from None
 
-    def _undo(self, error: sqlite3.OperationalError) -> JournalError:
-        if self._database.in_transaction:
-            self._database.execute("ROLLBACK")
-        self._dead_count, self._dead_bytes = self._row(
-            "SELECT count(*), coalesce(sum(length(data)), 0) FROM dead_letters"
-        )
-        return JournalError(str(error))
+    def _catch_up(self) -> None:
+        """What the opening has to write, and sections that could not be written, as a part of this commit."""
+        put_meta(self._database, self._meta)
+        for name, section in self._sections.items():
+            if name not in self._section_ids:
+                self._database.execute(SECTION, (None, name, section, self._seals.section(name, section)))
+        self._index_sections()
 
-    def _write(self, statements: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
+    def _end(self, meta: Meta | None = None) -> None:
+        """The last of a commit: the row of `meta` where it changes, and the mark behind it."""
+        if meta is None:
+            self._database.execute("COMMIT")
+        else:
+            self._database.execute(_META, (*meta[3:10], seal_meta(meta)))
+            self._database.execute("COMMIT")
+            self._meta = meta
+            self._marks.write(self._mark_of(meta))
+        self._is_unwritten = False
+
+    def _write(self, statements: Iterable[tuple[str, tuple[Any, ...]]] = (), meta: Meta | None = None) -> None:
         self._begin()
         try:
             for sql, values in statements:
                 self._database.execute(sql, values)
-            self._database.execute("COMMIT")
-        except sqlite3.OperationalError as error:
+            self._end(meta)
+        except SQLITE_FAULTS as error:
             raise self._undo(error) from None
+
+    def _undo(self, error: Exception) -> JournalError | JournalDamageError:
+        """What to raise for an error, with everything as it was before the commit."""
+        try:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            self._index_sections()
+            self._letters.recount()
+        except SQLITE_FAULTS as second:
+            if is_passing(error):
+                error = second
+        return failure_of(error)
 
     def _delete(self, base: int) -> None:
         self._database.execute(_TRIM, (base, base))
         if self._has_strikes:
             self._database.execute("DELETE FROM strikes WHERE number < ?", (base,))
 
-    def _insert_dead(self, dead: list[DeadLetter]) -> None:
-        """Adds them, and drops the oldest above the limits."""
-        if not dead:
-            return
-        self._database.executemany("INSERT INTO dead_letters (number, ts_ms, reason, data) VALUES (?, ?, ?, ?)", dead)
-        self._dead_count += len(dead)
-        self._dead_bytes += sum(len(letter.data) for letter in dead)
-        if self._dead_count <= DEAD_LETTERS and self._dead_bytes <= DEAD_BYTES:
-            return
-        last, before = 0, self._dead_count
-        for number, size in self._database.execute("SELECT id, length(data) FROM dead_letters ORDER BY id"):
-            if self._dead_count <= DEAD_LETTERS and self._dead_bytes <= DEAD_BYTES:
-                break
-            last = number
-            self._dead_count -= 1
-            self._dead_bytes -= size
-        self.letters_shed += before - self._dead_count
-        self._database.execute("DELETE FROM dead_letters WHERE id <= ?", (last,))
+    @property
+    def _has_blocks(self) -> bool:
+        return bool(row_of(self._database, "SELECT count(*) FROM (SELECT 1 FROM blocks LIMIT 1)")[0])
 
-    def _forget_letters(self, ids: tuple[int, ...]) -> None:
-        """Removes those that are in the queue again."""
-        for letter_id in ids:
-            size = self._row(f"SELECT length(data) FROM dead_letters WHERE id = {letter_id:d}")
-            if size is not None:
-                self._dead_count -= 1
-                self._dead_bytes -= size[0]
-        self._database.executemany("DELETE FROM dead_letters WHERE id = ?", [(letter_id,) for letter_id in ids])
+    def _mark_of(self, meta: Meta) -> Mark:
+        return Mark(meta.journal, self._seals.salt, meta.generation, meta.next_number, meta.settled, meta.last_ts_ms)
 
-    def _block(self, row: tuple[Any, ...]) -> Block | None:
-        """The block of a row; None if it is not as it was written: flash cards forget bits."""
-        first, length, kind, section, at_ms, checksum, body = row
-        name = self._hashes.get(section)
-        if name is not None and type(body) is bytes and type(length) is int and type(kind) is int:
-            block = Block(first, length, kind, name, body, at_ms)
-            if checksum == _checksum(block):
-                return block
-        self.rows_damaged += 1
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands under a name; None if none does."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
         return None
-
-
-def _checksum(block: Block) -> int:
-    """Of everything that a row says."""
-    head = f"{block.first} {block.length} {block.kind} {block.section} {block.at_ms} "
-    return zlib.crc32(block.body, zlib.crc32(head.encode()))
+    return found.st_ino, found.st_dev
 
 
 def log_pages(device: str) -> int:
     """How long the write-ahead log gets before it is copied, 500 to 1,000 pages: another length for each device. Lines
     that say the same fill their logs at the same speed, and 64 copied at once hold up everything for half a second."""
     return 500 + zlib.crc32(device.encode()) % 501
-
-
-def _is_passing(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    # A read beyond the end of the file is damage: the file was cut.
-    return code is not None and code & 0xFF in _PASSING and code != sqlite3.SQLITE_IOERR_SHORT_READ
-
-
-def open_journal(file: JournalFile, stamp: str) -> tuple[Journal, Path | None, str]:
-    """(the open journal, where a damaged one was put or None, what was wrong with it).
-
-    A damaged file goes aside, under a name with `stamp`, and a new one is begun. Raises JournalError if the place
-    can't be used at all.
-    """
-    try:
-        return Journal(file), None, ""
-    except sqlite3.DatabaseError as error:
-        if _is_passing(error):
-            raise JournalError(f"{file.path}: {error}") from None
-        why = str(error)
-    try:
-        aside = next(path for path in _aside_names(file.path, stamp) if not path.exists())
-        for suffix in ("", "-wal", "-shm"):
-            part = Path(f"{file.path}{suffix}")
-            if part.exists():
-                part.rename(f"{aside}{suffix}")
-        return Journal(file), aside, why
-    except (OSError, sqlite3.Error) as error:
-        raise JournalError(f"{file.path}: {error}") from None

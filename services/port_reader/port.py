@@ -23,10 +23,11 @@ from services.port_reader.events import (
     SetFlags,
 )
 from services.port_reader.exchange import EXPIRED, Call, Exchange, Search, search_plainly
+from services.port_reader.items import Flags, Item, items_of
 from services.port_reader.line import Line
 from services.port_reader.metrics import Counters
 from services.port_reader.stream import StreamState
-from services.port_reader.uplink import Flags, Item, Uplink, items_of
+from services.port_reader.uplink import Uplink
 
 REOPEN: Final = Backoff(0.1, 0.4)
 """An adapter that comes back is open again well within a second."""

@@ -14,7 +14,6 @@ import msgspec
 from common.config.models import Device, Storage, device_of, section_of
 from common.errors import LinkError
 from common.events import Note
-from common.hashes import short_hash
 from common.io.apart import give_back_memory
 from common.io.bounded import BoundedSearch
 from common.io.clock import monotonic_s, wall_ms
@@ -27,7 +26,10 @@ from common.io.private import make_private
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity
 from common.io.pulse import Pulse
 from services.port_reader.core import PortReaderCore
-from services.port_reader.journal import Journal, JournalError, JournalFile, open_journal
+from services.port_reader.journal import Journal
+from services.port_reader.journal_files import JournalError, JournalFile
+from services.port_reader.opening import JournalNewerError, Opening, open_journal
+from services.port_reader.salvage import section_name
 from services.port_reader.shell import PortReaderShell
 from services.port_reader.task import Task
 from services.port_reader.window import Limits
@@ -45,11 +47,6 @@ class Stopped(Exception):  # noqa: N818 (it ends the start, with an exit code)
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-def section_hash(section: bytes) -> str:
-    """The short name of a section."""
-    return short_hash(section, 16)
 
 
 def journal_limits(device: Device, storage: Storage, journals: int, room_bytes: int) -> Limits:
@@ -73,21 +70,23 @@ def serve(task: Task) -> int:
         lock = FileLock(lock_path)
         sockets = socket_dir(Path(task.data_dir))
         endpoints = Endpoints(sockets)
-        journal, aside, damage = open_journal(_journal_file(task, storage), time.strftime("%Y%m%dT%H%M%S"))
+        opening = open_journal(_journal_file(task, storage), time.strftime("%Y%m%dT%H%M%S"))
+        journal = opening.journal
         device, section = _section_of(task, journal)
+    except JournalNewerError as error:
+        raise Stopped(EXIT_CONFIG, str(error)) from None
     except (LinkError, JournalError, OSError) as error:
         raise Stopped(EXIT_UNAVAILABLE, str(error)) from None
     if (device.rpcs or device.attribute_updates) and not device.has_user_converter:
         import services.port_reader.own_calls  # noqa: F401 (loaded here, not at the first call)
     logger = start_logs(f"{KIND}:{device.name}", task.log_level)
-    if aside is not None:
-        log_note(logger, Note("error", "journal.damaged", {"aside": aside, "reason": damage}))
+    _tell(opening, device.name, logger)
     try:
         shell = PortReaderShell(device, journal, endpoints, logger)
         core = PortReaderCore(
             make_identity(KIND, device.name, lock_path),
             device,
-            section_hash(section),
+            section_name(section),
             journal.state,
             limits=_limits(task, device, storage),
             draw=random.random,
@@ -101,6 +100,14 @@ def serve(task: Task) -> int:
     finally:
         _leave(task, journal, logger)
         lock.release()
+
+
+def _tell(opening: Opening, device: str, logger: logging.Logger) -> None:
+    """What was wrong with the journal; the core tells which numbers it cost."""
+    if opening.damage:
+        log_note(logger, Note("error", "journal.damaged", {"aside": opening.aside, "reason": opening.damage}))
+    for fault in opening.journal.faults:
+        log_note(logger, Note("warning", "journal.faulty", {"device": device, "reason": fault}))
 
 
 def _limits(task: Task, device: Device, storage: Storage) -> Limits:
@@ -124,15 +131,18 @@ def _leave(task: Task, journal: Journal, logger: logging.Logger) -> None:
 
 
 def _journal_file(task: Task, storage: Storage) -> JournalFile:
-    name = task.device.name if task.device else ""
-    return JournalFile(Path(task.journal), name, os.urandom(6).hex(), storage.durability)
+    path, new_id = Path(task.journal), os.urandom(6).hex()
+    if task.device is None:
+        return JournalFile(path, "", new_id, storage.durability)
+    section = section_of(task.device)
+    return JournalFile(path, task.device.name, new_id, storage.durability, (section_name(section), section))
 
 
 def _section_of(task: Task, journal: Journal) -> tuple[Device, bytes]:
     """The device and its section: the configured one, or the last that the journal knows."""
     if task.device is not None:
         section = section_of(task.device)
-        journal.put_section(section_hash(section), section)
+        journal.put_section(section_name(section), section)
         return task.device, section
     last = journal.last_section()
     if last is None:

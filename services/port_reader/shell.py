@@ -22,20 +22,11 @@ from common.messages import Entry, Heartbeat, Plane, Reply
 from common.taps import taps_of_frames
 from services.port_reader.events import (
     Append,
-    Bury,
     CancelWrite,
     CheckWrite,
     Chunk,
     ClosePort,
-    DeadLetter,
-    Fetch,
-    FetchFailed,
-    FindLetters,
-    FindSection,
-    JournalBack,
-    JournalBlocks,
     JournalFailed,
-    LettersFound,
     LineGap,
     LineRead,
     Opened,
@@ -45,17 +36,14 @@ from services.port_reader.events import (
     ReadOut,
     RestLine,
     RestReports,
-    SectionFound,
-    SetFlags,
-    Strike,
-    Trim,
     WriteDrained,
     WriteFailed,
     WritePending,
     WritePort,
 )
-from services.port_reader.journal import Journal, JournalError
+from services.port_reader.journal import Journal
 from services.port_reader.serial_line import READ_BYTES, SerialLine, open_line
+from services.port_reader.store import STORED, Store
 
 BEATS: Final = (b"beat.publisher.", b"beat.broker.")
 READS: Final = 4
@@ -73,6 +61,7 @@ class PortReaderShell:
     def __init__(self, device: Device, journal: Journal, endpoints: Endpoints, logger: logging.Logger) -> None:
         self._device = device
         self._journal = journal
+        self._store = Store(device.name, journal, logger)
         self._logger = logger
         self._context: zmq.Context[Any] = zmq.Context()
         self._line: SerialLine | None = None
@@ -94,13 +83,7 @@ class PortReaderShell:
         self._performers: dict[type, Callable[[Any], Iterable[Any]]] = {
             Send: self._send,
             Append: self._append,
-            Trim: lambda effect: self._write(lambda: self._journal.trim(effect.base, effect.dead), effect.dead),
-            Bury: lambda effect: self._write(lambda: self._journal.bury(effect.dead), effect.dead),
-            SetFlags: lambda effect: self._write(lambda: self._journal.set_flags(*effect)),
-            Strike: lambda effect: self._write(lambda: self._journal.strike(effect.counts)),
-            Fetch: self._fetch,
-            FindLetters: self._find_letters,
-            FindSection: lambda effect: [SectionFound(effect.request, self._journal.section(effect.section))],
+            **dict.fromkeys(STORED, self._store.perform),
             Note: self._note,
             OpenPort: self._open_port,
             ClosePort: self._close_port,
@@ -127,6 +110,7 @@ class PortReaderShell:
             "wakeups": self._loop.wakeups if self._loop else 0,
             "dead_letters_kept": self._journal.letters_kept[0],
             "dead_letters_shed": self._journal.letters_shed,
+            "dead_letters_damaged": self._journal.letters_damaged,
             "blocks_damaged": self._journal.rows_damaged,
         }
 
@@ -192,37 +176,15 @@ class PortReaderShell:
 
     def _append(self, effect: Append) -> Iterable[Any]:
         self._hear_beats(True)
-        try:
-            self._journal.append(effect)
-        except JournalError as error:
-            return (JournalFailed(str(error), effect.blocks),)
+        following = self._store.perform(effect)
+        if any(type(event) is JournalFailed for event in following):
+            return following
         if self._device.name in self._taps:
             for block in effect.blocks:
                 if block.kind in (Entry.FRAMES, Entry.ANSWER):
                     for tap in taps_of_frames(self._device.name, block.body, block.length):
                         self._events_out.send(tap)
-        return (JournalBack(effect.next_number),) if effect.is_retry else ()
-
-    def _write(self, write: Callable[[], None], dead: list[DeadLetter] | None = None) -> Iterable[Any]:
-        try:
-            write()
-        except JournalError as error:
-            return (JournalFailed(str(error), [], dead or []),)
-        return ()
-
-    def _find_letters(self, effect: FindLetters) -> Iterable[Any]:
-        return (LettersFound(effect.request, self._journal.find_letters(effect), *self._journal.letters_kept),)
-
-    def _fetch(self, effect: Fetch) -> Iterable[Any]:
-        damaged = self._journal.rows_damaged
-        try:
-            blocks = self._journal.fetch(*effect)
-        except JournalError as error:
-            return (FetchFailed(str(error)),)
-        if self._journal.rows_damaged > damaged:
-            facts = {"device": self._device.name, "first": effect.first, "blocks": self._journal.rows_damaged - damaged}
-            log_note(self._logger, Note("error", "journal.block_damaged", facts))
-        return (JournalBlocks(blocks),)
+        return following
 
     # Line
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from common.sequence import Range
 from services.port_reader.ledger import Span
 
 AHEAD_MS: Final = 1_000
@@ -30,6 +31,8 @@ class StreamState(NamedTuple):
     has_seen_delimiter: bool = False
     is_mid_frame: bool = False
     """True if the last process died in the middle of a frame."""
+    gaps: tuple[Range, ...] = ()
+    """Numbers that are lost: neither settled nor in the journal."""
 
 
 class Stream:

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from common import codec
 from common.config.models import Device
 from common.events import Note
 from common.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamReport
-from services.port_reader.blocks import BATCH_FRAMES, Block
+from services.port_reader.blocks import Block
 from services.port_reader.events import (
     Append,
     Bury,
     DeadLetter,
     Fetch,
     FetchFailed,
+    GapsFound,
     JournalBlocks,
     JournalFailed,
+    KeepJournal,
     KeptLetter,
+    RaiseGeneration,
     Strike,
     Trim,
 )
+from services.port_reader.held import Held
+from services.port_reader.items import Flags, Item
 from services.port_reader.ledger import Ledger
+from services.port_reader.losses import Losses, joined, named
 from services.port_reader.metrics import Counters
 from services.port_reader.pace import Progress
 from services.port_reader.poison import Poison
 from services.port_reader.stream import Stream, StreamState
-from services.port_reader.window import Limits, Window
+from services.port_reader.window import NOWHERE, Limits, Window
 
 RETRY_S: Final = 1.0
 """A journal that failed is tried again this often."""
@@ -35,32 +41,11 @@ AGE_CHECK_S: Final = 60.0
 """Age limits are in days; this is how often they are looked at while nothing comes in."""
 TRIM_S: Final = 0.5
 """What is settled may stay in the journal so long: most often the next append takes it along."""
-UNBURIED_BYTES: Final = 1024 * 1024
-"""Dead letters that wait in memory for a journal that can't be written."""
-LETTER_BYTES: Final = 256
-"""What a dead letter costs beside its bytes."""
-
-
-class Item(NamedTuple):
-    """Entries of one kind that came at one time and have no number yet."""
-
-    kind: int
-    frames: list[bytes]
-    extra: list[str] = []
-
-
-class Flags(NamedTuple):
-    """What the journal keeps about the line."""
-
-    is_mid_frame: bool
-    has_seen_delimiter: bool
-
-
-def items_of(frames: list[bytes]) -> list[Item]:
-    """Frames as items that are small enough for one batch each."""
-    if len(frames) <= BATCH_FRAMES:
-        return [Item(Entry.FRAMES, frames)] if frames else []
-    return [Item(Entry.FRAMES, frames[at : at + BATCH_FRAMES]) for at in range(0, len(frames), BATCH_FRAMES)]
+KEEP_S: Final = 10.0
+"""The journal is looked after this often while something comes in or waits, a quarter more or less; what has waited so
+long goes from its log into its file."""
+MOST_GENERATION: Final = 2**62
+"""Nobody starts so often."""
 
 
 class Uplink:
@@ -105,8 +90,9 @@ class Uplink:
         self._flags = Flags(state.is_mid_frame, state.has_seen_delimiter)
         self._is_fetching = False
         self._fetch_s = 0.0
-        self._held: list[Block] = []
-        self._held_bytes = 0
+        self._fetch_end = 0
+        """The number after the last that the journal held when it was asked."""
+        self._held = Held(counters)
         self.is_down = False
         """True while the journal can't be written."""
         self._retry_s = 0.0
@@ -114,8 +100,11 @@ class Uplink:
         self._wall_offset_ms = wall_offset_ms
         self._age_s = 0.0
         self._trim_s: float | None = None
-        self._unburied: list[DeadLetter] = []
-        self._unburied_bytes = 0
+        self._losses = Losses(device.name, counters)
+        self._gaps = list(state.gaps)
+        self._keep_s = 0.0
+        self._kept_number = state.next_number
+        """The next number when the journal was last looked after."""
 
     @property
     def backlog(self) -> int:
@@ -154,6 +143,8 @@ class Uplink:
     @property
     def next_deadline_s(self) -> float | None:
         deadlines = [self._window.next_deadline_s, self._window.next_join_s, self._trim_s]
+        if self.backlog and not self.is_down:
+            deadlines.append(self._keep_s)
         if self.is_down:
             deadlines.append(self._retry_s)
         if self._fetch_s:
@@ -172,8 +163,9 @@ class Uplink:
         if self.stream.steps_followed != steps:
             effects.append(Note("warning", "clock.set_back", {"device": self._device, "clock_ms": clock_ms}))
         self._counters.values["timestamps_repeated"] = self.stream.repeats
+        effects += self._keep(now_s)
         if self.is_down:
-            self._hold(blocks)
+            self._held.add(blocks)
         elif blocks:
             self._counters.add("journal_commits")
             effects.append(self._append(blocks))
@@ -198,7 +190,7 @@ class Uplink:
         """The publisher's word on our stream, which may have come at any time since `listened_s`."""
         if not self._window.is_current(report):
             self._counters.add("reports_stale")
-            return []
+            return self._compare_generations(report, now_s)
         self._counters.add("reports")
         self._window.report(report, now_s, listened_s)
         effects: list[Any] = []
@@ -214,13 +206,27 @@ class Uplink:
             effects += self._end_shedding(now_s)
         return [*effects, *self._move(now_s)]
 
+    def _compare_generations(self, report: StreamReport, now_s: float) -> list[Any]:
+        """Where the publisher has heard more of our journal than we have said, that was replaced by an older copy, mark
+        and all; it would take nothing that we send. So we go on under a generation above."""
+        stream = self.stream
+        is_ours = (report.journal, report.epoch) == (stream.journal, self._window.epoch)
+        is_ahead = (report.generation, report.received) > (stream.generation, stream.next_number)
+        if not is_ours or not is_ahead or report.generation >= MOST_GENERATION:
+            return []
+        facts = {"device": self._device, "generation": stream.generation, "known": report.generation}
+        stream.generation = report.generation + 1
+        self._window.begin_generation(stream.generation)
+        note = Note("error", "journal.outdated", facts)
+        return [note, RaiseGeneration(stream.generation), *self._move(now_s)]
+
     def _trim(self, dead: list[DeadLetter]) -> list[Any]:
         """The journal without what is settled, with these dead letters. One that is down gets neither before what is
         held: numbers that are settled there, but were never written, would be given out again by the next process."""
         self._trim_s = None
         if not self.is_down:
             return [Trim(self._window.base, dead)]
-        self._keep_unburied(dead)
+        self._held.bury(dead)
         return []
 
     def end(self) -> list[Any]:
@@ -242,8 +248,23 @@ class Uplink:
     def load(self, event: JournalBlocks, now_s: float) -> list[Any]:
         """What was fetched."""
         self._is_fetching = False
-        self._window.load(event.blocks, self._stored_end, self.section)
-        return self._move(now_s)
+        # What was appended since it was asked is there all the same.
+        self._window.load(event.blocks, min(self._fetch_end, self._stored_end), self.section)
+        lost, self._window.lost = self._window.lost, []
+        return [*self._losses.tell(lost, self._window.floor), *self._move(now_s)]
+
+    def start(self, now_s: float) -> list[Any]:
+        """What the journal has lost, as far as it is known now."""
+        gaps, self._gaps = self._gaps, []
+        self._keep_s = now_s + KEEP_S
+        return [*self._losses.tell(gaps, self._window.floor), *self.tick(now_s)]
+
+    def gaps_found(self, event: GapsFound) -> list[Any]:
+        """The journal lost something while we have it open. What is in memory goes on from there."""
+        end = self._window.memory_end
+        return self._losses.tell(
+            [(max(low, end), high) for low, high in event.ranges if high >= end], self._window.floor
+        )
 
     def fetch_failed(self, event: FetchFailed, now_s: float) -> list[Any]:
         """The journal could not be read; it is tried again."""
@@ -253,17 +274,15 @@ class Uplink:
 
     def journal_failed(self, event: JournalFailed, now_s: float) -> list[Any]:
         """The journal could not be written: entries stay in memory until it can, or until they are settled."""
-        held = {block.first for block in self._held}
-        self._hold([block for block in event.blocks if block.first not in held])
-        self._keep_unburied(event.dead)
+        self._held.add(event.blocks)
+        self._held.bury(event.dead)
         return self._fail(event.reason, now_s)
 
     def journal_back(self, end: int, now_s: float) -> list[Any]:
         """The journal was written again, with all that was held below `end`; what has come since follows."""
         self.is_down = False
-        held, self._held, self._held_bytes = self._held, [], 0
+        held, unburied = self._held.take()
         later = [block for block in held if block.first >= end]
-        unburied, self._unburied, self._unburied_bytes = self._unburied, [], 0
         effects: list[Any] = [Note("info", "journal.recovered", {"device": self._device})]
         effects += [self._append(later)] if later else []
         effects += [Bury(unburied)] if unburied else []
@@ -310,7 +329,7 @@ class Uplink:
         effects: list[Any] = []
         if self.is_down and now_s >= self._retry_s:
             self._retry_s = now_s + RETRY_S
-            effects.append(self._append(list(self._held), is_retry=True))
+            effects.append(self._append(list(self._held.blocks), is_retry=True))
         if self._fetch_s and now_s >= self._fetch_s:
             self._fetch_s = 0.0
         if self._trim_s is not None and now_s >= self._trim_s:
@@ -319,17 +338,27 @@ class Uplink:
             base = self._window.base
             effects += self._shed(now_s)
             effects += self._trim([]) if self._window.base > base else []
+        if self.backlog:
+            effects += self._keep(now_s)
         return [*effects, *self._window.tick(now_s, self._draw()), *self._move(now_s)]
+
+    def _keep(self, now_s: float) -> list[Any]:
+        """Has the journal looked after, if it is time."""
+        if now_s < self._keep_s or self.is_down:
+            return []
+        self._keep_s = now_s + KEEP_S * (0.75 + self._draw() / 2)
+        has_backlog, self._kept_number = self._window.base < self._kept_number, self.stream.next_number
+        return [KeepJournal(has_backlog)]
 
     @property
     def _stored_end(self) -> int:
         """The number after the last that the journal holds."""
-        return self._held[0].first if self._held else self.stream.next_number
+        return self._held.blocks[0].first if self._held.blocks else self.stream.next_number
 
     def _number(self, item: Item, clock_ms: int) -> Block | None:
         """A block of new numbers; None if it fits neither disk nor memory, which takes no number."""
         count = len(item.frames)
-        if self.is_down and self._held_bytes >= self._limits.window_bytes:
+        if self.is_down and self._held.bytes >= self._limits.window_bytes:
             self._counters.add("frames_dropped", count)
             return None
         stamps = self.stream.stamp(count, clock_ms)
@@ -356,12 +385,12 @@ class Uplink:
     def _move(self, now_s: float) -> list[Any]:
         """Sends what there is room for, and fetches more."""
         effects: list[Any] = []
-        for block in self._held:
+        for block in self._held.blocks:
             self._window.accept(block)
         effects += self._window.pump(now_s)
         behind = self._window.memory_end < self._stored_end
         if behind and not self._is_fetching and not self._fetch_s and self._window.wants_more:
-            self._is_fetching = True
+            self._is_fetching, self._fetch_end = True, self._stored_end
             most = self._limits.window_bytes // 2
             effects.append(Fetch(self._window.memory_end, self._limits.window_frames, most))
         return effects
@@ -370,9 +399,7 @@ class Uplink:
         """Forgets what is no longer in the journal."""
         base = self._window.base
         self._ledger.drop(base)
-        if self._held and self._held[0].end <= base:
-            self._held = [block for block in self._held if block.end > base]
-            self._held_bytes = sum(len(block.body) for block in self._held)
+        self._held.drop(base)
 
     def _dead_letters(self, report: StreamReport) -> list[DeadLetter]:
         """The dead ones among what this report settles."""
@@ -381,7 +408,11 @@ class Uplink:
             return []
         entries = self._window.entries(reasons)
         self._counters.add("dead_letters", len(entries))
-        return [DeadLetter(number, ts_ms, reasons[number], data) for number, (ts_ms, data) in entries.items()]
+        lost = [number for number in entries if reasons[number] == NOWHERE]
+        return [
+            *(DeadLetter(low, 0, f"{NOWHERE}: {named((low, high))}", b"") for low, high in joined(lost)),
+            *(DeadLetter(n, ts_ms, reasons[n], data) for n, (ts_ms, data) in entries.items() if reasons[n] != NOWHERE),
+        ]
 
     @property
     def _checks_age(self) -> bool:
@@ -432,21 +463,6 @@ class Uplink:
         self._is_shedding = False
         shed = self._counters.values["frames_shed"]
         return [Note("info", "journal.has_room", {"device": self._device, "frames_shed": shed})]
-
-    def _hold(self, blocks: list[Block]) -> None:
-        self._held += blocks
-        self._held_bytes += sum(len(block.body) for block in blocks)
-        self._counters.add("frames_unjournaled", sum(block.length for block in blocks))
-
-    def _keep_unburied(self, dead: list[DeadLetter]) -> None:
-        """Dead letters that could not be written wait, as far as there is room."""
-        for letter in dead:
-            self._unburied_bytes += len(letter.data) + LETTER_BYTES
-            if self._unburied_bytes > UNBURIED_BYTES:
-                self._unburied_bytes -= len(letter.data) + LETTER_BYTES
-                self._counters.add("dead_letters_dropped")
-            else:
-                self._unburied.append(letter)
 
     def _fail(self, reason: str, now_s: float) -> list[Any]:
         self._counters.add("journal_errors")

@@ -79,6 +79,8 @@ class Window:
         self._ready: deque[Block] = deque()
         self._flight_bytes = self._ready_bytes = 0
         self._credit_bytes = limits.window_bytes
+        self.lost: list[Range] = []
+        """Numbers that the journal should have had, and had not, since somebody took them from here."""
         self._missing: list[Range] = []
         self._unsent: list[Range] = []
         self._timer = ResendTimer()
@@ -159,8 +161,8 @@ class Window:
                 return
             if block.end <= self.memory_end:
                 continue
-            if block.first > self.memory_end:
-                self._fill(block.first, section)
+            if not self._fill(block.first, section):
+                return
             self._force(slice_block(block, self.memory_end, block.end))
         if not blocks:
             self._fill(stored_end, section)
@@ -174,6 +176,14 @@ class Window:
         if epoch == self.epoch:
             return
         self._batch = self._batch._replace(epoch=epoch)
+        self._begin_anew()
+
+    def begin_generation(self, generation: int) -> None:
+        """Another stream, for the publisher: it is sent everything that the journal has."""
+        self._batch = self._batch._replace(generation=generation)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._credit_bytes = self._limits.window_bytes
         for block in reversed(self._flights):
             if block.end > self.base:
@@ -410,11 +420,16 @@ class Window:
         self._counters.add("batches_sent", len(sends))
         return sends
 
-    def _fill(self, end: int, section: str) -> None:
-        """Numbers that are nowhere come out as dead letters, as every number must come out."""
-        while self.memory_end < end:
+    def _fill(self, end: int, section: str) -> bool:
+        """Numbers that are nowhere come out as dead letters, as every number must come out. False if there was no room
+        for all up to `end`: the rest is found missing again."""
+        first = self.memory_end
+        while self.memory_end < end and self.has_room:
             length = min(BATCH_FRAMES, end - self.memory_end)
             self._force(dead_block(self.memory_end, length, section, 0, NOWHERE))
+        if self.memory_end > first:
+            self.lost.append((first, self.memory_end - 1))
+        return self.memory_end >= end
 
     def _force(self, block: Block) -> None:
         self._ready.append(block)

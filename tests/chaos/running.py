@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
-from urllib.parse import quote
 
 from common.io.endpoints import socket_dir
 from common.io.journals import file_name
 from tests.e2e.harness import ROOT
 from tests.e2e.test_run import children
+from tests.journals import read_journal
 
 MIB = 1024 * 1024
 SAMPLE_S = 2.0
@@ -83,11 +82,7 @@ class Running:
     def dead_letters(self, device: str) -> list[bytes]:
         """The bytes of a device's dead letters, from its journal, oldest first."""
         path = self.data_dir / "journals" / file_name(device)
-        database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
-        try:
-            return [bytes(row[0]) for row in database.execute("SELECT data FROM dead_letters ORDER BY id")]
-        finally:
-            database.close()
+        return [bytes(row[0]) for row in read_journal(path, "SELECT data FROM dead_letters ORDER BY id")]
 
 
 class Window(NamedTuple):

@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -37,6 +36,7 @@ from common.messages import (
     Tap,
     topic_of,
 )
+from tests.journals import read_journal
 
 DEADLINE_S = 20.0
 DEVICE = "press 1"
@@ -187,11 +187,7 @@ class Reader:
         return self.data_dir / "journals" / file_name(DEVICE)
 
     def rows(self, sql: str) -> list[tuple]:
-        database = sqlite3.connect(self.journal)
-        try:
-            return database.execute(sql).fetchall()
-        finally:
-            database.close()
+        return read_journal(self.journal, sql)
 
 
 @pytest.fixture

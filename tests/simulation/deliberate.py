@@ -140,6 +140,22 @@ LISTED: Final = (
     ),
 )
 
+LOST: Final = (
+    one(
+        "a gap in the journal is not told",
+        f"{_READER}.losses:Losses.tell",
+        "if not new:",
+        "if new:",
+    ),
+    one(
+        "numbers are given out again after a loss",
+        f"{_READER}.recovery:Recovery.next_number",
+        "return max(self.meta.next_number, self.meta.settled, self.mark.next_number if self.mark else 1)",
+        "return max(self.meta.next_number, self.meta.settled)",
+    ),
+)
+"""Two more, for journals that are damaged."""
+
 DRAWN: Final = (
     Deliberate(
         "data before connect is accepted",
@@ -169,7 +185,7 @@ DRAWN: Final = (
     ),
     one(
         "a new publisher is sent only what is new",
-        f"{_READER}.window:Window.hear",
+        f"{_READER}.window:Window._begin_anew",
         "self.received = self.next_send = self.base",
         "self.next_send = self.base\n    self._ready.clear()\n    self._ready_bytes = 0",
     ),
@@ -244,7 +260,7 @@ ATTACKED: Final = (
 )
 """What attacks on users' code found, and the rules that hold it now."""
 
-ALL: Final = (*LISTED, *DRAWN, *ATTACKED)
+ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST)
 
 
 @contextmanager

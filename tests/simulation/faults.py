@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from services.port_reader.events import GapsFound
 from tests.simulation.kernel import Process
 from tests.simulation.load import Load
-from tests.simulation.scenario import Fault, Scenario
+from tests.simulation.reader import ReaderProcess
+from tests.simulation.scenario import DISK_LOSES, Fault, Scenario
 from tests.simulation.users import Harm
 from tests.simulation.world import LATE_S, World
 
@@ -126,6 +128,11 @@ class Faults:
                 disk.is_full, disk.is_failing = True, draw.random() < 0.5
                 self._later(fault, disk, "is_full", False)
                 self._later(fault, disk, "is_failing", False)
+            case fault_kind if fault_kind == DISK_LOSES:
+                # While the platform is away, so that something waits.
+                world.platform.go_away()
+                self._later(fault, world.platform, "is_up", True)
+                world.clock.after(fault.for_s * 0.9, self._lose, draw.choice(world.readers))
             case "disk slow":
                 disk = draw.choice(world.readers).disk
                 disk.slow_s = draw.choice([0.02, 0.3])
@@ -208,6 +215,16 @@ class Faults:
         self.load.spoil_next(reader, harm)
         self.troubled.add(reader.device.name)
         return True
+
+    def _lose(self, reader: ReaderProcess) -> None:
+        """A reader dies, and the next one finds its journal damaged; or it finds that out itself, and makes it anew."""
+        if reader.alive and self.draw.random() < 0.4:
+            reader.disk.damage(self.draw)
+            reader.hear(GapsFound(list(reader.disk.open().gaps)))
+            return
+        if reader.alive:
+            self.world.kill(reader, self.draw.random() * 2)
+        reader.disk.damage(self.draw)
 
     def _later(self, fault: Fault, thing: object, name: str, value: object) -> None:
         self.world.clock.after(fault.for_s, setattr, thing, name, value)

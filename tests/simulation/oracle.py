@@ -135,7 +135,7 @@ class Oracle:
         found = {
             int(letter.data) for r in self.world.readers for letter in r.disk.dead if letter.number and letter.data
         }
-        lost = found.union(*(r.line.tolerated for r in self.world.readers))
+        lost = found.union(*(r.line.tolerated | r.lost_values for r in self.world.readers))
         return bad <= found or (bad <= lost and self.world.is_settled)
 
     # The verdict.
@@ -174,7 +174,12 @@ class Oracle:
         # A slow frame in which its process was killed three times is a dead letter like one that kills.
         letters = {int(letter.data) for letter in reader.disk.dead if letter.number and letter.data}
         condemned = {value for value in letters if self.world.died_in[b"%d\n" % value] >= DEATHS}
-        missing = set(places) - accepted - line.tolerated - self._answered(reader) - bad - condemned
+        lost = reader.lost_values
+        missing = set(places) - accepted - line.tolerated - self._answered(reader) - bad - condemned - lost
+        if wrong := reader.told - reader.disk.taken.keys():
+            self._note(f"{name}: told as lost, but nothing took it: {sorted(wrong)[:5]}")
+        if reader.disk.reused:
+            self._note(f"{name}: numbers given out again: {reader.disk.reused[:5]}")
         allowed = reader.shed + (shed_by(reader.core) if reader.core else 0)  # type: ignore[arg-type]
         if len(missing) > allowed:
             self._note(f"{name}: {len(missing)} missing, {allowed} were shed: {sorted(missing)[:5]}")
@@ -201,7 +206,10 @@ class Oracle:
             wrong = next(value for value, a, b in zip(numbers[1:], order, order[1:], strict=False) if b < a)
             self._note(f"{target}: {wrong} is out of order")
         last = self.world.platform.attributes.get(target, {}).get("last")
-        allowed = {*numbers[-1:], *(value for value in times if value < 0), *self.world.platform.bad_values}
+        # Of what damage took, accepted in part, nobody has the rest.
+        lost = self.world.readers[device].lost_values
+        kept = max((place for place, value in enumerate(numbers) if value not in lost), default=0)
+        allowed = {*numbers[kept:], *(value for value in times if value < 0), *self.world.platform.bad_values}
         if times and last not in allowed:
             self._note(f"{target}: the last attribute is {last}, expected {numbers[-1:]}")
         return set(times)
@@ -233,7 +241,7 @@ class Oracle:
                 self._note(f"{name}: {value} is a dead letter though nothing is wrong with it")
         if wrong := bad & accepted:
             self._note(f"{name}: bad and yet accepted: {sorted(wrong)}")
-        unknown = bad - set(letters) - line.tolerated
+        unknown = bad - set(letters) - line.tolerated - reader.lost_values
         if len(unknown) > allowed:
             self._note(f"{name}: bad and yet no dead letter: {sorted(unknown)}")
 

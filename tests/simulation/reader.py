@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from common import codec
 from common.config.models import Device, section_of
 from common.events import Send
 from common.messages import Identity
@@ -23,10 +25,12 @@ from services.port_reader.events import (
     JournalBack,
     JournalBlocks,
     JournalFailed,
+    KeepJournal,
     LineRead,
     Opened,
     OpenFailed,
     OpenPort,
+    RaiseGeneration,
     ReadOut,
     RestLine,
     RestReports,
@@ -39,9 +43,12 @@ from services.port_reader.events import (
     WritePending,
     WritePort,
 )
-from services.port_reader.ledger import Ledger
+from services.port_reader.mark import Mark
+from services.port_reader.recovery import Extent, Recovery
+from services.port_reader.seals import SCHEMA_VERSION, Meta
 from services.port_reader.stream import StreamState
 from services.port_reader.window import Limits
+from tests.journals import told_numbers
 from tests.simulation.kernel import Process, Stall
 from tests.simulation.line import SerialLine
 
@@ -65,29 +72,60 @@ class Disk:
         self.is_mid_frame = False
         self.has_seen_delimiter = False
         self.blocks: list[Block] = []
+        self.marked = (0, 1, 1, 0)
+        """The mark: generation, next number, settled, last timestamp."""
+        self.taken: dict[int, bytes] = {}
+        """Number -> the entry that damage took."""
+        self.reused: list[int] = []
+        """Numbers that were committed twice."""
         self.strikes: dict[int, int] = {}
         self.dead: list[DeadLetter] = []
 
     def open(self) -> StreamState:
         """What the real journal says when it is opened."""
-        self.generation += 1
-        ledger = Ledger()
-        for block in self.blocks:
-            ledger.add(block.end, len(block.body))
-        return StreamState(
-            journal=self.journal,
-            generation=self.generation,
-            next_number=self.next_number,
-            last_ts_ms=self.last_ts_ms,
-            settled=self.base,
-            spans=ledger.spans,
-            strikes={number: count for number, count in self.strikes.items() if number >= self.base},
-            has_seen_delimiter=self.has_seen_delimiter,
-            is_mid_frame=self.is_mid_frame,
+        meta = Meta(
+            SCHEMA_VERSION,
+            self.journal,
+            self.journal,
+            self.generation,
+            self.next_number,
+            self.last_ts_ms,
+            self.base,
+            int(self.is_mid_frame),
+            int(self.has_seen_delimiter),
         )
+        recovery = Recovery(meta, Mark(self.journal, 0, *self.marked), self.journal)
+        extents = [Extent(block.first, block.length, len(block.body), block.at_ms) for block in self.blocks]
+        state = recovery.state(extents, self.strikes)
+        self.generation, self.next_number, self.base = state.generation, state.next_number, state.settled
+        self._mark()
+        return state
+
+    def damage(self, draw: random.Random) -> None:
+        """What stands on it is not what was written, as the next reader finds: all after some commit is gone, what
+        the journal remembers included, or one block, or all of it. The mark is whole."""
+        if not self.blocks:
+            return
+        place = draw.randrange(len(self.blocks))
+        match draw.choice(["log", "block", "file"]):
+            case "log":
+                gone, self.blocks = self.blocks[place:], self.blocks[:place]
+                self.next_number = gone[0].first
+                self.generation -= draw.randrange(2)
+            case "block":
+                gone = [self.blocks.pop(place)]
+            case _:
+                gone, self.blocks = self.blocks, []
+                self.generation, self.next_number, self.base = 0, 1, 1
+        for block in gone:
+            self.taken |= enumerate_entries(block)
+
+    def _mark(self) -> None:
+        self.marked = (self.generation, self.next_number, self.base, self.last_ts_ms)
 
     def append(self, effect: Append) -> None:
         """One commit."""
+        self.reused += [block.first for block in effect.blocks if block.first < self.marked[1] and not effect.is_retry]
         self.blocks += effect.blocks
         self.next_number, self.last_ts_ms = effect.next_number, effect.last_ts_ms
         self.is_mid_frame, self.has_seen_delimiter = effect.is_mid_frame, effect.has_seen_delimiter
@@ -101,6 +139,7 @@ class Disk:
         while keep < len(self.blocks) and self.blocks[keep].end <= self.base:
             keep += 1
         del self.blocks[:keep]
+        self._mark()
 
     def fetch(self, effect: Fetch) -> list[Block]:
         """As the real journal reads."""
@@ -129,6 +168,18 @@ class ReaderProcess(Process):
         self.disk = Disk(f"journal-{device.name}")
         self.shed = 0
         """Frames shed or dropped in earlier lives."""
+
+    @property
+    def told(self) -> set[int]:
+        """Numbers that were said to be lost."""
+        return told_numbers(self.notes)
+
+    @property
+    def lost_values(self) -> set[int]:
+        """What the device said that damage took, as far as that was told."""
+        told = self.told
+        frames = [frame for number, frame in self.disk.taken.items() if number in told]
+        return {int(frame) for frame in frames if frame.strip().lstrip(b"-").isdigit()}
 
     def make_core(self) -> PortReaderCore:
         identity = Identity("port_reader", self.device.name, f"{self.name}#{self.life}", 1, "host", f"lock {self.name}")
@@ -172,6 +223,10 @@ class ReaderProcess(Process):
                 self.world.strikes.extend((self, number) for number in counts)
             case Fetch():
                 return [FetchFailed("I/O error")] if disk.is_failing else [JournalBlocks(disk.fetch(effect))]
+            case KeepJournal():
+                pass
+            case RaiseGeneration(generation=generation):
+                disk.generation = max(disk.generation, generation)
             case FindSection(section=section, request=request):
                 return [SectionFound(request, section_of(self.device) if section == self.section else None)]
             case _:
@@ -208,6 +263,12 @@ class ReaderProcess(Process):
         if left_bytes is None:
             return [WriteFailed("EIO")]
         return [WritePending(left_bytes)] if left_bytes else [WriteDrained()]
+
+
+def enumerate_entries(block: Block) -> dict[int, bytes]:
+    """Number -> entry."""
+    frames = codec.unpack_frames(block.body, block.length).frames
+    return dict(enumerate(frames, block.first))
 
 
 def shed_by(core: PortReaderCore) -> int:

@@ -17,7 +17,7 @@ QUIET_S: Final = 75.0
 """Within so long after the last fault everything must have been delivered: a device that was refused comes back within
 a minute, and a frame that hangs behind it then takes 10 s more."""
 
-KINDS: Final = (
+_SAMPLED: Final = (
     "kill converter",
     "kill publisher",
     "kill broker",
@@ -53,6 +53,8 @@ KINDS: Final = (
     "converter answers late",
     "converter answers twice",
 )
+DISK_LOSES: Final = "disk loses"
+KINDS: Final = (*_SAMPLED, DISK_LOSES)
 _POISON: Final = ("frame raises", "frame hangs", "frame kills", "frame slow")
 _EARLY: Final = ("frame hangs", "frame kills", "platform refuses: payload")
 """They go on until the bad frame is found out, which takes its time."""
@@ -105,9 +107,12 @@ class Scenario(NamedTuple):
 def draw_scenario(seed: int) -> Scenario:
     """The scenario of a seed: three to nine faults, none in every tenth seed."""
     draw = random.Random(f"scenario {seed}")
-    kinds = [] if seed % 10 == 0 else draw.sample(KINDS, 3 + draw.randrange(6))
+    kinds = [] if seed % 10 == 0 else draw.sample(_SAMPLED, 3 + draw.randrange(6))
     if kinds and draw.random() < 0.3:
         kinds.append(draw.choice(["kill converter", "kill publisher", "kill broker", "kill reader", "kill at a step"]))
+    # Drawn apart: what else a seed has is what it always had.
+    if kinds and random.Random(f"damage {seed}").random() < 0.12:
+        kinds.append(DISK_LOSES)
     speaks_mqtt_5 = draw.random() < 0.75
     if "platform refuses: device" in kinds:
         speaks_mqtt_5 = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.publisher.ordering import Stream
-from tests.simulation.deliberate import ALL, ATTACKED, DRAWN, LISTED, Deliberate, applied
+from tests.simulation.deliberate import ALL, ATTACKED, DRAWN, LISTED, LOST, Deliberate, applied
 from tests.simulation.proving import prove_all
 
 
@@ -17,8 +17,9 @@ def test_every_deliberate_fault_is_noticed() -> None:
 
 
 def test_table_is_whole() -> None:
-    """The eighteen that were asked for, ten more, and those of attacks, each with a name of its own."""
-    assert (len(LISTED), len(DRAWN), len(ATTACKED)) == (18, 10, 5)
+    """The eighteen that were asked for, ten more, and those of attacks on users' code and on journals, each with a name
+    of its own."""
+    assert (len(LISTED), len(DRAWN), len(ATTACKED), len(LOST)) == (18, 10, 5, 2)
     assert len({fault.name for fault in ALL}) == len(ALL)
 
 

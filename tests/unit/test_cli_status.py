@@ -79,3 +79,14 @@ def test_on_a_narrow_terminal_counters_go_below_their_process() -> None:
 def test_uptime_has_two_units(seconds: float, text: str) -> None:
     """The largest two."""
     assert uptime(seconds) == text
+
+
+def test_what_a_journal_lost_is_said() -> None:
+    """By device; the gateway is well all the same."""
+    found = Table(["press1"])
+    found.hear(Heartbeat("publisher", "0", "i", 11, "host", 75.0, {"link": "up"}, {}), 100.0)
+    state, counters = {"connected": True, "backlog": 0, "backlog_bytes": 0}, {"frames_lost": 3000}
+    found.hear(Heartbeat("port_reader", "press1", "i", 12, "host", 75.0, state, counters), 100.0)
+    document = found.show()
+    assert is_well(document)
+    assert "lost: press1: damage to its journal took 3000 entries; the log" in as_text(document)

@@ -139,5 +139,5 @@ def test_what_the_journal_lost_has_no_bytes():
     later = Rig(journal=rig.journal)
     later.beat()
     later.report(3, dead=[(1, "the journal has lost it"), (2, "the journal has lost it")])
-    assert [letter.data for letter in later.journal.dead] == [b"", b""]
+    assert [letter[2:] for letter in later.journal.dead] == [("the journal has lost it: 1-2", b"")]
     assert _ask(later, "retry", after=0, until=9)["retried"] == 0

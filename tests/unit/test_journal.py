@@ -14,10 +14,12 @@ import pytest
 from common.config.models import Device, Storage
 from common.io.journals import file_name
 from common.messages import Request
-from services.port_reader import journal as journal_module
+from services.port_reader import letter_box, opening
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append, DeadLetter, FindLetters
-from services.port_reader.journal import Journal, JournalError, JournalFile, log_pages, open_journal
+from services.port_reader.journal import Journal, log_pages
+from services.port_reader.journal_files import JournalError, JournalFile
+from services.port_reader.opening import open_journal
 from services.port_reader.serving import journal_limits
 
 
@@ -118,8 +120,8 @@ def test_fetch_gives_blocks_from_a_number_on(file):
 
 def test_dead_letters_are_bounded(file, monkeypatch):
     """The oldest go when there are too many, or too many bytes."""
-    monkeypatch.setattr(journal_module, "DEAD_LETTERS", 3)
-    monkeypatch.setattr(journal_module, "DEAD_BYTES", 100)
+    monkeypatch.setattr(letter_box, "DEAD_LETTERS", 3)
+    monkeypatch.setattr(letter_box, "DEAD_BYTES", 100)
     journal = _open(file)
     journal.bury([DeadLetter(0, 1, "joined mid-frame", b"a")])
     journal.trim(1, [DeadLetter(number, 1, "why", b"x") for number in range(1, 5)])
@@ -144,7 +146,8 @@ def test_sections_are_kept(file):
 
 @pytest.mark.parametrize("damage", ["junk", "cut", "schema", "page"])
 def test_a_damaged_journal_is_set_aside(file, damage):
-    """Junk, a cut file, another schema, a damaged page: put aside under a name that is told, and a new one begun."""
+    """Junk, a cut file, a schema that it can't have, a damaged page: put aside under a name that is told, and a new one
+    begun that goes on with its numbers, and says which are lost."""
     journal = _open(file)
     journal.append(_append(*(_block(first, 2, b"x" * 3000) for first in range(1, 99, 2))))
     journal._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -164,7 +167,11 @@ def test_a_damaged_journal_is_set_aside(file, damage):
     assert aside.name.endswith(".damaged-20260101T000000")
     assert aside.exists()
     assert why
-    assert (journal.state.journal, journal.state.next_number) == ("j2", 1)
+    assert (journal.state.journal, journal.state.generation, journal.state.next_number) == ("j1", 2, 99)
+    read = {n for block in journal.fetch(1, 10**6, 10**9) for n in range(block.first, block.end)}
+    lost = {n for low, high in journal.state.gaps for n in range(low, high + 1)}
+    assert (read | lost, read & lost) == (set(range(1, 99)), set())
+    assert len(read) == {"junk": 0, "schema": 98}.get(damage, len(read))
 
 
 def test_a_place_that_can_not_be_used(file):
@@ -268,7 +275,6 @@ def test_a_block_that_is_not_as_it_was_written_is_left_out(file, sql):
         "UPDATE blocks SET length = 'x' WHERE first = 3",
         "UPDATE blocks SET length = -1 WHERE first = 3",
         "UPDATE blocks SET length = 99 WHERE first = 5",
-        "UPDATE meta SET next_number = 2",
     ],
 )
 def test_a_journal_that_makes_no_sense_is_set_aside(file, sql):
@@ -276,12 +282,15 @@ def test_a_journal_that_makes_no_sense_is_set_aside(file, sql):
     journal = _open(file)
     journal.append(_append(_block(1), _block(3), _block(5)))
     _rows(journal, sql)
-    journal.close()
+    journal.abandon()
     journal, aside, why = open_journal(file._replace(new_id="j2"), "x")
     assert aside is not None
     assert aside.exists()
     assert why
-    assert journal.state.journal == "j2"
+    assert (journal.state.journal, journal.state.next_number) == ("j1", 7)
+    kept = [block.first for block in journal.fetch(1, 10**6, 10**9)]
+    lost = [number for number in (1, 3, 5) if number not in kept]
+    assert journal.state.gaps == tuple((number, number + 1) for number in lost)
 
 
 def test_an_empty_file_is_a_damaged_journal(file):
@@ -296,7 +305,7 @@ def test_an_empty_file_is_a_damaged_journal(file):
 def test_a_damaged_journal_on_a_full_disk_is_an_error_and_no_traceback(file, monkeypatch):
     """The file is aside, and a new one can't be made: who asked hears a JournalError."""
     file.path.write_bytes(b"no database" * 1000)
-    monkeypatch.setattr(journal_module, "_TABLES", "no SQL")
+    monkeypatch.setattr(opening, "STRIKE", "no SQL")
     with pytest.raises(JournalError):
         open_journal(file, "x")
 
@@ -379,3 +388,29 @@ def test_journals_of_one_machine_are_not_copied_at_once() -> None:
     assert len(lengths) > 50
     assert min(lengths) >= 500
     assert max(lengths) <= 1000
+
+
+def test_a_journal_at_work_stands_where_it_stood(file):
+    """Commits, checkpoints and a log that begins anew are no replacement; a file that was copied over is."""
+    journal = _open(file)
+    for number in range(1, 400):
+        journal.append(_append(_block(number, 1, b"x" * 3000), base=max(1, number - 50)))
+        if number % 90 == 0:
+            journal.checkpoint()
+    assert journal.is_in_place
+    assert journal.check_mark()
+    copy = file.path.with_name("copy")
+    copy.write_bytes(file.path.read_bytes())
+    copy.replace(file.path)
+    assert not journal.is_in_place
+
+
+def test_a_damaged_dead_letter_is_left_out_and_counted(file):
+    """The others are found."""
+    journal = _open(file)
+    journal.bury([DeadLetter(number, 1, "why", b"x") for number in (1, 2, 3)])
+    _rows(journal, "UPDATE dead_letters SET data = x'00' WHERE number = 2")
+    _rows(journal, "UPDATE dead_letters SET reason = CAST(x'ff' AS TEXT) WHERE number = 3")
+    assert [letter.number for letter in journal.find_letters(_find(0, 99))] == [1]
+    assert [letter.number for letter in journal.dead_letters()] == [1]
+    assert journal.letters_damaged == 2

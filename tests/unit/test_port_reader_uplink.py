@@ -9,10 +9,11 @@ from common.config.models import Device, section_of
 from common.events import Arrived, Blocked, Drain, Junk, Tick, Writable
 from common.messages import Entry, Heartbeat, Plane
 from services.port_reader.core import SLOW_BACKLOG, SLOW_REPORTS_S
-from services.port_reader.events import Append, Chunk, RestReports, Trim
+from services.port_reader.events import Append, Chunk, RaiseGeneration, RestReports, Trim
 from services.port_reader.uplink import TRIM_S
 from services.port_reader.window import ASK_S, JOIN_S, Limits
-from tests.port_reader_rig import Rig, frames_of
+from tests.journals import told_numbers
+from tests.port_reader_rig import FakeJournal, Rig, frames_of
 
 
 def _numbers(batches):
@@ -50,10 +51,48 @@ def test_a_report_of_another_generation_epoch_or_the_future_is_counted_and_ignor
     rig = Rig()
     rig.beat()
     rig.read(b"a\n")
-    for wrong in ({"generation": 0}, {"epoch": "e0"}, {"journal": "x"}, {"received": 9, "settled": 9}):
+    for wrong in ({"generation": 0}, {"epoch": "e0"}, {"journal": "x"}, {"received": 9, "settled": 9, "epoch": "e0"}):
         rig.report(**{"received": 2, "settled": 2, **wrong})
     assert len(rig.journal.rows) == 2
     assert rig.count("reports_stale") == 4
+
+
+def test_a_large_gap_takes_no_more_memory_than_a_window():
+    """50,000 numbers that the journal has lost come out window by window, each told once."""
+    journal = FakeJournal()
+    journal.state = journal.state._replace(next_number=50_001, gaps=((1, 49_000),))
+    rig = Rig(journal=journal, limits=Limits(window_frames=512, window_bytes=20_000))
+    rig.beat()
+    most = 0
+    while rig.core._uplink.backlog:
+        most = max(most, rig.core._uplink._window._ready_bytes)
+        last = rig.batches[-1]
+        dead = [(number, "the journal has lost it") for number in range(last.first, last.first + last.length)]
+        rig.report(last.first + last.length, dead=dead)
+        rig.wait(0.1)
+    assert most < 40_000
+    assert {batch.kind for batch in rig.batches} == {Entry.DEAD, Entry.OPENED}
+    assert told_numbers(rig.notes) == set(range(1, 50_001))
+    assert rig.count("frames_lost") == 50_000
+
+
+@pytest.mark.parametrize("wrong", [{"generation": 7}, {"received": 9, "settled": 9}])
+def test_a_publisher_that_knows_more_of_the_journal_than_it_does(wrong):
+    """It was replaced by an older copy: what it has goes out under a generation that the publisher takes."""
+    rig = Rig()
+    rig.beat()
+    rig.read(b"a\n")
+    rig.batches.clear()
+    rig.report(**{"received": 2, "settled": 2, **wrong})
+    known = wrong.get("generation", 1)
+    assert {batch.generation for batch in rig.batches} == {known + 1}
+    assert _numbers(rig.batches) == [1, 2]
+    assert RaiseGeneration(known + 1) in rig.performed
+    assert [note.event for note in rig.notes if note.level == "error"] == ["journal.outdated"]
+    assert (rig.exit, len(rig.journal.rows)) == (None, 2)
+    rig.report(3, generation=known + 1)
+    rig.wait(TRIM_S)
+    assert rig.journal.rows == {}
 
 
 def test_only_missing_ranges_are_sent_again():

@@ -1,0 +1,191 @@
+"""Opens a journal, whatever has become of it: one that is damaged is set aside, and what can be read of it goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from services.port_reader.journal import Journal
+from services.port_reader.journal_files import (
+    SQLITE_FAULTS,
+    JournalDamageError,
+    JournalError,
+    JournalFile,
+    is_passing,
+    log_of,
+    shared_memory_of,
+    size_of,
+    source_of,
+)
+from services.port_reader.letter_box import PUT_WITH_ID
+from services.port_reader.mark import Mark, MarkFile
+from services.port_reader.pages import Pages
+from services.port_reader.salvage import Salvage, blocks_of, device_of, letters_of, survey
+from services.port_reader.seals import SCHEMA_VERSION, Seals
+from services.port_reader.tables import BLOCK, SECTION, STRIKE, drop_overlaps, make_tables, put_meta
+
+
+class JournalNewerError(Exception):
+    """The journal is of a newer schema. It is left as it is."""
+
+
+class Opening(NamedTuple):
+    """An open journal, and what was wrong with what stood there."""
+
+    journal: Journal
+    aside: Path | None
+    """Where a damaged one was put; None too where there was nothing to be put aside."""
+    damage: str
+    """What was wrong with it, or ""."""
+
+
+def open_journal(file: JournalFile, stamp: str) -> Opening:
+    """Opens or makes the journal. A damaged one goes aside under a name with `stamp`; what holds of it is in the new
+    one, which goes on behind its numbers. Raises JournalError if the place can't be used at all, JournalNewerError."""
+    _finish_salvage(file.path, stamp)
+    _refuse_newer(file.path)
+    try:
+        return Opening(Journal(file), None, "")
+    except (JournalDamageError, *SQLITE_FAULTS) as error:
+        if is_passing(error):
+            raise JournalError(f"{file.path}: {error}") from None
+        why = str(error)
+    try:
+        aside = _salvage(file, MarkFile(file.path).mark, stamp)
+        return Opening(Journal(file), aside, why)
+    except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
+        raise JournalError(f"{file.path}: {error}") from None
+
+
+def renew_journal(journal: Journal, stamp: str) -> Path | None:
+    """Opens a journal anew under which something was damaged while it was open, or that stands no longer where it was;
+    returns where its files were put. What is lost stands in `state.gaps`. Raises JournalError if that fails for now."""
+    path, mark = journal.path, journal.marked
+    try:
+        is_whole = not journal.is_in_place and _is_copied(journal, _new_name(path, ".new"))
+        journal.abandon()
+        if mark is not None:
+            with closing(MarkFile(path)) as marks:
+                marks.renew(mark)
+        aside = _finish_salvage(path, stamp) if is_whole else _salvage(journal.file, mark, stamp)
+        journal.reopen()
+    except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
+        raise JournalError(f"{path}: {error}") from None
+    return aside
+
+
+def _is_copied(journal: Journal, new: Path) -> bool:
+    """True if all that the journal had open stands in a new file: our own was deleted or replaced, but we have it, and
+    go on having it while there is no room. Raises JournalError then."""
+    draft = _new_name(journal.path, ".draft")
+    draft.unlink(missing_ok=True)
+    try:
+        journal.copy_to(draft)
+    except JournalDamageError:
+        draft.unlink(missing_ok=True)
+        return False
+    except JournalError:
+        draft.unlink(missing_ok=True)
+        raise
+    draft.replace(new)
+    return True
+
+
+def _new_name(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _refuse_newer(path: Path) -> None:
+    """Looks at the schema without touching anything. One bit that is wrong makes no newer version: the journal itself
+    has to say so too."""
+    if not path.is_file():
+        return
+    with source_of(path) as source:
+        pages = Pages(source)
+        version = pages.version
+        if version <= SCHEMA_VERSION:
+            return
+        said = {values[1] for _, values in pages.rows() if len(values) >= 11 and values[1] == version}
+    if said:
+        raise JournalNewerError(
+            f"{path}: its schema is {version}, expected {SCHEMA_VERSION} or older: a newer serialgw wrote it, which can"
+            " read it; to begin without what waits in it, move the file away. It was left as it is"
+        )
+
+
+def _salvage(file: JournalFile, mark: Mark | None, stamp: str) -> Path | None:
+    """Makes a new journal of what holds of the old one, and puts it in its place; returns where the old one is."""
+    draft = _new_name(file.path, ".draft")
+    draft.unlink(missing_ok=True)
+    try:
+        with source_of(file.path) as source:
+            pages = Pages(source)
+            device = file.device or device_of(pages.rows())
+            found = survey(pages.rows(), device, mark, file.new_id, file.section)
+            with closing(sqlite3.connect(draft, isolation_level=None)) as database:
+                database.execute("PRAGMA page_size = 4096")
+                database.execute("PRAGMA journal_mode = OFF")
+                _fill(database, pages, found, Seals(device))
+    except BaseException:
+        draft.unlink(missing_ok=True)  # a full disk needs its room
+        raise
+    draft.replace(_new_name(file.path, ".new"))
+    return _finish_salvage(file.path, stamp)
+
+
+def _fill(database: sqlite3.Connection, pages: Pages, found: Salvage, seals: Seals) -> None:
+    recovery = found.recovery
+    meta = recovery.meta._replace(schema_version=SCHEMA_VERSION, journal=recovery.journal, closed=0)
+    make_tables(database, meta)
+    database.execute("BEGIN")
+    rows = [(number, name, section, seals.section(name, section)) for number, (name, section) in found.sections.items()]
+    database.executemany(SECTION, rows)
+    strikes = [(number, deaths, seals.strike(number, deaths)) for number, deaths in found.strikes.items()]
+    database.executemany(STRIKE, strikes)
+    database.executemany(BLOCK, (block.row for block in blocks_of(pages.rows(), found, seals)))
+    drop_overlaps(database)
+    letters = ((*letter, seals.letter(*letter), number) for number, letter in letters_of(pages.rows(), seals))
+    database.executemany(PUT_WITH_ID, letters)
+    last = database.execute("SELECT max(first + length) FROM blocks").fetchone()[0] or 1
+    put_meta(
+        database,
+        meta._replace(
+            generation=recovery.generation - 1,
+            next_number=max(recovery.next_number, last),
+            last_ts_ms=recovery.last_ts_ms,
+            settled=recovery.settled if recovery.settled > 1 or recovery.mark else _first_of(database),
+            plain_below=min(meta.plain_below, max(recovery.next_number, last)),
+        ),
+    )
+    database.execute("COMMIT")
+
+
+def _first_of(database: sqlite3.Connection) -> int:
+    """Where nothing says how far it was settled: up to what is there."""
+    return int(database.execute("SELECT coalesce(min(first), 1) FROM blocks").fetchone()[0])
+
+
+def _finish_salvage(path: Path, stamp: str) -> Path | None:
+    """Puts the old files aside, where a new one stands ready, maybe since a process that died meanwhile."""
+    new = _new_name(path, ".new")
+    if not new.exists():
+        return None
+    aside: Path | None = next(name for name in _aside_names(path, stamp) if not name.exists())
+    parts = [(part, part.name.removeprefix(path.name)) for part in (path, log_of(path), shared_memory_of(path))]
+    there = [(part, ending) for part, ending in parts if part.exists() and (part == path or size_of(part))]
+    for part, ending in there:
+        part.rename(f"{aside}{ending}")
+    log_of(path).unlink(missing_ok=True)  # it is empty, if it is there
+    new.replace(path)
+    return aside if there else None
+
+
+def _aside_names(path: Path, stamp: str) -> Iterator[Path]:
+    """Where a damaged journal may go: nothing that was put aside is written over."""
+    yield path.with_name(f"{path.name}.damaged-{stamp}")
+    for number in count(2):
+        yield path.with_name(f"{path.name}.damaged-{stamp}-{number}")

@@ -1,0 +1,180 @@
+"""What can still be read of a SQLite file and its write-ahead log, page by page, without the tree that joins them.
+
+A row is found where its page is a leaf of a table; nobody but its own checksum says whether it is one of ours, and
+whether it is whole. So it matters neither what of the tree is broken, nor that SQLite ends the log at its first damaged
+frame, nor whose page it was. See https://sqlite.org/fileformat2.html.
+
+Nothing here decides what is true, and nothing raises for what it finds; a file that can't be read raises OSError.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+PAGE_BYTES: Final = 4096
+"""SQLite's own default, which our journals have."""
+LOG_HEAD_BYTES: Final = 32
+FRAME_HEAD_BYTES: Final = 24
+FRAME_BYTES: Final = FRAME_HEAD_BYTES + PAGE_BYTES
+HEAD_BYTES: Final = 100
+"""What stands before the tree on the first page."""
+VERSION_PLACE: Final = 60
+"""Where that has `user_version`."""
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""No row of ours is larger; one that says so is damaged."""
+_LEAF: Final = 0x0D
+_INLINE: Final = PAGE_BYTES - 35
+_LEAST: Final = (PAGE_BYTES - 12) * 32 // 255 - 23
+_CHAINED: Final = PAGE_BYTES - 4
+
+Read = Callable[[int, int], bytes]
+"""(bytes, place) -> what stands there, shorter at the end of the file."""
+Row = tuple[int, tuple[Any, ...]]
+
+
+class Source(NamedTuple):
+    """A file and its log, each with its size; 0 for one that is not there."""
+
+    read_file: Read
+    file_bytes: int
+    read_log: Read
+    log_bytes: int
+
+
+class Pages:
+    """All pages of a file and its log, older states of them too."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._most_bytes = min(MOST_BYTES, source.file_bytes + source.log_bytes)
+        self._latest = self._index_log()
+
+    def rows(self) -> Iterator[Row]:
+        """(row id, values) of whatever looks like a row; the same one several times if it stands in several places."""
+        yield from self.log_rows()
+        for place in range(0, self._source.file_bytes, PAGE_BYTES):
+            yield from self._rows_of(self._source.read_file(PAGE_BYTES, place), place == 0)
+
+    def log_rows(self) -> Iterator[Row]:
+        """Those in the log."""
+        source = self._source
+        for place in range(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
+            head = source.read_log(4, place)
+            page = source.read_log(PAGE_BYTES, place + FRAME_HEAD_BYTES)
+            yield from self._rows_of(page, int.from_bytes(head, "big") == 1)
+
+    @property
+    def version(self) -> int:
+        """The highest `user_version` on any first page: the newest schema it ever had; 0 where there is none."""
+        source = self._source
+        found = [source.read_file(4, VERSION_PLACE)]
+        for place in range(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
+            if source.read_log(4, place) == b"\0\0\0\1":
+                found.append(source.read_log(4, place + FRAME_HEAD_BYTES + VERSION_PLACE))
+        return max(int.from_bytes(data, "big") for data in found)
+
+    def _index_log(self) -> dict[int, int]:
+        """Page number -> where the log has it last. Frames of an earlier log, left behind the present one, have
+        another salt, and are older."""
+        source = self._source
+        latest: dict[int, int] = {}
+        salt = source.read_log(8, LOG_HEAD_BYTES + 8)
+        for place in range(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
+            head = source.read_log(16, place)
+            number = int.from_bytes(head[:4], "big")
+            if head[8:] == salt:
+                latest[number] = place + FRAME_HEAD_BYTES
+            else:
+                latest.setdefault(number, place + FRAME_HEAD_BYTES)
+        return latest
+
+    def _page(self, number: int) -> bytes:
+        """A page as it was last."""
+        place = self._latest.get(number)
+        if place is not None:
+            return self._source.read_log(PAGE_BYTES, place)
+        return self._source.read_file(PAGE_BYTES, (number - 1) * PAGE_BYTES) if number > 0 else b""
+
+    def _rows_of(self, page: bytes, is_first: bool) -> Iterator[Row]:
+        base = HEAD_BYTES if is_first else 0
+        if len(page) < PAGE_BYTES or page[base] != _LEAF:
+            return
+        cells = min(int.from_bytes(page[base + 3 : base + 5], "big"), PAGE_BYTES // 4)
+        for number in range(cells):
+            pointer = base + 8 + 2 * number
+            place = int.from_bytes(page[pointer : pointer + 2], "big")
+            try:
+                size, place = _varint(page, place)
+                row_id, place = _varint(page, place)
+                if 0 < size <= self._most_bytes and (values := _values(self._payload(page, place, size))) is not None:
+                    yield _signed(row_id), values
+            except (IndexError, struct.error, UnicodeDecodeError):
+                continue
+
+    def _payload(self, page: bytes, place: int, size: int) -> bytes:
+        """What a cell holds, with what of it stands on pages of its own."""
+        local = size
+        if size > _INLINE:
+            local = _LEAST + (size - _LEAST) % _CHAINED
+            local = local if local <= _INLINE else _LEAST
+        parts, left = [page[place : place + local]], size - local
+        following = int.from_bytes(page[place + local : place + local + 4], "big")
+        while left > 0:
+            more = self._page(following)
+            if len(more) < PAGE_BYTES:
+                raise IndexError("a chain of pages that ends early")
+            parts.append(more[4 : 4 + left])
+            left -= _CHAINED
+            following = int.from_bytes(more[:4], "big")
+        return b"".join(parts)
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """(the number, where it ends)."""
+    value = 0
+    for count in range(9):
+        byte = data[place + count]
+        if count == 8:
+            return value << 8 | byte, place + 9
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            return value, place + count + 1
+    raise IndexError
+
+
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
+def _values(payload: bytes) -> tuple[Any, ...] | None:
+    """The columns of a record; None if it is none."""
+    head_end, place = _varint(payload, 0)
+    if not place <= head_end <= len(payload):
+        return None
+    at, values = head_end, []
+    while place < head_end:
+        kind, place = _varint(payload, place)
+        size = _SIZES[kind] if kind < len(_SIZES) else (kind - 12) // 2
+        data = payload[at : at + size]
+        if size < 0 or len(data) < size:
+            return None
+        values.append(_value(kind, data))
+        at += size
+    return tuple(values)
+
+
+_SIZES: Final = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1)
+
+
+def _value(kind: int, data: bytes) -> Any:
+    if kind == 0:
+        return None
+    if kind <= 6:
+        return int.from_bytes(data, "big", signed=True)
+    if kind == 7:
+        return struct.unpack(">d", data)[0]
+    if kind <= 9:
+        return kind - 8
+    return data.decode() if kind & 1 else data

@@ -1,0 +1,128 @@
+"""Effects on the journal, and the events that follow: the part of the shell that has a disk.
+
+A journal that turns out to be damaged is made anew from what can be read of it, and what was to be done is done there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from common.events import Note
+from common.io.logs import log_note
+from services.port_reader.blocks import Block
+from services.port_reader.events import (
+    Append,
+    Bury,
+    Fetch,
+    FetchFailed,
+    FindLetters,
+    FindSection,
+    GapsFound,
+    JournalBack,
+    JournalBlocks,
+    JournalFailed,
+    KeepJournal,
+    LettersFound,
+    RaiseGeneration,
+    SectionFound,
+    SetFlags,
+    Strike,
+    Trim,
+)
+from services.port_reader.journal import Journal
+from services.port_reader.journal_files import JournalDamageError, JournalError
+from services.port_reader.opening import renew_journal
+
+STORED: Final = (Trim, Bury, SetFlags, Strike, Fetch, FindLetters, FindSection, KeepJournal, RaiseGeneration)
+"""Beside `Append`, to which the shell has something to add."""
+
+
+class Store:
+    """One open journal."""
+
+    def __init__(self, device: str, journal: Journal, logger: logging.Logger) -> None:
+        self._device = device
+        self._journal = journal
+        self._logger = logger
+        self._damage = ""
+        """Why the journal has to be made anew, where that has failed so far."""
+
+    def perform(self, effect: Any) -> Sequence[Any]:
+        """Carries out one effect; returns the events that follow at once."""
+        found: list[Any] = []
+        try:
+            if self._damage:
+                found += self._renew(self._damage)
+            try:
+                return [*found, *self._do(effect)]
+            except JournalDamageError as error:
+                found += self._renew(str(error))
+                return [*found, *self._do(effect)]
+        except (JournalError, JournalDamageError) as error:
+            return [*found, *self._failed(effect, str(error))]
+
+    def _do(self, effect: Any) -> Iterable[Any]:
+        journal = self._journal
+        match effect:
+            case Append():
+                journal.append(effect)
+                return (JournalBack(effect.next_number),) if effect.is_retry else ()
+            case Trim(base, dead):
+                journal.trim(base, dead)
+            case Bury(dead):
+                journal.bury(dead)
+            case SetFlags():
+                journal.set_flags(*effect)
+            case Strike(counts):
+                journal.strike(counts)
+            case RaiseGeneration(generation):
+                journal.raise_generation(generation)
+            case Fetch():
+                return (JournalBlocks(self._fetch(effect)),)
+            case FindLetters():
+                return (LettersFound(effect.request, journal.find_letters(effect), *journal.letters_kept),)
+            case FindSection(section, request):
+                return (SectionFound(request, journal.section(section)),)
+            case KeepJournal(has_backlog):
+                return self._keep(has_backlog)
+        return ()
+
+    def _fetch(self, effect: Fetch) -> list[Block]:
+        damaged = self._journal.rows_damaged
+        blocks = self._journal.fetch(*effect)
+        if self._journal.rows_damaged > damaged:
+            facts = {"device": self._device, "first": effect.first, "blocks": self._journal.rows_damaged - damaged}
+            log_note(self._logger, Note("error", "journal.block_damaged", facts))
+        return blocks
+
+    def _keep(self, has_backlog: bool) -> Iterable[Any]:
+        if not self._journal.check_mark():
+            log_note(self._logger, Note("warning", "journal.mark_renewed", {"device": self._device}))
+        if not self._journal.is_in_place:
+            return self._renew("its files were deleted or replaced while they were open")
+        if has_backlog:
+            self._journal.checkpoint()
+        return ()
+
+    def _renew(self, why: str) -> Iterable[Any]:
+        self._damage = why
+        aside = renew_journal(self._journal, time.strftime("%Y%m%dT%H%M%S"))
+        self._damage = ""
+        log_note(self._logger, Note("error", "journal.damaged", {"aside": aside, "reason": why}))
+        return (GapsFound(list(self._journal.state.gaps)),)
+
+    def _failed(self, effect: Any, reason: str) -> Sequence[Any]:
+        """What the core hears of an effect that failed."""
+        match effect:
+            case Fetch():
+                return [FetchFailed(reason)]
+            case FindLetters(request=request):
+                return [LettersFound(request, [], *self._journal.letters_kept)]
+            case FindSection(section, request):
+                return [SectionFound(request, self._journal.section(section))]
+            case KeepJournal():
+                return []  # whatever comes next finds it too
+        return [JournalFailed(reason, getattr(effect, "blocks", []), getattr(effect, "dead", []))]

@@ -1,0 +1,162 @@
+"""Journals of other schemas: an older one is migrated, a newer one refused and left as it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from common import codec
+from services.port_reader.events import DeadLetter
+from services.port_reader.journal import Journal
+from services.port_reader.journal_files import JournalError, JournalFile
+from services.port_reader.opening import JournalNewerError, open_journal
+from tests.journals import snapshot
+
+CASES = Path(__file__).parents[1] / "cases" / "journals"
+SECTION = "802fa6034419146b"
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A journal of schema 2, as it was left: 3 to 7 wait, half of the block of 3 is settled."""
+    return _kept(tmp_path, "schema-2")
+
+
+def _kept(folder, case):
+    """A journal as an earlier version left it, with its mark if it had one."""
+    path = folder / "j"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.executescript((CASES / f"{case}.sql").read_text())
+    mark = CASES / f"{case}.mark.hex"
+    if mark.exists():
+        (folder / "j.mark").write_bytes(bytes.fromhex(mark.read_text()))
+    return JournalFile(path, "press 1", "new")
+
+
+def _frames(journal):
+    blocks = journal.fetch(3, 10**6, 10**9)
+    return {
+        block.first + at: frame
+        for block in blocks
+        for at, frame in enumerate(codec.unpack_frames(block.body, block.length).frames)
+    }
+
+
+@pytest.mark.parametrize("case", ["schema-2", "schema-3"])
+def test_journals_of_each_schema_are_read(tmp_path, case):
+    """All that it held is there, under the same id; then it is schema 3, with a mark, and can be opened again."""
+    old = _kept(tmp_path, case)
+    for generation in (2, 3):
+        journal, aside, damage = open_journal(old, "x")
+        assert (aside, damage, journal.faults) == (None, "", [])
+        state = journal.state
+        assert (state.journal, state.generation, state.next_number, state.settled) == ("0123456789ab", generation, 8, 3)
+        assert (state.gaps, state.strikes, state.last_ts_ms) == ((), {5: 2}, 1007)
+        assert _frames(journal) == {2: b"1\n", 3: b"2\n", 4: b"3\n", 5: b"4\n", 6: b"5\n", 7: b"6\n"}
+        assert journal.dead_letters() == [DeadLetter(2, 1002, "no number", b"1\n")]
+        assert journal.section(SECTION) == b'{"name":"press 1"}'
+        journal.close()
+    with closing(sqlite3.connect(old.path)) as database:
+        assert database.execute("SELECT schema_version, plain_below FROM meta").fetchone() == (
+            3,
+            8 if case == "schema-2" else 0,
+        )
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_damaged_schema_2_is_salvaged(old):
+    """What its plain checksums say is whole goes on."""
+    data = bytearray(old.path.read_bytes())
+    place = data.index(b"\x93\x93\xcd\x03\xed")
+    data[place + 10] ^= 1
+    data[100:108] = bytes(8)
+    old.path.write_bytes(data)
+    journal, aside, damage = open_journal(old, "x")
+    assert aside is not None
+    assert damage
+    assert _frames(journal) == {2: b"1\n", 3: b"2\n", 4: b"3\n"}
+    assert (journal.state.next_number, journal.state.gaps) == (8, ((5, 7),))
+
+
+def _make_newer(file, *, in_log):
+    journal = Journal(file)
+    if not in_log:
+        journal.close()
+    else:
+        journal.abandon()
+    left = snapshot(file.path)
+    with closing(sqlite3.connect(file.path, isolation_level=None)) as database:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("BEGIN")
+        database.execute("ALTER TABLE meta ADD COLUMN more INTEGER NOT NULL DEFAULT 5")
+        database.execute("UPDATE meta SET schema_version = 4, checksum = 1")
+        database.execute("PRAGMA user_version = 4")
+        database.execute("COMMIT")
+        if in_log:
+            left = snapshot(file.path)
+    if in_log:
+        for ending, data in left.items():
+            Path(f"{file.path}{ending}").write_bytes(data)
+
+
+@pytest.mark.parametrize("in_log", [False, True])
+def test_a_newer_schema_is_refused(tmp_path, in_log):
+    """With a sentence that says what to do; not one byte of it is touched, wherever the newer schema stands."""
+    file = JournalFile(tmp_path / "j", "press 1", "new")
+    _make_newer(file, in_log=in_log)
+    before = snapshot(file.path)
+    assert ("-wal" in before) is in_log
+    for _ in range(2):
+        with pytest.raises(JournalNewerError, match="its schema is 4, expected 3 or older: a newer serialgw wrote it"):
+            open_journal(file, "x")
+        assert snapshot(file.path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"j{ending}" for ending in before)
+
+
+def test_one_wrong_bit_is_no_newer_schema(tmp_path):
+    """The file's head says 7, the journal itself says 3: it is opened."""
+    file = JournalFile(tmp_path / "j", "press 1", "new")
+    Journal(file).close()
+    data = bytearray(file.path.read_bytes())
+    data[63] ^= 4
+    file.path.write_bytes(data)
+    journal, aside, _ = open_journal(file, "x")
+    assert (aside, journal.state.journal) == (None, "new")
+    journal.close()
+    with closing(sqlite3.connect(file.path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_no_version_before_2_is_known(old):
+    """It is damage, and told."""
+    with closing(sqlite3.connect(old.path)) as database:
+        database.execute("UPDATE meta SET schema_version = 1")
+        database.commit()
+    _, aside, damage = open_journal(old, "x")
+    assert aside is not None
+    assert "its schema is 1, expected 2" in damage
+
+
+def test_a_process_that_died_while_it_made_a_new_journal(old, tmp_path):
+    """What stood ready takes its place at the next opening, and the old one goes aside."""
+    Journal(old).close()
+    ready = tmp_path / "j.new"
+    old.path.rename(ready)
+    old.path.write_bytes(b"damaged")
+    (tmp_path / "j.draft").write_bytes(b"half of it")
+    journal, aside, damage = open_journal(old, "x")
+    assert (aside, damage) == (None, "")
+    assert (tmp_path / "j.damaged-x").read_bytes() == b"damaged"
+    assert journal.state.next_number == 8
+    assert not ready.exists()
+
+
+def test_a_place_without_rights_is_an_error(tmp_path):
+    """A journal below a file."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises((JournalError, OSError)):
+        open_journal(JournalFile(tmp_path / "file" / "j", "d", "new"), "x")
