@@ -37,6 +37,7 @@ from services.port_reader.events import (
     KeptLetter,
     LettersFound,
     LineRead,
+    MarkSettled,
     Opened,
     OpenPort,
     ReadOut,
@@ -65,6 +66,8 @@ class FakeJournal:
         self.letters: dict[int, DeadLetter] = {}
         self._letter_ids = count(1)
         self.is_full = False
+        self.marked = 0
+        """What is settled, as said while nothing could be written."""
         self.commits = 0
         self.flags = (False, False)
 
@@ -87,6 +90,9 @@ class FakeJournal:
             return [FetchFailed("no disk")] if self.is_full else [self._fetch(effect)]
         if isinstance(effect, FindLetters):
             return [self._find(effect)]
+        if isinstance(effect, MarkSettled):
+            self.marked = max(self.marked, effect.base)
+            return []
         if not isinstance(effect, Append | Trim | Bury | SetFlags | Strike):
             return None
         if self.is_full:

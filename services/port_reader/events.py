@@ -201,6 +201,13 @@ class Trim(NamedTuple):
     dead: list[DeadLetter]
 
 
+class MarkSettled(NamedTuple):
+    """Effect: what is below `base` is settled; said beside a journal that can't be written, so that the next process
+    does not begin with what the platform has already."""
+
+    base: int
+
+
 class Bury(NamedTuple):
     """One commit: keep these dead letters, which have no number."""
 

@@ -42,6 +42,11 @@ class Held:
                 self._letters.append(letter)
                 self._letter_bytes += size
 
+    @property
+    def has_letters(self) -> bool:
+        """True while dead letters wait."""
+        return bool(self._letters)
+
     def drop(self, base: int) -> None:
         """Forgets blocks that are settled."""
         if self.blocks and self.blocks[0].end <= base:

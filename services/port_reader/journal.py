@@ -167,6 +167,11 @@ class Journal:
             raise self._undo(error) from None
         self._base = max(self._base, base)
 
+    def mark_settled(self, base: int) -> None:
+        """Says beside the journal, which can't be written, what is settled."""
+        if (mark := self._marks.mark) is not None:
+            self._marks.write(mark._replace(settled=max(mark.settled, base)))
+
     def bury(self, dead: list[DeadLetter]) -> None:
         """Keeps dead letters."""
         self._begin()

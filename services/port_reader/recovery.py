@@ -39,7 +39,7 @@ class Recovery(NamedTuple):
     @property
     def next_number(self) -> int:
         """Settled numbers are never given out again, whatever could not be written, nor those that are lost."""
-        return max(self.meta.next_number, self.meta.settled, self.mark.next_number if self.mark else 1)
+        return max(self.meta.next_number, self.settled, self.mark.next_number if self.mark else 1)
 
     @property
     def settled(self) -> int:

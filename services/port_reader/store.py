@@ -26,6 +26,7 @@ from services.port_reader.events import (
     JournalFailed,
     KeepJournal,
     LettersFound,
+    MarkSettled,
     RaiseGeneration,
     SectionFound,
     SetFlags,
@@ -36,7 +37,18 @@ from services.port_reader.journal import Journal
 from services.port_reader.journal_files import JournalDamageError, JournalError
 from services.port_reader.opening import renew_journal
 
-STORED: Final = (Trim, Bury, SetFlags, Strike, Fetch, FindLetters, FindSection, KeepJournal, RaiseGeneration)
+STORED: Final = (
+    Trim,
+    Bury,
+    SetFlags,
+    Strike,
+    Fetch,
+    FindLetters,
+    FindSection,
+    KeepJournal,
+    RaiseGeneration,
+    MarkSettled,
+)
 """Beside `Append`, to which the shell has something to add."""
 
 
@@ -78,6 +90,8 @@ class Store:
                 journal.set_flags(*effect)
             case Strike(counts):
                 journal.strike(counts)
+            case MarkSettled(base):
+                journal.mark_settled(base)
             case RaiseGeneration(generation):
                 journal.raise_generation(generation)
             case Fetch():

@@ -21,6 +21,7 @@ from services.port_reader.events import (
     JournalFailed,
     KeepJournal,
     KeptLetter,
+    MarkSettled,
     RaiseGeneration,
     Strike,
     Trim,
@@ -227,7 +228,8 @@ class Uplink:
         if not self.is_down:
             return [Trim(self._window.base, dead)]
         self._held.bury(dead)
-        return []
+        # A dead letter's bytes stand in the journal until it is buried.
+        return [] if self._held.has_letters else [MarkSettled(self._window.base)]
 
     def end(self) -> list[Any]:
         """Nothing follows: the journal without what is settled."""

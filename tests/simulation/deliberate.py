@@ -150,7 +150,7 @@ LOST: Final = (
     one(
         "numbers are given out again after a loss",
         f"{_READER}.recovery:Recovery.next_number",
-        "return max(self.meta.next_number, self.meta.settled, self.mark.next_number if self.mark else 1)",
+        "return max(self.meta.next_number, self.settled, self.mark.next_number if self.mark else 1)",
         "return max(self.meta.next_number, self.meta.settled)",
     ),
 )

@@ -13,7 +13,7 @@ from tests.simulation.frames import is_whole
 from tests.simulation.load import Asked, Load
 from tests.simulation.reader import ReaderProcess, shed_by
 from tests.simulation.scenario import Scenario
-from tests.simulation.world import MAX_FRAME_BYTES, World, platform_names
+from tests.simulation.world import MAX_FRAME_BYTES, RPC_TIMEOUT_S, World, platform_names
 
 LOOK_S = 0.25
 PATIENCE_S = 12.0
@@ -23,6 +23,8 @@ NEIGHBOUR_S = 5.0
 CALL_S = 10.0
 """A call of the platform's lives so long."""
 SLACK_S = 1.0
+BEHIND_S = 2 * RPC_TIMEOUT_S + 1.0
+"""A late answer is waited for as long as an answer is."""
 DEATHS = 3
 
 
@@ -39,6 +41,8 @@ class Oracle:
         self._oldest: dict[ReaderProcess, tuple[int, int, float]] = {}
         """Reader -> (generation, its lowest unsettled number, since when it is that)."""
         self._struck = 0
+        self._behind: dict[Any, float] = {}
+        """(reader, life) -> when it wrote the last call whose answer was one for a call of the reader before it."""
         world.clock.after(LOOK_S, self._look)
 
     # Bounds, several times a second.
@@ -187,7 +191,7 @@ class Oracle:
         self._judge_lifecycle(reader, allowed)
 
     def _judge_order(self, target: str, places: dict[int, int], device: int) -> set[int]:
-        """The values accepted for one device on the platform."""
+        """The values accepted for one device on the platform; what a journal lost may have been on its way."""
         times: dict[int, int] = {}
         said_at: dict[int, int] = {}
         for ts_ms, value in self.world.platform.telemetry.get(target, []):
@@ -209,7 +213,7 @@ class Oracle:
         # Of what damage took, accepted in part, nobody has the rest.
         lost = self.world.readers[device].lost_values
         kept = max((place for place, value in enumerate(numbers) if value not in lost), default=0)
-        allowed = {*numbers[kept:], *(value for value in times if value < 0), *self.world.platform.bad_values}
+        allowed = {*numbers[kept:], *(value for value in times if value < 0), *self.world.platform.bad_values, *lost}
         if times and last not in allowed:
             self._note(f"{target}: the last attribute is {last}, expected {numbers[-1:]}")
         return set(times)
@@ -277,16 +281,24 @@ class Oracle:
 
     def _judge_wrong_answer(self, call: Asked, result: int, name: str) -> None:
         """Another call's answer; not the gateway's fault if its reader died in between, which knew of that call, or if
-        that other call was ended so by the answer to one before."""
+        that other call was ended so by the answer to one before. Answers that are too slow for their calls then stay
+        one call behind until nobody has called for a while."""
         seen = {call.id}
+        written = self._writes(call)
+        place = (call.reader, written[0].life) if written else None
         while (other := self._asked_for(call.reader, result)) is not None and other.id not in seen:
             mine, theirs = self._writes(call), self._writes(other)
             if mine and theirs and theirs[0].life < mine[0].life:
+                if place is not None:
+                    self._behind[place] = written[0].at_s
                 return
             seen.add(other.id)
             call = other
             reply = next(iter(self.world.platform.replies.get(other.id, [])), {})
             result = reply.get("result", other.answer)
+        if place in self._behind and written[0].at_s - self._behind[place] <= BEHIND_S:
+            self._behind[place] = written[0].at_s
+            return
         self._note(f"{name}: replied {result}, the answer to another")
 
     def _asked_for(self, reader: ReaderProcess, result: int) -> Asked | None:

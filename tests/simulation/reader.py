@@ -27,6 +27,7 @@ from services.port_reader.events import (
     JournalFailed,
     KeepJournal,
     LineRead,
+    MarkSettled,
     Opened,
     OpenFailed,
     OpenPort,
@@ -208,6 +209,9 @@ class ReaderProcess(Process):
             case Append() | Trim() | Bury() | SetFlags() | Strike() if disk.is_full:
                 blocks, dead = getattr(effect, "blocks", []), getattr(effect, "dead", [])
                 return [JournalFailed("disk full", blocks, dead)]
+            case MarkSettled(base=base):
+                generation, next_number, settled, last_ts_ms = disk.marked
+                disk.marked = (generation, next_number, max(settled, base), last_ts_ms)
             case Append():
                 disk.append(effect)
                 self.line.committed()

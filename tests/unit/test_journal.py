@@ -198,6 +198,18 @@ def test_a_full_disk_is_an_error_that_passes(file):
     assert [block.first for block in journal.fetch(1, 100, 10**6)] == [1, 3]
 
 
+def test_what_was_settled_while_the_journal_could_not_be_written_is_settled(file):
+    """The mark says so: the next process neither sends it again nor gives its numbers to other frames."""
+    journal = _open(file)
+    journal.append(_append(_block(1)))
+    journal.mark_settled(9)
+    journal.mark_settled(5)
+    journal.abandon()
+    again = _open(file)
+    assert (again.state.settled, again.state.next_number, again.state.gaps) == (9, 9, ())
+    assert not again.state.spans
+
+
 WRITER = """
 import sys
 from pathlib import Path

@@ -376,6 +376,23 @@ def test_numbers_settled_while_the_disk_is_full_are_not_given_out_again():
     assert rig.journal.state.settled == rig.journal.state.next_number == 3
 
 
+def test_what_is_settled_is_marked_while_the_disk_is_full_unless_a_dead_letter_waits():
+    """The next process must not begin with what the platform has; a dead letter's bytes are in the journal alone."""
+    rig = Rig()
+    rig.beat()
+    rig.read(b"a\n")
+    rig.journal.is_full = True
+    rig.read(b"b\n")
+    rig.report(3)
+    rig.wait(0.6)
+    assert rig.journal.marked == 3
+    rig.report(4, dead=[(3, "why")])
+    rig.read(b"c\n")
+    rig.report(5)
+    rig.wait(0.6)
+    assert rig.journal.marked == 3
+
+
 def test_what_comes_while_the_journal_is_tried_again_is_written_too():
     """The retry holds what was held when it was ordered; a frame that came after it is not taken for written."""
     rig = Rig()
