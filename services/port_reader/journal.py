@@ -308,6 +308,7 @@ class Journal:
                 self._meta = self._meta._replace(journal=self.file.new_id)
             return
         self._sections = read_sections(self._database, self._seals)
+        self._index_sections()  # a section that is gone has to be kept anew before a block names it
         self._marks.renew(self._mark_of(self._meta))
         self._compact()
 

@@ -365,6 +365,25 @@ def test_sections_that_nothing_needs_are_forgotten(file):
     assert [journal.section(name) for name in ("s", "s0", "s3", "s4")] == [b"{}", None, None, b"{}"]
 
 
+def test_a_configuration_that_is_taken_back_is_kept_again(file):
+    """Its section was forgotten at this opening, after a run with another one: the blocks that name it are whole at the
+    next, also those of a journal that was only closed by its end."""
+    for name in ("a", "b"):
+        journal = Journal(file)
+        journal.put_section(name, b"{}")
+        first = journal.state.next_number
+        journal.append(_append(_block(first)._replace(section=name)))
+        journal.trim(first + 2, [])
+        journal.close()
+    journal = Journal(file)
+    journal.put_section("a", b"{}")
+    blocks = [_block(first)._replace(section="a") for first in (5, 7, 9)]
+    journal.append(_append(*blocks))
+    journal.abandon()
+    journal = Journal(file)
+    assert (journal.fetch(5, 100, 10**6), journal.rows_damaged) == (blocks, 0)
+
+
 def test_an_empty_journal_can_be_removed(file):
     """With everything that belongs to it; one that keeps a dead letter is not empty."""
     journal = _open(file)
