@@ -28,6 +28,8 @@ from common.io.pulse import Pulse
 from services.port_reader.core import PortReaderCore
 from services.port_reader.journal import Journal
 from services.port_reader.journal_files import JournalError, JournalFile
+from services.port_reader.losses import Losses
+from services.port_reader.metrics import Counters
 from services.port_reader.opening import JournalNewerError, Opening, open_journal
 from services.port_reader.salvage import section_name
 from services.port_reader.shell import PortReaderShell
@@ -71,16 +73,16 @@ def serve(task: Task) -> int:
         sockets = socket_dir(Path(task.data_dir))
         endpoints = Endpoints(sockets)
         opening = open_journal(_journal_file(task, storage), time.strftime("%Y%m%dT%H%M%S"))
-        journal = opening.journal
-        device, section = _section_of(task, journal)
     except JournalNewerError as error:
         raise Stopped(EXIT_CONFIG, str(error)) from None
     except (LinkError, JournalError, OSError) as error:
         raise Stopped(EXIT_UNAVAILABLE, str(error)) from None
+    journal = opening.journal
+    logger = start_logs(f"{KIND}:{journal.device}", task.log_level)
+    _tell(opening, journal.device, logger)
+    device, section = _section_of(task, opening, logger)
     if (device.rpcs or device.attribute_updates) and not device.has_user_converter:
         import services.port_reader.own_calls  # noqa: F401 (loaded here, not at the first call)
-    logger = start_logs(f"{KIND}:{device.name}", task.log_level)
-    _tell(opening, device.name, logger)
     try:
         shell = PortReaderShell(device, journal, endpoints, logger)
         core = PortReaderCore(
@@ -138,20 +140,43 @@ def _journal_file(task: Task, storage: Storage) -> JournalFile:
     return JournalFile(path, task.device.name, new_id, storage.durability, (section_name(section), section))
 
 
-def _section_of(task: Task, journal: Journal) -> tuple[Device, bytes]:
+def _section_of(task: Task, opening: Opening, logger: logging.Logger) -> tuple[Device, bytes]:
     """The device and its section: the configured one, or the last that the journal knows."""
+    journal = opening.journal
     if task.device is not None:
         section = section_of(task.device)
         journal.put_section(section_name(section), section)
         return task.device, section
     last = journal.last_section()
     if last is None:
-        journal.remove()
-        raise Stopped(0, f"{task.journal} held nothing and was removed")
+        raise _nothing_to_serve(task, opening, logger)
     try:
         return device_of(last[1]), last[1]
     except msgspec.DecodeError as error:
+        journal.close()
         raise Stopped(EXIT_CONFIG, f"{task.journal}: its section can't be read: {error}") from None
+
+
+def _nothing_to_serve(task: Task, opening: Opening, logger: logging.Logger) -> Stopped:
+    """What a journal that does not know its device any more ends with. One that had something in it is kept."""
+    journal = opening.journal
+    gaps, letters = list(journal.state.gaps), journal.letters_kept[0]
+    if journal.is_empty and not gaps and not opening.damage:
+        journal.remove()
+        return Stopped(0, f"{task.journal} held nothing and was removed")
+    for note in Losses(journal.device, Counters()).tell(gaps, journal.state.settled):
+        log_note(logger, note)
+    numbers = journal.state.next_number - journal.state.settled
+    waiting = max(0, numbers - sum(high - low + 1 for low, high in gaps))
+    journal.close()
+    return Stopped(
+        EXIT_CONFIG,
+        f"{task.journal}: what it knew of its device {journal.device!r} is lost, so nothing of it can be sent;"
+        f" {waiting} frames and {letters} dead letters wait in it. To send what can still be read, stop the gateway, put"
+        " the device back into the configuration as it was, and the newest file of this name that ends in"
+        " .damaged-TIME, with its -wal, in the journal's place; to give it up, move all files of this name away. They"
+        " were left as they are",
+    )
 
 
 def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger, sockets: Path) -> int:

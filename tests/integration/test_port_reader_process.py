@@ -17,9 +17,11 @@ import pytest
 import zmq
 
 from common import codec
+from common.config.models import Device, section_of
 from common.events import Arrived
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.journals import file_name
+from common.io.process import EXIT_CONFIG
 from common.io.sockets import Channel, open_socket
 from common.liveness import BEAT_S
 from common.membership import BEAT
@@ -36,6 +38,12 @@ from common.messages import (
     Tap,
     topic_of,
 )
+from services.port_reader.blocks import Block
+from services.port_reader.events import Append, DeadLetter
+from services.port_reader.journal import Journal
+from services.port_reader.journal_files import JournalFile
+from services.port_reader.opening import open_journal
+from services.port_reader.salvage import section_name
 from tests.journals import read_journal
 
 DEADLINE_S = 20.0
@@ -302,6 +310,35 @@ def test_a_journal_without_a_device_is_drained(broker, reader, line):
         assert drainer.wait(DEADLINE_S) == 0
     assert not reader.journal.exists()
     assert {batch.device for batch in broker.batches} == {DEVICE}
+
+
+def test_a_journal_without_a_device_that_lost_its_section_is_kept(reader):
+    """One bit of the section: nothing can be sent, all of it is told and kept, and comes back with the device."""
+    device = Device(name=DEVICE, port="/dev/null")
+    section = section_of(device)
+    reader.journal.parent.mkdir(mode=0o700)
+    file = JournalFile(reader.journal, DEVICE, "j1", section=(section_name(section), section))
+    journal = Journal(file)
+    journal.put_section(*file.section)
+    blocks = [Block(first, 1, Entry.FRAMES, section_name(section), b"x" * 30) for first in range(1, 201)]
+    journal.append(Append(blocks, 201, 7, 1, False, True))
+    journal.bury([DeadLetter(0, 1, "why", b"dead")])
+    journal.close()
+    data = reader.journal.read_bytes()
+    reader.journal.write_bytes(data.replace(section, bytes([section[0] ^ 1]) + section[1:]))
+    reader.configure(deviceName="another")
+    command = [*reader.command()[:5], "--journal", str(reader.journal), "--data-dir", str(reader.data_dir)]
+    for _ in range(2):
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        assert ended.returncode == EXIT_CONFIG
+        assert "journal.lost" in ended.stderr
+        assert "numbers=1-200" in ended.stderr
+        assert "0 frames and 1 dead letters wait in it" in ended.stderr
+    (aside,) = reader.journal.parent.glob("*.damaged-*")
+    assert "Traceback" not in ended.stderr
+    aside.rename(reader.journal)
+    journal = open_journal(file, "x").journal
+    assert [block.first for block in journal.fetch(1, 999, 10**6)] == list(range(1, 201))
 
 
 def test_unplugged_and_back_within_a_second(broker, reader, line):
