@@ -13,6 +13,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,9 +68,11 @@ class Journal:
     def _open(self) -> None:
         self._marks = MarkFile(self.path)
         check_files(self.file, self._marks)
+        self._held = ExitStack()
         self._database = connect(self.path)
         try:
-            self._meta, self.state, self._sections, faults = read_contents(self._database, self.file, self._marks)
+            contents = read_contents(self._database, self.file, self._marks, self._held)
+            self._meta, self.state, self._sections, faults = contents
             self._seals = Seals(self._meta.device)
             self._letters = LetterBox(self._database, self._seals)
             self._has_strikes = row_of(self._database, "SELECT count(*) FROM strikes")[0] > 0
@@ -88,6 +91,7 @@ class Journal:
     def abandon(self) -> None:
         """Closes a file that is damaged, and leaves its log where it is."""
         close_as_is(self._database, self.path)
+        self._held.close()
         self._marks.close()
 
     @property
@@ -279,6 +283,7 @@ class Journal:
     def remove(self) -> None:
         """Closes the journal and deletes its files; only for one in which nothing is left."""
         self._database.close()
+        self._held.close()
         for path in (log_of(self.path), shared_memory_of(self.path), self.path):
             path.unlink(missing_ok=True)
         self._marks.remove()
@@ -291,6 +296,7 @@ class Journal:
         except (JournalError, JournalDamageError):
             pass
         self._database.close()
+        self._held.close()
         self._marks.close()
 
     # Opening.

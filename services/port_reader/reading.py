@@ -4,6 +4,7 @@ the tables of a new file, an older schema's migration, what the log still holds 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 from services.port_reader.journal_files import (
@@ -17,7 +18,7 @@ from services.port_reader.journal_files import (
 )
 from services.port_reader.letter_box import PUT_WITH_ID
 from services.port_reader.mark import MarkFile
-from services.port_reader.pages import Pages
+from services.port_reader.pages import Pages, Source
 from services.port_reader.recovery import Extent, Recovery
 from services.port_reader.salvage import Salvage, blocks_of, letters_of, survey
 from services.port_reader.seals import SCHEMA_VERSION, Meta, Seals
@@ -60,8 +61,9 @@ def check_files(file: JournalFile, marks: MarkFile) -> None:
         raise sqlite3.DatabaseError("damaged: the file is gone, but not what belongs to it")
 
 
-def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFile) -> Contents:
-    """All but the blocks themselves. Raises sqlite3.DatabaseError if it is damaged, or can't be used now."""
+def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFile, held: ExitStack) -> Contents:
+    """All but the blocks themselves. `held` is to be closed after the database: it keeps what was opened beside it.
+    Raises sqlite3.DatabaseError if it is damaged, or can't be used now."""
     is_new = not has_tables(database)
     if is_new:
         if marks.is_there:
@@ -78,8 +80,8 @@ def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFi
     if recovery.ends_early:
         if recovery.next_number > meta.next_number:
             # Else only its last start is missing, as it is after one that could not be written.
-            faults.append(f"it ended before number {meta.next_number}, but had come to {recovery.next_number}")
-        recovery = _rescue(database, file, recovery)
+            faults.append(f"the log breaks off behind number {meta.next_number - 1} of {recovery.next_number - 1}")
+        recovery = _rescue(database, held.enter_context(source_of(file.path)), file, recovery)
     seals = Seals(meta.device)
     sections = read_sections(database, seals)
     state = _read_state(database, recovery, seals)
@@ -126,17 +128,18 @@ def _check_pages(database: sqlite3.Connection, meta: Meta) -> None:
             raise sqlite3.DatabaseError(f"damaged: {found}")
 
 
-def _rescue(database: sqlite3.Connection, file: JournalFile, recovery: Recovery) -> Recovery:
+def _rescue(database: sqlite3.Connection, source: Source, file: JournalFile, recovery: Recovery) -> Recovery:
     """Adds what the log holds behind the place where SQLite ends it. A log is small enough to be in memory, and has to
-    be: the commit that adds it writes over it."""
+    be: the commit that adds it writes over it.
+
+    `source` stays open as long as the database: whoever closes a file ends all locks that its process has on it."""
     meta, seals = recovery.meta, Seals(recovery.meta.device)
-    with source_of(file.path) as source:
-        pages = Pages(source)
-        found = survey(pages.log_rows(), meta.device, recovery.mark, file.new_id, file.section)
-        known = {row[0]: (row[1], row[2]) for row in database.execute("SELECT id, hash, section FROM sections")}
-        found = Salvage(recovery, {**found.sections, **known}, {})
-        blocks = list(blocks_of(pages.log_rows(), found, seals))
-        letters = list(letters_of(pages.log_rows(), seals))
+    pages = Pages(source)
+    found = survey(pages.log_rows(), meta.device, recovery.mark, file.new_id, file.section)
+    known = {row[0]: (row[1], row[2]) for row in database.execute("SELECT id, hash, section FROM sections")}
+    found = Salvage(recovery, {**found.sections, **known}, {})
+    blocks = list(blocks_of(pages.log_rows(), found, seals))
+    letters = list(letters_of(pages.log_rows(), seals))
     try:
         database.execute("BEGIN IMMEDIATE")
         sections = ((key, *section, seals.section(*section)) for key, section in found.sections.items())

@@ -172,8 +172,8 @@ def _nothing_to_serve(task: Task, opening: Opening, logger: logging.Logger) -> S
     return Stopped(
         EXIT_CONFIG,
         f"{task.journal}: what it knew of its device {journal.device!r} is lost, so nothing of it can be sent;"
-        f" {waiting} frames and {letters} dead letters wait in it. To send what can still be read, stop the gateway, put"
-        " the device back into the configuration as it was, and the newest file of this name that ends in"
+        f" {waiting} frames and {letters} dead letters wait in it. To send what can still be read, stop the gateway,"
+        " put the device back into the configuration as it was, and the newest file of this name that ends in"
         " .damaged-TIME, with its -wal, in the journal's place; to give it up, move all files of this name away. They"
         " were left as they are",
     )

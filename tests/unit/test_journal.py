@@ -384,6 +384,34 @@ def test_a_configuration_that_is_taken_back_is_kept_again(file):
     assert (journal.fetch(5, 100, 10**6), journal.rows_damaged) == (blocks, 0)
 
 
+INTRUDER = """
+import sqlite3, sys
+print(sqlite3.connect(sys.argv[1], timeout=0).execute("SELECT count(*) FROM blocks").fetchone())
+"""
+
+
+def test_nobody_gets_in_after_a_rescue(file):
+    """What the log held behind its damage is added, with the files open in this process a second time: the lock of the
+    first stays. How far the log goes is said in plain words."""
+    journal = _open(file)
+    for first in range(1, 21):
+        journal.append(_append(_block(first, 1)))
+    journal.abandon()
+    log = file.path.with_name(f"{file.path.name}-wal")
+    data = bytearray(log.read_bytes())
+    data[len(data) // 2] ^= 1
+    log.write_bytes(data)
+    journal = Journal(file)
+    assert [block.first for block in journal.fetch(1, 100, 10**6)][-1] == 20
+    (fault,) = journal.faults
+    assert fault.startswith("the log breaks off behind number ")
+    assert fault.endswith(" of 20")
+    command = [sys.executable, "-c", INTRUDER, str(file.path)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert "database is locked" in found.stderr
+    journal.close()
+
+
 def test_an_empty_journal_can_be_removed(file):
     """With everything that belongs to it; one that keeps a dead letter is not empty."""
     journal = _open(file)
