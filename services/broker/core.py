@@ -231,8 +231,6 @@ class BrokerCore:
         effects: list[Any] = []
         if event.why == "gone":
             for member in self._registry.disconnect(event.route, now_s):
-                if member.kind == "converter":
-                    self._dispatcher.release(member.name)
                 effects += self._lose(member)
         return [*effects, *self._router.unreachable(event, now_s), *self._hand_out()]
 

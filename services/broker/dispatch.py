@@ -20,10 +20,11 @@ CREDIT: Final = 2
 """Batches that a converter holds: one in work, one waiting, so that it never idles between two."""
 PINNED_CREDIT: Final = 2
 """The same for each device with users' code, beside the others: such a device waits for itself alone."""
-PIN_LOST_S: Final = 25.0
-"""Devices with users' code stay with a converter that is silent for so long: it may be their code that stopped it, and
-would stop the next one too. Within it, whoever started that converter has replaced it, and it is known which frame it
-was."""
+PIN_LOST_S: Final = 20.0
+"""Devices with users' code stay with a lost converter for so long: it may be their code that stopped it, and would stop
+the next one too. Within it, whoever started that converter has replaced it, and it is known which frame it was."""
+PIN_GONE_S: Final = 3.0
+"""The same where nobody listens any more: a process that ended is started again sooner than one that hangs."""
 TAKE_BACK_S: Final = 2.0
 """A batch is converted in milliseconds. Whoever has not answered by then waits for a section, or stands still."""
 SURPLUS_BEATS: Final = 3
@@ -113,6 +114,8 @@ class Converter:
         """True while a batch was taken back from it that it has not answered."""
         self.is_blocked = False
         self.pins = 0
+        self.lost_s: float | None = None
+        """Since when it is lost."""
         self.served = age
         """When it last got a batch, counted in batches: the longest idle one is first among equals."""
         self._compared_s = 0.0
@@ -270,12 +273,16 @@ class Dispatcher:
         return len(missing)
 
     def release_late(self, now_s: float) -> None:
-        """Gives up converters that were silent for long and were not replaced, or that nobody listens for any more."""
+        """Gives up converters that have been lost for long and were not replaced."""
         for name, converter in self._converters.items():
-            member = converter.member
-            is_gone = converter.is_blocked or now_s >= member.heard_s + PIN_LOST_S
-            if converter.pins and member.liveness == "lost" and is_gone:
-                self.release(name)
+            if converter.member.liveness != "lost":
+                converter.lost_s = None
+            elif converter.lost_s is None:
+                converter.lost_s = now_s
+            elif converter.pins:
+                patience_s = PIN_GONE_S if converter.is_blocked else PIN_LOST_S
+                if now_s >= converter.lost_s + patience_s:
+                    self.release(name)
 
     def take_back_late(self, now_s: float) -> None:
         """Others get what was not answered in time."""

@@ -56,6 +56,7 @@ from services.converter.events import (
     DecodeWithUserCode,
     EncodeWithUserCode,
     HostEnded,
+    HostLoading,
     HostReady,
     PoisonNote,
     PullFrom,
@@ -137,6 +138,8 @@ class ConverterCore:
             case UserAnswered():
                 self._lanes.returned(event.job, event.host, now_s)
                 return self._calls.user_answered(event, now_s)
+            case HostLoading(host=host):
+                self._lanes.loading(host, now_s)
             case HostReady(host=host):
                 self._lanes.ready(host, now_s)
             case HostEnded():
@@ -230,12 +233,18 @@ class ConverterCore:
 
     def _take_end(self, event: HostEnded, now_s: float) -> list[Any]:
         """A host is gone: its reader hears of the frame that it was in, and sends all of that batch again."""
-        device, order, job = self._lanes.ended(event, now_s)
+        device, order, job, was_ready = self._lanes.ended(event, now_s)
         facts: dict[str, Any] = {"device": device, "reason": event.why}
         effects: list[Any] = []
-        if event.note is not None:
-            facts["numbers"] = ",".join(map(str, event.note.numbers))
-            self._deaths.add(event.note)
+        note = event.note
+        if note is None and was_ready and isinstance(order, ConvertWithUserCode):
+            # Nothing says which frame it was, as where there is no room for a note file: all of them are suspects.
+            numbers = list(range(order.first, order.first + len(order.frames)))
+            death = f"note-{self._identity.instance}-order-{order.job}"
+            note = PoisonNote(death, device, order.journal, order.generation, numbers)
+        if note is not None:
+            facts["numbers"] = ",".join(map(str, note.numbers))
+            self._deaths.add(note)
         effects.append(Note("warning" if order is not None else "info", "host.ended", facts))
         match order:
             case EncodeWithUserCode() | DecodeWithUserCode():

@@ -113,8 +113,14 @@ class EndHost(NamedTuple):
     why: str
 
 
+class HostLoading(NamedTuple):
+    """Event: this host loads users' code, which takes its time and is no frame's fault."""
+
+    host: int
+
+
 class HostReady(NamedTuple):
-    """Event: this host's process has started and takes its first order."""
+    """Event: this host has loaded users' code and begins with its order."""
 
     host: int
 

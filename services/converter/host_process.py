@@ -16,21 +16,22 @@ from typing import Any, Final
 
 import msgpack
 
+from common import codec
 from common.config.models import Device, device_of
 from common.conversion.calls import read_json, rpc_of
-from common.io.logs import start_logs, take_streams
+from common.io.logs import LogHandler, handler_of, start_logs, take_streams
 from common.io.parent import end_with_parent
 from common.io.process import keep_private
 from common.io.users_path import add_users_path
-from services.converter.events import ConvertWithUserCode, DecodeWithUserCode, EncodeWithUserCode
-from services.converter.host_wire import READY, pack_answered, pack_converted
+from services.converter.events import ConvertWithUserCode, DecodeWithUserCode, EncodeWithUserCode, Order
+from services.converter.host_wire import LOADING, READY, SECTIONS_KEPT, pack_answered, pack_converted
 from services.converter.notes import HostNote
 from services.converter.user_code import UserCode
 from services.converter.watchdog import Watchdog
 
 READ_BYTES: Final = 1024 * 1024
-SECTIONS_KEPT: Final = 16
-"""A device has one section, and another after each change of its configuration."""
+CATCH_UP_S: Final = 1.0
+"""So often a host at rest tries to tell what it could not."""
 FIRST_VICTIM: Final = "500"
 """Where memory runs out, the kernel ends users' code before anything of ours."""
 
@@ -45,6 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     take_streams(logger)
     _offer_to_memory_killer()
     add_users_path()
+    for descriptor in (options.socket, options.note):
+        if descriptor is not None:
+            # What users' code starts must not keep them open.
+            os.set_inheritable(descriptor, False)
     note = None if options.note is None else HostNote(options.note, options.host, options.life)
     code = UserCode(options.extension_dir, note, Watchdog(options.watchdog_s), logger)
     with socket.socket(fileno=options.socket) as connection:
@@ -70,36 +75,63 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(connection: socket.socket, code: UserCode, logger: logging.Logger) -> None:
     """Takes one order after the other."""
+    log = handler_of(logger)
     devices: dict[str, Device] = {}
-    orders = msgpack.Unpacker(max_buffer_size=0)
-    connection.sendall(msgpack.packb(READY))
-    while data := connection.recv(READ_BYTES):
-        orders.feed(data)
-        for order in orders:
-            if order[0] == "section":
+    messages = msgpack.Unpacker(max_buffer_size=0)
+    while data := _receive(connection, log):
+        messages.feed(data)
+        for message in messages:
+            if message[0] == "section":
                 if len(devices) >= SECTIONS_KEPT:
                     del devices[next(iter(devices))]
-                devices[order[1]] = device_of(order[2])
+                devices[message[1]] = device_of(message[2])
                 continue
-            connection.sendall(_perform(order, devices[order[2]], code))
-        for handler in logger.handlers:
-            handler.flush()
+            order = _order_of(message, devices[message[2]])
+            if not code.is_loaded(order):
+                connection.sendall(codec.pack(LOADING))
+                code.load(order)
+                connection.sendall(codec.pack(READY))
+            connection.sendall(_perform(order, code))
+            # Only now: what can't be said is the frame's fault too.
+            code.clear()
 
 
-def _perform(order: list[Any], device: Device, code: UserCode) -> bytes:
-    verb, job, section, *rest = order
+def _receive(connection: socket.socket, log: LogHandler | None) -> bytes:
+    """What comes next; b"" at the end. Meanwhile what could not be told is told."""
+    while True:
+        if log is not None and log.is_behind:
+            log.catch_up()
+            connection.settimeout(CATCH_UP_S)
+        else:
+            connection.settimeout(None)
+        try:
+            data = connection.recv(READ_BYTES)
+        except TimeoutError:
+            continue
+        connection.settimeout(None)
+        return data
+
+
+def _order_of(message: list[Any], device: Device) -> Order:
+    verb, job, section, *rest = message
     if verb == "convert":
         journal, generation, first, frames, method = rest
         answer_to = None if method is None else rpc_of(device, method)
-        return pack_converted(
-            code.convert(ConvertWithUserCode(job, device, section, journal, generation, first, frames, answer_to))
-        )
+        return ConvertWithUserCode(job, device, section, journal, generation, first, frames, answer_to)
     rpc = rpc_of(device, rest[0])
     assert rpc is not None, "the converter has looked for it"
     if verb == "decode":
-        return pack_answered("decoded", code.decode(DecodeWithUserCode(job, device, section, rpc, rest[1])))
-    params = read_json(rest[1].encode())
-    return pack_answered("encoded", code.encode(EncodeWithUserCode(job, device, section, rpc, params)))
+        return DecodeWithUserCode(job, device, section, rpc, rest[1])
+    return EncodeWithUserCode(job, device, section, rpc, read_json(rest[1].encode()))
+
+
+def _perform(order: Order, code: UserCode) -> bytes:
+    match order:
+        case ConvertWithUserCode():
+            return pack_converted(code.convert(order))
+        case DecodeWithUserCode():
+            return pack_answered("decoded", code.decode(order))
+    return pack_answered("encoded", code.encode(order))
 
 
 def _offer_to_memory_killer() -> None:

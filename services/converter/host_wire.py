@@ -1,7 +1,8 @@
 """What a converter and its hosts say to each other: msgpack values, one after the other, on a socket pair. Pure.
 
-To a host: `["section", hash, section]` once for each section, then orders, one at a time. From it: `["ready"]`, then an
-answer to each. Users' code runs at the other end: what comes from there is looked at before it is believed.
+To a host: `["section", hash, section]` before the first order for it, then orders, one at a time. From it:
+`["loading"]` and `["ready"]` around what users' code takes to load, and an answer to each order. Users'
+code runs at the other end: what comes from there is looked at before it is believed.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ from services.converter.events import (
     UserFrame,
 )
 
+LOADING: Final = ["loading"]
 READY: Final = ["ready"]
 ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""A host that says more than this at once is ended; eight times what a batch of readings may have."""
+"""A host that says more than this at once is ended; a slice of results has an eighth of it at most."""
+SECTIONS_KEPT: Final = 16
+"""Sections that a host knows, of one device: each change of its configuration is another. The oldest is forgotten
+first, at both ends."""
 
 
 def pack_section(section_hash: str, section: bytes) -> bytes:

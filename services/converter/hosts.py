@@ -16,14 +16,25 @@ import msgpack
 
 from common.config.models import section_of
 from common.errors import WireError
+from common.io.clock import monotonic_s
 from common.io.loop import Loop
-from services.converter.events import HostEnded, HostReady, Order, UserAnswered, UserConverted
-from services.converter.host_wire import ANSWER_BYTES, READY, pack_order, pack_section, read_answer
+from services.converter.events import HostEnded, HostLoading, HostReady, Order, UserAnswered
+from services.converter.host_wire import (
+    ANSWER_BYTES,
+    LOADING,
+    READY,
+    SECTIONS_KEPT,
+    pack_order,
+    pack_section,
+    read_answer,
+)
 from services.converter.notes import NoteFile
 
 READ_BYTES: Final = 256 * 1024
 DEATH_S: Final = 1.0
 """The kernel takes this long at most, but for a process in a system call that can't be interrupted."""
+HUNG_UP_S: Final = 0.02
+"""Between the end of a process's connection and its own end."""
 GOODBYE_S: Final = 0.5
 """At the end hosts have this long to end by themselves."""
 SECRETS: Final = "TB_GW_"
@@ -51,8 +62,10 @@ class _Host:
         self.descriptor = connection.fileno()
         self.unsent = bytearray()
         self.answers = msgpack.Unpacker(max_buffer_size=ANSWER_BYTES)
-        self.taught: set[str] = set()
-        """Hashes of the sections that it knows."""
+        self.taught: dict[str, None] = {}
+        """Hashes of the sections that it knows, oldest first."""
+        self.is_ready = False
+        """True while its users' code is loaded: what it is in now is a frame's fault."""
 
 
 class Hosts:
@@ -87,7 +100,9 @@ class Hosts:
         except WireError as error:
             return [UserAnswered(order.job, None, str(error), order.host)]
         if order.section not in host.taught:
-            host.taught.add(order.section)
+            if len(host.taught) >= SECTIONS_KEPT:
+                del host.taught[next(iter(host.taught))]
+            host.taught[order.section] = None
             host.unsent += pack_section(order.section, section_of(order.device))
         host.unsent += message
         return self._write(order.host, host)
@@ -97,20 +112,31 @@ class Hosts:
         host = self._hosts.pop(number, None)
         if host is None:
             return [HostEnded(number, None, why)]
+        was_too_slow = host.process.poll() is None
         self._leave(host)
         self._kill(host.process)
-        note = self._notes.take(number) if self._notes is not None else None
-        return [HostEnded(number, note, why)]
+        if self._notes is None:
+            return [HostEnded(number, None, why)]
+        if was_too_slow and not host.is_ready:
+            # To load slowly is no frame's fault.
+            self._notes.clear(number)
+        return [HostEnded(number, self._notes.take(number), why)]
 
     def close(self) -> None:
-        """Ends all of them: those that are at nothing by themselves."""
-        hosts, self._hosts = list(self._hosts.values()), {}
-        for host in hosts:
+        """Ends all of them: those that are at nothing by themselves. What the others are in is not to blame."""
+        hosts, self._hosts = self._hosts, {}
+        for host in hosts.values():
             self._leave(host)
-        for host in hosts:
+        end_s = monotonic_s() + GOODBYE_S
+        for host in hosts.values():
             with suppress(subprocess.TimeoutExpired):
-                host.process.wait(GOODBYE_S)
+                host.process.wait(max(0.0, end_s - monotonic_s()))
+        for host in hosts.values():
+            self._signal(host.process)
+        for number, host in hosts.items():
             self._kill(host.process)
+            if self._notes is not None:
+                self._notes.clear(number)
 
     def _start(self, number: int) -> _Host:
         """Raises OSError."""
@@ -163,11 +189,17 @@ class Hosts:
             data = b""
         if not data:
             return self.end(number, self._cause(host.process))
-        events: list[HostReady | UserConverted | UserAnswered] = []
+        events: list[Any] = []
         try:
             host.answers.feed(data)
             for value in host.answers:
-                events.append(HostReady(number) if value == READY else read_answer(value, number))
+                if value in (LOADING, READY):
+                    host.is_ready = value == READY
+                    events.append(HostReady(number) if host.is_ready else HostLoading(number))
+                else:
+                    events.append(read_answer(value, number))
+        except msgpack.BufferFull:
+            return [*events, *self.end(number, f"it said more than {ANSWER_BYTES} bytes at once")]
         except (WireError, ValueError, msgpack.UnpackException, RecursionError) as error:
             return [*events, *self.end(number, f"it said what can't be read: {error}")]
         return events
@@ -193,12 +225,15 @@ class Hosts:
             self._loop.remove_writer(host.descriptor)
         host.connection.close()
 
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        """Ends the process and what it has started."""
+    def _signal(self, process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(ProcessLookupError, PermissionError):
             process.kill()
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Ends the process and what it has started."""
+        self._signal(process)
         try:
             process.wait(DEATH_S)
         except subprocess.TimeoutExpired:
@@ -207,7 +242,7 @@ class Hosts:
     def _cause(self, process: subprocess.Popen[bytes]) -> str:
         """How a process ended that has hung up."""
         try:
-            code = process.wait(0.1)
+            code = process.wait(HUNG_UP_S)
         except subprocess.TimeoutExpired:
             return "it closed its connection"
         if code >= 0:

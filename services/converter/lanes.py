@@ -30,8 +30,10 @@ LANE_CALLS: Final = 64
 GRACE_S: Final = 2.0
 """A host's own watchdog ends it, with a traceback; one that has disarmed it has this much more."""
 ANSWER_S: Final = 10.0 + GRACE_S
-START_S: Final = 30.0
-"""A process that starts on a small machine, together with all others."""
+START_S: Final = 120.0
+"""A process that starts and loads users' code on a small machine, together with all others."""
+STOOD_STILL_S: Final = 5.0
+"""We beat each second: whoever hears nothing of time for this long stood still, and hosts may have, too."""
 START_AGAIN_S: Final = 1.0
 """After a host that could not be started."""
 
@@ -60,13 +62,14 @@ class _Lane:
 
 
 class End(NamedTuple):
-    """What a host was at when it ended."""
+    """What a host was at when it ended. `was_ready`: users' code was loaded, and is to blame."""
 
     device: str
     """"" for a host that nobody has."""
     order: Order | None
     job: UserJob | None
     """The batch that the order belongs to; it has left its lane."""
+    was_ready: bool = False
 
 
 class Lanes:
@@ -77,6 +80,7 @@ class Lanes:
         self._answer_s = answer_s
         self._lanes: dict[str, _Lane] = {}
         self._at_host: dict[int, _Lane] = {}
+        self._seen_s = 0.0
         self._ending: set[int] = set()
         """Hosts that we have ended."""
         self._free = list(range(HOSTS - 1, -1, -1))
@@ -150,6 +154,14 @@ class Lanes:
             if lane.due_s is not None:
                 lane.due_s = now_s + self._answer_s
 
+    def loading(self, host: int, now_s: float) -> None:
+        """A host loads more of users' code."""
+        lane = self._at_host.get(host)
+        if lane is not None:
+            lane.is_ready = False
+            if lane.due_s is not None:
+                lane.due_s = now_s + START_S
+
     def returned(self, number: int, host: int, now_s: float) -> UserJob | None:
         """A host has answered this order; the batch that it belongs to, if it is one that somebody waits for."""
         lane = self._at_host.get(host)
@@ -177,17 +189,21 @@ class Lanes:
         running, lane.running, lane.due_s = lane.running, None, None
         if not lane.is_ready:
             lane.rests_until_s = now_s + START_AGAIN_S
+        was_ready = lane.is_ready
         lane.host, lane.is_ready = None, False
         job = None
         if running is not None and lane.jobs and lane.jobs[0].number == running.job:
             job = lane.jobs.popleft()
         self._idle_work[lane.device] = None
-        return End(lane.device, running, job)
+        return End(lane.device, running, job, was_ready)
 
     def late(self, now_s: float) -> list[EndHost]:
         """Those who did not answer in time, to be ended from outside."""
         effects = []
+        gap_s, self._seen_s = now_s - self._seen_s, now_s
         for host, lane in self._at_host.items():
+            if gap_s > STOOD_STILL_S and lane.due_s is not None:
+                lane.due_s += gap_s
             if lane.due_s is not None and now_s >= lane.due_s:
                 lane.due_s = None
                 what = "did not answer" if lane.is_ready else "did not start"

@@ -22,8 +22,8 @@ from services.converter.lanes import HOSTS
 CURRENTS_AT: Final = 65_536
 NOTE_BYTES: Final = 8_192
 """Room for one host's note; a device's name has at most 4 KiB of it."""
-REPORTS_KEPT: Final = 16
-"""Deaths that are remembered while no reader answers; the oldest are forgotten first."""
+REPORTS_KEPT: Final = HOSTS
+"""Deaths that are remembered while no reader answers, as many as may come at once; the oldest are forgotten first."""
 _HEADER: Final = struct.Struct("<III")
 """Length and checksum of the record behind it, index of the frame."""
 _INDEX_AT: Final = 8
@@ -83,8 +83,12 @@ class NoteFile:
         if found.id not in {note.id for note in self._reports}:
             self._reports = [*self._reports, found][-REPORTS_KEPT:]
             self._write_reports()
-        os.pwrite(self._fd, _NOTHING, CURRENTS_AT + host * NOTE_BYTES)
+        self.clear(host)
         return found
+
+    def clear(self, host: int) -> None:
+        """What a host was at is not to blame for its end."""
+        os.pwrite(self._fd, _NOTHING, CURRENTS_AT + host * NOTE_BYTES)
 
     def forget(self, note_id: str) -> None:
         """The reader knows of this death."""

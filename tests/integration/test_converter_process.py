@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ import time
 class Up:
     def __init__(self, config, logger):
         self.count = 0
+        self.logger = logger
 
     def convert(self, config, data):
         if config is not None:
@@ -54,6 +56,15 @@ class Up:
                 pass
         if data == b"exit":
             raise SystemExit(3)
+        if data == b"surrogate":
+            raise ValueError("bad " + b"\\xff".decode(errors="surrogateescape"))
+        if data == b"slow":
+            time.sleep(2)
+        if data.startswith(b"large"):
+            return {"telemetry": [{"text": "x" * (int(data[5:]) * 1_000_000)}]}
+        if data == b"log":
+            for number in range(1000):
+                self.logger.info("line %d", number)
         return {"telemetry": [{"count": self.count}]}
 
 class Down:
@@ -62,6 +73,16 @@ class Down:
 
     def convert(self, config, data):
         return b"<%s>" % str(data).encode()
+
+class Slow(Up):
+    def __init__(self, config, logger):
+        super().__init__(config, logger)
+        time.sleep(2.5)
+
+class Deadly(Up):
+    def __init__(self, config, logger):
+        import os
+        os._exit(5)
 
 class Broken:
     def __init__(self, config, logger):
@@ -74,6 +95,8 @@ USER = Device(
     name="user", converter="Up", downlink_converter="Down", rpcs=(Rpc(method="ask", with_response=True),), raw={"k": 1}
 )
 BROKEN = Device(name="broken", converter="Broken")
+SLOW = Device(name="slow", converter="Slow")
+DEADLY = Device(name="deadly", converter="Deadly")
 
 
 class FakeBroker:
@@ -263,7 +286,7 @@ def test_users_code_converts_keeps_state_and_makes_dead_letters(scene: Scene) ->
     assert [body.user[index][0].telemetry for index in (0, 3)] == [[(None, b'{"count":1}')], [(None, b'{"count":4}')]]
     assert set(body.dead) == {1, 2}
     assert "Up: " in body.dead[1]
-    assert "mine.py, line 13: ValueError: no such thing" in body.dead[1]
+    assert "mine.py, line 14: ValueError: no such thing" in body.dead[1]
     broker.send(frame_batch(USER, [b"42"], first=5, kind=Entry.ANSWER, extra=["call-1", "ask"]))
     assert body_of(broker.wait_readings()[0]).answer == ("call-1", b'{"result":"42"}')
     broker.say(call(USER, "encode", {"method": "ask", "params": b"7"}))
@@ -311,6 +334,66 @@ def test_users_code_that_hangs_is_ended_and_reported(scene: Scene) -> None:
     broker.wait(lambda: "note.reported" in second.said, "the answer noted")
     assert second.stop() == 0
     assert "note.found" not in scene.start("--slot", "0").said
+
+
+def test_what_users_code_says_can_always_travel(scene: Scene) -> None:
+    """Text that is half a character, results that are larger than a message may be: a dead letter each, and the frames
+    beside them are converted."""
+    scene.start("--slot", "0")
+    broker = scene.broker
+    frames = [b"a", b"surrogate", b"large70", *[b"large7"] * 4, b"b"]
+    broker.send(frame_batch(USER, frames, first=1))
+    dead: dict[int, str] = {}
+    arrived: set[int] = set()
+    while len(dead) + len(arrived) < len(frames):
+        [batch] = broker.wait_readings()
+        body = body_of(batch)
+        dead |= {batch.first + index: why for index, why in body.dead.items()}
+        arrived |= {batch.first + index for index in body.user}
+    assert arrived == {1, 4, 5, 6, 7, 8}
+    assert "ValueError: bad" in dead[2]
+    assert dead[3].endswith("at most 8388608 can travel")
+    assert broker.requests == []
+
+
+def test_to_load_slowly_is_no_frames_fault(scene: Scene) -> None:
+    """Imports and constructors may take longer than a frame may; a constructor that ends the process is at fault."""
+    converter = scene.start("--slot", "0", "--watchdog-s", "0.3")
+    broker = scene.broker
+    broker.know(SLOW)
+    broker.know(DEADLY)
+    broker.send(frame_batch(SLOW, [b"a"]))
+    assert [(batch.device, batch.length) for batch in broker.wait_readings()] == [("slow", 1)]
+    assert broker.requests == []
+    broker.send(frame_batch(DEADLY, [b"a"], first=7))
+    broker.wait(lambda: broker.requests, "the note")
+    assert codec.unpack_map(broker.requests[0].body)["numbers"] == [7]
+    assert converter.process.poll() is None
+
+
+def test_a_stop_blames_no_frame(scene: Scene) -> None:
+    """What users' code is in when the converter is told to stop is converted again, and nothing else."""
+    converter = scene.start("--slot", "0")
+    broker = scene.broker
+    broker.send(frame_batch(USER, [b"a"]))
+    broker.wait_readings()
+    broker.send(frame_batch(USER, [b"slow", b"slow", b"slow"], first=2))
+    time.sleep(0.3)
+    assert converter.stop() == 0
+    again = scene.start("--slot", "0")
+    broker.send(frame_batch(USER, [b"a"], first=9))
+    broker.wait(lambda: [batch for batch in broker.readings if batch.first == 9], "the next batch")
+    assert broker.requests == []
+    assert "note.found" not in again.said
+
+
+def test_what_users_code_logs_too_much_of_is_said(scene: Scene) -> None:
+    """How many lines were left out, in one line, when there is room again."""
+    converter = scene.start("--slot", "0")
+    scene.broker.send(frame_batch(USER, [b"log"]))
+    scene.broker.wait_readings()
+    scene.broker.wait(lambda: "log.limited" in converter.said, "what was left out")
+    assert "line 10" in converter.said
 
 
 def test_junk_on_its_sockets_is_counted_and_survived(scene: Scene) -> None:

@@ -122,7 +122,7 @@ LISTED: Final = (
     ),
     one(
         "strike note not cleared",
-        "services.converter.user_code:UserCode.convert",
+        "services.converter.user_code:UserCode.clear",
         "self._note.clear()",
         "pass",
     ),

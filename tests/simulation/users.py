@@ -126,7 +126,9 @@ class _Host:
         try:
             if isinstance(order, DecodeWithUserCode):
                 return self._code.decode(order)._replace(host=order.host)
-            return self._code.convert(order)._replace(host=order.host)
+            converted = self._code.convert(order)._replace(host=order.host)
+            self._code.clear()
+            return converted
         finally:
             user_code.monotonic_s = original
 

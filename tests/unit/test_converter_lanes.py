@@ -6,14 +6,16 @@ import itertools
 
 import pytest
 
+from common import codec
 from common.config.models import Device
-from common.events import Note
+from common.events import Note, Tick
 from common.messages import Heartbeat, ReadingBatch, Reply, Request
 from services.converter.events import (
     ConvertWithUserCode,
     EncodeWithUserCode,
     EndHost,
     HostEnded,
+    HostLoading,
     HostReady,
     PoisonNote,
     UserAnswered,
@@ -95,7 +97,7 @@ def test_a_host_that_never_starts_is_ended(world: World) -> None:
     world.teach(user_device(1))
     world.run_for(START_S + 0.1)
     [end] = world.take(EndHost)
-    assert end.why == "users' code of user1 did not start within 30 s"
+    assert end.why == "users' code of user1 did not start within 120 s"
     assert world.take_requests("note") == []
 
 
@@ -233,3 +235,45 @@ def test_a_host_that_dies_at_nothing_is_told(world: World) -> None:
     assert world.core.counters.hosts_died == 1
     world.say(frame_batch(USER, [b"1"], first=12))
     assert len(world.take(ConvertWithUserCode)) == 1
+
+
+def test_nothing_says_which_frame_it_was(world: World) -> None:
+    """Where there is no note, as without room for a note file, all frames of the order are suspects; of one, it is."""
+    for frames, numbers in (([b"1", b"2"], [11, 12]), ([b"3"], [20])):
+        world.say(frame_batch(USER, frames, first=numbers[0]))
+        [order] = world.take(ConvertWithUserCode)
+        world.hear(HostReady(order.host))
+        world.hear(HostEnded(order.host, None, "it was ended by SIGKILL"))
+        [request] = [request for request in world.take_requests("note") if numbers[0] in _numbers(request)]
+        assert _numbers(request) == numbers
+        world.run_for(START_AGAIN_S)
+
+
+def _numbers(request: Request) -> list[int]:
+    return list(codec.unpack_map(request.body)["numbers"])
+
+
+def test_after_all_stood_still_hosts_have_their_time(world: World) -> None:
+    """A machine that was suspended: the clock has gone on, users' code has not."""
+    world.say(frame_batch(USER, [b"1"], first=11))
+    [order] = world.take(ConvertWithUserCode)
+    world.hear(HostReady(order.host))
+    world.run_for(5)
+    world.now_s += 60
+    world.hear(Tick())
+    assert world.take(EndHost) == []
+    world.run_for(ANSWER_S)
+    assert [end.host for end in world.take(EndHost)] == [order.host]
+
+
+def test_more_of_users_code_that_loads_slowly_has_its_time(world: World) -> None:
+    """A device's downlink converter is loaded at its first call."""
+    world.say(frame_batch(USER, [b"1"], first=11))
+    [order] = world.take(ConvertWithUserCode)
+    world.hear(HostReady(order.host))
+    world.hear(HostLoading(order.host))
+    world.run_for(ANSWER_S + 10)
+    assert world.take(EndHost) == []
+    world.hear(HostReady(order.host))
+    world.run_for(ANSWER_S + 0.1)
+    assert len(world.take(EndHost)) == 1
