@@ -91,6 +91,8 @@ class Oracle:
         if is_moving or reader.device.name in self.faults.refused | self.faults.troubled:
             self._oldest[reader] = (reader.disk.generation, uplink._window.base, now_s)
         elif now_s > self.faults.calm_from_s and now_s - since_s > patience_s:
+            if self.faults.troubled and now_s - self.faults.calm_from_s < patience_s:
+                return  # what went wrong before may take its 12 s
             self._note(f"{reader.device.name}: {base} waits for {patience_s:g} s though nothing of it is wrong")
 
     def _look_at_publisher(self) -> None:
@@ -210,8 +212,8 @@ class Oracle:
             wrong = next(value for value, a, b in zip(numbers[1:], order, order[1:], strict=False) if b < a)
             self._note(f"{target}: {wrong} is out of order")
         last = self.world.platform.attributes.get(target, {}).get("last")
-        # Of what damage took, accepted in part, nobody has the rest.
-        lost = self.world.readers[device].lost_values
+        # Of what damage took, or what was never journaled when its reader died, accepted in part, nobody has the rest.
+        lost = self.world.readers[device].lost_values | self.world.readers[device].line.tolerated
         kept = max((place for place, value in enumerate(numbers) if value not in lost), default=0)
         allowed = {*numbers[kept:], *(value for value in times if value < 0), *self.world.platform.bad_values, *lost}
         if times and last not in allowed:
