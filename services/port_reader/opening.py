@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from services.port_reader.asides import aside_names
 from services.port_reader.journal import Journal
 from services.port_reader.journal_files import (
     SQLITE_FAULTS,
@@ -174,7 +173,7 @@ def _finish_salvage(path: Path, stamp: str) -> Path | None:
     new = _new_name(path, ".new")
     if not new.exists():
         return None
-    aside: Path | None = next(name for name in _aside_names(path, stamp) if not name.exists())
+    aside: Path | None = next(name for name in aside_names(path, stamp) if not name.exists())
     parts = [(part, part.name.removeprefix(path.name)) for part in (path, log_of(path), shared_memory_of(path))]
     there = [(part, ending) for part, ending in parts if part.exists() and (part == path or size_of(part))]
     for part, ending in there:
@@ -182,10 +181,3 @@ def _finish_salvage(path: Path, stamp: str) -> Path | None:
     log_of(path).unlink(missing_ok=True)  # it is empty, if it is there
     new.replace(path)
     return aside if there else None
-
-
-def _aside_names(path: Path, stamp: str) -> Iterator[Path]:
-    """Where a damaged journal may go: nothing that was put aside is written over."""
-    yield path.with_name(f"{path.name}.damaged-{stamp}")
-    for number in count(2):
-        yield path.with_name(f"{path.name}.damaged-{stamp}-{number}")

@@ -25,6 +25,7 @@ from common.io.loop import Loop
 from common.io.private import make_private
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity
 from common.io.pulse import Pulse
+from services.port_reader.asides import damaged_note
 from services.port_reader.core import PortReaderCore
 from services.port_reader.journal import Journal
 from services.port_reader.journal_files import JournalError, JournalFile
@@ -107,7 +108,7 @@ def serve(task: Task) -> int:
 def _tell(opening: Opening, device: str, logger: logging.Logger) -> None:
     """What was wrong with the journal; the core tells which numbers it cost."""
     if opening.damage:
-        log_note(logger, Note("error", "journal.damaged", {"aside": opening.aside, "reason": opening.damage}))
+        log_note(logger, damaged_note(opening.journal.path, opening.aside, opening.damage))
     for fault in opening.journal.faults:
         log_note(logger, Note("warning", "journal.faulty", {"device": device, "reason": fault}))
 

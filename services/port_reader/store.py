@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from common.events import Note
 from common.io.logs import log_note
+from services.port_reader.asides import damaged_note
 from services.port_reader.blocks import Block
 from services.port_reader.events import (
     Append,
@@ -125,7 +126,7 @@ class Store:
         self._damage = why
         aside = renew_journal(self._journal, time.strftime("%Y%m%dT%H%M%S"))
         self._damage = ""
-        log_note(self._logger, Note("error", "journal.damaged", {"aside": aside, "reason": why}))
+        log_note(self._logger, damaged_note(self._journal.path, aside, why))
         return (GapsFound(list(self._journal.state.gaps)),)
 
     def _failed(self, effect: Any, reason: str) -> Sequence[Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from common.io.journals import file_name
+from services.port_reader.asides import KEPT
 from tests.e2e.harness import ROOT, Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
 from tests.waiting import wait_until
 
@@ -137,7 +138,8 @@ def _other_schema(path: Path) -> None:
 
 
 def test_damaged_journals_are_set_aside(tmp_path: Path) -> None:
-    """Overwritten, cut, empty, of another schema, junk: a line with the path of what was put aside, and frames flow."""
+    """Overwritten, cut, empty, of another schema, junk: a line with the path of what was put aside, of which the
+    newest stay, and frames flow."""
     damages: list[Callable[[Path], None]] = [_overwrite, _cut, _other_schema]
     damages += [lambda path: os.truncate(path, 0), lambda path: path.write_bytes(b"junk" * 9999)]
     line, mosquitto = Line(tmp_path / "tty"), Mosquitto(tmp_path / "mosquitto")
@@ -164,7 +166,8 @@ def test_damaged_journals_are_set_aside(tmp_path: Path) -> None:
         line.write(b"77 x\n")
         platform.wait_for(lambda _: 77 in _numbers(platform), "a frame at the end", 40)
         asides = sorted(journal.parent.glob("*.damaged-*"))
-        assert len([path for path in asides if not path.name.endswith(("-wal", "-shm"))]) == len(damages)
+        assert len([path for path in asides if not path.name.endswith(("-wal", "-shm"))]) == KEPT
+        assert gateway.log(DEVICE).count("older_removed=1") == len(damages) - KEPT
         assert all(path.name in gateway.log(DEVICE) for path in asides)
         assert "Traceback" not in gateway.log(DEVICE)
 

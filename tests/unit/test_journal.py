@@ -15,6 +15,7 @@ from common.config.models import Device, Storage
 from common.io.journals import file_name
 from common.messages import Request
 from services.port_reader import letter_box, opening
+from services.port_reader.asides import damaged_note
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append, DeadLetter, FindLetters
 from services.port_reader.journal import Journal, log_pages
@@ -213,6 +214,7 @@ def test_what_was_settled_while_the_journal_could_not_be_written_is_settled(file
 WRITER = """
 import sys
 from pathlib import Path
+from services.port_reader.asides import damaged_note
 from services.port_reader.blocks import Block
 from services.port_reader.events import Append
 from services.port_reader.journal import Journal, JournalFile
@@ -382,6 +384,32 @@ def test_a_configuration_that_is_taken_back_is_kept_again(file):
     journal.abandon()
     journal = Journal(file)
     assert (journal.fetch(5, 100, 10**6), journal.rows_damaged) == (blocks, 0)
+
+
+def test_damaged_journals_do_not_fill_the_disk(file):
+    """The newest three stay, each with its log; how many went is said. One that was named just now stays, though the
+    clock says that it is the oldest; those of another journal are not touched."""
+    neighbour = file.path.with_name("other.journal.damaged-1")
+    neighbour.touch()
+    told, asides, stamps = [], [], ["20260101T000000"] * 11 + ["20260102T000000", "19700101T000000"]
+    for stamp in stamps:
+        file.path.write_bytes(b"no database" * 1000)
+        opened, aside, why = open_journal(file, stamp)
+        opened.close()
+        assert aside is not None
+        file.path.with_name(f"{aside.name}-wal").touch()
+        asides.append(aside.name)
+        told.append(damaged_note(file.path, aside, why).facts)
+    assert [facts.get("older_removed", 0) for facts in told] == [0, 0, 0, *[1] * 10]
+    left = {path.name for path in file.path.parent.glob(f"{file.path.name}.damaged-*")}
+    names = asides[-3:]
+    assert left == {*names} | {f"{name}-wal" for name in names}
+    assert neighbour.exists()
+
+
+def test_nothing_that_was_not_set_aside_is_named(file):
+    """A journal of which nothing was left has no place to be told."""
+    assert damaged_note(file.path, None, "why").facts == {"reason": "why"}
 
 
 INTRUDER = """
