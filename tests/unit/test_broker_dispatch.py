@@ -132,7 +132,7 @@ def test_a_waiting_pinned_device_holds_nobody_up_and_keeps_its_turn(world: World
 
 
 def test_pinned_devices_of_a_lost_converter_go_to_another(world: World) -> None:
-    """After 25 s of silence what waits for it is handed to a living one, in order: until then it may be the device's
+    """20 s after it was lost what waits for it is handed to a living one, in order: until then it may be the device's
     own code that stopped it, and would stop the next one too."""
     world.register("converter", "0")
     (first,) = world.feed(frames("a", pinned=True))
