@@ -68,6 +68,7 @@ class UserDevices:
             self._process.later(START_S, HostReady(order.host))
         host.order, host.since_s = order, self._world.clock.now_s
         duration_s = host.duration_s(order.frames) if isinstance(order, ConvertWithUserCode) else 0.001
+        host.is_stuck = duration_s is None
         if duration_s is not None:
             self._world.clock.after(START_S + duration_s, self._finish, order.host, host, order)
         return ()
@@ -114,6 +115,8 @@ class _Host:
         self._code.converter = self  # type: ignore[attr-defined]
         self.order: ConvertWithUserCode | DecodeWithUserCode | None = None
         self.since_s = 0.0
+        self.is_stuck = False
+        """True for one that never comes back from its order, whatever becomes of that frame elsewhere meanwhile."""
         self._device = ""
         self._spent_s = 0.0
         self._ends_s = float("inf")
@@ -164,7 +167,7 @@ class _Host:
         """The number that the frame says."""
         self._spent_s += self._frame_s(frame)
         harm = self._world.harms.get(frame)
-        is_deadly = harm is not None and harm.is_deadly
+        is_deadly = harm is not None and (harm.is_deadly or (self.is_stuck and harm.kind == "hangs"))
         if self._spent_s > self._ends_s or is_deadly:
             if harm is not None and is_deadly and self._spent_s <= self._ends_s:
                 harm.times -= 1
