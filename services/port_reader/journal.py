@@ -261,6 +261,14 @@ class Journal:
         except SQLITE_FAULTS as error:
             raise failure_of(error) from None
 
+    @property
+    def size_bytes(self) -> int:
+        """What we have open, wherever its file is now; 0 where that can't be said."""
+        try:
+            return int(row_of(self._database, "PRAGMA page_count")[0] * row_of(self._database, "PRAGMA page_size")[0])
+        except SQLITE_FAULTS:
+            return 0
+
     def copy_to(self, path: Path) -> None:
         """Writes all that we have open into a new file."""
         try:
@@ -324,8 +332,7 @@ class Journal:
 
     def _compact(self) -> None:
         """Gives the disk back what a long outage took, once nothing is in the queue."""
-        size = row_of(self._database, "PRAGMA page_count")[0] * row_of(self._database, "PRAGMA page_size")[0]
-        if size > _COMPACT_BYTES and not self._has_blocks:
+        if self.size_bytes > _COMPACT_BYTES and not self._has_blocks:
             try:
                 self._database.execute("VACUUM")
             except SQLITE_FAULTS:

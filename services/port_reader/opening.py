@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.port_reader.asides import aside_names
 from services.port_reader.journal import Journal
@@ -26,6 +27,9 @@ from services.port_reader.pages import Pages
 from services.port_reader.salvage import Salvage, blocks_of, device_of, letters_of, survey
 from services.port_reader.seals import SCHEMA_VERSION, Seals
 from services.port_reader.tables import BLOCK, SECTION, STRIKE, drop_overlaps, make_tables, put_meta
+
+SPARE_BYTES: Final = 1024 * 1024
+"""What a disk has to have left when a journal was made anew: for its log, and for whoever else writes there."""
 
 
 class JournalNewerError(Exception):
@@ -65,6 +69,8 @@ def renew_journal(journal: Journal, stamp: str) -> Path | None:
     returns where its files were put. What is lost stands in `state.gaps`. Raises JournalError if that fails for now."""
     path, mark = journal.path, journal.marked
     try:
+        # Before anything is closed or written: what is open stays so, and a full disk is not filled to its last byte.
+        _check_room(path, journal.size_bytes)
         is_whole = not journal.is_in_place and _is_copied(journal, _new_name(path, ".new"))
         journal.abandon()
         if mark is not None:
@@ -81,7 +87,6 @@ def _is_copied(journal: Journal, new: Path) -> bool:
     """True if all that the journal had open stands in a new file: our own was deleted or replaced, but we have it, and
     go on having it while there is no room. Raises JournalError then."""
     draft = _new_name(journal.path, ".draft")
-    draft.unlink(missing_ok=True)
     try:
         journal.copy_to(draft)
     except JournalDamageError:
@@ -92,6 +97,17 @@ def _is_copied(journal: Journal, new: Path) -> bool:
         raise
     draft.replace(new)
     return True
+
+
+def _check_room(path: Path, open_bytes: int = 0) -> None:
+    """Raises JournalError where the disk has no room for a second journal as large as this one may become."""
+    draft = _new_name(path, ".draft")
+    draft.unlink(missing_ok=True)
+    most = max(open_bytes, size_of(path) + size_of(log_of(path))) + SPARE_BYTES
+    disk = os.statvfs(path.parent)
+    free = disk.f_bavail * disk.f_frsize
+    if free < most:
+        raise JournalError(f"{path}: it is damaged, and making it anew needs {most} bytes on the disk; {free} are free")
 
 
 def _new_name(path: Path, ending: str) -> Path:
@@ -118,8 +134,8 @@ def _refuse_newer(path: Path) -> None:
 
 def _salvage(file: JournalFile, mark: Mark | None, stamp: str) -> Path | None:
     """Makes a new journal of what holds of the old one, and puts it in its place; returns where the old one is."""
+    _check_room(file.path)
     draft = _new_name(file.path, ".draft")
-    draft.unlink(missing_ok=True)
     try:
         with source_of(file.path) as source:
             pages = Pages(source)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from common.events import Note
+from common.io.clock import monotonic_s
 from common.io.logs import log_note
 from services.port_reader.asides import damaged_note
 from services.port_reader.blocks import Block
@@ -51,6 +52,8 @@ STORED: Final = (
     MarkSettled,
 )
 """Beside `Append`, to which the shell has something to add."""
+AGAIN_S: Final = 60.0
+"""Between two tries to make a journal anew: each reads all of it, and nobody reads the line meanwhile."""
 
 
 class Store:
@@ -62,12 +65,15 @@ class Store:
         self._logger = logger
         self._damage = ""
         """Why the journal has to be made anew, where that has failed so far."""
+        self._failure = ""
+        """Why it failed."""
+        self._again_s = 0.0
 
     def perform(self, effect: Any) -> Sequence[Any]:
         """Carries out one effect; returns the events that follow at once."""
         found: list[Any] = []
         try:
-            if self._damage:
+            if self._damage and not isinstance(effect, MarkSettled):  # which needs no more than the mark
                 found += self._renew(self._damage)
             try:
                 return [*found, *self._do(effect)]
@@ -123,8 +129,14 @@ class Store:
         return ()
 
     def _renew(self, why: str) -> Iterable[Any]:
+        if self._damage and monotonic_s() < self._again_s:
+            raise JournalError(self._failure)
         self._damage = why
-        aside = renew_journal(self._journal, time.strftime("%Y%m%dT%H%M%S"))
+        try:
+            aside = renew_journal(self._journal, time.strftime("%Y%m%dT%H%M%S"))
+        except JournalError as error:
+            self._failure, self._again_s = str(error), monotonic_s() + AGAIN_S
+            raise
         self._damage = ""
         log_note(self._logger, damaged_note(self._journal.path, aside, why))
         return (GapsFound(list(self._journal.state.gaps)),)

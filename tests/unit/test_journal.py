@@ -8,20 +8,23 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from typing import NamedTuple
 
 import pytest
 
 from common.config.models import Device, Storage
 from common.io.journals import file_name
 from common.messages import Request
-from services.port_reader import letter_box, opening
+from services.port_reader import letter_box, opening, store
 from services.port_reader.asides import damaged_note
 from services.port_reader.blocks import Block
-from services.port_reader.events import Append, DeadLetter, FindLetters
+from services.port_reader.events import Append, DeadLetter, FindLetters, GapsFound, JournalFailed, MarkSettled
 from services.port_reader.journal import Journal, log_pages
-from services.port_reader.journal_files import JournalError, JournalFile
-from services.port_reader.opening import open_journal
+from services.port_reader.journal_files import JournalDamageError, JournalError, JournalFile
+from services.port_reader.opening import SPARE_BYTES, open_journal, renew_journal
 from services.port_reader.serving import journal_limits
+from services.port_reader.store import AGAIN_S, Store
+from tests.journals import QUIET
 
 
 @pytest.fixture
@@ -405,6 +408,70 @@ def test_damaged_journals_do_not_fill_the_disk(file):
     names = asides[-3:]
     assert left == {*names} | {f"{name}-wal" for name in names}
     assert neighbour.exists()
+
+
+class Disk(NamedTuple):
+    """What statvfs says of a disk with so much room."""
+
+    f_bavail: int
+    f_frsize: int = 1
+
+
+def test_a_damaged_journal_is_not_made_anew_without_room(file, monkeypatch):
+    """Neither at a start nor under a process that has it open: nothing is written, and the latter keeps what it has
+    until there is room."""
+    file.path.write_bytes(b"no database" * 1000)
+    size = file.path.stat().st_size
+    monkeypatch.setattr(opening.os, "statvfs", lambda _: Disk(size + SPARE_BYTES - 1))
+    with pytest.raises(JournalError, match="are free"):
+        open_journal(file, "x")
+    assert [path.name for path in file.path.parent.iterdir()] == [file.path.name]
+    monkeypatch.setattr(opening.os, "statvfs", lambda _: Disk(size + SPARE_BYTES))
+    journal = open_journal(file, "x").journal
+    journal.put_section("s", b"{}")
+    journal.append(_append(_block(1)))
+    for part in file.path.parent.glob(f"{file.path.name}*"):
+        part.unlink()
+    with pytest.raises(JournalError, match="are free"):
+        renew_journal(journal, "x")
+    assert list(file.path.parent.iterdir()) == []
+    assert journal.fetch(1, 9, 99) == [_block(1)]
+    monkeypatch.undo()
+    renew_journal(journal, "x")
+    assert journal.fetch(1, 9, 99) == [_block(1)]
+
+
+def test_a_renewal_that_failed_is_not_tried_at_each_effect(file, monkeypatch):
+    """Once a minute: it reads all of the journal. Meanwhile blocks are sent without it, and what is settled marked."""
+    tries, now_s = [], 100.0
+
+    def renew(*_):
+        tries.append(now_s)
+        if now_s < 170:
+            raise JournalError("no room")
+
+    journal = _open(file)
+    broken = Journal.append
+    monkeypatch.setattr(store, "renew_journal", renew)
+    monkeypatch.setattr(store, "monotonic_s", lambda: now_s)
+    monkeypatch.setattr(Journal, "append", lambda *_: failing())
+
+    def failing():
+        raise JournalDamageError("a page")
+
+    kept = Store("press 1", journal, QUIET)
+    append = _append(_block(1))
+    for _ in range(3):
+        assert kept.perform(append) == [JournalFailed("no room", append.blocks, [])]
+    assert kept.perform(MarkSettled(3)) == []
+    assert journal.marked.settled == 3
+    now_s = 100.0 + AGAIN_S
+    assert kept.perform(append) == [JournalFailed("no room", append.blocks, [])]
+    assert tries == [100.0, 160.0]
+    monkeypatch.setattr(Journal, "append", broken)
+    now_s = 160.0 + AGAIN_S
+    assert [type(event) for event in kept.perform(append)] == [GapsFound]
+    assert tries == [100.0, 160.0, 220.0]
 
 
 def test_nothing_that_was_not_set_aside_is_named(file):
