@@ -33,9 +33,10 @@ from services.port_reader.journal_files import (
 )
 from services.port_reader.letter_box import LetterBox
 from services.port_reader.mark import Mark, MarkFile
+from services.port_reader.pages import BREATH_PAGES, Breathe, hold_breath
 from services.port_reader.reading import check_files, read_contents, read_sections
 from services.port_reader.seals import Meta, Seals, kept_block, seal_meta
-from services.port_reader.tables import BLOCK, SECTION, STRIKE, find_blocks, put_meta, row_of
+from services.port_reader.tables import BLOCK, BREATH_STEPS, SECTION, STRIKE, find_blocks, put_meta, row_of
 
 _COMPACT_BYTES: Final = 16 * 1024 * 1024
 _META: Final = (
@@ -54,22 +55,24 @@ class Journal:
     Raises JournalError where the file can't be read or written at the moment, JournalDamageError if it is damaged.
     """
 
-    def __init__(self, file: JournalFile) -> None:
+    def __init__(self, file: JournalFile, breathe: Breathe = hold_breath) -> None:
         """Opens or makes the file and raises its generation, flushed to disk. Raises sqlite3.DatabaseError for one that
-        is damaged. One that can be read and not written is open too: each write is an error until it can be."""
+        is damaged. One that can be read and not written is open too: each write is an error until it can be.
+        `breathe` is called meanwhile."""
         self.file = file
         self.path = file.path
         self.rows_damaged = 0
         """Blocks that could not be read as they were written, since the first opening."""
         self.faults: list[str] = []
         """What was found wrong, a sentence each, and needed no other file."""
-        self._open()
+        self._open(breathe)
 
-    def _open(self) -> None:
+    def _open(self, breathe: Breathe) -> None:
         self._marks = MarkFile(self.path)
         check_files(self.file, self._marks)
         self._held = ExitStack()
         self._database = connect(self.path)
+        self._database.set_progress_handler(breathe, BREATH_STEPS)
         try:
             contents = read_contents(self._database, self.file, self._marks, self._held)
             self._meta, self.state, self._sections, faults = contents
@@ -85,6 +88,7 @@ class Journal:
         except BaseException:
             self.abandon()
             raise
+        self._database.set_progress_handler(None, 0)
         self.faults += faults
         self._identities = {path: _identity(path) for path in (self.path, log_of(self.path))}
 
@@ -269,22 +273,22 @@ class Journal:
         except SQLITE_FAULTS:
             return 0
 
-    def copy_to(self, path: Path) -> None:
+    def copy_to(self, path: Path, breathe: Breathe = hold_breath) -> None:
         """Writes all that we have open into a new file."""
         try:
             copy = sqlite3.connect(path, isolation_level=None)
             try:
-                self._database.backup(copy)
+                self._database.backup(copy, pages=BREATH_PAGES, progress=lambda *_: breathe())
             finally:
                 copy.close()
         except SQLITE_FAULTS as error:
             raise failure_of(error) from None
 
-    def reopen(self) -> None:
+    def reopen(self, breathe: Breathe = hold_breath) -> None:
         """Opens the file that now stands under our name, in the place of one that was abandoned. The stream goes on
         under the id that it has, whatever the file's is."""
         sections = self._sections
-        self._open()
+        self._open(breathe)
         for name, section in sections.items():
             self._is_unwritten |= self._sections.setdefault(name, section) is section
 

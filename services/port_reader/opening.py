@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,10 +24,10 @@ from services.port_reader.journal_files import (
 )
 from services.port_reader.letter_box import PUT_WITH_ID
 from services.port_reader.mark import Mark, MarkFile
-from services.port_reader.pages import Pages
-from services.port_reader.salvage import Salvage, blocks_of, device_of, letters_of, survey
+from services.port_reader.pages import Breathe, Pages, Row, hold_breath
+from services.port_reader.salvage import LETTER_COLUMNS, Salvage, blocks_of, device_of, letters_of, survey
 from services.port_reader.seals import SCHEMA_VERSION, Seals
-from services.port_reader.tables import BLOCK, SECTION, STRIKE, drop_overlaps, make_tables, put_meta
+from services.port_reader.tables import BLOCK, BREATH_STEPS, SECTION, STRIKE, drop_overlaps, make_tables, put_meta
 
 SPARE_BYTES: Final = 1024 * 1024
 """What a disk has to have left when a journal was made anew: for its log, and for whoever else writes there."""
@@ -46,9 +47,10 @@ class Opening(NamedTuple):
     """What was wrong with it, or ""."""
 
 
-def open_journal(file: JournalFile, stamp: str) -> Opening:
+def open_journal(file: JournalFile, stamp: str, breathe: Breathe = hold_breath) -> Opening:
     """Opens or makes the journal. A damaged one goes aside under a name with `stamp`; what holds of it is in the new
-    one, which goes on behind its numbers. Raises JournalError if the place can't be used at all, JournalNewerError."""
+    one, which goes on behind its numbers. `breathe` is called while a damaged one is read, and not before: a sound one
+    on a slow card is checked in one call. Raises JournalError if the place can't be used at all, JournalNewerError."""
     _finish_salvage(file.path, stamp)
     _refuse_newer(file.path)
     try:
@@ -58,37 +60,37 @@ def open_journal(file: JournalFile, stamp: str) -> Opening:
             raise JournalError(f"{file.path}: {error}") from None
         why = str(error)
     try:
-        aside = _salvage(file, MarkFile(file.path).mark, stamp)
-        return Opening(Journal(file), aside, why)
+        aside = _salvage(file, MarkFile(file.path).mark, stamp, breathe)
+        return Opening(Journal(file, breathe), aside, why)
     except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
         raise JournalError(f"{file.path}: {error}") from None
 
 
-def renew_journal(journal: Journal, stamp: str) -> Path | None:
+def renew_journal(journal: Journal, stamp: str, breathe: Breathe = hold_breath) -> Path | None:
     """Opens a journal anew under which something was damaged while it was open, or that stands no longer where it was;
     returns where its files were put. What is lost stands in `state.gaps`. Raises JournalError if that fails for now."""
     path, mark = journal.path, journal.marked
     try:
         # Before anything is closed or written: what is open stays so, and a full disk is not filled to its last byte.
         _check_room(path, journal.size_bytes)
-        is_whole = not journal.is_in_place and _is_copied(journal, _new_name(path, ".new"))
+        is_whole = not journal.is_in_place and _is_copied(journal, _new_name(path, ".new"), breathe)
         journal.abandon()
         if mark is not None:
             with closing(MarkFile(path)) as marks:
                 marks.renew(mark)
-        aside = _finish_salvage(path, stamp) if is_whole else _salvage(journal.file, mark, stamp)
-        journal.reopen()
+        aside = _finish_salvage(path, stamp) if is_whole else _salvage(journal.file, mark, stamp, breathe)
+        journal.reopen(breathe)
     except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
         raise JournalError(f"{path}: {error}") from None
     return aside
 
 
-def _is_copied(journal: Journal, new: Path) -> bool:
+def _is_copied(journal: Journal, new: Path, breathe: Breathe) -> bool:
     """True if all that the journal had open stands in a new file: our own was deleted or replaced, but we have it, and
     go on having it while there is no room. Raises JournalError then."""
     draft = _new_name(journal.path, ".draft")
     try:
-        journal.copy_to(draft)
+        journal.copy_to(draft, breathe)
     except JournalDamageError:
         draft.unlink(missing_ok=True)
         return False
@@ -132,16 +134,17 @@ def _refuse_newer(path: Path) -> None:
         )
 
 
-def _salvage(file: JournalFile, mark: Mark | None, stamp: str) -> Path | None:
+def _salvage(file: JournalFile, mark: Mark | None, stamp: str, breathe: Breathe) -> Path | None:
     """Makes a new journal of what holds of the old one, and puts it in its place; returns where the old one is."""
     _check_room(file.path)
     draft = _new_name(file.path, ".draft")
     try:
         with source_of(file.path) as source:
-            pages = Pages(source)
+            pages = Pages(source, breathe)
             device = file.device or device_of(pages.rows())
             found = survey(pages.rows(), device, mark, file.new_id, file.section)
             with closing(sqlite3.connect(draft, isolation_level=None)) as database:
+                database.set_progress_handler(breathe, BREATH_STEPS)
                 database.execute("PRAGMA page_size = 4096")
                 database.execute("PRAGMA journal_mode = OFF")
                 _fill(database, pages, found, Seals(device))
@@ -161,10 +164,9 @@ def _fill(database: sqlite3.Connection, pages: Pages, found: Salvage, seals: Sea
     database.executemany(SECTION, rows)
     strikes = [(number, deaths, seals.strike(number, deaths)) for number, deaths in found.strikes.items()]
     database.executemany(STRIKE, strikes)
-    database.executemany(BLOCK, (block.row for block in blocks_of(pages.rows(), found, seals)))
+    rows_left = _put_letters(database, pages.rows(), seals)
+    database.executemany(BLOCK, (block.row for block in blocks_of(rows_left, found, seals)))
     drop_overlaps(database)
-    letters = ((*letter, seals.letter(*letter), number) for number, letter in letters_of(pages.rows(), seals))
-    database.executemany(PUT_WITH_ID, letters)
     last = database.execute("SELECT max(first + length) FROM blocks").fetchone()[0] or 1
     put_meta(
         database,
@@ -177,6 +179,16 @@ def _fill(database: sqlite3.Connection, pages: Pages, found: Salvage, seals: Sea
         ),
     )
     database.execute("COMMIT")
+
+
+def _put_letters(database: sqlite3.Connection, rows: Iterator[Row], seals: Seals) -> Iterator[Row]:
+    """Keeps the dead letters, and hands on what else there is: reading all pages takes most of the time."""
+    for row in rows:
+        if len(row[1]) != LETTER_COLUMNS:
+            yield row
+            continue
+        for number, letter in letters_of(iter([row]), seals):
+            database.execute(PUT_WITH_ID, (*letter, seals.letter(*letter), number))
 
 
 def _first_of(database: sqlite3.Connection) -> int:

@@ -24,6 +24,8 @@ VERSION_PLACE: Final = 60
 """Where that has `user_version`."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 """No row of ours is larger; one that says so is damaged."""
+BREATH_PAGES: Final = 256
+"""Between two breaths: 1 MiB, half a second's work on a slow machine."""
 _LEAF: Final = 0x0D
 _INLINE: Final = PAGE_BYTES - 35
 _LEAST: Final = (PAGE_BYTES - 12) * 32 // 255 - 23
@@ -32,6 +34,12 @@ _CHAINED: Final = PAGE_BYTES - 4
 Read = Callable[[int, int], bytes]
 """(bytes, place) -> what stands there, shorter at the end of the file."""
 Row = tuple[int, tuple[Any, ...]]
+Breathe = Callable[[], None]
+"""Called now and then during what may take long: whoever waits for us sees that we go on."""
+
+
+def hold_breath() -> None:
+    """Where nobody waits."""
 
 
 class Source(NamedTuple):
@@ -46,21 +54,22 @@ class Source(NamedTuple):
 class Pages:
     """All pages of a file and its log, older states of them too."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, breathe: Breathe = hold_breath) -> None:
         self._source = source
+        self._breathe = breathe
         self._most_bytes = min(MOST_BYTES, source.file_bytes + source.log_bytes)
         self._latest = self._index_log()
 
     def rows(self) -> Iterator[Row]:
         """(row id, values) of whatever looks like a row; the same one several times if it stands in several places."""
         yield from self.log_rows()
-        for place in range(0, self._source.file_bytes, PAGE_BYTES):
+        for place in self._places(0, self._source.file_bytes, PAGE_BYTES):
             yield from self._rows_of(self._source.read_file(PAGE_BYTES, place), place == 0)
 
     def log_rows(self) -> Iterator[Row]:
         """Those in the log."""
         source = self._source
-        for place in range(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
+        for place in self._places(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
             head = source.read_log(4, place)
             page = source.read_log(PAGE_BYTES, place + FRAME_HEAD_BYTES)
             yield from self._rows_of(page, int.from_bytes(head, "big") == 1)
@@ -70,7 +79,7 @@ class Pages:
         """The highest `user_version` on any first page: the newest schema it ever had; 0 where there is none."""
         source = self._source
         found = [source.read_file(4, VERSION_PLACE)]
-        for place in range(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
+        for place in self._places(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
             if source.read_log(4, place) == b"\0\0\0\1":
                 found.append(source.read_log(4, place + FRAME_HEAD_BYTES + VERSION_PLACE))
         return max(int.from_bytes(data, "big") for data in found)
@@ -81,7 +90,7 @@ class Pages:
         source = self._source
         latest: dict[int, int] = {}
         salt = source.read_log(8, LOG_HEAD_BYTES + 8)
-        for place in range(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
+        for place in self._places(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
             head = source.read_log(16, place)
             number = int.from_bytes(head[:4], "big")
             if head[8:] == salt:
@@ -89,6 +98,13 @@ class Pages:
             else:
                 latest.setdefault(number, place + FRAME_HEAD_BYTES)
         return latest
+
+    def _places(self, first: int, end: int, step: int) -> Iterator[int]:
+        """Where the pages begin, with breaths between."""
+        for number, place in enumerate(range(first, end, step)):
+            if number % BREATH_PAGES == BREATH_PAGES - 1:
+                self._breathe()
+            yield place
 
     def _page(self, number: int) -> bytes:
         """A page as it was last."""
@@ -155,7 +171,11 @@ def _values(payload: bytes) -> tuple[Any, ...] | None:
         return None
     at, values = head_end, []
     while place < head_end:
-        kind, place = _varint(payload, place)
+        kind = payload[place]
+        if kind < 0x80:
+            place += 1  # nearly all of them, and this is where most of the time goes
+        else:
+            kind, place = _varint(payload, place)
         size = _SIZES[kind] if kind < len(_SIZES) else (kind - 12) // 2
         data = payload[at : at + size]
         if size < 0 or len(data) < size:

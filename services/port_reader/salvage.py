@@ -18,6 +18,7 @@ from services.port_reader.seals import MOST, SCHEMA_VERSION, Meta, Seals, is_kep
 
 SECTION_DIGITS: Final = 16
 """How long the name of a section is, which says whether one of schema 2 is as it was written."""
+LETTER_COLUMNS: Final = 6
 _META_COLUMNS: Final = len(Meta._fields) + 2
 """With its id and its checksum; schema 2 had neither that nor `plain_below`."""
 
@@ -134,5 +135,5 @@ def blocks_of(rows: Iterator[Row], salvage: Salvage, seals: Seals) -> Iterator[F
 def letters_of(rows: Iterator[Row], seals: Seals) -> Iterator[tuple[int, DeadLetter]]:
     """(id, dead letter) of those that hold, some of them more than once."""
     for row_id, values in rows:
-        if len(values) == 6 and is_kept_letter(values[1:], seals):
+        if len(values) == LETTER_COLUMNS and is_kept_letter(values[1:], seals):
             yield row_id, DeadLetter(*values[1:5])

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -65,7 +66,8 @@ def journal_limits(device: Device, storage: Storage, journals: int, room_bytes: 
 def serve(task: Task) -> int:
     """Serves until the end; returns the exit code. Raises Stopped."""
     keep_private()
-    take_streams(start_logs(KIND, task.log_level))
+    logger = start_logs(KIND, task.log_level)
+    take_streams(logger)
     path, storage = Path(task.journal), task.storage
     lock_path = path.with_name(path.name + ".lock")
     try:
@@ -73,7 +75,10 @@ def serve(task: Task) -> int:
         lock = FileLock(lock_path)
         sockets = socket_dir(Path(task.data_dir))
         endpoints = Endpoints(sockets)
-        opening = open_journal(_journal_file(task, storage), time.strftime("%Y%m%dT%H%M%S"))
+        pulse = Pulse(sockets, unblocking_descriptor(logger))
+        # It may be a damaged one, and large: whoever watches us is to see that we go on.
+        breathe = partial(_breathe, pulse)
+        opening = open_journal(_journal_file(task, storage), time.strftime("%Y%m%dT%H%M%S"), breathe)
     except JournalNewerError as error:
         raise Stopped(EXIT_CONFIG, str(error)) from None
     except (LinkError, JournalError, OSError) as error:
@@ -85,7 +90,7 @@ def serve(task: Task) -> int:
     if (device.rpcs or device.attribute_updates) and not device.has_user_converter:
         import services.port_reader.own_calls  # noqa: F401 (loaded here, not at the first call)
     try:
-        shell = PortReaderShell(device, journal, endpoints, logger)
+        shell = PortReaderShell(device, journal, endpoints, logger, breathe)
         core = PortReaderCore(
             make_identity(KIND, device.name, lock_path),
             device,
@@ -99,10 +104,14 @@ def serve(task: Task) -> int:
             ports=len(task.devices),
             search=BoundedSearch(),
         )
-        return _serve(core, shell, logger, sockets)
+        return _serve(core, shell, logger, pulse)
     finally:
         _leave(task, journal, logger)
         lock.release()
+
+
+def _breathe(pulse: Pulse) -> None:
+    pulse.beat(monotonic_s())
 
 
 def _tell(opening: Opening, device: str, logger: logging.Logger) -> None:
@@ -180,8 +189,8 @@ def _nothing_to_serve(task: Task, opening: Opening, logger: logging.Logger) -> S
     )
 
 
-def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger, sockets: Path) -> int:
-    loop = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
+def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger, pulse: Pulse) -> int:
+    loop = Loop(core, shell, logger, pulse)
     shell.attach(loop)
     give_back_memory()
     try:

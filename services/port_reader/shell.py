@@ -42,6 +42,7 @@ from services.port_reader.events import (
     WritePort,
 )
 from services.port_reader.journal import Journal
+from services.port_reader.pages import Breathe
 from services.port_reader.serial_line import READ_BYTES, SerialLine, open_line
 from services.port_reader.store import STORED, Store
 
@@ -58,10 +59,12 @@ LATE_S: Final = 0.1
 class PortReaderShell:
     """Performs the core's effects and turns the line into events."""
 
-    def __init__(self, device: Device, journal: Journal, endpoints: Endpoints, logger: logging.Logger) -> None:
+    def __init__(
+        self, device: Device, journal: Journal, endpoints: Endpoints, logger: logging.Logger, breathe: Breathe
+    ) -> None:
         self._device = device
         self._journal = journal
-        self._store = Store(device.name, journal, logger)
+        self._store = Store(device.name, journal, logger, breathe)
         self._logger = logger
         self._context: zmq.Context[Any] = zmq.Context()
         self._line: SerialLine | None = None

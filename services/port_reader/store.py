@@ -38,6 +38,7 @@ from services.port_reader.events import (
 from services.port_reader.journal import Journal
 from services.port_reader.journal_files import JournalDamageError, JournalError
 from services.port_reader.opening import renew_journal
+from services.port_reader.pages import Breathe, hold_breath
 
 STORED: Final = (
     Trim,
@@ -59,10 +60,12 @@ AGAIN_S: Final = 60.0
 class Store:
     """One open journal."""
 
-    def __init__(self, device: str, journal: Journal, logger: logging.Logger) -> None:
+    def __init__(self, device: str, journal: Journal, logger: logging.Logger, breathe: Breathe = hold_breath) -> None:
+        """`breathe` is called while a journal is made anew."""
         self._device = device
         self._journal = journal
         self._logger = logger
+        self._breathe = breathe
         self._damage = ""
         """Why the journal has to be made anew, where that has failed so far."""
         self._failure = ""
@@ -133,7 +136,7 @@ class Store:
             raise JournalError(self._failure)
         self._damage = why
         try:
-            aside = renew_journal(self._journal, time.strftime("%Y%m%dT%H%M%S"))
+            aside = renew_journal(self._journal, time.strftime("%Y%m%dT%H%M%S"), self._breathe)
         except JournalError as error:
             self._failure, self._again_s = str(error), monotonic_s() + AGAIN_S
             raise

@@ -35,6 +35,8 @@ UPDATE sections SET checksum = seal_section(hash, section);
 UPDATE dead_letters SET checksum = seal_letter(number, ts_ms, reason, data);
 UPDATE strikes SET checksum = seal_strike(number, count)
 """
+BREATH_STEPS: Final = 100_000
+"""SQLite's own steps between two breaths, some milliseconds."""
 _COLUMNS: Final = {
     "meta": "id schema_version journal device generation next_number last_ts_ms settled mid_frame seen_delimiter closed"
     " plain_below checksum",

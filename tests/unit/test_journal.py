@@ -18,10 +18,19 @@ from common.messages import Request
 from services.port_reader import letter_box, opening, store
 from services.port_reader.asides import damaged_note
 from services.port_reader.blocks import Block
-from services.port_reader.events import Append, DeadLetter, FindLetters, GapsFound, JournalFailed, MarkSettled
+from services.port_reader.events import (
+    Append,
+    DeadLetter,
+    FindLetters,
+    GapsFound,
+    JournalFailed,
+    KeepJournal,
+    MarkSettled,
+)
 from services.port_reader.journal import Journal, log_pages
 from services.port_reader.journal_files import JournalDamageError, JournalError, JournalFile
 from services.port_reader.opening import SPARE_BYTES, open_journal, renew_journal
+from services.port_reader.pages import BREATH_PAGES, PAGE_BYTES
 from services.port_reader.serving import journal_limits
 from services.port_reader.store import AGAIN_S, Store
 from tests.journals import QUIET
@@ -472,6 +481,30 @@ def test_a_renewal_that_failed_is_not_tried_at_each_effect(file, monkeypatch):
     now_s = 160.0 + AGAIN_S
     assert [type(event) for event in kept.perform(append)] == [GapsFound]
     assert tries == [100.0, 160.0, 220.0]
+
+
+def test_whoever_watches_sees_that_a_long_salvage_goes_on(file):
+    """Breaths are drawn all along, at a start and under a process that has the journal open; none where it is sound,
+    for after the first silence counts as hanging."""
+    breaths = []
+    journal = _open(file)
+    for first in range(1, 3001, 100):
+        journal.append(_append(*(_block(number, 1, b"x" * 900) for number in range(first, first + 100))))
+    journal.close()
+    open_journal(file, "x", lambda: breaths.append(0)).journal.close()
+    assert breaths == []
+    with file.path.open("r+b") as raw:
+        raw.write(b"no database")
+    pages = file.path.stat().st_size // PAGE_BYTES
+    journal = open_journal(file, "x", lambda: breaths.append(0)).journal
+    assert len(breaths) >= 2 * (pages // BREATH_PAGES)
+    assert len(journal.fetch(1, 10**6, 10**9)) == 3000
+    breaths.clear()
+    kept = Store("press 1", journal, QUIET, lambda: breaths.append(0))
+    file.path.unlink()
+    assert [type(event) for event in kept.perform(KeepJournal(False))] == [GapsFound]
+    assert len(breaths) >= pages // BREATH_PAGES
+    assert len(journal.fetch(1, 10**6, 10**9)) == 3000
 
 
 def test_nothing_that_was_not_set_aside_is_named(file):
