@@ -56,6 +56,7 @@ class SupervisordPart:
 
     def stopping(self, event: Any) -> None:
         """The whole gateway was told to stop."""
+        self._revival.stop()
         self._log.stopping(event)
         notify_systemd("STOPPING=1")
 

@@ -24,9 +24,12 @@ class Revival:
         self._clock = clock
         self._waiting: list[tuple[Any, float, tuple[_Stamp, ...]]] = []
         """(process, when it ended, the files then)."""
+        self._is_stopped = False
 
     def wait(self, process: Any) -> None:
         """A process has ended with 78."""
+        if self._is_stopped:
+            return
         self._waiting.append((process, self._clock(), self._stamps()))
 
     def check(self) -> None:
@@ -40,6 +43,11 @@ class Revival:
                 process.spawn()
             else:
                 self._waiting.append((process, since_s, seen))
+
+    def stop(self) -> None:
+        """Nobody comes back: the gateway was told to stop, and who is started now would hold that up."""
+        self._is_stopped = True
+        self._waiting.clear()
 
     def _stamps(self) -> tuple[_Stamp, ...]:
         return tuple(map(_stamp, self._files))

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 
@@ -15,7 +17,10 @@ import serialgw
 from common.config.active import ACTIVE_NAME, find_gateway, make_active, read_active, write_active
 from common.config.reading import read_gateway
 from common.errors import ConfigError, LinkError
+from common.io.process import EXIT_CONFIG
 from services.cli.launch import Stamp, read_stamp, write_stamp
+from services.cli.supervisord_log import SupervisordLog
+from services.cli.supervisord_part import SupervisordPart
 from services.cli.supervisord_revival import AGAIN_S, Revival
 from services.cli.takeover import end_leftovers
 from tests.attacks.rig import gateway, wait_arrived
@@ -185,10 +190,32 @@ class FakeProcess:
 
     pid = 0
     starts = 0
+    exitstatus = EXIT_CONFIG
 
     def spawn(self) -> None:
         self.starts += 1
         self.pid = 7
+
+
+class FakeEvent(NamedTuple):
+    """One of supervisord's."""
+
+    process: FakeProcess
+
+
+class SilentLog(SupervisordLog):
+    """Says nothing of it."""
+
+    def __init__(self) -> None:
+        pass
+
+    def note(self, note: object) -> None:
+        pass
+
+    def exited(self, event: object) -> None:
+        pass
+
+    stopping = catch_up = exited
 
 
 def test_who_has_ended_with_78_comes_back_when_a_file_changes_and_now_and_then(tmp_path: Path) -> None:
@@ -212,6 +239,19 @@ def test_who_has_ended_with_78_comes_back_when_a_file_changes_and_now_and_then(t
     revival.check()
     revival.check()
     assert process.starts == 2
+
+
+def test_nobody_comes_back_while_the_gateway_stops(tmp_path: Path) -> None:
+    """Neither who waits already, nor who ends with 78 meanwhile, whatever is saved."""
+    file = tmp_path / "c.json"
+    part = SupervisordPart(SimpleNamespace(process_groups={}), SilentLog(), tmp_path, [str(file)])
+    waiting, late = FakeProcess(), FakeProcess()
+    part.exited(FakeEvent(waiting))
+    part.stopping(FakeEvent(waiting))
+    part.exited(FakeEvent(late))
+    file.write_text("changed")
+    part.tick(FakeEvent(waiting))
+    assert (waiting.starts, late.starts) == (0, 0)
 
 
 # One life.
