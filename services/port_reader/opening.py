@@ -72,7 +72,7 @@ def renew_journal(journal: Journal, stamp: str, breathe: Breathe = hold_breath) 
     path, mark = journal.path, journal.marked
     try:
         # Before anything is closed or written: what is open stays so, and a full disk is not filled to its last byte.
-        _check_room(path, journal.size_bytes)
+        _check_room(path, 0 if journal.is_in_place else journal.size_bytes)
         is_whole = not journal.is_in_place and _is_copied(journal, _new_name(path, ".new"), breathe)
         journal.abandon()
         if mark is not None:
@@ -102,14 +102,15 @@ def _is_copied(journal: Journal, new: Path, breathe: Breathe) -> bool:
 
 
 def _check_room(path: Path, open_bytes: int = 0) -> None:
-    """Raises JournalError where the disk has no room for a second journal as large as this one may become."""
+    """Raises JournalError where the disk has no room for a second journal: one as large as what we have open, or else
+    as large as the files."""
     draft = _new_name(path, ".draft")
     draft.unlink(missing_ok=True)
-    most = max(open_bytes, size_of(path) + size_of(log_of(path))) + SPARE_BYTES
+    most = (open_bytes or size_of(path) + size_of(log_of(path))) + SPARE_BYTES
     disk = os.statvfs(path.parent)
     free = disk.f_bavail * disk.f_frsize
     if free < most:
-        raise JournalError(f"{path}: it is damaged, and making it anew needs {most} bytes on the disk; {free} are free")
+        raise JournalError(f"{path}: to make it anew takes {most} bytes on the disk, and {free} are free")
 
 
 def _new_name(path: Path, ending: str) -> Path:
