@@ -188,5 +188,8 @@ def section_of(device: Device) -> bytes:
 
 
 def device_of(section: bytes) -> Device:
-    """The device that `section_of` wrote. Raises msgspec.ValidationError for anything else."""
-    return msgspec.json.decode(section, type=Device)
+    """The device that `section_of` wrote. Raises msgspec.DecodeError for anything else."""
+    try:
+        return msgspec.json.decode(section, type=Device)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from None

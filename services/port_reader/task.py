@@ -51,7 +51,7 @@ def write_task(task: Task) -> bytes:
 
 
 def read_task(data: bytes) -> Task:
-    """The task of `write_task`."""
+    """The task of `write_task`. Raises msgspec.DecodeError, UnicodeDecodeError for anything else."""
     return msgspec.json.decode(data, type=Task)
 
 
@@ -69,7 +69,7 @@ def written_task(arguments: Sequence[str]) -> Task | None:
         if not is_private(Path(places[-1]).parent):
             return None
         task = read_task(Path(places[-1]).read_bytes())
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     name = task.device.name if task.device else ""
     return task if f"--device={name}" in arguments else None

@@ -186,6 +186,6 @@ def _json_of(body: bytes) -> bytes | None:
         if isinstance(data, bytes):
             msgspec.json.decode(data)
             return data
-    except (WireError, msgspec.DecodeError, RecursionError):
+    except (WireError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     return None

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+import pytest
+
 from common import codec
+from common.config.models import device_of
 from common.events import Blocked, Drain, Exit, Writable
 from common.messages import Entry, Plane, Reply, Request, UserReading
+from services.publisher.calls import _json_of
 from tests.publisher_driving import Driver, batch, calls_sent, points, said
 
 
@@ -303,3 +308,11 @@ def test_what_a_stopped_publisher_finds_in_its_socket_has_less_time_or_none():
     assert calls_sent(driver.say("v1/gateway/rpc", message)) == []
     (reply,) = [reply for reply in replies(driver) if reply["id"] == 9]
     assert reply["data"] == {"error": "expired while waiting", "success": False}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'"\xce"', b"re\xceult", b"[" * 100_000])
+def test_a_reply_that_is_no_json_is_an_error_to_who_asked(body: bytes) -> None:
+    """Half a character is no text: it must not end the publisher."""
+    assert _json_of(codec.pack(body)) is None
+    with pytest.raises(msgspec.DecodeError):
+        device_of(b'{"name":"\xce"}')

@@ -150,3 +150,11 @@ def test_a_call_that_is_too_large_is_refused_unread(payload, expected):
         assert (found.device, found.request) == expected
         assert "expected at most 1048576" in found.reason
     assert isinstance(BOARD.parse("v1/gateway/attributes", payload % HUGE), Unusable)
+
+
+@pytest.mark.parametrize("junk", [b"", b"{", b'"\xce"', b"re\xceult", b"[" * 100_000, b'{"a":"\xff"}'])
+def test_bytes_that_are_no_json_are_no_error(junk: bytes) -> None:
+    """Whatever a converter says: halves of characters, and nests without end."""
+    platform = ThingsBoard()
+    assert platform.split(junk, 1000).too_large == ["(no JSON object)"]
+    assert platform.keys(junk) is None

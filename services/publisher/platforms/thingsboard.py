@@ -62,6 +62,8 @@ class _Item(msgspec.Struct):
     values: _JsonObject
 
 
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for bytes that are none."""
 _items: Final = msgspec.json.Decoder(_Item)
 _objects: Final = msgspec.json.Decoder(_JsonObject)
 
@@ -87,7 +89,7 @@ class ThingsBoard:
     def split(self, entry: bytes, limit_bytes: int) -> Split:
         try:
             item = _items.decode(entry)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             return Split([], ["(no JSON object)"])
         split = Split([], [])
         overhead = len(b'{"ts":%d,"values":{}}' % item.ts)
@@ -110,7 +112,7 @@ class ThingsBoard:
     def keys(self, attributes: bytes) -> Mapping[str, bytes] | None:
         try:
             return {key: bytes(value) for key, value in _objects.decode(attributes).items()}
-        except msgspec.DecodeError:
+        except NOT_JSON:
             return None
 
     def telemetry(self, parts: Sequence[tuple[bytes, Sequence[bytes]]]) -> Outgoing:
