@@ -18,7 +18,7 @@ test: .venv/.dev
 ## attacks: what other users, hostile peers, full disks, flipped bits and hanging processes can do, tried; ATTACKS=short in CI
 attacks: export ATTACKS ?= full
 attacks: .venv/.dev
-	$(BIN)/python -m pytest tests/attacks $(PYTEST_ARGS)
+	$(BIN)/python -m tests.attacks $(PYTEST_ARGS)
 ## fuzz: junk from everywhere for SECONDS a kind: KINDS="lines mqtt planes configurations journals"
 fuzz: .venv/.dev
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(KINDS:%=--kind %)

@@ -1,0 +1,43 @@
+"""`python -m tests.attacks [PYTEST ARGUMENTS]`: all attacks, those that mostly wait beside the others.
+
+A host that hangs is ended after 12 s, three times; a process that stands still is replaced after 20 s: nobody has to
+watch that alone. Exit code 0 only if all held.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+WAITING: Final = ("test_converters.py", "test_hangs.py", "test_starts.py")
+"""The others keep a processor busy, or measure."""
+REPORT: Final = "--junitxml="
+
+
+def main(arguments: list[str]) -> int:
+    """Both at once; what they said, one after the other."""
+    waiting = [HERE / name for name in WAITING]
+    others = sorted(path for path in HERE.glob("test_*.py") if path not in waiting)
+    start_s = time.monotonic()
+    runs = [_start(files, arguments, number) for number, files in enumerate((waiting, others))]
+    codes = []
+    for run in runs:
+        said, _ = run.communicate()
+        sys.stdout.buffer.write(said)
+        codes.append(run.returncode)
+    sys.stdout.write(f"attacks: {time.monotonic() - start_s:.0f} s\n")
+    return max(codes)
+
+
+def _start(files: list[Path], arguments: list[str], number: int) -> subprocess.Popen[bytes]:
+    own = [word.replace(".xml", f"-{number}.xml") if word.startswith(REPORT) else word for word in arguments]
+    command = [sys.executable, "-m", "pytest", *map(str, files), *own]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
