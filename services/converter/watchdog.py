@@ -1,4 +1,4 @@
-"""Ends the process when users' code doesn't come back, even while it holds the interpreter's lock."""
+"""Ends a host when users' code doesn't come back, even while it holds the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final
 
 LIMIT_S: Final = 10.0
-"""So long one frame may take; the broker calls a converter lost long before."""
+"""So long one order may take, of frames a slice; the converter ends a host 2 s later that is still at it."""
 
 
 class Watchdog:
