@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     dirs = extension_dirs_of(options.config)
     setup = HostSetup(identity.address, identity.instance, dirs, options.watchdog_s, options.log_level)
-    shell = ConverterShell(Endpoints(sockets), Hosts(setup, notes, os.environ, logger), notes, logger)
+    shell = ConverterShell(Endpoints(sockets), Hosts(setup, notes, os.environ), notes, logger)
     loop = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
     shell.attach(loop)
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))

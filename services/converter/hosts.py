@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -71,13 +70,10 @@ class _Host:
 class Hosts:
     """The hosts of one converter process, by number. No method waits for users' code."""
 
-    def __init__(
-        self, setup: HostSetup, notes: NoteFile | None, environ: Mapping[str, str], logger: logging.Logger
-    ) -> None:
+    def __init__(self, setup: HostSetup, notes: NoteFile | None, environ: Mapping[str, str]) -> None:
         self._setup = setup
         self._notes = notes
         self._environ = {name: value for name, value in environ.items() if not name.startswith(SECRETS)}
-        self._logger = logger
         self._hosts: dict[int, _Host] = {}
         self._dying: list[subprocess.Popen[bytes]] = []
         self._starts = 0
