@@ -270,8 +270,8 @@ def test_a_flood_of_calls_delays_no_data_and_fills_no_log(tmp_path: Path) -> Non
         answered = [reply["id"] for reply in platform.on("v1/gateway/rpc", "press0") if "id" in reply]
         assert len(answered) == len(set(answered))
         assert rig.log.stat().st_size < MIB
-            # How much was left out is said when there is room for lines of that kind again.
-            wait_until(lambda: "log.limited kind=call" in rig.log.read_text(), "what was left out", 40, 0.5)
+        # How much was left out is said when there is room for lines of that kind again.
+        wait_until(lambda: "log.limited kind=call" in rig.log.read_text(), "what was left out", 40, 0.5)
         assert rig.stop() == 0
 
 
