@@ -17,12 +17,6 @@ EXIT_CONFIG: Final = 78
 EXIT_UNAVAILABLE: Final = 69
 """sysexits' EX_UNAVAILABLE: something else holds what we need; a restart may help."""
 DATA_DIR_VARIABLE: Final = "SERIALGW_DATA_DIR"
-TOP_VARIABLE: Final = "SERIALGW_TOP"
-"""The pid of the `serialgw run` that a process belongs to."""
-RELEASE_VARIABLE: Final = "SERIALGW_RELEASE"
-"""Which serialgw that `serialgw run` was."""
-GATEWAY_VARIABLE: Final = "SERIALGW_GATEWAY"
-"""The data directory of that `serialgw run`: by this a later one knows what an earlier one has left behind."""
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:

@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from common.io.process import TOP_VARIABLE
+from common.io.variables import TOP_VARIABLE
 
 PIPE: Final = "pulse"
 """The pipe's name in the socket directory."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from common.io.process import GATEWAY_VARIABLE, RELEASE_VARIABLE, TOP_VARIABLE
 from common.io.users_path import USERS_PATH_VARIABLE
+from common.io.variables import GATEWAY_VARIABLE, RELEASE_VARIABLE, TOP_VARIABLE
 from common.version import RELEASE
 
 ROOT: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

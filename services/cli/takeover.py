@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from common.io.process import GATEWAY_VARIABLE, TOP_VARIABLE
+from common.io.variables import GATEWAY_VARIABLE, TOP_VARIABLE
 
 PATIENCE_S: Final = 10.0
 """So long they may take to end in order."""

@@ -1,0 +1,12 @@
+"""Names in the environment of a gateway's processes. Apart, for who is started often and needs nothing else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TOP_VARIABLE: Final = "SERIALGW_TOP"
+"""The pid of the `serialgw run` that a process belongs to."""
+RELEASE_VARIABLE: Final = "SERIALGW_RELEASE"
+"""Which serialgw that `serialgw run` was."""
+GATEWAY_VARIABLE: Final = "SERIALGW_GATEWAY"
+"""The data directory of that `serialgw run`: by this a later one knows what an earlier one has left behind."""
