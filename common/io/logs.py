@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from dataclasses import dataclass
 from typing import Any, Final
 
 from common.events import Note
@@ -43,13 +42,15 @@ _NOTE_LEVELS: Final = {
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@+,%#")
 
 
-@dataclass(slots=True)
 class _Kind:
     """How many more lines of one kind may come now, and how many could not be shown."""
 
-    left: float
-    since_s: float
-    hidden: int = 0
+    __slots__ = ("hidden", "left", "since_s")
+
+    def __init__(self, left: float, since_s: float) -> None:
+        self.left = left
+        self.since_s = since_s
+        self.hidden = 0
 
 
 class LogHandler(logging.Handler):

@@ -58,7 +58,7 @@ class Pages:
         self._source = source
         self._breathe = breathe
         self._most_bytes = min(MOST_BYTES, source.file_bytes + source.log_bytes)
-        self._latest = self._index_log()
+        self._latest: dict[int, int] | None = None
 
     def rows(self) -> Iterator[Row]:
         """(row id, values) of whatever looks like a row; the same one several times if it stands in several places."""
@@ -108,6 +108,8 @@ class Pages:
 
     def _page(self, number: int) -> bytes:
         """A page as it was last."""
+        if self._latest is None:
+            self._latest = self._index_log()
         place = self._latest.get(number)
         if place is not None:
             return self._source.read_log(PAGE_BYTES, place)
