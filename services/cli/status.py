@@ -30,7 +30,15 @@ _INDENT: Final = "    "
 _MAIN_COUNTERS: Final = {
     "broker": ("frames_in", "readings_out", "frames_dropped", "batches_dropped", "requests", "takeovers"),
     "publisher": ("readings_accepted", "publishes", "publishes_refused", "reconnects", "dead_letters", "rpc_calls"),
-    "converter": ("frames_converted", "conversion_errors", "user_errors", "dead_letters", "calls_in"),
+    "converter": (
+        "frames_converted",
+        "conversion_errors",
+        "user_errors",
+        "dead_letters",
+        "hosts_ended",
+        "hosts_died",
+        "calls_in",
+    ),
     "port_reader": (
         "frames_read",
         "frames_settled",
