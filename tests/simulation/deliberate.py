@@ -254,7 +254,7 @@ ATTACKED: Final = (
     one(
         "a frame in which a host ended is not reported",
         f"{_CONVERTER}.core:ConverterCore._take_end",
-        "self._deaths.add(event.note)",
+        "self._deaths.add(note)",
         "pass",
     ),
 )

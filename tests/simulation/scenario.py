@@ -144,7 +144,11 @@ def draw_scenario(seed: int) -> Scenario:
 
 def _draw_devices(draw: random.Random, kinds: list[str], count: int) -> tuple[DevicePlan, ...]:
     wants_users = any(kind in _POISON for kind in kinds)
-    return tuple(_draw_device(draw, wants_users and number == 0, bool(kinds)) for number in range(count))
+    # One device's users' code must hold nobody else's: others have some too.
+    users = 0.5 if wants_users else 0.2
+    return tuple(
+        _draw_device(draw, 1.0 if wants_users and number == 0 else users, bool(kinds)) for number in range(count)
+    )
 
 
 def _draw_fault(draw: random.Random, kind: str) -> Fault:
@@ -160,12 +164,12 @@ def _draw_fault(draw: random.Random, kind: str) -> Fault:
     return Fault(kind, at_s, min(LOAD_S - at_s, 1 + draw.random() * 9))
 
 
-def _draw_device(draw: random.Random, must_be_users: bool, may_be_tight: bool) -> DevicePlan:
+def _draw_device(draw: random.Random, users: float, may_be_tight: bool) -> DevicePlan:
     limits = Limits(window_frames=draw.choice([4096, 4096, 256, 64, 16]))
     if may_be_tight and draw.random() < 0.2:
         limits = limits._replace(max_records=draw.choice([20, 60, 200]))
     return DevicePlan(
-        is_users=must_be_users or draw.random() < 0.2,
+        is_users=draw.random() < users,
         rate_hz=draw.choice([0.5, 2, 5, 5, 10, 20]),
         pauses=draw.random() < 0.5,
         until_s=LOAD_S if draw.random() < 0.6 else LOAD_S * (0.4 + 0.5 * draw.random()),
