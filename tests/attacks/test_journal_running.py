@@ -14,7 +14,6 @@ import pytest
 from common import codec
 from common.io.journals import file_name
 from common.messages import Entry
-from tests.attacks.conftest import FULL
 from tests.attacks.rig import gateway
 from tests.e2e.feeding import Feeder, first_values
 from tests.e2e.harness import needs_mosquitto
@@ -168,7 +167,7 @@ def test_a_reader_whose_journal_is_damaged(world: World, case: tuple[str, str, C
         world.broker.until(lambda: beats and beats[-1].counters["frames_lost"] == lost, "the counter")
 
 
-@pytest.mark.skipif(not FULL, reason="it takes 13 s until the journal is looked after")
+@pytest.mark.whole  # 13 s until the journal is looked after
 def test_a_deleted_journal_is_put_back_whole(world: World) -> None:
     """A reader that has it open writes it anew, and says so; what waited is there for the next one."""
     world.say(FRAMES)
@@ -184,7 +183,7 @@ def test_a_deleted_journal_is_put_back_whole(world: World) -> None:
     assert len(set(range(2, world.written + 1)) - arrived) <= 8
 
 
-@pytest.mark.skipif(not FULL, reason="a whole gateway, started twice")
+@pytest.mark.whole
 @needs_mosquitto
 def test_a_gateway_tells_what_its_journals_lost(tmp_path: Path) -> None:
     """Stopped by force while 3,000 frames wait; one journal's log loses a bit, the other is deleted. Everything comes
