@@ -201,9 +201,10 @@ def test_hosts_end_with_their_converter(tmp_path: Path) -> None:
     """Also with one that is killed, and while users' code is stuck and ignores every signal."""
     with gateway(tmp_path, 1, sections=[{"converter": "Hostile"}]) as (rig, lines, platform, _):
         start(rig, platform, converters=1)
-        lines[0].write(b"1\nwait\n")
+        lines[0].write(b"1\n")
         wait_until(lambda: first_values(platform.telemetry("press0")) == [1], "the first frame")
-        time.sleep(0.5)
+        lines[0].write(b"wait\n")
+        time.sleep(1)
         [host] = _hosts_of(rig.pids["converter-0"])
         os.kill(rig.pids["converter-0"], signal.SIGKILL)
         wait_until(lambda: not Path(f"/proc/{host}").exists() or _is_dead(host), "the end of the host", 5)
