@@ -113,7 +113,7 @@ class FakeJournal:
             case Bury():
                 self._bury(effect.dead)
             case SetFlags():
-                self.flags = tuple(effect)
+                self.flags = (effect.is_mid_frame, effect.has_seen_delimiter)
             case Strike():
                 self.state = self.state._replace(strikes=self.state.strikes | effect.counts)
         return []

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from common.messages import Request
 from common.sequence import Range
 from services.port_reader.blocks import Block
@@ -34,66 +36,66 @@ class KeptLetter(NamedTuple):
 # Events
 
 
-class Opened(NamedTuple):
+class Opened(Struct, frozen=True):
     """The port is open."""
 
     wall_ms: int
 
 
-class OpenFailed(NamedTuple):
+class OpenFailed(Struct, frozen=True):
     """The port could not be opened; the shell holds nothing of it."""
 
     reason: str
 
 
-class Chunk(NamedTuple):
+class Chunk(Struct, frozen=True):
     """Bytes came in on the line."""
 
     data: bytes
     arrival_ms: int
 
 
-class LineGap(NamedTuple):
+class LineGap(Struct, frozen=True):
     """Bytes of the line may be missing somewhere in the chunks that follow at once: the driver has counted an overrun,
     or the machine was suspended."""
 
     reason: str
 
 
-class LineRead(NamedTuple):
+class LineRead(Struct, frozen=True):
     """The answer to `ReadOut`, after its chunks."""
 
 
-class PortLost(NamedTuple):
+class PortLost(Struct, frozen=True):
     """The open port can't be used any more. The core answers with `ClosePort`."""
 
     reason: str
     wall_ms: int
 
 
-class WritePending(NamedTuple):
+class WritePending(Struct, frozen=True):
     """This many bytes of a write have not left the machine: the answer to `CheckWrite`."""
 
     left_bytes: int
 
 
-class WriteDrained(NamedTuple):
+class WriteDrained(Struct, frozen=True):
     """All bytes of the last `WritePort` have left the machine."""
 
 
-class WriteFailed(NamedTuple):
+class WriteFailed(Struct, frozen=True):
     """The last `WritePort` could not be written."""
 
     reason: str
 
 
-class JournalBlocks(NamedTuple):
+class JournalBlocks(Struct, frozen=True):
     """The answer to `Fetch`: blocks in order, the first holding `first`; [] if the journal has nothing from there."""
 
     blocks: list[Block]
 
 
-class JournalFailed(NamedTuple):
+class JournalFailed(Struct, frozen=True):
     """The journal could not be written. `blocks` are those of the `Append` that failed, `dead` the dead letters of the
     `Trim` or `Bury`."""
 
@@ -102,32 +104,32 @@ class JournalFailed(NamedTuple):
     dead: list[DeadLetter] = []
 
 
-class FetchFailed(NamedTuple):
+class FetchFailed(Struct, frozen=True):
     """The journal could not be read."""
 
     reason: str
 
 
-class JournalBack(NamedTuple):
+class JournalBack(Struct, frozen=True):
     """An `Append` with `is_retry` succeeded: everything below `end` is written."""
 
     end: int
 
 
-class GapsFound(NamedTuple):
+class GapsFound(Struct, frozen=True):
     """The journal has found out what it lost: numbers from first to last, in order. Some may be in memory still."""
 
     ranges: list[Range]
 
 
-class SectionFound(NamedTuple):
+class SectionFound(Struct, frozen=True):
     """The answer to `FindSection`; None if the journal doesn't know it."""
 
     request: Request
     section: bytes | None
 
 
-class LettersFound(NamedTuple):
+class LettersFound(Struct, frozen=True):
     """The answer to `FindLetters`; `total` and `total_bytes` of all that are kept."""
 
     request: Request
@@ -139,46 +141,46 @@ class LettersFound(NamedTuple):
 # Effects
 
 
-class OpenPort(NamedTuple):
+class OpenPort(Struct, frozen=True):
     """Open the port; `Opened` or `OpenFailed` follows, at once or later."""
 
 
-class ClosePort(NamedTuple):
+class ClosePort(Struct, frozen=True):
     """Close the port, or give up opening it. What is not written yet is thrown away."""
 
 
-class ReadOut(NamedTuple):
+class ReadOut(Struct, frozen=True):
     """Read what has come, a bounded amount; `LineRead` follows at once."""
 
 
-class RestLine(NamedTuple):
+class RestLine(Struct, frozen=True):
     """Do not read the line before `until_s`, nor what the publisher says before `reports_until_s`."""
 
     until_s: float
     reports_until_s: float
 
 
-class RestReports(NamedTuple):
+class RestReports(Struct, frozen=True):
     """Do not wake up before `until_s` for what the publisher says, unless the line wakes us; in the past: hear it."""
 
     until_s: float
 
 
-class WritePort(NamedTuple):
+class WritePort(Struct, frozen=True):
     """Read what has arrived, then write without waiting; `WriteDrained`, `WritePending` or `WriteFailed` follows."""
 
     data: bytes
 
 
-class CheckWrite(NamedTuple):
+class CheckWrite(Struct, frozen=True):
     """Say `WriteDrained`, `WritePending` or `WriteFailed`."""
 
 
-class CancelWrite(NamedTuple):
+class CancelWrite(Struct, frozen=True):
     """Throw away what is not written yet."""
 
 
-class Append(NamedTuple):
+class Append(Struct, frozen=True):
     """One commit: these blocks, and the stream's state with them. Everything below `base` may be deleted.
 
     `revived` are the ids of dead letters that are among the blocks again.
@@ -194,47 +196,47 @@ class Append(NamedTuple):
     revived: tuple[int, ...] = ()
 
 
-class Trim(NamedTuple):
+class Trim(Struct, frozen=True):
     """One commit: delete what is below `base`; keep these dead letters."""
 
     base: int
     dead: list[DeadLetter]
 
 
-class MarkSettled(NamedTuple):
+class MarkSettled(Struct, frozen=True):
     """Effect: what is below `base` is settled; said beside a journal that can't be written, so that the next process
     does not begin with what the platform has already."""
 
     base: int
 
 
-class Bury(NamedTuple):
+class Bury(Struct, frozen=True):
     """One commit: keep these dead letters, which have no number."""
 
     dead: list[DeadLetter]
 
 
-class SetFlags(NamedTuple):
+class SetFlags(Struct, frozen=True):
     """One commit: whether the line is in the middle of a frame, and whether it has ever sent its delimiter."""
 
     is_mid_frame: bool
     has_seen_delimiter: bool
 
 
-class RaiseGeneration(NamedTuple):
+class RaiseGeneration(Struct, frozen=True):
     """One commit: the next opening has a higher generation than this."""
 
     generation: int
 
 
-class KeepJournal(NamedTuple):
+class KeepJournal(Struct, frozen=True):
     """Look whether the journal's files are where they were. `has_backlog`: what waits has waited for long, and is
     better off in the file than in its log. `GapsFound` may follow."""
 
     has_backlog: bool
 
 
-class Fetch(NamedTuple):
+class Fetch(Struct, frozen=True):
     """Read blocks from the one that holds `first`: at least one, about so many at most; `JournalBlocks` follows."""
 
     first: int
@@ -242,20 +244,20 @@ class Fetch(NamedTuple):
     max_bytes: int
 
 
-class Strike(NamedTuple):
+class Strike(Struct, frozen=True):
     """One commit: the deaths that these numbers have been alone in so far."""
 
     counts: dict[int, int]
 
 
-class FindSection(NamedTuple):
+class FindSection(Struct, frozen=True):
     """Look a section up by its hash; `SectionFound` follows."""
 
     section: str
     request: Request
 
 
-class FindLetters(NamedTuple):
+class FindLetters(Struct, frozen=True):
     """Look up dead letters with `after` < id < `before`, at most so many and about so many bytes, at least one if there
     is one; the newest ones, newest first, or the oldest ones, oldest first. `LettersFound` follows."""
 

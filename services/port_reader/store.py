@@ -96,8 +96,8 @@ class Store:
                 journal.trim(base, dead)
             case Bury(dead):
                 journal.bury(dead)
-            case SetFlags():
-                journal.set_flags(*effect)
+            case SetFlags(is_mid_frame, has_seen_delimiter):
+                journal.set_flags(is_mid_frame, has_seen_delimiter)
             case Strike(counts):
                 journal.strike(counts)
             case MarkSettled(base):
@@ -116,7 +116,7 @@ class Store:
 
     def _fetch(self, effect: Fetch) -> list[Block]:
         damaged = self._journal.rows_damaged
-        blocks = self._journal.fetch(*effect)
+        blocks = self._journal.fetch(effect.first, effect.max_frames, effect.max_bytes)
         if self._journal.rows_damaged > damaged:
             facts = {"device": self._device, "first": effect.first, "blocks": self._journal.rows_damaged - damaged}
             log_note(self._logger, Note("error", "journal.block_damaged", facts))

@@ -310,8 +310,7 @@ class Uplink:
         self._counters.add("frames_revived", count)
         self._ledger.add(block.end, len(body), at_ms)
         self._window.accept(block)
-        append = self._append([block])._replace(revived=tuple(letter.id for letter in letters))
-        return [append, *self._move(now_s)]
+        return [self._append([block], revived=tuple(letter.id for letter in letters)), *self._move(now_s)]
 
     def note(self, note_id: str, journal: str, generation: int, numbers: list[int]) -> list[Any]:
         """A converter died in these numbers. Those that an earlier process could not journal are other frames now."""
@@ -371,7 +370,7 @@ class Uplink:
         self._window.accept(block)
         return block
 
-    def _append(self, blocks: list[Block], is_retry: bool = False) -> Append:
+    def _append(self, blocks: list[Block], is_retry: bool = False, revived: tuple[int, ...] = ()) -> Append:
         stream, flags = self.stream, self._flags
         self._trim_s = None
         return Append(
@@ -382,6 +381,7 @@ class Uplink:
             flags.is_mid_frame,
             flags.has_seen_delimiter,
             is_retry,
+            revived,
         )
 
     def _move(self, now_s: float) -> list[Any]:

@@ -60,9 +60,9 @@ def _block(first, length=2, body=b"body"):
     return Block(first, length, 0, "s", body)
 
 
-def _append(*blocks, base=1, next_number=None, last_ts_ms=7):
+def _append(*blocks, base=1, next_number=None, last_ts_ms=7, revived=()):
     end = next_number or blocks[-1].end
-    return Append(list(blocks), end, last_ts_ms, base, False, True)
+    return Append(list(blocks), end, last_ts_ms, base, False, True, revived=revived)
 
 
 def test_a_new_journal_begins_at_1(file):
@@ -355,7 +355,7 @@ def test_revived_letters_leave_with_the_commit_that_journals_them(file):
     """Both or neither; their ids are never used again."""
     journal = _open(file)
     journal.bury([DeadLetter(number, 1, "why", b"xx") for number in (1, 2)])
-    journal.append(_append(_block(3))._replace(revived=(1, 2, 3)))
+    journal.append(_append(_block(3), revived=(1, 2, 3)))
     assert journal.dead_letters() == []
     assert journal.letters_kept == (0, 0)
     journal.bury([DeadLetter(9, 1, "why", b"x")])
@@ -363,7 +363,7 @@ def test_revived_letters_leave_with_the_commit_that_journals_them(file):
     pages = _rows(journal, "PRAGMA page_count")[0][0]
     journal._database.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(JournalError, match="full"):
-        journal.append(_append(_block(5, 2, b"x" * 50_000))._replace(revived=(3,)))
+        journal.append(_append(_block(5, 2, b"x" * 50_000), revived=(3,)))
     assert journal.letters_kept == (1, 1)
     assert len(journal.dead_letters()) == 1
 
