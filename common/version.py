@@ -1,6 +1,11 @@
 """Which serialgw this is."""
 
-from typing import Final
+from __future__ import annotations
+
+# `typing` takes longer to load than all else that `services.cli.launch` needs, at each start of each process.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 RELEASE: Final = "0.2.0"
 """What `serialgw --version` says, and every process of itself."""

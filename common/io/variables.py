@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+# `typing` takes longer to load than all else that `services.cli.launch` needs, at each start of each process.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 TOP_VARIABLE: Final = "SERIALGW_TOP"
 """The pid of the `serialgw run` that a process belongs to."""

@@ -12,12 +12,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Final, NamedTuple
 
 from common.backoff import Backoff
 from common.io.parent import end_with_parent
 from common.io.variables import RELEASE_VARIABLE, TOP_VARIABLE
 from common.version import RELEASE
+
+# What loads slowly is not loaded here, at each start of each process: `typing` takes longer than all else.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 SIGTERM: Final = 15
 """As a number: the module that names it takes 6 ms to load, at each start of each process."""
@@ -31,11 +35,19 @@ FREE_RESTARTS: Final = 2
 """Short lives that are forgiven: a peer that was just restarted too is the usual reason."""
 
 
-class Stamp(NamedTuple):
+class Stamp:
     """When a program was last started (seconds since boot), and how many short lives in a row came before."""
 
-    started_s: float = float("-inf")
-    short_lives: int = 0
+    __slots__ = ("short_lives", "started_s")
+
+    def __init__(self, started_s: float = float("-inf"), short_lives: int = 0) -> None:
+        self.started_s = started_s
+        self.short_lives = short_lives
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stamp) and (self.started_s, self.short_lives) == (other.started_s, other.short_lives)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def encode_word(word: str) -> str:

@@ -16,7 +16,7 @@ from common.io.apart import Apart, put_off, without
 if TYPE_CHECKING:
     from services.port_reader.task import Task
 
-UNUSED: Final = ("ipaddress", "msgspec.inspect", "socket")
+UNUSED: Final = ("ipaddress", "msgspec.inspect", "socket", "zmq.utils.jsonapi")
 """Modules that libraries import and this process does not use, unless its line is a TCP connection: 0.7 MB. None that
 is needed where something fails: then it may be too late to load anything."""
 
