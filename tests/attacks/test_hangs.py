@@ -52,6 +52,8 @@ class Watched:
         """A process that does nothing, as supervisord knows it."""
         process = subprocess.Popen(["/bin/sleep", "600"])
         self.started.append(process)
+        # While its pages are read it waits for a disk, and who does that is left alone.
+        wait_until(lambda: state_of(process.pid) == "S", "it sleeps")
         return SimpleNamespace(pid=process.pid, config=SimpleNamespace(name="port_reader-press~201"), real=process)
 
     def beat(self, *processes: Any) -> None:
