@@ -23,7 +23,7 @@ from bench.starts import measure_starts
 from services.cli.client import Client, json_of
 from tests.chaos.running import Running
 from tests.e2e.harness import ROOT
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 SCENARIOS: Final = {
     "flat8": Scenario(8, 0, 15),

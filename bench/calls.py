@@ -13,7 +13,7 @@ from typing import Any, Final
 from bench.harness import BROKER_OPTIONS, Instruments, Place, Scenario, Usage, gateway
 from bench.mqtt import PUBLISH, connect, next_packet, packet, text
 from tests.e2e.harness import closing
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 TOPIC: Final = b"v1/gateway/rpc"
 QOS_1: Final = PUBLISH << 4 | 2

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from bench.small import cpu_s
 from tests.chaos.running import Running
 from tests.e2e.harness import MOSQUITTO, ROOT, Line, Mosquitto, closing, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 RESULTS: Final = ROOT / "bench" / "results"
 QUEUE_SIZE: Final = 10_000_000

@@ -27,9 +27,9 @@ from bench.small import cpu_s
 from tests.chaos.running import Running
 from tests.chaos.talkers import Talker
 from tests.e2e.harness import Line, Mosquitto, closing, number_device, write_config
-from tests.puback_proxy import PUBLISH
-from tests.puback_proxy import _packets as split_packets
-from tests.waiting import wait_until
+from tests.support.puback_proxy import PUBLISH
+from tests.support.puback_proxy import _packets as split_packets
+from tests.support.waiting import wait_until
 
 QUIET = 8
 RATE_HZ = 10

@@ -20,7 +20,7 @@ from bench.small import cpu_s
 from tests.chaos.counting import Counter
 from tests.chaos.running import MIB, Memory, Running
 from tests.e2e.harness import Line, Mosquitto, closing, number_device, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 LINES = 8
 CONVERTERS = 2

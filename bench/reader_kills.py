@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 DEVICE = "press1"
 READ_BYTES = 4_096

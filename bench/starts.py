@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from bench.harness import Instruments, Place, Scenario, make_place
 from common.config.reading import read_gateway
-from services.cli.launch import encode_word
-from services.port_reader.task import device_task, write_task
+from common.config.task import device_task, write_task
+from services.cli.supervise.launch import encode_word
 from tests.chaos.running import Running
 from tests.e2e.harness import ROOT, Gateway, closing
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 TIMES: Final = 5
 QUIET_S: Final = 0.5
@@ -87,7 +87,7 @@ def _start_reader(arguments: tuple[str, ...], place: Place, number: int) -> subp
     words = [encode_word(word) for word in (str(place.folder / f"stamp{number}"), "services.port_reader", *arguments)]
     with (place.folder / "reader.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "services.cli.launch", *words],
+            [sys.executable, "-m", "services.cli.supervise.launch", *words],
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

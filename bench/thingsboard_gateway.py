@@ -18,7 +18,7 @@ from bench.harness import Place, example_device
 from bench.small import cpu_s
 from tests.e2e.harness import ROOT
 from tests.e2e.test_run import children
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 PYTHON: Final = ROOT / "bench" / ".reference-venv" / "bin" / "python"
 QUESTION: Final = """

@@ -20,7 +20,7 @@ from common.config.models import Gateway, Security
 from common.config.platform_reading import without_secrets
 from common.config.reading import read_gateway
 from common.config.secret_files import with_secret_files
-from common.errors import ConfigError, LinkError
+from common.core.errors import ConfigError, LinkError
 from common.io.private import is_private
 
 ACTIVE_NAME: Final = "active.json"

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.config.findings import Findings, choices, join_path, kind_of, nearest, show
 from common.config.ports import can_name_a_file
-from common.shown import is_steering
+from common.core.shown import is_steering
 
 _ABSENT: Any = object()
 _WHOLE_TEXT = re.compile(r"\s*\d{1,18}\s*", re.ASCII)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from common.shown import harmless
+from common.core.shown import harmless
 
 SHOWN_CHARS = 200
 

@@ -24,7 +24,7 @@ from common.config.models import Connector, Device, Gateway, Platform, Storage
 from common.config.platform_reading import read_platform, without_secrets
 from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
-from common.errors import ConfigError
+from common.core.errors import ConfigError
 
 _MAIN_KEYS = ("thingsboard", "connectors", "storage")
 _OTHER_SECTIONS = ("grpc", "logs")

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import simplejson
 
-from common import codec
 from common.config.models import DataPoint, Device, Rpc
 from common.conversion.downlink import NO_DATA, NOT_DEFINED, encode_attribute_update, encode_rpc
 from common.conversion.points import compile_points, explain_point
 from common.conversion.values import encode_json
-from common.errors import ConversionError, WireError, printable
-from common.messages import Request
+from common.core.errors import ConversionError, WireError, printable
+from common.wire import codec
+from common.wire.messages import Request
 
 METHOD_NOT_FOUND: Final = "Method not found"
 TOO_DEEP: Final = "nested too deeply"

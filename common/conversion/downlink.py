@@ -13,7 +13,7 @@ from typing import Any
 
 from common.config.models import AttributeUpdate, Device, Rpc
 from common.conversion.values import encode_json, plain_value, shorten
-from common.errors import ConversionError
+from common.core.errors import ConversionError
 
 BUILTIN_DOWNLINK = "SerialDownlinkConverter"
 NO_DATA = "No data to send"

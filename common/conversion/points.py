@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from common.config.models import DataPoint
 from common.conversion.values import Parser, encode_json, parser_of, shown
-from common.errors import ConversionError
+from common.core.errors import ConversionError
 
 Span = tuple[int, int]
 Locate = Callable[[bytes], Span | None]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from common.errors import LinkError
+from common.core.errors import LinkError
 from common.io.private import find_folder, make_private
 
 RUN: Final = "run"

@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from common.errors import LinkError
+from common.core.errors import LinkError
 
 
 class FileLock:

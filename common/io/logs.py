@@ -1,7 +1,7 @@
 """Log lines: an event and its facts, `time LEVEL kind[name] event key=value …`, on standard error.
 
-A line goes out without waiting (`common.io.outlet`), holds nothing that steers a terminal (`common.shown`), and is one
-of a bounded number of its kind: what a flood says beyond that is counted, and said in one line.
+A line goes out without waiting (`common.io.outlet`), holds nothing that steers a terminal (`common.core.shown`), and
+is one of a bounded number of its kind: what a flood says beyond that is counted, and said in one line.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import sys
 import time
 from typing import Any, Final
 
-from common.events import Note
+from common.core.events import Note
+from common.core.shown import harmless, harmless_lines
 from common.io.clock import monotonic_s
 from common.io.outlet import STANDARD_ERROR, Outlet, OutletStream, open_sink, shortened
-from common.shown import harmless, harmless_lines
 
 TRACE: Final = 5
 BURST_LINES: Final = 200

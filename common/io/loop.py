@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 import zmq
 
-from common.events import Core, Drain, Exit, Start, Tick
+from common.core.events import Core, Drain, Exit, Start, Tick
 from common.io.clock import monotonic_s
 from common.io.logs import LogHandler, handler_of
 from common.io.pulse import Pulse

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TextIO
 
-from common.shown import harmless_lines
+from common.core.shown import harmless_lines
 
 STANDARD_ERROR: Final = 2
 WAITING_BYTES: Final = 64 * 1024

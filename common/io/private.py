@@ -14,7 +14,7 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-from common.errors import LinkError
+from common.core.errors import LinkError
 
 MODE: Final = 0o700
 ROOT: Final = 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from common.messages import Identity
+from common.wire.messages import Identity
 
 if TYPE_CHECKING:
     import argparse

@@ -9,13 +9,13 @@ from typing import Any, Final
 import zmq
 import zmq.backend
 
-from common import codec
-from common.errors import WireError
-from common.events import Arrived, Junk, Reconnected
+from common.core.errors import WireError
+from common.core.events import Arrived, Junk, Reconnected
 from common.io.clock import machine_id, monotonic_s
 from common.io.endpoints import Endpoints
 from common.io.logs import log_counters
-from common.messages import (
+from common.wire import codec
+from common.wire.messages import (
     FrameBatch,
     Heartbeat,
     Message,

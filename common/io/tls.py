@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from common.config.models import Platform
-from common.errors import ConfigError
+from common.core.errors import ConfigError
 
 
 def tls_context(config: Platform) -> ssl.SSLContext | None:

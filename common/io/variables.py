@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# `typing` takes longer to load than all else that `services.cli.launch` needs, at each start of each process.
+# `typing` takes longer to load than all else that `services.cli.supervise.launch` needs, at each start of each process.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 import zmq
 
-from common.errors import LinkError
-from common.events import Note
+from common.core.errors import LinkError
+from common.core.events import Note
 from common.io.endpoints import Endpoints, frames_name, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
-from services.broker.core import BrokerCore
-from services.broker.shell import BrokerShell, remove_leftovers
+from services.broker.core.core import BrokerCore
+from services.broker.shell.shell import BrokerShell, remove_leftovers
 
 
 def main(argv: Sequence[str] | None = None) -> int:

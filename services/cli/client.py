@@ -11,14 +11,14 @@ from typing import Any, Final, Self
 
 import zmq
 
-from common import codec
-from common.errors import GatewayError, LinkError
-from common.events import Arrived, Send
+from common.core.errors import GatewayError, LinkError
+from common.core.events import Arrived, Send
+from common.core.membership import Membership
 from common.io.endpoints import Endpoints, find_socket_dir
 from common.io.process import make_identity
 from common.io.sockets import Channel, connect, connect_events
-from common.membership import Membership
-from common.messages import Plane, Reply, Request
+from common.wire import codec
+from common.wire.messages import Plane, Reply, Request
 
 FIND_S: Final = 2.0
 """A broker that is there answers a registration, or beats, within this."""

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from common.errors import ConfigError, GatewayError, LinkError
+from common.core.errors import ConfigError, GatewayError, LinkError
+from common.core.version import RELEASE
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE
-from common.version import RELEASE
 from services.cli.harmless import HarmlessStream
 
 EXIT_FAILED: Final = 1
@@ -21,7 +21,7 @@ EXIT_FAILED: Final = 1
 # Order of the help text; each module has `add_parser(subparsers)` and `run(args) -> int`.
 COMMANDS: Final = {
     "run": "run",
-    "demo": "demo.command",
+    "demo": "demo",
     "check": "check",
     "try": "try_",
     "ports": "ports",
@@ -139,7 +139,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
         if name != command:
             subparsers.add_parser(name, help=SUMMARIES[name], add_help=False)
             continue
-        module = importlib.import_module(f"services.cli.{module_name}")
+        module = importlib.import_module(f"services.cli.commands.{module_name}")
         module.add_parser(subparsers)
         subparsers.choices[name].set_defaults(run=module.run)
     return parser

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self, TextIO, cast
 
-from common.shown import harmless_lines
+from common.core.shown import harmless_lines
 
 
 class HarmlessStream:
-    """A text stream that writes `common.shown.harmless_lines` of what it is given; else it is the one below it."""
+    """A text stream that writes `common.core.shown.harmless_lines` of what it is given; else it is the one below it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.config.file_modes import file_warnings
 from common.config.reading import Loaded, read_gateway
-from common.errors import ConfigError
+from common.core.errors import ConfigError
 
 
 def read_whole(path: str | Path, environ: Mapping[str, str], *, with_secrets: bool = False) -> Loaded:

@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Final
 
 from common.config.extension_files import extension_dirs_of
-from common.errors import LinkError
-from common.events import Note
+from common.core.errors import LinkError
+from common.core.events import Note
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
-from services.converter.core import ConverterCore
-from services.converter.hosts import Hosts, HostSetup
-from services.converter.lanes import GRACE_S
-from services.converter.notes import NoteFile
-from services.converter.shell import ConverterShell
-from services.converter.watchdog import LIMIT_S
+from services.converter.core.core import ConverterCore
+from services.converter.core.lanes import GRACE_S
+from services.converter.shell.hosts import Hosts, HostSetup
+from services.converter.shell.notes import NoteFile
+from services.converter.shell.shell import ConverterShell
+from services.converter.shell.watchdog import LIMIT_S
 
 SLOTS: Final = 256
 

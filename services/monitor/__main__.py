@@ -9,16 +9,16 @@ from collections.abc import Sequence
 import zmq
 
 from common.config.active import find_gateway
-from common.errors import ConfigError, LinkError
-from common.events import Note
+from common.core.errors import ConfigError, LinkError
+from common.core.events import Note
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
-from services.monitor.core import MonitorCore
-from services.monitor.shell import MonitorShell
+from services.monitor.core.core import MonitorCore
+from services.monitor.shell.shell import MonitorShell
 
 
 def main(argv: Sequence[str] | None = None) -> int:

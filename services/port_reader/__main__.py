@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from common.io.apart import Apart, put_off, without
 
 if TYPE_CHECKING:
-    from services.port_reader.task import Task
+    from common.config.task import Task
 
 UNUSED: Final = ("ipaddress", "msgspec.inspect", "socket", "zmq.utils.jsonapi")
 """Modules that libraries import and this process does not use, unless its line is a TCP connection: 0.7 MB. None that
@@ -25,13 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one port reader; returns its exit code."""
     with _light():
         # What both need comes first, so that it is loaded once.
-        from services.port_reader.task import read_task, written_task
+        from common.config.task import read_task, written_task
 
     task, code = written_task(sys.argv[1:] if arguments is None else arguments), 0
     reading = Apart(lambda: _read_task(arguments)) if task is None else None
     with _light():
         # Meanwhile.
-        import services.port_reader.serving  # noqa: F401
+        import services.port_reader.shell.serving  # noqa: F401
     if reading is not None:
         code, found = reading.wait()
         task = read_task(found) if found and not code else None
@@ -47,7 +47,7 @@ def _light() -> Iterator[None]:
 
 
 def _serve(task: Task) -> int:
-    from services.port_reader.serving import Stopped, serve
+    from services.port_reader.shell.serving import Stopped, serve
 
     try:
         return serve(task)
@@ -57,8 +57,8 @@ def _serve(task: Task) -> int:
 
 
 def _read_task(arguments: Sequence[str] | None) -> bytes:
-    from services.port_reader.plan import find_task
-    from services.port_reader.task import write_task
+    from common.config.task import write_task
+    from services.port_reader.shell.plan import find_task
 
     return write_task(find_task(arguments))
 

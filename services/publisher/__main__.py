@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from common.config.active import find_gateway
-from common.errors import ConfigError, LinkError
-from common.events import Note
+from common.core.errors import ConfigError, LinkError
+from common.core.events import Note
+from common.core.version import RELEASE
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
@@ -23,10 +24,9 @@ from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
 from common.io.tls import tls_context
-from common.version import RELEASE
-from services.publisher.core import PublisherCore
-from services.publisher.platforms.thingsboard import ThingsBoard
-from services.publisher.shell import PublisherShell
+from services.publisher.core.core import PublisherCore
+from services.publisher.core.dialects.thingsboard import ThingsBoard
+from services.publisher.shell.shell import PublisherShell
 
 _CLIENT_ID: Final = re.compile(r"[!-~]{1,128}")
 SECRET_VARIABLES: Final = ("TB_GW_ACCESS_TOKEN", "TB_GW_USERNAME", "TB_GW_PASSWORD", "TB_GW_CLIENT_ID")

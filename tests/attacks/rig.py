@@ -16,7 +16,7 @@ from typing import Any
 from tests.e2e.feeding import Feeder, first_values
 from tests.e2e.harness import ROOT, Line, Mosquitto, Platform, number_device, write_config
 from tests.e2e.test_run import children
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 LATE_S = 1.0
 """A frame that takes longer was held up."""

@@ -14,25 +14,25 @@ from typing import Any
 
 import pytest
 
-from common import codec
-from common.events import Arrived, Note
+from common.core.events import Arrived, Note
 from common.io import logs
 from common.io.logs import BURST_LINES, LINES_HZ, log_note, start_logs
-from common.messages import Entry, FrameBody, Plane, ReadingBody, Reply, Request, UserReading
-from common.taps import TAP_BYTES, taps_of_frames, taps_of_readings
-from services.cli.watch import lines_of
-from services.publisher import batching
-from services.publisher.calls import MOST_CALLS, MOST_CALLS_BYTES
-from services.publisher.events import PlatformMessage
-from services.publisher.ordering import MOST_STREAMS
-from services.publisher.platforms import DeviceRpc, Unusable
-from services.publisher.platforms.thingsboard import LONGEST_ID, LONGEST_NAME, ThingsBoard
+from common.wire import codec
+from common.wire.messages import Entry, FrameBody, Plane, ReadingBody, Reply, Request, UserReading
+from common.wire.taps import TAP_BYTES, taps_of_frames, taps_of_readings
+from services.cli.commands.watch import lines_of
+from services.publisher.core.calls import MOST_CALLS, MOST_CALLS_BYTES
+from services.publisher.core.dialects import DeviceRpc, Unusable
+from services.publisher.core.dialects.thingsboard import LONGEST_ID, LONGEST_NAME, ThingsBoard
+from services.publisher.core.events import PlatformMessage
+from services.publisher.core.ordering import MOST_STREAMS
+from services.publisher.core.outbox import batching
 from tests.attacks.conftest import FULL
 from tests.attacks.rig import gateway, share_late, wait_arrived
 from tests.e2e.feeding import Feeder
 from tests.e2e.harness import closing, needs_mosquitto
-from tests.publisher_driving import Driver, batch, calls_sent, is_data
-from tests.waiting import wait_until
+from tests.support.publisher_driving import Driver, batch, calls_sent, is_data
+from tests.support.waiting import wait_until
 
 MIB = 1 << 20
 

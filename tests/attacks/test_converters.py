@@ -16,7 +16,7 @@ from tests.attacks.conftest import FULL
 from tests.attacks.rig import Rig, gateway, share_late, wait_arrived
 from tests.e2e.feeding import Feeder, first_values
 from tests.e2e.harness import Line, Platform, needs_mosquitto
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 
@@ -175,7 +175,7 @@ def _left(folder: str) -> list[int]:
                 command = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            is_host = b"services.converter.host_process" in command and folder.encode() in b" ".join(command)
+            is_host = b"services.converter.shell.host_process" in command and folder.encode() in b" ".join(command)
             if is_host or command[:2] == [b"/bin/sleep", b"4242"]:
                 found.append(int(entry.name))
     return found

@@ -18,7 +18,7 @@ from tests.attacks.test_converters import HOSTILE
 from tests.attacks.test_journal_running import told
 from tests.e2e.feeding import Feeder
 from tests.e2e.harness import needs_mosquitto
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 

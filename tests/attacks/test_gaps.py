@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import codec
 from common.config.models import DataPoint, Device
-from common.messages import Entry
-from services.port_reader import serial_line
-from services.port_reader.doubt import KERNEL_BYTES
-from services.port_reader.events import Chunk, LineGap
-from services.port_reader.serial_line import SerialLine, open_line
+from common.wire import codec
+from common.wire.messages import Entry
+from services.port_reader.core.doubt import KERNEL_BYTES
+from services.port_reader.core.events import Chunk, LineGap
+from services.port_reader.shell import serial_line
+from services.port_reader.shell.serial_line import SerialLine, open_line
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
-from tests.port_reader_rig import Rig, frames_of
-from tests.waiting import wait_until
+from tests.support.port_reader_rig import Rig, frames_of
+from tests.support.waiting import wait_until
 
 DEVICE = Device(name="d", type="d", baudrate=115_200, telemetry=(DataPoint(key="n"),))
 READ = 4_096

@@ -18,22 +18,22 @@ from typing import Any
 
 import pytest
 
-from common.events import Note
+from common.core.events import Note
+from common.core.version import PROTOCOL, RELEASE
 from common.io.bounded import BoundedSearch
 from common.io.pulse import PIPE
-from common.messages import Heartbeat, Register, Registered
-from common.version import PROTOCOL, RELEASE
-from services.broker.events import CallArrived, SendTo
-from services.cli.status import faults_of, is_well
-from services.cli.supervisord_pulse import HANG_S, LATE_S, START_S, Pulses, state_of
-from services.cli.systemd import notify_systemd
-from services.monitor.table import Table
+from common.wire.messages import Heartbeat, Register, Registered
+from services.broker.core.events import CallArrived, SendTo
+from services.cli.commands.status import faults_of, is_well
+from services.cli.supervise.pulse import HANG_S, LATE_S, START_S, Pulses, state_of
+from services.cli.supervise.systemd import notify_systemd
+from services.monitor.core.table import Table
 from tests.attacks.conftest import FULL
 from tests.attacks.rig import gateway, share_late, wait_arrived
-from tests.brokering import World
 from tests.e2e.feeding import Feeder
 from tests.e2e.harness import ROOT, closing, needs_mosquitto
-from tests.waiting import wait_until
+from tests.support.brokering import World
+from tests.support.waiting import wait_until
 
 # Our part in supervisord.
 

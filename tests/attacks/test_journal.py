@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from services.port_reader.events import KeepJournal
-from services.port_reader.journal_files import JournalError, JournalFile
-from services.port_reader.opening import open_journal
-from tests.journals import (
+from common.io.journal.files import JournalError, JournalFile
+from common.io.journal.opening import open_journal
+from common.stream.events import KeepJournal
+from tests.support.journals import (
     DAMAGES,
     ENDINGS,
     NARROW,
@@ -26,7 +26,7 @@ from tests.journals import (
     snapshot,
     write_journal,
 )
-from tests.port_reader_rig import Rig
+from tests.support.port_reader_rig import Rig
 
 DEVICE = "press0"
 COMMITS = 600

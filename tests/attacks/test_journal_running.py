@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from common import codec
-from common.io.journals import file_name
-from common.messages import Entry
+from common.io.journal.places import file_name
+from common.wire import codec
+from common.wire.messages import Entry
 from tests.attacks.rig import gateway
 from tests.e2e.feeding import Feeder, first_values
 from tests.e2e.harness import needs_mosquitto
 from tests.integration.test_port_reader_process import Broker, Line, Reader
-from tests.journals import DAMAGES
-from tests.waiting import wait_until
+from tests.support.journals import DAMAGES
+from tests.support.waiting import wait_until
 
 FRAMES = 1_500
 PAD = "x" * 1_000

@@ -14,17 +14,17 @@ import pytest
 from common.config.file_modes import file_warnings
 from common.config.models import Storage
 from common.config.reading import read_gateway
-from common.errors import ConversionError, LinkError
-from common.hashes import short_hash
+from common.core.errors import ConversionError, LinkError
+from common.core.hashes import short_hash
 from common.io.endpoints import socket_dir
-from common.io.journals import MEMORY_NOTE, journal_dir
+from common.io.journal.places import MEMORY_NOTE, journal_dir
 from common.io.locks import FileLock
 from common.io.private import is_private, make_private
-from services.converter.extensions import find_class
+from services.converter.shell.extensions import find_class
 from services.publisher.__main__ import own_client_id
 from tests.attacks.stranger import NOBODY, as_stranger, needs_root, shared_folder, tree
 from tests.e2e.harness import ROOT
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT)}
 CONFIG = '{"name": "x", "devices": [{"name": "a", "port": "/dev/ttyNOSUCH"}]}'
@@ -142,7 +142,7 @@ def test_links_of_our_own_are_followed(tmp_path: Path) -> None:
 def test_shared_memory_is_ours_alone_and_nobody_can_be_first(like_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`storage: memory` goes into a folder with a name that can't be known; whoever makes the former name, or the noted
     one after a reboot, changes nothing but that name."""
-    monkeypatch.setattr("common.io.journals.SHARED_MEMORY", like_tmp)
+    monkeypatch.setattr("common.io.journal.places.SHARED_MEMORY", like_tmp)
     memory, data_dir = Storage(type="memory"), like_tmp / "data"
     first = journal_dir(memory, data_dir)
     assert is_private(first)
@@ -162,7 +162,7 @@ def test_a_backlog_in_shared_memory_under_the_former_name_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An update leaves no journal behind."""
-    monkeypatch.setattr("common.io.journals.SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("common.io.journal.places.SHARED_MEMORY", tmp_path)
     data_dir = tmp_path / "data"
     former = tmp_path / f"serialgw-{os.getuid()}-{short_hash(os.fsencode(data_dir / 'journals'), 16)}"
     former.mkdir(mode=0o700)

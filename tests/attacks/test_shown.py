@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.config.reading import read_gateway
-from common.errors import ConfigError
-from common.shown import harmless, harmless_lines, is_steering
+from common.core.errors import ConfigError
+from common.core.shown import harmless, harmless_lines, is_steering
 from tests.attacks.rig import gateway
 from tests.e2e.harness import ROOT, needs_mosquitto
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 CORPUS = (
     *map(chr, range(0x20)),

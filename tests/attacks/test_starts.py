@@ -16,18 +16,18 @@ import pytest
 import serialgw
 from common.config.active import ACTIVE_NAME, find_gateway, make_active, read_active, write_active
 from common.config.reading import read_gateway
-from common.errors import ConfigError, LinkError
+from common.core.errors import ConfigError, LinkError
 from common.io.process import EXIT_CONFIG
-from services.cli.launch import Stamp, read_stamp, write_stamp
-from services.cli.supervisord_log import SupervisordLog
-from services.cli.supervisord_part import SupervisordPart
-from services.cli.supervisord_revival import AGAIN_S, Revival
-from services.cli.takeover import end_leftovers
+from services.cli.supervise.launch import Stamp, read_stamp, write_stamp
+from services.cli.supervise.log import SupervisordLog
+from services.cli.supervise.part import SupervisordPart
+from services.cli.supervise.revival import AGAIN_S, Revival
+from services.cli.supervise.takeover import end_leftovers
 from tests.attacks.rig import gateway, wait_arrived
 from tests.attacks.stranger import needs_root
 from tests.e2e.feeding import Feeder
 from tests.e2e.harness import ROOT, Gateway, closing, needs_mosquitto
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 HALF = '{"thingsboard": {"host": "127.0'
 
@@ -414,7 +414,9 @@ def test_a_foreign_package_of_our_name_is_named_with_the_way_out(tmp_path: Path)
     (tmp_path / "services").rmdir()
     (tmp_path / "common").mkdir()
     (tmp_path / "common" / "__init__.py").write_text("raise SystemExit(99)")
-    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; import services.cli; import common.errors"
+    code = (
+        f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; import services.cli; import common.core.errors"
+    )
     subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=30)
 
 
@@ -480,7 +482,7 @@ def last_value(platform: object) -> int:
 
 def test_an_update_in_place_is_said_at_each_start() -> None:
     """Files of another version below a gateway that runs."""
-    code = "import os; from services.cli.launch import _compare_release; _compare_release('services.broker')"
+    code = "import os; from services.cli.supervise.launch import _compare_release; _compare_release('services.broker')"
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SERIALGW_RELEASE": "0.0.1"}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
     assert "the gateway was started as 0.0.1; stop it and run it again" in done.stderr

@@ -22,7 +22,7 @@ from tests.attacks.rig import gateway, share_late, wait_arrived
 from tests.attacks.stranger import needs_root
 from tests.e2e.feeding import Feeder
 from tests.e2e.harness import ROOT, Platform, closing, needs_mosquitto
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 CALLS = {
     "serverSideRpc": [
@@ -169,7 +169,7 @@ def stuck(kind: str) -> Iterator[tuple[int, int]]:
 def test_a_process_that_nobody_hears_goes_on(kind: str) -> None:
     """Whatever standard error is, a stuck one holds up no writer; the flags that others share stay as they are."""
     code = (
-        "import sys; from common.events import Note; from common.io.logs import *\n"
+        "import sys; from common.core.events import Note; from common.io.logs import *\n"
         "logger = start_logs('x'); take_streams(logger)\n"
         "for number in range(20000): print('word', number, 'x' * 50)\n"
         "for number in range(500): log_note(logger, Note('info', f'event{number % 7}', {'n': number}))\n"

@@ -14,7 +14,7 @@ from tests.chaos.proxy import CuttingProxy
 from tests.chaos.running import MIB, Memory, Running, Window
 from tests.chaos.talkers import Noise, Talker
 from tests.e2e.harness import Line, Mosquitto, closing, number_device, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 LINES = 8
 USER_LINES = (2, 5)

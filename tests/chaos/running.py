@@ -12,10 +12,10 @@ from statistics import median
 from typing import NamedTuple
 
 from common.io.endpoints import socket_dir
-from common.io.journals import file_name
+from common.io.journal.places import file_name
 from tests.e2e.harness import ROOT
 from tests.e2e.test_run import children
-from tests.journals import read_journal
+from tests.support.journals import read_journal
 
 MIB = 1024 * 1024
 SAMPLE_S = 2.0

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from tests.e2e.harness import Line
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 class Feeder:

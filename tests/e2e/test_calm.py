@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.harness import Gateway, Line, Platform, any_mqtt_broker, closing, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 NAME = "Sleeper"
 CALM_S = 6.0

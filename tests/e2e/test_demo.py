@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.e2e.harness import ROOT
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def demo(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:

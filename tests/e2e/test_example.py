@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.e2e.harness import Gateway, Line, Platform, any_mqtt_broker, closing, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 NAME = "SerialDevice1"
 RPCS: list[dict[str, Any]] = [

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.feeding import Feeder, first_values
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, number_device, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
-from services.port_reader.task import written_task
+from common.config.task import written_task
 from tests.e2e.harness import ROOT, Line, Mosquitto, Platform, closing, needs_mosquitto, number_device, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 

@@ -10,10 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from services.port_reader.events import KeepJournal
-from services.port_reader.window import Limits
+from common.stream.events import KeepJournal
+from common.stream.window import Limits
 from tests.fuzz.memory import MIB, resident_bytes
-from tests.journals import (
+from tests.support.journals import (
     DAMAGES,
     NARROW,
     WIDE,
@@ -26,7 +26,7 @@ from tests.journals import (
     snapshot,
     write_journal,
 )
-from tests.port_reader_rig import Rig
+from tests.support.port_reader_rig import Rig
 
 GROWTH: Final = 96 * MIB
 DEVICE: Final = "press0"

@@ -8,7 +8,7 @@ import time
 
 from common.config.models import Device
 from tests.fuzz.memory import MIB, resident_bytes
-from tests.port_reader_rig import FakeJournal, Rig, frames_of
+from tests.support.port_reader_rig import FakeJournal, Rig, frames_of
 
 GROWTH = 64 * MIB
 DELIMITERS = (b"\n", b"\r\n", b"\x00", b"ab", b"aab", b"\xff", b"END", b"\r")

@@ -15,10 +15,10 @@ import time
 from typing import Any
 
 from common.config.models import Platform
-from common.events import Arrived, Send, Start, Tick
-from common.messages import Identity, Plane, StreamReport
-from services.publisher.core import PublisherCore
-from services.publisher.events import (
+from common.core.events import Arrived, Send, Start, Tick
+from common.wire.messages import Identity, Plane, StreamReport
+from services.publisher.core.core import PublisherCore
+from services.publisher.core.events import (
     CheckLink,
     ConnectPlatform,
     DisconnectPlatform,
@@ -27,9 +27,9 @@ from services.publisher.events import (
     Publish,
     RoundOver,
 )
-from services.publisher.mqtt import Connection
+from services.publisher.shell.mqtt import Connection
 from tests.fuzz.memory import MIB, resident_bytes
-from tests.publisher_driving import EPOCH, batch
+from tests.support.publisher_driving import EPOCH, batch
 
 GROWTH = 64 * MIB
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14

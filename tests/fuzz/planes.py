@@ -10,19 +10,19 @@ from typing import Any, get_type_hints
 
 import msgpack
 
-from common import codec, messages
 from common.config.models import DataPoint, Device, Platform
-from common.errors import WireError
-from common.events import Arrived, Junk, Start, Tick
-from common.messages import Identity, Plane
-from services.broker.core import BrokerCore
-from services.broker.events import CallArrived, FramesArrived, ReadingsArrived
-from services.monitor.core import MonitorCore
-from services.publisher.core import PublisherCore
-from services.publisher.events import LinkUp, RoundOver
-from tests.converting import World as Converting
+from common.core.errors import WireError
+from common.core.events import Arrived, Junk, Start, Tick
+from common.wire import codec, messages
+from common.wire.messages import Identity, Plane
+from services.broker.core.core import BrokerCore
+from services.broker.core.events import CallArrived, FramesArrived, ReadingsArrived
+from services.monitor.core.core import MonitorCore
+from services.publisher.core.core import PublisherCore
+from services.publisher.core.events import LinkUp, RoundOver
 from tests.fuzz.memory import MIB, resident_bytes
-from tests.port_reader_rig import Rig
+from tests.support.converting import World as Converting
+from tests.support.port_reader_rig import Rig
 
 GROWTH = 96 * MIB
 DEVICE = Device(

@@ -11,16 +11,17 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from common import codec
 from common.config.models import DataPoint, Device, Platform
-from common.events import Arrived, Send, Tick
-from common.liveness import CALM_BEAT_S
-from common.messages import Entry, FrameBatch, Plane, ReadingBatch, StreamReport
-from services.port_reader.events import Append, Chunk, RestLine, Trim
-from services.publisher.events import Publish, RoundOver
-from tests.converting import World, frame_batch
-from tests.port_reader_rig import Rig
-from tests.publisher_driving import Driver, batch
+from common.core.events import Arrived, Send, Tick
+from common.core.liveness import CALM_BEAT_S
+from common.stream.events import Append, Trim
+from common.wire import codec
+from common.wire.messages import Entry, FrameBatch, Plane, ReadingBatch, StreamReport
+from services.port_reader.core.events import Chunk, RestLine
+from services.publisher.core.events import Publish, RoundOver
+from tests.support.converting import World, frame_batch
+from tests.support.port_reader_rig import Rig
+from tests.support.publisher_driving import Driver, batch
 
 ROOM: Final = 1.2
 FRAME: Final = b"0000000042\r0012345678901\n"

@@ -15,8 +15,8 @@ import sys
 from services.port_reader.__main__ import UNUSED, _light
 
 with _light():
-    import services.port_reader.task
-    import services.port_reader.serving
+    import common.config.task
+    import services.port_reader.shell.serving
 own_kib = next(line.split()[1] for line in open("/proc/self/smaps_rollup") if line.startswith("Anonymous:"))
 assert type(sys.modules["traceback"]) is type(sys), "needed where something fails"
 print(own_kib, *(name for name in UNUSED if type(sys.modules.get(name)) is type(sys)))

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, get_type_hints
 import pytest
 import zmq
 
-from common import codec
-from common.errors import GatewayError
-from common.events import Send
+from common.core.errors import GatewayError
+from common.core.events import Send
 from common.io.endpoints import Endpoints, socket_dir
-from common.messages import (
+from common.wire import codec
+from common.wire.messages import (
     PUBLISHER,
     FrameBatch,
     FrameBody,
@@ -33,7 +33,7 @@ from common.messages import (
 )
 from services.cli.client import Client
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 

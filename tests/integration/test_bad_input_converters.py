@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.harness import ROOT, Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 

@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 import pytest
 import zmq
 
-from common import codec
-from common.events import Arrived
+from common.core.events import Arrived
+from common.core.version import PROTOCOL
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity
 from common.io.sockets import Channel, connect, connect_events
-from common.messages import (
+from common.wire import codec
+from common.wire.messages import (
     FrameBatch,
     Heartbeat,
     Message,
@@ -31,9 +32,8 @@ from common.messages import (
     Reply,
     Request,
 )
-from common.version import PROTOCOL
-from tests.brokering import frames, request
-from tests.waiting import wait_until
+from tests.support.brokering import frames, request
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {"name": "serial", "devices": [{"name": "press", "port": "/dev/null", "telemetry": [{"key": "n"}]}]}

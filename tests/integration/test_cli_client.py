@@ -15,13 +15,22 @@ from typing import Any
 import pytest
 import zmq
 
-from common import codec
+from common.core.membership import Membership
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.process import make_identity
 from common.io.sockets import TapWatch, connect, connect_events
-from common.membership import Membership
-from common.messages import FrameBody, Heartbeat, Identity, Plane, Registered, Reply, Request, Tap
-from tests.waiting import wait_until
+from common.wire import codec
+from common.wire.messages import (
+    FrameBody,
+    Heartbeat,
+    Identity,
+    Plane,
+    Registered,
+    Reply,
+    Request,
+    Tap,
+)
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 

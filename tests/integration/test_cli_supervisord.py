@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import LinkError
+from common.core.errors import LinkError
 from common.io.locks import FileLock
-from services.cli.launch import encode_word
-from services.cli.supervisord import Plan, supervisord_conf
-from tests.waiting import wait_until
+from services.cli.supervise.conf import Plan, supervisord_conf
+from services.cli.supervise.launch import encode_word
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT), "TB_GW_ACCESS_TOKEN": "hidden"}
@@ -192,7 +192,7 @@ def test_launch_becomes_the_module_with_its_exact_arguments(tmp_path: Path) -> N
     (tmp_path / "shown.py").write_text("import sys; print(ascii(sys.argv[1:]))")
     words = [encode_word(word) for word in (str(tmp_path / "stamp"), "shown", "--device=x ; y % 'ü\" ~")]
     done = subprocess.run(
-        shlex.split(f"{sys.executable} -m services.cli.launch {' '.join(words)}"),
+        shlex.split(f"{sys.executable} -m services.cli.supervise.launch {' '.join(words)}"),
         capture_output=True,
         text=True,
         check=True,
@@ -221,7 +221,7 @@ def test_a_signal_between_fork_and_exec_is_not_lost(tmp_path: Path) -> None:
     """The child dies of it: its parent's handler would note it, and the exec would forget the note."""
     code = (
         "import os, signal\n"
-        "from services.cli.supervisord_signals import guard_forks\n"
+        "from services.cli.supervise.signals import guard_forks\n"
         "signal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
         "os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
         "guard_forks()\n"

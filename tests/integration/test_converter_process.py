@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import zmq
 
-from common import codec
 from common.config.models import Device, Rpc, section_of
 from common.io.endpoints import Endpoints, socket_dir
-from common.messages import (
+from common.wire import codec
+from common.wire.messages import (
     Entry,
     FrameBatch,
     Heartbeat,
@@ -31,8 +31,8 @@ from common.messages import (
     Request,
     Tap,
 )
-from tests.converting import PRESS, body_of, call, frame_batch, hash_of
-from tests.waiting import wait_until
+from tests.support.converting import PRESS, body_of, call, frame_batch, hash_of
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = "frames.00000000"

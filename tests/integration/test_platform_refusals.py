@@ -22,7 +22,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.e2e.feeding import first_values
-from tests.puback_proxy import (
+from tests.support.puback_proxy import (
     ACCEPT,
     ANNOUNCE,
     TELEMETRY,
@@ -36,9 +36,9 @@ from tests.puback_proxy import (
     not_created,
     rate_limited,
 )
-from tests.publisher_driving import batch, points
-from tests.publisher_process import World, needs_mosquitto, start_mosquitto
-from tests.waiting import wait_until
+from tests.support.publisher_driving import batch, points
+from tests.support.publisher_process import World, needs_mosquitto, start_mosquitto
+from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 DEVICES = ("d1", "d2", "d3", "d4")

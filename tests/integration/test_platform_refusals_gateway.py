@@ -9,8 +9,16 @@ import pytest
 
 from tests.e2e.feeding import Feeder, first_values
 from tests.e2e.harness import Gateway, Line, Mosquitto, closing, needs_mosquitto, number_device, write_config
-from tests.puback_proxy import ACCEPT, Answer, Passed, PubackProxy, Throttle, bad_payload, rate_limited
-from tests.waiting import wait_until
+from tests.support.puback_proxy import (
+    ACCEPT,
+    Answer,
+    Passed,
+    PubackProxy,
+    Throttle,
+    bad_payload,
+    rate_limited,
+)
+from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 NAMES = ("press1", "press2", "press3")

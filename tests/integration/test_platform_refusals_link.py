@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from common import codec
-from tests.puback_proxy import PubackProxy
-from tests.publisher_driving import batch, points
-from tests.publisher_process import (
+from common.wire import codec
+from tests.support.puback_proxy import PubackProxy
+from tests.support.publisher_driving import batch, points
+from tests.support.publisher_process import (
     TOKEN,
     FakeBroker,
     Publisher,
@@ -27,7 +27,7 @@ from tests.publisher_process import (
     needs_mosquitto,
     start_mosquitto,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 class WrongServer:

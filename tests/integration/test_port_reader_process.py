@@ -16,16 +16,22 @@ from pathlib import Path
 import pytest
 import zmq
 
-from common import codec
 from common.config.models import Device, section_of
-from common.events import Arrived
+from common.core.events import Arrived
+from common.core.liveness import BEAT_S
+from common.core.membership import BEAT
 from common.io.endpoints import Endpoints, socket_dir
-from common.io.journals import file_name
+from common.io.journal.files import JournalFile
+from common.io.journal.journal import Journal
+from common.io.journal.opening import open_journal
+from common.io.journal.places import file_name
+from common.io.journal.salvage import section_name
 from common.io.process import EXIT_CONFIG
 from common.io.sockets import Channel, open_socket
-from common.liveness import BEAT_S
-from common.membership import BEAT
-from common.messages import (
+from common.stream.blocks import Block
+from common.stream.events import Append, DeadLetter
+from common.wire import codec
+from common.wire.messages import (
     Entry,
     FrameBatch,
     Heartbeat,
@@ -38,13 +44,7 @@ from common.messages import (
     Tap,
     topic_of,
 )
-from services.port_reader.blocks import Block
-from services.port_reader.events import Append, DeadLetter
-from services.port_reader.journal import Journal
-from services.port_reader.journal_files import JournalFile
-from services.port_reader.opening import open_journal
-from services.port_reader.salvage import section_name
-from tests.journals import read_journal
+from tests.support.journals import read_journal
 
 DEADLINE_S = 20.0
 DEVICE = "press 1"

@@ -12,14 +12,11 @@ from typing import Any
 
 import pytest
 
-from common import codec
-from common.messages import (
-    Entry,
-    Reply,
-)
-from tests.puback_proxy import Answer
-from tests.publisher_driving import batch, points
-from tests.publisher_process import (
+from common.wire import codec
+from common.wire.messages import Entry, Reply
+from tests.support.puback_proxy import Answer
+from tests.support.publisher_driving import batch, points
+from tests.support.publisher_process import (
     TOKEN,
     FakeBroker,
     Publisher,
@@ -28,7 +25,7 @@ from tests.publisher_process import (
     needs_mosquitto,
     start_mosquitto,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.broker.dispatch import CREDIT, PINNED_CREDIT
-from services.broker.events import FramesBlocked, FramesWritable, SendFrames
-from tests.brokering import World, frames
+from services.broker.core.dispatch import CREDIT, PINNED_CREDIT
+from services.broker.core.events import FramesBlocked, FramesWritable, SendFrames
+from tests.support.brokering import World, frames
 
 NAMES = ("0", "1", "2")
 DEVICES = ("a", "b", "p", "q")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from common import codec
-from common.errors import WireError
-from common.messages import (
+from common.core.errors import WireError
+from common.wire import codec
+from common.wire.messages import (
     FrameBatch,
     FrameBody,
     Heartbeat,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from common.config.models import device_of, section_of
 from common.config.reading import read_gateway
-from common.errors import ConfigError
+from common.core.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example"
 MAIN = json.loads((EXAMPLE / "tb_gateway.json").read_text())

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.config.models import Device
-from common.events import Blocked, Send, Writable
-from common.messages import Entry, FrameBatch, Plane, ReadingBatch, UserReading
-from services.converter.events import UserFrame
-from tests.converting import PRESS, USER, World, body_of, frame_batch
+from common.core.events import Blocked, Send, Writable
+from common.wire.messages import Entry, FrameBatch, Plane, ReadingBatch, UserReading
+from services.converter.core.events import UserFrame
+from tests.support.converting import PRESS, USER, World, body_of, frame_batch
 
 NEVER_KNOWN = Device(name="never")
 FRAMES = st.lists(st.binary(max_size=6) | st.integers(0, 99).map(lambda n: b"%d" % n), min_size=1, max_size=12)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.config.models import DataPoint, Device
+from common.conversion.columns import columns_of
+from common.conversion.rows import compile_device, merge_attributes
 from common.conversion.values import encode_json
-from services.converter.columns import columns_of
-from services.converter.fields import compile_device, merge_attributes
 
 TYPES = ["string", "int", "float", "double", "bool", "json", "hex", ""]
 DELIMITERS = st.none() | st.sampled_from([";", "\r", "=", "a", "aa", "\n"])

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.port_reader.framers.delimiter import DelimiterFramer
+from services.port_reader.core.framers.delimiter import DelimiterFramer
 
 DELIMITERS = st.sampled_from([b"\n", b"\r\n", b"aa", b"aba"])
 LINES = st.binary(max_size=200) | st.lists(st.sampled_from([b"a", b"b", b"\r", b"\n"]), max_size=80).map(b"".join)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.publisher.counters import new_counters
-from services.publisher.ordering import STREAM_CREDIT_BYTES, WINDOW, Ordering
-from tests.publisher_driving import EPOCH, batch, points
+from services.publisher.core.counters import new_counters
+from services.publisher.core.ordering import STREAM_CREDIT_BYTES, WINDOW, Ordering
+from tests.support.publisher_driving import EPOCH, batch, points
 
 cuts = st.lists(st.integers(1, 200), min_size=1, max_size=12)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import codec
 from common.config.models import Device
-from common.events import Blocked, Writable
-from common.messages import Entry, FrameBody, Plane
-from common.sequence import add_range, gaps
-from services.port_reader.blocks import BATCH_BYTES, BATCH_FRAMES, Block, pack_runs, slice_block, split_block
-from services.port_reader.ledger import Ledger
-from services.port_reader.stream import AHEAD_MS, STEP_BACK_MS, Stream, StreamState
-from services.port_reader.uplink import TRIM_S
-from services.port_reader.window import Limits
-from tests.port_reader_rig import WALL_MS, Rig, frames_of
+from common.core.events import Blocked, Writable
+from common.core.sequence import add_range, gaps
+from common.stream.blocks import BATCH_BYTES, BATCH_FRAMES, Block, pack_runs, slice_block, split_block
+from common.stream.ledger import Ledger
+from common.stream.numbers import AHEAD_MS, STEP_BACK_MS, Stream, StreamState
+from common.stream.uplink import TRIM_S
+from common.stream.window import Limits
+from common.wire import codec
+from common.wire.messages import Entry, FrameBody, Plane
+from tests.support.port_reader_rig import WALL_MS, Rig, frames_of
 
 
 @given(

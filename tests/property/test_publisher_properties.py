@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import codec
 from common.config.models import Platform
-from common.messages import Entry, ReadingBatch, UserReading
-from services.publisher.events import Publish
-from tests.publisher_driving import Driver, batch, is_data, points, said
+from common.wire import codec
+from common.wire.messages import Entry, ReadingBatch, UserReading
+from services.publisher.core.events import Publish
+from tests.support.publisher_driving import Driver, batch, is_data, points, said
 
 DEVICES = ("press1", "press2", "press3")
 

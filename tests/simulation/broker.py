@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from common.events import Core, Send
-from common.messages import Identity, Message, Plane
-from services.broker.core import BrokerCore
-from services.broker.events import (
+from common.core.events import Core, Send
+from common.wire.messages import Identity, Message, Plane
+from services.broker.core.core import BrokerCore
+from services.broker.core.events import (
     CloseFrames,
     ForwardReadings,
     FramesBlocked,

@@ -6,7 +6,6 @@ text is not there any more gets an error that says so, and says here how the rul
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
 import textwrap
@@ -14,127 +13,146 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
+from common.io.journal.recovery import Recovery
+from common.stream.losses import Losses
+from common.stream.numbers import Stream
+from common.stream.poison import Poison
+from common.stream.uplink import Uplink
+from common.stream.window import Window
+from common.wire import codec
+from services.broker.core.dispatch import Converter
+from services.converter.core.batches import UserJob
+from services.converter.core.core import ConverterCore
+from services.converter.core.lanes import Lanes
+from services.converter.shell.user_code import UserCode
+from services.port_reader.core.exchange import Exchange
+from services.port_reader.core.port import Port
+from services.publisher.core.ordering import Ordering
+from services.publisher.core.ordering import Stream as PublisherStream
+from services.publisher.core.outbox.batching import Batching
+from services.publisher.core.outbox.lanes import Lane
+from services.publisher.core.session.acceptance import Acceptance
+
+Method = tuple[type, str]
+"""The class itself and a method's name: a class that moves to another file takes its faults with it."""
+
 
 class Deliberate(NamedTuple):
-    """One broken rule: in this method (`module:Class.method`) these texts, each of which stands there once, become
+    """One broken rule: in this method these texts, each of which stands there once, become
     others."""
 
     name: str
-    target: str
+    target: Method
     edits: tuple[tuple[str, str], ...]
 
 
-def one(name: str, target: str, old: str, new: str) -> Deliberate:
+def one(name: str, target: Method, old: str, new: str) -> Deliberate:
     """A fault that is one edit."""
     return Deliberate(name, target, ((old, new),))
 
 
-_CONVERTER: Final = "services.converter"
-_READER: Final = "services.port_reader"
-_PUBLISHER: Final = "services.publisher"
-
 LISTED: Final = (
     one(
         "settle before acceptance",
-        f"{_PUBLISHER}.acceptance:Acceptance.sent",
+        (Acceptance, "sent"),
         "self._suspicion.sent(token, parcel)",
         "self._suspicion.sent(token, parcel)\n    for part in parcel.parts:\n        part.accept()",
     ),
-    one("settle at enqueue", f"{_PUBLISHER}.ordering:Stream.advance", "if runs:", "if False:"),
+    one("settle at enqueue", (PublisherStream, "advance"), "if runs:", "if False:"),
     one(
         "trim one too many",
-        f"{_READER}.uplink:Uplink._append",
+        (Uplink, "_append"),
         "self._window.base,",
         "min(self._window.base + 1, stream.next_number),",
     ),
     one(
         "ignore the stream's generation",
-        f"{_PUBLISHER}.ordering:Ordering.take",
+        (Ordering, "take"),
         "if stream is None or batch.generation > stream.generation:",
         "if stream is None:",
     ),
     one(
         "ignore the epoch",
-        f"{_PUBLISHER}.ordering:Ordering.take",
+        (Ordering, "take"),
         "batch.epoch != self.epoch or ",
         "",
     ),
     one(
         "base from the first batch only",
-        f"{_PUBLISHER}.ordering:Stream.take",
+        (PublisherStream, "take"),
         "self._raise_base(batch.base)",
         "pass",
     ),
     one(
         "count resends as strikes",
-        f"{_READER}.window:Window._resend",
+        (Window, "_resend"),
         'self._counters.add("frames_resent", block.length)',
         'self._counters.add("frames_resent", block.length)\n'
         "            self._poison.note(f\"{self._counters.values['frames_resent']}\", [block.first])",
     ),
     one(
         "never resend a hole",
-        f"{_READER}.window:Window.tick",
+        (Window, "tick"),
         "if self._missing:",
         "if self._missing:\n        return []",
     ),
     one(
         "two publishes of one device in flight",
-        f"{_PUBLISHER}.batching:Batching._send",
+        (Batching, "_send"),
         "lane.busy = True",
         "lane.busy = False",
     ),
     one(
         "refused device refuses all",
-        f"{_PUBLISHER}.acceptance:Acceptance.choose_data",
+        (Acceptance, "choose_data"),
         "suspicion = self._suspicion\n",
         "suspicion = self._suspicion\n    if self.backing_off:\n        return []\n",
     ),
     one(
         "expected number lost at publisher start",
-        f"{_PUBLISHER}.ordering:Stream.__init__",
+        (PublisherStream, "__init__"),
         "self.received = batch.base",
         "self.received = 1",
     ),
     one(
         "report only on change, never repeated",
-        f"{_PUBLISHER}.ordering:Ordering.all_reports",
+        (Ordering, "all_reports"),
         "if not stream.is_idle or now_s - max(stream.heard_s, stream.told_s) <= REPEAT_S",
         "if False",
     ),
     one(
         "timestamp not journaled",
-        f"{_READER}.window:Window.load",
+        (Window, "load"),
         "for block in blocks:",
         "for block in _restamped(blocks):",
     ),
     one(
         "late answer taken for the next call's",
-        f"{_READER}.exchange:Exchange.tick",
+        (Exchange, "tick"),
         'self._state, self._deadline_s = "late", now_s + call.timeout_s',
         "effects += self._end(now_s)",
     ),
     one(
         "expired call still written",
-        f"{_READER}.exchange:Exchange._next",
+        (Exchange, "_next"),
         "if now_s >= call.deadline_s:",
         "if False:",
     ),
     one(
         "strike note not cleared",
-        "services.converter.user_code:UserCode.clear",
+        (UserCode, "clear"),
         "self._note.clear()",
         "pass",
     ),
     one(
         "journal read in the wrong order after a restart",
-        f"{_READER}.window:Window.load",
+        (Window, "load"),
         "for block in blocks:",
         "for block in reversed(blocks):",
     ),
     one(
         "window never closed",
-        f"{_READER}.window:Window._next_fitting",
+        (Window, "_next_fitting"),
         "frames = self._limits.window_frames - (self.next_send - self.floor)",
         "frames = self._limits.window_frames",
     ),
@@ -143,13 +161,13 @@ LISTED: Final = (
 LOST: Final = (
     one(
         "a gap in the journal is not told",
-        f"{_READER}.losses:Losses.tell",
+        (Losses, "tell"),
         "if not new:",
         "if new:",
     ),
     one(
         "numbers are given out again after a loss",
-        f"{_READER}.recovery:Recovery.next_number",
+        (Recovery, "next_number"),
         "return max(self.meta.next_number, self.settled, self.mark.next_number if self.mark else 1)",
         "return max(self.meta.next_number, self.meta.settled)",
     ),
@@ -159,7 +177,7 @@ LOST: Final = (
 DRAWN: Final = (
     Deliberate(
         "data before connect is accepted",
-        f"{_PUBLISHER}.lanes:Lane.kind",
+        (Lane, "kind"),
         (
             ("if head.mark is None and self.open and not self.announced:", "if False:"),
             ("if not self.announced:", "if False:"),
@@ -167,56 +185,56 @@ DRAWN: Final = (
     ),
     one(
         "what was in flight at a close is forgotten",
-        f"{_PUBLISHER}.acceptance:Acceptance.close",
+        (Acceptance, "close"),
         "self._batching.give_back(flight.parcel, now_s)",
         "self._batching.accept(flight.parcel, now_s)",
     ),
     one(
         "a PUBACK on MQTT 3.1.1 counts at once",
-        f"{_PUBLISHER}.acceptance:Acceptance.acknowledge",
+        (Acceptance, "acknowledge"),
         "if protocol < 5 and parcel.is_data:",
         "if False:",
     ),
     one(
         "a refusal counts as acceptance",
-        f"{_PUBLISHER}.acceptance:Acceptance.acknowledge",
+        (Acceptance, "acknowledge"),
         "if code < 128:",
         "if True:",
     ),
     one(
         "a new publisher is sent only what is new",
-        f"{_READER}.window:Window._begin_anew",
+        (Window, "_begin_anew"),
         "self.received = self.next_send = self.base",
         "self.next_send = self.base\n    self._ready.clear()\n    self._ready_bytes = 0",
     ),
     one(
         "a dead letter is reported once",
-        f"{_PUBLISHER}.ordering:Stream.report",
+        (PublisherStream, "report"),
         "return StreamReport(",
         "self._dead = {number: reason for number, reason in self._dead.items() if number >= self.settled}\n"
         "    return StreamReport(",
     ),
     one(
         "two frames share a millisecond",
-        f"{_READER}.stream:Stream.stamp",
+        (Stream, "stamp"),
         "first_ms = max(self.last_ts_ms + 1, clock_ms)",
         "first_ms = max(self.last_ts_ms, clock_ms)",
     ),
     one(
         "a lost port is no entry of the stream",
-        f"{_READER}.port:Port._close",
+        (Port, "_close"),
         "return [*effects, *self._put([entry], self._wall_ms(now_s), now_s)]",
         "return effects",
     ),
     one(
         "one death is enough to condemn a frame",
-        f"{_READER}.poison:Poison._alone",
+        (Poison, "_alone"),
         "if self._counts[block.first] < DEATHS:",
         "if self._counts[block.first] < 1:",
     ),
     one(
         "a frame that users' code can't convert vanishes",
-        "services.converter.batches:UserJob.take",
+        (UserJob, "take"),
         "self._dead[index] = printable(frame.error)",
         "pass",
     ),
@@ -226,26 +244,26 @@ DRAWN: Final = (
 ATTACKED: Final = (
     one(
         "a host that does not answer is never ended",
-        f"{_CONVERTER}.lanes:Lanes.late",
+        (Lanes, "late"),
         "if lane.due_s is not None and now_s >= lane.due_s:",
         "if False:",
     ),
     one(
         "users' code of one device holds another's",
-        f"{_CONVERTER}.lanes:Lanes.go",
+        (Lanes, "go"),
         "if lane is None or lane.running is not None:",
         "if lane is None or any(other.running is not None for other in self._at_host.values()):\n"
         "            self._idle_work[device] = None",
     ),
     one(
         "users' code takes credit of what is built in",
-        "services.broker.dispatch:Converter.can_take",
+        (Converter, "can_take"),
         "self.credit > 0",
         "self.credit - sum(self.pinned_out.values()) > 0",
     ),
     Deliberate(
         "what a host says too late is taken for its successor's",
-        f"{_CONVERTER}.lanes:Lanes.returned",
+        (Lanes, "returned"),
         (
             ("or lane.running.job != number:", ":"),
             ("if lane.jobs and lane.jobs[0].number == number else None", "if lane.jobs else None"),
@@ -253,7 +271,7 @@ ATTACKED: Final = (
     ),
     one(
         "a frame in which a host ended is not reported",
-        f"{_CONVERTER}.core:ConverterCore._take_end",
+        (ConverterCore, "_take_end"),
         "self._deaths.add(note)",
         "pass",
     ),
@@ -274,14 +292,12 @@ def applied(fault: Deliberate) -> Iterator[None]:
         setattr(owner, name, original)
 
 
-def _find(target: str) -> tuple[Any, str, Any]:
+def _find(target: Method) -> tuple[Any, str, Any]:
     """(class, name, what stands there now)."""
-    module_name, _, path = target.partition(":")
-    owner_name, _, name = path.partition(".")
-    owner = getattr(importlib.import_module(module_name), owner_name, None)
-    original = None if owner is None else vars(owner).get(name)
+    owner, name = target
+    original = vars(owner).get(name)
     if original is None:
-        raise LookupError(f"{target} is not there any more")
+        raise LookupError(f"{owner.__name__}.{name} is not there any more")
     return owner, name, original
 
 
@@ -291,18 +307,21 @@ def _broken(fault: Deliberate, name: str, original: Any) -> Any:
     source = textwrap.dedent(inspect.getsource(function))
     for old, new in fault.edits:
         if source.count(old) != 1:
-            raise LookupError(f"{fault.target}: found {source.count(old)} times, expected once: {old!r}")
+            raise LookupError(f"{_shown(fault.target)}: found {source.count(old)} times, expected once: {old!r}")
         source = source.replace(old, new)
-    code = compile("from __future__ import annotations\n" + source, f"<{fault.target}, broken>", "exec")
+    code = compile("from __future__ import annotations\n" + source, f"<{_shown(fault.target)}, broken>", "exec")
     names: dict[str, Any] = {}
     exec(code, {**vars(sys.modules[function.__module__]), "_restamped": _restamped}, names)
     # The source of a property has its decorator with it.
     return names[name]
 
 
+def _shown(target: Method) -> str:
+    return f"{target[0].__name__}.{target[1]}"
+
+
 def _restamped(blocks: list[Any]) -> list[Any]:
     """Blocks as they would be if their times stood nowhere."""
-    codec = sys.modules["common.codec"]
     found = []
     for block in blocks:
         body = codec.unpack_frames(block.body, block.length)

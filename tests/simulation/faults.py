@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.port_reader.events import GapsFound
+from common.stream.events import GapsFound
 from tests.simulation.kernel import Process
 from tests.simulation.load import Load
 from tests.simulation.reader import ReaderProcess

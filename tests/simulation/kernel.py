@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from common.events import Arrived, Core, Exit, Note, Start, Tick
-from common.messages import Message, Plane, Request
+from common.core.events import Arrived, Core, Exit, Note, Start, Tick
+from common.wire.messages import Message, Plane, Request
 
 Action = Callable[..., None]
 

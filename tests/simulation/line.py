@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from services.port_reader.events import Chunk, PortLost
+from services.port_reader.core.events import Chunk, PortLost
 from tests.simulation.frames import answer_of, frame_of, value_of
 from tests.simulation.kernel import Clock
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from common import codec
-from services.converter.lanes import LANE_BATCHES
-from services.publisher.ordering import STREAM_CREDIT_BYTES, WINDOW
+from common.wire import codec
+from services.converter.core.lanes import LANE_BATCHES
+from services.publisher.core.ordering import STREAM_CREDIT_BYTES, WINDOW
 from tests.simulation.faults import Faults
 from tests.simulation.frames import is_whole
 from tests.simulation.load import Asked, Load

@@ -16,7 +16,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from services.publisher.events import LinkDown, LinkRefused, LinkUp, PlatformMessage, PubAck, Publish
+from services.publisher.core.events import (
+    LinkDown,
+    LinkRefused,
+    LinkUp,
+    PlatformMessage,
+    PubAck,
+    Publish,
+)
 from tests.simulation.kernel import Clock, Process
 
 _TELEMETRY = "v1/gateway/telemetry"

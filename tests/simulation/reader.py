@@ -6,18 +6,15 @@ import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from common import codec
 from common.config.models import Device, section_of
-from common.events import Send
-from common.messages import Identity
-from services.port_reader.blocks import Block
-from services.port_reader.core import PortReaderCore
-from services.port_reader.events import (
+from common.core.events import Send
+from common.io.journal.mark import Mark
+from common.io.journal.recovery import Extent, Recovery
+from common.io.journal.seals import SCHEMA_VERSION, Meta
+from common.stream.blocks import Block
+from common.stream.events import (
     Append,
     Bury,
-    CancelWrite,
-    CheckWrite,
-    ClosePort,
     DeadLetter,
     Fetch,
     FetchFailed,
@@ -26,32 +23,37 @@ from services.port_reader.events import (
     JournalBlocks,
     JournalFailed,
     KeepJournal,
-    LineRead,
     MarkSettled,
-    Opened,
-    OpenFailed,
-    OpenPort,
     RaiseGeneration,
-    ReadOut,
-    RestLine,
-    RestReports,
     SectionFound,
     SetFlags,
     Strike,
     Trim,
+)
+from common.stream.numbers import StreamState
+from common.stream.window import Limits
+from common.wire import codec
+from common.wire.messages import Identity
+from services.port_reader.core.core import PortReaderCore
+from services.port_reader.core.events import (
+    CancelWrite,
+    CheckWrite,
+    ClosePort,
+    LineRead,
+    Opened,
+    OpenFailed,
+    OpenPort,
+    ReadOut,
+    RestLine,
+    RestReports,
     WriteDrained,
     WriteFailed,
     WritePending,
     WritePort,
 )
-from services.port_reader.mark import Mark
-from services.port_reader.recovery import Extent, Recovery
-from services.port_reader.seals import SCHEMA_VERSION, Meta
-from services.port_reader.stream import StreamState
-from services.port_reader.window import Limits
-from tests.journals import told_numbers
 from tests.simulation.kernel import Process, Stall
 from tests.simulation.line import SerialLine
+from tests.support.journals import told_numbers
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

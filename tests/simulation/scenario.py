@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from typing import Final, NamedTuple
 
-from services.port_reader.window import Limits
+from common.stream.window import Limits
 
 LOAD_S: Final = 60.0
 """Lines talk and faults happen for so long; then faults stop."""

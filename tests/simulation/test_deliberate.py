@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.publisher.ordering import Stream
+from services.publisher.core.ordering import Stream
 from tests.simulation.deliberate import ALL, ATTACKED, DRAWN, LISTED, LOST, Deliberate, applied
 from tests.simulation.proving import prove_all
 
@@ -32,10 +32,8 @@ def test_fault_is_gone_afterwards() -> None:
     assert Stream.advance is before
 
 
-@pytest.mark.parametrize(
-    "target", ["services.publisher.ordering:Stream.gone", "services.publisher.ordering:Stream.take"]
-)
-def test_fault_without_its_target_is_an_error(target: str) -> None:
+@pytest.mark.parametrize("name", ["gone", "take"])
+def test_fault_without_its_target_is_an_error(name: str) -> None:
     """A method that was renamed, or reads differently now, makes the table fail, not pass."""
-    with pytest.raises(LookupError), applied(Deliberate("stale", target, (("no such text", ""),))):
+    with pytest.raises(LookupError), applied(Deliberate("stale", (Stream, name), (("no such text", ""),))):
         pass

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.messages import FrameBatch
-from services.port_reader.window import Limits
+from common.stream.window import Limits
+from common.wire.messages import FrameBatch
 from tests.simulation.frames import frame_of, value_of
 from tests.simulation.oracle import printable
 from tests.simulation.run import run_seed

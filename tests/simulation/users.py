@@ -8,11 +8,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import ConversionError
-from common.messages import UserReading
-from services.converter import user_code
-from services.converter.events import ConvertWithUserCode, DecodeWithUserCode, HostEnded, HostReady
-from services.converter.notes import HostNote, NoteFile
+from common.core.errors import ConversionError
+from common.wire.messages import UserReading
+from services.converter.core.events import (
+    ConvertWithUserCode,
+    DecodeWithUserCode,
+    HostEnded,
+    HostReady,
+)
+from services.converter.shell import user_code
+from services.converter.shell.notes import HostNote, NoteFile
 from tests.simulation.frames import says_for_another, value_of
 
 if TYPE_CHECKING:

@@ -11,14 +11,34 @@ from pathlib import Path
 from typing import Any
 
 from common.config.models import AttributeUpdate, DataPoint, Device, Platform, Rpc, section_of
-from common.events import Blocked, Core, Send, Writable
-from common.messages import FrameBatch, Heartbeat, Identity, Message, Plane, ReadingBatch, StreamReport
-from services.broker.events import CallArrived, FramesArrived, ReadingsArrived
-from services.converter.core import ConverterCore
-from services.converter.events import ConvertWithUserCode, DecodeWithUserCode, EndHost, ForgetNote, PullFrom
-from services.port_reader.window import Limits
-from services.publisher.core import PublisherCore
-from services.publisher.events import CheckLink, ConnectPlatform, DisconnectPlatform, Publish, RoundOver
+from common.core.events import Blocked, Core, Send, Writable
+from common.stream.window import Limits
+from common.wire.messages import (
+    FrameBatch,
+    Heartbeat,
+    Identity,
+    Message,
+    Plane,
+    ReadingBatch,
+    StreamReport,
+)
+from services.broker.core.events import CallArrived, FramesArrived, ReadingsArrived
+from services.converter.core.core import ConverterCore
+from services.converter.core.events import (
+    ConvertWithUserCode,
+    DecodeWithUserCode,
+    EndHost,
+    ForgetNote,
+    PullFrom,
+)
+from services.publisher.core.core import PublisherCore
+from services.publisher.core.events import (
+    CheckLink,
+    ConnectPlatform,
+    DisconnectPlatform,
+    Publish,
+    RoundOver,
+)
 from tests.simulation.broker import BrokerProcess
 from tests.simulation.kernel import Clock, Link, Process, arrived
 from tests.simulation.line import SerialLine

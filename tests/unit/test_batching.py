@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from common.config.models import Platform
-from common.messages import Entry, UserReading
-from services.publisher.lanes import TELEMETRY_RUN
-from tests.publisher_driving import Driver, batch, points, said
+from common.wire.messages import Entry, UserReading
+from services.publisher.core.outbox.lanes import TELEMETRY_RUN
+from tests.support.publisher_driving import Driver, batch, points, said
 
 
 def started(config: Platform | None = None) -> Driver:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from common.events import Drain
-from common.messages import Register, Registered, Reply
-from common.version import PROTOCOL
-from services.broker.events import CallArrived, SendFrames, SendTo, Unreachable
-from services.broker.routing import HELD_LIMIT
-from tests.brokering import World, frames, request
+from common.core.events import Drain
+from common.core.version import PROTOCOL
+from common.wire.messages import Register, Registered, Reply
+from services.broker.core.events import CallArrived, SendFrames, SendTo, Unreachable
+from services.broker.core.routing import HELD_LIMIT
+from tests.support.brokering import World, frames, request
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from common.events import Drain, Exit, Note, Send, Tick
-from services.broker.dispatch import CREDIT, DEVICE_QUEUE_BYTES, PINNED_CREDIT
-from services.broker.events import (
+from common.core.events import Drain, Exit, Note, Send, Tick
+from services.broker.core.dispatch import CREDIT, DEVICE_QUEUE_BYTES, PINNED_CREDIT
+from services.broker.core.events import (
     CloseFrames,
     ForwardReadings,
     FramesArrived,
@@ -16,7 +16,7 @@ from services.broker.events import (
     SendFrames,
     Unreachable,
 )
-from tests.brokering import World, frames, request
+from tests.support.brokering import World, frames, request
 
 
 @pytest.fixture

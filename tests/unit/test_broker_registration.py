@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from common.events import Arrived, Junk, Note, Send, Tick
-from common.messages import Plane, Tap
-from services.broker.events import (
+from common.core.events import Arrived, Junk, Note, Send, Tick
+from common.wire.messages import Plane, Tap
+from services.broker.core.events import (
     CallArrived,
     ForwardReadings,
     ReadingsArrived,
@@ -14,9 +14,9 @@ from services.broker.events import (
     ReadingsWritable,
     SendTo,
 )
-from services.broker.readings import READINGS_BYTES
-from services.broker.registry import MEMBERS_LIMIT
-from tests.brokering import World, frames, readings, request
+from services.broker.core.readings_queue import READINGS_BYTES
+from services.broker.core.registry import MEMBERS_LIMIT
+from tests.support.brokering import World, frames, readings, request
 
 
 @pytest.fixture

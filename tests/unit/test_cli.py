@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from common import codec
-from common.messages import FrameBody, ReadingBody, Tap, UserReading
+from common.wire import codec
+from common.wire.messages import FrameBody, ReadingBody, Tap, UserReading
 from services.cli.__main__ import main
 from services.cli.command_line import COMMANDS
-from services.cli.rpc import is_error, parse_params
-from services.cli.watch import Presence, clock, escape, lines_of
+from services.cli.commands.rpc import is_error, parse_params
+from services.cli.commands.watch import Presence, clock, escape, lines_of
 
 
 def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,7 +30,7 @@ def test_help_loads_no_command() -> None:
     code = "import sys, services.cli.__main__ as m; m.main([]); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     loaded = set(done.stdout.splitlines()[-1].split())
-    assert not loaded & {"zmq", "serial", "paho", "asyncio", "msgspec", "services.cli.run"}
+    assert not loaded & {"zmq", "serial", "paho", "asyncio", "msgspec", "services.cli.commands.run"}
 
 
 @pytest.mark.parametrize(

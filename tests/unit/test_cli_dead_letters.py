@@ -7,10 +7,17 @@ from typing import Any
 
 import pytest
 
-from common import codec
-from common.errors import LinkError
-from common.messages import Reply
-from services.cli.dead_letters import Retried, fetch_letters, json_line, retry_letters, text_line, utc
+from common.core.errors import LinkError
+from common.wire import codec
+from common.wire.messages import Reply
+from services.cli.commands.dead_letters import (
+    Retried,
+    fetch_letters,
+    json_line,
+    retry_letters,
+    text_line,
+    utc,
+)
 
 LETTER = (7, 4, 1_700_000_000_123, "no\nnumber", b'\x00"bad\n')
 

@@ -12,9 +12,9 @@ import pytest
 from serial.tools import list_ports as pyserial
 
 from common.config.reading import read_gateway
-from common.errors import GatewayError
-from services.cli import init, ports
+from common.core.errors import GatewayError
 from services.cli.__main__ import main
+from services.cli.commands import init, ports
 
 
 def adapter(device: str) -> SimpleNamespace:

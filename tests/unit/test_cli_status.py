@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from common.messages import Heartbeat
-from services.cli.status import as_text, is_well, is_young, uptime
-from services.monitor.table import Table
+from common.wire.messages import Heartbeat
+from services.cli.commands.status import as_text, is_well, is_young, uptime
+from services.monitor.core.table import Table
 
 
 def table(**states: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor.options import ServerOptions
 
-from services.cli.launch import (
+from services.cli.supervise.conf import WITHHELD, Plan, comment_faults, programs_of, supervisord_conf
+from services.cli.supervise.launch import (
     FREE_RESTARTS,
     SHORT_LIFE_S,
     Stamp,
@@ -22,8 +23,7 @@ from services.cli.launch import (
     patience_of,
     read_stamp,
 )
-from services.cli.supervisord import WITHHELD, Plan, comment_faults, programs_of, supervisord_conf
-from services.cli.supervisord_wakeup import ROUNDS, SignalWakeup
+from services.cli.supervise.wakeup import ROUNDS, SignalWakeup
 
 ODD_NAMES = (
     "press 1",
@@ -72,7 +72,7 @@ def test_supervisord_reads_back_every_process_with_its_exact_arguments(tmp_path:
     for group in options.process_group_configs:
         for process in group.process_configs:
             words = [decode_word(word) for word in shlex.split(process.command)]
-            assert words[:4] == ["/usr/bin/python3", "-P", "-m", "services.cli.launch"]
+            assert words[:4] == ["/usr/bin/python3", "-P", "-m", "services.cli.supervise.launch"]
             found[process.name] = words[5:]
     assert found == {program.name: [program.module, *program.arguments] for program in programs_of(whole)}
     devices = [words[-1].removeprefix("--device=") for words in found.values() if words[0] == "services.port_reader"]

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from common import codec
-from common.errors import WireError
-from common.messages import FrameBatch, Heartbeat, ReadingBody, Reply, StreamReport, Tap, topic_of
+from common.core.errors import WireError
+from common.wire import codec
+from common.wire.messages import (
+    FrameBatch,
+    Heartbeat,
+    ReadingBody,
+    Reply,
+    StreamReport,
+    Tap,
+    topic_of,
+)
 
 BATCH = FrameBatch("press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True, b"body")
 

@@ -13,12 +13,12 @@ import pytest
 
 from common.config import extension_files
 from common.config.reading import read_gateway
-from common.errors import ConfigError
-from services.cli import check
-from tests.config_cases import expected, names, prepare
+from common.core.errors import ConfigError
+from services.cli.commands import check
+from tests.support.config_cases import expected, names, prepare
 
 RUN_CHECK = (
-    "import argparse, sys; from services.cli import check; "
+    "import argparse, sys; from services.cli.commands import check; "
     "sys.exit(check.run(argparse.Namespace(file=sys.argv[1], json=False)))"
 )
 ROOT = Path(__file__).parents[2]

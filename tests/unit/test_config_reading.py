@@ -10,9 +10,9 @@ import pytest
 
 from common.config.models import DataPoint, Gateway, Security, Storage, device_of, section_of
 from common.config.reading import read_gateway
-from common.errors import ConfigError
+from common.core.errors import ConfigError
 from services.cli.slices import describe_slice
-from tests.config_cases import prepare
+from tests.support.config_cases import prepare
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example"
 DEVICE = {"name": "Press1", "port": "/dev/ttyUSB0"}

@@ -9,7 +9,7 @@ import pytest
 
 from common.config.models import Security
 from common.config.reading import read_gateway
-from common.errors import ConfigError
+from common.core.errors import ConfigError
 
 SECRET = "s3cretToken"
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from common import codec
 from common.config.models import Device, Rpc
-from common.events import Blocked, Note, Writable
-from common.messages import Plane, Reply, Request
-from services.converter.calls import CALLS_HELD
-from tests.converting import PRESS, RPCS, USER, World, call
+from common.core.events import Blocked, Note, Writable
+from common.wire import codec
+from common.wire.messages import Plane, Reply, Request
+from services.converter.core.calls import CALLS_HELD
+from tests.support.converting import PRESS, RPCS, USER, World, call
 
 
 @pytest.fixture

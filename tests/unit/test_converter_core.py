@@ -6,15 +6,30 @@ import json
 
 import pytest
 
-from common import codec
 from common.config.models import section_of
-from common.events import Blocked, Drain, Exit, Note, Start, Writable
-from common.messages import Entry, Heartbeat, Plane, ReadingBatch, Register, Reply, Request, UserReading
-from common.version import RELEASE
-from services.converter.batches import READINGS_BYTES
-from services.converter.core import BATCHES_HELD
-from services.converter.events import ConvertWithUserCode, ForgetNote, PoisonNote, PullFrom, UserFrame
-from tests.converting import IDENTITY, PRESS, USER, World, body_of, call, frame_batch, hash_of
+from common.core.events import Blocked, Drain, Exit, Note, Start, Writable
+from common.core.version import RELEASE
+from common.wire import codec
+from common.wire.messages import (
+    Entry,
+    Heartbeat,
+    Plane,
+    ReadingBatch,
+    Register,
+    Reply,
+    Request,
+    UserReading,
+)
+from services.converter.core.batches import READINGS_BYTES
+from services.converter.core.core import BATCHES_HELD
+from services.converter.core.events import (
+    ConvertWithUserCode,
+    ForgetNote,
+    PoisonNote,
+    PullFrom,
+    UserFrame,
+)
+from tests.support.converting import IDENTITY, PRESS, USER, World, body_of, call, frame_batch, hash_of
 
 NOTE = PoisonNote("note-dead1", "user", "journal", 3, [7])
 

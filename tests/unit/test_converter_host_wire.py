@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import WireError
-from common.messages import UserReading
-from services.converter.events import ConvertWithUserCode, EncodeWithUserCode, UserAnswered, UserConverted, UserFrame
-from services.converter.host_wire import pack_answered, pack_converted, pack_order, read_answer
-from tests.converting import RPCS, USER
+from common.core.errors import WireError
+from common.wire.messages import UserReading
+from services.converter.core.events import (
+    ConvertWithUserCode,
+    EncodeWithUserCode,
+    UserAnswered,
+    UserConverted,
+    UserFrame,
+)
+from services.converter.core.host_wire import pack_answered, pack_converted, pack_order, read_answer
+from tests.support.converting import RPCS, USER
 
 READING = UserReading("user", "type", [(None, b'{"a":1}'), (5, b'{"b":2}')], b'{"c":3}')
 JSON = st.recursive(

@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from common import codec
 from common.config.models import Device
-from common.events import Note, Tick
-from common.messages import Heartbeat, ReadingBatch, Reply, Request
-from services.converter.events import (
+from common.core.events import Note, Tick
+from common.wire import codec
+from common.wire.messages import Heartbeat, ReadingBatch, Reply, Request
+from services.converter.core.events import (
     ConvertWithUserCode,
     EncodeWithUserCode,
     EndHost,
@@ -22,8 +22,15 @@ from services.converter.events import (
     UserConverted,
     UserFrame,
 )
-from services.converter.lanes import ANSWER_S, HOSTS, LANE_BATCHES, LANE_CALLS, START_AGAIN_S, START_S
-from tests.converting import PRESS, RPCS, USER, World, call, frame_batch
+from services.converter.core.lanes import (
+    ANSWER_S,
+    HOSTS,
+    LANE_BATCHES,
+    LANE_CALLS,
+    START_AGAIN_S,
+    START_S,
+)
+from tests.support.converting import PRESS, RPCS, USER, World, call, frame_batch
 
 OTHER = Device(name="other", converter="UserUp", downlink_converter="UserDown", rpcs=RPCS)
 NOTE = PoisonNote("note-1", "user", "journal", 3, [12])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.converter.events import PoisonNote
-from services.converter.lanes import HOSTS
-from services.converter.notes import CURRENTS_AT, NOTE_BYTES, REPORTS_KEPT, HostNote, NoteFile
+from services.converter.core.events import PoisonNote
+from services.converter.core.lanes import HOSTS
+from services.converter.shell.notes import CURRENTS_AT, NOTE_BYTES, REPORTS_KEPT, HostNote, NoteFile
 
 
 @pytest.fixture

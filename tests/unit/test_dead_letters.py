@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from common import codec
-from common.events import Drain
-from common.messages import Entry, Reply
-from services.port_reader.letters import PAGE_LETTERS
-from services.port_reader.window import Limits
-from tests.port_reader_rig import Rig, frames_of, stamps_of
+from common.core.events import Drain
+from common.stream.dead_letters import PAGE_LETTERS
+from common.stream.window import Limits
+from common.wire import codec
+from common.wire.messages import Entry, Reply
+from tests.support.port_reader_rig import Rig, frames_of, stamps_of
 
 
 def _with_dead(*frames: bytes, **options: Any) -> Rig:

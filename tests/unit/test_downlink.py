@@ -8,7 +8,7 @@ import pytest
 
 from common.config.models import AttributeUpdate, Device, Rpc
 from common.conversion.downlink import encode_attribute_update, encode_rpc
-from common.errors import ConversionError
+from common.core.errors import ConversionError
 
 DEVICE = Device(name="press1", type="press", downlink_converter="SerialDownlinkConverter")
 HUGE = 10**5000

@@ -13,10 +13,10 @@ import pytest
 
 from common.config.models import Device, Rpc
 from common.converters import ConvertedData, Converter, TelemetryEntry
-from common.errors import ConversionError
-from common.messages import UserReading
-from services.converter.extensions import UserConverter, find_class, load_converter
-from services.converter.readings import normalise_result
+from common.core.errors import ConversionError
+from common.wire.messages import UserReading
+from services.converter.core.user_readings import normalise_result
+from services.converter.shell.extensions import UserConverter, find_class, load_converter
 
 LOGGER = logging.getLogger("tests.extensions")
 DEVICE = Device(name="press1", type="press", raw={"name": "press1", "own": {"offset": 2}})

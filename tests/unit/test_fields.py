@@ -9,8 +9,8 @@ import pytest
 from common.config.models import DataPoint, Device, Rpc
 from common.conversion.calls import convert_answer
 from common.conversion.points import PointResult
-from common.errors import ConversionError
-from services.converter.fields import BatchResult, compile_device, merge_attributes
+from common.conversion.rows import BatchResult, compile_device, merge_attributes
+from common.core.errors import ConversionError
 
 EXAMPLE = Device(
     telemetry=(DataPoint(key="humidity", type="float", until_delimiter="\r"),),

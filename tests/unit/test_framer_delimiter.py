@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.port_reader.framers.delimiter import DeadPiece, DelimiterFramer
+from services.port_reader.core.framers.delimiter import DeadPiece, DelimiterFramer
 
 
 @pytest.mark.parametrize(

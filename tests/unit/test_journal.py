@@ -13,12 +13,16 @@ from typing import NamedTuple
 import pytest
 
 from common.config.models import Device, Storage
-from common.io.journals import file_name
-from common.messages import Request
-from services.port_reader import letter_box, opening, store
-from services.port_reader.asides import damaged_note
-from services.port_reader.blocks import Block
-from services.port_reader.events import (
+from common.io.journal import letter_box, opening, store
+from common.io.journal.asides import damaged_note
+from common.io.journal.files import JournalDamageError, JournalError, JournalFile
+from common.io.journal.journal import Journal, log_pages
+from common.io.journal.opening import SPARE_BYTES, open_journal, renew_journal
+from common.io.journal.pages import BREATH_PAGES, PAGE_BYTES
+from common.io.journal.places import file_name
+from common.io.journal.store import AGAIN_S, Store
+from common.stream.blocks import Block
+from common.stream.events import (
     Append,
     DeadLetter,
     FindLetters,
@@ -27,13 +31,9 @@ from services.port_reader.events import (
     KeepJournal,
     MarkSettled,
 )
-from services.port_reader.journal import Journal, log_pages
-from services.port_reader.journal_files import JournalDamageError, JournalError, JournalFile
-from services.port_reader.opening import SPARE_BYTES, open_journal, renew_journal
-from services.port_reader.pages import BREATH_PAGES, PAGE_BYTES
-from services.port_reader.serving import journal_limits
-from services.port_reader.store import AGAIN_S, Store
-from tests.journals import QUIET
+from common.wire.messages import Request
+from services.port_reader.shell.serving import journal_limits
+from tests.support.journals import QUIET
 
 
 @pytest.fixture
@@ -226,10 +226,10 @@ def test_what_was_settled_while_the_journal_could_not_be_written_is_settled(file
 WRITER = """
 import sys
 from pathlib import Path
-from services.port_reader.asides import damaged_note
-from services.port_reader.blocks import Block
-from services.port_reader.events import Append
-from services.port_reader.journal import Journal, JournalFile
+from common.io.journal.asides import damaged_note
+from common.stream.blocks import Block
+from common.stream.events import Append
+from common.io.journal.journal import Journal, JournalFile
 journal = Journal(JournalFile(Path(sys.argv[1]), "press 1", "j1"))
 journal.put_section("s", b"{}")
 first = journal.state.next_number

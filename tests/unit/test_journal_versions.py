@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from common import codec
-from services.port_reader.events import DeadLetter
-from services.port_reader.journal import Journal
-from services.port_reader.journal_files import JournalError, JournalFile
-from services.port_reader.opening import JournalNewerError, open_journal
-from tests.journals import snapshot
+from common.io.journal.files import JournalError, JournalFile
+from common.io.journal.journal import Journal
+from common.io.journal.opening import JournalNewerError, open_journal
+from common.stream.events import DeadLetter
+from common.wire import codec
+from tests.support.journals import snapshot
 
 CASES = Path(__file__).parents[1] / "cases" / "journals"
 SECTION = "802fa6034419146b"

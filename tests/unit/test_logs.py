@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common.events import Note
+from common.core.events import Note
 from common.io.logs import log_note, start_logs
 from common.io.outlet import LONGEST_TEXT, Outlet, OutletStream, Sink
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import zmq
 
-from common.events import Exit
+from common.core.events import Exit
 from common.io.clock import monotonic_s
 from common.io.loop import DRAIN_ROUNDS, EXIT_CRASH, Loop
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.port_reader.losses import Losses, joined, named
-from services.port_reader.mark import Mark
-from services.port_reader.metrics import Counters
-from services.port_reader.pages import Pages, Source
-from services.port_reader.recovery import Extent, Recovery
-from services.port_reader.seals import Meta
-from tests.journals import told_numbers
+from common.io.journal.mark import Mark
+from common.io.journal.pages import Pages, Source
+from common.io.journal.recovery import Extent, Recovery
+from common.io.journal.seals import Meta
+from common.stream.counters import Counters
+from common.stream.losses import Losses, joined, named
+from tests.support.journals import told_numbers
 
 RANGES = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 9)), max_size=30)
 

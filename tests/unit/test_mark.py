@@ -7,7 +7,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.port_reader.mark import SECTOR_BYTES, Mark, MarkFile, pack_mark, parse_mark
+from common.io.journal.mark import SECTOR_BYTES, Mark, MarkFile, pack_mark, parse_mark
 
 NUMBERS = st.integers(0, 2**62)
 WORDS = st.text("0123456789abcdef", min_size=1, max_size=12)

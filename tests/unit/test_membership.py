@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from common.events import Arrived, Junk, Note, Reconnected, Send, Tick
-from common.liveness import BEAT_S, CALM_BEAT_S, liveness
-from common.membership import REGISTER_AGAIN_S, REGISTER_RETRY_S, Membership
-from common.messages import Heartbeat, Identity, Plane, Register, Registered
-from common.version import PROTOCOL, RELEASE
+from common.core.events import Arrived, Junk, Note, Reconnected, Send, Tick
+from common.core.liveness import BEAT_S, CALM_BEAT_S, liveness
+from common.core.membership import REGISTER_AGAIN_S, REGISTER_RETRY_S, Membership
+from common.core.version import PROTOCOL, RELEASE
+from common.wire.messages import Heartbeat, Identity, Plane, Register, Registered
 
 IDENTITY = Identity("converter", "0", "i1", 42, "here", "/lock")
 

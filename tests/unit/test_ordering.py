@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from common.messages import Entry, ReadingBatch
-from services.publisher.counters import new_counters
-from services.publisher.ordering import RECEIVED_S, REPEAT_S, STREAM_CREDIT_BYTES, WINDOW, Ordering, Release
-from tests.publisher_driving import EPOCH, batch, points
+from common.wire.messages import Entry, ReadingBatch
+from services.publisher.core.counters import new_counters
+from services.publisher.core.ordering import (
+    RECEIVED_S,
+    REPEAT_S,
+    STREAM_CREDIT_BYTES,
+    WINDOW,
+    Ordering,
+    Release,
+)
+from tests.support.publisher_driving import EPOCH, batch, points
 
 
 class Bench:

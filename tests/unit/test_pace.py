@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from services.port_reader.pace import (
+from common.stream.numbers import Progress
+from services.port_reader.core.pace import (
     BUSY_S,
     LEAST_S,
     LONGEST_HELD_S,
@@ -15,7 +16,6 @@ from services.port_reader.pace import (
     READS_HZ,
     RESTING_BYTES,
     Pace,
-    Progress,
 )
 
 BYTE_S = 10 / 115_200

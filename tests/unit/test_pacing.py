@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.publisher.pacing import Pace
+from services.publisher.core.session.pacing import Pace
 
 
 def publish(pace: Pace, now_s: float, is_accepted: bool) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from common.config.models import Device
-from common.events import Blocked, Drain, Writable
-from common.messages import Entry, Plane, Request
-from services.port_reader.events import (
+from common.core.events import Blocked, Drain, Writable
+from common.wire.messages import Entry, Plane, Request
+from services.port_reader.core.events import (
     CancelWrite,
     CheckWrite,
     PortLost,
@@ -15,7 +15,7 @@ from services.port_reader.events import (
     WriteFailed,
     WritePending,
 )
-from tests.port_reader_rig import Rig, frames_of
+from tests.support.port_reader_rig import Rig, frames_of
 
 
 def _rig(**device):

@@ -5,11 +5,19 @@ from __future__ import annotations
 import pytest
 
 from common.config.models import Device
-from common.events import Drain
-from common.liveness import CALM_BEAT_S
-from common.messages import Entry
-from services.port_reader.events import Append, Chunk, ClosePort, OpenFailed, OpenPort, PortLost, RestLine, SetFlags
-from tests.port_reader_rig import FakeJournal, Rig, frames_of, stamps_of
+from common.core.events import Drain
+from common.core.liveness import CALM_BEAT_S
+from common.stream.events import Append, SetFlags
+from common.wire.messages import Entry
+from services.port_reader.core.events import (
+    Chunk,
+    ClosePort,
+    OpenFailed,
+    OpenPort,
+    PortLost,
+    RestLine,
+)
+from tests.support.port_reader_rig import FakeJournal, Rig, frames_of, stamps_of
 
 
 def _lines(rig):

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import codec
 from common.config.models import AttributeUpdate, Device, Rpc
-from common.events import Drain, Note, Send
-from common.messages import Entry, Reply
-from services.port_reader.events import Append
-from tests.port_reader_rig import Rig, frames_of
+from common.core.events import Drain, Note, Send
+from common.stream.events import Append
+from common.wire import codec
+from common.wire.messages import Entry, Reply
+from tests.support.port_reader_rig import Rig, frames_of
 
 GET = Rpc(
     method="get", template="GET ${params}\n", with_response=True, response_type="int", response_from_byte=1, type="int"

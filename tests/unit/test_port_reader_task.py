@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from common.config.models import Connector, Device, Gateway
-from common.io.journals import file_name
-from services.port_reader.task import Task, device_task, write_task, written_task
+from common.config.task import Task, device_task, write_task, written_task
+from common.io.journal.places import file_name
 
 PRESS = Device(name="press 1", type="press")
 OWN = "--device=press 1"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from common import codec
 from common.config.models import Device, section_of
-from common.events import Arrived, Blocked, Drain, Junk, Tick, Writable
-from common.messages import Entry, Heartbeat, Plane
-from services.port_reader.core import SLOW_BACKLOG, SLOW_REPORTS_S
-from services.port_reader.events import Append, Chunk, RaiseGeneration, RestReports, Trim
-from services.port_reader.uplink import TRIM_S
-from services.port_reader.window import ASK_S, JOIN_S, Limits
-from tests.journals import told_numbers
-from tests.port_reader_rig import FakeJournal, Rig, frames_of
+from common.core.events import Arrived, Blocked, Drain, Junk, Tick, Writable
+from common.stream.events import Append, RaiseGeneration, Trim
+from common.stream.uplink import TRIM_S
+from common.stream.window import ASK_S, JOIN_S, Limits
+from common.wire import codec
+from common.wire.messages import Entry, Heartbeat, Plane
+from services.port_reader.core.core import SLOW_BACKLOG, SLOW_REPORTS_S
+from services.port_reader.core.events import Chunk, RestReports
+from tests.support.journals import told_numbers
+from tests.support.port_reader_rig import FakeJournal, Rig, frames_of
 
 
 def _numbers(batches):

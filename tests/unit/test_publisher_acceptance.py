@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from common.config.models import Platform
-from common.events import Arrived, Drain, Send, Tick
-from common.messages import Entry, Heartbeat, Plane
-from services.publisher.core import EVENTS_PER_TURN
-from services.publisher.events import DisconnectPlatform, LinkUp, RoundOver
-from tests.publisher_driving import Driver, batch, is_data, points, said
+from common.core.events import Arrived, Drain, Send, Tick
+from common.wire.messages import Entry, Heartbeat, Plane
+from services.publisher.core.core import EVENTS_PER_TURN
+from services.publisher.core.events import DisconnectPlatform, LinkUp, RoundOver
+from tests.support.publisher_driving import Driver, batch, is_data, points, said
 
 DEVICES = ("press1", "press2", "press3", "press4")
 

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from common import codec
 from common.config.models import device_of
-from common.events import Blocked, Drain, Exit, Writable
-from common.messages import Entry, Plane, Reply, Request, UserReading
-from services.publisher.calls import _json_of
-from tests.publisher_driving import Driver, batch, calls_sent, points, said
+from common.core.events import Blocked, Drain, Exit, Writable
+from common.wire import codec
+from common.wire.messages import Entry, Plane, Reply, Request, UserReading
+from services.publisher.core.calls import _json_of
+from tests.support.publisher_driving import Driver, batch, calls_sent, points, said
 
 
 def ready() -> Driver:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from common.config.models import Platform, Security
-from common.events import Arrived, Drain, Exit, Note, Send
-from common.messages import Entry, Heartbeat, Plane, Registered, Request
-from services.publisher.events import ConnectPlatform, DisconnectPlatform, LinkDown, LinkOpened, LinkRefused, LinkUp
-from services.publisher.ordering import RECEIVED_S
-from tests.publisher_driving import Driver, batch, points, said
+from common.core.events import Arrived, Drain, Exit, Note, Send
+from common.wire.messages import Entry, Heartbeat, Plane, Registered, Request
+from services.publisher.core.events import (
+    ConnectPlatform,
+    DisconnectPlatform,
+    LinkDown,
+    LinkOpened,
+    LinkRefused,
+    LinkUp,
+)
+from services.publisher.core.ordering import RECEIVED_S
+from tests.support.publisher_driving import Driver, batch, points, said
 
 
 def attempts(effects: list[Any]) -> list[int]:

@@ -17,8 +17,8 @@ import simplejson
 from common.config.models import DataPoint, Device, Rpc
 from common.conversion.downlink import encode_rpc
 from common.conversion.points import PointResult
-from common.errors import ConversionError
-from services.converter.fields import compile_device
+from common.conversion.rows import compile_device
+from common.core.errors import ConversionError
 
 CASES = Path(__file__).parent.parent / "cases"
 UPLINK = json.loads((CASES / "converter-uplink.json").read_text())["cases"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.backoff import Backoff
-from common.sequence import Range, add_range, gaps
+from common.core.backoff import Backoff
+from common.core.sequence import Range, add_range, gaps
 
 pairs = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 10)).map(lambda p: (p[0], p[0] + p[1])), max_size=12)
 

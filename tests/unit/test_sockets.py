@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import zmq
 
-from common import codec
-from common.errors import LinkError, WireError
-from common.events import Arrived, Junk
+from common.core.errors import LinkError, WireError
+from common.core.events import Arrived, Junk
 from common.io.endpoints import Endpoints, find_socket_dir, socket_dir
 from common.io.locks import FileLock
 from common.io.sockets import HIGH_WATER, Channel, TapWatch, connect, connect_events, decode_call, open_socket
-from common.messages import FrameBatch, Heartbeat, Plane, ReadingBatch, Registered, Request, Tap
-from tests.waiting import wait_until
+from common.wire import codec
+from common.wire.messages import FrameBatch, Heartbeat, Plane, ReadingBatch, Registered, Request, Tap
+from tests.support.waiting import wait_until
 
 BATCH = FrameBatch("press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True, b"body")
 

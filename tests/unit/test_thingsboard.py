@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from services.publisher.platforms import (
+from services.publisher.core.dialects import (
     DeviceAttributes,
     DeviceDropped,
     DeviceRpc,
@@ -16,7 +16,7 @@ from services.publisher.platforms import (
     SessionLimits,
     Unusable,
 )
-from services.publisher.platforms.thingsboard import DOWNLINK_BYTES, ThingsBoard
+from services.publisher.core.dialects.thingsboard import DOWNLINK_BYTES, ThingsBoard
 
 BOARD = ThingsBoard()
 

@@ -10,7 +10,7 @@ import paho.mqtt.client as mqtt
 import simplejson
 from paho.mqtt.enums import CallbackAPIVersion
 
-from common.errors import LinkError
+from common.core.errors import LinkError
 
 CONNECT: str = "v1/gateway/connect"
 TELEMETRY: str = "v1/gateway/telemetry"

@@ -1,0 +1,75 @@
+"""What one port reader is to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from common.config.models import Device, Gateway, Storage
+from common.io.journal.places import file_name, journal_dir
+from common.io.private import is_private
+
+OPTION: Final = "--task="
+"""The argument that names the file of `written_task`."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process is to serve; without a device the journal says whose it is."""
+
+    device: Device | None
+    journal: str
+    devices: tuple[str, ...]
+    """All that are configured."""
+    storage: Storage
+    data_dir: str
+    log_level: str
+
+
+def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str) -> Task:
+    """The task of the reader of a configured device."""
+    return Task(
+        device=device,
+        journal=str(journal_dir(gateway.storage, data_dir) / file_name(device.name)),
+        devices=tuple(device.name for device in gateway.devices),
+        storage=gateway.storage,
+        data_dir=str(data_dir),
+        log_level=log_level,
+    )
+
+
+def files_of(gateway: Gateway) -> tuple[str, ...]:
+    """The files that a configuration was read from."""
+    return (gateway.file, *(connector.file for connector in gateway.connectors))
+
+
+def write_task(task: Task) -> bytes:
+    """The task as bytes."""
+    return msgspec.json.encode(task)
+
+
+def read_task(data: bytes) -> Task:
+    """The task of `write_task`. Raises msgspec.DecodeError, UnicodeDecodeError for anything else."""
+    return msgspec.json.decode(data, type=Task)
+
+
+def written_task(arguments: Sequence[str]) -> Task | None:
+    """The task in the file that the arguments name. None if they name none, it holds no task or another device's, or
+    the file lies where somebody else may have put it: then the configuration has to be read.
+
+    `serialgw run` writes it from a configuration that it has checked, which nobody edits meanwhile; and 64 readers
+    need not read the configuration of 64 devices each.
+    """
+    places = [word.removeprefix(OPTION) for word in arguments if word.startswith(OPTION)]
+    if not places:
+        return None
+    try:
+        if not is_private(Path(places[-1]).parent):
+            return None
+        task = read_task(Path(places[-1]).read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    name = task.device.name if task.device else ""
+    return task if f"--device={name}" in arguments else None

@@ -1,0 +1,147 @@
+"""The fast way through a batch: each data point taken from all frames at once. Pure.
+
+`common.conversion.rows` converts frame by frame and says what went wrong where. Nearly always nothing does; then the
+same bytes come out of whole columns, in a fraction of the operations. `Columns.convert` gives None as soon as
+anything is out of the ordinary, and the batch takes the other way. tests/property holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
+from typing import Any, Final
+
+from common.config.models import DataPoint
+from common.conversion.values import MAX_INT, MIN_INT, encode_json, parser_of
+
+Cut = Callable[[Sequence[bytes]], "list[bytes] | None"]
+"""All frames to the fields of one data point; None if a frame has no such place."""
+Write = Callable[[list[bytes]], "Sequence[bytes] | None"]
+"""Fields to JSON values; None, or ValueError, if one is no such value."""
+
+
+class Columns:
+    """One device's data points, compiled. Only for devices with telemetry, and with no key twice."""
+
+    def __init__(self, telemetry: Sequence[DataPoint], attributes: Sequence[DataPoint]) -> None:
+        self._telemetry = [(_cutter_of(point), _writer_of(point)) for point in telemetry]
+        self._attributes = [(_cutter_of(point), _last_writer_of(point)) for point in attributes]
+        self._telemetry_form = _form_of(telemetry)
+        self._attributes_form = _form_of(attributes)
+
+    def convert(self, frames: Sequence[bytes]) -> tuple[list[bytes], bytes] | None:
+        """(telemetry of each frame, the attributes of the last one or b""), all JSON objects.
+
+        None if a point of any frame is absent or wrong. Each frame's attributes are looked at, the last one's count.
+        """
+        try:
+            telemetry = _columns(self._telemetry, frames)
+            attributes = _columns(self._attributes, frames)
+        except ValueError:
+            return None
+        if telemetry is None or attributes is None:
+            return None
+        form = self._telemetry_form
+        rows: Iterable[Any] = telemetry[0] if len(telemetry) == 1 else zip(*telemetry, strict=True)
+        last = self._attributes_form % tuple(column[-1] for column in attributes) if attributes else b""
+        return [form % row for row in rows], last
+
+
+def columns_of(telemetry: Sequence[DataPoint], attributes: Sequence[DataPoint]) -> Columns | None:
+    """The fast way of these data points; None if there is none."""
+    for points in (telemetry, attributes):
+        if len({point.key for point in points}) < len(points):
+            return None
+    return Columns(telemetry, attributes) if telemetry else None
+
+
+def _columns(points: Sequence[tuple[Cut, Write]], frames: Sequence[bytes]) -> list[Sequence[bytes]] | None:
+    columns = []
+    for cut, write in points:
+        fields = cut(frames)
+        values = None if fields is None else write(fields)
+        if values is None:
+            return None
+        columns.append(values)
+    return columns
+
+
+def _form_of(points: Sequence[DataPoint]) -> bytes:
+    """The JSON object with a place for each value."""
+    return b"{%b}" % b",".join([encode_json(point.key).replace(b"%", b"%%") + b":%b" for point in points])
+
+
+def _cutter_of(point: DataPoint) -> Cut:
+    if point.from_delimiter:
+        until = point.until_delimiter.encode() if point.until_delimiter else b""
+        return _after(point.from_delimiter.encode(), until, keep=point.keep_delimiter)
+    if point.until_delimiter:
+        closing = point.until_delimiter.encode()
+        return lambda frames: [frame.partition(closing)[0] for frame in frames]
+    if point.from_byte is not None or point.to_byte is not None:
+        return _slice(point.from_byte, point.to_byte)
+    return list
+
+
+def _after(opening: bytes, closing: bytes, *, keep: bool) -> Cut:
+    def cut(frames: Sequence[bytes]) -> list[bytes] | None:
+        pieces = [frame.partition(opening) for frame in frames]
+        if not all(map(itemgetter(1), pieces)):
+            return None
+        fields = list(map(itemgetter(2), pieces))
+        if closing:
+            fields = [field.partition(closing)[0] for field in fields]
+        return [opening + field for field in fields] if keep else fields
+
+    return cut
+
+
+def _slice(first: int | None, last: int | None) -> Cut:
+    take = itemgetter(slice(first, last))
+    least = 0 if first is None else first + 1 if first >= 0 else -first
+
+    def cut(frames: Sequence[bytes]) -> list[bytes] | None:
+        return list(map(take, frames)) if min(map(len, frames)) >= least else None
+
+    return cut
+
+
+def _writer_of(point: DataPoint) -> Write:
+    if point.type in _NUMBERS:
+        return _NUMBERS[point.type]
+    if point.type == "string":
+        return lambda fields: [encode_json(field.decode().strip()) for field in fields]
+    parse = parser_of(point.type)[0]
+
+    def write(fields: list[bytes]) -> list[bytes] | None:
+        values = list(map(parse, fields))
+        return None if None in values else list(map(encode_json, values))
+
+    return write
+
+
+def _write_floats(fields: list[bytes]) -> list[bytes] | None:
+    # One call for the whole column: numbers hold no comma. What is not finite is written as null.
+    values: list[bytes] = encode_json(list(map(float, fields)))[1:-1].split(b",")
+    return None if b"null" in values else values
+
+
+def _write_ints(fields: list[bytes]) -> list[bytes] | None:
+    numbers = list(map(int, fields))
+    if min(numbers) < MIN_INT or max(numbers) > MAX_INT:
+        return None
+    return encode_json(numbers)[1:-1].split(b",")
+
+
+def _last_writer_of(point: DataPoint) -> Write:
+    """Of attributes only the last value is wanted; all of them are looked at."""
+    return _write_last_text if point.type == "string" else _writer_of(point)
+
+
+def _write_last_text(fields: list[bytes]) -> list[bytes]:
+    # What is no UTF-8 in one of them can't become it at a line's end.
+    b"\n".join(fields).decode()
+    return [encode_json(fields[-1].decode().strip())]
+
+
+_NUMBERS: Final[dict[str, Write]] = {"float": _write_floats, "double": _write_floats, "int": _write_ints}

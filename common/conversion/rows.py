@@ -1,0 +1,141 @@
+"""The built-in uplink converter: a device's data points, compiled once, turn frames into values.
+
+Pure. What a data point is, and its three outcomes in a frame, is told in `common.conversion.points`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from common.config.models import Device
+from common.conversion.columns import columns_of
+from common.conversion.points import Point, PointResult, compile_points, explain_point, sentence_of
+from common.conversion.values import encode_json
+
+BUILTIN_UPLINK = "SerialUplinkConverter"
+
+
+class BatchResult(NamedTuple):
+    """What a run of frames says; `telemetry[i]` and `attributes[i]` are JSON objects of frame i, b"" for no value."""
+
+    telemetry: list[bytes]
+    attributes: list[bytes]
+    dead: dict[int, str]
+    """Index of each frame that gave no value and at least one error, with the reason."""
+    errors: int
+    """Data points that failed, those of dead frames included."""
+    absent: int
+    """Data points that had no place in their frame, and JSON nulls."""
+    error_sample: str
+    """The first error of a frame that is not dead, or "": for a log line."""
+
+
+class _Faults:
+    """What went wrong in the frame at hand; `reasons` is emptied after each frame."""
+
+    __slots__ = ("absent", "reasons")
+
+    def __init__(self) -> None:
+        self.absent = 0
+        self.reasons: list[str] = []
+
+
+class DeviceConverter:
+    """Frames of one device to telemetry and attributes. Without state: the same frame gives the same bytes."""
+
+    __slots__ = ("_attributes", "_columns", "_read_attributes", "_read_telemetry", "_telemetry")
+
+    def __init__(self, telemetry: Sequence[Point], attributes: Sequence[Point]) -> None:
+        self._telemetry = telemetry
+        self._attributes = attributes
+        self._read_telemetry = _reader_of(telemetry)
+        self._read_attributes = _reader_of(attributes)
+        self._columns = columns_of([point.source for point in telemetry], [point.source for point in attributes])
+
+    def convert_batch(self, frames: Sequence[bytes]) -> BatchResult:
+        """Converts each frame; a key that occurs twice in a kind keeps its last value. Raises nothing.
+
+        Where every point of every frame has its value, only the last frame's attributes come out: they win anyway.
+        """
+        if self._columns is not None and frames and (found := self._columns.convert(frames)) is not None:
+            telemetry, last = found
+            return BatchResult(telemetry, [b""] * (len(frames) - 1) + [last], {}, 0, 0, "")
+        return self.convert_each(frames)
+
+    def convert_each(self, frames: Sequence[bytes]) -> BatchResult:
+        """As `convert_batch`, frame by frame."""
+        read_telemetry, read_attributes = self._read_telemetry, self._read_attributes
+        faults = _Faults()
+        telemetry: list[bytes] = []
+        attributes: list[bytes] = []
+        dead: dict[int, str] = {}
+        errors = 0
+        error_sample = ""
+        for frame in frames:
+            values = read_telemetry(frame, faults)
+            properties = read_attributes(frame, faults)
+            telemetry.append(values)
+            attributes.append(properties)
+            if faults.reasons:
+                errors += len(faults.reasons)
+                if not values and not properties:
+                    dead[len(telemetry) - 1] = "; ".join(faults.reasons)
+                else:
+                    error_sample = error_sample or faults.reasons[0]
+                faults.reasons.clear()
+        return BatchResult(telemetry, attributes, dead, errors, faults.absent, error_sample)
+
+    def explain(self, frame: bytes) -> list[PointResult]:
+        """What each data point finds in `frame`, telemetry first, in the order of the configuration."""
+        return [explain_point(point, "telemetry", frame) for point in self._telemetry] + [
+            explain_point(point, "attribute", frame) for point in self._attributes
+        ]
+
+
+def compile_device(device: Device) -> DeviceConverter:
+    """Prepares a device's data points for `convert_batch`. Raises ConversionError for a key that JSON can't carry."""
+    return DeviceConverter(compile_points(device.telemetry), compile_points(device.attributes))
+
+
+def merge_attributes(fragments: Sequence[bytes]) -> bytes:
+    """One JSON object out of many, b"" among them: the last value of each key. b"" if there is none."""
+    latest_first = list(dict.fromkeys(fragment for fragment in reversed(fragments) if fragment))
+    if len(latest_first) <= 1:
+        return latest_first[0] if latest_first else b""
+    merged: dict[str, msgspec.Raw] = {}
+    for fragment in reversed(latest_first):
+        merged.update(_decode_members(fragment))
+    return encode_json(merged)
+
+
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _reader_of(points: Sequence[Point]) -> Callable[[bytes, _Faults], bytes]:
+    """The hot path: a closure over the points; a frame to the JSON object of their values, b"" for none."""
+    if not points:
+        return lambda _frame, _faults: b""
+
+    def read(frame: bytes, faults: _Faults) -> bytes:
+        values = {}
+        for key, locate, parse, source in points:
+            span = locate(frame)
+            if span is None:
+                faults.absent += 1
+                continue
+            start, end = span
+            try:
+                value = parse(frame[start:end])
+            except ValueError as error:
+                faults.reasons.append(f"{key}: {sentence_of(source, frame[start:end], error)}")
+                continue
+            if value is None:
+                faults.absent += 1
+            else:
+                values[key] = value
+        return encode_json(values) if values else b""
+
+    return read

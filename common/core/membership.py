@@ -1,0 +1,128 @@
+"""A process among the others: it registers with each new broker and every few seconds, and beats each second. Part of
+every core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from common.core.events import Arrived, Junk, Note, Reconnected, Send
+from common.core.liveness import BEAT_S
+from common.core.version import PROTOCOL, RELEASE
+from common.wire import codec
+from common.wire.messages import Heartbeat, Identity, Plane, Register, Registered, Reply, Request
+
+BEAT: Final = "beat"
+"""The verb of `ask_for_beats`."""
+ASKED_S: Final = 5.0
+REGISTER_RETRY_S: Final = 0.25
+"""A registration that got no answer, or a refusal, is said again after this: the broker may be starting."""
+REGISTER_AGAIN_S: Final = 3.0
+"""An accepted one is repeated: the broker knows our connection by it, and a connection can break while both live."""
+
+
+class Membership:
+    """Registration and heartbeat of one process.
+
+    The core hands it every event first (`handle`), asks it on each event whether a beat is due (`is_due`), and then
+    gives it the state and counters to send (`beat`).
+    """
+
+    def __init__(self, identity: Identity, detail: dict[str, Any]) -> None:
+        self.identity = identity
+        self.detail = detail
+        self.broker = ""
+        """The broker's instance that has accepted us; "" while there is none."""
+        self.frames_endpoint = ""
+        self.junk = 0
+        self._started_s = 0.0
+        self._beat_s = 0.0
+        self._register_s = 0.0
+        self._again_s = 0.0
+        self._refusal = ""
+
+    def start(self, now_s: float) -> list[Any]:
+        """To be called for `Start`: registers, and the first beat is due at once."""
+        self._started_s = now_s
+        self._beat_s = now_s
+        return self._register(now_s)
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        """Effects of what concerns membership; [] for everything else."""
+        match event:
+            case Arrived(message=Registered() as answer):
+                return self._answered(answer, now_s)
+            case Arrived(message=Heartbeat(kind="broker") as beat) if self.broker not in ("", beat.instance):
+                self.broker = ""
+                return self._register(now_s)
+            case Reconnected():
+                # Said again until it is answered.
+                self.broker = ""
+                return self._register(now_s)
+            case Junk(plane=plane, reason=reason):
+                self.junk += 1
+                if self.junk == 1:
+                    return [Note("warning", "wire.junk", {"plane": plane.value, "reason": reason})]
+        if not self.broker and now_s >= self._register_s:
+            return self._register(now_s)
+        return []
+
+    def update(self, detail: dict[str, Any], now_s: float) -> list[Any]:
+        """Registers again under new facts, such as another section."""
+        self.detail = detail
+        return self._register(now_s)
+
+    def is_due(self, now_s: float) -> bool:
+        """True when a heartbeat has to go out now."""
+        return now_s >= self._beat_s
+
+    def ask_for_beats(self, addresses: Iterable[str]) -> list[Any]:
+        """Asks these to beat at once: what they say once in a while, or every second, is wanted now."""
+        body, who = codec.pack({}), self.identity.address
+        return [
+            Send(Plane.CALLS, Request(f"beat-{self.identity.instance}", who, address, BEAT, "", "", ASKED_S, body))
+            for address in addresses
+        ]
+
+    def answer(self, request: Request, now_s: float) -> list[Any]:
+        """The answer to who asks for a beat, which is due now."""
+        self._beat_s = min(self._beat_s, now_s)
+        return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
+
+    def hurry(self, now_s: float) -> None:
+        """The next beat is due within a second, whatever the last one promised."""
+        self._beat_s = min(self._beat_s, now_s + BEAT_S)
+
+    def beat(self, now_s: float, state: dict[str, Any], counters: dict[str, int], every_s: float = BEAT_S) -> list[Any]:
+        """The heartbeat, and now and then the registration; the next one is due after `every_s`."""
+        self._beat_s = now_s + every_s
+        who = self.identity
+        uptime_s = now_s - self._started_s
+        counters = {**counters, "junk_messages": self.junk}
+        state = {**state, "release": RELEASE, "registered": bool(self.broker)}
+        beat = Heartbeat(who.kind, who.name, who.instance, who.pid, who.host, uptime_s, state, counters, every_s)
+        # Who beats slowly is told of new connections (`Reconnected`), and need not look after them.
+        again = self._register(now_s) if self.broker and now_s >= self._again_s and every_s == BEAT_S else []
+        return [Send(Plane.EVENTS, beat), *again]
+
+    @property
+    def next_deadline_s(self) -> float:
+        return self._beat_s if self.broker else min(self._beat_s, self._register_s)
+
+    def _register(self, now_s: float) -> list[Any]:
+        self._register_s = now_s + REGISTER_RETRY_S
+        self._again_s = now_s + REGISTER_AGAIN_S
+        who = self.identity
+        detail = {**self.detail, "release": RELEASE, "protocol": PROTOCOL}
+        message = Register(who.kind, who.name, who.instance, who.pid, who.host, who.lock, detail)
+        return [Send(Plane.CALLS, message)]
+
+    def _answered(self, answer: Registered, now_s: float) -> list[Any]:
+        if answer.accepted:
+            self.broker, self.frames_endpoint, self._refusal = answer.broker, answer.frames_endpoint, ""
+            return []
+        self._register_s = now_s + BEAT_S
+        if answer.reason == self._refusal:
+            return []
+        self._refusal = answer.reason
+        return [Note("warning", "registration.refused", {"reason": answer.reason})]

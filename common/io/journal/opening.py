@@ -1,0 +1,227 @@
+"""Opens a journal, whatever has become of it: one that is damaged is set aside, and what can be read of it goes on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from common.io.journal.asides import aside_names
+from common.io.journal.files import (
+    SQLITE_FAULTS,
+    JournalDamageError,
+    JournalError,
+    JournalFile,
+    is_passing,
+    log_of,
+    shared_memory_of,
+    size_of,
+    source_of,
+)
+from common.io.journal.journal import Journal
+from common.io.journal.letter_box import PUT_WITH_ID
+from common.io.journal.mark import Mark, MarkFile
+from common.io.journal.pages import Breathe, Pages, Row, hold_breath
+from common.io.journal.salvage import (
+    LETTER_COLUMNS,
+    Salvage,
+    blocks_of,
+    device_of,
+    letters_of,
+    survey,
+)
+from common.io.journal.seals import SCHEMA_VERSION, Seals
+from common.io.journal.tables import (
+    BLOCK,
+    BREATH_STEPS,
+    SECTION,
+    STRIKE,
+    drop_overlaps,
+    make_tables,
+    put_meta,
+)
+
+SPARE_BYTES: Final = 1024 * 1024
+"""What a disk has to have left when a journal was made anew: for its log, and for whoever else writes there."""
+
+
+class JournalNewerError(Exception):
+    """The journal is of a newer schema. It is left as it is."""
+
+
+class Opening(NamedTuple):
+    """An open journal, and what was wrong with what stood there."""
+
+    journal: Journal
+    aside: Path | None
+    """Where a damaged one was put; None too where there was nothing to be put aside."""
+    damage: str
+    """What was wrong with it, or ""."""
+
+
+def open_journal(file: JournalFile, stamp: str, breathe: Breathe = hold_breath) -> Opening:
+    """Opens or makes the journal. A damaged one goes aside under a name with `stamp`; what holds of it is in the new
+    one, which goes on behind its numbers. `breathe` is called while a damaged one is read, and not before: a sound one
+    on a slow card is checked in one call. Raises JournalError if the place can't be used at all, JournalNewerError."""
+    _finish_salvage(file.path, stamp)
+    _refuse_newer(file.path)
+    try:
+        return Opening(Journal(file), None, "")
+    except (JournalDamageError, *SQLITE_FAULTS) as error:
+        if is_passing(error):
+            raise JournalError(f"{file.path}: {error}") from None
+        why = str(error)
+    try:
+        aside = _salvage(file, MarkFile(file.path).mark, stamp, breathe)
+        return Opening(Journal(file, breathe), aside, why)
+    except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
+        raise JournalError(f"{file.path}: {error}") from None
+
+
+def renew_journal(journal: Journal, stamp: str, breathe: Breathe = hold_breath) -> Path | None:
+    """Opens a journal anew under which something was damaged while it was open, or that stands no longer where it was;
+    returns where its files were put. What is lost stands in `state.gaps`. Raises JournalError if that fails for now."""
+    path, mark = journal.path, journal.marked
+    try:
+        # Before anything is closed or written: what is open stays so, and a full disk is not filled to its last byte.
+        _check_room(path, 0 if journal.is_in_place else journal.size_bytes)
+        is_whole = not journal.is_in_place and _is_copied(journal, _new_name(path, ".new"), breathe)
+        journal.abandon()
+        if mark is not None:
+            with closing(MarkFile(path)) as marks:
+                marks.renew(mark)
+        aside = _finish_salvage(path, stamp) if is_whole else _salvage(journal.file, mark, stamp, breathe)
+        journal.reopen(breathe)
+    except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
+        raise JournalError(f"{path}: {error}") from None
+    return aside
+
+
+def _is_copied(journal: Journal, new: Path, breathe: Breathe) -> bool:
+    """True if all that the journal had open stands in a new file: our own was deleted or replaced, but we have it, and
+    go on having it while there is no room. Raises JournalError then."""
+    draft = _new_name(journal.path, ".draft")
+    try:
+        journal.copy_to(draft, breathe)
+    except JournalDamageError:
+        draft.unlink(missing_ok=True)
+        return False
+    except JournalError:
+        draft.unlink(missing_ok=True)
+        raise
+    draft.replace(new)
+    return True
+
+
+def _check_room(path: Path, open_bytes: int = 0) -> None:
+    """Raises JournalError where the disk has no room for a second journal: one as large as what we have open, or else
+    as large as the files."""
+    draft = _new_name(path, ".draft")
+    draft.unlink(missing_ok=True)
+    most = (open_bytes or size_of(path) + size_of(log_of(path))) + SPARE_BYTES
+    disk = os.statvfs(path.parent)
+    free = disk.f_bavail * disk.f_frsize
+    if free < most:
+        raise JournalError(f"{path}: to make it anew takes {most} bytes on the disk, and {free} are free")
+
+
+def _new_name(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _refuse_newer(path: Path) -> None:
+    """Looks at the schema without touching anything. One bit that is wrong makes no newer version: the journal itself
+    has to say so too."""
+    if not path.is_file():
+        return
+    with source_of(path) as source:
+        pages = Pages(source)
+        version = pages.version
+        if version <= SCHEMA_VERSION:
+            return
+        said = {values[1] for _, values in pages.rows() if len(values) >= 11 and values[1] == version}
+    if said:
+        raise JournalNewerError(
+            f"{path}: its schema is {version}, expected {SCHEMA_VERSION} or older: a newer serialgw wrote it, which can"
+            " read it; to begin without what waits in it, move the file away. It was left as it is"
+        )
+
+
+def _salvage(file: JournalFile, mark: Mark | None, stamp: str, breathe: Breathe) -> Path | None:
+    """Makes a new journal of what holds of the old one, and puts it in its place; returns where the old one is."""
+    _check_room(file.path)
+    draft = _new_name(file.path, ".draft")
+    try:
+        with source_of(file.path) as source:
+            pages = Pages(source, breathe)
+            device = file.device or device_of(pages.rows())
+            found = survey(pages.rows(), device, mark, file.new_id, file.section)
+            with closing(sqlite3.connect(draft, isolation_level=None)) as database:
+                database.set_progress_handler(breathe, BREATH_STEPS)
+                database.execute("PRAGMA page_size = 4096")
+                database.execute("PRAGMA journal_mode = OFF")
+                _fill(database, pages, found, Seals(device))
+    except BaseException:
+        draft.unlink(missing_ok=True)  # a full disk needs its room
+        raise
+    draft.replace(_new_name(file.path, ".new"))
+    return _finish_salvage(file.path, stamp)
+
+
+def _fill(database: sqlite3.Connection, pages: Pages, found: Salvage, seals: Seals) -> None:
+    recovery = found.recovery
+    meta = recovery.meta._replace(schema_version=SCHEMA_VERSION, journal=recovery.journal, closed=0)
+    make_tables(database, meta)
+    database.execute("BEGIN")
+    rows = [(number, name, section, seals.section(name, section)) for number, (name, section) in found.sections.items()]
+    database.executemany(SECTION, rows)
+    strikes = [(number, deaths, seals.strike(number, deaths)) for number, deaths in found.strikes.items()]
+    database.executemany(STRIKE, strikes)
+    rows_left = _put_letters(database, pages.rows(), seals)
+    database.executemany(BLOCK, (block.row for block in blocks_of(rows_left, found, seals)))
+    drop_overlaps(database)
+    last = database.execute("SELECT max(first + length) FROM blocks").fetchone()[0] or 1
+    put_meta(
+        database,
+        meta._replace(
+            generation=recovery.generation - 1,
+            next_number=max(recovery.next_number, last),
+            last_ts_ms=recovery.last_ts_ms,
+            settled=recovery.settled if recovery.settled > 1 or recovery.mark else _first_of(database),
+            plain_below=min(meta.plain_below, max(recovery.next_number, last)),
+        ),
+    )
+    database.execute("COMMIT")
+
+
+def _put_letters(database: sqlite3.Connection, rows: Iterator[Row], seals: Seals) -> Iterator[Row]:
+    """Keeps the dead letters, and hands on what else there is: reading all pages takes most of the time."""
+    for row in rows:
+        if len(row[1]) != LETTER_COLUMNS:
+            yield row
+            continue
+        for number, letter in letters_of(iter([row]), seals):
+            database.execute(PUT_WITH_ID, (*letter, seals.letter(*letter), number))
+
+
+def _first_of(database: sqlite3.Connection) -> int:
+    """Where nothing says how far it was settled: up to what is there."""
+    return int(database.execute("SELECT coalesce(min(first), 1) FROM blocks").fetchone()[0])
+
+
+def _finish_salvage(path: Path, stamp: str) -> Path | None:
+    """Puts the old files aside, where a new one stands ready, maybe since a process that died meanwhile."""
+    new = _new_name(path, ".new")
+    if not new.exists():
+        return None
+    aside: Path | None = next(name for name in aside_names(path, stamp) if not name.exists())
+    parts = [(part, part.name.removeprefix(path.name)) for part in (path, log_of(path), shared_memory_of(path))]
+    there = [(part, ending) for part, ending in parts if part.exists() and (part == path or size_of(part))]
+    for part, ending in there:
+        part.rename(f"{aside}{ending}")
+    log_of(path).unlink(missing_ok=True)  # it is empty, if it is there
+    new.replace(path)
+    return aside if there else None

@@ -1,0 +1,170 @@
+"""What a journal's file says when it is opened: read, checked, and held against its mark. Writes only what was missing:
+the tables of a new file, an older schema's migration, what the log still holds though SQLite does not believe it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import ExitStack
+from typing import Final, NamedTuple
+
+from common.io.journal.files import (
+    SQLITE_FAULTS,
+    JournalFile,
+    is_passing,
+    log_of,
+    put_log_back,
+    size_of,
+    source_of,
+)
+from common.io.journal.letter_box import PUT_WITH_ID
+from common.io.journal.mark import MarkFile
+from common.io.journal.pages import Pages, Source
+from common.io.journal.recovery import Extent, Recovery
+from common.io.journal.salvage import Salvage, blocks_of, letters_of, survey
+from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals
+from common.io.journal.tables import (
+    BLOCK,
+    SECTION,
+    check_columns,
+    drop_overlaps,
+    has_tables,
+    make_tables,
+    read_meta,
+    row_of,
+)
+from common.stream.numbers import StreamState
+
+_CHECK_PAGES: Final = 4_096
+"""16 MiB: a file that was closed in order is checked all the same if it is no larger, in some 20 ms."""
+
+
+class Contents(NamedTuple):
+    """A sound journal."""
+
+    meta: Meta
+    """As the next commit writes it."""
+    state: StreamState
+    sections: dict[str, bytes]
+    faults: list[str]
+    """What was found wrong, a sentence each, and needs no other file."""
+
+
+def check_files(file: JournalFile, marks: MarkFile) -> None:
+    """A file of no bytes was cut, one that is missing was deleted: SQLite would take either for a new one, and delete
+    its log. Raises sqlite3.DatabaseError."""
+    put_log_back(file.path)
+    has_log = size_of(log_of(file.path)) > 0
+    if file.path.is_file():
+        if not size_of(file.path):
+            raise sqlite3.DatabaseError("damaged: the file is empty")
+    elif not file.path.exists() and (has_log or marks.is_there):
+        raise sqlite3.DatabaseError("damaged: the file is gone, but not what belongs to it")
+
+
+def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFile, held: ExitStack) -> Contents:
+    """All but the blocks themselves. `held` is to be closed after the database: it keeps what was opened beside it.
+    Raises sqlite3.DatabaseError if it is damaged, or can't be used now."""
+    is_new = not has_tables(database)
+    if is_new:
+        if marks.is_there:
+            raise sqlite3.DatabaseError("damaged: the file has no tables")
+        make_tables(database, Meta(SCHEMA_VERSION, file.new_id, file.device))
+        database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    needs_no_mark = is_new or row_of(database, "PRAGMA user_version")[0] < SCHEMA_VERSION
+    meta = read_meta(database)
+    check_columns(database)
+    if file.device and meta.device != file.device:
+        raise sqlite3.DatabaseError(f"damaged: it is the journal of {meta.device!r}")
+    _check_pages(database, meta)
+    recovery, faults = _recovery(meta, file, marks, needs_no_mark)
+    if recovery.ends_early:
+        if recovery.next_number > meta.next_number:
+            # Else only its last start is missing, as it is after one that could not be written.
+            faults.append(f"the log breaks off behind number {meta.next_number - 1} of {recovery.next_number - 1}")
+        recovery = _rescue(database, held.enter_context(source_of(file.path)), file, recovery)
+    seals = Seals(meta.device)
+    sections = read_sections(database, seals)
+    state = _read_state(database, recovery, seals)
+    meta = meta._replace(
+        journal=state.journal,
+        generation=state.generation,
+        next_number=state.next_number,
+        last_ts_ms=state.last_ts_ms,
+        settled=state.settled,
+        closed=0,
+    )
+    return Contents(meta, state, sections, faults)
+
+
+def read_sections(database: sqlite3.Connection, seals: Seals) -> dict[str, bytes]:
+    """Section by name, oldest first."""
+    rows = database.execute("SELECT hash, section, checksum FROM sections ORDER BY id").fetchall()
+    for name, section, seal in rows:
+        if type(name) is not str or type(section) is not bytes or seal != seals.section(name, section):
+            raise sqlite3.DatabaseError("damaged: a section is not as it was written")
+    return {name: section for name, section, _ in rows}
+
+
+def _recovery(meta: Meta, file: JournalFile, marks: MarkFile, needs_no_mark: bool) -> tuple[Recovery, list[str]]:
+    """What the journal and its mark say. Without its mark nobody knows whether its generation was its last."""
+    mark, fault = marks.mark, marks.fault
+    if not marks.is_there and needs_no_mark:
+        return Recovery(meta, None, meta.journal), []
+    if mark is None:
+        fault = fault or f"{marks.path.name} is gone"
+    elif mark.salt != Seals(meta.device).salt:
+        fault = f"{marks.path.name} is another device's"
+    elif mark.journal != meta.journal:
+        fault = f"{marks.path.name} is that of another journal, which had come to {mark.next_number}"
+    if fault:
+        return Recovery(meta, None, file.new_id), [fault]
+    return Recovery(meta, mark, meta.journal), []
+
+
+def _check_pages(database: sqlite3.Connection, meta: Meta) -> None:
+    if not meta.closed or row_of(database, "PRAGMA page_count")[0] <= _CHECK_PAGES:
+        found = row_of(database, "PRAGMA quick_check(1)")[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"damaged: {found}")
+
+
+def _rescue(database: sqlite3.Connection, source: Source, file: JournalFile, recovery: Recovery) -> Recovery:
+    """Adds what the log holds behind the place where SQLite ends it. A log is small enough to be in memory, and has to
+    be: the commit that adds it writes over it.
+
+    `source` stays open as long as the database: whoever closes a file ends all locks that its process has on it."""
+    meta, seals = recovery.meta, Seals(recovery.meta.device)
+    pages = Pages(source)
+    found = survey(pages.log_rows(), meta.device, recovery.mark, file.new_id, file.section)
+    known = {row[0]: (row[1], row[2]) for row in database.execute("SELECT id, hash, section FROM sections")}
+    found = Salvage(recovery, {**found.sections, **known}, {})
+    blocks = list(blocks_of(pages.log_rows(), found, seals))
+    letters = list(letters_of(pages.log_rows(), seals))
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        sections = ((key, *section, seals.section(*section)) for key, section in found.sections.items())
+        database.executemany(SECTION.replace("REPLACE", "IGNORE"), sections)
+        database.executemany(BLOCK.replace("REPLACE", "IGNORE"), [block.row for block in blocks])
+        drop_overlaps(database)
+        rows = [(*letter, seals.letter(*letter), key) for key, letter in letters]
+        database.executemany(PUT_WITH_ID.replace("REPLACE", "IGNORE"), rows)
+        end = row_of(database, "SELECT coalesce(max(first + length), 1) FROM blocks")[0]
+        database.execute("COMMIT")
+    except SQLITE_FAULTS as error:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        if not is_passing(error):
+            raise
+        return recovery
+    return recovery._replace(meta=meta._replace(next_number=max(meta.next_number, end)))
+
+
+def _read_state(database: sqlite3.Connection, recovery: Recovery, seals: Seals) -> StreamState:
+    run = database.execute
+    extents = (Extent(*row) for row in run("SELECT first, length, bytes, at_ms FROM blocks ORDER BY first"))
+    rows = run("SELECT number, count, checksum FROM strikes WHERE number >= ?", (recovery.settled,)).fetchall()
+    strikes = {number: deaths for number, deaths, seal in rows if seal == seals.strike(number, deaths)}
+    try:
+        return recovery.state(extents, strikes)
+    except ValueError as error:
+        raise sqlite3.DatabaseError(f"damaged: {error}") from None

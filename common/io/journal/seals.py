@@ -1,0 +1,87 @@
+"""Checksums that say what a row of the journal is and whose: one that holds is as it was written, wherever it is found.
+
+They begin with the device's name, so that no row of another device's journal passes for one of ours; blocks of schema 2
+have plain ones. Pure.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Final, NamedTuple
+
+from common.stream.blocks import Block
+
+SCHEMA_VERSION: Final = 3
+MOST: Final = 2**62
+"""No number, generation or time comes so far; what says more is damage."""
+
+
+class Meta(NamedTuple):
+    """What the journal remembers beside its queue, as its row has it."""
+
+    schema_version: int
+    journal: str
+    device: str
+    generation: int = 0
+    next_number: int = 1
+    last_ts_ms: int = 0
+    settled: int = 1
+    mid_frame: int = 0
+    seen_delimiter: int = 0
+    closed: int = 1
+    plain_below: int = 0
+    """Blocks below this were written under schema 2, with plain checksums."""
+
+    @property
+    def makes_sense(self) -> bool:
+        """True if the types and ranges are those of a journal."""
+        texts = type(self.journal) is str and type(self.device) is str and self.journal != ""
+        numbers = (*self[:1], *self[3:])
+        return texts and all(type(number) is int and 0 <= number < MOST for number in numbers) and self.settled > 0
+
+
+class Seals:
+    """The checksums of one device's rows."""
+
+    def __init__(self, device: str) -> None:
+        self.salt = zlib.crc32(device.encode())
+        """Short for the device."""
+
+    def block(self, block: Block, plain_below: int = 0) -> int:
+        """Of everything that a block's row says."""
+        head = f"{block.first} {block.length} {block.kind} {block.section} {block.at_ms} "
+        salt = 0 if block.first < plain_below else self.salt
+        return zlib.crc32(block.body, zlib.crc32(head.encode(), salt))
+
+    def section(self, section_hash: str, section: bytes) -> int:
+        """Of a section and its name."""
+        return zlib.crc32(section, zlib.crc32(f"section {section_hash} ".encode(), self.salt))
+
+    def letter(self, number: int, ts_ms: int, reason: str, data: bytes) -> int:
+        """Of a dead letter."""
+        return zlib.crc32(data, zlib.crc32(f"letter {number} {ts_ms} {reason} ".encode(), self.salt))
+
+    def strike(self, number: int, count: int) -> int:
+        """Of the deaths that a number was alone in."""
+        return zlib.crc32(f"strike {number} {count}".encode(), self.salt)
+
+
+def seal_meta(meta: Meta) -> int:
+    """Of the row of `meta`: it names its device itself."""
+    return zlib.crc32(repr(tuple(meta)).encode())
+
+
+def kept_block(row: tuple[Any, ...], section: str | None, seals: Seals, plain_below: int) -> Block | None:
+    """The block of (first, length, kind, at_ms, checksum, body); None if it is not as it was written: flash cards
+    forget bits."""
+    first, length, kind, at_ms, checksum, body = row
+    if section is None or type(body) is not bytes or not all(type(part) is int for part in row[:5]) or length < 1:
+        return None
+    block = Block(first, length, kind, section, body, at_ms)
+    return block if checksum == seals.block(block, plain_below) else None
+
+
+def is_kept_letter(row: tuple[Any, ...], seals: Seals) -> bool:
+    """True if the dead letter of (number, ts_ms, reason, data, checksum) is as it was written."""
+    is_letter = all(map(isinstance, row, (int, int, str, bytes, int)))
+    return is_letter and bool(row[4] == seals.letter(*row[:4]))

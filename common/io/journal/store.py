@@ -1,0 +1,158 @@
+"""Effects on the journal, and the events that follow: the part of the shell that has a disk.
+
+A journal that turns out to be damaged is made anew from what can be read of it, and what was to be done is done there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from common.core.events import Note
+from common.io.clock import monotonic_s
+from common.io.journal.asides import damaged_note
+from common.io.journal.files import JournalDamageError, JournalError
+from common.io.journal.journal import Journal
+from common.io.journal.opening import renew_journal
+from common.io.journal.pages import Breathe, hold_breath
+from common.io.logs import log_note
+from common.stream.blocks import Block
+from common.stream.events import (
+    Append,
+    Bury,
+    Fetch,
+    FetchFailed,
+    FindLetters,
+    FindSection,
+    GapsFound,
+    JournalBack,
+    JournalBlocks,
+    JournalFailed,
+    KeepJournal,
+    LettersFound,
+    MarkSettled,
+    RaiseGeneration,
+    SectionFound,
+    SetFlags,
+    Strike,
+    Trim,
+)
+
+STORED: Final = (
+    Trim,
+    Bury,
+    SetFlags,
+    Strike,
+    Fetch,
+    FindLetters,
+    FindSection,
+    KeepJournal,
+    RaiseGeneration,
+    MarkSettled,
+)
+"""Beside `Append`, to which the shell has something to add."""
+AGAIN_S: Final = 60.0
+"""Between two tries to make a journal anew: each reads all of it, and nobody reads the line meanwhile."""
+
+
+class Store:
+    """One open journal."""
+
+    def __init__(self, device: str, journal: Journal, logger: logging.Logger, breathe: Breathe = hold_breath) -> None:
+        """`breathe` is called while a journal is made anew."""
+        self._device = device
+        self._journal = journal
+        self._logger = logger
+        self._breathe = breathe
+        self._damage = ""
+        """Why the journal has to be made anew, where that has failed so far."""
+        self._failure = ""
+        """Why it failed."""
+        self._again_s = 0.0
+
+    def perform(self, effect: Any) -> Sequence[Any]:
+        """Carries out one effect; returns the events that follow at once."""
+        found: list[Any] = []
+        try:
+            if self._damage and not isinstance(effect, MarkSettled):  # which needs no more than the mark
+                found += self._renew(self._damage)
+            try:
+                return [*found, *self._do(effect)]
+            except JournalDamageError as error:
+                found += self._renew(str(error))
+                return [*found, *self._do(effect)]
+        except (JournalError, JournalDamageError) as error:
+            return [*found, *self._failed(effect, str(error))]
+
+    def _do(self, effect: Any) -> Iterable[Any]:
+        journal = self._journal
+        match effect:
+            case Append():
+                journal.append(effect)
+                return (JournalBack(effect.next_number),) if effect.is_retry else ()
+            case Trim(base, dead):
+                journal.trim(base, dead)
+            case Bury(dead):
+                journal.bury(dead)
+            case SetFlags(is_mid_frame, has_seen_delimiter):
+                journal.set_flags(is_mid_frame, has_seen_delimiter)
+            case Strike(counts):
+                journal.strike(counts)
+            case MarkSettled(base):
+                journal.mark_settled(base)
+            case RaiseGeneration(generation):
+                journal.raise_generation(generation)
+            case Fetch():
+                return (JournalBlocks(self._fetch(effect)),)
+            case FindLetters():
+                return (LettersFound(effect.request, journal.find_letters(effect), *journal.letters_kept),)
+            case FindSection(section, request):
+                return (SectionFound(request, journal.section(section)),)
+            case KeepJournal(has_backlog):
+                return self._keep(has_backlog)
+        return ()
+
+    def _fetch(self, effect: Fetch) -> list[Block]:
+        damaged = self._journal.rows_damaged
+        blocks = self._journal.fetch(effect.first, effect.max_frames, effect.max_bytes)
+        if self._journal.rows_damaged > damaged:
+            facts = {"device": self._device, "first": effect.first, "blocks": self._journal.rows_damaged - damaged}
+            log_note(self._logger, Note("error", "journal.block_damaged", facts))
+        return blocks
+
+    def _keep(self, has_backlog: bool) -> Iterable[Any]:
+        if not self._journal.check_mark():
+            log_note(self._logger, Note("warning", "journal.mark_renewed", {"device": self._device}))
+        if not self._journal.is_in_place:
+            return self._renew("its files were deleted or replaced while they were open")
+        if has_backlog:
+            self._journal.checkpoint()
+        return ()
+
+    def _renew(self, why: str) -> Iterable[Any]:
+        if self._damage and monotonic_s() < self._again_s:
+            raise JournalError(self._failure)
+        self._damage = why
+        try:
+            aside = renew_journal(self._journal, time.strftime("%Y%m%dT%H%M%S"), self._breathe)
+        except JournalError as error:
+            self._failure, self._again_s = str(error), monotonic_s() + AGAIN_S
+            raise
+        self._damage = ""
+        log_note(self._logger, damaged_note(self._journal.path, aside, why))
+        return (GapsFound(list(self._journal.state.gaps)),)
+
+    def _failed(self, effect: Any, reason: str) -> Sequence[Any]:
+        """What the core hears of an effect that failed."""
+        match effect:
+            case Fetch():
+                return [FetchFailed(reason)]
+            case FindLetters(request=request):
+                return [LettersFound(request, [], *self._journal.letters_kept)]
+            case FindSection(section, request):
+                return [SectionFound(request, self._journal.section(section))]
+            case KeepJournal():
+                return []  # whatever comes next finds it too
+        return [JournalFailed(reason, getattr(effect, "blocks", []), getattr(effect, "dead", []))]

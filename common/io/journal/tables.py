@@ -1,0 +1,151 @@
+"""The journal's tables: their schema, and how an older schema becomes this one."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+from common.io.journal.seals import MOST, SCHEMA_VERSION, Meta, Seals, seal_meta
+
+OLDEST: Final = 2
+"""The oldest schema that is migrated: each version reads the one before."""
+TABLES: Final = """
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1), schema_version INTEGER NOT NULL, journal TEXT NOT NULL, device TEXT NOT NULL,
+    generation INTEGER NOT NULL, next_number INTEGER NOT NULL, last_ts_ms INTEGER NOT NULL, settled INTEGER NOT NULL,
+    mid_frame INTEGER NOT NULL, seen_delimiter INTEGER NOT NULL, closed INTEGER NOT NULL,
+    plain_below INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE blocks (
+    first INTEGER PRIMARY KEY, length INTEGER NOT NULL, kind INTEGER NOT NULL, section INTEGER NOT NULL,
+    bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE sections (
+    id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, section BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER NOT NULL, ts_ms INTEGER NOT NULL, reason TEXT NOT NULL,
+    data BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE strikes (number INTEGER PRIMARY KEY, count INTEGER NOT NULL, checksum INTEGER NOT NULL DEFAULT 0);
+"""
+_MIGRATION: Final = """
+ALTER TABLE meta ADD COLUMN plain_below INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE meta ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sections ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead_letters ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE strikes ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+UPDATE sections SET checksum = seal_section(hash, section);
+UPDATE dead_letters SET checksum = seal_letter(number, ts_ms, reason, data);
+UPDATE strikes SET checksum = seal_strike(number, count)
+"""
+BREATH_STEPS: Final = 100_000
+"""SQLite's own steps between two breaths, some milliseconds."""
+_COLUMNS: Final = {
+    "meta": "id schema_version journal device generation next_number last_ts_ms settled mid_frame seen_delimiter closed"
+    " plain_below checksum",
+    "blocks": "first length kind section bytes at_ms checksum body",
+    "sections": "id hash section checksum",
+    "dead_letters": "id number ts_ms reason data checksum",
+    "strikes": "number count checksum",
+}
+"""Of each table, the first being its key: SQLite believes whatever its file says of itself."""
+META: Final = (
+    "INSERT OR REPLACE INTO meta (schema_version, journal, device, generation, next_number, last_ts_ms, settled,"
+    " mid_frame, seen_delimiter, closed, plain_below, checksum, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+)
+BLOCK: Final = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+SECTION: Final = "INSERT OR REPLACE INTO sections (id, hash, section, checksum) VALUES (?, ?, ?, ?)"
+STRIKE: Final = "INSERT OR REPLACE INTO strikes VALUES (?, ?, ?)"
+_META_2: Final = (
+    "SELECT schema_version, journal, device, generation, next_number, last_ts_ms, settled, mid_frame, seen_delimiter,"
+    " closed FROM meta"
+)
+_META_3: Final = _META_2.replace("closed", "closed, plain_below, checksum")
+
+
+def make_tables(database: sqlite3.Connection, meta: Meta) -> None:
+    """An empty journal, in one commit."""
+    database.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION};")
+    put_meta(database, meta)
+    database.execute("COMMIT")
+
+
+def put_meta(database: sqlite3.Connection, meta: Meta) -> None:
+    """Replaces the row of `meta`."""
+    database.execute(META, (*meta, seal_meta(meta)))
+
+
+def has_tables(database: sqlite3.Connection) -> bool:
+    """False for a file that was only begun."""
+    return bool(database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0])
+
+
+def read_meta(database: sqlite3.Connection) -> Meta:
+    """The row of `meta`, migrated if it is of an older schema. Raises sqlite3.DatabaseError if it is damaged."""
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    columns = [row[1] for row in database.execute("PRAGMA table_info(meta)")]
+    if "checksum" not in columns:
+        return _migrated(database)
+    row = database.execute(_META_3).fetchone()
+    meta = None if row is None else Meta(*row[:-1])
+    if meta is None or not meta.makes_sense or row[-1] != seal_meta(meta):
+        raise sqlite3.DatabaseError("damaged: what it remembers is not as it was written")
+    if version != SCHEMA_VERSION:
+        # Its checksum holds, so it is the file's head that is wrong.
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return meta
+
+
+def _migrated(database: sqlite3.Connection) -> Meta:
+    """Schema 2 becomes 3, in one commit: checksums for all but the blocks, which had some."""
+    row = database.execute(_META_2).fetchone()
+    meta = None if row is None else Meta(*row)
+    if meta is None or meta.schema_version != OLDEST or not meta.makes_sense:
+        raise sqlite3.DatabaseError(f"damaged: its schema is {'' if row is None else row[0]}, expected {OLDEST}")
+    seals = Seals(meta.device)
+    database.create_function("seal_section", 2, seals.section)
+    database.create_function("seal_letter", 4, seals.letter)
+    database.create_function("seal_strike", 2, seals.strike)
+    meta = meta._replace(schema_version=SCHEMA_VERSION, plain_below=meta.next_number)
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in _MIGRATION.split(";"):
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        put_meta(database, meta)
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+    return meta
+
+
+def check_columns(database: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError if the file describes other tables than ours."""
+    for table, columns in _COLUMNS.items():
+        rows = database.execute(f"PRAGMA table_info({table})").fetchall()
+        if " ".join(row[1] for row in rows) != columns or [row[5] for row in rows] != [1] + [0] * (len(rows) - 1):
+            raise sqlite3.DatabaseError(f"damaged: its table {table} is not ours")
+
+
+def drop_overlaps(database: sqlite3.Connection) -> None:
+    """Of two blocks that have a number in common, which were in one journal at different times, the first stays."""
+    end, wrong = 0, []
+    for first, length in database.execute("SELECT first, length FROM blocks ORDER BY first"):
+        if first < end:
+            wrong.append((first,))
+        else:
+            end = first + length
+    database.executemany("DELETE FROM blocks WHERE first = ?", wrong)
+
+
+def find_blocks(database: sqlite3.Connection, first: int) -> sqlite3.Cursor:
+    """(first, length, kind, section, at_ms, checksum, body) of the block that holds `first`, and of all behind it."""
+    return database.execute(
+        "SELECT first, length, kind, section, at_ms, checksum, body FROM blocks"
+        " WHERE first >= coalesce((SELECT max(first) FROM blocks WHERE first <= ?), ?) AND first < ? ORDER BY first",
+        (first, first, MOST),
+    )
+
+
+def row_of(database: sqlite3.Connection, sql: str) -> Any:
+    """The one row of a statement."""
+    return database.execute(sql).fetchone()

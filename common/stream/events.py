@@ -1,0 +1,174 @@
+"""What a core that journals hears from its journal, and orders of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from common.core.sequence import Range
+from common.stream.blocks import Block
+from common.wire.messages import Request
+
+
+class DeadLetter(NamedTuple):
+    """What will never be retried. `number` is 0 for pieces of the line that never got one."""
+
+    number: int
+    ts_ms: int
+    reason: str
+    data: bytes
+
+
+class KeptLetter(NamedTuple):
+    """A dead letter as the journal keeps it; ids rise, and are never used again."""
+
+    id: int
+    number: int
+    ts_ms: int
+    reason: str
+    data: bytes
+
+
+# Events
+
+
+class JournalBlocks(Struct, frozen=True):
+    """The answer to `Fetch`: blocks in order, the first holding `first`; [] if the journal has nothing from there."""
+
+    blocks: list[Block]
+
+
+class JournalFailed(Struct, frozen=True):
+    """The journal could not be written. `blocks` are those of the `Append` that failed, `dead` the dead letters of the
+    `Trim` or `Bury`."""
+
+    reason: str
+    blocks: list[Block]
+    dead: list[DeadLetter] = []
+
+
+class FetchFailed(Struct, frozen=True):
+    """The journal could not be read."""
+
+    reason: str
+
+
+class JournalBack(Struct, frozen=True):
+    """An `Append` with `is_retry` succeeded: everything below `end` is written."""
+
+    end: int
+
+
+class GapsFound(Struct, frozen=True):
+    """The journal has found out what it lost: numbers from first to last, in order. Some may be in memory still."""
+
+    ranges: list[Range]
+
+
+class SectionFound(Struct, frozen=True):
+    """The answer to `FindSection`; None if the journal doesn't know it."""
+
+    request: Request
+    section: bytes | None
+
+
+class LettersFound(Struct, frozen=True):
+    """The answer to `FindLetters`; `total` and `total_bytes` of all that are kept."""
+
+    request: Request
+    letters: list[KeptLetter]
+    total: int
+    total_bytes: int
+
+
+# Effects
+
+
+class Append(Struct, frozen=True):
+    """One commit: these blocks, and the stream's state with them. Everything below `base` may be deleted.
+
+    `revived` are the ids of dead letters that are among the blocks again.
+    """
+
+    blocks: list[Block]
+    next_number: int
+    last_ts_ms: int
+    base: int
+    is_mid_frame: bool
+    has_seen_delimiter: bool
+    is_retry: bool = False
+    revived: tuple[int, ...] = ()
+
+
+class Trim(Struct, frozen=True):
+    """One commit: delete what is below `base`; keep these dead letters."""
+
+    base: int
+    dead: list[DeadLetter]
+
+
+class MarkSettled(Struct, frozen=True):
+    """Effect: what is below `base` is settled; said beside a journal that can't be written, so that the next process
+    does not begin with what the platform has already."""
+
+    base: int
+
+
+class Bury(Struct, frozen=True):
+    """One commit: keep these dead letters, which have no number."""
+
+    dead: list[DeadLetter]
+
+
+class SetFlags(Struct, frozen=True):
+    """One commit: whether the line is in the middle of a frame, and whether it has ever sent its delimiter."""
+
+    is_mid_frame: bool
+    has_seen_delimiter: bool
+
+
+class RaiseGeneration(Struct, frozen=True):
+    """One commit: the next opening has a higher generation than this."""
+
+    generation: int
+
+
+class KeepJournal(Struct, frozen=True):
+    """Look whether the journal's files are where they were. `has_backlog`: what waits has waited for long, and is
+    better off in the file than in its log. `GapsFound` may follow."""
+
+    has_backlog: bool
+
+
+class Fetch(Struct, frozen=True):
+    """Read blocks from the one that holds `first`: at least one, about so many at most; `JournalBlocks` follows."""
+
+    first: int
+    max_frames: int
+    max_bytes: int
+
+
+class Strike(Struct, frozen=True):
+    """One commit: the deaths that these numbers have been alone in so far."""
+
+    counts: dict[int, int]
+
+
+class FindSection(Struct, frozen=True):
+    """Look a section up by its hash; `SectionFound` follows."""
+
+    section: str
+    request: Request
+
+
+class FindLetters(Struct, frozen=True):
+    """Look up dead letters with `after` < id < `before`, at most so many and about so many bytes, at least one if there
+    is one; the newest ones, newest first, or the oldest ones, oldest first. `LettersFound` follows."""
+
+    request: Request
+    after: int
+    before: int
+    most: int
+    most_bytes: int
+    newest_first: bool

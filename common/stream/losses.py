@@ -1,0 +1,54 @@
+"""What the journal has lost, told once: by number in the log, and counted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from common.core.events import Note
+from common.core.sequence import Range, add_range, gaps
+from common.stream.counters import Counters
+
+LINE_RANGES: Final = 20
+"""So many runs of numbers stand in one line of the log."""
+
+
+class Losses:
+    """One stream's."""
+
+    def __init__(self, device: str, counters: Counters) -> None:
+        self._device = device
+        self._counters = counters
+        self._told: list[Range] = []
+
+    def tell(self, ranges: list[Range], floor: int) -> list[Any]:
+        """Says which of these numbers are lost, unless that was said; what is below `floor` is over."""
+        if not ranges:
+            return []
+        self._told = [told for told in self._told if told[1] >= floor]
+        new = [part for low, high in ranges for part in gaps(self._told, low, high)]
+        for low, high in new:
+            self._told = add_range(self._told, low, high)
+        if not new:
+            return []
+        self._counters.add("frames_lost", sum(high - low + 1 for low, high in new))
+        lines = [new[at : at + LINE_RANGES] for at in range(0, len(new), LINE_RANGES)]
+        return [Note("error", "journal.lost", self._facts(line)) for line in lines]
+
+    def _facts(self, ranges: list[Range]) -> dict[str, Any]:
+        count = sum(high - low + 1 for low, high in ranges)
+        return {"device": self._device, "count": count, "numbers": " ".join(map(named, ranges))}
+
+
+def named(numbers: Range) -> str:
+    """`5-3004`, or `5` for one."""
+    low, high = numbers
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def joined(numbers: Iterable[int]) -> list[Range]:
+    """The runs of these numbers."""
+    found: list[Range] = []
+    for number in sorted(numbers):
+        found = add_range(found, number, number)
+    return found

@@ -1,0 +1,239 @@
+"""What processes say to each other: one tuple type per message, the header fields first, the body last.
+
+Numbers of a stream start at 1. `received`, `settled` and `base` are exclusive bounds: every number below them is
+meant. Bodies are msgpack made by `common.wire.codec`; the broker never opens them.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Any, NamedTuple
+
+PUBLISHER = "publisher:0"
+MONITOR = "monitor:0"
+BROKER = "broker:0"
+
+
+class Plane(StrEnum):
+    """The four planes of the design; a process has at most one sending and one receiving side on each."""
+
+    FRAMES = "frames"
+    READINGS = "readings"
+    CALLS = "calls"
+    EVENTS = "events"
+
+
+class Entry(IntEnum):
+    """What a numbered entry of a stream is."""
+
+    FRAMES = 0
+    OPENED = 1
+    LOST = 2
+    ANSWER = 3
+    DEAD = 4
+
+
+class Identity(NamedTuple):
+    """Who a process is. `instance` is new at each start; `lock` names the flock that proves it is the only one."""
+
+    kind: str
+    name: str
+    instance: str
+    pid: int
+    host: str
+    lock: str = ""
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+class FrameBatch(NamedTuple):
+    """A run of consecutive entries of one kind and one section, from a port reader to a converter."""
+
+    device: str
+    journal: str
+    generation: int
+    first: int
+    length: int
+    base: int
+    """The reader's lowest unsettled number."""
+    epoch: str
+    """The publisher this batch is meant for."""
+    kind: int
+    section: str
+    """Hash of the device's section under which the entries were journaled."""
+    pinned: bool
+    """True if user code converts this device, so that one converter process sees all its frames."""
+    alone: bool
+    """True if this one frame was in a converter when it died: it travels in a batch of its own."""
+    body: bytes
+    """`FrameBody`."""
+
+
+class FrameBody(NamedTuple):
+    """`ts_ms[i]` and `frames[i]` belong to number `first + i`.
+
+    OPENED: the frame is the device type; LOST: the reason; ANSWER: `extra` is [correlation id, method].
+    DEAD: the frame is the reason why that number is a dead letter (the reader keeps the bytes).
+    """
+
+    ts_ms: list[int]
+    frames: list[bytes]
+    extra: list[str] = []
+
+
+class ReadingBatch(NamedTuple):
+    """What a converter made of a frame batch, same numbers. `length` 0 only gives the credit back."""
+
+    device: str
+    journal: str
+    generation: int
+    first: int
+    length: int
+    base: int
+    epoch: str
+    kind: int
+    converter: str
+    """Name of the converter whose credit this gives back."""
+    instance: str
+    body: bytes
+    """`ReadingBody`."""
+
+
+class UserReading(NamedTuple):
+    """One reading as users' converters make them: its own device name, several times and values."""
+
+    device: str
+    device_type: str
+    telemetry: list[tuple[int | None, bytes]]
+    """(ts_ms or None for the frame's own, JSON object of values)."""
+    attributes: bytes
+    """JSON object, or b""."""
+
+
+class ReadingBody(NamedTuple):
+    """Readings of consecutive numbers.
+
+    `telemetry[i]` is the JSON object of values of number `first + i`, b"" for none. `attributes` is one JSON object
+    for the whole batch, the last value of each key, or b"". `dead` maps an index to why that frame is a dead letter.
+    `user` maps an index to what a user's converter made of it (its `telemetry[i]` is then b""). `answer` is
+    [correlation id, JSON reply] for Entry.ANSWER. `device_type` goes with OPENED.
+    """
+
+    ts_ms: list[int]
+    telemetry: list[bytes]
+    attributes: bytes = b""
+    dead: dict[int, str] = {}
+    user: dict[int, list[UserReading]] = {}
+    answer: tuple[str, bytes] | None = None
+    device_type: str = ""
+
+
+class StreamReport(NamedTuple):
+    """The publisher's whole word on one stream; repeated each second, so losing one costs a second."""
+
+    journal: str
+    generation: int
+    epoch: str
+    received: int
+    settled: int
+    credit_bytes: int
+    missing: list[tuple[int, int]]
+    """Inclusive ranges below the highest number seen that have not come."""
+    dead: list[tuple[int, str]]
+    """Settled numbers that are dead letters, with reasons, until the reader's base has passed them."""
+
+
+class Heartbeat(NamedTuple):
+    """Every process each second on the events plane, under the topic `beat.<kind>.<name>`."""
+
+    kind: str
+    name: str
+    instance: str
+    pid: int
+    host: str
+    uptime_s: float
+    state: dict[str, Any]
+    """Facts for people and peers: publisher {"epoch", "link"}, port reader {"port", "connected", "backlog"} …"""
+    counters: dict[str, int]
+    every_s: float = 1.0
+    """The next one comes within this time."""
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+class Tap(NamedTuple):
+    """A frame or reading batch as it passes, for `serialgw watch`; sent only while somebody subscribes."""
+
+    stage: str
+    """`frames` or `readings`."""
+    device: str
+    body: bytes
+
+
+class Register(NamedTuple):
+    """First word to a broker: who I am; answered by `Registered`; said again to each new broker."""
+
+    kind: str
+    name: str
+    instance: str
+    pid: int
+    host: str
+    lock: str
+    detail: dict[str, Any]
+    """Port reader: {"section": hash, "pinned": bool, "own_calls": bool}."""
+
+
+class Registered(NamedTuple):
+    """`accepted` False: another live process has this identity; `reason` names it; try again in a second."""
+
+    address: str
+    accepted: bool
+    reason: str
+    broker: str
+    """The broker's instance."""
+    frames_endpoint: str
+    """Where a converter pulls its frames from; "" for everyone else."""
+
+
+class Request(NamedTuple):
+    """A step of a call. Whoever ends the call sends `Reply(id, reply_to)`; the id stays the same all the way."""
+
+    id: str
+    reply_to: str
+    target: str
+    """An address, or `converter@DEVICE`, whoever converts the calls of this device: the broker knows."""
+    verb: str
+    device: str
+    section: str
+    """Hash of the device's section; the broker fills it in for converters, from the reader's registration."""
+    time_left_s: float
+    body: bytes
+    """msgpack map of arguments."""
+
+
+class Reply(NamedTuple):
+    """How a call ended: `error` "" and a body, or an error text."""
+
+    id: str
+    target: str
+    error: str
+    body: bytes
+    """msgpack value."""
+
+
+Message = FrameBatch | ReadingBatch | StreamReport | Heartbeat | Tap | Register | Registered | Request | Reply
+
+
+def topic_of(message: StreamReport | Heartbeat | Tap) -> bytes:
+    """The events plane's topic, which subscribers filter by prefix."""
+    match message:
+        case StreamReport():
+            return f"ack.{message.journal}.".encode()
+        case Heartbeat():
+            return f"beat.{message.kind}.{message.name}.".encode()
+        case Tap():
+            return f"tap.{message.device}.".encode()

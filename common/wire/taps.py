@@ -1,0 +1,54 @@
+"""What passes, for who watches: of bounded size, since who watches may not take it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from common.wire import codec
+from common.wire.messages import FrameBody, ReadingBody, Tap
+
+TAP_BYTES: Final = 16 * 1024
+"""Of one tap; a person reads no more at once, and a socket keeps many for one who reads none."""
+LEFT_OUT: Final = "left_out"
+"""The stage of a tap that says how many of the entries before it were not shown."""
+
+
+def taps_of_frames(device: str, body: bytes, count: int) -> Iterable[Tap]:
+    """The taps of a frame batch's body with `count` entries: as many as fit, and how many do not."""
+    if len(body) <= TAP_BYTES:
+        return (Tap("frames", device, body),)
+    frames = codec.unpack_frames(body, count)
+    fitting = _fitting(map(len, frames.frames))
+    cut = FrameBody(frames.ts_ms[:fitting], frames.frames[:fitting], frames.extra)
+    return (Tap("frames", device, codec.pack_frames(cut)), _left_out(device, count - fitting))
+
+
+def taps_of_readings(device: str, body: bytes, count: int) -> Iterable[Tap]:
+    """The same of a reading batch's body."""
+    if len(body) <= TAP_BYTES:
+        return (Tap("readings", device, body),)
+    readings = codec.unpack_readings(body, count)
+    sizes = [
+        len(item) + sum(len(part[1]) for reading in readings.user.get(place, ()) for part in reading.telemetry)
+        for place, item in enumerate(readings.telemetry)
+    ]
+    fitting = _fitting(sizes)
+    cut = ReadingBody(readings.ts_ms[:fitting], readings.telemetry[:fitting])
+    cut = cut._replace(user={place: found for place, found in readings.user.items() if place < fitting})
+    return (Tap("readings", device, codec.pack_readings(cut)), _left_out(device, count - fitting))
+
+
+def _fitting(sizes: Iterable[int]) -> int:
+    """How many entries fit; other than their values, an entry takes some bytes, and users' readings names too."""
+    room, fitting = TAP_BYTES // 2, 0
+    for size in sizes:
+        room -= size + 16
+        if room < 0:
+            break
+        fitting += 1
+    return fitting
+
+
+def _left_out(device: str, count: int) -> Tap:
+    return Tap(LEFT_OUT, device, codec.pack(count))

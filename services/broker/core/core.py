@@ -1,0 +1,332 @@
+"""The broker's core: registers processes, hands frames to converters, passes readings and calls on.
+
+`BrokerCore(identity, endpoint_of)`; `endpoint_of(tag)` names the frames endpoint for a tag of 8 hexadecimal digits,
+another one for each instance of each converter. Events and effects are in `events.py`; the heartbeat goes out as
+`Send(Plane.EVENTS, Heartbeat)`. The broker does not register with itself. It opens headers, never bodies.
+
+All conclusions from time (late, lost, no longer settling, expired) are drawn at `Tick` only, when everything that had
+arrived has been handled. Ticks come each second, four times as often in the first two seconds, so that processes
+notice a new broker soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from common.core.events import Arrived, Drain, Exit, Junk, Note, Send, Start, Tick
+from common.core.hashes import short_hash
+from common.core.liveness import BEAT_S, Liveness
+from common.core.version import PROTOCOL, RELEASE
+from common.wire.messages import (
+    PUBLISHER,
+    Heartbeat,
+    Identity,
+    Plane,
+    Register,
+    Registered,
+    Reply,
+    Request,
+)
+from services.broker.core.counters import new_counters
+from services.broker.core.dispatch import Dispatcher
+from services.broker.core.epochs import Epochs
+from services.broker.core.events import (
+    CallArrived,
+    CloseFrames,
+    FramesArrived,
+    FramesBlocked,
+    FramesWritable,
+    OpenFrames,
+    ReadingsArrived,
+    ReadingsBlocked,
+    ReadingsWritable,
+    SendTo,
+    Unreachable,
+)
+from services.broker.core.readings_queue import ReadingsQueue
+from services.broker.core.registry import Admission, Member, Registry
+from services.broker.core.routing import Router
+
+SETTLE_S: Final = 2 * BEAT_S
+"""A new broker waits this long before it says that somebody is not there."""
+SETTLING_BEAT_S: Final = BEAT_S / 4
+FIRST_PROTOCOL: Final = 1
+"""Of those that don't say which one they speak."""
+DRAIN_S: Final = 1.0
+"""After SIGTERM, what is queued has this long to go out."""
+
+
+class BrokerCore:
+    """The one process that everyone connects to. What it forgets when it dies is said again by the others."""
+
+    def __init__(self, identity: Identity, endpoint_of: Callable[[str], str]) -> None:
+        self.identity = identity
+        self.counters = new_counters()
+        self._endpoint_of = endpoint_of
+        self._registry = Registry()
+        self._dispatcher = Dispatcher(self.counters)
+        self._epochs = Epochs()
+        self._readings = ReadingsQueue(self.counters)
+        self._router = Router(self._registry, self._dispatcher.converter_for, self.counters)
+        self._now_s = 0.0
+        self._started_s = 0.0
+        self._beat_s = 0.0
+        self._exit_s: float | None = None
+        self._overfull: set[str] = set()
+        """Devices with a full queue, which was noted, until the queue has been empty at a beat."""
+        self._noted_junk: set[Plane] = set()
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        """The effects of an event, in the order in which they are to be performed."""
+        self._now_s = now_s
+        effects = self._react(event, now_s)
+        if self._exit_s is not None and (self._is_empty() or now_s >= self._exit_s):
+            return [*effects, Exit(0)]
+        return effects
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        return self._beat_s if self._exit_s is None else min(self._beat_s, self._exit_s)
+
+    def _react(self, event: Any, now_s: float) -> list[Any]:
+        match event:
+            case FramesArrived():
+                return self._take_frames(event)
+            case ReadingsArrived():
+                return self._take_readings(event)
+            case Arrived(message=Heartbeat() as beat):
+                return self._hear(beat, now_s)
+            case CallArrived():
+                return self._take_call(event, now_s)
+            case FramesBlocked():
+                self.counters["batches_out"] -= 1
+                self.counters["batches_blocked"] += 1
+                self._dispatcher.put_back(event)
+                return self._hand_out()
+            case FramesWritable(converter=name):
+                self._dispatcher.unblock(name)
+                return self._hand_out()
+            case ReadingsBlocked():
+                self._readings.put_back(event, self._has_publisher())
+            case ReadingsWritable():
+                return list(self._readings.unblock())
+            case Unreachable():
+                return self._unreachable(event, now_s)
+            case Start():
+                self._started_s = self._beat_s = now_s
+            case Tick():
+                return self._tick(now_s)
+            case Drain():
+                return self._drain(now_s)
+            case Junk(plane=plane, reason=reason):
+                return self._junk(plane, reason)
+            case Arrived(plane=plane, message=message):
+                return self._junk(plane, f"found {type(message).__name__}, which has no business here")
+        return []
+
+    def _take_frames(self, event: FramesArrived) -> list[Any]:
+        batch = event.batch
+        self.counters["batches_in"] += 1
+        self.counters["frames_in"] += batch.length
+        if self._epochs.is_old(batch.epoch):
+            self.counters["frames_stale"] += batch.length
+            return []
+        if self._dispatcher.add(batch, event.parts):
+            return self._hand_out()
+        self.counters["batches_dropped"] += 1
+        self.counters["frames_dropped"] += batch.length
+        if batch.device in self._overfull:
+            return []
+        self._overfull.add(batch.device)
+        # Nothing is lost: the reader sends them again.
+        return [Note("warning", "frames.dropped", {"device": batch.device, "reason": "queue full"})]
+
+    def _hand_out(self) -> list[Any]:
+        sent = self._dispatcher.hand_out(self._now_s)
+        self.counters["batches_out"] += len(sent)
+        return list(sent)
+
+    def _take_readings(self, event: ReadingsArrived) -> list[Any]:
+        batch = event.batch
+        self.counters["readings_in"] += batch.length
+        if self._registry.is_superseded(batch.instance):
+            self.counters["readings_dropped"] += batch.length
+            return []
+        effects: list[Any] = []
+        if batch.length > 0:
+            effects += self._readings.add(event, self._has_publisher())
+        if self._dispatcher.give_back(batch):
+            effects += self._hand_out()
+        return effects
+
+    def _take_call(self, event: CallArrived, now_s: float) -> list[Any]:
+        match event.message:
+            case Register() as register:
+                return self._register(register, event.route, now_s)
+            case Request() | Reply() if self._registry.is_superseded_route(event.route):
+                return []
+            case Request() as request:
+                return self._router.request(request, now_s)
+            case Reply() as reply:
+                return self._router.reply(reply, now_s)
+            case other:
+                return self._junk(Plane.CALLS, f"found {type(other).__name__}, which has no business here")
+
+    def _register(self, message: Register, route: bytes, now_s: float) -> list[Any]:
+        protocol = message.detail.get("protocol", FIRST_PROTOCOL)
+        if protocol == PROTOCOL:
+            admission = self._registry.register(message, route, now_s)
+        else:
+            found = f"it speaks protocol {protocol}, the broker of serialgw {RELEASE} speaks {PROTOCOL}"
+            admission = Admission(None, f"{found}: stop the whole gateway and run it again")
+        address = f"{message.kind}:{message.name}"
+        if admission.member is None:
+            self.counters["registrations_refused"] += 1
+            facts = {"address": address, "pid": message.pid, "reason": admission.reason}
+            refusal = Registered(address, False, admission.reason, self.identity.instance, "")
+            return [SendTo(route, refusal), Note("info", "process.refused", facts)]
+        effects: list[Any] = []
+        if admission.is_new:
+            effects += self._welcome(admission.member, admission.replaced)
+        endpoint = self._frames_endpoint(admission.member)
+        effects.append(SendTo(route, Registered(address, True, "", self.identity.instance, endpoint)))
+        return [*effects, *self._router.retry(now_s), *self._hand_out()]
+
+    def _welcome(self, member: Member, replaced: Member | None) -> list[Any]:
+        self.counters["registrations"] += 1
+        self.counters["takeovers"] += replaced is not None
+        effects: list[Any] = []
+        if member.kind == "converter":
+            self._dispatcher.attach(member)
+            if replaced is not None:
+                effects.append(CloseFrames(member.name))
+            effects.append(OpenFrames(member.name, self._frames_endpoint(member)))
+        if member.address == PUBLISHER:
+            # What was for the one before has the wrong epoch.
+            self._readings.clear()
+        level: Any = "debug" if member.kind == "client" else "info"
+        facts: dict[str, Any] = {"address": member.address, "pid": member.pid}
+        if replaced is not None:
+            facts["instead_of_pid"] = replaced.pid
+        return [*effects, Note(level, "process.registered", facts)]
+
+    def _frames_endpoint(self, member: Member) -> str:
+        """A new name for each pair of broker and converter instances: who still holds an old one connected must not
+        be fed, and a socket that closes late must not remove the file of the next."""
+        if member.kind != "converter":
+            return ""
+        who = f"{self.identity.instance} {member.instance} {member.name}"
+        return self._endpoint_of(short_hash(who.encode(), 8))
+
+    def _hear(self, beat: Heartbeat, now_s: float) -> list[Any]:
+        heard = self._registry.hear(beat, now_s)
+        if heard is None:
+            return []
+        member, before = heard
+        effects = _liveness_note(member, before)
+        if member.kind == "converter":
+            held = beat.state.get("held")
+            restored = self._dispatcher.compare(member.name, beat.instance, held, now_s) if isinstance(held, int) else 0
+            self.counters["credits_restored"] += restored
+            if restored or before != "alive" or member.draining:
+                effects += self._hand_out()
+        elif member.kind == "publisher" and self._epochs.hear(str(beat.state.get("epoch", ""))):
+            # Slow user code would else be busy for minutes with what the new publisher does not take.
+            self.counters["frames_stale"] += self._dispatcher.drop(lambda batch: self._epochs.is_old(batch.epoch))
+        return effects
+
+    def _unreachable(self, event: Unreachable, now_s: float) -> list[Any]:
+        effects: list[Any] = []
+        if event.why == "gone":
+            for member in self._registry.disconnect(event.route, now_s):
+                effects += self._lose(member)
+        return [*effects, *self._router.unreachable(event, now_s), *self._hand_out()]
+
+    def _tick(self, now_s: float) -> list[Any]:
+        effects: list[Any] = []
+        for member in self._registry.age(now_s):
+            if member.liveness == "lost":
+                effects += self._lose(member)
+            elif member.kind != "client":
+                effects.append(Note("info", "process.late", {"address": member.address, "pid": member.pid}))
+        if self._router.is_settling and now_s >= self._started_s + SETTLE_S:
+            self._router.is_settling = False
+        effects += self._router.retry(now_s)
+        self._dispatcher.take_back_late(now_s)
+        self._dispatcher.release_late(now_s)
+        effects += self._hand_out()
+        if now_s >= self._beat_s:
+            self._overfull = {device for device in self._overfull if self._dispatcher.has_queued(device)}
+            effects += self._beat(now_s)
+        return effects
+
+    def _lose(self, member: Member) -> list[Any]:
+        """Nobody answers there any more, until it is heard again."""
+        if member.address == PUBLISHER:
+            self._readings.clear()
+        if member.kind == "client":
+            return []
+        return [Note("warning", "process.lost", {"address": member.address, "pid": member.pid})]
+
+    def _drain(self, now_s: float) -> list[Any]:
+        if self._exit_s is None:
+            self._exit_s = now_s + DRAIN_S
+        self._router.is_draining = True
+        return [Note("info", "broker.drain", {"queued_bytes": self._queued_bytes()}), *self._router.retry(now_s)]
+
+    def _junk(self, plane: Plane, reason: str) -> list[Any]:
+        self.counters["junk_messages"] += 1
+        if plane in self._noted_junk:
+            return []
+        self._noted_junk.add(plane)
+        return [Note("warning", "wire.junk", {"plane": plane.value, "reason": reason})]
+
+    def _beat(self, now_s: float) -> list[Any]:
+        self._beat_s = now_s + (SETTLING_BEAT_S if self._router.is_settling else BEAT_S)
+        who = self.identity
+        uptime_s = now_s - self._started_s
+        beat = Heartbeat(
+            who.kind, who.name, who.instance, who.pid, who.host, uptime_s, self._state(), dict(self.counters)
+        )
+        return [Send(Plane.EVENTS, beat)]
+
+    def _state(self) -> dict[str, Any]:
+        """Of the heartbeat: `converters` maps a name to its credit, pinned devices and liveness; `devices` counts the
+        port readers that are not lost, `queued_devices` those with batches in a queue."""
+        return {
+            "converters": {
+                name: {
+                    "credit": converter.credit,
+                    "pinned": converter.pins,
+                    "liveness": converter.member.liveness,
+                    "draining": converter.member.draining,
+                    "blocked": converter.is_blocked,
+                }
+                for name, converter in self._dispatcher.converters.items()
+            },
+            "devices": sum(m.kind == "port_reader" and m.liveness != "lost" for m in self._registry.members),
+            "queued_devices": self._dispatcher.queued_devices,
+            "queued_bytes": self._queued_bytes(),
+            "held_calls": self._router.held,
+            "settling": self._router.is_settling,
+            "draining": self._exit_s is not None,
+            "release": RELEASE,
+            "registered": True,
+        }
+
+    def _has_publisher(self) -> bool:
+        return self._registry.find_live(PUBLISHER) is not None
+
+    def _queued_bytes(self) -> int:
+        return self._dispatcher.queued_bytes + self._readings.queued_bytes
+
+    def _is_empty(self) -> bool:
+        return self._queued_bytes() == 0
+
+
+def _liveness_note(member: Member, before: Liveness) -> list[Any]:
+    """One line when somebody is back."""
+    if before == "alive" or member.kind == "client":
+        return []
+    return [Note("info", "process.returned", {"address": member.address, "pid": member.pid, "was": before})]

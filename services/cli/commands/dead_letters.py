@@ -1,0 +1,194 @@
+"""`serialgw dead-letters`: what will not be retried by itself, and `--retry`, which sends it through again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import simplejson
+
+from common.core.errors import GatewayError, LinkError
+from common.wire import codec
+from common.wire.messages import MONITOR
+from services.cli.arguments import add_data_dir, utf8_text, whole_number
+from services.cli.client import Client, json_of
+from services.cli.commands.watch import escape
+
+ANSWER_S: Final = 10.0
+SHOWN_BYTES: Final = 60
+"""Of a dead letter, in the text; `--json` has them all."""
+DEFAULT_LAST: Final = 100
+MOST_LAST: Final = 10_000
+"""As many as a journal keeps."""
+_Letter = tuple[int, int, int, str, bytes]
+"""(id, number, ts_ms, reason, bytes)."""
+
+
+class Page(NamedTuple):
+    """The newest dead letters of a device, oldest first, and how many there are."""
+
+    letters: list[_Letter]
+    total: int
+    total_bytes: int
+
+
+class Retried(NamedTuple):
+    """What became of a retry: how many went back into the stream, how many stay; `error` why it ended early, or ""."""
+
+    retried: int
+    kept: int
+    error: str = ""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds `dead-letters` and its options."""
+    parser = subparsers.add_parser(
+        "dead-letters",
+        help="list frames that could not be delivered, or send them again",
+        description="Lists what a running gateway has put aside because it can't be converted or the platform refuses "
+        "it: time, number in its device's stream (- for pieces of the line that never were frames), reason and bytes; "
+        "newest last. --retry sends the frames through again, under the configuration of now and with their old "
+        "timestamps; those that fail again are put aside again.",
+        epilog="examples:\n"
+        "  serialgw dead-letters\n"
+        "  serialgw dead-letters --device press1 --last 10 --json\n"
+        "  serialgw dead-letters --device press1 --retry\n\n"
+        "exit codes: 0 done, 1 a device could not be asked or took nothing back, 69 no gateway is running there",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--device", type=utf8_text, metavar="NAME", help="of this device only")
+    parser.add_argument(
+        "--last",
+        type=whole_number(1, MOST_LAST),
+        default=DEFAULT_LAST,
+        metavar="N",
+        help="the newest N of each device (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, with all bytes in hexadecimal")
+    parser.add_argument("--retry", action="store_true", help="send all frames among them through again")
+    add_data_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0, or 1 if a device could not be asked. Raises LinkError if no gateway is running."""
+    faults = 0
+    with Client(args.data_dir) as client:
+        for device in [args.device] if args.device else find_devices(client):
+            try:
+                faults += retry_device(client, device, args.json) if args.retry else list_device(client, device, args)
+            except GatewayError as error:
+                print(f"serialgw: {device}: {error}", file=sys.stderr)
+                faults += 1
+    return 1 if faults else 0
+
+
+def find_devices(client: Client) -> list[str]:
+    """The devices with a port reader, by the monitor's word. Raises LinkError."""
+    reply = client.call(MONITOR, "status", "", codec.pack(None), ANSWER_S)
+    if reply.error:
+        raise LinkError(f"the monitor can't be asked which devices there are: {reply.error}; --device names one")
+    processes = simplejson.loads(json_of(reply))["processes"]
+    return sorted(process["device"] for process in processes if process["kind"] == "port_reader")
+
+
+def list_device(client: Client, device: str, args: argparse.Namespace) -> int:
+    """Prints the newest dead letters of a device. Raises LinkError."""
+    page = fetch_letters(client, device, args.last)
+    for letter in page.letters:
+        print(json_line(device, letter) if args.json else text_line(device, letter))
+    if not args.json:
+        print(summary(device, page), file=sys.stderr)
+    return 0
+
+
+def retry_device(client: Client, device: str, as_json: bool) -> int:
+    """Sends a device's dead letters through again and says what became of them: 1 if it ended early."""
+    done = retry_letters(client, device)
+    if as_json:
+        print(simplejson.dumps({"device": device, **done._asdict()}, ensure_ascii=False))
+        return 1 if done.error else 0
+    stays = f"; {done.kept} stay, which never were frames" if done.kept else ""
+    print(f"{device}: {done.retried} sent again{stays}")
+    if done.error:
+        print(f"serialgw: {device}: {done.error}; the rest stays, try again later", file=sys.stderr)
+    return 1 if done.error else 0
+
+
+def fetch_letters(client: Client, device: str, most: int) -> Page:
+    """The newest `most`, page by page. Raises LinkError."""
+    found: list[_Letter] = []
+    total = total_bytes = before = 0
+    while len(found) < most:
+        page = _ask(client, device, "dead_letters", {"before": before, "most": most - len(found)})
+        if not before:
+            total, total_bytes = page["count"], page["bytes"]
+        if not page["letters"]:
+            break
+        found += [tuple(letter) for letter in page["letters"]]
+        before = found[-1][0]
+    return Page(found[::-1], total, total_bytes)
+
+
+def retry_letters(client: Client, device: str) -> Retried:
+    """Everything that is dead now; what fails again meanwhile is not tried twice. Raises LinkError if the device can't
+    be asked at all."""
+    newest = fetch_letters(client, device, 1).letters
+    until = newest[-1][0] if newest else 0
+    retried = kept = after = 0
+    while after < until:
+        try:
+            result = _ask(client, device, "retry", {"after": after, "until": until})
+        except LinkError as error:
+            return Retried(retried, kept, str(error))
+        if not result["last"]:
+            break
+        retried, kept, after = retried + result["retried"], kept + result["kept"], result["last"]
+    return Retried(retried, kept)
+
+
+def text_line(device: str, letter: _Letter) -> str:
+    """One dead letter for a person."""
+    _, number, ts_ms, reason, data = letter
+    more = f"… ({len(data)} bytes)" if len(data) > SHOWN_BYTES else ""
+    return f'{utc(ts_ms)} {device} {number or "-"} {escape(reason.encode())}: "{escape(data[:SHOWN_BYTES])}"{more}'
+
+
+def json_line(device: str, letter: _Letter) -> str:
+    """One dead letter for a program. `number` is null for pieces of the line that never were frames."""
+    letter_id, number, ts_ms, reason, data = letter
+    fields: Mapping[str, Any] = {
+        "device": device,
+        "id": letter_id,
+        "time": utc(ts_ms),
+        "ts": ts_ms,
+        "number": number or None,
+        "reason": reason,
+        "bytes": len(data),
+        "hex": data.hex(),
+    }
+    return simplejson.dumps(fields, ensure_ascii=False)
+
+
+def summary(device: str, page: Page) -> str:
+    """How many there are, and whether all were shown."""
+    hidden = page.total - len(page.letters)
+    older = f", {hidden} older not shown (--last)" if hidden > 0 else ""
+    return f"{device}: {page.total} dead letters, {page.total_bytes} bytes{older}"
+
+
+def utc(ts_ms: int) -> str:
+    """A timestamp in ISO 8601; "-" for none, and for what no calendar has."""
+    try:
+        return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z" if ts_ms else "-"
+    except (ValueError, OverflowError, OSError):
+        return "-"
+
+
+def _ask(client: Client, device: str, verb: str, arguments: dict[str, int]) -> dict[str, Any]:
+    reply = client.call(f"port_reader:{device}", verb, device, codec.pack(arguments), ANSWER_S)
+    if reply.error:
+        raise LinkError(reply.error)
+    return codec.unpack_map(reply.body)

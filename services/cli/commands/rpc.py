@@ -1,0 +1,96 @@
+"""`serialgw rpc`: calls a method of a device through a running gateway, as the platform would."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any, Final
+
+import simplejson
+
+from common.wire import codec
+from common.wire.messages import PUBLISHER
+from services.cli.arguments import add_data_dir, utf8_text
+from services.cli.client import Client, json_of
+
+EXIT_USAGE: Final = 2
+DEFAULT_TIMEOUT_S: Final = 10.0
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds `rpc` and its options."""
+    parser = subparsers.add_parser(
+        "rpc",
+        help="call a method of a device through a running gateway",
+        description="Calls a method that the device's serverSideRpc names, and prints the reply as JSON.",
+        epilog="examples:\n"
+        "  serialgw rpc press1 getValue\n"
+        "  serialgw rpc press1 setValue 25\n"
+        "  serialgw rpc press1 setText '\"a text stands in double quotes\"'\n"
+        '  serialgw rpc press1 setLimits \'{"low": 1, "high": 9}\' --timeout 5\n\n'
+        "exit codes: 0 answered, 1 the call failed, 2 wrong usage, 69 no gateway is running there",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("device", type=utf8_text, metavar="DEVICE", help="the device's name")
+    parser.add_argument("method", type=utf8_text, metavar="METHOD", help="the method's name")
+    parser.add_argument("params", nargs="?", default="null", metavar="PARAMS", help='JSON: a number, "text", {…} …')
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="S",
+        help="seconds to wait for the answer (default: %(default)g)",
+    )
+    add_data_dir(parser)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected seconds above 0, up to 3600")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the reply: 0, or 1 if it is an error. Raises LinkError if no gateway is running."""
+    params = parse_params(args.params)
+    if params is None:
+        print(_not_json(args.params), file=sys.stderr)
+        return EXIT_USAGE
+    body = codec.pack({"device": args.device, "method": args.method, "params": params})
+    with Client(args.data_dir) as client:
+        reply = client.call(PUBLISHER, "rpc", args.device, body, args.timeout)
+    if reply.error:
+        print(json.dumps({"error": reply.error, "success": False}, ensure_ascii=False))
+        return 1
+    answer = json_of(reply)
+    print(answer.decode("utf-8", "replace"))
+    return 1 if is_error(answer) else 0
+
+
+def parse_params(text: str) -> bytes | None:
+    """PARAMS as compact JSON; None if it is none."""
+    try:
+        value = simplejson.loads(text, allow_nan=False)
+        return simplejson.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_error(answer: bytes) -> bool:
+    """True if a reply for the platform says that the call failed."""
+    try:
+        value = simplejson.loads(answer)
+    except (ValueError, RecursionError):
+        return True
+    return isinstance(value, dict) and "error" in value
+
+
+def _not_json(text: str) -> str:
+    quoted = json.dumps(text, ensure_ascii=False)
+    inner = quoted.replace("'", "'\\''")
+    return f"serialgw rpc: PARAMS is no JSON: {text}\nIf it is a text, quote it twice: '{inner}'"

@@ -1,0 +1,191 @@
+"""`serialgw run`: checks the configuration, writes a supervisord configuration, and becomes supervisord."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
+from common.config.models import Storage
+from common.config.task import files_of
+from common.core.errors import ConfigError, GatewayError, LinkError
+from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
+from common.io.journal.places import journal_dir, left_journals
+from common.io.locks import FileLock
+from common.io.outlet import Outlet, OutletStream, open_sink
+from common.io.private import make_private
+from common.io.process import keep_private
+from services.cli.arguments import add_data_dir, log_level, utf8_path, whole_number
+from services.cli.supervise.conf import SECRET_VARIABLES, Plan, comment_faults
+from services.cli.supervise.environment import gateway_environment
+from services.cli.supervise.prepare import write_files
+from services.cli.supervise.signals import hold_signals
+from services.cli.supervise.takeover import end_leftovers
+from services.cli.whole import read_whole
+
+LOCK_NAME: Final = "gateway.lock"
+MOST_CONVERTERS: Final = 64
+INHERITED_LOCK_FD: Final = 3
+INHERITED_DIR_FD: Final = 4
+"""supervisord leaves descriptors 3 and 4 alone, and closes them in its children."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds `run` and its options."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run the whole gateway on this host",
+        description="Runs the whole gateway in the foreground: one process per serial port, converters, publisher, "
+        "broker and monitor, under supervisord. Ctrl-C or SIGTERM lets everything finish, and exits with 0. "
+        "Logs go to standard error.",
+        epilog="examples:\n"
+        "  serialgw run --config tb_gateway.json\n"
+        "  TB_GW_ACCESS_TOKEN=… serialgw run --config custom_serial.json --data-dir /srv/serialgw\n\n"
+        "exit codes: 0 stopped, 69 another gateway runs on this data directory, 78 problems in the configuration",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config", required=True, type=utf8_path, metavar="FILE", help="main or connector configuration"
+    )
+    add_data_dir(parser)
+    parser.add_argument(
+        "--converters",
+        type=whole_number(1, MOST_CONVERTERS),
+        default=default_converters(),
+        metavar="N",
+        help="converter processes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--last-good",
+        action="store_true",
+        help="if the configuration has problems, run what has run last: for a service that starts with nobody there",
+    )
+    parser.add_argument(
+        "--log-level", type=log_level, default="INFO", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR"
+    )
+
+
+def default_converters() -> int:
+    """Two where the cores are there: user code in one does not hold up the other."""
+    return max(1, min(2, len(os.sched_getaffinity(0))))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Never returns if all goes well. Raises ConfigError, LinkError (another gateway), OSError."""
+    keep_private()
+    # A start waits for nobody who should read of it.
+    told = OutletStream(Outlet(open_sink(sys.stderr), lambda _: b""))
+    wanted = _find_wanted(args)
+    for warning in wanted.warnings:
+        print(f"warning: {warning}", file=told)
+    gateway = wanted.active.gateway
+    check_storage(gateway.storage)
+    plan = make_plan(args, tuple(device.name for device in gateway.devices), wanted.environ)
+    folder = journal_dir(gateway.storage, plan.data_dir)
+    plan = plan._replace(left_journals=tuple(left_journals(folder, plan.devices)), files=files_of(gateway))
+    lock = _take_lock(plan.data_dir)
+    if count := end_leftovers(plan.data_dir):
+        print(f"serialgw: ended {_counted(count, 'process')} of a gateway that was killed here before", file=told)
+    conf = write_files(plan, wanted.active)
+    # From here on Ctrl-C stops the gateway in order.
+    hold_signals()
+    left = f"{_counted(len(plan.left_journals), 'journal')} of earlier devices to send, " if plan.left_journals else ""
+    print(
+        f"serialgw: {_counted(len(plan.devices), 'device')}, {_counted(plan.converters, 'converter')}, "
+        f"{left}data in {plan.data_dir}; stop with Ctrl-C",
+        file=told,
+    )
+    lock.keep_across_exec(INHERITED_LOCK_FD)
+    if not is_short(plan.run_dir):
+        keep_folder_across_exec(plan.run_dir, INHERITED_DIR_FD)
+    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
+    os.execve(sys.executable, command, gateway_environment(wanted.environ, os.getpid(), plan.data_dir))
+
+
+class Wanted(NamedTuple):
+    """What is to run: the snapshot, the environment with the secrets that belong to it, and what is worth a warning."""
+
+    active: Active
+    environ: dict[str, str]
+    warnings: list[str]
+
+
+def _find_wanted(args: argparse.Namespace) -> Wanted:
+    """Raises ConfigError with every problem, unless `--last-good` asks for what has run last."""
+    environ = dict(os.environ)
+    try:
+        whole = read_whole(args.config, environ, with_secrets=True)
+    except ConfigError as error:
+        active = read_active(args.data_dir.expanduser().absolute() / ACTIVE_NAME) if args.last_good else None
+        if active is None or active.gateway.file != os.path.abspath(args.config):
+            raise
+        warnings = [*error.problems, "the configuration can't be used; what has run last is run again (--last-good)"]
+        return Wanted(active, environ, warnings)
+    environ.update(secrets_of(whole.gateway.platform.security, environ))
+    return Wanted(make_active(whole.gateway), environ, whole.warnings)
+
+
+def check_storage(storage: Storage) -> None:
+    """Makes the journals' folder where the configuration names one. Raises GatewayError if journals can't be there.
+
+    Relative to the main file, as in the reference, it may well be where a service may not write.
+    """
+    if storage.data_dir is None or storage.type == "memory":
+        return
+    folder = Path(storage.data_dir)
+    try:
+        make_private(folder)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return
+        reason = "this user may not write there"
+    except LinkError as error:
+        raise LinkError(f"storage: {error}") from None
+    except OSError as error:
+        reason = error.strerror or "it can't be made"
+    raise GatewayError(
+        f"storage: journals can't be kept in {folder}: {reason}; leave data_file_path or data_folder_path out of the "
+        "configuration, and they are kept in the data directory"
+    )
+
+
+def make_plan(args: argparse.Namespace, devices: tuple[str, ...], environ: Mapping[str, str]) -> Plan:
+    """What is to be started; creates the data directory. Raises LinkError, GatewayError."""
+    data_dir = args.data_dir.expanduser().absolute()
+    try:
+        run_dir = socket_dir(data_dir)
+    except OSError as error:
+        reason = f"{error.filename or data_dir}: {error.strerror}"
+        raise GatewayError(f"{reason}; --data-dir names a folder that this user may write") from None
+    plan = Plan(
+        config=args.config.absolute(),
+        data_dir=data_dir,
+        run_dir=run_dir,
+        socket_base="" if is_short(run_dir) else f"/proc/self/fd/{INHERITED_DIR_FD}",
+        pid=os.getpid(),
+        devices=devices,
+        converters=args.converters,
+        python=sys.executable,
+        user_id=os.getuid(),
+        secrets=tuple(name for name in SECRET_VARIABLES if environ.get(name)),
+        log_level=args.log_level,
+    )
+    if faults := comment_faults([plan.data_dir, plan.run_dir, Path(plan.python)]):
+        raise GatewayError(f"{faults[0]}: supervisord can't take a path with ' ;' or ' #' in it; choose another one")
+    return plan
+
+
+def _take_lock(data_dir: Path) -> FileLock:
+    try:
+        return FileLock(data_dir / LOCK_NAME)
+    except LinkError as error:
+        raise LinkError(f"a gateway is already running on this data directory: {error}") from None
+
+
+def _counted(count: int, noun: str) -> str:
+    if count == 1:
+        return f"{count} {noun}"
+    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -1,0 +1,195 @@
+"""`serialgw status`: every process of a running gateway, and the link to the platform."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import simplejson
+
+from common.core.errors import LinkError
+from common.wire import codec
+from common.wire.messages import MONITOR
+from services.cli.arguments import add_data_dir
+from services.cli.client import Client, json_of
+
+ANSWER_S: Final = 5.0
+SETTLED_S: Final = 2.5
+"""Everyone beats each second; a monitor that is older than this has heard who is there."""
+RETRY_S: Final = 0.25
+REGISTERED_S: Final = 10.0
+"""A process that is older than this has found its broker, or never will."""
+_HEAD: Final = ("PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS")
+_INDENT: Final = "    "
+# What a person looks for first; `--json` has them all.
+_MAIN_COUNTERS: Final = {
+    "broker": ("frames_in", "readings_out", "frames_dropped", "batches_dropped", "requests", "takeovers"),
+    "publisher": ("readings_accepted", "publishes", "publishes_refused", "reconnects", "dead_letters", "rpc_calls"),
+    "converter": (
+        "frames_converted",
+        "conversion_errors",
+        "user_errors",
+        "dead_letters",
+        "hosts_ended",
+        "hosts_died",
+        "calls_in",
+    ),
+    "port_reader": (
+        "frames_read",
+        "frames_settled",
+        "frames_resent",
+        "frames_shed",
+        "frames_dropped",
+        "frames_lost",
+        "dead_letters",
+        "exchanges",
+        "exchanges_failed",
+    ),
+}
+_ORDER: Final = ("monitor", "broker", "publisher", "converter", "port_reader")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds `status` and its options."""
+    parser = subparsers.add_parser(
+        "status",
+        help="show every process of a running gateway",
+        description="Shows every process: device, pid, alive, late (2 s after a beat was due) or lost (4 s), uptime, "
+        "what waits in its journal, its counters; and whether the platform can be reached.",
+        epilog="examples:\n"
+        "  serialgw status\n"
+        "  serialgw status --json\n\n"
+        "exit codes: 0 all are alive and the platform is reached, 1 something is late, lost, down or of another "
+        "version, 69 no gateway is running there",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, with all counters")
+    add_data_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the state: 0 if all is well, 1 if not. Raises LinkError if there is no gateway, or no monitor."""
+    with Client(args.data_dir) as client:
+        document = _ask(client)
+        deadline_s = time.monotonic() + 2 * SETTLED_S
+        while not is_well(document) and is_young(document) and time.monotonic() < deadline_s:
+            time.sleep(RETRY_S)
+            document = _ask(client)
+    if args.json:
+        print(simplejson.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        print(as_text(document, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    return 0 if is_well(document) else 1
+
+
+def _ask(client: Client) -> dict[str, Any]:
+    reply = client.call(MONITOR, "status", "", codec.pack(None), ANSWER_S)
+    if reply.error:
+        raise LinkError(f"the monitor can't be asked: {reply.error}")
+    document: dict[str, Any] = simplejson.loads(json_of(reply))
+    return document
+
+
+def is_young(document: Mapping[str, Any]) -> bool:
+    """True while the monitor has hardly had the time to hear everyone's heartbeat."""
+    uptimes_s = [process["uptime_s"] for process in document["processes"] if process["kind"] == "monitor"]
+    return max(uptimes_s, default=0.0) < SETTLED_S
+
+
+def is_well(document: Mapping[str, Any]) -> bool:
+    """True if every process is alive and takes part, all are of one version, and the platform is reached."""
+    is_alive = all(process["state"] == "alive" for process in document["processes"])
+    return document["link"]["state"] == "up" and is_alive and not faults_of(document)
+
+
+def faults_of(document: Mapping[str, Any]) -> list[str]:
+    """A sentence for each fault that no process's state shows by itself."""
+    living = [process for process in document["processes"] if process["state"] != "lost"]
+    releases = {str(process["facts"].get("release", "before 0.2.0")) for process in living}
+    found = []
+    if len(releases) > 1:
+        named = ", ".join(sorted(releases))
+        found.append(f"processes of different versions ({named}) run side by side: stop the gateway and run it again")
+    for process in living:
+        if process["facts"].get("registered") is False and process["uptime_s"] > REGISTERED_S:
+            name = f"{process['kind']}:{process['name']}"
+            found.append(f"{name} runs, but the broker does not take it: its log says why")
+    return found
+
+
+def losses_of(document: Mapping[str, Any]) -> list[str]:
+    """A sentence for each journal that damage has taken something from, since its reader was started. That is over, and
+    no fault of a gateway that runs: it does not change the exit code."""
+    return [
+        f"{process['device']}: damage to its journal took {lost} entries; the log and `serialgw dead-letters` have"
+        " their numbers"
+        for process in document["processes"]
+        if (lost := process["counters"].get("frames_lost", 0))
+    ]
+
+
+def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
+    """The table for a person; where it does not fit into `width` characters, counters go below their process."""
+    processes = sorted(document["processes"], key=_place)
+    rows = [_HEAD, *(_row(process) for process in processes)]
+    backlog = document["backlog"]
+    waiting = f"waiting in journals: {backlog['frames']} frames, {backlog['bytes']} bytes"
+    faults = [f"fault: {fault}" for fault in faults_of(document)]
+    losses = [f"lost: {loss}" for loss in losses_of(document)]
+    return "\n".join([*_fitting(rows, width), "", f"platform: {_link(document['link'])}", waiting, *losses, *faults])
+
+
+def _link(link: Mapping[str, Any]) -> str:
+    is_up = link["state"] == "up"
+    protocol = {4: "MQTT 3.1.1", 5: "MQTT 5"}.get(link.get("protocol", 0), "") if is_up else ""
+    fault = f" ({link['fault']})" if link.get("fault") and not is_up else ""
+    place = f"{link['host']}:{link.get('port', '')}" if "host" in link else ""
+    return ", ".join(part for part in (link["state"] + fault, place, protocol) if part)
+
+
+def _place(process: Mapping[str, Any]) -> tuple[int, str]:
+    kind = process["kind"]
+    return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER), process["name"])
+
+
+def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
+    facts = process["facts"]
+    kind, name = process["kind"], process["name"]
+    state = process["state"] + (", port closed" if facts.get("connected") is False else "")
+    wanted = _MAIN_COUNTERS.get(kind, ())
+    counters = " ".join(f"{key}={value}" for key, value in process["counters"].items() if value and key in wanted)
+    pid = "-" if process["pid"] is None else str(process["pid"])
+    shown = f"{kind} {name}" if kind == "converter" else kind
+    return (shown, process["device"], pid, state, uptime(process["uptime_s"]), str(facts.get("backlog", "")), counters)
+
+
+def _fitting(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    whole = _table(rows)
+    if width is None or max(map(len, whole)) <= width:
+        return whole
+    lines = []
+    for line, row in zip(_table([row[:-1] for row in rows]), rows, strict=True):
+        counters = [] if row is _HEAD else textwrap.wrap(row[-1], max(20, width - len(_INDENT)))
+        lines += [line, *(_INDENT + part for part in counters)]
+    return lines
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def uptime(seconds: float) -> str:
+    """The two largest units: `2d 3h`, `3h 20m`, `20m 5s`, `5s`."""
+    rest = int(seconds)
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or parts or unit == "s":
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])

@@ -1,0 +1,138 @@
+"""Runs inside supervisord: prints the processes' output as whole lines, and says what happens to them.
+
+supervisord's own ways of passing output on open /dev/stdout, which fails where that is a socket (as under systemd),
+overwrites itself where it is a file, and waits where nobody reads it: then supervisord would start nothing again, and
+the processes would wait too, for it to read what they say.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import Any, Final
+
+from common.core.events import Note
+from common.core.shown import harmless_lines
+from common.io.logs import handler_of, log_note, start_logs, take_streams
+from common.io.process import EXIT_CONFIG
+from services.cli.supervise.launch import decode_word
+from services.cli.supervise.signals import release_signals
+
+LONGEST_LINE: Final = 65_536
+
+
+class SupervisordLog:
+    """What supervisord's events become on standard error."""
+
+    def __init__(self) -> None:
+        self._partial: dict[str, bytes] = {}
+        # What was opened before supervisord read its configuration anew, it has closed.
+        logging.getLogger("serialgw").handlers.clear()
+        self._logger = start_logs("supervisord")
+        handler = handler_of(self._logger)
+        assert handler is not None, "start_logs has made one"
+        self._handler = handler
+        # supervisord itself prints what it can't log, for instance on a full disk.
+        take_streams(self._logger)
+        self._then = "restarting"
+        self._has_hung_up = False
+
+    def output(self, event: Any) -> None:
+        """Something that a process wrote: whole lines go on, the rest waits for its end."""
+        name = event.process.config.name
+        data = self._partial.pop(name, b"") + event.data
+        whole, newline, rest = data.rpartition(b"\n")
+        if len(rest) > LONGEST_LINE:
+            whole, newline, rest = data, b"\n", b""
+        if rest:
+            self._partial[name] = rest
+        if newline:
+            self._print(whole + newline)
+
+    def exited(self, event: Any) -> None:
+        """A process ended without being told to."""
+        name, status = self._ended(event)
+        if status == EXIT_CONFIG:
+            advice = "see above; it is started again when its configuration has changed, and now and then"
+            self.note(Note("error", "process.misconfigured", {"name": name, "status": status, "advice": advice}))
+        elif status in event.process.config.exitcodes:
+            self.note(Note("info", "process.finished", {"name": name, "status": status}))
+        else:
+            # supervisord gives -1 for every signal.
+            reason = "killed by a signal" if status < 0 else f"exit code {status}"
+            self.note(Note("warning", "process.died", {"name": name, "reason": reason, "then": self._then}))
+
+    def gave_up(self, event: Any) -> None:
+        """supervisord could not even start a process."""
+        name = decode_word(event.process.config.name)
+        facts = {"name": name, "reason": event.process.spawnerr or "unknown", "then": "not restarted"}
+        self.note(Note("error", "process.failed", facts))
+
+    def stopped(self, event: Any) -> None:
+        """A process ended because it was told to."""
+        name, status = self._ended(event)
+        self.note(Note("info", "process.stopped", {"name": name, "status": status}))
+
+    def started(self, event: Any) -> None:
+        """A process is about to run."""
+        facts = {"name": decode_word(event.process.config.name), "pid": event.process.pid}
+        self.note(Note("info", "process.started", facts))
+
+    def stopping(self, _: Any) -> None:
+        """The whole gateway was told to stop."""
+        self._then = "not restarted, the gateway is stopping"
+        self.note(Note("info", "gateway.stopping", {}))
+
+    def _ended(self, event: Any) -> tuple[str, int]:
+        """(the name as people know it, exit status), after the last words have been printed."""
+        if rest := self._partial.pop(event.process.config.name, b""):
+            self._print(rest + b"\n")
+        return decode_word(event.process.config.name), event.process.exitstatus
+
+    def running(self, _: Any) -> None:
+        """supervisord has its handlers by now. A terminal that goes away is no reason to stop and start everything, as
+        supervisord would."""
+        signal.signal(signal.SIGHUP, self._hang_up)
+        release_signals()
+
+    def _hang_up(self, *_: Any) -> None:
+        # It may come in the middle of a line.
+        self._has_hung_up = True
+
+    def join(self, socket_map: dict[int, Any]) -> None:
+        """Makes supervisord poll for room, while lines wait for it."""
+        if (descriptor := self._handler.outlet.descriptor) is not None:
+            socket_map[descriptor] = self
+
+    def readable(self) -> bool:
+        """Never: we only write there."""
+        return False
+
+    def writable(self) -> bool:
+        """While lines wait for room."""
+        return self._handler.outlet.wants_room
+
+    def handle_write_event(self) -> None:
+        """Somebody reads again."""
+        self._handler.catch_up()
+
+    def handle_error(self) -> None:
+        """What can't be told is dropped and counted; nothing is left to do."""
+
+    def catch_up(self, _: Any) -> None:
+        """Some seconds have passed: perhaps somebody reads again."""
+        if self._has_hung_up:
+            self._has_hung_up = False
+            advice = "nothing is restarted; a changed configuration takes effect with the next `serialgw run`"
+            self.note(Note("info", "gateway.hangup", {"then": advice}))
+        if self._handler.is_behind:
+            self._handler.catch_up()
+
+    def _print(self, lines: bytes) -> None:
+        """Whole lines of a process. They may come from users' code, and hold anything."""
+        text = harmless_lines(lines.decode(errors="backslashreplace"))
+        self._handler.outlet.write(text.encode())
+
+    def note(self, note: Note) -> None:
+        """One line."""
+        log_note(self._logger, note)

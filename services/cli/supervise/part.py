@@ -1,0 +1,100 @@
+"""Our part inside supervisord, which loads it as an "rpcinterface": once, with its event system ready. It tells what
+happens, and looks after what supervisord does not see: who hangs, and who waits for a better configuration."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from supervisor import events
+
+from common.core.events import Note
+from common.io.process import EXIT_CONFIG
+from services.cli.supervise.launch import decode_word
+from services.cli.supervise.log import SupervisordLog
+from services.cli.supervise.pulse import Pulses
+from services.cli.supervise.revival import Revival
+from services.cli.supervise.signals import guard_forks
+from services.cli.supervise.systemd import notify_systemd
+from services.cli.supervise.wakeup import SignalWakeup
+
+
+class SupervisordPart:
+    """What is done every five seconds, and when a process has ended."""
+
+    def __init__(self, supervisord: Any, log: SupervisordLog, run_dir: Path, files: list[str]) -> None:
+        self._supervisord = supervisord
+        self._log = log
+        self._revival = Revival(files)
+        self._pulses: Pulses | None = None
+        try:
+            self._pulses = Pulses(run_dir, log.note)
+        except OSError as error:
+            # Rather without than not at all.
+            log.note(Note("error", "pulses.unavailable", {"reason": str(error), "then": "who hangs is not replaced"}))
+
+    def tick(self, event: Any) -> None:
+        """Five seconds have passed."""
+        if self._pulses is not None:
+            self._pulses.check(self._processes())
+        self._revival.check()
+        self._log.catch_up(event)
+        notify_systemd("WATCHDOG=1")
+
+    def exited(self, event: Any) -> None:
+        """A process ended without being told to."""
+        if event.process.exitstatus == EXIT_CONFIG:
+            self._revival.wait(event.process)
+        self._log.exited(event)
+
+    def running(self, event: Any) -> None:
+        """supervisord has started."""
+        self._log.running(event)
+        notify_systemd("READY=1")
+
+    def stopping(self, event: Any) -> None:
+        """The whole gateway was told to stop."""
+        self._revival.stop()
+        self._log.stopping(event)
+        notify_systemd("STOPPING=1")
+
+    def _processes(self) -> Iterator[Any]:
+        for group in self._supervisord.process_groups.values():
+            yield from group.processes.values()
+
+
+def start(supervisord: Any, run_dir: str = "", files: str = "") -> SupervisordPart:
+    """supervisord's hook: subscribes, and returns the object that it keeps. The arguments come from its configuration,
+    spelled by `encode_word`; `files` are separated by blanks."""
+    log = SupervisordLog()
+    part = SupervisordPart(supervisord, log, Path(decode_word(run_dir)), list(map(decode_word, files.split())))
+    guard_forks()
+    sockets = supervisord.options.get_socket_map()
+    SignalWakeup().join(sockets)
+    log.join(sockets)
+    for event, callback in (
+        (events.ProcessLogEvent, log.output),
+        (events.ProcessStateExitedEvent, part.exited),
+        (events.ProcessStateFatalEvent, log.gave_up),
+        (events.ProcessStateStoppedEvent, log.stopped),
+        (events.ProcessStateRunningEvent, log.started),
+        (events.SupervisorStoppingEvent, part.stopping),
+        (events.SupervisorRunningEvent, part.running),
+        (events.Tick5Event, part.tick),
+    ):
+        events.subscribe(event, _guarded(callback))
+    return part
+
+
+def _guarded(callback: Callable[[Any], None]) -> Callable[[Any], None]:
+    """What an event makes us do, whatever goes wrong in it: an exception would end supervisord, and all with it."""
+
+    def call(event: Any) -> None:
+        try:
+            callback(event)
+        except Exception:  # noqa: BLE001 (see above)
+            traceback.print_exc()
+
+    return call

@@ -1,0 +1,169 @@
+"""Frame batches to reading batches: every number that goes in comes out. Pure; users' code runs elsewhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from common.conversion.calls import METHOD_NOT_FOUND, convert_answer, failure, success
+from common.conversion.rows import merge_attributes
+from common.core.errors import ConversionError, WireError, printable
+from common.wire import codec
+from common.wire.messages import Entry, FrameBatch, FrameBody, ReadingBatch, ReadingBody, UserReading
+from services.converter.core.counters import Counters
+from services.converter.core.events import ConvertWithUserCode, UserConverted
+from services.converter.core.sections import Compiled
+
+NEEDS_SECTION: Final = frozenset({Entry.FRAMES, Entry.ANSWER})
+PASSED: Final = frozenset({Entry.OPENED, Entry.LOST, Entry.DEAD})
+READINGS_BYTES: Final = 8 * 1024 * 1024
+"""A reading batch has at most so much; the broker cuts off who sends much more, and the frames would come for ever."""
+
+
+def open_batch(batch: FrameBatch) -> FrameBody:
+    """The entries of a batch, of checked shape. Raises WireError."""
+    body = codec.unpack_frames(batch.body, batch.length)
+    if batch.length < 1 or batch.first < 1:
+        raise WireError(f"{batch.length} entries from number {batch.first}")
+    if not all(type(frame) is bytes for frame in body.frames) or not all(type(ts_ms) is int for ts_ms in body.ts_ms):
+        raise WireError("a frame is no bytes, or a timestamp no whole number")
+    if batch.kind == Entry.ANSWER and not (
+        batch.length == 1 and len(body.extra) == 2 and all(type(text) is str for text in body.extra)
+    ):
+        raise WireError("an answer without its correlation id and method, or with company")
+    return body
+
+
+def reading_batch(batch: FrameBatch, body: ReadingBody, converter: str, instance: str) -> ReadingBatch:
+    """The answer to a batch, under the same numbers."""
+    return ReadingBatch(*batch[:8], converter, instance, codec.pack_readings(body))
+
+
+def reading_batches(batch: FrameBatch, body: ReadingBody, converter: str, instance: str) -> list[ReadingBatch]:
+    """The same, in parts where it is above READINGS_BYTES. One frame that is above it by itself is a dead letter."""
+    answer = reading_batch(batch, body, converter, instance)
+    if len(answer.body) <= READINGS_BYTES:
+        return [answer]
+    if batch.length == 1:
+        why = f"what the converter made of it has {len(answer.body)} bytes, at most {READINGS_BYTES} can travel"
+        reply = (body.answer[0], failure(why)) if body.answer else None
+        return [reading_batch(batch, ReadingBody(body.ts_ms, [b""], dead={0: why}, answer=reply), converter, instance)]
+    middle = batch.length // 2
+    parts = (0, middle, b""), (middle, batch.length, body.attributes)
+    return [
+        part
+        for low, high, attributes in parts
+        for part in reading_batches(
+            batch._replace(first=batch.first + low, length=high - low),
+            _slice(body, low, high)._replace(attributes=attributes),
+            converter,
+            instance,
+        )
+    ]
+
+
+def _slice(body: ReadingBody, low: int, high: int) -> ReadingBody:
+    return body._replace(
+        ts_ms=body.ts_ms[low:high],
+        telemetry=body.telemetry[low:high],
+        dead={index - low: reason for index, reason in body.dead.items() if low <= index < high},
+        user={index - low: readings for index, readings in body.user.items() if low <= index < high},
+    )
+
+
+def empty_batch(batch: FrameBatch, converter: str, instance: str) -> ReadingBatch:
+    """The answer to a batch that only gives its credit back."""
+    return reading_batch(batch._replace(length=0), ReadingBody([], []), converter, instance)
+
+
+def pass_entry(batch: FrameBatch, body: FrameBody) -> ReadingBody:
+    """OPENED, LOST and DEAD entries as readings without values."""
+    empty = [b""] * batch.length
+    if batch.kind == Entry.OPENED:
+        return ReadingBody(body.ts_ms, empty, device_type=body.frames[-1].decode(errors="replace"))
+    if batch.kind == Entry.DEAD:
+        reasons = {index: frame.decode(errors="replace") for index, frame in enumerate(body.frames)}
+        return ReadingBody(body.ts_ms, empty, dead=reasons)
+    return ReadingBody(body.ts_ms, empty)
+
+
+def convert_batch(
+    batch: FrameBatch, body: FrameBody, compiled: Compiled, counters: Counters
+) -> tuple[ReadingBody, str]:
+    """What the built-in converter makes of a batch, and its first error or ""."""
+    answer = answer_of(batch, body, compiled)
+    if compiled.converter is None:
+        dead = dict.fromkeys(range(batch.length), compiled.fault)
+        return ReadingBody(body.ts_ms, [b""] * batch.length, dead=dead, answer=answer), compiled.fault
+    result = compiled.converter.convert_batch(body.frames)
+    counters.conversion_errors += result.errors
+    counters.points_absent += result.absent
+    attributes = merge_attributes(result.attributes)
+    counters.readings_made += sum(map(any, zip(result.telemetry, result.attributes, strict=True)))
+    sample = result.error_sample or next(iter(result.dead.values()), "")
+    return ReadingBody(body.ts_ms, result.telemetry, attributes, result.dead, answer=answer), sample
+
+
+def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[str, bytes] | None:
+    """(correlation id, JSON reply) of an ANSWER entry by the built-in rules; None for other entries."""
+    if batch.kind != Entry.ANSWER:
+        return None
+    correlation_id, method = body.extra
+    rpc = compiled.rpc(method)
+    if rpc is None:
+        return correlation_id, failure(METHOD_NOT_FOUND)
+    try:
+        return correlation_id, success(convert_answer(rpc, body.frames[0]))
+    except ConversionError as error:
+        return correlation_id, failure(str(error))
+
+
+class UserJob:
+    """A batch on its way through users' code, in slices."""
+
+    def __init__(self, number: int, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> None:
+        self.number = number
+        self.batch = batch
+        self._body = body
+        self._compiled = compiled
+        self._done = 0
+        self._user: dict[int, list[UserReading]] = {}
+        self._dead: dict[int, str] = {}
+        self._answer: tuple[str, bytes] | None = None
+        self._rpc = compiled.rpc(body.extra[1]) if batch.kind == Entry.ANSWER else None
+
+    @property
+    def is_finished(self) -> bool:
+        return self._done == self.batch.length
+
+    def order(self) -> ConvertWithUserCode:
+        """What is still to be converted."""
+        batch = self.batch
+        first, frames = batch.first + self._done, self._body.frames[self._done :]
+        where = (batch.journal, batch.generation, first)
+        return ConvertWithUserCode(self.number, self._compiled.device, batch.section, *where, frames, self._rpc)
+
+    def take(self, converted: UserConverted, counters: Counters) -> str:
+        """Takes a slice of results; the first error among them or ""."""
+        sample = ""
+        for index, frame in enumerate(converted.frames[: self.batch.length - self._done], self._done):
+            if frame.error:
+                self._dead[index] = printable(frame.error)
+                sample = sample or frame.error
+                counters.user_errors += 1
+            elif frame.readings:
+                self._user[index] = frame.readings
+                counters.readings_made += 1
+        self._done = min(self.batch.length, self._done + len(converted.frames))
+        if self._rpc is not None and converted.answer is not None:
+            value, error = converted.answer
+            counters.user_errors += bool(error)
+            self._answer = self._body.extra[0], failure(error) if error else success(value)
+        return sample
+
+    def readings(self) -> ReadingBody:
+        """The finished batch's readings."""
+        answer = self._answer
+        if self.batch.kind == Entry.ANSWER and self._rpc is None:
+            answer = self._body.extra[0], failure(METHOD_NOT_FOUND)
+        empty = [b""] * self.batch.length
+        return ReadingBody(self._body.ts_ms, empty, b"", self._dead, self._user, answer)

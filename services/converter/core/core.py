@@ -1,0 +1,338 @@
+"""The converter's core: frames to readings, params to bytes, answers to values. Pure; run by `shell` or a simulation.
+
+    ConverterCore(identity, new_id, notes=(), answer_s=12)  identity.name is the slot, new_id mints correlation ids,
+                                                   notes are deaths that no reader has answered yet,
+                                                   answer_s is how long users' code may take over one order
+
+Hears `common.core.events` and, as results of its own effects, `UserConverted`, `UserAnswered` and what becomes of
+hosts. Orders `Send`, `Note`, `Exit` and the effects of `services.converter.core.events`.
+
+- A `FrameBatch` is answered by one `ReadingBatch` (more where that would be too large): converted, or of length 0 where
+  its section was not to be had in 5 s, it can't be read, or it holds a frame whose note is unanswered. Batches of any
+  epoch are converted.
+- Built-in conversion happens in `handle`; users' code in hosts, one for each device, in slices between which calls get
+  their turn. A host that does not answer in time is ended, and its frame reported; nothing else waits for that.
+- A new broker knows nothing of what the old one handed out: everything held is dropped, and the reader sends it again.
+- After `Drain` it beats with `draining`, finishes what it holds, and exits when nothing came for 0.1 s, or after 2 s.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any, Final, NamedTuple
+
+from common.core.errors import ConversionError, WireError
+from common.core.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Writable
+from common.core.membership import Membership
+from common.wire.messages import (
+    FrameBatch,
+    FrameBody,
+    Identity,
+    Message,
+    Plane,
+    ReadingBatch,
+    ReadingBody,
+    Registered,
+    Reply,
+    Request,
+)
+from services.converter.core.batches import (
+    NEEDS_SECTION,
+    PASSED,
+    UserJob,
+    convert_batch,
+    empty_batch,
+    open_batch,
+    pass_entry,
+    reading_batches,
+)
+from services.converter.core.calls import Calls
+from services.converter.core.counters import Counters
+from services.converter.core.deaths import Deaths
+from services.converter.core.events import (
+    ConvertWithUserCode,
+    DecodeWithUserCode,
+    EncodeWithUserCode,
+    HostEnded,
+    HostLoading,
+    HostReady,
+    PoisonNote,
+    PullFrom,
+    UserAnswered,
+    UserConverted,
+)
+from services.converter.core.lanes import ANSWER_S, Lanes
+from services.converter.core.sections import WAIT_FOR_SECTION_S, Compiled, Sections
+
+BATCHES_HELD: Final = 256
+"""Batches that wait for their sections: credit allows two, and two of each device with users' code."""
+DRAIN_S: Final = 2.0
+DRAIN_QUIET_S: Final = 0.1
+"""What the broker sent before it heard of the drain comes within this."""
+WARN_AGAIN_S: Final = 60.0
+
+
+class _Held(NamedTuple):
+    """A batch that waits for its section."""
+
+    batch: FrameBatch
+    body: FrameBody
+    deadline_s: float
+
+
+class ConverterCore:
+    """One converter process; see the module's text."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        new_id: Callable[[], str],
+        notes: Sequence[PoisonNote] = (),
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        self.counters = Counters()
+        self._identity = identity
+        self._member = Membership(identity, {})
+        self._sections = Sections(identity.address, new_id)
+        self._job_numbers = count(1)
+        self._lanes = Lanes(self.counters, answer_s)
+        self._calls = Calls(self._sections, self._lanes, self.counters, self._job_numbers)
+        self._deaths = Deaths(identity.address, notes)
+        self._held: list[_Held] = []
+        self._unsent: deque[ReadingBatch] = deque()
+        self._endpoint = ""
+        self._user_devices: set[str] = set()
+        self._warned_s: dict[tuple[str, str], float] = {}
+        self._drain_s: float | None = None
+        self._quiet_s = 0.0
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        """The effects of an event, in order."""
+        had_broker = bool(self._member.broker)
+        effects = self._member.start(now_s) if isinstance(event, Start) else self._member.handle(event, now_s)
+        if had_broker and not self._member.broker:
+            effects += self._drop_everything()
+        effects += self._react(event, now_s)
+        if type(event) is not Arrived or event.plane is not Plane.FRAMES:
+            # Frames end no wait; the next `Tick` comes when their turn is over.
+            effects += self._keep_time(now_s)
+        return effects + self._lanes.go(now_s)
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        deadlines = [self._member.next_deadline_s, self._lanes.next_deadline_s, self._sections.next_deadline_s]
+        deadlines += [self._calls.next_deadline_s, self._deaths.next_deadline_s if self._member.broker else None]
+        deadlines += [held.deadline_s for held in self._held]
+        if self._drain_s is not None:
+            deadlines.append(min(self._drain_s + DRAIN_S, self._quiet_s) if self._is_idle else self._drain_s + DRAIN_S)
+        return min(deadline for deadline in deadlines if deadline is not None)
+
+    def _react(self, event: Any, now_s: float) -> list[Any]:
+        match event:
+            case Arrived(message=message):
+                return self._take(message, now_s)
+            case UserConverted():
+                return self._take_slice(event, now_s)
+            case UserAnswered():
+                self._lanes.returned(event.job, event.host, now_s)
+                return self._calls.user_answered(event, now_s)
+            case HostLoading(host=host):
+                self._lanes.loading(host, now_s)
+            case HostReady(host=host):
+                self._lanes.ready(host, now_s)
+            case HostEnded():
+                return self._take_end(event, now_s)
+            case Blocked(plane=plane, message=message):
+                self._keep(plane, message, now_s)
+            case Writable(plane=Plane.READINGS):
+                unsent, self._unsent = self._unsent, deque()
+                return [Send(Plane.READINGS, batch) for batch in unsent]
+            case Writable(plane=Plane.CALLS):
+                return self._calls.send_again(now_s)
+            case Drain() if self._drain_s is None:
+                self._drain_s, self._quiet_s = now_s, now_s + DRAIN_QUIET_S
+                return [Note("info", "process.draining", {"held": len(self._held)}), *self._beat(now_s)]
+        return []
+
+    def _take(self, message: Message, now_s: float) -> list[Any]:
+        match message:
+            case FrameBatch():
+                return self._take_batch(message, now_s)
+            case Request():
+                return self._calls.take(message, now_s)
+            case Reply():
+                return self._deaths.answer(message) or self._take_section(message, now_s)
+            case Registered(accepted=True, frames_endpoint=endpoint) if endpoint and endpoint != self._endpoint:
+                self._endpoint = endpoint
+                return [PullFrom(endpoint)]
+        return []
+
+    # Batches
+
+    def _take_batch(self, batch: FrameBatch, now_s: float) -> list[Any]:
+        self.counters.batches_in += 1
+        self._quiet_s = now_s + DRAIN_QUIET_S
+        try:
+            body = open_batch(batch)
+        except WireError as error:
+            return [*self._warn(batch, "batch.unreadable", str(error), now_s), *self._give_back(batch)]
+        if batch.kind in NEEDS_SECTION:
+            compiled = self._sections.find(batch.section)
+            if compiled is not None:
+                return self._convert(batch, body, compiled, now_s)
+            if len(self._held) >= BATCHES_HELD:
+                return self._give_back(batch)
+            self._held.append(_Held(batch, body, now_s + WAIT_FOR_SECTION_S))
+            return self._sections.ask(batch.section, batch.device, now_s)
+        if batch.kind not in PASSED:
+            why = f"entry kind {batch.kind} is unknown to this version"
+            return [*self._warn(batch, "batch.unreadable", why, now_s), *self._give_back(batch)]
+        return self._put_out(batch, pass_entry(batch, body))
+
+    def _take_section(self, reply: Reply, now_s: float) -> list[Any]:
+        """What waited for a section goes on."""
+        try:
+            section = self._sections.answer(reply)
+        except ConversionError as error:
+            return [Note("error", "section.unreadable", {"id": reply.id, "reason": str(error)})]
+        compiled = self._sections.find(section) if section is not None else None
+        if section is None or compiled is None:
+            return []
+        ready = [held for held in self._held if held.batch.section == section]
+        self._held = [held for held in self._held if held.batch.section != section]
+        effects = [effect for held in ready for effect in self._convert(held.batch, held.body, compiled, now_s)]
+        return effects + self._calls.resume(section, compiled, now_s)
+
+    def _convert(self, batch: FrameBatch, body: FrameBody, compiled: Compiled, now_s: float) -> list[Any]:
+        if compiled.has_user_uplink:
+            return self._queue_job(batch, body, compiled)
+        readings, sample = convert_batch(batch, body, compiled, self.counters)
+        notes = self._warn(batch, "conversion.failed", sample, now_s) if sample else []
+        return [*notes, *self._put_out(batch, readings)]
+
+    def _queue_job(self, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> list[Any]:
+        if self._deaths.concerns(batch):
+            return self._give_back(batch)
+        self._user_devices.add(batch.device)
+        job = UserJob(next(self._job_numbers), batch, body, compiled)
+        return [] if self._lanes.put_job(job) else self._give_back(batch)
+
+    def _take_slice(self, event: UserConverted, now_s: float) -> list[Any]:
+        """Users' code has returned: the batch goes out, or on with the next slice."""
+        job = self._lanes.returned(event.job, event.host, now_s)
+        if job is None:
+            return []
+        sample = job.take(event, self.counters)
+        effects = self._warn(job.batch, "conversion.failed", sample, now_s) if sample else []
+        if job.is_finished:
+            self._lanes.finished(job)
+            effects += self._put_out(job.batch, job.readings())
+        return effects
+
+    def _take_end(self, event: HostEnded, now_s: float) -> list[Any]:
+        """A host is gone: its reader hears of the frame that it was in, and sends all of that batch again."""
+        device, order, job, was_ready = self._lanes.ended(event, now_s)
+        facts: dict[str, Any] = {"device": device, "reason": event.why}
+        effects: list[Any] = []
+        note = event.note
+        if note is None and was_ready and isinstance(order, ConvertWithUserCode):
+            # Nothing says which frame it was, as where there is no room for a note file: all of them are suspects.
+            numbers = list(range(order.first, order.first + len(order.frames)))
+            death = f"note-{self._identity.instance}-order-{order.job}"
+            note = PoisonNote(death, device, order.journal, order.generation, numbers)
+        if note is not None:
+            facts["numbers"] = ",".join(map(str, note.numbers))
+            self._deaths.add(note)
+        effects.append(Note("warning" if order is not None else "info", "host.ended", facts))
+        match order:
+            case EncodeWithUserCode() | DecodeWithUserCode():
+                why = f"the process of the converter ended: {event.why}"
+                effects += self._calls.user_answered(UserAnswered(order.job, None, why), now_s)
+            case ConvertWithUserCode() if job is not None:
+                effects += self._give_back(job.batch)
+        concerned = self._lanes.drop_jobs(lambda job: self._deaths.concerns(job.batch))
+        return [*effects, *(effect for job in concerned for effect in self._give_back(job.batch))]
+
+    def _put_out(self, batch: FrameBatch, readings: ReadingBody) -> list[Any]:
+        self.counters.frames_converted += batch.length if batch.kind in NEEDS_SECTION else 0
+        self.counters.dead_letters += len(readings.dead)
+        parts = reading_batches(batch, readings, self._identity.name, self._identity.instance)
+        return [effect for part in parts for effect in self._send(part)]
+
+    def _give_back(self, batch: FrameBatch) -> list[Any]:
+        self.counters.credit_returned_empty += 1
+        return self._send(empty_batch(batch, self._identity.name, self._identity.instance))
+
+    def _send(self, batch: ReadingBatch) -> list[Any]:
+        if self._unsent:
+            self._unsent.append(batch)
+            return []
+        return [Send(Plane.READINGS, batch)]
+
+    def _keep(self, plane: Plane, message: Message, now_s: float) -> None:
+        """Keeps what could not be sent; what is repeated anyway is not kept."""
+        self.counters.sends_blocked += 1
+        if isinstance(message, ReadingBatch):
+            self._unsent.append(message)
+        elif isinstance(message, Reply) or (isinstance(message, Request) and message.verb == "exchange"):
+            self._calls.keep_unsent(message, now_s)
+
+    def _drop_everything(self) -> list[Any]:
+        dropped = len(self._held) + self._lanes.clear() + len(self._unsent) + self._calls.forget()
+        self.counters.dropped_for_new_broker += dropped
+        self._held.clear()
+        self._unsent.clear()
+        return [Note("info", "broker.changed", {"dropped": dropped})]
+
+    # Time
+
+    def _keep_time(self, now_s: float) -> list[Any]:
+        late = [held for held in self._held if now_s >= held.deadline_s]
+        effects: list[Any] = []
+        if late:
+            self._held = [held for held in self._held if now_s < held.deadline_s]
+        for held in late:
+            why = f"section {held.batch.section} did not come in {WAIT_FOR_SECTION_S:g} s"
+            effects += [*self._warn(held.batch, "section.missing", why, now_s), *self._give_back(held.batch)]
+        effects += self._calls.expire(now_s)
+        effects += self._lanes.late(now_s)
+        self._lanes.rested(now_s)
+        self._sections.keep_questions([*(held.batch.section for held in self._held), *self._calls.wanted_sections])
+        effects += self._sections.ask_again(now_s)
+        if self._member.broker:
+            effects += self._deaths.report(now_s)
+        if self._member.is_due(now_s):
+            effects += self._beat(now_s)
+        return effects + self._finish_drain(now_s)
+
+    def _finish_drain(self, now_s: float) -> list[Any]:
+        if self._drain_s is None:
+            return []
+        if now_s >= self._drain_s + DRAIN_S or (self._is_idle and now_s >= self._quiet_s):
+            return [*self._calls.refuse_all(), Exit(0)]
+        return []
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._calls.is_idle and self._lanes.is_idle and not (self._held or self._unsent)
+
+    def _beat(self, now_s: float) -> list[Any]:
+        state = {
+            "slot": self._identity.name,
+            "draining": self._drain_s is not None,
+            "held": len(self._held) + self._lanes.held + len(self._unsent),
+            "user_devices": sorted(self._user_devices),
+            "hosts": list(self._lanes.devices),
+        }
+        return self._member.beat(now_s, state, self.counters.as_dict())
+
+    def _warn(self, batch: FrameBatch, event: str, reason: str, now_s: float) -> list[Any]:
+        """At most one such warning a minute and device: a bad line must not fill the log."""
+        last_s = self._warned_s.get((batch.device, event))
+        if last_s is not None and now_s < last_s + WARN_AGAIN_S:
+            return []
+        self._warned_s[batch.device, event] = now_s
+        facts = {"device": batch.device, "first": batch.first, "length": batch.length, "reason": reason}
+        return [Note("warning", event, facts)]

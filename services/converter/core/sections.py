@@ -1,0 +1,139 @@
+"""The device sections that this process knows, by hash, and the questions to readers for those it doesn't."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from common.config.models import Device, Rpc, device_of
+from common.conversion.calls import rpc_of
+from common.conversion.downlink import BUILTIN_DOWNLINK
+from common.conversion.rows import BUILTIN_UPLINK, DeviceConverter, compile_device
+from common.core.errors import ConversionError, WireError
+from common.core.events import Send
+from common.wire import codec
+from common.wire.messages import Plane, Reply, Request
+
+SECTIONS_KEPT: Final = 256
+"""Compiled devices kept; one that was evicted is asked for again."""
+ASK_AGAIN_S: Final = 1.0
+WAIT_FOR_SECTION_S: Final = 5.0
+"""What needs a section waits this long for it; the journal keeps the frames for longer."""
+
+
+class Compiled(NamedTuple):
+    """A device and its data points, ready for frames."""
+
+    device: Device
+    converter: DeviceConverter | None
+    fault: str
+    """Why no frame of this device can be converted, or "" (then there is a converter)."""
+
+    @property
+    def has_user_uplink(self) -> bool:
+        return self.device.converter != BUILTIN_UPLINK
+
+    @property
+    def has_user_downlink(self) -> bool:
+        return self.device.downlink_converter not in (None, BUILTIN_DOWNLINK)
+
+    def rpc(self, method: str) -> Rpc | None:
+        """The device's RPC of this name."""
+        return rpc_of(self.device, method)
+
+
+class _Question(NamedTuple):
+    id: str
+    device: str
+    again_s: float
+
+
+class Sections:
+    """Compiled devices, least recently used ones evicted, and one open question per unknown section."""
+
+    def __init__(self, address: str, new_id: Callable[[], str], limit: int = SECTIONS_KEPT) -> None:
+        self._address = address
+        self._new_id = new_id
+        self._limit = limit
+        self._known: OrderedDict[str, Compiled] = OrderedDict()
+        self._questions: dict[str, _Question] = {}
+
+    def find(self, section: str) -> Compiled | None:
+        """The device of a section hash; None if it has to be asked for."""
+        compiled = self._known.get(section)
+        if compiled is not None:
+            self._known.move_to_end(section)
+        return compiled
+
+    def ask(self, section: str, device: str, now_s: float) -> list[Any]:
+        """The request to the device's reader; [] if that question is open already."""
+        if section in self._questions:
+            return []
+        self._questions[section] = _Question(self._new_id(), device, now_s + ASK_AGAIN_S)
+        return [self._request(section)]
+
+    def ask_again(self, now_s: float) -> list[Any]:
+        """The requests whose answers are overdue. They keep their ids: a late answer is as good."""
+        due = [section for section, question in self._questions.items() if now_s >= question.again_s]
+        for section in due:
+            self._questions[section] = self._questions[section]._replace(again_s=now_s + ASK_AGAIN_S)
+        return [self._request(section) for section in due]
+
+    def answer(self, reply: Reply) -> str | None:
+        """Takes an answer; the hash that is known now, or None if this answers no open question, or with an error.
+
+        Raises ConversionError for an answer that is no section.
+        """
+        section = next((hash_ for hash_, question in self._questions.items() if question.id == reply.id), None)
+        if section is None or reply.error:
+            return None
+        compiled = _compile(_section_bytes(reply.body))
+        del self._questions[section]
+        self._known[section] = compiled
+        if len(self._known) > self._limit:
+            self._known.popitem(last=False)
+        return section
+
+    def keep_questions(self, sections: Iterable[str]) -> None:
+        """Drops the questions to whose answers nobody waits any more."""
+        if self._questions:
+            wanted = set(sections)
+            self._questions = {key: value for key, value in self._questions.items() if key in wanted}
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        return min((question.again_s for question in self._questions.values()), default=None)
+
+    def _request(self, section: str) -> Send:
+        question = self._questions[section]
+        body = codec.pack({"section": section})
+        target = f"port_reader:{question.device}"
+        request = Request(
+            question.id, self._address, target, "section", question.device, section, WAIT_FOR_SECTION_S, body
+        )
+        return Send(Plane.CALLS, request)
+
+
+def _section_bytes(body: bytes) -> bytes:
+    try:
+        section = codec.unpack(body)
+    except WireError as error:
+        raise ConversionError(f"section: {error}") from None
+    if not isinstance(section, bytes):
+        raise ConversionError(f"section: found {type(section).__name__}, expected bytes")
+    return section
+
+
+def _compile(section: bytes) -> Compiled:
+    """Raises ConversionError for bytes that are no section."""
+    try:
+        device = device_of(section)
+    except msgspec.DecodeError as error:
+        raise ConversionError(f"section: {error}") from None
+    try:
+        return Compiled(device, compile_device(device), "")
+    except ConversionError as error:
+        return Compiled(device, None, str(error))

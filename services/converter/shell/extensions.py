@@ -1,0 +1,234 @@
+"""Converters that users wrote: found by class name, run behind a guard, their results brought into one form.
+
+Everything of a user's that runs (import, constructor, `convert`, `to_dict` of what it returned) runs inside
+`_guarded`, so that it can end only in a value or a ConversionError that names the class, the file and the line.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib
+import importlib.util
+import inspect
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from common.config.extension_files import is_loose
+from common.config.models import Device, Rpc
+from common.conversion.downlink import NO_DATA
+from common.conversion.values import plain_value, shorten
+from common.core.errors import ConversionError
+from common.wire.messages import UserReading
+from services.converter.core.user_readings import normalise_result
+
+ENTRY_POINTS = "serialgw.converters"
+TRACE = 5
+"""The log level below DEBUG that the reference's loggers have."""
+
+_T = TypeVar("_T")
+
+
+class ConverterLogger(logging.LoggerAdapter[logging.Logger]):
+    """The logger that users' converters get: the usual levels and `trace`."""
+
+    def trace(self, message: object, *arguments: object) -> None:
+        self.log(TRACE, message, *arguments)
+
+
+class UserConverter:
+    """One object of a user's class for one device, uplink or downlink; it lives as long as the process."""
+
+    def __init__(self, converter_class: type, device: Device, logger: logging.Logger) -> None:
+        """Raises ConversionError if the constructor raises."""
+        self._class = converter_class
+        self._device = device
+        config = copy.deepcopy(device.raw)
+        adapter = ConverterLogger(logger, {})
+        self._object = _guarded(converter_class, lambda: converter_class(config, adapter))
+
+    def convert_frame(self, frame: bytes) -> list[UserReading]:
+        """What the user's class makes of a frame; [] for nothing. Raises ConversionError."""
+        return _guarded(self._class, lambda: normalise_result(self._object.convert(None, frame), self._device))
+
+    def convert_answer(self, rpc: Rpc, frame: bytes) -> Any:
+        """The value of an answer to an RPC: what stands under `result`. Raises ConversionError."""
+        return _guarded(self._class, lambda: _result_of(self._object.convert(_response_config(rpc), frame)))
+
+    def encode_rpc(self, rpc: Rpc, params: Any) -> bytes:
+        """The bytes to write for a call. Raises ConversionError, "No data to send" for None or nothing."""
+        config = copy.deepcopy(rpc.raw)
+        written = _guarded(self._class, lambda: _bytes_of(self._object.convert(config, params)))
+        if not written:
+            raise ConversionError(NO_DATA)
+        return written
+
+
+def load_converter(name: str, device: Device, extension_dirs: Sequence[str], logger: logging.Logger) -> UserConverter:
+    """The user's class `name` as a converter of `device`. Raises ConversionError: not found, or it doesn't load."""
+    return UserConverter(find_class(name, extension_dirs), device, logger)
+
+
+def find_class(name: str, extension_dirs: Sequence[str]) -> type:
+    """The class of that name: in `serial/*.py` of the folders, then `package.module:Class`, then an entry point.
+
+    A file is imported only if it defines or imports the name. Raises ConversionError that says where was looked.
+    """
+    found = _find_in_folders(name, extension_dirs)
+    if found is None and ":" in name:
+        found = _find_in_package(name)
+    if found is None:
+        found = _find_entry_point(name)
+    if found is None:
+        places = ", ".join(str(Path(folder, "serial")) for folder in extension_dirs) or "no extension folder"
+        raise ConversionError(
+            f"converter {name}: not built in, no such class in {places}, no package.module:Class, "
+            f"no entry point of group {ENTRY_POINTS}"
+        )
+    if not inspect.isclass(found) or not callable(getattr(found, "convert", None)):
+        raise ConversionError(f"converter {name}: found {shorten(repr(found))}, expected a class with a convert method")
+    return found
+
+
+def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> Any:
+    if not name.isidentifier():
+        return None
+    broken = ""
+    for path in (path for folder in extension_dirs for path in sorted(Path(folder, "serial").glob("*.py"))):
+        try:
+            if not _binds_name(path, name):
+                continue
+            if is_loose(path):
+                raise ConversionError(f"{path}: any user of this machine may change it, so it is not run; chmod o-w")
+            if hasattr(_import_file(path), name):
+                return getattr(_import_file(path), name)
+        except ConversionError as error:
+            broken = broken or str(error)
+    if broken:
+        raise ConversionError(f"converter {name}: {broken}")
+    return None
+
+
+def _binds_name(path: Path, name: str) -> bool:
+    """True if the file defines, assigns or imports the name. Raises ConversionError if it only can't be read."""
+    try:
+        source = path.read_bytes()
+        if name.encode() not in source:
+            return False
+        tree = ast.parse(source, str(path))
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"{path}: {error}") from None
+    except SyntaxError as error:
+        raise ConversionError(f"{path}, line {error.lineno}: {error.msg}") from None
+    return any(_binds(node, name) for node in ast.walk(tree))
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    match node:
+        case ast.ClassDef():
+            return node.name == name
+        case ast.ImportFrom():
+            return any((alias.asname or alias.name) == name for alias in node.names)
+        case ast.Name(ctx=ast.Store()):
+            return node.id == name
+    return False
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Imports a file once in the life of the process, under a name that no other module can have."""
+    module_name = f"serialgw extension {path.resolve()}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise ConversionError(f"{path}: found no Python source, expected a file that can be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        _guarded(path, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    except ConversionError:
+        del sys.modules[module_name]
+        raise
+    return module
+
+
+def _find_in_package(name: str) -> Any:
+    module_name, _, class_name = name.partition(":")
+    module = _guarded(name, lambda: importlib.import_module(module_name))
+    if not hasattr(module, class_name):
+        raise ConversionError(f"converter {name}: module {module_name} has no {class_name}")
+    return getattr(module, class_name)
+
+
+def _find_entry_point(name: str) -> Any:
+    from importlib.metadata import entry_points  # Here: it takes long to load, and hardly anybody has any.
+
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        return _guarded(name, entry.load)
+    return None
+
+
+def _guarded(owner: type | Path | str, call: Callable[[], _T]) -> _T:
+    """Runs a user's code: the one place where whatever it raises, SystemExit too, becomes a ConversionError."""
+    try:
+        return call()
+    except ConversionError as error:
+        raise ConversionError(f"{_name_of(owner)}: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise ConversionError(_describe(owner, error)) from error
+
+
+def _describe(owner: type | Path | str, error: BaseException) -> str:
+    """One line: whose code it is, where in its file it raised, and what."""
+    said = shorten(" ".join(traceback.format_exception_only(error)[-1].split()), 300)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "thingsboard_gateway":
+        said = "it imports thingsboard_gateway, which is not supported yet"
+    if isinstance(owner, str):
+        return f"{owner}: {said}"
+    file = _file_of(owner) if isinstance(owner, type) else str(owner)
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((frame.lineno for frame in reversed(frames) if frame.filename == file), None)
+    where = f"{file}, line {line}" if line else file
+    return f"{_name_of(owner)}: {where}: {said}" if isinstance(owner, type) else f"{where}: {said}"
+
+
+def _name_of(owner: type | Path | str) -> str:
+    return owner.__name__ if isinstance(owner, type) else str(owner)
+
+
+def _file_of(owner: type) -> str:
+    return str(getattr(sys.modules.get(owner.__module__), "__file__", None) or owner.__module__)
+
+
+def _response_config(rpc: Rpc) -> dict[str, Any]:
+    """The response description that an uplink converter gets as `config`, under a data point's names."""
+    described = {
+        "type": rpc.response_type or None,
+        "fromByte": rpc.response_from_byte,
+        "toByte": rpc.response_to_byte,
+        "untilDelimiter": rpc.response_until_delimiter,
+        "delimiter": rpc.response_until_delimiter,
+    }
+    return {name: value for name, value in described.items() if value is not None}
+
+
+def _result_of(answer: Any) -> Any:
+    if not isinstance(answer, dict) or "result" not in answer:
+        raise ConversionError(f'convert returned {shorten(repr(answer))}, expected {{"result": value}}')
+    try:
+        return plain_value(answer["result"])
+    except ValueError as error:
+        raise ConversionError(f"result: found {error}") from None
+
+
+def _bytes_of(written: Any) -> bytes:
+    if written is None:
+        return b""
+    if not isinstance(written, bytes | bytearray | memoryview):
+        raise ConversionError(f"convert returned {shorten(repr(written))}, expected bytes")
+    return bytes(written)

@@ -1,0 +1,249 @@
+"""The converter's hosts: starts them, speaks with them without ever waiting, ends them from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+import msgpack
+
+from common.config.models import section_of
+from common.core.errors import WireError
+from common.io.clock import monotonic_s
+from common.io.loop import Loop
+from services.converter.core.events import HostEnded, HostLoading, HostReady, Order, UserAnswered
+from services.converter.core.host_wire import (
+    ANSWER_BYTES,
+    LOADING,
+    READY,
+    SECTIONS_KEPT,
+    pack_order,
+    pack_section,
+    read_answer,
+)
+from services.converter.shell.notes import NoteFile
+
+READ_BYTES: Final = 256 * 1024
+DEATH_S: Final = 1.0
+"""The kernel takes this long at most, but for a process in a system call that can't be interrupted."""
+HUNG_UP_S: Final = 0.02
+"""Between the end of a process's connection and its own end."""
+GOODBYE_S: Final = 0.5
+"""At the end hosts have this long to end by themselves."""
+SECRETS: Final = "TB_GW_"
+"""What begins so in the environment is between the publisher and the platform, and no business of users' code."""
+
+
+class HostSetup(NamedTuple):
+    """What all hosts of a converter are started with."""
+
+    name: str
+    """In their log lines."""
+    instance: str
+    """Of the converter."""
+    extension_dirs: Sequence[str]
+    watchdog_s: float
+    log_level: str
+
+
+class _Host:
+    """One process and the way to it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
+        self.process = process
+        self.connection = connection
+        self.descriptor = connection.fileno()
+        self.unsent = bytearray()
+        self.answers = msgpack.Unpacker(max_buffer_size=ANSWER_BYTES)
+        self.taught: dict[str, None] = {}
+        """Hashes of the sections that it knows, oldest first."""
+        self.is_ready = False
+        """True while its users' code is loaded: what it is in now is a frame's fault."""
+
+
+class Hosts:
+    """The hosts of one converter process, by number. No method waits for users' code."""
+
+    def __init__(self, setup: HostSetup, notes: NoteFile | None, environ: Mapping[str, str]) -> None:
+        self._setup = setup
+        self._notes = notes
+        self._environ = {name: value for name, value in environ.items() if not name.startswith(SECRETS)}
+        self._hosts: dict[int, _Host] = {}
+        self._dying: list[subprocess.Popen[bytes]] = []
+        self._starts = 0
+        self._loop: Loop | None = None
+
+    def attach(self, loop: Loop) -> None:
+        """What hosts say comes by this loop."""
+        self._loop = loop
+
+    def ask(self, order: Order) -> Iterable[Any]:
+        """Hands an order to its host, which is started if it does not run."""
+        host = self._hosts.get(order.host)
+        if host is None:
+            try:
+                host = self._start(order.host)
+            except OSError as error:
+                return [HostEnded(order.host, None, f"could not be started: {error}")]
+        try:
+            message = pack_order(order)
+        except WireError as error:
+            return [UserAnswered(order.job, None, str(error), order.host)]
+        if order.section not in host.taught:
+            if len(host.taught) >= SECTIONS_KEPT:
+                del host.taught[next(iter(host.taught))]
+            host.taught[order.section] = None
+            host.unsent += pack_section(order.section, section_of(order.device))
+        host.unsent += message
+        return self._write(order.host, host)
+
+    def end(self, number: int, why: str) -> Iterable[Any]:
+        """Ends a host, whatever it is in."""
+        host = self._hosts.pop(number, None)
+        if host is None:
+            return [HostEnded(number, None, why)]
+        was_too_slow = host.process.poll() is None
+        self._leave(host)
+        self._kill(host.process)
+        if self._notes is None:
+            return [HostEnded(number, None, why)]
+        if was_too_slow and not host.is_ready:
+            # To load slowly is no frame's fault.
+            self._notes.clear(number)
+        return [HostEnded(number, self._notes.take(number), why)]
+
+    def close(self) -> None:
+        """Ends all of them: those that are at nothing by themselves. What the others are in is not to blame."""
+        hosts, self._hosts = self._hosts, {}
+        for host in hosts.values():
+            self._leave(host)
+        end_s = monotonic_s() + GOODBYE_S
+        for host in hosts.values():
+            with suppress(subprocess.TimeoutExpired):
+                host.process.wait(max(0.0, end_s - monotonic_s()))
+        for host in hosts.values():
+            self._signal(host.process)
+        for number, host in hosts.items():
+            self._kill(host.process)
+            if self._notes is not None:
+                self._notes.clear(number)
+
+    def _start(self, number: int) -> _Host:
+        """Raises OSError."""
+        self._starts += 1
+        self._dying = [process for process in self._dying if process.poll() is None]
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            setup = self._setup
+            arguments = [
+                sys.executable,
+                "-P",
+                "-m",
+                "services.converter.shell.host_process",
+                "--socket",
+                str(theirs.fileno()),
+            ]
+            arguments += ["--host", str(number), "--parent", str(os.getpid()), "--name", setup.name]
+            arguments += ["--watchdog-s", str(setup.watchdog_s), "--log-level", setup.log_level]
+            for folder in setup.extension_dirs:
+                arguments += ["--extension-dir", str(folder)]
+            passed = [theirs.fileno()]
+            if self._notes is not None:
+                passed.append(self._notes.descriptor)
+                arguments += ["--note", str(self._notes.descriptor)]
+                arguments += ["--life", f"{setup.instance}-{self._starts}"]
+            try:
+                process = subprocess.Popen(
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=passed,
+                    env=self._environ,
+                    # Of its own: what its code starts ends with it.
+                    start_new_session=True,
+                )
+            except OSError:
+                ours.close()
+                raise
+        host = self._hosts[number] = _Host(process, ours)
+        if self._loop is not None:
+            self._loop.add_reader(host.descriptor, lambda: self._read(number, host))
+        return host
+
+    def _read(self, number: int, host: _Host) -> Iterable[Any]:
+        try:
+            data = host.connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return ()
+        except OSError:
+            data = b""
+        if not data:
+            return self.end(number, self._cause(host.process))
+        events: list[Any] = []
+        try:
+            host.answers.feed(data)
+            for value in host.answers:
+                if value in (LOADING, READY):
+                    host.is_ready = value == READY
+                    events.append(HostReady(number) if host.is_ready else HostLoading(number))
+                else:
+                    events.append(read_answer(value, number))
+        except msgpack.BufferFull:
+            return [*events, *self.end(number, f"it said more than {ANSWER_BYTES} bytes at once")]
+        except (WireError, ValueError, msgpack.UnpackException, RecursionError) as error:
+            return [*events, *self.end(number, f"it said what can't be read: {error}")]
+        return events
+
+    def _write(self, number: int, host: _Host) -> Iterable[Any]:
+        try:
+            sent = host.connection.send(host.unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return self.end(number, self._cause(host.process))
+        del host.unsent[:sent]
+        if self._loop is not None:
+            if host.unsent:
+                self._loop.add_writer(host.descriptor, lambda: self._write(number, host))
+            else:
+                self._loop.remove_writer(host.descriptor)
+        return ()
+
+    def _leave(self, host: _Host) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(host.descriptor)
+            self._loop.remove_writer(host.descriptor)
+        host.connection.close()
+
+    def _signal(self, process: subprocess.Popen[bytes]) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            process.kill()
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Ends the process and what it has started."""
+        self._signal(process)
+        try:
+            process.wait(DEATH_S)
+        except subprocess.TimeoutExpired:
+            self._dying.append(process)
+
+    def _cause(self, process: subprocess.Popen[bytes]) -> str:
+        """How a process ended that has hung up."""
+        try:
+            code = process.wait(HUNG_UP_S)
+        except subprocess.TimeoutExpired:
+            return "it closed its connection"
+        if code >= 0:
+            return f"it exited with code {code}"
+        try:
+            return f"it was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"it was ended by signal {-code}"

@@ -1,0 +1,136 @@
+"""A slot's note file: which frames are in users' code now, readable after the processes of that have died.
+
+It guards against the death of processes, not of the machine, so nothing is flushed. First come the deaths that no
+reader has answered yet, then from CURRENTS_AT on one note for each host: what it is converting. Hosts write theirs
+themselves. A record is its length and checksum, then msgpack; in a host's note the index of the frame stands between
+them and is written alone.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+from common.core.errors import WireError
+from common.wire import codec
+from services.converter.core.events import PoisonNote
+from services.converter.core.lanes import HOSTS
+
+CURRENTS_AT: Final = 65_536
+NOTE_BYTES: Final = 8_192
+"""Room for one host's note; a device's name has at most 4 KiB of it."""
+REPORTS_KEPT: Final = HOSTS
+"""Deaths that are remembered while no reader answers, as many as may come at once; the oldest are forgotten first."""
+_HEADER: Final = struct.Struct("<III")
+"""Length and checksum of the record behind it, index of the frame."""
+_INDEX_AT: Final = 8
+_NOTHING: Final = _HEADER.pack(0, 0, 0)
+
+
+class HostNote:
+    """The note of one host, in the note file of its converter's slot."""
+
+    def __init__(self, descriptor: int, host: int, life: str) -> None:
+        """`life` names this start of the host; no other has its name."""
+        self._fd = descriptor
+        self._at = CURRENTS_AT + host * NOTE_BYTES
+        self._life = life
+
+    def begin(self, device: str, journal: str, generation: int, first: int, length: int) -> None:
+        """Users' code is about to touch these numbers, the first one first."""
+        record = codec.pack([self._life, device, journal, generation, first, length])
+        if _HEADER.size + len(record) <= NOTE_BYTES:
+            os.pwrite(self._fd, _HEADER.pack(len(record), zlib.crc32(record), 0) + record, self._at)
+
+    def mark(self, index: int) -> None:
+        """It is at this frame now."""
+        os.pwrite(self._fd, index.to_bytes(4, "little"), self._at + _INDEX_AT)
+
+    def clear(self) -> None:
+        """Users' code has returned."""
+        os.pwrite(self._fd, _NOTHING, self._at)
+
+
+class NoteFile:
+    """The note file of one slot; the slot's lock keeps others out. Raises OSError if it can't be opened or made."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        # Room is taken now, so that a disk that fills up later can't stop the writing of notes.
+        os.posix_fallocate(self._fd, 0, CURRENTS_AT + HOSTS * NOTE_BYTES)
+        self._reports = self._read_reports()
+        for host in range(HOSTS):
+            self.take(host)
+
+    @property
+    def reports(self) -> list[PoisonNote]:
+        """Deaths to be reported, oldest first."""
+        return list(self._reports)
+
+    @property
+    def descriptor(self) -> int:
+        """For the hosts, which write their notes themselves."""
+        return self._fd
+
+    def take(self, host: int) -> PoisonNote | None:
+        """What a host was at that is gone now; it is kept as a death to be reported."""
+        found = self._read_current(host)
+        if found is None:
+            return None
+        if found.id not in {note.id for note in self._reports}:
+            self._reports = [*self._reports, found][-REPORTS_KEPT:]
+            self._write_reports()
+        self.clear(host)
+        return found
+
+    def clear(self, host: int) -> None:
+        """What a host was at is not to blame for its end."""
+        os.pwrite(self._fd, _NOTHING, CURRENTS_AT + host * NOTE_BYTES)
+
+    def forget(self, note_id: str) -> None:
+        """The reader knows of this death."""
+        self._reports = [note for note in self._reports if note.id != note_id]
+        self._write_reports()
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _read_current(self, host: int) -> PoisonNote | None:
+        match self._read_record(CURRENTS_AT + host * NOTE_BYTES, NOTE_BYTES):
+            case [str(life), str(device), str(journal), int(generation), int(first), int(length)], index:
+                numbers = [first + index] if index < length else [first]
+                return PoisonNote(f"note-{life}", device, journal, generation, numbers)
+        return None
+
+    def _read_reports(self) -> list[PoisonNote]:
+        found = self._read_record(0, CURRENTS_AT)[0]
+        reports = []
+        for item in found if isinstance(found, list) else []:
+            match item:
+                case [str(note_id), str(device), str(journal), int(generation), [int(), *_] as numbers]:
+                    reports.append(PoisonNote(note_id, device, journal, generation, numbers))
+        return reports
+
+    def _write_reports(self) -> None:
+        record = codec.pack([list(note) for note in self._reports])
+        while _HEADER.size + len(record) > CURRENTS_AT:
+            del self._reports[0]
+            record = codec.pack([list(note) for note in self._reports])
+        os.pwrite(self._fd, _HEADER.pack(len(record), zlib.crc32(record), 0) + record, 0)
+
+    def _read_record(self, offset: int, room: int) -> tuple[Any, int]:
+        """(the record or None if there is none that is whole, the index)."""
+        header = os.pread(self._fd, _HEADER.size, offset)
+        if len(header) < _HEADER.size:
+            return None, 0
+        length, checksum, index = _HEADER.unpack(header)
+        record = os.pread(self._fd, min(length, room - _HEADER.size), offset + _HEADER.size)
+        if not record or zlib.crc32(record) != checksum:
+            return None, index
+        try:
+            return codec.unpack(record), index
+        except WireError:
+            return None, index

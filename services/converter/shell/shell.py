@@ -1,0 +1,110 @@
+"""The converter's shell: sockets, hosts of users' code, the log. It decides nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import zmq
+
+from common.core.errors import LinkError
+from common.core.events import Blocked, Note, Send, Writable
+from common.io.endpoints import Endpoints
+from common.io.logs import log_note
+from common.io.loop import Loop
+from common.io.sockets import Channel, TapWatch, connect, connect_events
+from common.wire.messages import Plane, ReadingBatch
+from common.wire.taps import taps_of_readings
+from services.converter.core.events import (
+    ConvertWithUserCode,
+    DecodeWithUserCode,
+    EncodeWithUserCode,
+    EndHost,
+    ForgetNote,
+    PullFrom,
+)
+from services.converter.shell.hosts import Hosts
+from services.converter.shell.notes import NoteFile
+
+TOPICS = (b"beat.broker.",)
+CLOSE_LINGER_MS = 200
+"""At the end the last readings get this long to leave."""
+
+
+class ConverterShell:
+    """Performs the core's effects; `attach` ties its sockets to the loop that runs both."""
+
+    def __init__(self, endpoints: Endpoints, hosts: Hosts, notes: NoteFile | None, logger: logging.Logger) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._endpoints = endpoints
+        self._hosts = hosts
+        self._notes = notes
+        self._logger = logger
+        self._calls = connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls)
+        self._readings = connect(self._context, zmq.PUSH, Plane.READINGS, endpoints.readings_in)
+        self._events, self._heard = connect_events(self._context, endpoints, TOPICS)
+        self._watch = TapWatch(self._events)
+        self._frames: Channel | None = None
+        self._senders = {channel.plane: channel for channel in (self._calls, self._readings, self._events)}
+        self._loop: Loop | None = None
+
+    def attach(self, loop: Loop) -> None:
+        """Polls the sockets. Calls come before frames: a section that has arrived is known before it is needed."""
+        self._loop = loop
+        self._hosts.attach(loop)
+        loop.add_reader(self._calls.socket, self._calls.receive_ready)
+        loop.add_reader(self._heard.socket, self._heard.receive)
+        loop.add_reader(self._events.socket, self._watch.receive)
+
+    def perform(self, effect: Any) -> Iterable[Any]:
+        """Carries out one effect; returns what follows from it at once."""
+        match effect:
+            case Send(plane=plane, message=message):
+                return self._send(plane, message)
+            case ConvertWithUserCode() | EncodeWithUserCode() | DecodeWithUserCode():
+                return self._hosts.ask(effect)
+            case EndHost(host=host, why=why):
+                return self._hosts.end(host, why)
+            case Note():
+                log_note(self._logger, effect)
+            case PullFrom(endpoint=endpoint):
+                self._pull_from(endpoint)
+            case ForgetNote(id=note_id) if self._notes is not None:
+                self._notes.forget(note_id)
+        return ()
+
+    def close(self) -> None:
+        """Ends the hosts and closes the sockets, letting what was sent leave."""
+        self._hosts.close()
+        self._context.destroy(linger=CLOSE_LINGER_MS)
+
+    def _send(self, plane: Plane, message: Any) -> Iterable[Any]:
+        channel = self._senders[plane]
+        if not channel.send(message):
+            if self._loop is not None:
+                self._loop.add_writer(channel.socket, lambda: self._writable(channel))
+            return (Blocked(plane, message),)
+        if isinstance(message, ReadingBatch) and message.length and message.device in self._watch:
+            for tap in taps_of_readings(message.device, message.body, message.length):
+                self._events.send(tap)
+        return ()
+
+    def _writable(self, channel: Channel) -> Iterable[Any]:
+        if self._loop is not None:
+            self._loop.remove_writer(channel.socket)
+        return (Writable(channel.plane),)
+
+    def _pull_from(self, endpoint: str) -> None:
+        if self._loop is None:
+            return
+        try:
+            address = self._endpoints.at(endpoint)
+        except LinkError as error:
+            log_note(self._logger, Note("error", "endpoint.unusable", {"reason": str(error)}))
+            return
+        if self._frames is not None:
+            self._loop.remove_reader(self._frames.socket)
+            self._frames.socket.close()
+        self._frames = connect(self._context, zmq.PULL, Plane.FRAMES, address)
+        self._loop.add_reader(self._frames.socket, self._frames.receive_ready)

@@ -1,0 +1,68 @@
+"""The monitor's core: hears all heartbeats and answers `status`.
+
+`MonitorCore(identity, devices)`. Events: the common ones; effects: `Send` on CALLS and EVENTS, `Note`, `Exit`. The
+reply's body is msgpack of JSON bytes: {"processes": [{"kind", "name", "device", "pid", "host", "state", "uptime_s",
+"counters", "facts"}], "link": {"state", "epoch", …}, "backlog": {"frames", "bytes"}}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from common.core.events import Arrived, Drain, Exit, Send, Start, Tick
+from common.core.membership import Membership
+from common.wire import codec
+from common.wire.messages import Heartbeat, Identity, Plane, Reply, Request
+from services.monitor.core.table import Table
+
+
+class MonitorCore:
+    """Knows the last heartbeat of every process. Nobody depends on it: it can be killed at any time."""
+
+    def __init__(self, identity: Identity, devices: Iterable[str]) -> None:
+        """`devices`: names of the configured devices; their port readers are shown even if they never beat."""
+        self._membership = Membership(identity, {})
+        names = list(devices)
+        self._readers = [f"port_reader:{device}" for device in names]
+        self._table = Table(names)
+        self._requests = 0
+        self._heartbeats = 0
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        """The effects of an event, in the order in which they are to be performed."""
+        broker = self._membership.broker
+        effects = self._membership.handle(event, now_s)
+        if self._membership.broker not in ("", broker):
+            # Those with nothing to tell beat once in a while only.
+            effects += self._membership.ask_for_beats(self._readers)
+        match event:
+            case Start():
+                effects = self._membership.start(now_s)
+            case Arrived(message=Heartbeat() as beat):
+                self._heartbeats += 1
+                self._table.hear(beat, now_s)
+            case Arrived(plane=Plane.CALLS, message=Request() as request):
+                effects += self._answer(request)
+            case Tick():
+                self._table.age(now_s)
+            case Drain():
+                return [*effects, Exit(0)]
+        # At no other event: a beat moves the deadline, before which heartbeats are read and processes found late.
+        if isinstance(event, Start | Tick) and self._membership.is_due(now_s):
+            counters = {"requests": self._requests, "heartbeats": self._heartbeats}
+            effects += self._membership.beat(now_s, {}, counters)
+        return effects
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        return self._membership.next_deadline_s
+
+    def _answer(self, request: Request) -> list[Any]:
+        self._requests += 1
+        if request.verb != "status":
+            return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "Method not found", b""))]
+        body = codec.pack(msgspec.json.encode(self._table.show()))
+        return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "", body))]

@@ -1,0 +1,52 @@
+"""The monitor's sockets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import zmq
+
+from common.core.events import Blocked, Note, Send
+from common.io.endpoints import Endpoints
+from common.io.logs import log_note
+from common.io.loop import Loop
+from common.io.sockets import EVENTS_HIGH_WATER, Channel, connect, open_socket
+from common.wire.messages import Plane
+
+
+class MonitorShell:
+    """Performs the effects of `MonitorCore`."""
+
+    def __init__(self, context: zmq.Context[Any], endpoints: Endpoints, logger: logging.Logger) -> None:
+        self._context = context
+        self._logger = logger
+        self._calls = connect(context, zmq.DEALER, Plane.CALLS, endpoints.calls)
+        publish = open_socket(context, zmq.PUB, EVENTS_HIGH_WATER)
+        publish.connect(endpoints.events_in)
+        self._publish = Channel(Plane.EVENTS, publish)
+        subscribe = open_socket(context, zmq.SUB, EVENTS_HIGH_WATER)
+        subscribe.setsockopt(zmq.SUBSCRIBE, b"beat.")
+        subscribe.connect(endpoints.events_out)
+        self._beats = Channel(Plane.EVENTS, subscribe)
+
+    def attach(self, loop: Loop) -> None:
+        """Gives the loop all sources."""
+        loop.add_lazy_reader(self._beats.receive)
+        loop.add_reader(self._calls.socket, self._calls.receive)
+
+    def perform(self, effect: Any) -> Iterable[Any]:
+        """Carries out one effect. A reply that can't be sent is not kept: the asker asks again."""
+        match effect:
+            case Send(plane=plane, message=message):
+                channel = self._publish if plane is Plane.EVENTS else self._calls
+                if not channel.send(message):
+                    return (Blocked(plane, message),)
+            case Note():
+                log_note(self._logger, effect)
+        return ()
+
+    def close(self) -> None:
+        """Closes all sockets and terminates the context."""
+        self._context.destroy(linger=0)

@@ -1,0 +1,393 @@
+"""The port reader's decisions: one serial line, its stream, its calls.
+
+    PortReaderCore(identity, device, section_hash, state, *, limits, draw, gauges, has_port, wall_offset_ms, ports)
+
+`device` is the configured device, `section_hash` names its section, `state` is what the journal said when it was opened
+(the generation is raised already), `draw` gives numbers in [0, 1) for jitter, `gauges` counters of the shell.
+Without a port it drains the journal and exits.
+
+Events are those of `common.core.events`, `common.stream.events` and `services.port_reader.core.events`. `Start` comes
+first; `Tick` at `next_deadline_s`.
+Effects are performed in order; `Append` before the `Send`s of the same entries, so that they are committed first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from common.config.models import Device, section_of
+from common.core.errors import WireError
+from common.core.events import Arrived, Blocked, Drain, Exit, Send, Start, Tick, Writable
+from common.core.liveness import BEAT_S, CALM_BEAT_S
+from common.core.membership import BEAT, Membership
+from common.stream.counters import Counters
+from common.stream.dead_letters import VERBS, Letters
+from common.stream.events import (
+    FetchFailed,
+    FindSection,
+    GapsFound,
+    JournalBack,
+    JournalBlocks,
+    JournalFailed,
+    LettersFound,
+    SectionFound,
+)
+from common.stream.numbers import StreamState
+from common.stream.uplink import Uplink
+from common.stream.window import SILENT_S, Limits
+from common.wire import codec
+from common.wire.messages import (
+    PUBLISHER,
+    FrameBatch,
+    Heartbeat,
+    Identity,
+    Message,
+    Plane,
+    Reply,
+    Request,
+    StreamReport,
+)
+from services.port_reader.core.doubt import KERNEL_BYTES
+from services.port_reader.core.events import (
+    Chunk,
+    LineGap,
+    LineRead,
+    Opened,
+    OpenFailed,
+    PortLost,
+    ReadOut,
+    RestLine,
+    RestReports,
+    WriteDrained,
+    WriteFailed,
+    WritePending,
+)
+from services.port_reader.core.exchange import Search, search_plainly
+from services.port_reader.core.pace import Pace
+from services.port_reader.core.port import Port
+
+SETTLE_S: Final = 3.0
+"""How long a reader that is told to end waits for the platform to accept the rest."""
+REPORTS_S: Final = 0.02
+"""The publisher's news may wait so long while it is needed to send more: a window in that time is 200,000 frames/s."""
+SLOW_REPORTS_S: Final = 0.2
+"""The same while so little is on its way that nobody waits for it; less than the first resend."""
+SLOW_BACKLOG: Final = 64
+ROUNDED_S: Final = 0.01
+"""A rest may end so much later: polls count in milliseconds, and other processes run first."""
+CALM_BEATS: Final = 3
+LEAST_GAP_S: Final = 1.0
+"""A busy machine may keep a process waiting for less; a line that can't wait so long should be slower."""
+TCP: Final = "socket://"
+"""What such a line says while nobody reads it waits at the other end."""
+LISTEN_S: Final = 1.5
+"""Within this a publisher that lives is heard."""
+CALLS_HELD: Final = 64
+"""Steps of calls that wait for a broker that does not take them at this moment."""
+
+
+class PortReaderCore:
+    """One serial port: framing, numbering, the window, one exchange at a time."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        device: Device,
+        section_hash: str,
+        state: StreamState,
+        *,
+        limits: Limits = Limits(),  # noqa: B008 (immutable)
+        draw: Callable[[], float] = lambda: 0.5,
+        gauges: Callable[[], dict[str, int]] = dict,
+        has_port: bool = True,
+        wall_offset_ms: float | None = None,
+        ports: int = 1,
+        search: Search = search_plainly,
+    ) -> None:
+        """`wall_offset_ms`: the wall clock less `now_s` in ms; None: not known before the port is open. `ports`: how
+        many readers share the machine. `search` finds the patterns of answers in bounded time."""
+        self._device = device
+        self._section = section_hash
+        self._gauges = gauges
+        self._has_port = has_port
+        self.counters = Counters()
+        own_calls = not device.has_user_converter
+        detail = {"section": section_hash, "pinned": device.has_user_converter, "own_calls": own_calls}
+        self._members = Membership(identity, detail)
+        self._uplink = Uplink(
+            device, section_hash, state, limits=limits, counters=self.counters, draw=draw, wall_offset_ms=wall_offset_ms
+        )
+        self._letters = Letters(device.name, self._uplink, has_port)
+        self._port = Port(device, state, self._uplink, self.counters, draw=draw, search=search)
+        self._pace = Pace(self._port.byte_s, limits.window_frames, ports)
+        self._calm = 0
+        """Beats in a row with nothing to tell."""
+        self._is_calm = False
+        """True if the last beat said that the next one comes late."""
+        self._broker = ""
+        self._link = ""
+        self._publisher_s = -SILENT_S
+        self._unsent: deque[Message] = deque(maxlen=CALLS_HELD)
+        self._drain_s: float | None = None
+        self._is_reading_out = False
+        self._handled_s = 0.0
+        self._awake_s = float("inf")
+        """An event comes within this time, if we are not kept from running."""
+        self._kernel_s = max(LEAST_GAP_S, KERNEL_BYTES * self._port.byte_s)
+        """The kernel keeps what the line says in this time."""
+        self._reports_until_s = 0.0
+        """Nobody listens to the publisher before this."""
+        self._slow_since_s = float("inf")
+        """Since when that is so, where it says nothing of the publisher. A busy line's reports are late where everyone
+        is, and count as they come."""
+
+    def handle(self, event: Any, now_s: float) -> list[Any]:
+        """The effects of an event, in order."""
+        if _is_news(event):
+            self._calm = 0
+            self._members.hurry(now_s)
+        if now_s - self._handled_s > self._awake_s:
+            self._doubt_line()
+        self._handled_s = now_s
+        broker = self._members.broker
+        effects = self._members.handle(event, now_s)
+        if self._members.broker not in ("", broker):
+            # Without its epoch nothing can be sent.
+            effects += self._members.ask_for_beats([PUBLISHER])
+        effects += self._handle(event, now_s)
+        if self._members.is_due(now_s):
+            effects += self._beat(now_s)
+        if self._is_done(now_s):
+            effects += [*self._uplink.end(), Exit(0)]
+        return effects
+
+    def _beat(self, now_s: float) -> list[Any]:
+        """Less often once nothing has happened for some beats."""
+        self._calm = 0 if self._uplink.backlog or self._drain_s is not None else self._calm + 1
+        self._is_calm = self._calm > CALM_BEATS
+        every_s = CALM_BEAT_S if self._is_calm else BEAT_S
+        self._awake_s = every_s + self._kernel_s
+        return self._members.beat(now_s, self._state, {**self.counters.values, **self._gauges()}, every_s)
+
+    def _doubt_line(self) -> None:
+        """We stood still for longer than the kernel keeps what the line says."""
+        if not self._device.port.startswith(TCP):
+            self._port.doubt("nobody could read the line for too long", is_anywhere=False)
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        deadlines = [
+            self._members.next_deadline_s,
+            self._uplink.next_deadline_s,
+            self._port.next_deadline_s,
+            None if self._drain_s is None else self._drain_s + SETTLE_S,
+        ]
+        return min(deadline_s for deadline_s in deadlines if deadline_s is not None)
+
+    def _handle(self, event: Any, now_s: float) -> list[Any]:
+        match event:
+            case Chunk():
+                return [*self._port.read(event, now_s), *self._rest(event, now_s)]
+            case Arrived(message=message):
+                return self._take(message, now_s)
+            case Tick():
+                return [*self._port.tick(now_s), *self._uplink.tick(now_s)]
+            case Blocked(message=message):
+                return self._keep(message)
+            case Writable(plane=plane):
+                return self._uplink.writable(now_s) if plane is Plane.FRAMES else self._send_again(plane)
+            case JournalBlocks():
+                return self._uplink.load(event, now_s)
+            case JournalFailed():
+                return self._uplink.journal_failed(event, now_s)
+            case FetchFailed():
+                return self._uplink.fetch_failed(event, now_s)
+            case JournalBack(end=end):
+                return self._uplink.journal_back(end, now_s)
+            case GapsFound():
+                return self._uplink.gaps_found(event)
+            case SectionFound():
+                return [self._section_reply(event)]
+            case LettersFound():
+                return self._letters.found(event, now_s)
+            case Start():
+                return self._start(now_s)
+            case Drain():
+                return self._drain(now_s)
+        return self._handle_port(event, now_s)
+
+    def _rest(self, chunk: Chunk, now_s: float) -> list[Any]:
+        """How long the line may wait, after a read."""
+        if self._drain_s is not None:
+            return self._rest_reports(now_s, 0.0)
+        progress, waits = self._uplink.progress, self._uplink.waits_for_report
+        rest_s = self._pace.rest_s(now_s, len(chunk.data), progress)
+        if not rest_s or self._port.is_exchanging or self._port.ends_by_silence:
+            return self._rest_reports(now_s, SLOW_REPORTS_S if progress.backlog <= SLOW_BACKLOG and not waits else 0.0)
+        until_s = now_s + rest_s
+        self._port.rest(until_s)
+        self._reports_until_s, self._slow_since_s = min(until_s, now_s + REPORTS_S) if waits else until_s, float("inf")
+        return [RestLine(until_s, self._reports_until_s)]
+
+    def _rest_reports(self, now_s: float, rest_s: float) -> list[Any]:
+        """What the publisher says of the little that is on its way may be heard with the next frame."""
+        was_resting = now_s < self._reports_until_s
+        self._reports_until_s, self._slow_since_s = now_s + rest_s, now_s
+        return [RestReports(self._reports_until_s)] if rest_s or was_resting else []
+
+    def _handle_port(self, event: Any, now_s: float) -> list[Any]:
+        match event:
+            case Opened():
+                return self._port.opened(event, now_s)
+            case OpenFailed():
+                return self._port.open_failed(event.reason, now_s)
+            case PortLost():
+                return self._port.lost(event, now_s)
+            case LineGap(reason=reason):
+                self._port.doubt(reason, is_anywhere=True)
+            case LineRead():
+                return self._read_out(now_s)
+            case WriteDrained():
+                return self._port.write_drained(now_s)
+            case WritePending(left_bytes=left):
+                return self._port.write_pending(left, now_s)
+            case WriteFailed(reason=reason):
+                return self._port.write_failed(reason, now_s)
+        return []
+
+    def _start(self, now_s: float) -> list[Any]:
+        effects = self._members.start(now_s)
+        effects += self._uplink.start(now_s)
+        if self._has_port:
+            return [*effects, *self._port.open(now_s)]
+        return [*effects, *self._uplink.leave(now_s)]
+
+    def _take(self, message: Message, now_s: float) -> list[Any]:
+        match message:
+            case StreamReport():
+                self._publisher_s = now_s
+                was_resting = now_s <= self._reports_until_s + ROUNDED_S
+                return self._uplink.report(message, now_s, min(now_s, self._slow_since_s) if was_resting else now_s)
+            case Heartbeat(kind="publisher"):
+                self._publisher_s = now_s
+                self._link = str(message.state.get("link", ""))
+                return self._uplink.heartbeat(message, now_s)
+            case Heartbeat(kind="broker", instance=instance):
+                if self._broker not in ("", instance):
+                    self._uplink.broker_changed(now_s)
+                self._broker = instance
+            case Request():
+                return self._serve(message, now_s)
+        return []
+
+    def _serve(self, request: Request, now_s: float) -> list[Any]:
+        match request.verb:
+            case "exchange" | "encode" | "encode_update" | "retry" if self._drain_s is not None:
+                return [self._port.refuse(request, "shutting down")]
+            case "exchange":
+                return self._port.exchange(request, now_s)
+            case "encode" | "encode_update" if not self._device.has_user_converter:
+                return self._port.call(request, now_s)
+        try:
+            if request.verb in VERBS:
+                return self._letters.serve(request)
+            if request.verb == BEAT:
+                return self._members.answer(request, now_s)
+            if request.verb == "section":
+                return self._find(request, codec.unpack_map(request.body))
+            if request.verb == "note":
+                return self._note(request, codec.unpack_map(request.body))
+        except WireError as error:
+            return [_error(request, f"malformed request: {error}")]
+        return [_error(request, f"unknown verb {request.verb}")]
+
+    def _find(self, request: Request, arguments: dict[str, Any]) -> list[Any]:
+        section = arguments.get("section")
+        if not isinstance(section, str):
+            raise WireError("section: expected text")
+        if section == self._section:
+            return [self._section_reply(SectionFound(request, section_of(self._device)))]
+        return [FindSection(section, request)]
+
+    def _section_reply(self, event: SectionFound) -> Send:
+        request, section = event.request, event.section
+        if section is None:
+            return _error(request, "unknown section")
+        return Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(section)))
+
+    def _note(self, request: Request, arguments: dict[str, Any]) -> list[Any]:
+        journal, generation, numbers = (arguments.get(name) for name in ("journal", "generation", "numbers"))
+        if not (isinstance(numbers, list) and all(type(number) is int for number in numbers)):
+            raise WireError("numbers: expected whole numbers")
+        if not (isinstance(journal, str) and type(generation) is int):
+            raise WireError("expected journal and generation")
+        effects = self._uplink.note(request.id, journal, generation, numbers)
+        return [*effects, Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
+
+    def _keep(self, message: Message) -> list[Any]:
+        if isinstance(message, FrameBatch):
+            self._uplink.blocked(message)
+        elif isinstance(message, Reply | Request):
+            self._unsent.append(message)
+        return []
+
+    def _send_again(self, plane: Plane) -> list[Any]:
+        if plane is not Plane.CALLS:
+            return []
+        effects = [Send(Plane.CALLS, message) for message in self._unsent]
+        self._unsent.clear()
+        return effects
+
+    def _drain(self, now_s: float) -> list[Any]:
+        if self._drain_s is not None:
+            return [Exit(0)]
+        self._drain_s = now_s
+        if self._is_calm:
+            # It has not listened: the publisher has a moment to show that it is there.
+            self._publisher_s = max(self._publisher_s, now_s - SILENT_S + LISTEN_S)
+        effects = self._rest_reports(now_s, 0.0)
+        if not self._port.is_connected:
+            return [*effects, *self._port.drain(now_s)]
+        self._is_reading_out = True
+        return [*effects, ReadOut()]
+
+    def _read_out(self, now_s: float) -> list[Any]:
+        """All that had come when we were told to end is read: the line can go."""
+        self._is_reading_out = False
+        return self._port.drain(now_s)
+
+    def _is_done(self, now_s: float) -> bool:
+        """True if there is nothing left to wait for."""
+        if self._is_reading_out:
+            return False
+        if self._uplink.backlog == 0:
+            return self._drain_s is not None or not self._has_port
+        if self._drain_s is None:
+            return False
+        is_heard = self._link == "up" and now_s < self._publisher_s + SILENT_S
+        return not is_heard or now_s >= self._drain_s + SETTLE_S
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        return {
+            "device": self._device.name,
+            "port": self._device.port,
+            "connected": self._port.is_connected,
+            "draining": self._drain_s is not None,
+            "held": self._pace.is_held,
+            "temporary": not self._has_port,
+            **self._uplink.facts,
+        }
+
+
+def _is_news(event: Any) -> bool:
+    """True for what others should hear of soon: all but the passing of time and what they repeat."""
+    if type(event) is Arrived:
+        return isinstance(event.message, Request)
+    return type(event) is not Tick
+
+
+def _error(request: Request, text: str) -> Send:
+    return Send(Plane.CALLS, Reply(request.id, request.reply_to, text, b""))

@@ -1,0 +1,105 @@
+"""What the port reader's core hears of its line, and orders of it.
+
+Times named `wall_ms` and `arrival_ms` are the wall clock in milliseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+# Events
+
+
+class Opened(Struct, frozen=True):
+    """The port is open."""
+
+    wall_ms: int
+
+
+class OpenFailed(Struct, frozen=True):
+    """The port could not be opened; the shell holds nothing of it."""
+
+    reason: str
+
+
+class Chunk(Struct, frozen=True):
+    """Bytes came in on the line."""
+
+    data: bytes
+    arrival_ms: int
+
+
+class LineGap(Struct, frozen=True):
+    """Bytes of the line may be missing somewhere in the chunks that follow at once: the driver has counted an overrun,
+    or the machine was suspended."""
+
+    reason: str
+
+
+class LineRead(Struct, frozen=True):
+    """The answer to `ReadOut`, after its chunks."""
+
+
+class PortLost(Struct, frozen=True):
+    """The open port can't be used any more. The core answers with `ClosePort`."""
+
+    reason: str
+    wall_ms: int
+
+
+class WritePending(Struct, frozen=True):
+    """This many bytes of a write have not left the machine: the answer to `CheckWrite`."""
+
+    left_bytes: int
+
+
+class WriteDrained(Struct, frozen=True):
+    """All bytes of the last `WritePort` have left the machine."""
+
+
+class WriteFailed(Struct, frozen=True):
+    """The last `WritePort` could not be written."""
+
+    reason: str
+
+
+# Effects
+
+
+class OpenPort(Struct, frozen=True):
+    """Open the port; `Opened` or `OpenFailed` follows, at once or later."""
+
+
+class ClosePort(Struct, frozen=True):
+    """Close the port, or give up opening it. What is not written yet is thrown away."""
+
+
+class ReadOut(Struct, frozen=True):
+    """Read what has come, a bounded amount; `LineRead` follows at once."""
+
+
+class RestLine(Struct, frozen=True):
+    """Do not read the line before `until_s`, nor what the publisher says before `reports_until_s`."""
+
+    until_s: float
+    reports_until_s: float
+
+
+class RestReports(Struct, frozen=True):
+    """Do not wake up before `until_s` for what the publisher says, unless the line wakes us; in the past: hear it."""
+
+    until_s: float
+
+
+class WritePort(Struct, frozen=True):
+    """Read what has arrived, then write without waiting; `WriteDrained`, `WritePending` or `WriteFailed` follows."""
+
+    data: bytes
+
+
+class CheckWrite(Struct, frozen=True):
+    """Say `WriteDrained`, `WritePending` or `WriteFailed`."""
+
+
+class CancelWrite(Struct, frozen=True):
+    """Throw away what is not written yet."""

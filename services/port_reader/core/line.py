@@ -1,0 +1,162 @@
+"""The incoming side of the line: the framer, and what ends a frame besides its delimiter."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Final
+
+from common.config.models import Device
+from services.port_reader.core.framers.delimiter import DeadPiece, DelimiterFramer
+
+JOIN_S: Final = 0.020
+"""Bytes that come sooner after opening were on their way already: nobody saw the frame begin."""
+STALE_S: Final = 30.0
+"""A partial frame that has waited this long for its end will not get it."""
+QUIET_S: Final = 0.1
+"""A line that has been silent this long between frames is noted to be idle."""
+CHOPPY_S: Final = 0.05
+"""If frames in pieces follow each other faster than this, the mid-frame flag stays up between them: two commits a
+frame would cost more than the flag is worth."""
+JOINED: Final = "joined mid-frame"
+
+
+class Line:
+    """Chunks in, frames and dead pieces out; all times are `now_s`."""
+
+    def __init__(self, device: Device, has_seen_delimiter: bool, is_mid_frame: bool) -> None:
+        self._framer = DelimiterFramer(device.delimiter, device.max_frame_bytes)
+        self._framer.has_seen_delimiter = has_seen_delimiter
+        self._keeps_first = device.first_frame == "keep"
+        self._timeout_s = device.timeout_s
+        self._died_mid_frame = is_mid_frame
+        self._opened_s: float | None = None
+        self._last_byte_s = 0.0
+        self._flagged_s = -1.0
+        self.stored_mid_frame = is_mid_frame
+        """What the journal says; the core keeps it up to date."""
+
+    @property
+    def has_seen_delimiter(self) -> bool:
+        return self._framer.has_seen_delimiter
+
+    @property
+    def ends_by_silence(self) -> bool:
+        """True if the line never sent its delimiter, and silence is to end its frames."""
+        return not self._framer.has_seen_delimiter and isfinite(self._timeout_s)
+
+    @property
+    def partial_bytes(self) -> int:
+        """Bytes that wait for their delimiter."""
+        return len(self._framer.partial)
+
+    @property
+    def has_frame_begun(self) -> bool:
+        """True if the next frame's first byte has already come."""
+        return self._has_bytes and not self._framer.is_dead_run
+
+    def open(self, now_s: float) -> None:
+        """The port was opened."""
+        self._opened_s = now_s
+
+    def interrupt(self, reason: str) -> None:
+        """Bytes may be missing here: what comes up to the next delimiter is no frame."""
+        self._framer.begin_dead_run(reason)
+
+    def put_dead(self, frames: list[bytes], reason: str) -> None:
+        """Frames that are none after all."""
+        for frame in frames:
+            self._framer.put_dead(DeadPiece(reason, frame))
+
+    def distrust(self) -> None:
+        """Whether somebody died in the middle of a frame can't be known: nobody saw the next one begin."""
+        self._died_mid_frame = True
+
+    def feed(self, chunk: bytes, now_s: float) -> list[bytes]:
+        """The frames that this chunk completes."""
+        if self._opened_s is not None:
+            joined = self._died_mid_frame or now_s - self._opened_s <= JOIN_S
+            if joined and not self._keeps_first:
+                self._framer.begin_dead_run(JOINED)
+            self._opened_s, self._died_mid_frame = None, False
+        self._last_byte_s = now_s
+        return self._framer.feed(chunk)
+
+    def take_dead(self) -> list[DeadPiece]:
+        """Dead pieces since the last call."""
+        return self._framer.take_dead()
+
+    def take_prefix(self, until: bytes) -> bytes | None:
+        """The beginning of the frame in progress up to and with `until`, if it has it; not taken yet."""
+        if not self.has_frame_begun:
+            return None
+        partial = self._framer.partial
+        place = partial.find(until)
+        return partial[: place + len(until)] if place >= 0 else None
+
+    def cut(self, count: int) -> None:
+        """Takes the prefix that was looked at; a delimiter right behind it is swallowed."""
+        self._framer.take_prefix(count)
+
+    def expire(self, now_s: float) -> bytes | None:
+        """What silence has made a frame, on a line that never sent its delimiter; None for nothing.
+
+        What silence has made a dead piece comes with `take_dead`.
+        """
+        silence_s = self._silence_s
+        if silence_s is None or now_s < self._last_byte_s + silence_s:
+            return None
+        data, reason = self._framer.take_partial()
+        if not data:
+            return None
+        if self._framer.has_seen_delimiter:
+            reason = reason or f"no delimiter within {STALE_S:g} s"
+        if not reason:
+            return data
+        self._framer.put_dead(DeadPiece(reason, data))
+        return None
+
+    def abort(self, reason: str) -> None:
+        """The line ends here: a frame in progress becomes a dead piece."""
+        self._opened_s = None
+        data, dead_reason = self._framer.take_partial()
+        if data:
+            self._framer.put_dead(DeadPiece(dead_reason or reason, data))
+
+    def flag_after_append(self, now_s: float) -> bool:
+        """The mid-frame flag that goes with an append."""
+        self.stored_mid_frame = self._framer.has_partial or (
+            self.stored_mid_frame and now_s - self._flagged_s < CHOPPY_S
+        )
+        return self.stored_mid_frame
+
+    def flag_change(self, now_s: float) -> bool | None:
+        """The mid-frame flag if it needs a commit of its own now; None if not."""
+        if self._framer.has_partial:
+            if self.stored_mid_frame:
+                return None
+            self._flagged_s = now_s
+        elif not self.stored_mid_frame or now_s < self._last_byte_s + QUIET_S or self._died_mid_frame:
+            return None
+        self.stored_mid_frame = self._framer.has_partial
+        return self.stored_mid_frame
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        if (silence_s := self._silence_s) is not None:
+            return self._last_byte_s + silence_s
+        if self.stored_mid_frame and not self._framer.has_partial and not self._died_mid_frame:
+            return self._last_byte_s + QUIET_S
+        return None
+
+    @property
+    def _has_bytes(self) -> bool:
+        return bool(self._framer.partial)
+
+    @property
+    def _silence_s(self) -> float | None:
+        """The silence that ends the frame in progress; None if there is none or it waits for ever."""
+        if not self._framer.has_partial or self._opened_s is not None:
+            return None
+        if self._framer.has_seen_delimiter:
+            return STALE_S
+        return self._timeout_s if isfinite(self._timeout_s) else None

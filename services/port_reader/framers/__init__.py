@@ -1,9 +1,0 @@
-"""How chunks become frames: one file and one line here per kind of framing."""
-
-from __future__ import annotations
-
-from typing import Final
-
-from services.port_reader.framers.delimiter import DelimiterFramer
-
-FRAMERS: Final = {"delimiter": DelimiterFramer}

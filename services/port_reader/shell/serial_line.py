@@ -1,0 +1,195 @@
+"""An open line: a serial port or a TCP connection to one; nothing waits. The only importer of serial."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import grp
+import os
+import socket
+import struct
+import termios
+from typing import Final
+from urllib.parse import urlsplit
+
+import serial
+
+from common.config.models import Device
+from common.core.errors import LinkError
+
+READ_BYTES: Final = 4096
+_TIOCGICOUNT: Final = 0x545D
+_COUNTS: Final = struct.Struct("20i")
+_OVERRUN, _BUFFER_OVERRUN = 7, 10
+"""Places in the kernel's `serial_icounter_struct`: bytes that the chip, and the driver's buffer, had no room for."""
+SOCKET_SCHEME: Final = "socket://"
+
+
+class _KeepingSerial(serial.Serial):
+    """pyserial's port, without throwing away at opening what the kernel had received."""
+
+    def _reset_input_buffer(self) -> None:
+        pass
+
+
+class SerialLine:
+    """One open line; every method returns at once. LinkError means that it is lost."""
+
+    def __init__(self, fd: int, port: serial.Serial | None, connection: socket.socket | None) -> None:
+        self.fd = fd
+        self.is_connecting = connection is not None
+        self.is_writing = False
+        self._port = port
+        self._connection = connection
+        self._unwritten = b""
+        self._overruns = self._count_overruns() if port is not None else None
+
+    def has_overrun(self) -> bool:
+        """True if the driver has lost bytes since this was asked last. Always False where it does not count them, as
+        pseudo-terminals and many adapters don't."""
+        if self._overruns is None:
+            return False
+        before, self._overruns = self._overruns, self._count_overruns()
+        return self._overruns is not None and self._overruns > before
+
+    def _count_overruns(self) -> int | None:
+        try:
+            counts = _COUNTS.unpack(fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(_COUNTS.size)))
+        except OSError:
+            return None
+        return int(counts[_OVERRUN] + counts[_BUFFER_OVERRUN])
+
+    @property
+    def is_serial(self) -> bool:
+        """True for a port; False for a TCP connection, which loses nothing while nobody reads it."""
+        return self._port is not None
+
+    def finish_connecting(self) -> None:
+        """The connection that was begun is there. Raises LinkError if it failed."""
+        self.is_connecting = False
+        if self._connection is None:
+            return
+        if code := self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise LinkError(os.strerror(code))
+
+    def read(self) -> bytes:
+        """What is there, at most READ_BYTES; b"" for nothing."""
+        try:
+            data = os.read(self.fd, READ_BYTES)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise LinkError(os.strerror(error.errno or 0)) from None
+        if not data:
+            raise LinkError("hung up")
+        return data
+
+    def begin_write(self, data: bytes) -> None:
+        """Takes bytes for `write_more`."""
+        self._unwritten = data
+        self.is_writing = True
+
+    def write_more(self) -> tuple[int, int]:
+        """(bytes that the kernel has not taken, bytes that have not left the machine). (0, 0): all is out."""
+        try:
+            if self._unwritten:
+                self._unwritten = self._unwritten[os.write(self.fd, self._unwritten) :]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise LinkError(os.strerror(error.errno or 0)) from None
+        unwritten = len(self._unwritten)
+        left_bytes = unwritten + self._queued_bytes()
+        self.is_writing = left_bytes > 0
+        return unwritten, left_bytes
+
+    def cancel_write(self) -> None:
+        """Throws away what has not left."""
+        self._unwritten, self.is_writing = b"", False
+        if self._port is not None:
+            try:
+                termios.tcflush(self.fd, termios.TCOFLUSH)
+            except termios.error:
+                pass
+
+    def close(self) -> None:
+        """Closes it; output that can't leave must not hold us up."""
+        if self.is_writing:
+            self.cancel_write()
+        if self._port is not None:
+            self._port.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _queued_bytes(self) -> int:
+        if self._port is None:
+            return 0
+        try:
+            return int(struct.unpack("I", fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
+        except OSError:
+            return 0
+
+
+def open_line(device: Device) -> SerialLine:
+    """Opens the device's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
+    if device.port.startswith(SOCKET_SCHEME):
+        return _begin_connecting(device.port)
+    if not os.path.exists(device.port):
+        raise LinkError("no such port")
+    try:
+        port = _KeepingSerial(
+            device.port,
+            baudrate=device.baudrate,
+            bytesize=device.bytesize,
+            parity=device.parity,
+            stopbits=device.stopbits,
+            timeout=0,
+            xonxoff=device.xonxoff,
+            rtscts=device.rtscts,
+            dsrdtr=device.dsrdtr,
+            # Without a value pyserial lets a read of nothing look like a hang-up (VMIN 0).
+            inter_byte_timeout=device.inter_byte_timeout_s or 0,
+            exclusive=device.exclusive or None,
+        )
+    except (OSError, ValueError, termios.error) as error:
+        raise LinkError(_explain(device.port, error)) from None
+    return SerialLine(port.fileno(), port, None)
+
+
+def _begin_connecting(url: str) -> SerialLine:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise LinkError(f"not an address: {error}") from None
+    if not host or not port:
+        raise LinkError("expected socket://HOST:PORT")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        connection = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise LinkError(error.strerror or str(error)) from None
+    connection.setblocking(False)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    code = connection.connect_ex(address)
+    if code not in (0, errno.EINPROGRESS):
+        connection.close()
+        raise LinkError(os.strerror(code))
+    return SerialLine(connection.fileno(), None, connection)
+
+
+def _explain(path: str, error: Exception) -> str:
+    """The reason in a person's words."""
+    code = getattr(error, "errno", None)
+    if code == errno.EACCES:
+        try:
+            group = grp.getgrgid(os.stat(path).st_gid).gr_name
+        except (OSError, KeyError):
+            return "permission denied"
+        return f"permission denied: this user is not in the group {group}"
+    if code in (errno.EAGAIN, errno.EBUSY):
+        return "in use by another process"
+    return os.strerror(code) if code else str(error)

@@ -1,0 +1,199 @@
+"""A port reader at work: its journal, its lock, its core and shell in the loop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from common.config.models import Device, Storage, device_of, section_of
+from common.config.task import Task
+from common.core.errors import LinkError
+from common.core.events import Note
+from common.io.apart import give_back_memory
+from common.io.bounded import BoundedSearch
+from common.io.clock import monotonic_s, wall_ms
+from common.io.endpoints import Endpoints, socket_dir
+from common.io.journal.asides import damaged_note
+from common.io.journal.files import JournalError, JournalFile
+from common.io.journal.journal import Journal
+from common.io.journal.opening import JournalNewerError, Opening, open_journal
+from common.io.journal.places import bytes_used, left_journals
+from common.io.journal.salvage import section_name
+from common.io.locks import FileLock
+from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
+from common.io.loop import Loop
+from common.io.private import make_private
+from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity
+from common.io.pulse import Pulse
+from common.stream.counters import Counters
+from common.stream.losses import Losses
+from common.stream.window import Limits
+from services.port_reader.core.core import PortReaderCore
+from services.port_reader.shell.shell import PortReaderShell
+
+KIND: Final = "port_reader"
+JOURNAL_BYTES: Final = 256 * 1024 * 1024
+ALL_JOURNALS_BYTES: Final = 4 * 1024**3
+LEAST_BYTES: Final = 1024 * 1024
+"""A journal may take this much, however small the disk."""
+
+
+class Stopped(Exception):  # noqa: N818 (it ends the start, with an exit code)
+    """There is nothing to serve, or it can't be served now."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def journal_limits(device: Device, storage: Storage, journals: int, room_bytes: int) -> Limits:
+    """The journal's bounds, the stricter of what is configured and of its share: all `journals` of a folder together
+    take at most 4 GiB (or what is configured, if more) and a fifth of `room_bytes`, free or theirs already."""
+    records = min(device.uplink_queue_size, storage.max_records or device.uplink_queue_size)
+    together = min(max(ALL_JOURNALS_BYTES, storage.max_bytes or 0), room_bytes // 5)
+    share = max(together // max(1, journals), LEAST_BYTES)
+    most = min(storage.max_bytes or JOURNAL_BYTES, share)
+    return Limits(max_records=records, max_bytes=most, ttl_s=storage.ttl_s)
+
+
+def serve(task: Task) -> int:
+    """Serves until the end; returns the exit code. Raises Stopped."""
+    keep_private()
+    logger = start_logs(KIND, task.log_level)
+    take_streams(logger)
+    path, storage = Path(task.journal), task.storage
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        make_private(path.parent)
+        lock = FileLock(lock_path)
+        sockets = socket_dir(Path(task.data_dir))
+        endpoints = Endpoints(sockets)
+        pulse = Pulse(sockets, unblocking_descriptor(logger))
+        # It may be a damaged one, and large: whoever watches us is to see that we go on.
+        breathe = partial(_breathe, pulse)
+        opening = open_journal(_journal_file(task, storage), time.strftime("%Y%m%dT%H%M%S"), breathe)
+    except JournalNewerError as error:
+        raise Stopped(EXIT_CONFIG, str(error)) from None
+    except (LinkError, JournalError, OSError) as error:
+        raise Stopped(EXIT_UNAVAILABLE, str(error)) from None
+    journal = opening.journal
+    logger = start_logs(f"{KIND}:{journal.device}", task.log_level)
+    _tell(opening, journal.device, logger)
+    device, section = _section_of(task, opening, logger)
+    if (device.rpcs or device.attribute_updates) and not device.has_user_converter:
+        import services.port_reader.core.calls  # noqa: F401 (loaded here, not at the first call)
+    try:
+        shell = PortReaderShell(device, journal, endpoints, logger, breathe)
+        core = PortReaderCore(
+            make_identity(KIND, device.name, lock_path),
+            device,
+            section_name(section),
+            journal.state,
+            limits=_limits(task, device, storage),
+            draw=random.random,
+            gauges=lambda: shell.gauges,
+            has_port=task.device is not None,
+            wall_offset_ms=wall_ms() - monotonic_s() * 1000,
+            ports=len(task.devices),
+            search=BoundedSearch(),
+        )
+        return _serve(core, shell, logger, pulse)
+    finally:
+        _leave(task, journal, logger)
+        lock.release()
+
+
+def _breathe(pulse: Pulse) -> None:
+    pulse.beat(monotonic_s())
+
+
+def _tell(opening: Opening, device: str, logger: logging.Logger) -> None:
+    """What was wrong with the journal; the core tells which numbers it cost."""
+    if opening.damage:
+        log_note(logger, damaged_note(opening.journal.path, opening.aside, opening.damage))
+    for fault in opening.journal.faults:
+        log_note(logger, Note("warning", "journal.faulty", {"device": device, "reason": fault}))
+
+
+def _limits(task: Task, device: Device, storage: Storage) -> Limits:
+    folder = Path(task.journal).parent
+    journals = len(task.devices) + len(left_journals(folder, task.devices))
+    return journal_limits(device, storage, journals, _free_bytes(folder) + bytes_used(folder))
+
+
+def _free_bytes(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _leave(task: Task, journal: Journal, logger: logging.Logger) -> None:
+    """Closes the journal; one that was drained for good is deleted, unless it keeps dead letters."""
+    if task.device is None and journal.is_empty:
+        journal.remove()
+        log_note(logger, Note("info", "journal.removed", {"path": task.journal}))
+        return
+    journal.close()
+
+
+def _journal_file(task: Task, storage: Storage) -> JournalFile:
+    path, new_id = Path(task.journal), os.urandom(6).hex()
+    if task.device is None:
+        return JournalFile(path, "", new_id, storage.durability)
+    section = section_of(task.device)
+    return JournalFile(path, task.device.name, new_id, storage.durability, (section_name(section), section))
+
+
+def _section_of(task: Task, opening: Opening, logger: logging.Logger) -> tuple[Device, bytes]:
+    """The device and its section: the configured one, or the last that the journal knows."""
+    journal = opening.journal
+    if task.device is not None:
+        section = section_of(task.device)
+        journal.put_section(section_name(section), section)
+        return task.device, section
+    last = journal.last_section()
+    if last is None:
+        raise _nothing_to_serve(task, opening, logger)
+    try:
+        return device_of(last[1]), last[1]
+    except msgspec.DecodeError as error:
+        journal.close()
+        raise Stopped(EXIT_CONFIG, f"{task.journal}: its section can't be read: {error}") from None
+
+
+def _nothing_to_serve(task: Task, opening: Opening, logger: logging.Logger) -> Stopped:
+    """What a journal that does not know its device any more ends with. One that had something in it is kept."""
+    journal = opening.journal
+    gaps, letters = list(journal.state.gaps), journal.letters_kept[0]
+    if journal.is_empty and not gaps and not opening.damage:
+        journal.remove()
+        return Stopped(0, f"{task.journal} held nothing and was removed")
+    for note in Losses(journal.device, Counters()).tell(gaps, journal.state.settled):
+        log_note(logger, note)
+    numbers = journal.state.next_number - journal.state.settled
+    waiting = max(0, numbers - sum(high - low + 1 for low, high in gaps))
+    journal.close()
+    return Stopped(
+        EXIT_CONFIG,
+        f"{task.journal}: what it knew of its device {journal.device!r} is lost, so nothing of it can be sent;"
+        f" {waiting} frames and {letters} dead letters wait in it. To send what can still be read, stop the gateway,"
+        " put the device back into the configuration as it was, and the newest file of this name that ends in"
+        " .damaged-TIME, with its -wal, in the journal's place; to give it up, move all files of this name away. They"
+        " were left as they are",
+    )
+
+
+def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger, pulse: Pulse) -> int:
+    loop = Loop(core, shell, logger, pulse)
+    shell.attach(loop)
+    give_back_memory()
+    try:
+        return loop.run()
+    finally:
+        shell.close()

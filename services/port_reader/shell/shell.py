@@ -1,0 +1,319 @@
+"""What the port reader does to the world: the line, the journal, its sockets."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import zmq
+
+from common.config.models import Device
+from common.core.errors import LinkError
+from common.core.events import Blocked, Note, Send, Writable
+from common.core.liveness import BEAT_S
+from common.io.clock import monotonic_s, suspended_s, wall_ms
+from common.io.endpoints import Endpoints
+from common.io.journal.journal import Journal
+from common.io.journal.pages import Breathe
+from common.io.journal.store import STORED, Store
+from common.io.logs import log_note
+from common.io.loop import Loop
+from common.io.sockets import Channel, ConnectionWatch, TapWatch, connect, connect_events
+from common.stream.events import Append, JournalFailed
+from common.wire.messages import Entry, Heartbeat, Plane, Reply
+from common.wire.taps import taps_of_frames
+from services.port_reader.core.events import (
+    CancelWrite,
+    CheckWrite,
+    Chunk,
+    ClosePort,
+    LineGap,
+    LineRead,
+    Opened,
+    OpenFailed,
+    OpenPort,
+    PortLost,
+    ReadOut,
+    RestLine,
+    RestReports,
+    WriteDrained,
+    WriteFailed,
+    WritePending,
+    WritePort,
+)
+from services.port_reader.shell.serial_line import READ_BYTES, SerialLine, open_line
+
+BEATS: Final = (b"beat.publisher.", b"beat.broker.")
+READS: Final = 4
+"""Full reads in a row before other sources get their turn."""
+READS_BEFORE_WRITE: Final = 16
+SUSPENDED_S: Final = 0.1
+"""The two clocks that tell of it are not read at the same moment."""
+LATE_S: Final = 0.1
+"""What comes so long after the end of a rest did not come during it."""
+
+
+class PortReaderShell:
+    """Performs the core's effects and turns the line into events."""
+
+    def __init__(
+        self, device: Device, journal: Journal, endpoints: Endpoints, logger: logging.Logger, breathe: Breathe
+    ) -> None:
+        self._device = device
+        self._journal = journal
+        self._store = Store(device.name, journal, logger, breathe)
+        self._logger = logger
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._line: SerialLine | None = None
+        self._is_resting = False
+        """True after a read that was followed by a rest, until there is something again."""
+        self._rests_until_s = 0.0
+        self._suspended_s = suspended_s()
+        self._loop: Loop | None = None
+        topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
+        self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
+        self._hears_beats = True
+        self._taps = TapWatch(self._events_out)
+        self._channels: dict[Plane, Channel] = {
+            Plane.FRAMES: connect(self._context, zmq.PUSH, Plane.FRAMES, endpoints.frames_in),
+            Plane.CALLS: connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls),
+            Plane.EVENTS: self._events_out,
+        }
+        self._connections = ConnectionWatch(self._channels[Plane.CALLS])
+        self._performers: dict[type, Callable[[Any], Iterable[Any]]] = {
+            Send: self._send,
+            Append: self._append,
+            **dict.fromkeys(STORED, self._store.perform),
+            Note: self._note,
+            OpenPort: self._open_port,
+            ClosePort: self._close_port,
+            RestLine: self._rest,
+            RestReports: self._rest_reports,
+            ReadOut: self._read_out,
+            WritePort: self._write_port,
+            CheckWrite: self._check_write,
+            CancelWrite: self._cancel_write,
+        }
+
+    def attach(self, loop: Loop) -> None:
+        """Adds our sockets to the loop; to be called once, before it runs."""
+        self._loop = loop
+        loop.add_reader(self._channels[Plane.CALLS].socket, self._receive_calls)
+        loop.add_reader(self._connections.socket, self._connections.receive)
+        loop.add_reader(self._events_in.socket, self._events_in.receive)
+        loop.add_reader(self._events_out.socket, self._taps.receive)
+
+    @property
+    def gauges(self) -> dict[str, int]:
+        """Counters that only the shell knows."""
+        return {
+            "wakeups": self._loop.wakeups if self._loop else 0,
+            "dead_letters_kept": self._journal.letters_kept[0],
+            "dead_letters_shed": self._journal.letters_shed,
+            "dead_letters_damaged": self._journal.letters_damaged,
+            "blocks_damaged": self._journal.rows_damaged,
+        }
+
+    def perform(self, effect: Any) -> Iterable[Any]:
+        """Carries out one effect; returns the events that follow at once."""
+        return self._performers[type(effect)](effect)
+
+    def close(self) -> None:
+        """Lets go of everything but the journal. Messages that are on their way get a moment to leave."""
+        self._close_port(ClosePort())
+        self._context.destroy(linger=500)
+
+    def _note(self, note: Note) -> Iterable[Any]:
+        log_note(self._logger, note)
+        return ()
+
+    # Sockets
+
+    def _receive_calls(self) -> Iterable[Any]:
+        # Somebody waits for what a call does; what the publisher has said meanwhile changes nothing about it.
+        yield from self._channels[Plane.CALLS].receive_ready()
+        yield from self._hear()
+
+    def _hear(self) -> Iterable[Any]:
+        """What the others have said meanwhile."""
+        self._hear_beats(True)
+        yield from self._events_in.receive()
+
+    def _hear_beats(self, wanted: bool) -> None:
+        if wanted != self._hears_beats:
+            self._hears_beats = wanted
+            for topic in BEATS:
+                self._events_in.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, topic)
+            if wanted:
+                self._running_loop.rest(self._events_in.socket, monotonic_s())
+
+    def _send(self, effect: Send) -> Iterable[Any]:
+        channel = self._channels[effect.plane]
+        if isinstance(effect.message, Heartbeat) and effect.message.every_s > BEAT_S:
+            # Nothing waits for an answer: until there is news, the others' beats would only wake us.
+            self._hear_beats(False)
+            self._running_loop.rest(self._events_in.socket, monotonic_s() + effect.message.every_s)
+        if channel.send(effect.message):
+            if isinstance(effect.message, Reply) or getattr(effect.message, "length", 0) == 1:
+                # ZeroMQ's own thread passes it on, and may have to share this core: what we do next must not keep it
+                # waiting where it is one frame, or an answer [seen: 0.27 ms of each].
+                os.sched_yield()
+            return ()
+        self._running_loop.add_writer(channel.socket, lambda: self._writable(channel))
+        return (Blocked(effect.plane, effect.message),)
+
+    def _writable(self, channel: Channel) -> Iterable[Any]:
+        self._running_loop.remove_writer(channel.socket)
+        return (Writable(channel.plane),)
+
+    @property
+    def _running_loop(self) -> Loop:
+        if self._loop is None:
+            raise RuntimeError("attach was not called")
+        return self._loop
+
+    # Journal
+
+    def _append(self, effect: Append) -> Iterable[Any]:
+        self._hear_beats(True)
+        following = self._store.perform(effect)
+        if any(type(event) is JournalFailed for event in following):
+            return following
+        if self._device.name in self._taps:
+            for block in effect.blocks:
+                if block.kind in (Entry.FRAMES, Entry.ANSWER):
+                    for tap in taps_of_frames(self._device.name, block.body, block.length):
+                        self._events_out.send(tap)
+        return following
+
+    # Line
+
+    def _open_port(self, _: OpenPort) -> Iterable[Any]:
+        try:
+            line = open_line(self._device)
+        except LinkError as error:
+            return (OpenFailed(str(error)),)
+        self._line = line
+        if line.is_connecting:
+            self._running_loop.add_writer(line.fd, self._connected)
+            return ()
+        self._running_loop.add_reader(line.fd, self._readable)
+        return (Opened(wall_ms()),)
+
+    def _connected(self) -> Iterable[Any]:
+        """A connection that was begun has succeeded or failed."""
+        line = self._open_line
+        self._running_loop.remove_writer(line.fd)
+        try:
+            line.finish_connecting()
+        except LinkError as error:
+            self._close_port(ClosePort())
+            return (OpenFailed(str(error)),)
+        self._running_loop.add_reader(line.fd, self._readable)
+        return (Opened(wall_ms()),)
+
+    def _close_port(self, _: ClosePort) -> Iterable[Any]:
+        line, self._line = self._line, None
+        if line is not None:
+            self._running_loop.remove_reader(line.fd)
+            self._running_loop.remove_writer(line.fd)
+            line.close()
+        return ()
+
+    def _readable(self) -> Iterable[Any]:
+        """What is there, in chunks. A write that has drained meanwhile is said first. What others have said comes
+        before what a line said while it rested, but no frame that has just come waits for it."""
+        has_rested = self._is_resting and monotonic_s() < self._rests_until_s + LATE_S
+        if has_rested:
+            yield from self._hear()
+        if self._line is not None and self._line.is_writing:
+            yield from (event for event in self._progress() if not isinstance(event, WritePending))
+        yield from self._read(READS)
+        if not has_rested:
+            yield from self._hear()
+
+    def _read(self, reads: int) -> Iterable[Any]:
+        for _ in range(reads):
+            line = self._line
+            if line is None:
+                return
+            try:
+                data = line.read()
+            except LinkError as error:
+                yield PortLost(str(error), wall_ms())
+                return
+            if data:
+                self._is_resting = False
+                if line.is_serial and (reason := self._gap(line)):
+                    yield LineGap(reason)
+                yield Chunk(data, wall_ms())
+            if len(data) < READ_BYTES // 2 or self._is_resting:
+                return
+
+    def _gap(self, line: SerialLine) -> str:
+        """Why bytes may be missing before or among those that were just read; "" for no reason."""
+        if line.has_overrun():
+            return "the driver lost bytes of the line"
+        before_s, self._suspended_s = self._suspended_s, suspended_s()
+        return "the machine was suspended" if self._suspended_s > before_s + SUSPENDED_S else ""
+
+    def _read_out(self, _: ReadOut) -> Iterable[Any]:
+        return (*self._read(READS_BEFORE_WRITE), LineRead())
+
+    def _rest(self, effect: RestLine) -> Iterable[Any]:
+        if self._line is not None:
+            self._is_resting, self._rests_until_s = True, effect.until_s
+            self._running_loop.rest(self._events_in.socket, effect.reports_until_s)
+            self._running_loop.rest(self._line.fd, effect.until_s, deep=True)
+        return ()
+
+    def _rest_reports(self, effect: RestReports) -> Iterable[Any]:
+        self._running_loop.rest(self._events_in.socket, effect.until_s)
+        return ()
+
+    def _write_port(self, effect: WritePort) -> Iterable[Any]:
+        if self._line is None:
+            return (WriteFailed("the port is closed"),)
+        # What has come before the write is no answer to it.
+        events = list(self._read(READS_BEFORE_WRITE))
+        if any(isinstance(event, PortLost) for event in events):
+            return events
+        self._line.begin_write(effect.data)
+        # From now on its answer may come.
+        self._is_resting = False
+        self._running_loop.rest(self._line.fd, monotonic_s())
+        return [*events, *self._progress()]
+
+    def _check_write(self, _: CheckWrite) -> Iterable[Any]:
+        return self._progress()
+
+    def _cancel_write(self, _: CancelWrite) -> Iterable[Any]:
+        if self._line is not None:
+            self._line.cancel_write()
+            self._running_loop.remove_writer(self._line.fd)
+        return ()
+
+    def _progress(self) -> Iterable[Any]:
+        """Writes what the line takes, and says how far it is."""
+        line = self._line
+        if line is None or not line.is_writing:
+            return ()
+        try:
+            unwritten, left_bytes = line.write_more()
+        except LinkError as error:
+            line.cancel_write()
+            self._running_loop.remove_writer(line.fd)
+            return (WriteFailed(str(error)),)
+        if unwritten:
+            self._running_loop.add_writer(line.fd, self._progress)
+        else:
+            self._running_loop.remove_writer(line.fd)
+        return (WritePending(left_bytes),) if left_bytes else (WriteDrained(),)
+
+    @property
+    def _open_line(self) -> SerialLine:
+        if self._line is None:
+            raise RuntimeError("no port is open")
+        return self._line

@@ -1,0 +1,191 @@
+"""The table of calls: RPCs from the platform and from clients, attribute updates; one reply each. Pure.
+
+An RPC from the platform gets a new id; one from a client keeps the client's. The first reply wins, and at the deadline
+the table answers itself. An answer that was journaled comes as a reading too: see `take_answer`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from common.core.errors import WireError
+from common.wire import codec
+from common.wire.messages import PUBLISHER, Reply, Request
+from services.publisher.core.dialects import Outgoing
+
+PLATFORM_DEADLINE_S: Final = 10.0
+"""ThingsBoard's default time-out of an RPC; a request does not say its own."""
+MOST_CALLS: Final = 1_000
+MOST_CALLS_BYTES: Final = 16 * 1024 * 1024
+"""Of the params of all open calls: what they take anywhere between here and the devices."""
+REMEMBERED: Final = 4_096
+"""Answered calls whose journaled answers are still recognised."""
+
+
+class Origin(NamedTuple):
+    """Who wants to know. `platform`: (device as the platform knows it, its request id); `client`: an address."""
+
+    kind: Literal["platform", "client", "update"]
+    device: str
+    request: int | str
+    address: str = ""
+
+
+class Call(NamedTuple):
+    """An open call."""
+
+    id: str
+    origin: Origin
+    device: str
+    method: str
+    began_s: float
+    deadline_s: float
+    size_bytes: int = 0
+    """Of its params."""
+
+
+class Ended(NamedTuple):
+    """A call and how it ended: `error` "" and JSON, or an error text."""
+
+    call: Call
+    error: str
+    data: bytes
+
+    @property
+    def payload(self) -> bytes:
+        """JSON that the platform gets."""
+        if self.error:
+            return msgspec.json.encode({"error": self.error, "success": False})
+        return self.data
+
+
+class Calls:
+    """Open calls by id, and the ids that were answered."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._count = 0
+        self._open: dict[str, Call] = {}
+        self._open_bytes = 0
+        self._origins: set[Origin] = set()
+        self._deadlines: list[tuple[float, str]] = []
+        self._answered: OrderedDict[str, Outgoing | None] = OrderedDict()
+        """Id → the reply that went to the platform; None where a client asked."""
+
+    def new_id(self) -> str:
+        """A correlation id that no other call has."""
+        self._count += 1
+        return f"{self._prefix}-{self._count}"
+
+    def is_known(self, origin: Origin) -> bool:
+        """True if this very call is open: the platform has repeated its message."""
+        return origin in self._origins
+
+    def is_open(self, call_id: str) -> bool:
+        return call_id in self._open
+
+    def renew(self, request: Request, now_s: float) -> Request | None:
+        """A first step that could not be sent before, with the time that is left; None if its call has ended."""
+        call = self._open.get(request.id)
+        return request._replace(time_left_s=call.deadline_s - now_s) if call else None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def begin(self, call: Call, verb: str, arguments: dict[str, Any]) -> Request | Ended:
+        """Opens a call: its first step, or its end if there are too many."""
+        if len(self._open) >= MOST_CALLS or self._open_bytes + call.size_bytes > MOST_CALLS_BYTES:
+            return Ended(call, "queue full", b"")
+        self._open[call.id] = call
+        self._open_bytes += call.size_bytes
+        self._origins.add(call.origin)
+        heapq.heappush(self._deadlines, (call.deadline_s, call.id))
+        time_left_s = call.deadline_s - call.began_s
+        target = f"converter@{call.device}"
+        return Request(call.id, PUBLISHER, target, verb, call.device, "", time_left_s, codec.pack(arguments))
+
+    def reply(self, reply: Reply) -> Ended | None:
+        """A reply from the calls plane; None if the call has ended or was never ours."""
+        if reply.error:
+            return self._end(reply.id, reply.error, b"")
+        data = _json_of(reply.body)
+        if data is None:
+            return self._end(reply.id, "the reply is no JSON", b"")
+        return self._end(reply.id, "", data)
+
+    def take_answer(self, call_id: str, data: bytes) -> tuple[Ended | None, bool]:
+        """A journaled answer has come as a reading: (the call that it ends, True if it is to be published as
+        telemetry).
+
+        An open call is ended by it; that of an answered call is dropped; else it is telemetry as any frame.
+        """
+        if call_id in self._answered:
+            return None, False
+        ended = self._end(call_id, "", data) if data else None
+        return ended, ended is None
+
+    def keep_reply(self, call_id: str, reply: Outgoing) -> None:
+        """What the platform is told of a call that was answered."""
+        if call_id in self._answered:
+            self._answered[call_id] = reply
+
+    def forget_reply(self, reply: Outgoing) -> None:
+        """That reply never went out: its call counts as one that ended without an answer."""
+        for call_id in [call_id for call_id, kept in self._answered.items() if kept is reply]:
+            del self._answered[call_id]
+
+    def reply_of(self, call_id: str) -> Outgoing | None:
+        """The reply that was kept; None for calls without an answer, and after a while."""
+        return self._answered.get(call_id)
+
+    def expire(self, now_s: float) -> list[Ended]:
+        """The calls whose time is over."""
+        ended = []
+        while self._deadlines and self._deadlines[0][0] <= now_s:
+            _, call_id = heapq.heappop(self._deadlines)
+            if call := self._open.get(call_id):
+                allowed_s = call.deadline_s - call.began_s
+                # Rounded: a client's call lost a moment on its way here.
+                end = self._end(call_id, f"no answer in {round(allowed_s, 1):g} s", b"")
+                ended += [end] if end else []
+        return ended
+
+    def end_all(self, error: str) -> list[Ended]:
+        """Ends every open call with this error."""
+        ended = [self._end(call_id, error, b"") for call_id in list(self._open)]
+        return [end for end in ended if end]
+
+    def _end(self, call_id: str, error: str, data: bytes) -> Ended | None:
+        call = self._open.pop(call_id, None)
+        if call is None:
+            return None
+        self._open_bytes -= call.size_bytes
+        self._origins.discard(call.origin)
+        if not error:
+            self._answered[call_id] = None
+            if len(self._answered) > REMEMBERED:
+                self._answered.popitem(last=False)
+        return Ended(call, error, data)
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When `expire` has to be called."""
+        while self._deadlines and self._deadlines[0][1] not in self._open:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+
+def _json_of(body: bytes) -> bytes | None:
+    """The JSON bytes in a reply's body; None if there are none."""
+    try:
+        data = codec.unpack(body)
+        if isinstance(data, bytes):
+            msgspec.json.decode(data)
+            return data
+    except (WireError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    return None

@@ -1,0 +1,254 @@
+"""ThingsBoard's MQTT gateway API: topics and payloads.
+
+Source: ThingsBoard documentation "MQTT Gateway API" and "Gateway API: RPC", and the server's `MqttTopics.java`.
+Readings are already JSON when they come here (converters make it); payloads are joined from those fragments, never
+parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import simplejson
+
+from services.publisher.core.dialects import (
+    DeviceAttributes,
+    DeviceDropped,
+    DeviceRpc,
+    Downlink,
+    GatewayRpc,
+    Ignored,
+    Outgoing,
+    RpcRefused,
+    SessionLimits,
+    Split,
+    Unusable,
+)
+
+CONNECT: Final = "v1/gateway/connect"
+DISCONNECT: Final = "v1/gateway/disconnect"
+TELEMETRY: Final = "v1/gateway/telemetry"
+ATTRIBUTES: Final = "v1/gateway/attributes"
+RPC: Final = "v1/gateway/rpc"
+OWN_ATTRIBUTES: Final = "v1/devices/me/attributes"
+OWN_REQUEST: Final = "v1/devices/me/rpc/request/"
+OWN_RESPONSE: Final = "v1/devices/me/rpc/response/"
+LIMITS_ID: Final = "1"
+LIMITS_METHOD: Final = "getSessionLimits"
+PAYLOAD_SHARE: Final = 0.8
+"""Of the server's payload limit, which counts more than the payload; the reference takes the same share."""
+
+DOWNLINK_BYTES: Final = 1024 * 1024
+"""Far above what the server sends (65,536 by default), and far below what a call may weigh between our processes."""
+
+LONGEST_NAME: Final = 1_024
+"""Characters of a device's or a method's name in a call; the server's own have 255."""
+LONGEST_ID: Final = 64
+"""Characters of a call's id, where it is a text."""
+
+HEAD_BYTES: Final = 4096
+_RPC_HEAD: Final = re.compile(
+    rb'\s*{\s*"device"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"data"\s*:\s*{\s*"id"\s*:\s*(\d{1,18})\s*,'
+)
+
+_JsonObject = dict[str, msgspec.Raw]
+
+
+class _Item(msgspec.Struct):
+    ts: int
+    values: _JsonObject
+
+
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for bytes that are none."""
+_items: Final = msgspec.json.Decoder(_Item)
+_objects: Final = msgspec.json.Decoder(_JsonObject)
+
+
+class ThingsBoard:
+    """`services.publisher.core.dialects.Platform` for ThingsBoard and for MQTT brokers that stand in for it."""
+
+    # A plain MQTT broker sends our own replies back on these; `request/+` we want back: see `parse`.
+    subscriptions: Sequence[tuple[str, bool]] = (
+        (ATTRIBUTES, True),
+        (RPC, True),
+        (OWN_REQUEST + "+", False),
+        (OWN_RESPONSE + "+", False),
+        (OWN_ATTRIBUTES, True),
+    )
+
+    def quote(self, name: str) -> bytes:
+        return msgspec.json.encode(name)
+
+    def entries(self, ts_ms: Sequence[int], telemetry: Sequence[bytes]) -> list[bytes]:
+        return [b'{"ts":%d,"values":%b}' % pair if pair[1] else b"" for pair in zip(ts_ms, telemetry, strict=True)]
+
+    def split(self, entry: bytes, limit_bytes: int) -> Split:
+        try:
+            item = _items.decode(entry)
+        except NOT_JSON:
+            return Split([], ["(no JSON object)"])
+        split = Split([], [])
+        overhead = len(b'{"ts":%d,"values":{}}' % item.ts)
+        group: list[bytes] = []
+        size = overhead
+        for key, value in item.values.items():
+            pair = self.quote(key) + b":" + bytes(value)
+            if overhead + len(pair) > limit_bytes:
+                split.too_large.append(key)
+                continue
+            if group and size + len(pair) + 1 > limit_bytes:
+                split.entries.append(_item(item.ts, group))
+                group, size = [], overhead
+            group.append(pair)
+            size += len(pair) + 1
+        if group:
+            split.entries.append(_item(item.ts, group))
+        return split
+
+    def keys(self, attributes: bytes) -> Mapping[str, bytes] | None:
+        try:
+            return {key: bytes(value) for key, value in _objects.decode(attributes).items()}
+        except NOT_JSON:
+            return None
+
+    def telemetry(self, parts: Sequence[tuple[bytes, Sequence[bytes]]]) -> Outgoing:
+        joined = b",".join([b"%b:[%b]" % (name, b",".join(entries)) for name, entries in parts])
+        return Outgoing(TELEMETRY, b"{" + joined + b"}")
+
+    def attributes(self, parts: Sequence[tuple[bytes, Mapping[str, bytes]]]) -> Outgoing:
+        joined = b",".join(
+            [
+                b"%b:{%b}" % (name, b",".join([self.quote(key) + b":" + value for key, value in values.items()]))
+                for name, values in parts
+            ]
+        )
+        return Outgoing(ATTRIBUTES, b"{" + joined + b"}")
+
+    def connect(self, quoted: bytes, device_type: str) -> Outgoing:
+        return Outgoing(CONNECT, b'{"device":%b,"type":%b}' % (quoted, self.quote(device_type)))
+
+    def disconnect(self, quoted: bytes) -> Outgoing:
+        return Outgoing(DISCONNECT, b'{"device":%b}' % quoted)
+
+    def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:
+        payload = b'{"device":%b,"id":%b,"data":%b}' % (self.quote(device), msgspec.json.encode(request), data)
+        return Outgoing(RPC, payload)
+
+    def gateway_reply(self, request: str, data: bytes) -> Outgoing:
+        return Outgoing(OWN_RESPONSE + request, data)
+
+    def limits_request(self) -> Outgoing | None:
+        payload = b'{"method":"%b","params":{"timeout":5000}}' % LIMITS_METHOD.encode()
+        return Outgoing(OWN_REQUEST + LIMITS_ID, payload)
+
+    def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
+        size_bytes = max(size_bytes, len(payload))
+        if size_bytes > DOWNLINK_BYTES:
+            return _too_large(topic, payload, size_bytes)
+        try:
+            value = simplejson.loads(payload)
+        except (ValueError, RecursionError) as error:
+            return Unusable(f"not JSON: {error}")
+        if not isinstance(value, dict):
+            return Unusable(f"found {type(value).__name__}, expected an object")
+        if topic == RPC:
+            return _device_rpc(value)
+        if topic == ATTRIBUTES:
+            return _device_attributes(value)
+        if topic == DISCONNECT:
+            return _device_dropped(value)
+        if topic.startswith(OWN_REQUEST):
+            return _gateway_rpc(topic.removeprefix(OWN_REQUEST), value)
+        if topic.startswith(OWN_RESPONSE):
+            return _session_limits(topic.removeprefix(OWN_RESPONSE), value)
+        return Ignored(topic)
+
+
+def _too_large(topic: str, payload: bytes, size_bytes: int) -> Downlink:
+    """What is not read; a call whose beginning says whose it is, as ThingsBoard's does, is answered all the same."""
+    reason = f"found {size_bytes} bytes, expected at most {DOWNLINK_BYTES}"
+    head = _RPC_HEAD.match(payload[:HEAD_BYTES]) if topic == RPC else None
+    try:
+        device = simplejson.loads(head[1]) if head else ""
+    except ValueError:
+        device = ""
+    return RpcRefused(device, int(head[2]), f"the call is too large: {reason}") if head and device else Unusable(reason)
+
+
+def _item(ts_ms: int, pairs: list[bytes]) -> bytes:
+    return b'{"ts":%d,"values":{%b}}' % (ts_ms, b",".join(pairs))
+
+
+def _write(value: Any) -> bytes:
+    """JSON of a parsed value; simplejson where msgspec can't: integers beyond 64 bits, lone surrogates."""
+    try:
+        return msgspec.json.encode(value)
+    except (OverflowError, UnicodeEncodeError):
+        return simplejson.dumps(value).encode()
+
+
+def _is_text(value: Any) -> bool:
+    """True for a string that can go on: not empty, not endless, no lone surrogates."""
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _device_rpc(value: dict[str, Any]) -> Downlink:
+    match value:
+        case {"device": str(device), "data": {"id": int() | str() as request, "method": str(method)} as data}:
+            if _is_text(device) and _is_text(method) and (isinstance(request, int) or _is_text(request)):
+                if isinstance(request, int) and abs(request) >= 1 << 63:
+                    return Unusable("the id of the RPC is beyond 64 bits")
+                if isinstance(request, str) and len(request) > LONGEST_ID:
+                    return Unusable(f"the id of the RPC has {len(request)} characters, at most {LONGEST_ID} are taken")
+                return DeviceRpc(device, request, method, _write(data.get("params")))
+        case {"device": str(), "id": _, "data": _}:
+            return Ignored("our own reply")
+    return Unusable('found no RPC, expected {"device","data":{"id","method","params"}}')
+
+
+def _device_attributes(value: dict[str, Any]) -> Downlink:
+    match value:
+        case {"device": str(device), "data": dict(data)}:
+            if _is_text(device):
+                return DeviceAttributes(device, _write(data))
+        case {"device": str(), "deleted": list()}:
+            return Ignored("deleted attributes")
+    if value and all(isinstance(attributes, dict) for attributes in value.values()):
+        return Ignored("our own attributes")
+    return Unusable('found no attribute update, expected {"device","data":{…}}')
+
+
+def _device_dropped(value: dict[str, Any]) -> Downlink:
+    match value:
+        case {"device": str(device)}:
+            reason = value.get("reason")
+            return DeviceDropped(device, reason if isinstance(reason, int) else 0)
+    return Unusable('found no disconnect notice, expected {"device","reason"}')
+
+
+def _gateway_rpc(request: str, value: dict[str, Any]) -> Downlink:
+    method = value.get("method")
+    if not isinstance(method, str) or not _is_text(request) or any(letter in request for letter in "/+#"):
+        return Unusable('found no RPC, expected {"method","params"}')
+    if method == LIMITS_METHOD and request == LIMITS_ID:
+        # Our own question came back: this is a plain MQTT broker, and nobody will answer it.
+        return SessionLimits(None, None)
+    return GatewayRpc(request, method)
+
+
+def _session_limits(request: str, value: dict[str, Any]) -> Downlink:
+    if request != LIMITS_ID:
+        return Ignored("our own reply")
+    payload = _positive(value.get("maxPayloadSize"))
+    in_flight = _positive(value.get("maxInflightMessages"))
+    return SessionLimits(int(payload * PAYLOAD_SHARE) if payload else None, in_flight)
+
+
+def _positive(value: Any) -> int | None:
+    return value if type(value) is int and value > 0 else None

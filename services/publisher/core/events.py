@@ -1,0 +1,104 @@
+"""What `PublisherCore` hears and orders besides `common.core.events`.
+
+A connection is a number that the core mints with each `ConnectPlatform`; what names an older one is ignored. A token
+is a number that the core mints with each `Publish`; it is new for each publish, also for a repeated one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class RoundOver(NamedTuple):
+    """Event: of each source that was ready, what was there has been said, within bounds. It decides nothing by time."""
+
+
+class LinkUp(NamedTuple):
+    """Event: CONNACK accepted us, and the subscriptions have been sent."""
+
+    connection: int
+    protocol: int
+    """5 or 4 (MQTT 3.1.1), as ordered."""
+    receive_maximum: int = 65_535
+    """Unacknowledged publishes that the other side takes."""
+    maximum_packet_bytes: int = 0
+    """Largest packet that the other side takes; 0 where it says nothing."""
+
+
+class LinkOpened(NamedTuple):
+    """Event: the transport stands and CONNECT has been sent; CONNACK is due."""
+
+    connection: int
+
+
+class LinkDown(NamedTuple):
+    """Event: the connection could not be made, or has ended without our doing."""
+
+    connection: int
+    reason: str
+    reached: bool
+    """True if the transport stood: a close before CONNACK then may mean that the protocol version is refused."""
+
+
+class LinkRefused(NamedTuple):
+    """Event: CONNACK refused us with a reason code of MQTT 5 (codes of 3.1.1 are translated by the shell)."""
+
+    connection: int
+    code: int
+    reason: str
+
+
+class PubAck(NamedTuple):
+    """Event: PUBACK; `code` is always 0 on MQTT 3.1.1."""
+
+    connection: int
+    token: int
+    code: int
+
+
+class PlatformMessage(NamedTuple):
+    """Event: a message on one of the subscribed topics, or pushed without subscription."""
+
+    connection: int
+    topic: str
+    payload: bytes
+    is_retained: bool = False
+    """True for one that the MQTT broker has kept from before we subscribed."""
+    size_bytes: int = 0
+    """Of the whole payload, where `payload` is only its beginning; else its length, or 0."""
+
+
+class PacketRefused(NamedTuple):
+    """Event: a packet was too large to be read; `LinkDown` follows."""
+
+    connection: int
+    size_bytes: int
+
+
+class ConnectPlatform(NamedTuple):
+    """Effect: begin a connection with a new client object; `LinkUp`, `LinkRefused` or `LinkDown` follows."""
+
+    connection: int
+    protocol: int
+
+
+class DisconnectPlatform(NamedTuple):
+    """Effect: say DISCONNECT if it still can be said, and close. No event need follow."""
+
+    connection: int
+
+
+class CheckLink(NamedTuple):
+    """Effect, each second: send what keeps the connection alive, notice when it isn't (`LinkDown`)."""
+
+    connection: int
+
+
+class Publish(NamedTuple):
+    """Effect: PUBLISH now; `PubAck` follows, unless the connection ends first."""
+
+    connection: int
+    token: int
+    topic: str
+    payload: bytes
+    qos: int = 1

@@ -1,0 +1,244 @@
+"""One MQTT connection: a paho client of its own, driven by our poller. Of the processes, only this file imports paho.
+
+paho never reconnects and never resends here (a new client per connection, clean start, no limit of its own in flight),
+and has no thread: once the transport stands, `read`, `write` and `check` are called by the one loop. Only making the
+transport (name, TCP, TLS) blocks; `open` does that in a short-lived thread.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Any, Final
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from common.config.models import Platform
+from services.publisher.core.events import (
+    LinkDown,
+    LinkRefused,
+    LinkUp,
+    PacketRefused,
+    PlatformMessage,
+    PubAck,
+    Publish,
+)
+
+KEEPALIVE_S: Final = 30
+STORED_PACKET_BYTES: Final = 2 * 1024 * 1024
+"""Twice the largest call that is taken. Of a larger packet from the platform only the beginning is kept, to answer
+whoever has sent it."""
+MOST_PACKET_BYTES: Final = 100 * 1024 * 1024
+"""A packet above this ends the connection before it is read. MQTT 5 is told beforehand."""
+KEPT_BYTES: Final = 64 * 1024
+"""Of a packet that is not stored: its topic, and what says whose call it is."""
+MOST_UNACKNOWLEDGED: Final = 64
+"""Calls that the platform may send before we have taken the first: the rest waits there. Data has its turn between."""
+TRANSPORT_TIMEOUT_S: Final = 5.0
+"""For each address of the host: TCP, and again for TLS."""
+MOST_READS: Final = 64
+"""In one go; then others have their turn."""
+Subscriptions = tuple[tuple[str, bool], ...]
+
+
+def _send_at_once(_client: Client, _userdata: Any, sock: Any) -> None:
+    """Without this a second small PUBLISH waits for the peer's delayed acknowledgement of the first: 40 ms."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class _BoundedClient(Client):
+    """paho's client, which would read and keep a packet of any size."""
+
+    refused_bytes = 0
+    """Size of the packet that ended the connection; 0: none did."""
+    left_out_bytes = 0
+    """Of the packet that is being handled: what was read past."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # paho asks for all that is left of a packet at once, and appends what it gets.
+        size = self._in_packet["remaining_length"] if self._in_packet["have_remaining"] else 0
+        if size <= STORED_PACKET_BYTES:
+            self.left_out_bytes = 0
+            return super()._sock_recv(bufsize)
+        if size > MOST_PACKET_BYTES:
+            self.refused_bytes = size
+            raise ConnectionAbortedError(f"a packet of {size} bytes")
+        kept = self._in_packet["packet"]
+        del kept[KEPT_BYTES:]
+        data = super()._sock_recv(min(bufsize, KEPT_BYTES))
+        self.left_out_bytes = size - len(kept) - len(data)
+        return data
+
+
+class Connection:
+    """One connection. `open` runs in a thread of its own; everything else in the loop's.
+
+    What happens is kept as events; `take_events` gives them away. Nothing here calls the core.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        protocol: int,
+        config: Platform,
+        client_id: str,
+        *,
+        context: ssl.SSLContext | None,
+        subscriptions: Subscriptions,
+    ) -> None:
+        self.number = number
+        self._protocol = protocol
+        self._subscriptions = subscriptions
+        self._tokens: dict[int, int] = {}
+        self._events: list[Any] = []
+        self._unacknowledged: list[tuple[int, int]] = []
+        self._client = self._make_client(config, client_id, context)
+
+    def _make_client(self, config: Platform, client_id: str, context: ssl.SSLContext | None) -> _BoundedClient:
+        is_5 = self._protocol == 5
+        client = _BoundedClient(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            clean_session=None if is_5 else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if is_5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        security = config.security
+        if security.type == "usernamePassword":
+            client.username_pw_set(security.username, security.password)
+        elif security.access_token is not None:
+            # ThingsBoard takes the access token as the user name, without a password.
+            client.username_pw_set(security.access_token)
+        if context is not None:
+            client.tls_set_context(context)
+            client.tls_insecure_set(security.insecure)
+        client.connect_timeout = TRANSPORT_TIMEOUT_S
+        client.max_inflight_messages = 0  # Ours is the only bound.
+        client.on_socket_open = _send_at_once
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        properties = None
+        if is_5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0
+            properties.ReceiveMaximum = MOST_UNACKNOWLEDGED
+            properties.MaximumPacketSize = MOST_PACKET_BYTES
+        client.connect_async(config.host, config.port, KEEPALIVE_S, clean_start=True, properties=properties)
+        return client
+
+    def open(self) -> str:
+        """Makes the transport and sends CONNECT; "" or why that failed. Blocks."""
+        try:
+            self._client.reconnect()
+        except (OSError, ValueError) as error:
+            return str(error) or type(error).__name__
+        return ""
+
+    @property
+    def descriptor(self) -> int:
+        """What to poll; -1 once the transport is closed."""
+        sock = self._client.socket()
+        return -1 if sock is None else sock.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        return self._client.want_write()
+
+    def read(self) -> None:
+        """Takes what is there, also what TLS has decrypted already and no poll would tell of; within bounds."""
+        for _ in range(MOST_READS):
+            try:
+                self._client.loop_read()
+            except Exception as error:  # noqa: BLE001 (paho before 2.2 raises anything for a packet that is none)
+                self._break(f"the platform sent a packet that is none: {error!r}")
+                return
+            pending = getattr(self._client.socket(), "pending", None)
+            if pending is None or not pending():
+                break
+        self.write()
+
+    def _break(self, reason: str) -> None:
+        """Ends a connection that has not ended by itself."""
+        if (sock := self._client.socket()) is not None:
+            sock.close()
+            self._events.append(LinkDown(self.number, reason, reached=True))
+
+    def write(self) -> None:
+        """Sends what could not be sent before."""
+        if self._client.want_write():
+            self._client.loop_write()
+
+    def check(self) -> None:
+        """Keeps the connection alive, and notices when it isn't."""
+        self._client.loop_misc()
+
+    def publish(self, order: Publish) -> None:
+        """PUBLISH; on a connection that has ended, nothing: `LinkDown` is on its way."""
+        info = self._client.publish(order.topic, order.payload, order.qos)
+        self._tokens[info.mid] = order.token
+
+    def close(self) -> None:
+        """DISCONNECT, and the end."""
+        self._client.disconnect()
+        if (sock := self._client.socket()) is not None:
+            # DISCONNECT could not be written: the other side does not read.
+            sock.close()
+        self._events.clear()
+
+    def acknowledge(self) -> bool:
+        """Tells the platform that its messages have come; to be called once they are on their way. False if none."""
+        arrived, self._unacknowledged = self._unacknowledged, []
+        for mid, qos in arrived:
+            self._client.ack(mid, qos)
+        return bool(arrived)
+
+    def take_events(self) -> list[Any]:
+        """What has happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    # paho calls these from within the methods above.
+
+    def _on_connect(self, client: Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        if code.value != 0:
+            self._events.append(LinkRefused(self.number, code.value, str(code)))
+            return
+        is_5 = self._protocol == 5
+        # What the MQTT broker keeps is old: it is not asked for where that can be said, and told by its flag elsewhere.
+        topics: list[Any] = [
+            (topic, SubscribeOptions(qos=1, noLocal=no_local, retainHandling=2) if is_5 else 1)
+            for topic, no_local in self._subscriptions
+        ]
+        client.subscribe(topics)
+        receive_maximum = getattr(properties, "ReceiveMaximum", 65_535)
+        maximum_packet = getattr(properties, "MaximumPacketSize", 0)
+        self._events.append(LinkUp(self.number, self._protocol, receive_maximum, maximum_packet))
+
+    def _on_disconnect(self, client: Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        reason = f"connection closed: {code}"
+        if self._client.refused_bytes:
+            reason = f"the platform sent {self._client.refused_bytes} bytes in one packet, at most {MOST_PACKET_BYTES}"
+            reason += " are taken"
+            self._events.append(PacketRefused(self.number, self._client.refused_bytes))
+        self._events.append(LinkDown(self.number, reason, reached=True))
+
+    def _on_publish(self, client: Client, userdata: Any, mid: int, code: Any, properties: Any) -> None:
+        token = self._tokens.pop(mid, None)
+        if token is not None:
+            self._events.append(PubAck(self.number, token, code.value))
+
+    def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+        self._unacknowledged.append((message.mid, message.qos))
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return
+        size = len(message.payload) + self._client.left_out_bytes
+        self._events.append(PlatformMessage(self.number, topic, bytes(message.payload), message.retain, size))

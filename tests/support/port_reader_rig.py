@@ -1,0 +1,282 @@
+"""A port reader core under a fake clock: a line, a journal, a publisher that are lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from common.config.models import Device
+from common.core.events import Arrived, Exit, Note, Send, Start, Tick
+from common.stream.blocks import Block
+from common.stream.events import (
+    Append,
+    Bury,
+    DeadLetter,
+    Fetch,
+    FetchFailed,
+    FindLetters,
+    FindSection,
+    JournalBack,
+    JournalBlocks,
+    JournalFailed,
+    KeptLetter,
+    LettersFound,
+    MarkSettled,
+    SectionFound,
+    SetFlags,
+    Strike,
+    Trim,
+)
+from common.stream.ledger import Ledger
+from common.stream.numbers import StreamState
+from common.stream.window import Limits
+from common.wire import codec
+from common.wire.messages import (
+    Entry,
+    FrameBatch,
+    Heartbeat,
+    Identity,
+    Plane,
+    Registered,
+    Reply,
+    Request,
+    StreamReport,
+)
+from services.port_reader.core.core import PortReaderCore
+from services.port_reader.core.events import (
+    Chunk,
+    LineRead,
+    Opened,
+    OpenPort,
+    ReadOut,
+    WriteDrained,
+    WritePort,
+)
+
+WALL_MS = 1_700_000_000_000
+SECTION = "s1"
+IDENTITY = Identity("port_reader", "d", "i1", 1, "host", "")
+
+
+class FakeJournal:
+    """The journal's promises without a disk; `is_full` makes every write fail."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Block] = {}
+        self.state = StreamState("j", 0)
+        self.letters: dict[int, DeadLetter] = {}
+        self._letter_ids = count(1)
+        self.is_full = False
+        self.marked = 0
+        """What is settled, as said while nothing could be written."""
+        self.commits = 0
+        self.flags = (False, False)
+
+    def open(self) -> StreamState:
+        ledger = Ledger()
+        for first in sorted(self.rows):
+            ledger.add(self.rows[first].end, len(self.rows[first].body), self.rows[first].at_ms)
+        mid_frame, seen = self.flags
+        self.state = self.state._replace(
+            generation=self.state.generation + 1,
+            spans=ledger.spans,
+            is_mid_frame=mid_frame,
+            has_seen_delimiter=seen,
+        )
+        return self.state
+
+    def perform(self, effect: Any) -> list[Any] | None:
+        """The events that follow from an effect; None if it is not for the journal."""
+        if isinstance(effect, Fetch):
+            return [FetchFailed("no disk")] if self.is_full else [self._fetch(effect)]
+        if isinstance(effect, FindLetters):
+            return [self._find(effect)]
+        if isinstance(effect, MarkSettled):
+            self.marked = max(self.marked, effect.base)
+            return []
+        if not isinstance(effect, Append | Trim | Bury | SetFlags | Strike):
+            return None
+        if self.is_full:
+            dead = effect.dead if isinstance(effect, Trim | Bury) else []
+            return [JournalFailed("disk full", effect.blocks if isinstance(effect, Append) else [], dead)]
+        self.commits += 1
+        match effect:
+            case Append():
+                self.rows |= {block.first: block for block in effect.blocks}
+                self.state = self.state._replace(next_number=effect.next_number, last_ts_ms=effect.last_ts_ms)
+                self.flags = effect.is_mid_frame, effect.has_seen_delimiter
+                self._trim(effect.base)
+                self.letters = {key: letter for key, letter in self.letters.items() if key not in effect.revived}
+                return [JournalBack(effect.next_number)] if effect.is_retry else []
+            case Trim():
+                self._trim(effect.base)
+                self._bury(effect.dead)
+            case Bury():
+                self._bury(effect.dead)
+            case SetFlags():
+                self.flags = (effect.is_mid_frame, effect.has_seen_delimiter)
+            case Strike():
+                self.state = self.state._replace(strikes=self.state.strikes | effect.counts)
+        return []
+
+    def _fetch(self, effect: Fetch) -> JournalBlocks:
+        blocks = [block for _, block in sorted(self.rows.items()) if block.end > effect.first]
+        size = 0
+        for number, block in enumerate(blocks):
+            size += len(block.body)
+            if size > effect.max_bytes and number:
+                return JournalBlocks(blocks[:number])
+        return JournalBlocks(blocks)
+
+    @property
+    def dead(self) -> list[DeadLetter]:
+        return list(self.letters.values())
+
+    def _bury(self, dead: list[DeadLetter]) -> None:
+        self.letters |= {next(self._letter_ids): letter for letter in dead}
+
+    def _find(self, effect: FindLetters) -> LettersFound:
+        found = [KeptLetter(key, *letter) for key, letter in self.letters.items() if effect.after < key < effect.before]
+        found = (found[::-1] if effect.newest_first else found)[: effect.most]
+        return LettersFound(effect.request, found, len(self.letters), sum(len(letter.data) for letter in self.dead))
+
+    def _trim(self, base: int) -> None:
+        self.rows = {first: block for first, block in self.rows.items() if block.end > base}
+        self.state = self.state._replace(settled=max(base, self.state.settled))
+
+
+class Rig:
+    """One core, started; what it did is in lists."""
+
+    def __init__(self, device: Device | None = None, journal: FakeJournal | None = None, **options: Any) -> None:
+        self.device = device or Device(name="d", type="t")
+        self.journal = journal or FakeJournal()
+        self.now_s = 100.0
+        self.wall_offset_ms = 0
+        self.opens = True
+        self.drains = True
+        self.written: list[bytes] = []
+        self.waiting: list[Chunk] = []
+        """What the line has when it is read out at the end."""
+        self.performed: list[Any] = []
+        self.batches: list[FrameBatch] = []
+        self.calls: list[Any] = []
+        self.notes: list[Note] = []
+        self.beats: list[Heartbeat] = []
+        self.exit: int | None = None
+        self.before_send: Callable[[FrameBatch], Any] = lambda _: None
+        limits = options.pop("limits", Limits())
+        self.core = PortReaderCore(IDENTITY, self.device, SECTION, self.journal.open(), limits=limits, **options)
+        self.give(Start())
+        self.give(Arrived(Plane.CALLS, Registered("port_reader:d", True, "", "b1", "")))
+
+    @property
+    def wall_ms(self) -> int:
+        return WALL_MS + self.wall_offset_ms + int(self.now_s * 1000)
+
+    def give(self, event: Any) -> None:
+        """Hands an event to the core and performs what follows."""
+        pending = [event]
+        while pending and self.exit is None:
+            for effect in self.core.handle(pending.pop(0), self.now_s):
+                self.performed.append(effect)
+                pending += self._perform(effect)
+
+    def give_disk(self, effect: Any) -> None:
+        """Has the journal perform an effect that the core has not ordered, and tells the core what follows."""
+        for event in self.journal.perform(effect) or []:
+            self.give(event)
+
+    def _perform(self, effect: Any) -> list[Any]:
+        if (events := self.journal.perform(effect)) is not None:
+            return events
+        match effect:
+            case Send(Plane.FRAMES, batch):
+                event = self.before_send(batch)
+                if event is not None:
+                    return [event]
+                self.batches.append(batch)
+            case Send(Plane.EVENTS, beat):
+                self.beats.append(beat)
+            case Send(Plane.CALLS, message):
+                if isinstance(message, Reply) or (isinstance(message, Request) and message.verb != "beat"):
+                    self.calls.append(message)
+            case OpenPort() if self.opens:
+                return [Opened(self.wall_ms)]
+            case ReadOut():
+                return [*self.waiting, LineRead()]
+            case WritePort(data):
+                self.written.append(data)
+                return [WriteDrained()] if self.drains else []
+            case FindSection(_, request):
+                return [SectionFound(request, None)]
+            case Note():
+                self.notes.append(effect)
+            case Exit(code):
+                self.exit = code
+        return []
+
+    def wait(self, seconds: float, heartbeats: bool = True) -> None:
+        """Lets time pass, with the publisher's heartbeat each half second where there is a publisher."""
+        end_s = self.now_s + seconds
+        beat_s = self.now_s
+        while self.exit is None:
+            deadline_s = max(self.now_s, self.core.next_deadline_s or end_s)
+            if heartbeats and beat_s <= min(deadline_s, end_s):
+                self.now_s = max(self.now_s, beat_s)
+                beat_s += 0.5
+                self.beat()
+                continue
+            if deadline_s > end_s:
+                break
+            self.now_s = deadline_s
+            self.give(Tick())
+        self.now_s = end_s
+
+    def beat(self, epoch: str = "e1", link: str = "up") -> None:
+        state = {"epoch": epoch, "link": link}
+        self.give(Arrived(Plane.EVENTS, Heartbeat("publisher", "0", "p", 1, "h", 1.0, state, {})))
+
+    def read(self, data: bytes, after_s: float = 0.1) -> None:
+        """Bytes come in on the line, `after_s` later."""
+        self.now_s += after_s
+        self.give(Chunk(data, self.wall_ms))
+
+    def report(self, received: int, settled: int | None = None, **fields: Any) -> None:
+        settled = received if settled is None else settled
+        report = StreamReport("j", self.journal.state.generation, "e1", received, settled, 1 << 20, [], [])
+        self.give(Arrived(Plane.EVENTS, report._replace(**fields)))
+
+    def call(self, verb: str, body: Any, call_id: str = "c1", time_left_s: float = 10.0) -> None:
+        target = "port_reader:d"
+        request = Request(call_id, "publisher:0", target, verb, "d", SECTION, time_left_s, codec.pack(body))
+        self.give(Arrived(Plane.CALLS, request))
+
+    def exchange(self, call_id: str = "c1", time_left_s: float = 10.0, **body: Any) -> None:
+        default = {"writes": [b"GET\n"], "method": "get", "with_response": True, "timeout_s": 2.0, "pattern": ""}
+        self.call("exchange", {**default, "until": b"", **body}, call_id, time_left_s)
+
+    def ended(self, call_id: str) -> str | None:
+        """How a call ended: its error, "ok", "answer: FRAME", or None if it has not."""
+        for message in self.calls:
+            if message.id == call_id:
+                if isinstance(message, Request):
+                    return f"answer: {codec.unpack(message.body)['frame'].decode()}"
+                return message.error or "ok"
+        return None
+
+    def sent(self, kind: Entry = Entry.FRAMES) -> list[bytes]:
+        """The frames of all batches of one kind, repeats included."""
+        return [frame for batch in self.batches if batch.kind == kind for frame in frames_of(batch)]
+
+    def count(self, name: str) -> int:
+        return self.core.counters.values[name]
+
+
+def frames_of(batch: FrameBatch | Block) -> list[bytes]:
+    return codec.unpack_frames(batch.body, batch.length).frames
+
+
+def stamps_of(batch: FrameBatch | Block) -> list[int]:
+    return codec.unpack_frames(batch.body, batch.length).ts_ms
