@@ -61,6 +61,6 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return by_lower[matches[0]] if matches else None
 
 
-def choices(values: Iterable[Any]) -> str:
+def choices(values: Iterable[object]) -> str:
     """`one of "a", "b", "c"`."""
     return "one of " + ", ".join(show(value) for value in values)

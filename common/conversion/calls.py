@@ -44,7 +44,7 @@ def rpc_of(device: Device, method: str) -> Rpc | None:
     return next((rpc for rpc in device.rpcs if rpc.method == method), None)
 
 
-def read_json(text: bytes) -> Any:
+def read_json(text: bytes) -> object:
     """Raises ConversionError. Nothing at all is null: a call without params."""
     try:
         return simplejson.loads(text) if text else None
@@ -99,7 +99,7 @@ def exchange_arguments(writes: list[bytes], rpc: Rpc | None) -> dict[str, Any]:
     return found
 
 
-def convert_answer(rpc: Rpc, frame: bytes) -> Any:
+def convert_answer(rpc: Rpc, frame: bytes) -> object:
     """The value of a device's answer, by the RPC's `response…` keys as a data point; bytes of JSON can carry it.
 
     Raises ConversionError if the place is not in the answer or its bytes are not what `responseType` says.
@@ -117,7 +117,7 @@ def convert_answer(rpc: Rpc, frame: bytes) -> Any:
     return result.value
 
 
-def success(value: Any) -> bytes:
+def success(value: object) -> bytes:
     """The JSON that the platform gets for an answer."""
     return encode_json({"result": value})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 from common.config.models import DataPoint
 from common.conversion.values import MAX_INT, MIN_INT, encode_json, parser_of
@@ -42,7 +42,8 @@ class Columns:
         if telemetry is None or attributes is None:
             return None
         form = self._telemetry_form
-        rows: Iterable[Any] = telemetry[0] if len(telemetry) == 1 else zip(*telemetry, strict=True)
+        rows: Iterable[bytes | tuple[bytes, ...]]
+        rows = telemetry[0] if len(telemetry) == 1 else zip(*telemetry, strict=True)
         last = self._attributes_form % tuple(column[-1] for column in attributes) if attributes else b""
         return [form % row for row in rows], last
 

@@ -9,7 +9,6 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from typing import Any
 
 from common.config.models import AttributeUpdate, Device, Rpc
 from common.conversion.values import encode_json, plain_value, shorten
@@ -23,7 +22,7 @@ _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*")
 
 
-def encode_rpc(device: Device, rpc: Rpc, params: Any) -> bytes:
+def encode_rpc(device: Device, rpc: Rpc, params: object) -> bytes:
     """What is written to the device for a call; never empty.
 
     Raises ConversionError with the text the platform gets: "No data to send" for nothing to write, "Downlink converter
@@ -46,7 +45,7 @@ def encode_rpc(device: Device, rpc: Rpc, params: Any) -> bytes:
     return written
 
 
-def encode_attribute_update(device: Device, update: AttributeUpdate, data: dict[str, Any]) -> bytes:
+def encode_attribute_update(device: Device, update: AttributeUpdate, data: dict[str, object]) -> bytes:
     """`stringToDevice` with `${attribute}`, `${deviceName}` and `${deviceType}` filled in; other text stays as it is.
 
     `data` is what the platform sent. Raises ConversionError if it has no value for the attribute, or nothing is left
@@ -65,7 +64,7 @@ def encode_attribute_update(device: Device, update: AttributeUpdate, data: dict[
     return written
 
 
-def _whole_number(params: Any) -> int:
+def _whole_number(params: object) -> int:
     """Params of type int: a whole number, true or false, or decimal text."""
     if isinstance(params, int):
         return int(params)
@@ -91,7 +90,7 @@ def _encode_int(rpc: Rpc, device: Device, number: int) -> bytes:
     return number.to_bytes(length, device.byteorder, signed=signed)
 
 
-def _encode_float(device: Device, params: Any) -> bytes:
+def _encode_float(device: Device, params: object) -> bytes:
     """4 bytes where the number is exactly a single, else 8 (IEEE 754)."""
     order = ">" if device.byteorder == "big" else "<"
     try:
@@ -108,7 +107,7 @@ def _encode_float(device: Device, params: Any) -> bytes:
     return single if is_exact else struct.pack(f"{order}d", number)
 
 
-def _fill_template(template: str, device: Device, params: Any) -> bytes:
+def _fill_template(template: str, device: Device, params: object) -> bytes:
     """`${params}`, `${params.name}`, `${deviceName}`, `${deviceType}` filled in, in one pass."""
 
     def fill(found: re.Match[str]) -> str:
@@ -135,13 +134,13 @@ def _substitute(text: str, fill: Callable[[re.Match[str]], str]) -> bytes:
         raise ConversionError(f"found {shorten(ascii(text))} with a lone surrogate, expected text") from None
 
 
-def _member(params: Any, name: str) -> Any:
+def _member(params: object, name: str) -> object:
     if not isinstance(params, dict) or name not in params:
         raise ConversionError(f"params: found {_shown(params)}, expected an object with {name}")
     return params[name]
 
 
-def _text_of(value: Any, where: str) -> str:
+def _text_of(value: object, where: str) -> str:
     """Text as it is; numbers, true and false as JSON writes them; objects and lists as compact JSON."""
     if value is None:
         raise ConversionError(f"{where}: found null, expected a value")
@@ -161,7 +160,7 @@ def _decimal(number: int, where: str) -> str:
         raise ConversionError(f"{where}: found an integer of {number.bit_length()} bits, expected fewer") from None
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     try:
         return shorten(repr(value))
     except ValueError:  # more digits than Python converts

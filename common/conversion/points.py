@@ -8,7 +8,7 @@ delimiter is not in it); an error (the bytes are there and are not what the type
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from common.config.models import DataPoint
 from common.conversion.values import Parser, encode_json, parser_of, shown
@@ -28,7 +28,7 @@ class PointResult(NamedTuple):
     status: Literal["value", "absent", "error"]
     span: Span | None
     field: bytes
-    value: Any
+    value: object
     why: str
     """Why there is no value; "" if there is one."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import simplejson
 
-Parser = Callable[[bytes], Any]
+Parser = Callable[[bytes], object]
 
 MIN_INT: Final = -(2**63)
 MAX_INT: Final = 2**64 - 1
@@ -55,7 +55,7 @@ def parse_bool(field: bytes) -> bool:
         return field.decode().strip().lower() == "true"
 
 
-def parse_json(field: bytes) -> Any:
+def parse_json(field: bytes) -> object:
     """What JSON text says, if JSON can carry it on: see `plain_value`. null is None."""
     try:
         value = simplejson.loads(field.decode())
@@ -91,7 +91,7 @@ def parser_of(type_name: str) -> tuple[Parser, str]:
     return _PARSERS.get(type_name, _HEX)
 
 
-def plain_value(value: Any, depth: int = 0) -> Any:
+def plain_value(value: object, depth: int = 0) -> object:
     """A copy of `value` made of dict, list, str, int, float, bool and None only, fit for JSON.
 
     Raises ValueError for NaN and infinity, integers beyond 64 bits, lone surrogates, keys that are no text, nesting
@@ -136,7 +136,7 @@ def _plain_text(value: str) -> str:
     return str(value)
 
 
-def _plain_key(key: Any) -> str:
+def _plain_key(key: object) -> str:
     if not isinstance(key, str):
         raise ValueError(f"the key {shorten(repr(key))} of type {type(key).__name__}, expected text")
     return _plain_text(key)

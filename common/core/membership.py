@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from common.core.events import Arrived, Junk, Note, Reconnected, Send
+from common.core.events import Arrived, CommonEffect, Junk, Note, Reconnected, Send
 from common.core.liveness import BEAT_S
 from common.core.version import PROTOCOL, RELEASE
 from common.wire import codec
@@ -41,13 +41,13 @@ class Membership:
         self._again_s = 0.0
         self._refusal = ""
 
-    def start(self, now_s: float) -> list[Any]:
+    def start(self, now_s: float) -> list[CommonEffect]:
         """To be called for `Start`: registers, and the first beat is due at once."""
         self._started_s = now_s
         self._beat_s = now_s
         return self._register(now_s)
 
-    def handle(self, event: Any, now_s: float) -> list[Any]:
+    def handle(self, event: object, now_s: float) -> list[CommonEffect]:
         """Effects of what concerns membership; [] for everything else."""
         match event:
             case Arrived(message=Registered() as answer):
@@ -67,7 +67,7 @@ class Membership:
             return self._register(now_s)
         return []
 
-    def update(self, detail: dict[str, Any], now_s: float) -> list[Any]:
+    def update(self, detail: dict[str, Any], now_s: float) -> list[CommonEffect]:
         """Registers again under new facts, such as another section."""
         self.detail = detail
         return self._register(now_s)
@@ -76,7 +76,7 @@ class Membership:
         """True when a heartbeat has to go out now."""
         return now_s >= self._beat_s
 
-    def ask_for_beats(self, addresses: Iterable[str]) -> list[Any]:
+    def ask_for_beats(self, addresses: Iterable[str]) -> list[CommonEffect]:
         """Asks these to beat at once: what they say once in a while, or every second, is wanted now."""
         body, who = codec.pack({}), self.identity.address
         return [
@@ -84,7 +84,7 @@ class Membership:
             for address in addresses
         ]
 
-    def answer(self, request: Request, now_s: float) -> list[Any]:
+    def answer(self, request: Request, now_s: float) -> list[CommonEffect]:
         """The answer to who asks for a beat, which is due now."""
         self._beat_s = min(self._beat_s, now_s)
         return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
@@ -93,7 +93,9 @@ class Membership:
         """The next beat is due within a second, whatever the last one promised."""
         self._beat_s = min(self._beat_s, now_s + BEAT_S)
 
-    def beat(self, now_s: float, state: dict[str, Any], counters: dict[str, int], every_s: float = BEAT_S) -> list[Any]:
+    def beat(
+        self, now_s: float, state: dict[str, Any], counters: dict[str, int], every_s: float = BEAT_S
+    ) -> list[CommonEffect]:
         """The heartbeat, and now and then the registration; the next one is due after `every_s`."""
         self._beat_s = now_s + every_s
         who = self.identity
@@ -109,7 +111,7 @@ class Membership:
     def next_deadline_s(self) -> float:
         return self._beat_s if self.broker else min(self._beat_s, self._register_s)
 
-    def _register(self, now_s: float) -> list[Any]:
+    def _register(self, now_s: float) -> list[CommonEffect]:
         self._register_s = now_s + REGISTER_RETRY_S
         self._again_s = now_s + REGISTER_AGAIN_S
         who = self.identity
@@ -117,7 +119,7 @@ class Membership:
         message = Register(who.kind, who.name, who.instance, who.pid, who.host, who.lock, detail)
         return [Send(Plane.CALLS, message)]
 
-    def _answered(self, answer: Registered, now_s: float) -> list[Any]:
+    def _answered(self, answer: Registered, now_s: float) -> list[CommonEffect]:
         if answer.accepted:
             self.broker, self.frames_endpoint, self._refusal = answer.broker, answer.frames_endpoint, ""
             return []

@@ -13,7 +13,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 import zmq
 
@@ -31,55 +31,68 @@ _IN: Final = int(zmq.POLLIN)
 _OUT: Final = int(zmq.POLLOUT)
 # As plain numbers: an enum's operators take longer than the poll itself.
 
-Source = Callable[[], Iterable[Any]]
+Event = TypeVar("Event")
+Effect = TypeVar("Effect")
+Event_co = TypeVar("Event_co", covariant=True)
+Effect_contra = TypeVar("Effect_contra", contravariant=True)
+
+Pollable = zmq.Socket[bytes] | int
+"""A ZeroMQ socket or a file descriptor."""
+Source = Callable[[], Iterable[Event]]
 """Called when readable; returns events. It should take a bounded amount, and is called again while more is there."""
 
 
-class Shell(Protocol):
+class Shell(Protocol[Effect_contra, Event_co]):
     """The part of a process that touches the world."""
 
-    def perform(self, effect: Any) -> Iterable[Any]:
+    def perform(self, effect: Effect_contra) -> Iterable[Event_co]:
         """Carries out one effect; returns the events that follow from it at once, such as `Blocked`."""
         ...
 
 
-class Loop:
+class Loop(Generic[Event, Effect]):
     """Waits, turns what happened into events, hands them to the core and its effects to the shell."""
 
-    def __init__(self, core: Core, shell: Shell, logger: logging.Logger, pulse: Pulse | None = None) -> None:
+    def __init__(
+        self,
+        core: Core[Event | Start | Tick | Drain, Effect | Exit],
+        shell: Shell[Effect, Event],
+        logger: logging.Logger,
+        pulse: Pulse | None = None,
+    ) -> None:
         self._core = core
         self._shell = shell
         self._logger = logger
         self._log = handler_of(logger)
         self._pulse = pulse
         self._poller = zmq.Poller()
-        self._sources: dict[Any, Source] = {}
-        self._writers: dict[Any, Source] = {}
-        self._lazy: list[Source] = []
-        self._round_end: Callable[[], Iterable[Any]] = lambda: ()
-        self._resting: dict[Any, float] = {}
-        self._deep: set[Any] = set()
-        self._heard: dict[Any, float] = {}
+        self._sources: dict[Pollable, Source[Event]] = {}
+        self._writers: dict[Pollable, Source[Event]] = {}
+        self._lazy: list[Source[Event]] = []
+        self._round_end: Source[Event] = lambda: ()
+        self._resting: dict[Pollable, float] = {}
+        self._deep: set[Pollable] = set()
+        self._heard: dict[Pollable, float] = {}
         """Sources that are read before a timer fires, and until when they rest again afterwards."""
         self._exit_code: int | None = None
         self.wakeups = 0
         """How often the loop left its wait; a counter for the heartbeat and the idle test."""
 
-    def add_reader(self, source: Any, on_readable: Source) -> None:
+    def add_reader(self, source: Pollable, on_readable: Source[Event]) -> None:
         """Polls a ZeroMQ socket or a file descriptor for reading."""
         self._sources[source] = on_readable
         self._register(source)
 
-    def add_lazy_reader(self, on_due: Source) -> None:
+    def add_lazy_reader(self, on_due: Source[Event]) -> None:
         """A source that wakes nobody: it is drained before each timer. For what may wait a second, such as the
         heartbeats of everyone, which else wake their listeners many times a second on an idle gateway."""
         self._lazy.append(on_due)
 
-    def set_round_end(self, on_end: Callable[[], Iterable[Any]]) -> None:
+    def set_round_end(self, on_end: Source[Event]) -> None:
         """Asked for events after each round of sources. For a core that does its work for all that came together."""
         self._round_end = on_end
 
-    def rest(self, source: Any, until_s: float, deep: bool = False) -> None:
+    def rest(self, source: Pollable, until_s: float, deep: bool = False) -> None:
         """Does not read a source before `until_s`, however much is there; in the past: reads it again. What comes
         meanwhile is taken with one wake-up. Before a timer fires the source is read all the same, unless it rests
         `deep`ly: then the core must not take its silence for news."""
@@ -89,24 +102,24 @@ class Loop:
             (self._deep.add if deep else self._deep.discard)(source)
             self._register(source)
 
-    def remove_reader(self, source: Any) -> None:
+    def remove_reader(self, source: Pollable) -> None:
         """Stops polling for reading; to be called before a descriptor is closed."""
         self._sources.pop(source, None)
         self._resting.pop(source, None)
         self._heard.pop(source, None)
         self._register(source)
 
-    def add_writer(self, source: Any, on_writable: Source) -> None:
+    def add_writer(self, source: Pollable, on_writable: Source[Event]) -> None:
         """Polls for writing until `remove_writer`; meant for the time a send is blocked."""
         self._writers[source] = on_writable
         self._register(source)
 
-    def remove_writer(self, source: Any) -> None:
+    def remove_writer(self, source: Pollable) -> None:
         """Stops polling for writing."""
         self._writers.pop(source, None)
         self._register(source)
 
-    def _register(self, source: Any) -> None:
+    def _register(self, source: Pollable) -> None:
         reads = source in self._sources and source not in self._resting
         flags = (_IN if reads else 0) | (_OUT if source in self._writers else 0)
         if flags:
@@ -175,7 +188,7 @@ class Loop:
                 rounds = 0
         return self._exit_code
 
-    def _tell_more(self, log: LogHandler) -> Iterable[Any]:
+    def _tell_more(self, log: LogHandler) -> tuple[()]:
         """Log lines that nobody took before, as far as somebody takes them now; when more are taken, more."""
         log.catch_up()
         descriptor = log.outlet.descriptor
@@ -217,7 +230,7 @@ class Loop:
         for source, until_s in list(self._heard.items()):
             self.rest(source, until_s)
 
-    def _handle_ready(self, source: Any, flags: int) -> None:
+    def _handle_ready(self, source: Pollable, flags: int) -> None:
         # A handler may have removed a later source of the same round.
         if flags & _OUT and (writer := self._writers.get(source)):
             for event in writer():
@@ -226,17 +239,18 @@ class Loop:
             for event in reader():
                 self.dispatch(event)
 
-    def dispatch(self, event: Any) -> None:
+    def dispatch(self, event: Event | Start | Tick | Drain) -> None:
         """Hands an event to the core and performs what it orders, and what follows from that, in order."""
-        pending = deque([event])
+        pending: deque[Event | Start | Tick | Drain] = deque([event])
         while pending and self._exit_code is None:
             for effect in self._core.handle(pending.popleft(), monotonic_s()):
-                if type(effect) is Exit:
+                if type(effect) is Exit:  # isinstance takes three times as long where it is not
                     self._exit_code = effect.code
                     return
                 pending.extend(self._shell.perform(effect))
 
-    def _signalled(self, wakeup_in: int) -> Iterable[Any]:
+    def _signalled(self, wakeup_in: int) -> tuple[()]:
         numbers = os.read(wakeup_in, 64)
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
-            yield Drain()
+            self.dispatch(Drain())
+        return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import zmq
 import zmq.backend
@@ -100,11 +100,11 @@ class Channel:
             return False
         return True
 
-    def receive_ready(self) -> Iterable[Any]:
-        """As `receive`, for a socket that has something."""
+    def receive_ready(self) -> Iterable[Arrived | Junk]:
+        """The same as `receive`, for a socket of which a poll has said that it has something."""
         return self.receive(is_ready=True)
 
-    def receive(self, is_ready: bool = False) -> Iterable[Any]:
+    def receive(self, is_ready: bool = False) -> Iterable[Arrived | Junk]:
         """`Arrived` and `Junk` events for up to RECEIVE_LIMIT messages that are there."""
         plane, carried = self.plane, CARRIES[self.plane]
         for parts in received(self.socket, is_ready):
@@ -145,7 +145,7 @@ def received(socket: zmq.Socket[bytes], is_ready: bool = False) -> Iterable[list
         yield parts
 
 
-def open_socket(context: zmq.Context[Any], kind: int, high_water: int = HIGH_WATER) -> zmq.Socket[bytes]:
+def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, high_water: int = HIGH_WATER) -> zmq.Socket[bytes]:
     """A socket with our limits: no lingering, messages only for connected peers, bounded queues and message sizes."""
     socket: zmq.Socket[bytes] = context.socket(kind)
     socket.setsockopt(zmq.LINGER, 0)
@@ -160,7 +160,7 @@ def open_socket(context: zmq.Context[Any], kind: int, high_water: int = HIGH_WAT
     return socket
 
 
-def connect(context: zmq.Context[Any], kind: int, plane: Plane, endpoint: str) -> Channel:
+def connect(context: zmq.Context[zmq.Socket[bytes]], kind: int, plane: Plane, endpoint: str) -> Channel:
     """A channel connected to one of the broker's endpoints; for PUB and SUB use `connect_events`."""
     socket = open_socket(context, kind)
     socket.connect(endpoint)
@@ -168,7 +168,10 @@ def connect(context: zmq.Context[Any], kind: int, plane: Plane, endpoint: str) -
 
 
 def connect_events(
-    context: zmq.Context[Any], endpoints: Endpoints, topics: Iterable[bytes], high_water: int = SOURCE_HIGH_WATER
+    context: zmq.Context[zmq.Socket[bytes]],
+    endpoints: Endpoints,
+    topics: Iterable[bytes],
+    high_water: int = SOURCE_HIGH_WATER,
 ) -> tuple[Channel, Channel]:
     """(sending, receiving) sides of the events plane. The sending one is an XPUB, so that a shell can see whether
     anybody listens to its taps (`tap_change`)."""
@@ -187,7 +190,7 @@ class ConnectionWatch:
     def __init__(self, channel: Channel) -> None:
         self.socket: zmq.Socket[bytes] = channel.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 
-    def receive(self) -> Iterable[Any]:
+    def receive(self) -> Iterable[Reconnected]:
         """Source for the loop: one `Reconnected` for whatever connections were made."""
         for _ in received(self.socket):
             pass
@@ -204,7 +207,7 @@ class TapWatch:
         self._socket = publish.socket
         self._topics: set[bytes] = set()
 
-    def receive(self) -> Iterable[Any]:
+    def receive(self) -> tuple[()]:
         """Source for the loop: takes subscription changes; yields no events."""
         for _ in range(RECEIVE_LIMIT):
             try:

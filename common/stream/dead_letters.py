@@ -14,7 +14,7 @@ from typing import Any, Final
 from common.core.errors import WireError
 from common.core.events import Note, Send
 from common.stream.blocks import BATCH_BYTES, BATCH_FRAMES
-from common.stream.events import FindLetters, KeptLetter, LettersFound
+from common.stream.events import FindLetters, KeptLetter, LettersFound, StreamEffect
 from common.stream.uplink import Uplink
 from common.wire import codec
 from common.wire.messages import Plane, Reply, Request
@@ -34,7 +34,7 @@ class Letters:
         self._uplink = uplink
         self._has_port = has_port
 
-    def serve(self, request: Request) -> list[Any]:
+    def serve(self, request: Request) -> list[StreamEffect]:
         """Looks the page up. Raises WireError for arguments that are no ids and counts."""
         arguments = codec.unpack_map(request.body)
         if request.verb == "dead_letters":
@@ -47,16 +47,16 @@ class Letters:
         before = min(until + 1, MOST_ID)
         return [FindLetters(request, after, before, BATCH_FRAMES, BATCH_BYTES, newest_first=False)]
 
-    def found(self, event: LettersFound, now_s: float) -> list[Any]:
+    def found(self, event: LettersFound, now_s: float) -> list[StreamEffect]:
         """Answers with the page, or sends it through again."""
         if event.request.verb == "retry":
             return self._retry(event, now_s)
         letters = [list(letter) for letter in event.letters]
         return [_answer(event.request, {"count": event.total, "bytes": event.total_bytes, "letters": letters})]
 
-    def _retry(self, event: LettersFound, now_s: float) -> list[Any]:
+    def _retry(self, event: LettersFound, now_s: float) -> list[StreamEffect]:
         frames = [letter for letter in event.letters if _was_frame(letter)]
-        effects: list[Any] = []
+        effects: list[StreamEffect] = []
         if frames:
             if refusal := self._uplink.refusal(frames):
                 return [_refuse(event.request, refusal)]

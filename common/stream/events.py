@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from common.core.events import Note, Send
 from common.core.sequence import Range
 from common.stream.blocks import Block
 from common.wire.messages import Request
@@ -172,3 +173,21 @@ class FindLetters(Struct, frozen=True):
     most: int
     most_bytes: int
     newest_first: bool
+
+
+JournalEvent = JournalBlocks | JournalFailed | FetchFailed | JournalBack | GapsFound | SectionFound | LettersFound
+JournalEffect = (
+    Append
+    | Trim
+    | MarkSettled
+    | Bury
+    | SetFlags
+    | RaiseGeneration
+    | KeepJournal
+    | Fetch
+    | Strike
+    | FindSection
+    | FindLetters
+)
+StreamEffect = JournalEffect | Send | Note
+"""What the stream's part of a core orders."""

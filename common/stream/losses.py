@@ -21,7 +21,7 @@ class Losses:
         self._counters = counters
         self._told: list[Range] = []
 
-    def tell(self, ranges: list[Range], floor: int) -> list[Any]:
+    def tell(self, ranges: list[Range], floor: int) -> list[Note]:
         """Says which of these numbers are lost, unless that was said; what is below `floor` is over."""
         if not ranges:
             return []

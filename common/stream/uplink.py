@@ -22,6 +22,7 @@ from common.stream.events import (
     KeptLetter,
     MarkSettled,
     RaiseGeneration,
+    StreamEffect,
     Strike,
     Trim,
 )
@@ -153,7 +154,7 @@ class Uplink:
             deadlines.append(self._age_s)
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
-    def put(self, items: list[Item], clock_ms: int, flags: Flags, now_s: float) -> list[Any]:
+    def put(self, items: list[Item], clock_ms: int, flags: Flags, now_s: float) -> list[StreamEffect]:
         """Numbers, journals and then sends what came at `clock_ms`."""
         self._flags = flags
         self._wall_offset_ms = clock_ms - now_s * 1000
@@ -171,14 +172,14 @@ class Uplink:
             effects.append(self._append(blocks))
         return [*effects, *self._move(now_s)]
 
-    def leave(self, now_s: float) -> list[Any]:
+    def leave(self, now_s: float) -> list[StreamEffect]:
         """The device is no longer configured: what is left of it ends with its being disconnected."""
         if not self.backlog:
             return []
         clock_ms = self._wall_ms(now_s) or self.stream.last_ts_ms
         return self.put([Item(Entry.LOST, [b"no longer configured"])], clock_ms, self._flags, now_s)
 
-    def heartbeat(self, beat: Heartbeat, now_s: float) -> list[Any]:
+    def heartbeat(self, beat: Heartbeat, now_s: float) -> list[StreamEffect]:
         """The publisher's."""
         epoch = beat.state.get("epoch")
         if not isinstance(epoch, str) or not epoch:
@@ -186,14 +187,14 @@ class Uplink:
         self._window.hear(epoch, now_s)
         return self._move(now_s)
 
-    def report(self, report: StreamReport, now_s: float, listened_s: float) -> list[Any]:
+    def report(self, report: StreamReport, now_s: float, listened_s: float) -> list[StreamEffect]:
         """The publisher's word on our stream, which may have come at any time since `listened_s`."""
         if not self._window.is_current(report):
             self._counters.add("reports_stale")
             return self._compare_generations(report, now_s)
         self._counters.add("reports")
         self._window.report(report, now_s, listened_s)
-        effects: list[Any] = []
+        effects: list[StreamEffect] = []
         if report.settled > self._window.floor:
             self._counters.add("frames_settled", report.settled - self._window.floor)
             dead = self._dead_letters(report)
@@ -206,7 +207,7 @@ class Uplink:
             effects += self._end_shedding(now_s)
         return [*effects, *self._move(now_s)]
 
-    def _compare_generations(self, report: StreamReport, now_s: float) -> list[Any]:
+    def _compare_generations(self, report: StreamReport, now_s: float) -> list[StreamEffect]:
         """Where the publisher has heard more of our journal than we have said, that was replaced by an older copy, mark
         and all; it would take nothing that we send. So we go on under a generation above."""
         stream = self.stream
@@ -220,7 +221,7 @@ class Uplink:
         note = Note("error", "journal.outdated", facts)
         return [note, RaiseGeneration(stream.generation), *self._move(now_s)]
 
-    def _trim(self, dead: list[DeadLetter]) -> list[Any]:
+    def _trim(self, dead: list[DeadLetter]) -> list[StreamEffect]:
         """The journal without what is settled, with these dead letters. One that is down gets neither before what is
         held: numbers that are settled there, but were never written, would be given out again by the next process."""
         self._trim_s = None
@@ -230,7 +231,7 @@ class Uplink:
         # A dead letter's bytes stand in the journal until it is buried.
         return [] if self._held.has_letters else [MarkSettled(self._window.base)]
 
-    def end(self) -> list[Any]:
+    def end(self) -> list[StreamEffect]:
         """Nothing follows: the journal without what is settled."""
         return [] if self._trim_s is None else self._trim([])
 
@@ -238,7 +239,7 @@ class Uplink:
         """A batch was not sent."""
         self._window.blocked(batch)
 
-    def writable(self, now_s: float) -> list[Any]:
+    def writable(self, now_s: float) -> list[StreamEffect]:
         """Batches can be sent again."""
         return [*self._window.writable(now_s), *self._move(now_s)]
 
@@ -246,7 +247,7 @@ class Uplink:
         """Another broker: what was in flight is probably lost."""
         self._window.broker_changed(now_s)
 
-    def load(self, event: JournalBlocks, now_s: float) -> list[Any]:
+    def load(self, event: JournalBlocks, now_s: float) -> list[StreamEffect]:
         """What was fetched."""
         self._is_fetching = False
         # What was appended since it was asked is there all the same.
@@ -254,37 +255,37 @@ class Uplink:
         lost, self._window.lost = self._window.lost, []
         return [*self._losses.tell(lost, self._window.floor), *self._move(now_s)]
 
-    def start(self, now_s: float) -> list[Any]:
+    def start(self, now_s: float) -> list[StreamEffect]:
         """What the journal has lost, as far as it is known now."""
         gaps, self._gaps = self._gaps, []
         self._keep_s = now_s + KEEP_S
         return [*self._losses.tell(gaps, self._window.floor), *self.tick(now_s)]
 
-    def gaps_found(self, event: GapsFound) -> list[Any]:
+    def gaps_found(self, event: GapsFound) -> list[Note]:
         """The journal lost something while we have it open. What is in memory goes on from there."""
         end = self._window.memory_end
         return self._losses.tell(
             [(max(low, end), high) for low, high in event.ranges if high >= end], self._window.floor
         )
 
-    def fetch_failed(self, event: FetchFailed, now_s: float) -> list[Any]:
+    def fetch_failed(self, event: FetchFailed, now_s: float) -> list[StreamEffect]:
         """The journal could not be read; it is tried again."""
         self._is_fetching = False
         self._fetch_s = now_s + RETRY_S
         return self._fail(event.reason, now_s)
 
-    def journal_failed(self, event: JournalFailed, now_s: float) -> list[Any]:
+    def journal_failed(self, event: JournalFailed, now_s: float) -> list[StreamEffect]:
         """The journal could not be written: entries stay in memory until it can, or until they are settled."""
         self._held.add(event.blocks)
         self._held.bury(event.dead)
         return self._fail(event.reason, now_s)
 
-    def journal_back(self, end: int, now_s: float) -> list[Any]:
+    def journal_back(self, end: int, now_s: float) -> list[StreamEffect]:
         """The journal was written again, with all that was held below `end`; what has come since follows."""
         self.is_down = False
         held, unburied = self._held.take()
         later = [block for block in held if block.first >= end]
-        effects: list[Any] = [Note("info", "journal.recovered", {"device": self._device})]
+        effects: list[StreamEffect] = [Note("info", "journal.recovered", {"device": self._device})]
         effects += [self._append(later)] if later else []
         effects += [Bury(unburied)] if unburied else []
         return [*effects, *self._move(now_s)]
@@ -300,7 +301,7 @@ class Uplink:
             return f"the journal is full: {self.backlog_bytes} bytes wait"
         return ""
 
-    def revive(self, letters: list[KeptLetter], now_s: float) -> list[Any]:
+    def revive(self, letters: list[KeptLetter], now_s: float) -> list[StreamEffect]:
         """Sends these, one batch at most, through again: new numbers, the current section, the old timestamps."""
         body = codec.pack_frames(FrameBody([letter.ts_ms for letter in letters], [letter.data for letter in letters]))
         count = len(letters)
@@ -311,7 +312,7 @@ class Uplink:
         self._window.accept(block)
         return [self._append([block], revived=tuple(letter.id for letter in letters)), *self._move(now_s)]
 
-    def note(self, note_id: str, journal: str, generation: int, numbers: list[int]) -> list[Any]:
+    def note(self, note_id: str, journal: str, generation: int, numbers: list[int]) -> list[StreamEffect]:
         """A converter died in these numbers. Those that an earlier process could not journal are other frames now."""
         if journal != self.stream.journal:
             return []
@@ -324,9 +325,9 @@ class Uplink:
         facts = {"device": self._device, "first": min(counts), "count": len(counts), "deaths": max(counts.values())}
         return [Strike(counts), Note("warning", "frame.suspect", facts), *self._window.send_alone(counts)]
 
-    def tick(self, now_s: float) -> list[Any]:
+    def tick(self, now_s: float) -> list[StreamEffect]:
         """What is due."""
-        effects: list[Any] = []
+        effects: list[StreamEffect] = []
         if self.is_down and now_s >= self._retry_s:
             self._retry_s = now_s + RETRY_S
             effects.append(self._append(list(self._held.blocks), is_retry=True))
@@ -342,7 +343,7 @@ class Uplink:
             effects += self._keep(now_s)
         return [*effects, *self._window.tick(now_s, self._draw()), *self._move(now_s)]
 
-    def _keep(self, now_s: float) -> list[Any]:
+    def _keep(self, now_s: float) -> list[StreamEffect]:
         """Has the journal looked after, if it is time."""
         if now_s < self._keep_s or self.is_down:
             return []
@@ -383,9 +384,9 @@ class Uplink:
             revived,
         )
 
-    def _move(self, now_s: float) -> list[Any]:
+    def _move(self, now_s: float) -> list[StreamEffect]:
         """Sends what there is room for, and fetches more."""
-        effects: list[Any] = []
+        effects: list[StreamEffect] = []
         for block in self._held.blocks:
             self._window.accept(block)
         effects += self._window.pump(now_s)
@@ -434,7 +435,7 @@ class Uplink:
             bases.append((self._ledger.base_since(wall_ms - int(limits.ttl_s * 1000 * share)), "age"))
         return max(bases)
 
-    def _shed(self, now_s: float) -> list[Any]:
+    def _shed(self, now_s: float) -> list[StreamEffect]:
         """Keeps the limits: the oldest go first, and are counted."""
         self._age_s = now_s + AGE_CHECK_S
         base, limit = self._excess(now_s)
@@ -457,7 +458,7 @@ class Uplink:
         }
         return [Note("warning", "journal.full", facts)]
 
-    def _end_shedding(self, now_s: float) -> list[Any]:
+    def _end_shedding(self, now_s: float) -> list[StreamEffect]:
         """Half of each limit has to be free: one warning for a journal that stays full, not one a frame."""
         if not self._is_shedding or self._excess(now_s, 0.5)[0] > self._window.base:
             return []
@@ -465,7 +466,7 @@ class Uplink:
         shed = self._counters.values["frames_shed"]
         return [Note("info", "journal.has_room", {"device": self._device, "frames_shed": shed})]
 
-    def _fail(self, reason: str, now_s: float) -> list[Any]:
+    def _fail(self, reason: str, now_s: float) -> list[StreamEffect]:
         self._counters.add("journal_errors")
         was_down, self.is_down = self.is_down, True
         if was_down:

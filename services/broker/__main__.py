@@ -19,6 +19,7 @@ from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
 from services.broker.core.core import BrokerCore
+from services.broker.core.events import Effect, Event
 from services.broker.shell.shell import BrokerShell, remove_leftovers
 
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     endpoints = Endpoints(directory)
     shell = BrokerShell(zmq.Context(), endpoints, logger)
     core = BrokerCore(make_identity("broker", lock=directory / "broker.lock"), frames_name)
-    loop = Loop(core, shell, logger, Pulse(directory, unblocking_descriptor(logger)))
+    loop: Loop[Event, Effect] = Loop(core, shell, logger, Pulse(directory, unblocking_descriptor(logger)))
     shell.attach(loop)
     log_note(logger, Note("info", "broker.started", {"directory": directory}))
     code = loop.run()

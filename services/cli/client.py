@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self, assert_never
 
 import zmq
 
 from common.core.errors import GatewayError, LinkError
-from common.core.events import Arrived, Send
+from common.core.events import Arrived, CommonEffect, Exit, Junk, Note, Send
 from common.core.membership import Membership
 from common.io.endpoints import Endpoints, find_socket_dir
 from common.io.process import make_identity
@@ -50,7 +50,7 @@ class Client:
         """Raises LinkError if no broker answers within FIND_S."""
         endpoints = find_gateway(data_dir)
         self._membership = Membership(make_identity("client", uuid.uuid4().hex[:8]), {})
-        self._context: zmq.Context[Any] = zmq.Context()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._calls = connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls)
         self._publish, self._events = connect_events(self._context, endpoints, [b"beat.broker."])
         self._replies: dict[str, Reply] = {}
@@ -107,6 +107,11 @@ class Client:
             match event:
                 case Arrived(message=Reply() as reply):
                     self._replies[reply.id] = reply
+                case Arrived() | Junk():
+                    # Only the membership is concerned.
+                    pass
+                case _:
+                    assert_never(event)
             self._perform(self._membership.handle(event, time.monotonic()))
 
     def _beat(self) -> None:
@@ -115,13 +120,18 @@ class Client:
         if self._membership.is_due(now_s):
             self._perform(self._membership.beat(now_s, {}, {}))
 
-    def _perform(self, effects: list[Any]) -> None:
+    def _perform(self, effects: Iterable[CommonEffect]) -> None:
         for effect in effects:
             match effect:
                 case Send(plane=Plane.CALLS, message=message):
                     self._calls.send(message)
                 case Send(plane=Plane.EVENTS, message=message):
                     self._publish.send(message)
+                case Send() | Note() | Exit():
+                    # A client has no other planes and no log, and ends when its command does.
+                    pass
+                case _:
+                    assert_never(effect)
 
 
 def json_of(reply: Reply) -> bytes:

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.version import RELEASE
@@ -148,6 +148,6 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
 class _Version(argparse.Action):
     """Says the version."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(f"serialgw {RELEASE}")
         parser.exit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self, TextIO, cast
+from typing import Self, TextIO, cast
 
 from common.core.shown import harmless_lines
 
@@ -27,5 +27,5 @@ class HarmlessStream:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)

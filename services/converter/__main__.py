@@ -25,6 +25,7 @@ from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
 from services.converter.core.core import ConverterCore
+from services.converter.core.events import Effect, Event
 from services.converter.core.lanes import GRACE_S
 from services.converter.shell.hosts import Hosts, HostSetup
 from services.converter.shell.notes import NoteFile
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     dirs = extension_dirs_of(options.config)
     setup = HostSetup(identity.address, identity.instance, dirs, options.watchdog_s, options.log_level)
     shell = ConverterShell(Endpoints(sockets), Hosts(setup, notes, os.environ), notes, logger)
-    loop = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
+    loop: Loop[Event, Effect] = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
     shell.attach(loop)
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
     code = loop.run()

@@ -10,7 +10,7 @@ import zmq
 
 from common.config.active import find_gateway
 from common.core.errors import ConfigError, LinkError
-from common.core.events import Note
+from common.core.events import CommonEffect, CommonEvent, Note
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_identity("monitor", lock=directory / "monitor.lock"), [device.name for device in gateway.devices]
     )
     shell = MonitorShell(zmq.Context(), Endpoints(directory), logger)
-    loop = Loop(core, shell, logger, Pulse(directory, unblocking_descriptor(logger)))
+    loop: Loop[CommonEvent, CommonEffect] = Loop(core, shell, logger, Pulse(directory, unblocking_descriptor(logger)))
     shell.attach(loop)
     code = loop.run()
     shell.close()

@@ -26,6 +26,7 @@ from common.io.pulse import Pulse
 from common.io.tls import tls_context
 from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
+from services.publisher.core.events import Effect, Event
 from services.publisher.shell.shell import PublisherShell
 
 _CLIENT_ID: Final = re.compile(r"[!-~]{1,128}")
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         subscriptions=ThingsBoard.subscriptions,
         logger=logger,
     )
-    loop = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
+    loop: Loop[Event, Effect] = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
     shell.attach(loop)
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final, assert_never
 
 from common.core.events import Note
 from common.io.clock import monotonic_s
@@ -29,6 +29,8 @@ from common.stream.events import (
     GapsFound,
     JournalBack,
     JournalBlocks,
+    JournalEffect,
+    JournalEvent,
     JournalFailed,
     KeepJournal,
     LettersFound,
@@ -72,9 +74,9 @@ class Store:
         """Why it failed."""
         self._again_s = 0.0
 
-    def perform(self, effect: Any) -> Sequence[Any]:
+    def perform(self, effect: JournalEffect) -> Sequence[JournalEvent]:
         """Carries out one effect; returns the events that follow at once."""
-        found: list[Any] = []
+        found: list[JournalEvent] = []
         try:
             if self._damage and not isinstance(effect, MarkSettled):  # which needs no more than the mark
                 found += self._renew(self._damage)
@@ -86,7 +88,7 @@ class Store:
         except (JournalError, JournalDamageError) as error:
             return [*found, *self._failed(effect, str(error))]
 
-    def _do(self, effect: Any) -> Iterable[Any]:
+    def _do(self, effect: JournalEffect) -> Iterable[JournalEvent]:
         journal = self._journal
         match effect:
             case Append():
@@ -112,6 +114,8 @@ class Store:
                 return (SectionFound(request, journal.section(section)),)
             case KeepJournal(has_backlog):
                 return self._keep(has_backlog)
+            case _:
+                assert_never(effect)
         return ()
 
     def _fetch(self, effect: Fetch) -> list[Block]:
@@ -122,7 +126,7 @@ class Store:
             log_note(self._logger, Note("error", "journal.block_damaged", facts))
         return blocks
 
-    def _keep(self, has_backlog: bool) -> Iterable[Any]:
+    def _keep(self, has_backlog: bool) -> Iterable[JournalEvent]:
         if not self._journal.check_mark():
             log_note(self._logger, Note("warning", "journal.mark_renewed", {"device": self._device}))
         if not self._journal.is_in_place:
@@ -131,7 +135,7 @@ class Store:
             self._journal.checkpoint()
         return ()
 
-    def _renew(self, why: str) -> Iterable[Any]:
+    def _renew(self, why: str) -> Iterable[JournalEvent]:
         if self._damage and monotonic_s() < self._again_s:
             raise JournalError(self._failure)
         self._damage = why
@@ -144,7 +148,7 @@ class Store:
         log_note(self._logger, damaged_note(self._journal.path, aside, why))
         return (GapsFound(list(self._journal.state.gaps)),)
 
-    def _failed(self, effect: Any, reason: str) -> Sequence[Any]:
+    def _failed(self, effect: JournalEffect, reason: str) -> Sequence[JournalEvent]:
         """What the core hears of an effect that failed."""
         match effect:
             case Fetch():
@@ -155,4 +159,11 @@ class Store:
                 return [SectionFound(request, self._journal.section(section))]
             case KeepJournal():
                 return []  # whatever comes next finds it too
-        return [JournalFailed(reason, getattr(effect, "blocks", []), getattr(effect, "dead", []))]
+            case Append(blocks=blocks):
+                return [JournalFailed(reason, blocks)]
+            case Trim(dead=dead) | Bury(dead=dead):
+                return [JournalFailed(reason, [], dead)]
+            case SetFlags() | Strike() | MarkSettled() | RaiseGeneration():
+                return [JournalFailed(reason, [])]
+            case _:
+                assert_never(effect)

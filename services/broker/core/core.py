@@ -11,10 +11,10 @@ notice a new broker soon.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, assert_never
 
-from common.core.events import Arrived, Drain, Exit, Junk, Note, Send, Start, Tick
+from common.core.events import Arrived, Drain, Exit, Junk, Level, Note, Send, Start, Tick
 from common.core.hashes import short_hash
 from common.core.liveness import BEAT_S, Liveness
 from common.core.version import PROTOCOL, RELEASE
@@ -34,6 +34,8 @@ from services.broker.core.epochs import Epochs
 from services.broker.core.events import (
     CallArrived,
     CloseFrames,
+    Effect,
+    Event,
     FramesArrived,
     FramesBlocked,
     FramesWritable,
@@ -41,6 +43,7 @@ from services.broker.core.events import (
     ReadingsArrived,
     ReadingsBlocked,
     ReadingsWritable,
+    SendFrames,
     SendTo,
     Unreachable,
 )
@@ -77,7 +80,7 @@ class BrokerCore:
         """Devices with a full queue, which was noted, until the queue has been empty at a beat."""
         self._noted_junk: set[Plane] = set()
 
-    def handle(self, event: Any, now_s: float) -> list[Any]:
+    def handle(self, event: Event, now_s: float) -> Sequence[Effect]:
         """The effects of an event, in the order in which they are to be performed."""
         self._now_s = now_s
         effects = self._react(event, now_s)
@@ -89,7 +92,7 @@ class BrokerCore:
     def next_deadline_s(self) -> float | None:
         return self._beat_s if self._exit_s is None else min(self._beat_s, self._exit_s)
 
-    def _react(self, event: Any, now_s: float) -> list[Any]:
+    def _react(self, event: Event, now_s: float) -> Sequence[Effect]:
         match event:
             case FramesArrived():
                 return self._take_frames(event)
@@ -110,7 +113,7 @@ class BrokerCore:
             case ReadingsBlocked():
                 self._readings.put_back(event, self._has_publisher())
             case ReadingsWritable():
-                return list(self._readings.unblock())
+                return self._readings.unblock()
             case Unreachable():
                 return self._unreachable(event, now_s)
             case Start():
@@ -123,9 +126,11 @@ class BrokerCore:
                 return self._junk(plane, reason)
             case Arrived(plane=plane, message=message):
                 return self._junk(plane, f"found {type(message).__name__}, which has no business here")
+            case _:
+                assert_never(event)
         return []
 
-    def _take_frames(self, event: FramesArrived) -> list[Any]:
+    def _take_frames(self, event: FramesArrived) -> Sequence[Effect]:
         batch = event.batch
         self.counters["batches_in"] += 1
         self.counters["frames_in"] += batch.length
@@ -142,25 +147,25 @@ class BrokerCore:
         # Nothing is lost: the reader sends them again.
         return [Note("warning", "frames.dropped", {"device": batch.device, "reason": "queue full"})]
 
-    def _hand_out(self) -> list[Any]:
+    def _hand_out(self) -> list[SendFrames]:
         sent = self._dispatcher.hand_out(self._now_s)
         self.counters["batches_out"] += len(sent)
-        return list(sent)
+        return sent
 
-    def _take_readings(self, event: ReadingsArrived) -> list[Any]:
+    def _take_readings(self, event: ReadingsArrived) -> list[Effect]:
         batch = event.batch
         self.counters["readings_in"] += batch.length
         if self._registry.is_superseded(batch.instance):
             self.counters["readings_dropped"] += batch.length
             return []
-        effects: list[Any] = []
+        effects: list[Effect] = []
         if batch.length > 0:
             effects += self._readings.add(event, self._has_publisher())
         if self._dispatcher.give_back(batch):
             effects += self._hand_out()
         return effects
 
-    def _take_call(self, event: CallArrived, now_s: float) -> list[Any]:
+    def _take_call(self, event: CallArrived, now_s: float) -> Sequence[Effect]:
         match event.message:
             case Register() as register:
                 return self._register(register, event.route, now_s)
@@ -173,7 +178,7 @@ class BrokerCore:
             case other:
                 return self._junk(Plane.CALLS, f"found {type(other).__name__}, which has no business here")
 
-    def _register(self, message: Register, route: bytes, now_s: float) -> list[Any]:
+    def _register(self, message: Register, route: bytes, now_s: float) -> list[Effect]:
         protocol = message.detail.get("protocol", FIRST_PROTOCOL)
         if protocol == PROTOCOL:
             admission = self._registry.register(message, route, now_s)
@@ -186,17 +191,17 @@ class BrokerCore:
             facts = {"address": address, "pid": message.pid, "reason": admission.reason}
             refusal = Registered(address, False, admission.reason, self.identity.instance, "")
             return [SendTo(route, refusal), Note("info", "process.refused", facts)]
-        effects: list[Any] = []
+        effects: list[Effect] = []
         if admission.is_new:
             effects += self._welcome(admission.member, admission.replaced)
         endpoint = self._frames_endpoint(admission.member)
         effects.append(SendTo(route, Registered(address, True, "", self.identity.instance, endpoint)))
         return [*effects, *self._router.retry(now_s), *self._hand_out()]
 
-    def _welcome(self, member: Member, replaced: Member | None) -> list[Any]:
+    def _welcome(self, member: Member, replaced: Member | None) -> list[Effect]:
         self.counters["registrations"] += 1
         self.counters["takeovers"] += replaced is not None
-        effects: list[Any] = []
+        effects: list[Effect] = []
         if member.kind == "converter":
             self._dispatcher.attach(member)
             if replaced is not None:
@@ -205,8 +210,8 @@ class BrokerCore:
         if member.address == PUBLISHER:
             # What was for the one before has the wrong epoch.
             self._readings.clear()
-        level: Any = "debug" if member.kind == "client" else "info"
-        facts: dict[str, Any] = {"address": member.address, "pid": member.pid}
+        level: Level = "debug" if member.kind == "client" else "info"
+        facts: dict[str, str | int] = {"address": member.address, "pid": member.pid}
         if replaced is not None:
             facts["instead_of_pid"] = replaced.pid
         return [*effects, Note(level, "process.registered", facts)]
@@ -219,12 +224,12 @@ class BrokerCore:
         who = f"{self.identity.instance} {member.instance} {member.name}"
         return self._endpoint_of(short_hash(who.encode(), 8))
 
-    def _hear(self, beat: Heartbeat, now_s: float) -> list[Any]:
+    def _hear(self, beat: Heartbeat, now_s: float) -> list[Effect]:
         heard = self._registry.hear(beat, now_s)
         if heard is None:
             return []
         member, before = heard
-        effects = _liveness_note(member, before)
+        effects: list[Effect] = [*_liveness_note(member, before)]
         if member.kind == "converter":
             held = beat.state.get("held")
             restored = self._dispatcher.compare(member.name, beat.instance, held, now_s) if isinstance(held, int) else 0
@@ -236,15 +241,15 @@ class BrokerCore:
             self.counters["frames_stale"] += self._dispatcher.drop(lambda batch: self._epochs.is_old(batch.epoch))
         return effects
 
-    def _unreachable(self, event: Unreachable, now_s: float) -> list[Any]:
-        effects: list[Any] = []
+    def _unreachable(self, event: Unreachable, now_s: float) -> list[Effect]:
+        effects: list[Effect] = []
         if event.why == "gone":
             for member in self._registry.disconnect(event.route, now_s):
                 effects += self._lose(member)
         return [*effects, *self._router.unreachable(event, now_s), *self._hand_out()]
 
-    def _tick(self, now_s: float) -> list[Any]:
-        effects: list[Any] = []
+    def _tick(self, now_s: float) -> list[Effect]:
+        effects: list[Effect] = []
         for member in self._registry.age(now_s):
             if member.liveness == "lost":
                 effects += self._lose(member)
@@ -261,7 +266,7 @@ class BrokerCore:
             effects += self._beat(now_s)
         return effects
 
-    def _lose(self, member: Member) -> list[Any]:
+    def _lose(self, member: Member) -> list[Note]:
         """Nobody answers there any more, until it is heard again."""
         if member.address == PUBLISHER:
             self._readings.clear()
@@ -269,20 +274,20 @@ class BrokerCore:
             return []
         return [Note("warning", "process.lost", {"address": member.address, "pid": member.pid})]
 
-    def _drain(self, now_s: float) -> list[Any]:
+    def _drain(self, now_s: float) -> list[Effect]:
         if self._exit_s is None:
             self._exit_s = now_s + DRAIN_S
         self._router.is_draining = True
         return [Note("info", "broker.drain", {"queued_bytes": self._queued_bytes()}), *self._router.retry(now_s)]
 
-    def _junk(self, plane: Plane, reason: str) -> list[Any]:
+    def _junk(self, plane: Plane, reason: str) -> list[Note]:
         self.counters["junk_messages"] += 1
         if plane in self._noted_junk:
             return []
         self._noted_junk.add(plane)
         return [Note("warning", "wire.junk", {"plane": plane.value, "reason": reason})]
 
-    def _beat(self, now_s: float) -> list[Any]:
+    def _beat(self, now_s: float) -> list[Send]:
         self._beat_s = now_s + (SETTLING_BEAT_S if self._router.is_settling else BEAT_S)
         who = self.identity
         uptime_s = now_s - self._started_s
@@ -325,7 +330,7 @@ class BrokerCore:
         return self._queued_bytes() == 0
 
 
-def _liveness_note(member: Member, before: Liveness) -> list[Any]:
+def _liveness_note(member: Member, before: Liveness) -> list[Note]:
     """One line when somebody is back."""
     if before == "alive" or member.kind == "client":
         return []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from common.core.events import Arrived, Drain, Exit, Junk, Note, Send, Start, Tick
 from common.wire.messages import FrameBatch, Message, ReadingBatch
 
 Parts = Sequence[bytes]
@@ -106,3 +107,22 @@ class ForwardReadings(NamedTuple):
 
     batch: ReadingBatch
     parts: Parts = ()
+
+
+Event = (
+    Start
+    | Tick
+    | Drain
+    | Arrived
+    | Junk
+    | FramesArrived
+    | ReadingsArrived
+    | CallArrived
+    | FramesBlocked
+    | FramesWritable
+    | ReadingsBlocked
+    | ReadingsWritable
+    | Unreachable
+)
+"""Not `Blocked`, `Writable` and `Reconnected`: its heartbeat is sent or lost, and it is what the others connect to."""
+Effect = Send | Note | Exit | SendTo | OpenFrames | CloseFrames | SendFrames | ForwardReadings

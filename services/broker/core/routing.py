@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from common.wire.messages import Reply, Request
 from services.broker.core.counters import Counters
@@ -38,22 +38,22 @@ class Router:
         self.is_settling = True
         self.is_draining = False
 
-    def request(self, message: Request, now_s: float) -> list[Any]:
+    def request(self, message: Request, now_s: float) -> list[SendTo]:
         """A request on its way: sent, held, or answered with an error."""
         self._counters["requests"] += 1
         if self.is_draining:
             return self._refuse(message, SHUTTING_DOWN, now_s)
         return self._request(message, now_s)
 
-    def reply(self, message: Reply, now_s: float) -> list[Any]:
+    def reply(self, message: Reply, now_s: float) -> list[SendTo]:
         """A reply on its way: sent, held, or dropped: its caller is gone."""
         self._counters["replies"] += 1
         return self._reply(message, now_s)
 
-    def retry(self, now_s: float) -> list[Any]:
+    def retry(self, now_s: float) -> list[SendTo]:
         """Tries again what is held: somebody has registered, time has passed, or settling is over."""
         held, self._held = self._held, []
-        effects: list[Any] = []
+        effects: list[SendTo] = []
         for message, since_s in held:
             if isinstance(message, Reply):
                 effects += self._reply(message, now_s, since_s)
@@ -63,7 +63,7 @@ class Router:
                 effects += self._request(message, now_s, since_s)
         return effects
 
-    def unreachable(self, event: Unreachable, now_s: float) -> list[Any]:
+    def unreachable(self, event: Unreachable, now_s: float) -> list[SendTo]:
         """What could not be sent. The registry has heard before this who is gone."""
         match event.message:
             case Request() as request if event.why == "full":
@@ -80,7 +80,7 @@ class Router:
     def held(self) -> int:
         return len(self._held)
 
-    def _request(self, message: Request, now_s: float, since_s: float | None = None) -> list[Any]:
+    def _request(self, message: Request, now_s: float, since_s: float | None = None) -> list[SendTo]:
         arrived_s = now_s if since_s is None else since_s
         time_left_s = message.time_left_s - (now_s - arrived_s)
         # Written so that a time that is no number counts as expired.
@@ -97,7 +97,7 @@ class Router:
         member, section = found
         return [SendTo(member.route, message._replace(section=section or message.section, time_left_s=time_left_s))]
 
-    def _reply(self, message: Reply, now_s: float, since_s: float | None = None) -> list[Any]:
+    def _reply(self, message: Reply, now_s: float, since_s: float | None = None) -> list[SendTo]:
         member = self._registry.find_live(message.target)
         if member is not None:
             return [SendTo(member.route, message)]
@@ -107,7 +107,7 @@ class Router:
             self._counters["replies_dropped"] += 1
         return []
 
-    def _refuse(self, message: Request, error: str, now_s: float) -> list[Any]:
+    def _refuse(self, message: Request, error: str, now_s: float) -> list[SendTo]:
         self._counters["requests_unroutable"] += 1
         return self._reply(Reply(message.id, message.reply_to, error, b""), now_s)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import zmq
 
@@ -14,7 +13,7 @@ from common.io.sockets import EVENTS_HIGH_WATER, open_socket
 class EventsForwarder:
     """Forwards every event to its subscribers. Runs without the interpreter's lock until the context is terminated."""
 
-    def __init__(self, context: zmq.Context[Any], endpoints: Endpoints) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoints: Endpoints) -> None:
         self._from_publishers = open_socket(context, zmq.XSUB, EVENTS_HIGH_WATER)
         self._from_publishers.bind(endpoints.events_in)
         self._to_subscribers = open_socket(context, zmq.XPUB, EVENTS_HIGH_WATER)

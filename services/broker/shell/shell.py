@@ -6,21 +6,23 @@ import logging
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, assert_never
 
 import zmq
 
 from common.core.errors import WireError
-from common.core.events import Junk, Note, Send
+from common.core.events import Exit, Junk, Note, Send
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import EVENTS_HIGH_WATER, Channel, decode_call, encode_call, open_socket, received, send_parts
 from common.wire import codec
-from common.wire.messages import FrameBatch, Plane, ReadingBatch
+from common.wire.messages import FrameBatch, Message, Plane, ReadingBatch
 from services.broker.core.events import (
     CallArrived,
     CloseFrames,
+    Effect,
+    Event,
     ForwardReadings,
     FramesArrived,
     FramesBlocked,
@@ -52,11 +54,11 @@ def remove_leftovers(directory: Path) -> None:
 class BrokerShell:
     """Performs the effects of `BrokerCore`. Sends never wait."""
 
-    def __init__(self, context: zmq.Context[Any], endpoints: Endpoints, logger: logging.Logger) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoints: Endpoints, logger: logging.Logger) -> None:
         self._context = context
         self._endpoints = endpoints
         self._logger = logger
-        self._loop: Loop | None = None
+        self._loop: Loop[Event, Effect] | None = None
         self._forwarder = EventsForwarder(context, endpoints)
         self._forwarder.start()
         self._frames_in = self._bind(zmq.PULL, endpoints.frames_in)
@@ -77,7 +79,7 @@ class BrokerShell:
         self._blocked: set[str] = set()
         self._readings_blocked = False
 
-    def attach(self, loop: Loop) -> None:
+    def attach(self, loop: Loop[Event, Effect]) -> None:
         """Gives the loop all sources."""
         self._loop = loop
         loop.add_lazy_reader(self._beats.receive)
@@ -85,7 +87,7 @@ class BrokerShell:
         loop.add_reader(self._readings_in, self._receive_readings)
         loop.add_reader(self._frames_in, self._receive_frames)
 
-    def perform(self, effect: Any) -> Iterable[Any]:
+    def perform(self, effect: Effect) -> Iterable[Event]:
         """Carries out one effect; returns what follows from it at once."""
         match effect:
             case SendFrames():
@@ -102,6 +104,11 @@ class BrokerShell:
                 self._converters[name] = self._bind(zmq.PUSH, self._endpoints.at(endpoint))
             case CloseFrames(converter=name):
                 self._close_frames(name)
+            case Exit():
+                # Nothing to do: the loop leaves.
+                pass
+            case _:
+                assert_never(effect)
         return ()
 
     def close(self) -> None:
@@ -118,28 +125,28 @@ class BrokerShell:
         socket.bind(endpoint)
         return socket
 
-    def _receive_frames(self) -> Iterable[Any]:
+    def _receive_frames(self) -> Iterable[FramesArrived | Junk]:
         for parts, message in _messages(self._frames_in, Plane.FRAMES):
             if type(message) is FrameBatch:
                 yield FramesArrived(message, parts)
             else:
                 yield _as_junk(Plane.FRAMES, message)
 
-    def _receive_readings(self) -> Iterable[Any]:
+    def _receive_readings(self) -> Iterable[ReadingsArrived | Junk]:
         for parts, message in _messages(self._readings_in, Plane.READINGS):
             if type(message) is ReadingBatch:
                 yield ReadingsArrived(message, parts)
             else:
                 yield _as_junk(Plane.READINGS, message)
 
-    def _receive_calls(self) -> Iterable[Any]:
+    def _receive_calls(self) -> Iterable[CallArrived | Junk]:
         for route, *parts in received(self._calls, is_ready=True):
             try:
                 yield CallArrived(route, decode_call(parts))
             except WireError as error:
                 yield Junk(Plane.CALLS, str(error))
 
-    def _send_frames(self, effect: SendFrames) -> Iterable[Any]:
+    def _send_frames(self, effect: SendFrames) -> Iterable[FramesBlocked]:
         name = effect.converter
         # Once blocked, nothing is tried before the core has heard of it: order would be lost.
         if name not in self._blocked and _send(self._converters[name], effect.parts or codec.encode(effect.batch)):
@@ -149,7 +156,7 @@ class BrokerShell:
             self._require_loop().add_writer(self._converters[name], lambda: self._frames_writable(name))
         return (FramesBlocked(*effect),)
 
-    def _frames_writable(self, name: str) -> Iterable[Any]:
+    def _frames_writable(self, name: str) -> Iterable[FramesWritable]:
         self._blocked.discard(name)
         self._require_loop().remove_writer(self._converters[name])
         return (FramesWritable(name),)
@@ -160,7 +167,7 @@ class BrokerShell:
         self._require_loop().remove_writer(socket)
         socket.close(linger=0)
 
-    def _forward_readings(self, effect: ForwardReadings) -> Iterable[Any]:
+    def _forward_readings(self, effect: ForwardReadings) -> Iterable[ReadingsBlocked]:
         if not self._readings_blocked and _send(self._readings_out, effect.parts or codec.encode(effect.batch)):
             return ()
         if not self._readings_blocked:
@@ -168,12 +175,12 @@ class BrokerShell:
             self._require_loop().add_writer(self._readings_out, self._readings_writable)
         return (ReadingsBlocked(effect.batch, effect.parts),)
 
-    def _readings_writable(self) -> Iterable[Any]:
+    def _readings_writable(self) -> Iterable[ReadingsWritable]:
         self._readings_blocked = False
         self._require_loop().remove_writer(self._readings_out)
         return (ReadingsWritable(),)
 
-    def _send_to(self, effect: SendTo) -> Iterable[Any]:
+    def _send_to(self, effect: SendTo) -> Iterable[Unreachable]:
         try:
             send_parts(self._calls, (effect.route, *encode_call(effect.message)))
         except zmq.Again:
@@ -184,12 +191,12 @@ class BrokerShell:
             return (Unreachable(effect.route, effect.message, "gone"),)
         return ()
 
-    def _require_loop(self) -> Loop:
+    def _require_loop(self) -> Loop[Event, Effect]:
         assert self._loop is not None, "attach() comes first"
         return self._loop
 
 
-def _messages(socket: zmq.Socket[bytes], plane: Plane) -> Iterable[tuple[list[bytes], Any]]:
+def _messages(socket: zmq.Socket[bytes], plane: Plane) -> Iterable[tuple[list[bytes], Message | Junk]]:
     """(parts, message) for up to RECEIVE_LIMIT messages; a `Junk` stands for what is none."""
     for parts in received(socket, is_ready=True):
         try:
@@ -198,7 +205,7 @@ def _messages(socket: zmq.Socket[bytes], plane: Plane) -> Iterable[tuple[list[by
             yield parts, Junk(plane, str(error))
 
 
-def _as_junk(plane: Plane, message: Any) -> Junk:
+def _as_junk(plane: Plane, message: Message | Junk) -> Junk:
     """A good message of the wrong type is junk here."""
     return message if type(message) is Junk else Junk(plane, f"found {type(message).__name__}")
 

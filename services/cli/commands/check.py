@@ -7,11 +7,12 @@ import io
 import json
 import os
 import sys
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK
 from common.config.models import DataPoint, Device, Platform, Rpc
 from common.core.errors import ConfigError
+from services.cli.arguments import Subparsers
 from services.cli.slices import describe_answer, describe_slice
 from services.cli.whole import read_whole
 
@@ -26,10 +27,10 @@ class Result(TypedDict):
     problems: list[str]
     warnings: list[str]
     platform: str
-    devices: list[dict[str, Any]]
+    devices: list[dict[str, object]]
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add `check` to the command line."""
     parser = subparsers.add_parser(
         "check",
@@ -148,7 +149,7 @@ def _quoted(text: str | bytes | None) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _device_as_json(device: Device) -> dict[str, Any]:
+def _device_as_json(device: Device) -> dict[str, object]:
     return {
         "name": device.name,
         "type": device.type,
@@ -167,6 +168,6 @@ def _device_as_json(device: Device) -> dict[str, Any]:
     }
 
 
-def _point_as_json(point: DataPoint) -> dict[str, Any]:
+def _point_as_json(point: DataPoint) -> dict[str, object]:
     kind, taken = _value_of(point)
     return {"key": point.key, "type": kind, "slice": taken}

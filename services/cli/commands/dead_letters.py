@@ -13,7 +13,7 @@ import simplejson
 from common.core.errors import GatewayError, LinkError
 from common.wire import codec
 from common.wire.messages import MONITOR
-from services.cli.arguments import add_data_dir, utf8_text, whole_number
+from services.cli.arguments import Subparsers, add_data_dir, utf8_text, whole_number
 from services.cli.client import Client, json_of
 from services.cli.commands.watch import escape
 
@@ -43,7 +43,7 @@ class Retried(NamedTuple):
     error: str = ""
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Adds `dead-letters` and its options."""
     parser = subparsers.add_parser(
         "dead-letters",
@@ -159,7 +159,7 @@ def text_line(device: str, letter: _Letter) -> str:
 def json_line(device: str, letter: _Letter) -> str:
     """One dead letter for a program. `number` is null for pieces of the line that never were frames."""
     letter_id, number, ts_ms, reason, data = letter
-    fields: Mapping[str, Any] = {
+    fields: Mapping[str, object] = {
         "device": device,
         "id": letter_id,
         "time": utc(ts_ms),

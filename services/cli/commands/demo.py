@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from common.core.errors import LinkError
 from common.io.process import DATA_DIR_VARIABLE
-from services.cli.arguments import whole_number
+from services.cli.arguments import Subparsers, whole_number
 from services.cli.commands.watch import escape
 from services.cli.demo.devices import VirtualDevice, configurations
 from services.cli.demo.figures import Figures, readings_of
@@ -40,7 +40,7 @@ FIGURES_S: Final = 3
 NEW_SETPOINT: Final = 25
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Adds `demo` and its options."""
     parser = subparsers.add_parser(
         "demo",
@@ -289,7 +289,7 @@ def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def setpoints(arrival: Arrival) -> list[tuple[str, Any]]:
+def setpoints(arrival: Arrival) -> list[tuple[str, object]]:
     """(device, set point) of each reading in a message that has one."""
     if arrival.topic != TELEMETRY:
         return []
@@ -332,6 +332,6 @@ def clock() -> str:
     return f"{datetime.now():%H:%M:%S.%f}"[:-3]
 
 
-def compact(value: Any) -> str:
+def compact(value: object) -> str:
     """A value as JSON on one line."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

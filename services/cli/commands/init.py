@@ -10,12 +10,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from common.config.platform_reading import TOKEN_PLACE
 from common.config.ports import identity_of, port_fault
 from common.core.errors import GatewayError
-from services.cli.arguments import utf8_path, utf8_text, whole_number
+from services.cli.arguments import Subparsers, utf8_path, utf8_text, whole_number
 from services.cli.commands.ports import BY_ID, by_id_links, list_ports
 from services.cli.supervise.prepare import write_private
 
@@ -26,7 +26,7 @@ MAIN_FILE: Final = "tb_gateway.json"
 CONNECTOR_FILE: Final = "custom_serial.json"
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Adds `init` and its options."""
     parser = subparsers.add_parser(
         "init",
@@ -109,7 +109,7 @@ def choose_ports(given: Sequence[str]) -> list[str]:
     return list(chosen.values())
 
 
-def main_configuration(host: str, port: int) -> dict[str, Any]:
+def main_configuration(host: str, port: int) -> dict[str, object]:
     """The main file's content."""
     return {
         "thingsboard": {
@@ -122,7 +122,7 @@ def main_configuration(host: str, port: int) -> dict[str, Any]:
     }
 
 
-def connector_configuration(ports: Sequence[str], baudrate: int) -> dict[str, Any]:
+def connector_configuration(ports: Sequence[str], baudrate: int) -> dict[str, object]:
     """The connector file's content: each frame becomes one text, so that something is seen at once."""
     return {
         "name": "Serial",
@@ -146,7 +146,7 @@ def connector_configuration(ports: Sequence[str], baudrate: int) -> dict[str, An
     }
 
 
-def _as_text(content: dict[str, Any]) -> str:
+def _as_text(content: dict[str, object]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -10,7 +10,12 @@ import pwd
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from services.cli.arguments import Subparsers
+
+if TYPE_CHECKING:
+    from serial.tools.list_ports_common import ListPortInfo
 
 BY_ID: Final = Path("/dev/serial/by-id")
 
@@ -28,7 +33,7 @@ class PortInfo(NamedTuple):
     advice: str
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Adds `ports` and its options."""
     parser = subparsers.add_parser(
         "ports",
@@ -71,7 +76,7 @@ def by_id_links(directory: Path) -> dict[str, str]:
     return {os.path.realpath(directory / name): str(directory / name) for name in names}
 
 
-def _info(port: Any, links: dict[str, str]) -> PortInfo:
+def _info(port: ListPortInfo, links: dict[str, str]) -> PortInfo:
     may_open, group, advice = access_to(port.device)
     return PortInfo(
         path=port.device,

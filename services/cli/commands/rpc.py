@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any, Final
+from typing import Final
 
 import simplejson
 
 from common.wire import codec
 from common.wire.messages import PUBLISHER
-from services.cli.arguments import add_data_dir, utf8_text
+from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import Client, json_of
 
 EXIT_USAGE: Final = 2
 DEFAULT_TIMEOUT_S: Final = 10.0
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Adds `rpc` and its options."""
     parser = subparsers.add_parser(
         "rpc",

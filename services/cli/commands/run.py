@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
 from common.config.models import Storage
@@ -19,7 +19,7 @@ from common.io.locks import FileLock
 from common.io.outlet import Outlet, OutletStream, open_sink
 from common.io.private import make_private
 from common.io.process import keep_private
-from services.cli.arguments import add_data_dir, log_level, utf8_path, whole_number
+from services.cli.arguments import Subparsers, add_data_dir, log_level, utf8_path, whole_number
 from services.cli.supervise.conf import SECRET_VARIABLES, Plan, comment_faults
 from services.cli.supervise.environment import gateway_environment
 from services.cli.supervise.prepare import write_files
@@ -34,7 +34,7 @@ INHERITED_DIR_FD: Final = 4
 """supervisord leaves descriptors 3 and 4 alone, and closes them in its children."""
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Adds `run` and its options."""
     parser = subparsers.add_parser(
         "run",

@@ -15,7 +15,7 @@ import simplejson
 from common.core.errors import LinkError
 from common.wire import codec
 from common.wire.messages import MONITOR
-from services.cli.arguments import add_data_dir
+from services.cli.arguments import Subparsers, add_data_dir
 from services.cli.client import Client, json_of
 
 ANSWER_S: Final = 5.0
@@ -54,7 +54,7 @@ _MAIN_COUNTERS: Final = {
 _ORDER: Final = ("monitor", "broker", "publisher", "converter", "port_reader")
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Adds `status` and its options."""
     parser = subparsers.add_parser(
         "status",

@@ -11,9 +11,9 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO, TypedDict
 
 import simplejson
 
@@ -26,6 +26,7 @@ from common.conversion.rows import BUILTIN_UPLINK, compile_device
 from common.conversion.values import encode_json, shorten, shown
 from common.core.errors import ConversionError
 from common.wire.messages import UserReading
+from services.cli.arguments import Subparsers
 from services.cli.escapes import unescape
 from services.converter.shell.extensions import load_converter
 
@@ -56,14 +57,22 @@ class Outcome(NamedTuple):
 
     device_name: str
     device_type: str
-    telemetry: dict[str, Any]
-    attributes: dict[str, Any]
+    telemetry: dict[str, object]
+    attributes: dict[str, object]
     errors: list[tuple[str, str]]
     failed: bool
     lines: list[str]
 
 
-def add_parser(subparsers: Any) -> None:
+class Called(TypedDict, total=False):
+    """What the configuration makes of a call, and of its answer, as `--json` prints it."""
+
+    bytes_hex: str
+    result: object
+    error: str
+
+
+def add_parser(subparsers: Subparsers) -> None:
     """Adds the command to the `serialgw` parser; its `run` default is `run`."""
     parser = subparsers.add_parser(
         "try",
@@ -169,7 +178,7 @@ def _cut_file(path: Path, device: Device) -> Iterator[Piece]:
         yield Piece(bytes(framer.partial), partial=True, note="partial: the delimiter has not come")
 
 
-def _converter_of(gateway: Gateway, device: Device) -> Any:
+def _converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Outcome]]:
     """A function from a frame to its outcomes: one, or one per reading of a user's converter."""
     if device.converter == BUILTIN_UPLINK:
         converter = compile_device(device)
@@ -207,7 +216,7 @@ def _outcome_of(device: Device, points: list[PointResult]) -> Outcome:
 
 
 def _outcome_of_reading(reading: UserReading) -> Outcome:
-    telemetry: dict[str, Any] = {}
+    telemetry: dict[str, object] = {}
     lines = []
     for ts_ms, values in reading.telemetry:
         telemetry.update(simplejson.loads(values))
@@ -241,7 +250,7 @@ def _point_lines(points: list[PointResult]) -> list[str]:
 
 
 def _as_json(outcome: Outcome, piece: Piece) -> str:
-    shape: dict[str, Any] = {
+    shape: dict[str, object] = {
         "deviceName": outcome.device_name,
         "deviceType": outcome.device_type,
         "telemetry": outcome.telemetry,
@@ -267,7 +276,7 @@ def _as_text(outcome: Outcome, piece: Piece, number: int) -> str:
 def _try_call(gateway: Gateway, device: Device, args: argparse.Namespace, out: TextIO) -> int:
     params = _parse_params(args.params)
     answer = _from_text("--answer", args.answer) if args.answer is not None else None
-    reply: dict[str, Any] = {}
+    reply: Called = {}
     try:
         rpc = next((rpc for rpc in device.rpcs if rpc.method == args.rpc), None)
         if rpc is None:
@@ -281,14 +290,14 @@ def _try_call(gateway: Gateway, device: Device, args: argparse.Namespace, out: T
     return EXIT_CONVERSION if "error" in reply else 0
 
 
-def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: Any) -> bytes:
+def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: object) -> bytes:
     if rpc.template is None and device.downlink_converter not in (None, BUILTIN_DOWNLINK):
         user = load_converter(device.downlink_converter, device, gateway.extension_dirs, _logger())
         return user.encode_rpc(rpc, params)
     return encode_rpc(device, rpc, params)
 
 
-def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> Any:
+def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> object:
     if rpc.response_pattern is not None and not re.search(rpc.response_pattern.encode(), answer):
         raise ConversionError(f"found {shown(answer)}, which does not match responsePattern {rpc.response_pattern}")
     if device.converter == BUILTIN_UPLINK:
@@ -296,7 +305,7 @@ def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -
     return load_converter(device.converter, device, gateway.extension_dirs, _logger()).convert_answer(rpc, answer)
 
 
-def _call_text(device: Device, reply: dict[str, Any]) -> str:
+def _call_text(device: Device, reply: Called) -> str:
     lines = []
     if "bytes_hex" in reply:
         written = bytes.fromhex(reply["bytes_hex"])
@@ -325,7 +334,7 @@ def _from_hex(text: str) -> bytes:
         raise UsageError(f"--hex: found {shorten(text)}, expected pairs of hexadecimal digits") from None
 
 
-def _parse_params(text: str | None) -> Any:
+def _parse_params(text: str | None) -> object:
     if text is None:
         return None
     try:

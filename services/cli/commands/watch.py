@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import zmq
 
@@ -15,9 +15,9 @@ from common.core.errors import LinkError, WireError
 from common.core.events import Arrived
 from common.io.sockets import Channel, connect_events
 from common.wire import codec
-from common.wire.messages import FrameBody, Heartbeat, ReadingBody, Tap
+from common.wire.messages import FrameBody, Heartbeat, Message, ReadingBody, Tap
 from common.wire.taps import LEFT_OUT
-from services.cli.arguments import add_data_dir, utf8_text
+from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import ADVICE, FIND_S, find_gateway
 
 DEVICE_WAIT_S: Final = 3.0
@@ -27,7 +27,7 @@ SILENT_S: Final = 3.0
 _ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Adds `watch` and its options."""
     parser = subparsers.add_parser(
         "watch",
@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints until interrupted. Raises LinkError if no broker beats."""
     endpoints = find_gateway(args.data_dir)
-    context: zmq.Context[Any] = zmq.Context()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     topic = f"tap.{args.device}." if args.device else "tap."
     _, events = connect_events(context, endpoints, [topic.encode(), b"beat.broker.", b"beat.port_reader."])
     try:
@@ -113,7 +113,7 @@ def _watch(args: argparse.Namespace, events: Channel) -> None:
                 print(f"warning: no device {args.device} is being read; there is: {known}", file=sys.stderr)
 
 
-def _messages(events: Channel) -> Iterator[Any]:
+def _messages(events: Channel) -> Iterator[Message]:
     for event in events.receive():
         if isinstance(event, Arrived):
             yield event.message

@@ -7,7 +7,7 @@ import os
 import re
 import select
 import tty
-from typing import Any, Final
+from typing import Final
 
 FIRST_SETPOINT: Final = 20
 SERIAL_NUMBER: Final = 2430947595
@@ -71,7 +71,7 @@ class VirtualDevice:
         os.close(self._slave)
 
 
-def configurations(devices: list[VirtualDevice], mqtt_port: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def configurations(devices: list[VirtualDevice], mqtt_port: int) -> tuple[dict[str, object], dict[str, object]]:
     """(main file, connector file) of the demo's gateway."""
     main = {
         "thingsboard": {"host": "127.0.0.1", "port": mqtt_port, "security": {"accessToken": "demo"}},
@@ -81,7 +81,7 @@ def configurations(devices: list[VirtualDevice], mqtt_port: int) -> tuple[dict[s
     return main, {"name": "Demo", "devices": [_section(device) for device in devices]}
 
 
-def _section(device: VirtualDevice) -> dict[str, Any]:
+def _section(device: VirtualDevice) -> dict[str, object]:
     return {
         "name": device.name,
         "type": "press",

@@ -54,7 +54,7 @@ class Figures:
         return 1000 * ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
-def readings_of(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def readings_of(value: object) -> Iterator[tuple[str, dict[str, Any]]]:
     """(device, values) of each reading in a `v1/gateway/telemetry` message; nothing for anything else."""
     if not isinstance(value, dict):
         return

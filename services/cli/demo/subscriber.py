@@ -44,7 +44,7 @@ class Subscriber:
         except queue.Empty:
             raise LinkError("the demo's MQTT broker took no subscription in 10 s") from None
 
-    def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         at_s = time.monotonic()
         try:
             value = simplejson.loads(message.payload)
@@ -59,7 +59,7 @@ class Subscriber:
             found.append(self._arrivals.get_nowait())
         return found
 
-    def publish(self, topic: str, value: Any) -> None:
+    def publish(self, topic: str, value: object) -> None:
         """Says something to the gateway, as the platform would."""
         self._client.publish(topic, simplejson.dumps(value), qos=1)
 

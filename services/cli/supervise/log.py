@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from typing import Any, Final
+from typing import Final
 
 from common.core.events import Note
 from common.core.shown import harmless_lines
@@ -17,6 +17,7 @@ from common.io.logs import handler_of, log_note, start_logs, take_streams
 from common.io.process import EXIT_CONFIG
 from services.cli.supervise.launch import decode_word
 from services.cli.supervise.signals import release_signals
+from services.cli.supervise.supervisord import OutputEvent, ProcessEvent
 
 LONGEST_LINE: Final = 65_536
 
@@ -37,7 +38,7 @@ class SupervisordLog:
         self._then = "restarting"
         self._has_hung_up = False
 
-    def output(self, event: Any) -> None:
+    def output(self, event: OutputEvent) -> None:
         """Something that a process wrote: whole lines go on, the rest waits for its end."""
         name = event.process.config.name
         data = self._partial.pop(name, b"") + event.data
@@ -49,7 +50,7 @@ class SupervisordLog:
         if newline:
             self._print(whole + newline)
 
-    def exited(self, event: Any) -> None:
+    def exited(self, event: ProcessEvent) -> None:
         """A process ended without being told to."""
         name, status = self._ended(event)
         if status == EXIT_CONFIG:
@@ -62,44 +63,44 @@ class SupervisordLog:
             reason = "killed by a signal" if status < 0 else f"exit code {status}"
             self.note(Note("warning", "process.died", {"name": name, "reason": reason, "then": self._then}))
 
-    def gave_up(self, event: Any) -> None:
+    def gave_up(self, event: ProcessEvent) -> None:
         """supervisord could not even start a process."""
         name = decode_word(event.process.config.name)
         facts = {"name": name, "reason": event.process.spawnerr or "unknown", "then": "not restarted"}
         self.note(Note("error", "process.failed", facts))
 
-    def stopped(self, event: Any) -> None:
+    def stopped(self, event: ProcessEvent) -> None:
         """A process ended because it was told to."""
         name, status = self._ended(event)
         self.note(Note("info", "process.stopped", {"name": name, "status": status}))
 
-    def started(self, event: Any) -> None:
+    def started(self, event: ProcessEvent) -> None:
         """A process is about to run."""
         facts = {"name": decode_word(event.process.config.name), "pid": event.process.pid}
         self.note(Note("info", "process.started", facts))
 
-    def stopping(self, _: Any) -> None:
+    def stopping(self, _: object) -> None:
         """The whole gateway was told to stop."""
         self._then = "not restarted, the gateway is stopping"
         self.note(Note("info", "gateway.stopping", {}))
 
-    def _ended(self, event: Any) -> tuple[str, int]:
+    def _ended(self, event: ProcessEvent) -> tuple[str, int]:
         """(the name as people know it, exit status), after the last words have been printed."""
         if rest := self._partial.pop(event.process.config.name, b""):
             self._print(rest + b"\n")
         return decode_word(event.process.config.name), event.process.exitstatus
 
-    def running(self, _: Any) -> None:
+    def running(self, _: object) -> None:
         """supervisord has its handlers by now. A terminal that goes away is no reason to stop and start everything, as
         supervisord would."""
         signal.signal(signal.SIGHUP, self._hang_up)
         release_signals()
 
-    def _hang_up(self, *_: Any) -> None:
+    def _hang_up(self, *_: object) -> None:
         # It may come in the middle of a line.
         self._has_hung_up = True
 
-    def join(self, socket_map: dict[int, Any]) -> None:
+    def join(self, socket_map: dict[int, object]) -> None:
         """Makes supervisord poll for room, while lines wait for it."""
         if (descriptor := self._handler.outlet.descriptor) is not None:
             socket_map[descriptor] = self
@@ -119,7 +120,7 @@ class SupervisordLog:
     def handle_error(self) -> None:
         """What can't be told is dropped and counted; nothing is left to do."""
 
-    def catch_up(self, _: Any) -> None:
+    def catch_up(self, _: object) -> None:
         """Some seconds have passed: perhaps somebody reads again."""
         if self._has_hung_up:
             self._has_hung_up = False

@@ -6,7 +6,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from supervisor import events
 
@@ -17,14 +17,17 @@ from services.cli.supervise.log import SupervisordLog
 from services.cli.supervise.pulse import Pulses
 from services.cli.supervise.revival import Revival
 from services.cli.supervise.signals import guard_forks
+from services.cli.supervise.supervisord import Process, ProcessEvent, Supervisord
 from services.cli.supervise.systemd import notify_systemd
 from services.cli.supervise.wakeup import SignalWakeup
+
+Event = TypeVar("Event")
 
 
 class SupervisordPart:
     """What is done every five seconds, and when a process has ended."""
 
-    def __init__(self, supervisord: Any, log: SupervisordLog, run_dir: Path, files: list[str]) -> None:
+    def __init__(self, supervisord: Supervisord, log: SupervisordLog, run_dir: Path, files: list[str]) -> None:
         self._supervisord = supervisord
         self._log = log
         self._revival = Revival(files)
@@ -35,7 +38,7 @@ class SupervisordPart:
             # Rather without than not at all.
             log.note(Note("error", "pulses.unavailable", {"reason": str(error), "then": "who hangs is not replaced"}))
 
-    def tick(self, event: Any) -> None:
+    def tick(self, event: object) -> None:
         """Five seconds have passed."""
         if self._pulses is not None:
             self._pulses.check(self._processes())
@@ -43,29 +46,29 @@ class SupervisordPart:
         self._log.catch_up(event)
         notify_systemd("WATCHDOG=1")
 
-    def exited(self, event: Any) -> None:
+    def exited(self, event: ProcessEvent) -> None:
         """A process ended without being told to."""
         if event.process.exitstatus == EXIT_CONFIG:
             self._revival.wait(event.process)
         self._log.exited(event)
 
-    def running(self, event: Any) -> None:
+    def running(self, event: object) -> None:
         """supervisord has started."""
         self._log.running(event)
         notify_systemd("READY=1")
 
-    def stopping(self, event: Any) -> None:
+    def stopping(self, event: object) -> None:
         """The whole gateway was told to stop."""
         self._revival.stop()
         self._log.stopping(event)
         notify_systemd("STOPPING=1")
 
-    def _processes(self) -> Iterator[Any]:
+    def _processes(self) -> Iterator[Process]:
         for group in self._supervisord.process_groups.values():
             yield from group.processes.values()
 
 
-def start(supervisord: Any, run_dir: str = "", files: str = "") -> SupervisordPart:
+def start(supervisord: Supervisord, run_dir: str = "", files: str = "") -> SupervisordPart:
     """supervisord's hook: subscribes, and returns the object that it keeps. The arguments come from its configuration,
     spelled by `encode_word`; `files` are separated by blanks."""
     log = SupervisordLog()
@@ -88,10 +91,10 @@ def start(supervisord: Any, run_dir: str = "", files: str = "") -> SupervisordPa
     return part
 
 
-def _guarded(callback: Callable[[Any], None]) -> Callable[[Any], None]:
+def _guarded(callback: Callable[[Event], None]) -> Callable[[Event], None]:
     """What an event makes us do, whatever goes wrong in it: an exception would end supervisord, and all with it."""
 
-    def call(event: Any) -> None:
+    def call(event: Event) -> None:
         try:
             callback(event)
         except Exception:  # noqa: BLE001 (see above)

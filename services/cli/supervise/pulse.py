@@ -11,11 +11,12 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from common.core.events import Note
 from common.io.pulse import PIPE, TRACEBACK_SIGNAL
 from services.cli.supervise.launch import decode_word
+from services.cli.supervise.supervisord import Process
 
 HANG_S: Final = 15.0
 """A process that goes round does so every ten seconds at least, however little there is to do."""
@@ -51,7 +52,7 @@ class Pulses:
         self._asked: set[int] = set()
         """Pids that were asked for a traceback."""
 
-    def check(self, processes: Iterable[Any]) -> None:
+    def check(self, processes: Iterable[Process]) -> None:
         """Looks at supervisord's processes, those that run."""
         now_s = self._clock()
         self._listen(now_s)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
+
+from services.cli.supervise.supervisord import Process
 
 AGAIN_S: Final = 30.0
 """What it needs may be more than the files that we look at, such as a certificate."""
@@ -22,11 +24,11 @@ class Revival:
         """`files`: those of the configuration; a change of any is a reason to try again at once."""
         self._files = tuple(files)
         self._clock = clock
-        self._waiting: list[tuple[Any, float, tuple[_Stamp, ...]]] = []
+        self._waiting: list[tuple[Process, float, tuple[_Stamp, ...]]] = []
         """(process, when it ended, the files then)."""
         self._is_stopped = False
 
-    def wait(self, process: Any) -> None:
+    def wait(self, process: Process) -> None:
         """A process has ended with 78."""
         if self._is_stopped:
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any, Final
+from typing import Final
 
 ROUNDS: Final = 4
 """Rounds after a signal: one notes it, one acts on it, one starts what was reaped; and one to spare."""
@@ -24,7 +24,7 @@ class SignalWakeup:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         os.write(writer, b"\0")
 
-    def join(self, socket_map: dict[int, Any]) -> None:
+    def join(self, socket_map: dict[int, object]) -> None:
         """Makes supervisord poll us, and no longer the one from before it read its configuration anew."""
         for fd in [fd for fd, member in socket_map.items() if isinstance(member, SignalWakeup)]:
             del socket_map[fd]

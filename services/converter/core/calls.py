@@ -7,7 +7,7 @@ the port reader under the same id and `reply_to`, or end in a `Reply` to `reply_
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -59,7 +59,7 @@ class Calls:
         self._with_user_code: dict[int, tuple[_Call, Rpc]] = {}
         self._unsent: list[tuple[Request | Reply, float]] = []
 
-    def take(self, request: Request, now_s: float) -> list[Any]:
+    def take(self, request: Request, now_s: float) -> Sequence[Send | Note]:
         """Effects of a request that came in."""
         self._counters.calls_in += 1
         if request.verb not in VERBS:
@@ -80,13 +80,13 @@ class Calls:
         self._held.append(call)
         return self._sections.ask(request.section, request.device, now_s)
 
-    def resume(self, section: str, compiled: Compiled, now_s: float) -> list[Any]:
+    def resume(self, section: str, compiled: Compiled, now_s: float) -> list[Send | Note]:
         """Effects of the calls that waited for this section."""
         waiting = [call for call in self._held if call.request.section == section]
         self._held = [call for call in self._held if call.request.section != section]
         return [effect for call in waiting for effect in self._go_on(call, compiled, now_s)]
 
-    def user_answered(self, event: UserAnswered, now_s: float) -> list[Any]:
+    def user_answered(self, event: UserAnswered, now_s: float) -> list[Send]:
         """Effects of what users' code made of a call."""
         if event.job not in self._with_user_code:
             return []
@@ -105,10 +105,10 @@ class Calls:
         if len(self._unsent) < CALLS_HELD:
             self._unsent.append((message, now_s))
 
-    def send_again(self, now_s: float) -> list[Any]:
+    def send_again(self, now_s: float) -> list[Send]:
         """The steps that could not be sent, the time that they waited taken from what is left of them."""
         unsent, self._unsent = self._unsent, []
-        effects: list[Any] = []
+        effects: list[Send] = []
         for message, since_s in unsent:
             if isinstance(message, Reply):
                 effects.append(Send(Plane.CALLS, message))
@@ -118,7 +118,7 @@ class Calls:
             effects.extend([Send(Plane.CALLS, request)] if left_s > 0 else self._expire(request))
         return effects
 
-    def expire(self, now_s: float) -> list[Any]:
+    def expire(self, now_s: float) -> list[Send]:
         """Replies to held calls whose time is over."""
         late = [call for call in self._held if now_s >= call.deadline_s]
         if late:
@@ -130,7 +130,7 @@ class Calls:
                 late.append(call)
         return [effect for call in late for effect in self._expire(call.request)]
 
-    def refuse_all(self) -> list[Any]:
+    def refuse_all(self) -> list[Send]:
         """Replies to all held calls: this process ends."""
         held = [*self._held, *(call for call, _ in self._with_user_code.values())]
         self._held.clear()
@@ -157,7 +157,7 @@ class Calls:
         with_users = (call.deadline_s for call, _ in self._with_user_code.values())
         return min((*(call.deadline_s for call in self._held), *with_users), default=None)
 
-    def _go_on(self, call: _Call, compiled: Compiled, now_s: float) -> list[Any]:
+    def _go_on(self, call: _Call, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
         if call.request.verb == "encode_update":
             return self._encode_update(call, compiled, now_s)
         rpc = compiled.rpc(call.arguments["method"])
@@ -167,7 +167,7 @@ class Calls:
             return self._decode(call, compiled, rpc)
         return self._encode(call, compiled, rpc, now_s)
 
-    def _encode(self, call: _Call, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Any]:
+    def _encode(self, call: _Call, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Send]:
         device, params = compiled.device, call.arguments["params"]
         try:
             if compiled.has_user_downlink and rpc.template is None:
@@ -178,7 +178,7 @@ class Calls:
         except ConversionError as error:
             return self._fail(call.request, str(error))
 
-    def _encode_update(self, call: _Call, compiled: Compiled, now_s: float) -> list[Any]:
+    def _encode_update(self, call: _Call, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
         request = call.request
         try:
             writes, unknown = update_writes(compiled.device, call.arguments["data"])
@@ -190,7 +190,7 @@ class Calls:
             return [*notes, *self._fail(request, no_entry(unknown))]
         return [*notes, *self._exchange(call, writes, None, now_s)]
 
-    def _decode(self, call: _Call, compiled: Compiled, rpc: Rpc) -> list[Any]:
+    def _decode(self, call: _Call, compiled: Compiled, rpc: Rpc) -> list[Send]:
         frame = call.arguments["frame"]
         if compiled.has_user_uplink:
             order = DecodeWithUserCode(next(self._jobs), compiled.device, call.request.section, rpc, frame)
@@ -200,14 +200,14 @@ class Calls:
         except ConversionError as error:
             return self._fail(call.request, str(error))
 
-    def _with_users(self, order: EncodeWithUserCode | DecodeWithUserCode, call: _Call, rpc: Rpc) -> list[Any]:
+    def _with_users(self, order: EncodeWithUserCode | DecodeWithUserCode, call: _Call, rpc: Rpc) -> list[Send]:
         """The step waits for its turn in the device's lane."""
         if not self._lanes.put_call(order):
             return self._fail(call.request, QUEUE_FULL)
         self._with_user_code[order.job] = call, rpc
         return []
 
-    def _exchange(self, call: _Call, writes: list[bytes], rpc: Rpc | None, now_s: float) -> list[Any]:
+    def _exchange(self, call: _Call, writes: list[bytes], rpc: Rpc | None, now_s: float) -> list[Send]:
         """The next step, at the device's port reader; without `rpc` it is an attribute update."""
         request = call.request
         left_s = call.deadline_s - now_s
@@ -217,11 +217,11 @@ class Calls:
         body = codec.pack(exchange_arguments(writes, rpc))
         return [Send(Plane.CALLS, request._replace(target=target, verb="exchange", time_left_s=left_s, body=body))]
 
-    def _expire(self, request: Request) -> list[Any]:
+    def _expire(self, request: Request) -> list[Send]:
         self._counters.calls_expired += 1
         return self._fail(request, EXPIRED)
 
-    def _fail(self, request: Request, text: str) -> list[Any]:
+    def _fail(self, request: Request, text: str) -> list[Send]:
         self._counters.calls_failed += 1
         return [Send(Plane.CALLS, Reply(request.id, request.reply_to, printable(text), b""))]
 

@@ -21,10 +21,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 from common.core.errors import ConversionError, WireError
-from common.core.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Writable
+from common.core.events import Arrived, Blocked, CommonEffect, Drain, Exit, Junk, Note, Send, Start, Tick, Writable
 from common.core.membership import Membership
 from common.wire.messages import (
     FrameBatch,
@@ -54,7 +54,9 @@ from services.converter.core.deaths import Deaths
 from services.converter.core.events import (
     ConvertWithUserCode,
     DecodeWithUserCode,
+    Effect,
     EncodeWithUserCode,
+    Event,
     HostEnded,
     HostLoading,
     HostReady,
@@ -108,17 +110,19 @@ class ConverterCore:
         self._drain_s: float | None = None
         self._quiet_s = 0.0
 
-    def handle(self, event: Any, now_s: float) -> list[Any]:
+    def handle(self, event: Event, now_s: float) -> list[Effect]:
         """The effects of an event, in order."""
         had_broker = bool(self._member.broker)
-        effects = self._member.start(now_s) if isinstance(event, Start) else self._member.handle(event, now_s)
+        effects: list[Effect] = []
+        effects += self._member.start(now_s) if isinstance(event, Start) else self._member.handle(event, now_s)
         if had_broker and not self._member.broker:
             effects += self._drop_everything()
         effects += self._react(event, now_s)
         if type(event) is not Arrived or event.plane is not Plane.FRAMES:
             # Frames end no wait; the next `Tick` comes when their turn is over.
             effects += self._keep_time(now_s)
-        return effects + self._lanes.go(now_s)
+        effects += self._lanes.go(now_s)
+        return effects
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -129,7 +133,7 @@ class ConverterCore:
             deadlines.append(min(self._drain_s + DRAIN_S, self._quiet_s) if self._is_idle else self._drain_s + DRAIN_S)
         return min(deadline for deadline in deadlines if deadline is not None)
 
-    def _react(self, event: Any, now_s: float) -> list[Any]:
+    def _react(self, event: Event, now_s: float) -> Sequence[Effect]:
         match event:
             case Arrived(message=message):
                 return self._take(message, now_s)
@@ -154,9 +158,20 @@ class ConverterCore:
             case Drain() if self._drain_s is None:
                 self._drain_s, self._quiet_s = now_s, now_s + DRAIN_QUIET_S
                 return [Note("info", "process.draining", {"held": len(self._held)}), *self._beat(now_s)]
+            case Tick() | Start() | Junk():
+                # Only time and the membership are concerned.
+                pass
+            case Writable():
+                # A beat that was not sent is not kept: the next one comes.
+                pass
+            case Drain():
+                # It drains already.
+                pass
+            case _:
+                assert_never(event)
         return []
 
-    def _take(self, message: Message, now_s: float) -> list[Any]:
+    def _take(self, message: Message, now_s: float) -> Sequence[Effect]:
         match message:
             case FrameBatch():
                 return self._take_batch(message, now_s)
@@ -171,7 +186,7 @@ class ConverterCore:
 
     # Batches
 
-    def _take_batch(self, batch: FrameBatch, now_s: float) -> list[Any]:
+    def _take_batch(self, batch: FrameBatch, now_s: float) -> Sequence[Send | Note]:
         self.counters.batches_in += 1
         self._quiet_s = now_s + DRAIN_QUIET_S
         try:
@@ -191,7 +206,7 @@ class ConverterCore:
             return [*self._warn(batch, "batch.unreadable", why, now_s), *self._give_back(batch)]
         return self._put_out(batch, pass_entry(batch, body))
 
-    def _take_section(self, reply: Reply, now_s: float) -> list[Any]:
+    def _take_section(self, reply: Reply, now_s: float) -> list[Send | Note]:
         """What waited for a section goes on."""
         try:
             section = self._sections.answer(reply)
@@ -205,37 +220,39 @@ class ConverterCore:
         effects = [effect for held in ready for effect in self._convert(held.batch, held.body, compiled, now_s)]
         return effects + self._calls.resume(section, compiled, now_s)
 
-    def _convert(self, batch: FrameBatch, body: FrameBody, compiled: Compiled, now_s: float) -> list[Any]:
+    def _convert(self, batch: FrameBatch, body: FrameBody, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
         if compiled.has_user_uplink:
             return self._queue_job(batch, body, compiled)
         readings, sample = convert_batch(batch, body, compiled, self.counters)
         notes = self._warn(batch, "conversion.failed", sample, now_s) if sample else []
         return [*notes, *self._put_out(batch, readings)]
 
-    def _queue_job(self, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> list[Any]:
+    def _queue_job(self, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> list[Send]:
         if self._deaths.concerns(batch):
             return self._give_back(batch)
         self._user_devices.add(batch.device)
         job = UserJob(next(self._job_numbers), batch, body, compiled)
         return [] if self._lanes.put_job(job) else self._give_back(batch)
 
-    def _take_slice(self, event: UserConverted, now_s: float) -> list[Any]:
+    def _take_slice(self, event: UserConverted, now_s: float) -> list[Send | Note]:
         """Users' code has returned: the batch goes out, or on with the next slice."""
         job = self._lanes.returned(event.job, event.host, now_s)
         if job is None:
             return []
         sample = job.take(event, self.counters)
-        effects = self._warn(job.batch, "conversion.failed", sample, now_s) if sample else []
+        effects: list[Send | Note] = []
+        if sample:
+            effects += self._warn(job.batch, "conversion.failed", sample, now_s)
         if job.is_finished:
             self._lanes.finished(job)
             effects += self._put_out(job.batch, job.readings())
         return effects
 
-    def _take_end(self, event: HostEnded, now_s: float) -> list[Any]:
+    def _take_end(self, event: HostEnded, now_s: float) -> list[Send | Note]:
         """A host is gone: its reader hears of the frame that it was in, and sends all of that batch again."""
         device, order, job, was_ready = self._lanes.ended(event, now_s)
-        facts: dict[str, Any] = {"device": device, "reason": event.why}
-        effects: list[Any] = []
+        facts = {"device": device, "reason": event.why}
+        effects: list[Send | Note] = []
         note = event.note
         if note is None and was_ready and isinstance(order, ConvertWithUserCode):
             # Nothing says which frame it was, as where there is no room for a note file: all of them are suspects.
@@ -250,22 +267,28 @@ class ConverterCore:
             case EncodeWithUserCode() | DecodeWithUserCode():
                 why = f"the process of the converter ended: {event.why}"
                 effects += self._calls.user_answered(UserAnswered(order.job, None, why), now_s)
-            case ConvertWithUserCode() if job is not None:
-                effects += self._give_back(job.batch)
+            case ConvertWithUserCode():
+                if job is not None:
+                    effects += self._give_back(job.batch)
+            case None:
+                # It was at nothing.
+                pass
+            case _:
+                assert_never(order)
         concerned = self._lanes.drop_jobs(lambda job: self._deaths.concerns(job.batch))
         return [*effects, *(effect for job in concerned for effect in self._give_back(job.batch))]
 
-    def _put_out(self, batch: FrameBatch, readings: ReadingBody) -> list[Any]:
+    def _put_out(self, batch: FrameBatch, readings: ReadingBody) -> list[Send]:
         self.counters.frames_converted += batch.length if batch.kind in NEEDS_SECTION else 0
         self.counters.dead_letters += len(readings.dead)
         parts = reading_batches(batch, readings, self._identity.name, self._identity.instance)
         return [effect for part in parts for effect in self._send(part)]
 
-    def _give_back(self, batch: FrameBatch) -> list[Any]:
+    def _give_back(self, batch: FrameBatch) -> list[Send]:
         self.counters.credit_returned_empty += 1
         return self._send(empty_batch(batch, self._identity.name, self._identity.instance))
 
-    def _send(self, batch: ReadingBatch) -> list[Any]:
+    def _send(self, batch: ReadingBatch) -> list[Send]:
         if self._unsent:
             self._unsent.append(batch)
             return []
@@ -279,7 +302,7 @@ class ConverterCore:
         elif isinstance(message, Reply) or (isinstance(message, Request) and message.verb == "exchange"):
             self._calls.keep_unsent(message, now_s)
 
-    def _drop_everything(self) -> list[Any]:
+    def _drop_everything(self) -> list[Note]:
         dropped = len(self._held) + self._lanes.clear() + len(self._unsent) + self._calls.forget()
         self.counters.dropped_for_new_broker += dropped
         self._held.clear()
@@ -288,9 +311,9 @@ class ConverterCore:
 
     # Time
 
-    def _keep_time(self, now_s: float) -> list[Any]:
+    def _keep_time(self, now_s: float) -> list[Effect]:
         late = [held for held in self._held if now_s >= held.deadline_s]
-        effects: list[Any] = []
+        effects: list[Effect] = []
         if late:
             self._held = [held for held in self._held if now_s < held.deadline_s]
         for held in late:
@@ -305,9 +328,10 @@ class ConverterCore:
             effects += self._deaths.report(now_s)
         if self._member.is_due(now_s):
             effects += self._beat(now_s)
-        return effects + self._finish_drain(now_s)
+        effects += self._finish_drain(now_s)
+        return effects
 
-    def _finish_drain(self, now_s: float) -> list[Any]:
+    def _finish_drain(self, now_s: float) -> list[Send | Exit]:
         if self._drain_s is None:
             return []
         if now_s >= self._drain_s + DRAIN_S or (self._is_idle and now_s >= self._quiet_s):
@@ -318,7 +342,7 @@ class ConverterCore:
     def _is_idle(self) -> bool:
         return self._calls.is_idle and self._lanes.is_idle and not (self._held or self._unsent)
 
-    def _beat(self, now_s: float) -> list[Any]:
+    def _beat(self, now_s: float) -> list[CommonEffect]:
         state = {
             "slot": self._identity.name,
             "draining": self._drain_s is not None,
@@ -328,7 +352,7 @@ class ConverterCore:
         }
         return self._member.beat(now_s, state, self.counters.as_dict())
 
-    def _warn(self, batch: FrameBatch, event: str, reason: str, now_s: float) -> list[Any]:
+    def _warn(self, batch: FrameBatch, event: str, reason: str, now_s: float) -> list[Note]:
         """At most one such warning a minute and device: a bad line must not fill the log."""
         last_s = self._warned_s.get((batch.device, event))
         if last_s is not None and now_s < last_s + WARN_AGAIN_S:

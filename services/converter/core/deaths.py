@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from common.core.events import Note, Send
 from common.wire import codec
@@ -26,14 +26,14 @@ class Deaths:
         self._notes[note.id] = note
         self._report_s = 0.0
 
-    def report(self, now_s: float) -> list[Any]:
+    def report(self, now_s: float) -> list[Send]:
         """One `note` request per unanswered note, when they are due. A note keeps its id over all repeats."""
         if not self._notes or now_s < self._report_s:
             return []
         self._report_s = now_s + REPORT_AGAIN_S
         return [Send(Plane.CALLS, self._request(note)) for note in self._notes.values()]
 
-    def answer(self, reply: Reply) -> list[Any]:
+    def answer(self, reply: Reply) -> list[ForgetNote | Note]:
         """[] if the reply is no reader's answer to a note."""
         note = self._notes.get(reply.id)
         if note is None or reply.error:

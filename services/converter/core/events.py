@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from common.config.models import Device, Rpc
+from common.core.events import Arrived, Blocked, CommonEffect, Drain, Junk, Start, Tick, Writable
 from common.wire.messages import UserReading
 
 
@@ -67,7 +68,7 @@ class UserConverted(NamedTuple):
 
     job: int
     frames: list[UserFrame]
-    answer: tuple[Any, str] | None = None
+    answer: tuple[object, str] | None = None
     """(value that JSON can carry, "") or (None, why there is none); for `answer_to`."""
     host: int = 0
 
@@ -79,7 +80,7 @@ class EncodeWithUserCode(NamedTuple):
     device: Device
     section: str
     rpc: Rpc
-    params: Any
+    params: object
     host: int = 0
 
 
@@ -132,3 +133,9 @@ class HostEnded(NamedTuple):
     note: PoisonNote | None
     """The frame that it was in."""
     why: str
+
+
+HostEvent = UserConverted | UserAnswered | HostLoading | HostReady | HostEnded
+Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | HostEvent
+"""Not `Reconnected`: this shell does not watch for it; the next registration finds a new broker."""
+Effect = CommonEffect | PullFrom | ForgetNote | Order | EndHost

@@ -7,7 +7,7 @@ code runs at the other end: what comes from there is looked at before it is beli
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, assert_never
 
 import simplejson
 
@@ -19,6 +19,7 @@ from common.wire.messages import ReadingBody
 from services.converter.core.events import (
     ConvertWithUserCode,
     DecodeWithUserCode,
+    EncodeWithUserCode,
     Order,
     UserAnswered,
     UserConverted,
@@ -48,11 +49,10 @@ def pack_order(order: Order) -> bytes:
             return codec.pack(["convert", order.job, *where, order.frames, method])
         case DecodeWithUserCode():
             return codec.pack(["decode", order.job, order.section, order.rpc.method, order.frame])
-    try:
-        params = simplejson.dumps(order.params)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise WireError(f"params: {error}") from None
-    return codec.pack(["encode", order.job, order.section, order.rpc.method, params])
+        case EncodeWithUserCode():
+            return codec.pack(["encode", order.job, order.section, order.rpc.method, _pack_params(order.params)])
+        case _:
+            assert_never(order)
 
 
 def pack_converted(event: UserConverted) -> bytes:
@@ -72,7 +72,7 @@ def pack_answered(verb: str, event: UserAnswered) -> bytes:
     return codec.pack([verb, event.job, value, event.error])
 
 
-def read_answer(value: Any, host: int) -> UserConverted | UserAnswered:
+def read_answer(value: object, host: int) -> UserConverted | UserAnswered:
     """The answer of a host. Raises WireError for anything else."""
     match value:
         case ["converted", int(job), int(count), bytes(body), answer] if count > 0:
@@ -86,11 +86,19 @@ def read_answer(value: Any, host: int) -> UserConverted | UserAnswered:
     raise WireError("no answer of a host")
 
 
-def _pack_value(value: Any) -> bytes:
+def _pack_params(params: object) -> str:
+    """Raises WireError."""
+    try:
+        return simplejson.dumps(params)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WireError(f"params: {error}") from None
+
+
+def _pack_value(value: object) -> bytes:
     return encode_json(value)
 
 
-def _read_value(text: Any) -> Any:
+def _read_value(text: object) -> object:
     if not isinstance(text, bytes):
         raise WireError("no value of a host")
     try:
@@ -99,7 +107,7 @@ def _read_value(text: Any) -> Any:
         raise WireError(f"value: {error}") from None
 
 
-def _read_answer(answer: Any) -> tuple[Any, str] | None:
+def _read_answer(answer: object) -> tuple[object, str] | None:
     match answer:
         case None:
             return None

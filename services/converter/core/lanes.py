@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from common.core.errors import printable
 from services.converter.core.batches import UserJob
@@ -127,11 +127,11 @@ class Lanes:
             lane.calls.clear()
         return dropped
 
-    def go(self, now_s: float) -> list[Any]:
+    def go(self, now_s: float) -> list[Order | EndHost]:
         """The orders that hosts can take now."""
         if not self._idle_work:
             return []
-        effects: list[Any] = []
+        effects: list[Order | EndHost] = []
         waiting, self._idle_work = self._idle_work, {}
         for device in waiting:
             lane = self._lanes.get(device)
@@ -252,7 +252,7 @@ class Lanes:
             lane = self._lanes[device] = _Lane(device)
         return lane
 
-    def _find_host(self, lane: _Lane, effects: list[Any]) -> bool:
+    def _find_host(self, lane: _Lane, effects: list[Order | EndHost]) -> bool:
         """True if the lane has a host, maybe one that is yet to be started."""
         if lane.host is not None:
             return True

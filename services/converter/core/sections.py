@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -68,14 +68,14 @@ class Sections:
             self._known.move_to_end(section)
         return compiled
 
-    def ask(self, section: str, device: str, now_s: float) -> list[Any]:
+    def ask(self, section: str, device: str, now_s: float) -> list[Send]:
         """The request to the device's reader; [] if that question is open already."""
         if section in self._questions:
             return []
         self._questions[section] = _Question(self._new_id(), device, now_s + ASK_AGAIN_S)
         return [self._request(section)]
 
-    def ask_again(self, now_s: float) -> list[Any]:
+    def ask_again(self, now_s: float) -> list[Send]:
         """The requests whose answers are overdue. They keep their ids: a late answer is as good."""
         due = [section for section, question in self._questions.items() if now_s >= question.again_s]
         for section in due:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from common.config.models import Device
 from common.conversion.values import encode_json, plain_value, shorten
@@ -15,7 +15,7 @@ LONGEST_NAME: Final = 255
 """Characters of a device's name or type, as ThingsBoard takes them."""
 
 
-def normalise_result(result: Any, device: Device) -> list[UserReading]:
+def normalise_result(result: object, device: Device) -> list[UserReading]:
     """One reading per device named in `result`; [] where it holds no value.
 
     `result` is None, a `ConvertedData` (anything with `to_dict()`), a dict of the same shape, or a list of these. A
@@ -29,7 +29,7 @@ def normalise_result(result: Any, device: Device) -> list[UserReading]:
     return [reading for reading in readings if reading.telemetry or reading.attributes]
 
 
-def _normalise(result: Any, device: Device) -> UserReading:
+def _normalise(result: object, device: Device) -> UserReading:
     data = _as_dict(result, "convert returned")
     name = _text(data, "deviceName", device.name)
     device_type = _text(data, "deviceType", device.type)
@@ -38,7 +38,7 @@ def _normalise(result: Any, device: Device) -> UserReading:
     return UserReading(name, device_type, telemetry, encode_json(attributes) if attributes else b"")
 
 
-def _as_dict(value: Any, where: str) -> Mapping[str, Any]:
+def _as_dict(value: object, where: str) -> Mapping[object, object]:
     if hasattr(value, "to_dict"):
         value = value.to_dict()
     if not isinstance(value, Mapping):
@@ -46,7 +46,7 @@ def _as_dict(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _text(data: Mapping[str, Any], key: str, default: str) -> str:
+def _text(data: Mapping[object, object], key: str, default: str) -> str:
     value = data.get(key)
     if value is None or value == "":
         return default
@@ -59,10 +59,10 @@ def _text(data: Mapping[str, Any], key: str, default: str) -> str:
     return str(_plain(value, key))
 
 
-def _telemetry(items: Any) -> list[tuple[int | None, dict[str, Any]]]:
+def _telemetry(items: object) -> list[tuple[int | None, dict[str, object]]]:
     if not items:
         return []
-    entries: list[tuple[int | None, dict[str, Any]]] = []
+    entries: list[tuple[int | None, dict[str, object]]] = []
     for item in _as_list(items, "telemetry"):
         ts, values = _entry(_as_dict(item, "telemetry: found"))
         if not values:
@@ -75,7 +75,7 @@ def _telemetry(items: Any) -> list[tuple[int | None, dict[str, Any]]]:
     return entries
 
 
-def _entry(item: Mapping[str, Any]) -> tuple[int | None, dict[str, Any]]:
+def _entry(item: Mapping[object, object]) -> tuple[int | None, dict[str, object]]:
     """`{"ts", "values"}` or plain `{key: value}`."""
     values = item.get("values")
     if isinstance(values, Mapping) and set(item) <= {"ts", "values", "metadata"}:
@@ -83,7 +83,7 @@ def _entry(item: Mapping[str, Any]) -> tuple[int | None, dict[str, Any]]:
     return None, _members(item, "telemetry")
 
 
-def _timestamp(ts: Any) -> int | None:
+def _timestamp(ts: object) -> int | None:
     if ts is None:
         return None
     if isinstance(ts, bool) or not isinstance(ts, int | float) or ts != ts // 1 or not 0 <= ts < 2**63:
@@ -91,14 +91,14 @@ def _timestamp(ts: Any) -> int | None:
     return int(ts)
 
 
-def _attributes(items: Any) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
+def _attributes(items: object) -> dict[str, object]:
+    merged: dict[str, object] = {}
     for item in _as_list(items, "attributes") if items else []:
         merged.update(_members(_as_dict(item, "attributes: found"), "attributes"))
     return merged
 
 
-def _as_list(items: Any, where: str) -> list[Any]:
+def _as_list(items: object, where: str) -> list[object]:
     if isinstance(items, list | tuple):
         return list(items)
     if isinstance(items, Mapping) or hasattr(items, "to_dict"):
@@ -106,17 +106,17 @@ def _as_list(items: Any, where: str) -> list[Any]:
     raise ConversionError(f"{where}: found {shorten(repr(items))}, expected a list or a dict")
 
 
-def _members(values: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    members: dict[str, Any] = {}
+def _members(values: Mapping[object, object], where: str) -> dict[str, object]:
+    members: dict[str, object] = {}
     for key, value in values.items():
         if not isinstance(key, str):
             raise ConversionError(f"{where}: found the key {shorten(repr(key))}, expected text")
         if value is not None:
-            members[_plain(key, where)] = _plain(value, f"{where}: {shorten(key)}")
+            members[str(_plain(key, where))] = _plain(value, f"{where}: {shorten(key)}")
     return members
 
 
-def _plain(value: Any, where: str) -> Any:
+def _plain(value: object, where: str) -> object:
     try:
         return plain_value(value)
     except ValueError as error:

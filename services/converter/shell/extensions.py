@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from common.config.extension_files import is_loose
 from common.config.models import Device, Rpc
@@ -56,11 +56,11 @@ class UserConverter:
         """What the user's class makes of a frame; [] for nothing. Raises ConversionError."""
         return _guarded(self._class, lambda: normalise_result(self._object.convert(None, frame), self._device))
 
-    def convert_answer(self, rpc: Rpc, frame: bytes) -> Any:
+    def convert_answer(self, rpc: Rpc, frame: bytes) -> object:
         """The value of an answer to an RPC: what stands under `result`. Raises ConversionError."""
         return _guarded(self._class, lambda: _result_of(self._object.convert(_response_config(rpc), frame)))
 
-    def encode_rpc(self, rpc: Rpc, params: Any) -> bytes:
+    def encode_rpc(self, rpc: Rpc, params: object) -> bytes:
         """The bytes to write for a call. Raises ConversionError, "No data to send" for None or nothing."""
         config = copy.deepcopy(rpc.raw)
         written = _guarded(self._class, lambda: _bytes_of(self._object.convert(config, params)))
@@ -95,7 +95,7 @@ def find_class(name: str, extension_dirs: Sequence[str]) -> type:
     return found
 
 
-def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> Any:
+def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> object:
     if not name.isidentifier():
         return None
     broken = ""
@@ -157,7 +157,7 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _find_in_package(name: str) -> Any:
+def _find_in_package(name: str) -> object:
     module_name, _, class_name = name.partition(":")
     module = _guarded(name, lambda: importlib.import_module(module_name))
     if not hasattr(module, class_name):
@@ -165,7 +165,7 @@ def _find_in_package(name: str) -> Any:
     return getattr(module, class_name)
 
 
-def _find_entry_point(name: str) -> Any:
+def _find_entry_point(name: str) -> object:
     from importlib.metadata import entry_points  # Here: it takes long to load, and hardly anybody has any.
 
     for entry in entry_points(group=ENTRY_POINTS, name=name):
@@ -205,7 +205,7 @@ def _file_of(owner: type) -> str:
     return str(getattr(sys.modules.get(owner.__module__), "__file__", None) or owner.__module__)
 
 
-def _response_config(rpc: Rpc) -> dict[str, Any]:
+def _response_config(rpc: Rpc) -> dict[str, object]:
     """The response description that an uplink converter gets as `config`, under a data point's names."""
     described = {
         "type": rpc.response_type or None,
@@ -217,7 +217,7 @@ def _response_config(rpc: Rpc) -> dict[str, Any]:
     return {name: value for name, value in described.items() if value is not None}
 
 
-def _result_of(answer: Any) -> Any:
+def _result_of(answer: object) -> object:
     if not isinstance(answer, dict) or "result" not in answer:
         raise ConversionError(f'convert returned {shorten(repr(answer))}, expected {{"result": value}}')
     try:
@@ -226,7 +226,7 @@ def _result_of(answer: Any) -> Any:
         raise ConversionError(f"result: found {error}") from None
 
 
-def _bytes_of(written: Any) -> bytes:
+def _bytes_of(written: object) -> bytes:
     if written is None:
         return b""
     if not isinstance(written, bytes | bytearray | memoryview):

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgpack
 
@@ -97,7 +97,7 @@ def _serve(connection: socket.socket, code: UserCode, logger: logging.Logger) ->
                     del devices[next(iter(devices))]
                 devices[message[1]] = device_of(message[2])
                 continue
-            order = _order_of(message, devices[message[2]])
+            order = _order_of(devices[message[2]], *message)
             if not code.is_loaded(order):
                 connection.sendall(codec.pack(LOADING))
                 code.load(order)
@@ -123,8 +123,7 @@ def _receive(connection: socket.socket, log: LogHandler | None) -> bytes:
         return data
 
 
-def _order_of(message: list[Any], device: Device) -> Order:
-    verb, job, section, *rest = message
+def _order_of(device: Device, verb: str, job: int, section: str, *rest: Any) -> Order:
     if verb == "convert":
         journal, generation, first, frames, method = rest
         answer_to = None if method is None else rpc_of(device, method)
@@ -142,7 +141,10 @@ def _perform(order: Order, code: UserCode) -> bytes:
             return pack_converted(code.convert(order))
         case DecodeWithUserCode():
             return pack_answered("decoded", code.decode(order))
-    return pack_answered("encoded", code.encode(order))
+        case EncodeWithUserCode():
+            return pack_answered("encoded", code.encode(order))
+        case _:
+            assert_never(order)
 
 
 def _offer_to_memory_killer() -> None:

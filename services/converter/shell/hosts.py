@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgpack
 
@@ -17,7 +17,16 @@ from common.config.models import section_of
 from common.core.errors import WireError
 from common.io.clock import monotonic_s
 from common.io.loop import Loop
-from services.converter.core.events import HostEnded, HostLoading, HostReady, Order, UserAnswered
+from services.converter.core.events import (
+    Effect,
+    Event,
+    HostEnded,
+    HostEvent,
+    HostLoading,
+    HostReady,
+    Order,
+    UserAnswered,
+)
 from services.converter.core.host_wire import (
     ANSWER_BYTES,
     LOADING,
@@ -77,13 +86,13 @@ class Hosts:
         self._hosts: dict[int, _Host] = {}
         self._dying: list[subprocess.Popen[bytes]] = []
         self._starts = 0
-        self._loop: Loop | None = None
+        self._loop: Loop[Event, Effect] | None = None
 
-    def attach(self, loop: Loop) -> None:
+    def attach(self, loop: Loop[Event, Effect]) -> None:
         """What hosts say comes by this loop."""
         self._loop = loop
 
-    def ask(self, order: Order) -> Iterable[Any]:
+    def ask(self, order: Order) -> Iterable[HostEvent]:
         """Hands an order to its host, which is started if it does not run."""
         host = self._hosts.get(order.host)
         if host is None:
@@ -103,7 +112,7 @@ class Hosts:
         host.unsent += message
         return self._write(order.host, host)
 
-    def end(self, number: int, why: str) -> Iterable[Any]:
+    def end(self, number: int, why: str) -> Iterable[HostEvent]:
         """Ends a host, whatever it is in."""
         host = self._hosts.pop(number, None)
         if host is None:
@@ -176,7 +185,7 @@ class Hosts:
             self._loop.add_reader(host.descriptor, lambda: self._read(number, host))
         return host
 
-    def _read(self, number: int, host: _Host) -> Iterable[Any]:
+    def _read(self, number: int, host: _Host) -> Iterable[HostEvent]:
         try:
             data = host.connection.recv(READ_BYTES)
         except BlockingIOError:
@@ -185,7 +194,7 @@ class Hosts:
             data = b""
         if not data:
             return self.end(number, self._cause(host.process))
-        events: list[Any] = []
+        events: list[HostEvent] = []
         try:
             host.answers.feed(data)
             for value in host.answers:
@@ -200,7 +209,7 @@ class Hosts:
             return [*events, *self.end(number, f"it said what can't be read: {error}")]
         return events
 
-    def _write(self, number: int, host: _Host) -> Iterable[Any]:
+    def _write(self, number: int, host: _Host) -> Iterable[HostEvent]:
         try:
             sent = host.connection.send(host.unsent)
         except BlockingIOError:

@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from common.core.errors import WireError
 from common.wire import codec
@@ -121,7 +121,7 @@ class NoteFile:
             record = codec.pack([list(note) for note in self._reports])
         os.pwrite(self._fd, _HEADER.pack(len(record), zlib.crc32(record), 0) + record, 0)
 
-    def _read_record(self, offset: int, room: int) -> tuple[Any, int]:
+    def _read_record(self, offset: int, room: int) -> tuple[object, int]:
         """(the record or None if there is none that is whole, the index)."""
         header = os.pread(self._fd, _HEADER.size, offset)
         if len(header) < _HEADER.size:

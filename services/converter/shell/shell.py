@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import assert_never
 
 import zmq
 
 from common.core.errors import LinkError
-from common.core.events import Blocked, Note, Send, Writable
+from common.core.events import Blocked, Exit, Note, Send, Writable
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import Channel, TapWatch, connect, connect_events
-from common.wire.messages import Plane, ReadingBatch
+from common.wire.messages import Message, Plane, ReadingBatch
 from common.wire.taps import taps_of_readings
 from services.converter.core.events import (
     ConvertWithUserCode,
     DecodeWithUserCode,
+    Effect,
     EncodeWithUserCode,
     EndHost,
+    Event,
     ForgetNote,
     PullFrom,
 )
@@ -47,9 +49,9 @@ class ConverterShell:
         self._watch = TapWatch(self._events)
         self._frames: Channel | None = None
         self._senders = {channel.plane: channel for channel in (self._calls, self._readings, self._events)}
-        self._loop: Loop | None = None
+        self._loop: Loop[Event, Effect] | None = None
 
-    def attach(self, loop: Loop) -> None:
+    def attach(self, loop: Loop[Event, Effect]) -> None:
         """Polls the sockets. Calls come before frames: a section that has arrived is known before it is needed."""
         self._loop = loop
         self._hosts.attach(loop)
@@ -57,7 +59,7 @@ class ConverterShell:
         loop.add_reader(self._heard.socket, self._heard.receive)
         loop.add_reader(self._events.socket, self._watch.receive)
 
-    def perform(self, effect: Any) -> Iterable[Any]:
+    def perform(self, effect: Effect) -> Iterable[Event]:
         """Carries out one effect; returns what follows from it at once."""
         match effect:
             case Send(plane=plane, message=message):
@@ -70,8 +72,14 @@ class ConverterShell:
                 log_note(self._logger, effect)
             case PullFrom(endpoint=endpoint):
                 self._pull_from(endpoint)
-            case ForgetNote(id=note_id) if self._notes is not None:
-                self._notes.forget(note_id)
+            case ForgetNote(id=note_id):
+                if self._notes is not None:
+                    self._notes.forget(note_id)
+            case Exit():
+                # The loop has left.
+                pass
+            case _:
+                assert_never(effect)
         return ()
 
     def close(self) -> None:
@@ -79,7 +87,7 @@ class ConverterShell:
         self._hosts.close()
         self._context.destroy(linger=CLOSE_LINGER_MS)
 
-    def _send(self, plane: Plane, message: Any) -> Iterable[Any]:
+    def _send(self, plane: Plane, message: Message) -> Iterable[Blocked]:
         channel = self._senders[plane]
         if not channel.send(message):
             if self._loop is not None:
@@ -90,7 +98,7 @@ class ConverterShell:
                 self._events.send(tap)
         return ()
 
-    def _writable(self, channel: Channel) -> Iterable[Any]:
+    def _writable(self, channel: Channel) -> Iterable[Writable]:
         if self._loop is not None:
             self._loop.remove_writer(channel.socket)
         return (Writable(channel.plane),)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from common.config.models import Device
 from common.core.errors import ConversionError, printable
@@ -134,7 +134,7 @@ class UserCode:
             return UserFrame([], f"what the converter made of it has {size} bytes, at most {READINGS_BYTES} can travel")
         return made
 
-    def _answer(self, converter: UserConverter, order: ConvertWithUserCode) -> tuple[Any, str] | None:
+    def _answer(self, converter: UserConverter, order: ConvertWithUserCode) -> tuple[object, str] | None:
         if order.answer_to is None:
             return None
         try:

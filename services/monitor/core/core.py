@@ -8,11 +8,24 @@ reply's body is msgpack of JSON bytes: {"processes": [{"kind", "name", "device",
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import assert_never
 
 import msgspec
 
-from common.core.events import Arrived, Drain, Exit, Send, Start, Tick
+from common.core.events import (
+    Arrived,
+    Blocked,
+    CommonEffect,
+    CommonEvent,
+    Drain,
+    Exit,
+    Junk,
+    Reconnected,
+    Send,
+    Start,
+    Tick,
+    Writable,
+)
 from common.core.membership import Membership
 from common.wire import codec
 from common.wire.messages import Heartbeat, Identity, Plane, Reply, Request
@@ -31,7 +44,7 @@ class MonitorCore:
         self._requests = 0
         self._heartbeats = 0
 
-    def handle(self, event: Any, now_s: float) -> list[Any]:
+    def handle(self, event: CommonEvent, now_s: float) -> list[CommonEffect]:
         """The effects of an event, in the order in which they are to be performed."""
         broker = self._membership.broker
         effects = self._membership.handle(event, now_s)
@@ -50,6 +63,14 @@ class MonitorCore:
                 self._table.age(now_s)
             case Drain():
                 return [*effects, Exit(0)]
+            case Arrived() | Junk() | Reconnected():
+                # Only the membership is concerned.
+                pass
+            case Blocked() | Writable():
+                # What was not sent is not kept: the next beat comes, and the asker asks again.
+                pass
+            case _:
+                assert_never(event)
         # At no other event: a beat moves the deadline, before which heartbeats are read and processes found late.
         if isinstance(event, Start | Tick) and self._membership.is_due(now_s):
             counters = {"requests": self._requests, "heartbeats": self._heartbeats}
@@ -60,7 +81,7 @@ class MonitorCore:
     def next_deadline_s(self) -> float | None:
         return self._membership.next_deadline_s
 
-    def _answer(self, request: Request) -> list[Any]:
+    def _answer(self, request: Request) -> list[Send]:
         self._requests += 1
         if request.verb != "status":
             return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "Method not found", b""))]

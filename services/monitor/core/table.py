@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ class Row:
     heard_s: float = 0.0
     state: Liveness = "lost"
 
-    def show(self) -> dict[str, Any]:
+    def show(self) -> dict[str, object]:
         """The process as `status` shows it."""
         kind, _, name = self.address.partition(":")
         beat = self.beat
@@ -75,7 +75,7 @@ class Table:
             if (silent_s > FORGET_S or has_finished) and row.address not in self._configured:
                 del self._rows[row.address]
 
-    def show(self) -> dict[str, Any]:
+    def show(self) -> dict[str, object]:
         """The whole status: `processes`, `link`, `backlog`."""
         rows = sorted(self._rows.values(), key=lambda row: row.address)
         publisher = self._rows.get(PUBLISHER)
@@ -95,7 +95,7 @@ def _is_older(beat: Heartbeat, now_s: float, row: Row) -> bool:
     return now_s - beat.uptime_s < row.heard_s - shown.uptime_s
 
 
-def _link(publisher: Row | None) -> dict[str, Any]:
+def _link(publisher: Row | None) -> dict[str, object]:
     """The publisher's facts with its `link` as `state`; `unknown` while it doesn't say."""
     if publisher is None or publisher.beat is None:
         return {"state": "unknown", "epoch": ""}
@@ -105,12 +105,12 @@ def _link(publisher: Row | None) -> dict[str, Any]:
     return {"epoch": "", **rest, "state": state}
 
 
-def _backlog(facts: Mapping[str, Any]) -> tuple[int, int]:
+def _backlog(facts: Mapping[str, object]) -> tuple[int, int]:
     """(frames, bytes) that a port reader has in its journal."""
     return _count(facts.get("backlog")), _count(facts.get("backlog_bytes"))
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     return value if type(value) is int else 0
 
 

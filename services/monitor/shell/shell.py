@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import assert_never
 
 import zmq
 
-from common.core.events import Blocked, Note, Send
+from common.core.events import Blocked, CommonEffect, CommonEvent, Exit, Note, Send
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
@@ -19,7 +19,7 @@ from common.wire.messages import Plane
 class MonitorShell:
     """Performs the effects of `MonitorCore`."""
 
-    def __init__(self, context: zmq.Context[Any], endpoints: Endpoints, logger: logging.Logger) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoints: Endpoints, logger: logging.Logger) -> None:
         self._context = context
         self._logger = logger
         self._calls = connect(context, zmq.DEALER, Plane.CALLS, endpoints.calls)
@@ -31,12 +31,12 @@ class MonitorShell:
         subscribe.connect(endpoints.events_out)
         self._beats = Channel(Plane.EVENTS, subscribe)
 
-    def attach(self, loop: Loop) -> None:
+    def attach(self, loop: Loop[CommonEvent, CommonEffect]) -> None:
         """Gives the loop all sources."""
         loop.add_lazy_reader(self._beats.receive)
         loop.add_reader(self._calls.socket, self._calls.receive)
 
-    def perform(self, effect: Any) -> Iterable[Any]:
+    def perform(self, effect: CommonEffect) -> Iterable[CommonEvent]:
         """Carries out one effect. A reply that can't be sent is not kept: the asker asks again."""
         match effect:
             case Send(plane=plane, message=message):
@@ -45,6 +45,11 @@ class MonitorShell:
                     return (Blocked(plane, message),)
             case Note():
                 log_note(self._logger, effect)
+            case Exit():
+                # Nothing to do: the loop leaves.
+                pass
+            case _:
+                assert_never(effect)
         return ()
 
     def close(self) -> None:

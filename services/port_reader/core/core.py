@@ -6,20 +6,32 @@
 (the generation is raised already), `draw` gives numbers in [0, 1) for jitter, `gauges` counters of the shell.
 Without a port it drains the journal and exits.
 
-Events are those of `common.core.events`, `common.stream.events` and `services.port_reader.core.events`. `Start` comes
-first; `Tick` at `next_deadline_s`.
+Events and effects are the `Event` and `Effect` of `services.port_reader.core.events`. `Start` comes first; `Tick` at
+`next_deadline_s`.
 Effects are performed in order; `Append` before the `Send`s of the same entries, so that they are committed first.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, assert_never
 
 from common.config.models import Device, section_of
 from common.core.errors import WireError
-from common.core.events import Arrived, Blocked, Drain, Exit, Send, Start, Tick, Writable
+from common.core.events import (
+    Arrived,
+    Blocked,
+    CommonEffect,
+    Drain,
+    Exit,
+    Junk,
+    Reconnected,
+    Send,
+    Start,
+    Tick,
+    Writable,
+)
 from common.core.liveness import BEAT_S, CALM_BEAT_S
 from common.core.membership import BEAT, Membership
 from common.stream.counters import Counters
@@ -33,6 +45,7 @@ from common.stream.events import (
     JournalFailed,
     LettersFound,
     SectionFound,
+    StreamEffect,
 )
 from common.stream.numbers import StreamState
 from common.stream.uplink import Uplink
@@ -45,17 +58,24 @@ from common.wire.messages import (
     Identity,
     Message,
     Plane,
+    ReadingBatch,
+    Register,
+    Registered,
     Reply,
     Request,
     StreamReport,
+    Tap,
 )
 from services.port_reader.core.doubt import KERNEL_BYTES
 from services.port_reader.core.events import (
     Chunk,
+    Effect,
+    Event,
     LineGap,
     LineRead,
     Opened,
     OpenFailed,
+    PortEvent,
     PortLost,
     ReadOut,
     RestLine,
@@ -143,7 +163,7 @@ class PortReaderCore:
         """Since when that is so, where it says nothing of the publisher. A busy line's reports are late where everyone
         is, and count as they come."""
 
-    def handle(self, event: Any, now_s: float) -> list[Any]:
+    def handle(self, event: Event, now_s: float) -> list[Effect]:
         """The effects of an event, in order."""
         if _is_news(event):
             self._calm = 0
@@ -152,7 +172,7 @@ class PortReaderCore:
             self._doubt_line()
         self._handled_s = now_s
         broker = self._members.broker
-        effects = self._members.handle(event, now_s)
+        effects: list[Effect] = [*self._members.handle(event, now_s)]
         if self._members.broker not in ("", broker):
             # Without its epoch nothing can be sent.
             effects += self._members.ask_for_beats([PUBLISHER])
@@ -163,7 +183,7 @@ class PortReaderCore:
             effects += [*self._uplink.end(), Exit(0)]
         return effects
 
-    def _beat(self, now_s: float) -> list[Any]:
+    def _beat(self, now_s: float) -> list[CommonEffect]:
         """Less often once nothing has happened for some beats."""
         self._calm = 0 if self._uplink.backlog or self._drain_s is not None else self._calm + 1
         self._is_calm = self._calm > CALM_BEATS
@@ -186,7 +206,7 @@ class PortReaderCore:
         ]
         return min(deadline_s for deadline_s in deadlines if deadline_s is not None)
 
-    def _handle(self, event: Any, now_s: float) -> list[Any]:
+    def _handle(self, event: Event, now_s: float) -> Sequence[Effect]:
         match event:
             case Chunk():
                 return [*self._port.read(event, now_s), *self._rest(event, now_s)]
@@ -195,7 +215,8 @@ class PortReaderCore:
             case Tick():
                 return [*self._port.tick(now_s), *self._uplink.tick(now_s)]
             case Blocked(message=message):
-                return self._keep(message)
+                self._keep(message)
+                return []
             case Writable(plane=plane):
                 return self._uplink.writable(now_s) if plane is Plane.FRAMES else self._send_again(plane)
             case JournalBlocks():
@@ -216,9 +237,13 @@ class PortReaderCore:
                 return self._start(now_s)
             case Drain():
                 return self._drain(now_s)
-        return self._handle_port(event, now_s)
+            case Reconnected() | Junk():
+                # Whether we are registered, and what nobody understands, is the membership's affair.
+                return []
+            case _:
+                return self._handle_port(event, now_s)
 
-    def _rest(self, chunk: Chunk, now_s: float) -> list[Any]:
+    def _rest(self, chunk: Chunk, now_s: float) -> Sequence[RestLine | RestReports]:
         """How long the line may wait, after a read."""
         if self._drain_s is not None:
             return self._rest_reports(now_s, 0.0)
@@ -231,13 +256,13 @@ class PortReaderCore:
         self._reports_until_s, self._slow_since_s = min(until_s, now_s + REPORTS_S) if waits else until_s, float("inf")
         return [RestLine(until_s, self._reports_until_s)]
 
-    def _rest_reports(self, now_s: float, rest_s: float) -> list[Any]:
+    def _rest_reports(self, now_s: float, rest_s: float) -> list[RestReports]:
         """What the publisher says of the little that is on its way may be heard with the next frame."""
         was_resting = now_s < self._reports_until_s
         self._reports_until_s, self._slow_since_s = now_s + rest_s, now_s
         return [RestReports(self._reports_until_s)] if rest_s or was_resting else []
 
-    def _handle_port(self, event: Any, now_s: float) -> list[Any]:
+    def _handle_port(self, event: PortEvent, now_s: float) -> list[Effect]:
         match event:
             case Opened():
                 return self._port.opened(event, now_s)
@@ -247,6 +272,7 @@ class PortReaderCore:
                 return self._port.lost(event, now_s)
             case LineGap(reason=reason):
                 self._port.doubt(reason, is_anywhere=True)
+                return []
             case LineRead():
                 return self._read_out(now_s)
             case WriteDrained():
@@ -255,16 +281,17 @@ class PortReaderCore:
                 return self._port.write_pending(left, now_s)
             case WriteFailed(reason=reason):
                 return self._port.write_failed(reason, now_s)
-        return []
+            case _:
+                assert_never(event)
 
-    def _start(self, now_s: float) -> list[Any]:
-        effects = self._members.start(now_s)
+    def _start(self, now_s: float) -> list[Effect]:
+        effects: list[Effect] = [*self._members.start(now_s)]
         effects += self._uplink.start(now_s)
         if self._has_port:
             return [*effects, *self._port.open(now_s)]
         return [*effects, *self._uplink.leave(now_s)]
 
-    def _take(self, message: Message, now_s: float) -> list[Any]:
+    def _take(self, message: Message, now_s: float) -> Sequence[Effect]:
         match message:
             case StreamReport():
                 self._publisher_s = now_s
@@ -278,11 +305,22 @@ class PortReaderCore:
                 if self._broker not in ("", instance):
                     self._uplink.broker_changed(now_s)
                 self._broker = instance
+                return []
             case Request():
                 return self._serve(message, now_s)
-        return []
+            case Registered() | Heartbeat():
+                # The membership's, and what others beat, is nothing to us.
+                return []
+            case Reply():
+                # To our asking for a beat, which says all that there is to know.
+                return []
+            case FrameBatch() | ReadingBatch() | Register() | Tap():
+                # For others; nobody sends us any.
+                return []
+            case _:
+                assert_never(message)
 
-    def _serve(self, request: Request, now_s: float) -> list[Any]:
+    def _serve(self, request: Request, now_s: float) -> Sequence[Effect]:
         match request.verb:
             case "exchange" | "encode" | "encode_update" | "retry" if self._drain_s is not None:
                 return [self._port.refuse(request, "shutting down")]
@@ -303,7 +341,7 @@ class PortReaderCore:
             return [_error(request, f"malformed request: {error}")]
         return [_error(request, f"unknown verb {request.verb}")]
 
-    def _find(self, request: Request, arguments: dict[str, Any]) -> list[Any]:
+    def _find(self, request: Request, arguments: dict[str, Any]) -> list[StreamEffect]:
         section = arguments.get("section")
         if not isinstance(section, str):
             raise WireError("section: expected text")
@@ -317,7 +355,7 @@ class PortReaderCore:
             return _error(request, "unknown section")
         return Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(section)))
 
-    def _note(self, request: Request, arguments: dict[str, Any]) -> list[Any]:
+    def _note(self, request: Request, arguments: dict[str, Any]) -> list[StreamEffect]:
         journal, generation, numbers = (arguments.get(name) for name in ("journal", "generation", "numbers"))
         if not (isinstance(numbers, list) and all(type(number) is int for number in numbers)):
             raise WireError("numbers: expected whole numbers")
@@ -326,21 +364,20 @@ class PortReaderCore:
         effects = self._uplink.note(request.id, journal, generation, numbers)
         return [*effects, Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
 
-    def _keep(self, message: Message) -> list[Any]:
+    def _keep(self, message: Message) -> None:
         if isinstance(message, FrameBatch):
             self._uplink.blocked(message)
         elif isinstance(message, Reply | Request):
             self._unsent.append(message)
-        return []
 
-    def _send_again(self, plane: Plane) -> list[Any]:
+    def _send_again(self, plane: Plane) -> list[Send]:
         if plane is not Plane.CALLS:
             return []
         effects = [Send(Plane.CALLS, message) for message in self._unsent]
         self._unsent.clear()
         return effects
 
-    def _drain(self, now_s: float) -> list[Any]:
+    def _drain(self, now_s: float) -> list[Effect]:
         if self._drain_s is not None:
             return [Exit(0)]
         self._drain_s = now_s
@@ -353,7 +390,7 @@ class PortReaderCore:
         self._is_reading_out = True
         return [*effects, ReadOut()]
 
-    def _read_out(self, now_s: float) -> list[Any]:
+    def _read_out(self, now_s: float) -> list[Effect]:
         """All that had come when we were told to end is read: the line can go."""
         self._is_reading_out = False
         return self._port.drain(now_s)
@@ -382,7 +419,7 @@ class PortReaderCore:
         }
 
 
-def _is_news(event: Any) -> bool:
+def _is_news(event: Event) -> bool:
     """True for what others should hear of soon: all but the passing of time and what they repeat."""
     if type(event) is Arrived:
         return isinstance(event.message, Request)

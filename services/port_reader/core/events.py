@@ -1,4 +1,4 @@
-"""What the port reader's core hears of its line, and orders of it.
+"""What the port reader's core hears and orders: its port's part of it, and all of it (`Event`, `Effect`).
 
 Times named `wall_ms` and `arrival_ms` are the wall clock in milliseconds since 1970 UTC.
 """
@@ -6,6 +6,9 @@ Times named `wall_ms` and `arrival_ms` are the wall clock in milliseconds since 
 from __future__ import annotations
 
 from msgspec import Struct
+
+from common.core.events import CommonEffect, CommonEvent
+from common.stream.events import JournalEffect, JournalEvent
 
 # Events
 
@@ -103,3 +106,10 @@ class CheckWrite(Struct, frozen=True):
 
 class CancelWrite(Struct, frozen=True):
     """Throw away what is not written yet."""
+
+
+PortEvent = Opened | OpenFailed | LineGap | LineRead | PortLost | WritePending | WriteDrained | WriteFailed
+"""What the port tells beside what comes in on it."""
+PortEffect = OpenPort | ClosePort | ReadOut | RestLine | RestReports | WritePort | CheckWrite | CancelWrite
+Event = CommonEvent | JournalEvent | Chunk | PortEvent
+Effect = CommonEffect | JournalEffect | PortEffect

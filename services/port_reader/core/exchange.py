@@ -20,7 +20,7 @@ from common.core.events import Send
 from common.stream.counters import Counters
 from common.wire import codec
 from common.wire.messages import Plane, Reply, Request
-from services.port_reader.core.events import CancelWrite, CheckWrite, WritePort
+from services.port_reader.core.events import CancelWrite, CheckWrite, Effect, WritePort
 
 QUEUE_LIMIT: Final = 64
 IDS_REMEMBERED: Final = 4 * QUEUE_LIMIT
@@ -100,7 +100,7 @@ class Exchange:
                 return min(self._poll_s, self._deadline_s)
         return self._deadline_s
 
-    def add(self, request: Request, now_s: float, arguments: dict[str, Any] | None = None) -> list[Any]:
+    def add(self, request: Request, now_s: float, arguments: dict[str, Any] | None = None) -> list[Effect]:
         """Takes a call, or answers it at once if it can't be. A call that comes twice is written once.
 
         `arguments`: those of an `exchange` request, where they are not in the request's body.
@@ -126,7 +126,7 @@ class Exchange:
         """So many bytes have not left yet; each takes `byte_s` on the line."""
         self._poll_s = now_s + min(POLL_MOST_S, max(POLL_LEAST_S, left_bytes * byte_s))
 
-    def drained(self, has_frame_begun: bool, now_s: float) -> list[Any]:
+    def drained(self, has_frame_begun: bool, now_s: float) -> list[Effect]:
         """The write is out. A frame that has begun before is no answer."""
         call = self._call
         if self._state != "writing" or call is None:
@@ -141,7 +141,7 @@ class Exchange:
         """The frame that had begun before the write will not come: it has turned out to be none."""
         self._ignored = 0
 
-    def failed(self, reason: str, now_s: float) -> list[Any]:
+    def failed(self, reason: str, now_s: float) -> list[Effect]:
         """The write failed."""
         call = self._call
         if self._state != "writing" or call is None:
@@ -168,18 +168,18 @@ class Exchange:
         self._state, self._call = "idle", None
         return call if is_answer else None
 
-    def go_on(self, now_s: float) -> list[Any]:
+    def go_on(self, now_s: float) -> list[Effect]:
         """Begins the next call if nothing is going on; ends one whose answer will not be recognised."""
         call = self._call
         if self._is_hopeless and call is not None and self.is_listening:
             is_answered, text = self._state == "late", "the responsePattern takes too long on what the device says"
-            effects: list[Any] = [] if is_answered else [self._error(call.id, call.reply_to, text)]
+            effects: list[Effect] = [] if is_answered else [self._error(call.id, call.reply_to, text)]
             return [*effects, *self._end(now_s)]
         return self._next(now_s) if self._state == "idle" else []
 
-    def tick(self, now_s: float) -> list[Any]:
+    def tick(self, now_s: float) -> list[Effect]:
         """What is due: a look at the write, time-outs, the next call."""
-        effects: list[Any] = []
+        effects: list[Effect] = []
         call = self._call
         if call is not None and self._state == "writing":
             if now_s >= self._deadline_s:
@@ -194,9 +194,9 @@ class Exchange:
             self._state, self._deadline_s = "late", now_s + call.timeout_s
         return effects
 
-    def close(self, error: str) -> list[Any]:
+    def close(self, error: str) -> list[Effect]:
         """Ends all calls with this error: the port is gone, or the process ends."""
-        effects: list[Any] = []
+        effects: list[Effect] = []
         call = self._call
         if call is not None and self._state in ("writing", "waiting"):
             text = f"write failed: {error}" if self._state == "writing" else error
@@ -216,12 +216,12 @@ class Exchange:
             self._counters.add("patterns_timed_out")
         return bool(found)
 
-    def _end(self, now_s: float) -> list[Any]:
+    def _end(self, now_s: float) -> list[Effect]:
         self._state, self._call, self._ignored = "idle", None, 0
         return self._next(now_s)
 
-    def _next(self, now_s: float) -> list[Any]:
-        effects: list[Any] = []
+    def _next(self, now_s: float) -> list[Effect]:
+        effects: list[Effect] = []
         while self._queue and self._state == "idle":
             call = self._queue.popleft()
             if now_s >= call.deadline_s:

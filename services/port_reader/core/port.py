@@ -10,14 +10,14 @@ from common.core.backoff import Backoff
 from common.core.errors import ConversionError
 from common.core.events import Note, Send
 from common.stream.counters import Counters
-from common.stream.events import Bury, DeadLetter, SetFlags
+from common.stream.events import Bury, DeadLetter, SetFlags, StreamEffect
 from common.stream.items import Flags, Item, items_of
 from common.stream.numbers import StreamState
 from common.stream.uplink import Uplink
 from common.wire import codec
 from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.doubt import Doubt
-from services.port_reader.core.events import Chunk, ClosePort, Opened, OpenPort, PortLost
+from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost
 from services.port_reader.core.exchange import EXPIRED, Call, Exchange, Search, search_plainly
 from services.port_reader.core.line import Line
 
@@ -75,12 +75,12 @@ class Port:
             deadlines.append(max(silence_s, self._rests_until_s))
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
-    def open(self, now_s: float) -> list[Any]:
+    def open(self, now_s: float) -> list[Effect]:
         """Tries to open it."""
         self._retry_s, self._open_deadline_s = None, now_s + OPEN_TIMEOUT_S
         return [OpenPort()]
 
-    def opened(self, event: Opened, now_s: float) -> list[Any]:
+    def opened(self, event: Opened, now_s: float) -> list[Effect]:
         """It is open: an entry of the stream."""
         if self._open_deadline_s is None:
             return []
@@ -93,7 +93,7 @@ class Port:
         entry = Item(Entry.OPENED, [self._device.type.encode()])
         return [Note("info", "port.opened", facts), *self._put([entry], event.wall_ms, now_s)]
 
-    def open_failed(self, reason: str, now_s: float) -> list[Any]:
+    def open_failed(self, reason: str, now_s: float) -> list[Effect]:
         """It can't be opened now; one warning per reason."""
         if self._open_deadline_s is None:
             return []
@@ -106,7 +106,7 @@ class Port:
         facts = {"device": self._device.name, "port": self._device.port, "reason": reason}
         return [Note("warning", "port.unavailable", facts)]
 
-    def lost(self, event: PortLost, now_s: float) -> list[Any]:
+    def lost(self, event: PortLost, now_s: float) -> list[Effect]:
         """It is gone: closed, an entry of the stream, calls ended, tried again."""
         if not self.is_connected:
             return []
@@ -115,13 +115,13 @@ class Port:
         self._retry_s = now_s + REOPEN.delay_s(self._attempt, self._draw())
         self._counters.add("ports_lost")
         facts = {"device": self._device.name, "port": self._device.port, "reason": event.reason}
-        effects: list[Any] = [ClosePort(), Note("warning", "port.lost", facts)]
+        effects: list[Effect] = [ClosePort(), Note("warning", "port.lost", facts)]
         effects += self._close("port lost in mid-frame", event.reason, now_s)
         return [*effects, *self._exchange.close(self._not_connected)]
 
-    def drain(self, now_s: float) -> list[Any]:
+    def drain(self, now_s: float) -> list[Effect]:
         """The process ends: no more reading."""
-        effects: list[Any] = [ClosePort()]
+        effects: list[Effect] = [ClosePort()]
         effects += self._exchange.close("shutting down")
         self._retry_s = self._open_deadline_s = None
         if not self.is_connected:
@@ -130,7 +130,7 @@ class Port:
         effects += self._close("shut down in mid-frame", "shut down", now_s)
         return [*effects, SetFlags(was_mid_frame, self._line.has_seen_delimiter)]
 
-    def read(self, event: Chunk, now_s: float) -> list[Any]:
+    def read(self, event: Chunk, now_s: float) -> list[Effect]:
         """Bytes of the line."""
         if not self.is_connected:
             return []
@@ -150,7 +150,7 @@ class Port:
         if self.is_connected and self._doubt is None:
             self._doubt = Doubt(reason, self.byte_s, is_anywhere=is_anywhere)
 
-    def _end_doubt(self, now_s: float) -> list[Any]:
+    def _end_doubt(self, now_s: float) -> list[Effect]:
         """The burst that was read after a gap is over: its frames, but for those that may be two halves."""
         doubt, self._doubt = self._doubt, None
         if doubt is None:
@@ -162,13 +162,13 @@ class Port:
         self._line.put_dead(verdict.dead, doubt.reason)
         return self._sort(verdict.good, now_s)
 
-    def exchange(self, request: Request, now_s: float, arguments: dict[str, Any] | None = None) -> list[Any]:
+    def exchange(self, request: Request, now_s: float, arguments: dict[str, Any] | None = None) -> list[Effect]:
         """A call that writes; `arguments` where they are not in the request's body."""
         if not self.is_connected:
             return [self._exchange.refuse(request, self._not_connected)]
         return self._exchange.add(request, now_s, arguments)
 
-    def call(self, request: Request, now_s: float) -> list[Any]:
+    def call(self, request: Request, now_s: float) -> list[Effect]:
         """A call that is still to be converted to what it writes."""
         from services.port_reader.core.calls import exchange_of
 
@@ -195,20 +195,20 @@ class Port:
         """The answer to a call that is not taken."""
         return self._exchange.refuse(request, error)
 
-    def write_drained(self, now_s: float) -> list[Any]:
+    def write_drained(self, now_s: float) -> list[Effect]:
         """The write is out."""
         return self._exchange.drained(self._line.has_frame_begun, now_s)
 
-    def write_pending(self, left_bytes: int, now_s: float) -> list[Any]:
+    def write_pending(self, left_bytes: int, now_s: float) -> list[Effect]:
         """The write is on its way."""
         self._exchange.pending(left_bytes, self.byte_s, now_s)
         return []
 
-    def write_failed(self, reason: str, now_s: float) -> list[Any]:
+    def write_failed(self, reason: str, now_s: float) -> list[Effect]:
         """The write failed."""
         return self._exchange.failed(reason, now_s)
 
-    def tick(self, now_s: float) -> list[Any]:
+    def tick(self, now_s: float) -> list[Effect]:
         """What is due."""
         if self._retry_s is not None and now_s >= self._retry_s:
             return self.open(now_s)
@@ -234,7 +234,7 @@ class Port:
     def _not_connected(self) -> str:
         return f"device {self._device.name} is not connected"
 
-    def _sort(self, frames: list[bytes], now_s: float) -> list[Any]:
+    def _sort(self, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames to the stream, an answer also to its call, dead pieces to the dead letters."""
         effects = self._bury(now_s)
         if self._exchange.is_listening:
@@ -243,7 +243,7 @@ class Port:
             return [*effects, *self._put(items_of(frames), self._arrival_ms, now_s)]
         return [*effects, *self._flag(now_s)]
 
-    def _sort_answers(self, frames: list[bytes], now_s: float) -> list[Any]:
+    def _sort_answers(self, frames: list[bytes], now_s: float) -> list[Effect]:
         """As `_sort`, while a call waits for its answer."""
         items: list[Item] = []
         answers: list[tuple[Call, bytes]] = []
@@ -299,7 +299,7 @@ class Port:
             items.append(Item(Entry.FRAMES, [frame]))
         return False
 
-    def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Any]:
+    def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
         effects = self._end_doubt(now_s)
         self.is_connected = False
         self._line.abort(partial_reason)
@@ -307,7 +307,7 @@ class Port:
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
         return [*effects, *self._put([entry], self._wall_ms(now_s), now_s)]
 
-    def _bury(self, now_s: float) -> list[Any]:
+    def _bury(self, now_s: float) -> list[Bury | Note]:
         """Dead pieces to the dead letters; one line a minute for each reason, however noisy the line is."""
         pieces = self._line.take_dead()
         if not pieces:
@@ -321,11 +321,11 @@ class Port:
         self._noted_s[pieces[-1].reason] = now_s + NOTE_AGAIN_S
         return [Bury(letters), Note("info", "frame.dead", facts)]
 
-    def _put(self, items: list[Item], clock_ms: int, now_s: float) -> list[Any]:
+    def _put(self, items: list[Item], clock_ms: int, now_s: float) -> list[StreamEffect]:
         flags = Flags(self._line.flag_after_append(now_s), self._line.has_seen_delimiter)
         return self._uplink.put(items, clock_ms, flags, now_s)
 
-    def _flag(self, now_s: float) -> list[Any]:
+    def _flag(self, now_s: float) -> list[StreamEffect]:
         flag = self._line.flag_change(now_s)
         return [] if flag is None else [SetFlags(flag, self._line.has_seen_delimiter)]
 

@@ -36,6 +36,7 @@ from common.stream.counters import Counters
 from common.stream.losses import Losses
 from common.stream.window import Limits
 from services.port_reader.core.core import PortReaderCore
+from services.port_reader.core.events import Effect, Event
 from services.port_reader.shell.shell import PortReaderShell
 
 KIND: Final = "port_reader"
@@ -190,7 +191,7 @@ def _nothing_to_serve(task: Task, opening: Opening, logger: logging.Logger) -> S
 
 
 def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger, pulse: Pulse) -> int:
-    loop = Loop(core, shell, logger, pulse)
+    loop: Loop[Event, Effect] = Loop(core, shell, logger, pulse)
     shell.attach(loop)
     give_back_memory()
     try:

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final, Never
 
 import zmq
 
 from common.config.models import Device
 from common.core.errors import LinkError
-from common.core.events import Blocked, Note, Send, Writable
+from common.core.events import Blocked, Exit, Note, Send, Writable
 from common.core.liveness import BEAT_S
 from common.io.clock import monotonic_s, suspended_s, wall_ms
 from common.io.endpoints import Endpoints
 from common.io.journal.journal import Journal
 from common.io.journal.pages import Breathe
-from common.io.journal.store import STORED, Store
+from common.io.journal.store import Store
 from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import Channel, ConnectionWatch, TapWatch, connect, connect_events
-from common.stream.events import Append, JournalFailed
+from common.stream.events import (
+    Append,
+    Bury,
+    Fetch,
+    FindLetters,
+    FindSection,
+    JournalFailed,
+    KeepJournal,
+    MarkSettled,
+    RaiseGeneration,
+    SetFlags,
+    Strike,
+    Trim,
+)
 from common.wire.messages import Entry, Heartbeat, Plane, Reply
 from common.wire.taps import taps_of_frames
 from services.port_reader.core.events import (
@@ -29,6 +42,8 @@ from services.port_reader.core.events import (
     CheckWrite,
     Chunk,
     ClosePort,
+    Effect,
+    Event,
     LineGap,
     LineRead,
     Opened,
@@ -43,6 +58,7 @@ from services.port_reader.core.events import (
     WritePending,
     WritePort,
 )
+from services.port_reader.shell.performers import Performers
 from services.port_reader.shell.serial_line import READ_BYTES, SerialLine, open_line
 
 BEATS: Final = (b"beat.publisher.", b"beat.broker.")
@@ -65,13 +81,13 @@ class PortReaderShell:
         self._journal = journal
         self._store = Store(device.name, journal, logger, breathe)
         self._logger = logger
-        self._context: zmq.Context[Any] = zmq.Context()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._line: SerialLine | None = None
         self._is_resting = False
         """True after a read that was followed by a rest, until there is something again."""
         self._rests_until_s = 0.0
         self._suspended_s = suspended_s()
-        self._loop: Loop | None = None
+        self._loop: Loop[Event, Effect] | None = None
         topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
         self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
         self._hears_beats = True
@@ -82,22 +98,39 @@ class PortReaderShell:
             Plane.EVENTS: self._events_out,
         }
         self._connections = ConnectionWatch(self._channels[Plane.CALLS])
-        self._performers: dict[type, Callable[[Any], Iterable[Any]]] = {
-            Send: self._send,
-            Append: self._append,
-            **dict.fromkeys(STORED, self._store.perform),
-            Note: self._note,
-            OpenPort: self._open_port,
-            ClosePort: self._close_port,
-            RestLine: self._rest,
-            RestReports: self._rest_reports,
-            ReadOut: self._read_out,
-            WritePort: self._write_port,
-            CheckWrite: self._check_write,
-            CancelWrite: self._cancel_write,
-        }
+        self._performers = self._all_performers().table
 
-    def attach(self, loop: Loop) -> None:
+    def _all_performers(self) -> Performers[Effect]:
+        store = self._store.perform
+        performers = (
+            Performers[Never]({})
+            .on(Send, self._send)
+            .on(Append, self._append)
+            .on(Trim, store)
+            .on(MarkSettled, store)
+            .on(Bury, store)
+            .on(SetFlags, store)
+            .on(RaiseGeneration, store)
+            .on(KeepJournal, store)
+            .on(Fetch, store)
+            .on(Strike, store)
+            .on(FindSection, store)
+            .on(FindLetters, store)
+            .on(Note, self._note)
+            .on(Exit, self._exit)
+            .on(OpenPort, self._open_port)
+            .on(ClosePort, self._close_port)
+            .on(RestLine, self._rest)
+            .on(RestReports, self._rest_reports)
+            .on(ReadOut, self._read_out)
+            .on(WritePort, self._write_port)
+            .on(CheckWrite, self._check_write)
+            .on(CancelWrite, self._cancel_write)
+        )
+        # Said apart: in a `return` mypy would guess the last kind from what is to be returned.
+        return performers  # noqa: RET504
+
+    def attach(self, loop: Loop[Event, Effect]) -> None:
         """Adds our sockets to the loop; to be called once, before it runs."""
         self._loop = loop
         loop.add_reader(self._channels[Plane.CALLS].socket, self._receive_calls)
@@ -116,7 +149,7 @@ class PortReaderShell:
             "blocks_damaged": self._journal.rows_damaged,
         }
 
-    def perform(self, effect: Any) -> Iterable[Any]:
+    def perform(self, effect: Effect) -> Iterable[Event]:
         """Carries out one effect; returns the events that follow at once."""
         return self._performers[type(effect)](effect)
 
@@ -125,18 +158,22 @@ class PortReaderShell:
         self._close_port(ClosePort())
         self._context.destroy(linger=500)
 
-    def _note(self, note: Note) -> Iterable[Any]:
+    def _note(self, note: Note) -> Iterable[Event]:
         log_note(self._logger, note)
+        return ()
+
+    def _exit(self, _: Exit) -> Iterable[Event]:
+        """Nothing: the loop has left."""
         return ()
 
     # Sockets
 
-    def _receive_calls(self) -> Iterable[Any]:
+    def _receive_calls(self) -> Iterable[Event]:
         # Somebody waits for what a call does; what the publisher has said meanwhile changes nothing about it.
         yield from self._channels[Plane.CALLS].receive_ready()
         yield from self._hear()
 
-    def _hear(self) -> Iterable[Any]:
+    def _hear(self) -> Iterable[Event]:
         """What the others have said meanwhile."""
         self._hear_beats(True)
         yield from self._events_in.receive()
@@ -149,7 +186,7 @@ class PortReaderShell:
             if wanted:
                 self._running_loop.rest(self._events_in.socket, monotonic_s())
 
-    def _send(self, effect: Send) -> Iterable[Any]:
+    def _send(self, effect: Send) -> Iterable[Event]:
         channel = self._channels[effect.plane]
         if isinstance(effect.message, Heartbeat) and effect.message.every_s > BEAT_S:
             # Nothing waits for an answer: until there is news, the others' beats would only wake us.
@@ -164,19 +201,19 @@ class PortReaderShell:
         self._running_loop.add_writer(channel.socket, lambda: self._writable(channel))
         return (Blocked(effect.plane, effect.message),)
 
-    def _writable(self, channel: Channel) -> Iterable[Any]:
+    def _writable(self, channel: Channel) -> Iterable[Event]:
         self._running_loop.remove_writer(channel.socket)
         return (Writable(channel.plane),)
 
     @property
-    def _running_loop(self) -> Loop:
+    def _running_loop(self) -> Loop[Event, Effect]:
         if self._loop is None:
             raise RuntimeError("attach was not called")
         return self._loop
 
     # Journal
 
-    def _append(self, effect: Append) -> Iterable[Any]:
+    def _append(self, effect: Append) -> Iterable[Event]:
         self._hear_beats(True)
         following = self._store.perform(effect)
         if any(type(event) is JournalFailed for event in following):
@@ -190,7 +227,7 @@ class PortReaderShell:
 
     # Line
 
-    def _open_port(self, _: OpenPort) -> Iterable[Any]:
+    def _open_port(self, _: OpenPort) -> Iterable[Event]:
         try:
             line = open_line(self._device)
         except LinkError as error:
@@ -202,7 +239,7 @@ class PortReaderShell:
         self._running_loop.add_reader(line.fd, self._readable)
         return (Opened(wall_ms()),)
 
-    def _connected(self) -> Iterable[Any]:
+    def _connected(self) -> Iterable[Event]:
         """A connection that was begun has succeeded or failed."""
         line = self._open_line
         self._running_loop.remove_writer(line.fd)
@@ -214,7 +251,7 @@ class PortReaderShell:
         self._running_loop.add_reader(line.fd, self._readable)
         return (Opened(wall_ms()),)
 
-    def _close_port(self, _: ClosePort) -> Iterable[Any]:
+    def _close_port(self, _: ClosePort) -> Iterable[Event]:
         line, self._line = self._line, None
         if line is not None:
             self._running_loop.remove_reader(line.fd)
@@ -222,7 +259,7 @@ class PortReaderShell:
             line.close()
         return ()
 
-    def _readable(self) -> Iterable[Any]:
+    def _readable(self) -> Iterable[Event]:
         """What is there, in chunks. A write that has drained meanwhile is said first. What others have said comes
         before what a line said while it rested, but no frame that has just come waits for it."""
         has_rested = self._is_resting and monotonic_s() < self._rests_until_s + LATE_S
@@ -234,7 +271,7 @@ class PortReaderShell:
         if not has_rested:
             yield from self._hear()
 
-    def _read(self, reads: int) -> Iterable[Any]:
+    def _read(self, reads: int) -> Iterable[Event]:
         for _ in range(reads):
             line = self._line
             if line is None:
@@ -259,21 +296,21 @@ class PortReaderShell:
         before_s, self._suspended_s = self._suspended_s, suspended_s()
         return "the machine was suspended" if self._suspended_s > before_s + SUSPENDED_S else ""
 
-    def _read_out(self, _: ReadOut) -> Iterable[Any]:
+    def _read_out(self, _: ReadOut) -> Iterable[Event]:
         return (*self._read(READS_BEFORE_WRITE), LineRead())
 
-    def _rest(self, effect: RestLine) -> Iterable[Any]:
+    def _rest(self, effect: RestLine) -> Iterable[Event]:
         if self._line is not None:
             self._is_resting, self._rests_until_s = True, effect.until_s
             self._running_loop.rest(self._events_in.socket, effect.reports_until_s)
             self._running_loop.rest(self._line.fd, effect.until_s, deep=True)
         return ()
 
-    def _rest_reports(self, effect: RestReports) -> Iterable[Any]:
+    def _rest_reports(self, effect: RestReports) -> Iterable[Event]:
         self._running_loop.rest(self._events_in.socket, effect.until_s)
         return ()
 
-    def _write_port(self, effect: WritePort) -> Iterable[Any]:
+    def _write_port(self, effect: WritePort) -> Iterable[Event]:
         if self._line is None:
             return (WriteFailed("the port is closed"),)
         # What has come before the write is no answer to it.
@@ -286,16 +323,16 @@ class PortReaderShell:
         self._running_loop.rest(self._line.fd, monotonic_s())
         return [*events, *self._progress()]
 
-    def _check_write(self, _: CheckWrite) -> Iterable[Any]:
+    def _check_write(self, _: CheckWrite) -> Iterable[Event]:
         return self._progress()
 
-    def _cancel_write(self, _: CancelWrite) -> Iterable[Any]:
+    def _cancel_write(self, _: CancelWrite) -> Iterable[Event]:
         if self._line is not None:
             self._line.cancel_write()
             self._running_loop.remove_writer(self._line.fd)
         return ()
 
-    def _progress(self) -> Iterable[Any]:
+    def _progress(self) -> Iterable[Event]:
         """Writes what the line takes, and says how far it is."""
         line = self._line
         if line is None or not line.is_writing:

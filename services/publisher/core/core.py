@@ -12,14 +12,28 @@ devices are connected but silent.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, assert_never
 
 from common.config.models import PAYLOAD_GUESS_BYTES
 from common.config.models import Platform as PlatformConfig
-from common.core.events import Arrived, Blocked, Drain, Exit, Note, Send, Start, Tick, Writable
+from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Note, Send, Start, Tick, Writable
 from common.core.membership import Membership
-from common.wire.messages import Entry, Heartbeat, Identity, Plane, ReadingBatch, Reply, Request
+from common.wire.messages import (
+    Entry,
+    FrameBatch,
+    Heartbeat,
+    Identity,
+    Message,
+    Plane,
+    ReadingBatch,
+    Register,
+    Registered,
+    Reply,
+    Request,
+    StreamReport,
+    Tap,
+)
 from services.publisher.core.counters import new_counters
 from services.publisher.core.dialects import SessionLimits
 from services.publisher.core.dialects.thingsboard import ThingsBoard
@@ -27,7 +41,10 @@ from services.publisher.core.downlink import Downlink
 from services.publisher.core.events import (
     CheckLink,
     DisconnectPlatform,
+    Effect,
+    Event,
     LinkDown,
+    LinkEvent,
     LinkOpened,
     LinkRefused,
     LinkUp,
@@ -60,7 +77,6 @@ STALE_FOR_S: Final = 0.5
 DEAD_NOTED_S: Final = 60.0
 RETAINED_NOTED: Final = 16
 MOST_BLOCKED: Final = 2_000
-LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PacketRefused | PlatformMessage | PubAck
 
 
 class PublisherCore:
@@ -117,7 +133,7 @@ class PublisherCore:
         """True if it is the replies' turn to be published, where both wait."""
         self._dead_noted_s: dict[str, float] = {}
         """When the next dead letter of a device is worth a line; the counter and the reader have them all."""
-        self._owed: list[Any] = []
+        self._owed: list[Send | Note] = []
         """Effects of what was only noted, due at the end of the turn."""
         self._blocked: deque[Request | Reply] = deque(maxlen=MOST_BLOCKED)
         self._drain_until_s: float | None = None
@@ -127,11 +143,11 @@ class PublisherCore:
         delay_s = config.min_pack_send_delay_ms / 1000
         return Packing(config.max_payload_size_bytes, config.min_pack_size_to_send, delay_s)
 
-    def handle(self, event: Any, now_s: float) -> list[Any]:
+    def handle(self, event: Event, now_s: float) -> list[Effect]:
         """The effects of an event, in the order in which they are to be performed."""
         self._notice_stop(now_s)
         broker = self._membership.broker
-        effects = self._membership.handle(event, now_s)
+        effects: list[Effect] = [*self._membership.handle(event, now_s)]
         if self._membership.broker not in ("", broker):
             # Those who are connected but silent beat once in a while only.
             effects += self._membership.ask_for_beats(f"port_reader:{device}" for device in self._types)
@@ -165,6 +181,16 @@ class PublisherCore:
             case Drain() if self._drain_until_s is None:
                 self._drain_until_s = now_s + DRAIN_S
                 effects += self._downlink.end_all(now_s)
+            case PubAck() | LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() | PacketRefused():
+                pass  # Of a connection that is over.
+            case Blocked() | Writable():
+                pass  # What is neither a call nor an answer is said again anyway.
+            case Junk():
+                pass  # Membership has counted it.
+            case Drain():
+                pass  # It has begun already.
+            case _:
+                assert_never(event)
         self._events += 1
         return effects + self._work(now_s) if self._events >= EVENTS_PER_TURN else effects
 
@@ -208,7 +234,7 @@ class PublisherCore:
                     body = body._replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={})
             self._batching.add(release._replace(body=body), batch.device, now_s)
 
-    def _hear(self, message: Any, now_s: float) -> list[Any]:
+    def _hear(self, message: Message, now_s: float) -> list[Send]:
         match message:
             case Request():
                 return self._downlink.hear_client(message, now_s, self._drain_until_s is not None)
@@ -219,10 +245,16 @@ class PublisherCore:
                 if not lane.open and not lane.is_marked:
                     lane.open = True
                     self._batching.touch(lane, now_s)
+            case Heartbeat() | Registered():
+                pass  # Membership has taken what is in it.
+            case ReadingBatch() | FrameBatch() | StreamReport() | Tap() | Register():
+                pass  # Readings are taken elsewhere; the rest is for others.
+            case _:
+                assert_never(message)
         return []
 
-    def _send_blocked(self, now_s: float) -> list[Any]:
-        effects: list[Any] = []
+    def _send_blocked(self, now_s: float) -> list[Send]:
+        effects: list[Send] = []
         while self._blocked:
             message: Request | Reply | None = self._blocked.popleft()
             if isinstance(message, Request):
@@ -248,7 +280,9 @@ class PublisherCore:
     def _is_ours(self, event: LinkEvent) -> bool:
         return event.connection == self._link.connection
 
-    def _hear_link(self, event: Any, now_s: float) -> list[Any]:
+    def _hear_link(
+        self, event: LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage, now_s: float
+    ) -> Sequence[Send | Note]:
         match event:
             case LinkOpened() if self._link.state == "connecting":
                 self._link.opened(now_s)
@@ -262,9 +296,15 @@ class PublisherCore:
                 return self._ignore_retained(event)
             case PlatformMessage() if self._link.state == "up" and self._drain_until_s is None:
                 return self._hear_platform(event, now_s)
+            case LinkOpened() | LinkUp() | LinkRefused() | LinkDown():
+                pass  # Too late: the attempt was given up, or has ended.
+            case PlatformMessage():
+                pass  # Not before CONNACK, and nothing new while this process ends.
+            case _:
+                assert_never(event)
         return []
 
-    def _ignore_retained(self, event: PlatformMessage) -> list[Any]:
+    def _ignore_retained(self, event: PlatformMessage) -> list[Note]:
         """It was carried out, or answered, when it was said; each new connection brings it again."""
         self._counters["retained_ignored"] += 1
         if event.topic in self._retained or len(self._retained) >= RETAINED_NOTED:
@@ -273,7 +313,7 @@ class PublisherCore:
         advice = "an empty retained message on this topic removes it"
         return [Note("warning", "downlink.retained", {"topic": event.topic, "then": "ignored", "advice": advice})]
 
-    def _begin_session(self, event: LinkUp, now_s: float) -> list[Any]:
+    def _begin_session(self, event: LinkUp, now_s: float) -> list[Note]:
         self._counters["reconnects"] += self._link.established > 0
         self._acceptance.limit = max(1, min(MOST_IN_FLIGHT, event.receive_maximum))
         self._packing = self._default_packing()
@@ -286,7 +326,7 @@ class PublisherCore:
         self._batching.forget_announcements(now_s)
         return self._link.up(event, now_s, asks_limits=question is not None)
 
-    def _end_session(self, event: LinkDown, now_s: float, blame: bool) -> list[Any]:
+    def _end_session(self, event: LinkDown, now_s: float, blame: bool) -> list[Note]:
         question = self._platform.limits_request()
         for flight in reversed(self._acceptance.close(now_s, blame)):
             if flight.parcel.message != question:
@@ -294,7 +334,7 @@ class PublisherCore:
         if self._acceptance.was_rate:
             # The connection was good; what goes over the next one has its pace.
             self._link.prove()
-        return [*self._link.down(event, now_s)]
+        return self._link.down(event, now_s)
 
     def _limit_payload(self, limit_bytes: int) -> None:
         self._packing = self._packing._replace(limit_bytes=min(self._packing.limit_bytes, limit_bytes))
@@ -309,7 +349,7 @@ class PublisherCore:
         else:
             self._limit_payload(limit_bytes)
 
-    def _hear_platform(self, event: PlatformMessage, now_s: float) -> list[Any]:
+    def _hear_platform(self, event: PlatformMessage, now_s: float) -> Sequence[Send | Note]:
         answer = self._platform.parse(event.topic, event.payload, event.size_bytes)
         if not isinstance(answer, SessionLimits):
             waited_s = self._stood_s if now_s < self._stale_until_s else 0.0
@@ -329,14 +369,14 @@ class PublisherCore:
 
     # The work.
 
-    def _turn(self, now_s: float) -> list[Any]:
+    def _turn(self, now_s: float) -> list[Effect]:
         """What time has decided, when everything that had arrived was handled, and then the work."""
         self._now_s = now_s
         accepted = self._counters["readings_accepted"]
         self._acceptance.expire(now_s)
         if accepted < self._counters["readings_accepted"]:
             self._link.prove()
-        effects: list[Any] = [*self._downlink.expire(now_s)]
+        effects: list[Effect] = [*self._downlink.expire(now_s)]
         if self._link.state == "up" and self._acceptance.is_stuck(now_s):
             effects.append(DisconnectPlatform(self._link.connection))
             event = LinkDown(self._link.connection, "a publish was never acknowledged", reached=True)
@@ -347,12 +387,13 @@ class PublisherCore:
         is_over = self._drain_until_s is not None and now_s >= self._drain_until_s
         return effects + self._work(now_s, is_over)
 
-    def _work(self, now_s: float, is_over: bool = False) -> list[Any]:
+    def _work(self, now_s: float, is_over: bool = False) -> list[Effect]:
         """What there is to publish, to report and to say; the end, where that was all (`is_over`: in any case)."""
         self._events, self._now_s = 0, now_s
-        effects = self._publish(now_s)
+        effects: list[Effect] = [*self._publish(now_s)]
         effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports(now_s)]
-        effects += self._owed + self._ordering.take_notes()
+        effects += self._owed
+        effects += self._ordering.take_notes()
         self._owed = []
         if is_over or (self._drain_until_s is not None and self._is_drained):
             effects += [DisconnectPlatform(self._link.connection), Note("info", "process.drained", {}), Exit(0)]
@@ -363,9 +404,9 @@ class PublisherCore:
         is_empty = self._batching.is_empty and not self._acceptance.unaccepted and not self._downlink.replies
         return self._link.state != "up" or is_empty
 
-    def _publish(self, now_s: float) -> list[Any]:
+    def _publish(self, now_s: float) -> list[Publish]:
         """Replies and the rest in turns, so that neither keeps the other from the slots."""
-        effects: list[Any] = []
+        effects: list[Publish] = []
         replies = self._downlink.replies
         has_more = True
         while self._link.state == "up" and self._acceptance.has_slot and (has_more or replies):
@@ -380,12 +421,12 @@ class PublisherCore:
                 effects.append(self._send(parcel, now_s))
         return effects
 
-    def _publish_reply(self, now_s: float) -> list[Any]:
+    def _publish_reply(self, now_s: float) -> list[Publish]:
         return [self._send(Parcel("reply", self._downlink.replies.popleft()[1]), now_s)]
 
-    def _publish_replies(self, now_s: float) -> list[Any]:
+    def _publish_replies(self, now_s: float) -> list[Publish]:
         """The replies that need not wait for the turn's end: as many as leave slots for the rest."""
-        effects: list[Any] = []
+        effects: list[Publish] = []
         while self._downlink.replies and self._link.state == "up" and self._acceptance.has_reply_slot:
             effects += self._publish_reply(now_s)
         return effects
@@ -409,7 +450,7 @@ class PublisherCore:
             self._batching.touch(lanes[0], now_s)
         return None
 
-    def _beat(self, now_s: float) -> list[Any]:
+    def _beat(self, now_s: float) -> list[Effect]:
         link = self._link
         state = {
             "epoch": self._ordering.epoch,
@@ -423,7 +464,7 @@ class PublisherCore:
             "backlog": self._ordering.unsettled,
             "calls": len(self._downlink.calls),
         }
-        effects = self._membership.beat(now_s, state, self._counters)
+        effects: list[Effect] = [*self._membership.beat(now_s, state, self._counters)]
         if link.state == "up":
             effects.append(CheckLink(link.connection))
         return effects + [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

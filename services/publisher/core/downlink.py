@@ -6,8 +6,8 @@ Every call that was begun here ends here, once: by the first reply, at its deadl
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, assert_never
 
 import msgspec
 
@@ -22,9 +22,11 @@ from services.publisher.core.dialects import (
     DeviceDropped,
     DeviceRpc,
     GatewayRpc,
+    Ignored,
     Outgoing,
     Platform,
     RpcRefused,
+    SessionLimits,
     Unusable,
 )
 from services.publisher.core.dialects import Downlink as Message
@@ -64,7 +66,7 @@ class Downlink:
         self.calls = Calls(prefix)
         self.replies: deque[tuple[float, Outgoing]] = deque(maxlen=MOST_REPLIES)
 
-    def hear_platform(self, message: Message, topic: str, now_s: float, waited_s: float) -> list[Any]:
+    def hear_platform(self, message: Message, topic: str, now_s: float, waited_s: float) -> Sequence[Send | Note]:
         """What a message from the platform said; `waited_s`: how long it may have lain in our socket."""
         match message:
             case DeviceRpc() as rpc:
@@ -92,13 +94,17 @@ class Downlink:
             case Unusable(reason=reason):
                 self._counters["downlink_junk"] += 1
                 return [Note("warning", "downlink.junk", {"topic": topic, "reason": reason})]
+            case SessionLimits() | Ignored():
+                pass  # No call: the core takes the limits.
+            case _:
+                assert_never(message)
         return []
 
     def _reply(self, due: tuple[float, Outgoing]) -> None:
         self._counters["replies_dropped"] += len(self.replies) == MOST_REPLIES
         self.replies.append(due)
 
-    def _begin_rpc(self, rpc: DeviceRpc, now_s: float, waited_s: float) -> list[Any]:
+    def _begin_rpc(self, rpc: DeviceRpc, now_s: float, waited_s: float) -> Sequence[Send | Note]:
         origin = Origin("platform", rpc.device, rpc.request)
         if self.calls.is_known(origin):
             return []
@@ -111,7 +117,7 @@ class Downlink:
         arguments = {"method": rpc.method, "params": rpc.params}
         return self._begin(origin, rpc.method, "encode", arguments, time_s=time_s, now_s=now_s)
 
-    def hear_client(self, request: Request, now_s: float, is_draining: bool) -> list[Any]:
+    def hear_client(self, request: Request, now_s: float, is_draining: bool) -> list[Send]:
         """A request over the calls plane."""
         if is_draining:
             return _refuse(request, "shutting down")
@@ -143,7 +149,7 @@ class Downlink:
 
     def _begin(
         self, origin: Origin, method: str, verb: str, arguments: dict[str, Any], *, time_s: float, now_s: float
-    ) -> list[Any]:
+    ) -> list[Send]:
         self._counters["attribute_updates" if verb == "encode_update" else "rpc_calls"] += 1
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
         size = sum(len(value) for value in arguments.values())
@@ -164,12 +170,12 @@ class Downlink:
         lane = self._batching.lanes.get(device)
         return lane.source if lane else device
 
-    def hear_reply(self, reply: Reply, now_s: float) -> list[Any]:
+    def hear_reply(self, reply: Reply, now_s: float) -> list[Send]:
         """A step of a call has ended it."""
         ended = self.calls.reply(reply)
         return self.end(ended, now_s) if ended else []
 
-    def take_answer(self, call_id: str, data: bytes, *, can_reply: bool, now_s: float) -> tuple[list[Any], bool]:
+    def take_answer(self, call_id: str, data: bytes, *, can_reply: bool, now_s: float) -> tuple[list[Send], bool]:
         """A journaled answer: (effects, True if it is to be published as telemetry).
 
         Also where it is a reply that can't go out now (`can_reply` False) and may be too old when it can: a reply is
@@ -191,15 +197,15 @@ class Downlink:
         self.replies.clear()
         self.replies.extend(fresh)
 
-    def expire(self, now_s: float) -> list[Any]:
+    def expire(self, now_s: float) -> list[Send]:
         """Answers the calls whose time is over."""
         return [effect for ended in self.calls.expire(now_s) for effect in self.end(ended, now_s)]
 
-    def end_all(self, now_s: float) -> list[Any]:
+    def end_all(self, now_s: float) -> list[Send]:
         """Answers every open call, because this process ends."""
         return [effect for ended in self.calls.end_all("shutting down") for effect in self.end(ended, now_s)]
 
-    def end(self, ended: Ended, now_s: float) -> list[Any]:
+    def end(self, ended: Ended, now_s: float) -> list[Send]:
         """Tells whoever wanted to know."""
         call, origin = ended.call, ended.call.origin
         facts = {"id": call.id, "device": origin.device, "method": call.method, "took_s": now_s - call.began_s}
@@ -232,6 +238,6 @@ class Downlink:
         return {"error": "Method not found", "code": 404}
 
 
-def _refuse(request: Request, error: str) -> list[Any]:
+def _refuse(request: Request, error: str) -> list[Send]:
     body = codec.pack(msgspec.json.encode({"error": error, "success": False}))
     return [Send(Plane.CALLS, Reply(request.id, request.reply_to, error, body))]

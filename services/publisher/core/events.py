@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from common.core.events import Arrived, Blocked, CommonEffect, Drain, Junk, Start, Tick, Writable
+
 
 class RoundOver(NamedTuple):
     """Event: of each source that was ready, what was there has been said, within bounds. It decides nothing by time."""
@@ -102,3 +104,10 @@ class Publish(NamedTuple):
     topic: str
     payload: bytes
     qos: int = 1
+
+
+LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PacketRefused | PlatformMessage | PubAck
+"""What names a connection."""
+Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | LinkEvent
+"""Not `Reconnected`: this shell does not watch for it; the broker's heartbeat says when it is another."""
+Effect = CommonEffect | ConnectPlatform | DisconnectPlatform | CheckLink | Publish

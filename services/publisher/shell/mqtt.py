@@ -15,11 +15,13 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common.config.models import Platform
 from services.publisher.core.events import (
     LinkDown,
+    LinkEvent,
     LinkRefused,
     LinkUp,
     PacketRefused,
@@ -45,7 +47,7 @@ MOST_READS: Final = 64
 Subscriptions = tuple[tuple[str, bool], ...]
 
 
-def _send_at_once(_client: Client, _userdata: Any, sock: Any) -> None:
+def _send_at_once(_client: Client, _userdata: object, sock: Any) -> None:
     """Without this a second small PUBLISH waits for the peer's delayed acknowledgement of the first: 40 ms."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -94,7 +96,7 @@ class Connection:
         self._protocol = protocol
         self._subscriptions = subscriptions
         self._tokens: dict[int, int] = {}
-        self._events: list[Any] = []
+        self._events: list[LinkEvent] = []
         self._unacknowledged: list[tuple[int, int]] = []
         self._client = self._make_client(config, client_id, context)
 
@@ -199,29 +201,36 @@ class Connection:
             self._client.ack(mid, qos)
         return bool(arrived)
 
-    def take_events(self) -> list[Any]:
+    def take_events(self) -> list[LinkEvent]:
         """What has happened since the last call."""
         events, self._events = self._events, []
         return events
 
     # paho calls these from within the methods above.
 
-    def _on_connect(self, client: Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+    def _on_connect(
+        self, client: Client, userdata: object, flags: object, code: ReasonCode, properties: object
+    ) -> None:
         if code.value != 0:
             self._events.append(LinkRefused(self.number, code.value, str(code)))
             return
-        is_5 = self._protocol == 5
         # What the MQTT broker keeps is old: it is not asked for where that can be said, and told by its flag elsewhere.
-        topics: list[Any] = [
-            (topic, SubscribeOptions(qos=1, noLocal=no_local, retainHandling=2) if is_5 else 1)
-            for topic, no_local in self._subscriptions
-        ]
-        client.subscribe(topics)
+        if self._protocol == 5:
+            client.subscribe(
+                [
+                    (topic, SubscribeOptions(qos=1, noLocal=no_local, retainHandling=2))
+                    for topic, no_local in self._subscriptions
+                ]
+            )
+        else:
+            client.subscribe([(topic, 1) for topic, _ in self._subscriptions])
         receive_maximum = getattr(properties, "ReceiveMaximum", 65_535)
         maximum_packet = getattr(properties, "MaximumPacketSize", 0)
         self._events.append(LinkUp(self.number, self._protocol, receive_maximum, maximum_packet))
 
-    def _on_disconnect(self, client: Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+    def _on_disconnect(
+        self, client: Client, userdata: object, flags: object, code: ReasonCode, properties: object
+    ) -> None:
         reason = f"connection closed: {code}"
         if self._client.refused_bytes:
             reason = f"the platform sent {self._client.refused_bytes} bytes in one packet, at most {MOST_PACKET_BYTES}"
@@ -229,12 +238,12 @@ class Connection:
             self._events.append(PacketRefused(self.number, self._client.refused_bytes))
         self._events.append(LinkDown(self.number, reason, reached=True))
 
-    def _on_publish(self, client: Client, userdata: Any, mid: int, code: Any, properties: Any) -> None:
+    def _on_publish(self, client: Client, userdata: object, mid: int, code: ReasonCode, properties: object) -> None:
         token = self._tokens.pop(mid, None)
         if token is not None:
             self._events.append(PubAck(self.number, token, code.value))
 
-    def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+    def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         self._unacknowledged.append((message.mid, message.qos))
         try:
             topic = message.topic

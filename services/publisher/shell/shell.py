@@ -8,22 +8,25 @@ import ssl
 import threading
 from collections.abc import Iterable, Sequence
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Final, assert_never
 
 import zmq
 
 from common.config.models import Platform
-from common.core.events import Blocked, Note, Send, Writable
+from common.core.events import Blocked, Exit, Note, Send, Writable
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.loop import Loop
 from common.io.sockets import REPORTS_HIGH_WATER, Channel, TapWatch, connect, connect_events
-from common.wire.messages import Plane
+from common.wire.messages import Message, Plane
 from services.publisher.core.events import (
     CheckLink,
     ConnectPlatform,
     DisconnectPlatform,
+    Effect,
+    Event,
     LinkDown,
+    LinkEvent,
     LinkOpened,
     Publish,
     RoundOver,
@@ -64,9 +67,9 @@ class PublisherShell:
         self._connection: Connection | None = None
         self._polled = -1
         self._is_writing = False
-        self._loop: Loop | None = None
+        self._loop: Loop[Event, Effect] | None = None
 
-    def attach(self, loop: Loop) -> None:
+    def attach(self, loop: Loop[Event, Effect]) -> None:
         """Polls the sockets."""
         self._loop = loop
         loop.add_reader(self._calls.socket, self._calls.receive_ready)
@@ -76,7 +79,7 @@ class PublisherShell:
         loop.add_reader(self._opened_in, self._take_opened)
         loop.set_round_end(lambda: (RoundOver(),))
 
-    def perform(self, effect: Any) -> Iterable[Any]:
+    def perform(self, effect: Effect) -> Iterable[Event]:
         """Carries out one effect; returns what follows from it at once."""
         match effect:
             case Send(plane=plane, message=message):
@@ -93,6 +96,12 @@ class PublisherShell:
                 self._connect(effect)
             case DisconnectPlatform():
                 self._disconnect()
+            case Publish() | CheckLink():
+                pass  # For a connection that has ended.
+            case Exit():
+                pass  # The loop's.
+            case _:
+                assert_never(effect)
         return ()
 
     def close(self) -> None:
@@ -100,7 +109,7 @@ class PublisherShell:
         self._disconnect()
         self._context.destroy(linger=CLOSE_LINGER_MS)
 
-    def _send(self, plane: Plane, message: Any) -> Iterable[Any]:
+    def _send(self, plane: Plane, message: Message) -> Iterable[Blocked]:
         channel = self._senders[plane]
         if channel.send(message):
             return ()
@@ -108,7 +117,7 @@ class PublisherShell:
             self._loop.add_writer(channel.socket, lambda: self._writable(channel))
         return (Blocked(plane, message),)
 
-    def _writable(self, channel: Channel) -> Iterable[Any]:
+    def _writable(self, channel: Channel) -> Iterable[Writable]:
         if self._loop is not None:
             self._loop.remove_writer(channel.socket)
         return (Writable(channel.plane),)
@@ -139,7 +148,7 @@ class PublisherShell:
         except BlockingIOError:
             pass  # The pipe is full of wake-ups already.
 
-    def _take_opened(self) -> Iterable[Any]:
+    def _take_opened(self) -> Iterable[LinkEvent]:
         os.read(self._opened_in, 4096)
         while not self._opened.empty():
             connection, fault = self._opened.get()
@@ -153,7 +162,7 @@ class PublisherShell:
             yield LinkOpened(connection.number)
             yield from self._follow(connection)
 
-    def _readable(self) -> Iterable[Any]:
+    def _readable(self) -> Iterable[LinkEvent]:
         connection = self._connection
         if connection is None:
             return
@@ -162,13 +171,13 @@ class PublisherShell:
         if connection is self._connection and connection.acknowledge():
             yield from self._follow(connection)
 
-    def _writable_mqtt(self) -> Iterable[Any]:
+    def _writable_mqtt(self) -> Iterable[LinkEvent]:
         if self._connection is None:
             return ()
         self._connection.write()
         return self._follow(self._connection)
 
-    def _follow(self, connection: Connection) -> Iterable[Any]:
+    def _follow(self, connection: Connection) -> Iterable[LinkEvent]:
         """Polls what the connection needs polled now; returns what has happened on it."""
         descriptor = connection.descriptor
         if descriptor != self._polled:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import simplejson
@@ -183,7 +183,7 @@ def _item(ts_ms: int, pairs: list[bytes]) -> bytes:
     return b'{"ts":%d,"values":{%b}}' % (ts_ms, b",".join(pairs))
 
 
-def _write(value: Any) -> bytes:
+def _write(value: object) -> bytes:
     """JSON of a parsed value; simplejson where msgspec can't: integers beyond 64 bits, lone surrogates."""
     try:
         return msgspec.json.encode(value)
@@ -191,28 +191,28 @@ def _write(value: Any) -> bytes:
         return simplejson.dumps(value).encode()
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     """True for a string that can go on: not empty, not endless, no lone surrogates."""
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
         return False
     return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def _device_rpc(value: dict[str, Any]) -> Downlink:
+def _device_rpc(value: dict[str, object]) -> Downlink:
     match value:
-        case {"device": str(device), "data": {"id": int() | str() as request, "method": str(method)} as data}:
+        case {"device": str(device), "data": {"id": int() | str() as request, "method": str(method), **rest}}:
             if _is_text(device) and _is_text(method) and (isinstance(request, int) or _is_text(request)):
                 if isinstance(request, int) and abs(request) >= 1 << 63:
                     return Unusable("the id of the RPC is beyond 64 bits")
                 if isinstance(request, str) and len(request) > LONGEST_ID:
                     return Unusable(f"the id of the RPC has {len(request)} characters, at most {LONGEST_ID} are taken")
-                return DeviceRpc(device, request, method, _write(data.get("params")))
+                return DeviceRpc(device, request, method, _write(rest.get("params")))
         case {"device": str(), "id": _, "data": _}:
             return Ignored("our own reply")
     return Unusable('found no RPC, expected {"device","data":{"id","method","params"}}')
 
 
-def _device_attributes(value: dict[str, Any]) -> Downlink:
+def _device_attributes(value: dict[str, object]) -> Downlink:
     match value:
         case {"device": str(device), "data": dict(data)}:
             if _is_text(device):
@@ -224,7 +224,7 @@ def _device_attributes(value: dict[str, Any]) -> Downlink:
     return Unusable('found no attribute update, expected {"device","data":{…}}')
 
 
-def _device_dropped(value: dict[str, Any]) -> Downlink:
+def _device_dropped(value: dict[str, object]) -> Downlink:
     match value:
         case {"device": str(device)}:
             reason = value.get("reason")
@@ -232,7 +232,7 @@ def _device_dropped(value: dict[str, Any]) -> Downlink:
     return Unusable('found no disconnect notice, expected {"device","reason"}')
 
 
-def _gateway_rpc(request: str, value: dict[str, Any]) -> Downlink:
+def _gateway_rpc(request: str, value: dict[str, object]) -> Downlink:
     method = value.get("method")
     if not isinstance(method, str) or not _is_text(request) or any(letter in request for letter in "/+#"):
         return Unusable('found no RPC, expected {"method","params"}')
@@ -242,7 +242,7 @@ def _gateway_rpc(request: str, value: dict[str, Any]) -> Downlink:
     return GatewayRpc(request, method)
 
 
-def _session_limits(request: str, value: dict[str, Any]) -> Downlink:
+def _session_limits(request: str, value: dict[str, object]) -> Downlink:
     if request != LIMITS_ID:
         return Ignored("our own reply")
     payload = _positive(value.get("maxPayloadSize"))
@@ -250,5 +250,5 @@ def _session_limits(request: str, value: dict[str, Any]) -> Downlink:
     return SessionLimits(int(payload * PAYLOAD_SHARE) if payload else None, in_flight)
 
 
-def _positive(value: Any) -> int | None:
+def _positive(value: object) -> int | None:
     return value if type(value) is int and value > 0 else None

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from common.core.backoff import Backoff
 from common.core.events import Note
@@ -220,7 +220,7 @@ class Acceptance:
         """Refused, and the connection stands."""
         self._suspicion.end_trial(flight.token)
         parcel, code = flight.parcel, flight.code
-        facts: dict[str, Any] = {"code": code, "topic": parcel.message.topic, "devices": len(parcel.lanes)}
+        facts: dict[str, int | str] = {"code": code, "topic": parcel.message.topic, "devices": len(parcel.lanes)}
         if parcel.kind in ("disconnect", "reply"):
             self._batching.answer(parcel, now_s)
             self._batching.accept(parcel, now_s)

@@ -7,7 +7,7 @@ silent, 3.1.1 for one attempt, since a PUBACK means more on MQTT 5. There is no 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from common.core.backoff import Backoff
 from common.core.events import Note
@@ -72,7 +72,7 @@ class Link:
         """Connects as soon as `tick` is called."""
         self._retry_s = now_s
 
-    def tick(self, now_s: float) -> list[Any]:
+    def tick(self, now_s: float) -> list[ConnectPlatform | DisconnectPlatform | Note]:
         """What the time demands: an attempt, or giving one up."""
         if self.state == "down" and now_s >= self._retry_s:
             self.connection += 1
