@@ -47,8 +47,12 @@ class ConverterChecker:
             self._warn_of_reference(device, key, found.file)
 
     def _note_loose(self, device: Entry, key: str, name: str, file: str) -> None:
-        found = f"{show(name)} in {file}, which any user of this machine may change"
-        device.problem(key, found, "a file, in folders, that only the gateway's users may write (chmod o-w)")
+        found = f"{show(name)} in {file}, which other users of this machine may change"
+        device.problem(
+            key,
+            found,
+            "a file, in folders, that belong to the gateway's user or the configuration's owner (chmod go-w)",
+        )
 
     def _warn_of_reference(self, device: Entry, key: str, file: str) -> None:
         if file in self._catalogue.importing_reference and file not in self._warned:

@@ -47,7 +47,7 @@ class Catalogue(msgspec.Struct, frozen=True):
     importing_reference: frozenset[str]
     """Files that import `thingsboard_gateway`."""
     loose: frozenset[str] = frozenset()
-    """Files that any user of the machine may change: none of these is ever run."""
+    """Files that somebody without a say in the configuration may change: none of these is ever run."""
 
     def has_convert(self, name: str) -> bool:
         """False only if the class and all its bases are known and none of them has a `convert`."""
@@ -68,12 +68,15 @@ def extension_dirs_of(path: Path) -> tuple[str, ...]:
 
 
 def read_catalogue(folders: Iterable[str]) -> Catalogue:
-    """All classes in `serial/*.py` of the extension folders. Folders and files that can't be read hold none."""
+    """All classes in `serial/*.py` of the extension folders, the one beside the configuration first. Folders and files
+    that can't be read hold none."""
     classes: dict[str, ConverterClass] = {}
     broken: list[BrokenFile] = []
     bound: dict[str, str] = {}
     importing: set[str] = set()
     loose: set[str] = set()
+    folders = list(folders)
+    config_dir = Path(folders[0]).parent if folders else Path()
     for folder in folders:
         for path in _files_of(Path(folder) / "serial"):
             shown = str(path.relative_to(Path(folder).parent))
@@ -83,7 +86,7 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
                 continue
             if _imports_reference(parsed):
                 importing.add(shown)
-            if is_loose(path):
+            if is_loose(path, config_dir):
                 loose.add(shown)
             for node in parsed.body:
                 if isinstance(node, ast.ClassDef) and node.name not in bound:
@@ -93,15 +96,34 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
     return Catalogue(classes, bound, tuple(broken), frozenset(importing), frozenset(loose))
 
 
-def is_loose(path: Path) -> bool:
-    """True if any user of the machine may change an extension file, or put another one in its place: it would be run
-    with the rights of the gateway. Raises nothing."""
+def is_loose(path: Path, config_dir: Path) -> bool:
+    """True if an extension file may be changed, or another one put in its place, by somebody who has no say in what the
+    gateway does: it would be run with the gateway's rights. Raises nothing.
+
+    A say have root, the gateway's user and its group, and whoever the configuration's folder belongs to, who could as
+    well write into the configuration what is to be run.
+    """
+    users, groups = {0, os.geteuid()}, {0, os.getegid()}
     try:
-        folders = [place.stat().st_mode for place in (path.parent, path.parent.parent)]
-        anybody_writes = path.stat().st_mode & stat.S_IWOTH
+        theirs = config_dir.stat()
+        users.add(theirs.st_uid)
+        groups.add(theirs.st_gid)
+    except OSError:
+        pass
+    try:
+        places = [path.stat(), path.parent.stat(), path.parent.parent.stat()]
     except OSError:
         return False
-    return bool(anybody_writes) or any(mode & stat.S_IWOTH and not mode & stat.S_ISVTX for mode in folders)
+    return any(_is_open_to_others(place, users, groups) for place in places)
+
+
+def _is_open_to_others(place: os.stat_result, users: set[int], groups: set[int]) -> bool:
+    """True if others than these may change a file, or exchange what is in a folder."""
+    if place.st_uid not in users:
+        return True
+    if stat.S_ISDIR(place.st_mode) and place.st_mode & stat.S_ISVTX:
+        return False
+    return bool(place.st_mode & stat.S_IWOTH) or bool(place.st_mode & stat.S_IWGRP and place.st_gid not in groups)
 
 
 def _bound_names(module: ast.Module) -> set[str]:

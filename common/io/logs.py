@@ -75,10 +75,7 @@ class LogHandler(logging.Handler):
             self._hidden.add(event or record.name)
             return
         kind.left -= 1
-        try:
-            text = harmless(shortened(record.getMessage()))
-        except (TypeError, ValueError) as error:
-            text = harmless(f"{record.msg!r} {record.args!r}: {error}")
+        text = harmless(shortened(_message_of(record)))
         if record.exc_info:
             text += "\n" + harmless_lines(shortened(logging.Formatter().formatException(record.exc_info)))
         self.outlet.write(self._line(record.levelname, text))
@@ -114,6 +111,19 @@ class LogHandler(logging.Handler):
         now_s = time.time()
         at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.localtime(now_s))}.{int(now_s % 1 * 1000):03d}"
         return f"{at} {level:7} [{harmless(self.process)}] {text}\n".encode(errors="backslashreplace")
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    """What the record says. Users' code logs too, with arguments that may not fit or can't be shown: then it says that,
+    and whoever logs goes on."""
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 (arguments are users' objects, and raise anything)
+        kind = type(error).__name__
+    try:
+        return f"{record.msg!r} {record.args!r}: this can't be put together: {kind}"
+    except Exception:  # noqa: BLE001 (the same)
+        return f"{record.pathname}:{record.lineno}: this can't be put together: {kind}"
 
 
 def start_logs(process: str, level: str = "INFO") -> logging.Logger:

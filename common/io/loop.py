@@ -75,6 +75,8 @@ class Loop(Generic[Event, Effect]):
         self._heard: dict[Pollable, float] = {}
         """Sources that are read before a timer fires, and until when they rest again afterwards."""
         self._exit_code: int | None = None
+        self.continued_s = float("-inf")
+        """When this process, which had been stopped, went on last."""
         self.wakeups = 0
         """How often the loop left its wait; a counter for the heartbeat and the idle test."""
 
@@ -135,6 +137,9 @@ class Loop(Generic[Event, Effect]):
         # Never restored: a second signal while the shell closes must not turn a clean exit into a death.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        # A terminal that closes ends nothing that was started in it by hand.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGCONT, self._continued)
         # What starting has made is here to stay: no collection has to look at it again.
         gc.collect()
         gc.freeze()
@@ -248,6 +253,9 @@ class Loop(Generic[Event, Effect]):
                     self._exit_code = effect.code
                     return
                 pending.extend(self._shell.perform(effect))
+
+    def _continued(self, *_: object) -> None:
+        self.continued_s = monotonic_s()
 
     def _signalled(self, wakeup_in: int) -> tuple[()]:
         numbers = os.read(wakeup_in, 64)

@@ -87,7 +87,7 @@ class Outlet:
             except OSError as error:
                 self.wants_room = isinstance(error, BlockingIOError)
                 return
-            self._untold = 0
+            self._untold, self.wants_room = 0, bool(rest)
             if rest:
                 self._wait(rest, first=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from common.wire import codec
-from common.wire.messages import FrameBody, ReadingBody, Tap
+from common.wire.messages import FrameBody, ReadingBody, Tap, UserReading
 
 TAP_BYTES: Final = 16 * 1024
 """Of one tap; a person reads no more at once, and a socket keeps many for one who reads none."""
@@ -29,18 +29,21 @@ def taps_of_readings(device: str, body: bytes, count: int) -> Iterable[Tap]:
     if len(body) <= TAP_BYTES:
         return (Tap("readings", device, body),)
     readings = codec.unpack_readings(body, count)
-    sizes = [
-        len(item) + sum(len(part[1]) for reading in readings.user.get(place, ()) for part in reading.telemetry)
-        for place, item in enumerate(readings.telemetry)
-    ]
+    sizes = [len(item) + sum(map(_size, readings.user.get(place, ()))) for place, item in enumerate(readings.telemetry)]
     fitting = _fitting(sizes)
     cut = ReadingBody(readings.ts_ms[:fitting], readings.telemetry[:fitting])
     cut = cut._replace(user={place: found for place, found in readings.user.items() if place < fitting})
     return (Tap("readings", device, codec.pack_readings(cut)), _left_out(device, count - fitting))
 
 
+def _size(reading: UserReading) -> int:
+    """About how many bytes a user's reading takes, UTF-8 at its longest."""
+    names = 4 * (len(reading.device) + len(reading.device_type))
+    return names + len(reading.attributes) + sum(len(values) + 16 for _, values in reading.telemetry)
+
+
 def _fitting(sizes: Iterable[int]) -> int:
-    """How many entries fit; other than their values, an entry takes some bytes, and users' readings names too."""
+    """How many entries fit; an entry takes some bytes beside its values."""
     room, fitting = TAP_BYTES // 2, 0
     for size in sizes:
         room -= size + 16

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from common.config.models import Platform as PlatformConfig
 from common.core.events import Arrived, Note
 from common.io import logs
 from common.io.logs import BURST_LINES, LINES_HZ, log_note, start_logs
@@ -24,9 +26,10 @@ from services.cli.commands.watch import lines_of
 from services.publisher.core.calls import MOST_CALLS, MOST_CALLS_BYTES
 from services.publisher.core.dialects import DeviceRpc, Unusable
 from services.publisher.core.dialects.thingsboard import LONGEST_ID, LONGEST_NAME, ThingsBoard
-from services.publisher.core.events import PlatformMessage
+from services.publisher.core.events import LinkDown, LinkUp, PacketRefused, PlatformMessage
 from services.publisher.core.ordering import MOST_STREAMS
 from services.publisher.core.outbox import batching
+from services.publisher.shell.mqtt import Connection
 from tests.attacks.conftest import FULL
 from tests.attacks.rig import gateway, share_late, wait_arrived
 from tests.e2e.feeding import Feeder
@@ -89,6 +92,9 @@ def test_a_tap_is_of_bounded_size_and_says_what_it_leaves_out() -> None:
     users = {number: [UserReading("d", "t", [(None, b"1" * 300)], b"")] for number in range(100)}
     body = codec.pack_readings(ReadingBody([1] * 100, [b""] * 100, user=users))
     assert all(len(tap.body) <= TAP_BYTES for tap in taps_of_readings("press", body, 100))
+    attributes = {number: [UserReading("d" * 50, "t", [], b"1" * 60_000)] for number in range(130)}
+    body = codec.pack_readings(ReadingBody([1] * 130, [b""] * 130, user=attributes))
+    assert all(len(tap.body) <= TAP_BYTES for tap in taps_of_readings("press", body, 130))
     small = codec.pack_readings(ReadingBody([1], [b'{"n":1}']))
     assert [tap.body for tap in taps_of_readings("press", small, 1)] == [small]
 
@@ -115,6 +121,31 @@ def test_a_huge_message_is_read_past_and_its_call_answered(size_mib: int, tmp_pa
         assert peak_bytes(publisher) - before < 8 * MIB
         assert rig.wait_for("publisher")["publisher"] == publisher
         assert rig.stop() == 0
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_messages_that_must_be_kept_until_they_are_released_end_the_connection(protocol: int) -> None:
+    """Quality of service 2, which nobody subscribed with: paho would keep each, 65,535 at a time."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        platform = PlatformConfig(host="127.0.0.1", port=server.getsockname()[1])
+        connection = Connection(1, protocol, platform, "id", context=None, subscriptions=(("t", True),))
+        assert connection.open() == ""
+        peer = server.accept()[0]
+        with peer:
+            peer.sendall(b"\x20\x03\x00\x00\x00" if protocol == 5 else b"\x20\x02\x00\x00")
+            connection.read()
+            events = connection.take_events()
+            assert [type(event) for event in events] == [LinkUp], events
+            message = b"\x00\x01t" + b"%b" + b"\x00" * (protocol == 5) + b"x" * 80
+            for mid in range(1, 50):
+                body = message.replace(b"%b", mid.to_bytes(2, "big"))
+                peer.sendall(b"\x34" + bytes([len(body)]) + body)
+            connection.read()
+            refused, down = connection.take_events()
+            assert isinstance(refused, PacketRefused)
+            assert isinstance(down, LinkDown)
+            assert "quality of service 2" in down.reason
+            assert len(connection._client._in_messages) <= 1
 
 
 # Names, ids, tables.

@@ -92,6 +92,17 @@ def test_who_shows_no_pulse_is_ended_and_others_are_not(watched: Watched) -> Non
     assert well.real.poll() is None
 
 
+def test_who_hung_once_and_came_back_is_asked_again(watched: Watched) -> None:
+    """A second time, weeks later, it may say where it hangs again, and has the same time for that."""
+    slow = watched.start()
+    slow.real.send_signal(signal.SIGSTOP)
+    os.kill(slow.pid, signal.SIGCONT)
+    watched.pulses._asked.add(slow.pid)
+    watched.beat(slow)
+    watched.pass_time(5, slow)
+    assert watched.pulses._asked == set()
+
+
 def test_who_is_stopped_is_killed_at_once(watched: Watched) -> None:
     """It can't say anything; the line in the log names it as people do."""
     stopped = watched.start()

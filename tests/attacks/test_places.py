@@ -241,10 +241,61 @@ def test_code_that_anybody_may_change_is_never_run(tmp_path: Path) -> None:
         mode = place.stat().st_mode
         place.chmod(mode | 0o002)
         checked = serialgw("check", str(tmp_path / "c.json"))
-        assert (checked.returncode, "any user of this machine may change" in checked.stdout) == (78, True)
-        with pytest.raises(ConversionError, match="any user of this machine may change it, so it is not run"):
+        assert (checked.returncode, "other users of this machine may change" in checked.stdout) == (78, True)
+        with pytest.raises(ConversionError, match="other users of this machine may change it, so it is not run"):
             find_class("Mine", [str(tmp_path / "extensions")])
         place.chmod(mode)
+
+
+@needs_root
+def test_code_of_another_user_is_run_only_where_the_configuration_is_theirs(tmp_path: Path) -> None:
+    """Whoever may write the configuration says what is run; an extension file of anybody else, or of their group, is
+    refused."""
+    serial = tmp_path / "extensions" / "serial"
+    serial.mkdir(parents=True)
+    file = serial / "mine.py"
+    file.write_text("class Mine:\n    def convert(self, config, data):\n        return {}\n")
+    folders = [str(tmp_path / "extensions")]
+    assert find_class("Mine", folders).__name__ == "Mine"
+    for place in (file, serial, serial.parent):
+        os.chown(place, NOBODY, 0)
+        with pytest.raises(ConversionError, match="other users of this machine may change it"):
+            find_class("Mine", folders)
+        os.chown(place, 0, NOBODY)
+        assert find_class("Mine", folders).__name__ == "Mine"
+        mode = place.stat().st_mode
+        place.chmod(mode | 0o020)
+        with pytest.raises(ConversionError, match="other users of this machine may change it"):
+            find_class("Mine", folders)
+        place.chmod(mode)
+        os.chown(place, 0, 0)
+    for place in (tmp_path, file, serial, serial.parent):
+        os.chown(place, NOBODY, NOBODY)
+    assert find_class("Mine", folders).__name__ == "Mine"
+
+
+def test_a_folder_in_shared_memory_that_can_not_be_noted_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: each start would leave another one behind. Where the name is noted already, nothing has to be
+    written, and the journals are there."""
+    monkeypatch.setattr("common.io.journals.SHARED_MEMORY", tmp_path)
+    memory, data_dir = Storage(type="memory"), tmp_path / "data"
+    first = journal_dir(memory, data_dir)
+    first.rmdir()
+
+    def is_full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", is_full)
+        assert journal_dir(memory, data_dir) == first, "after a reboot"
+        (data_dir / MEMORY_NOTE).unlink()
+        first.rmdir()
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space"):
+                journal_dir(memory, data_dir)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_files_that_others_may_read_or_change_get_a_word(tmp_path: Path) -> None:

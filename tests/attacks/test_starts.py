@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 import serialgw
@@ -18,13 +19,14 @@ from common.config.active import ACTIVE_NAME, find_gateway, make_active, read_ac
 from common.config.reading import read_gateway
 from common.core.errors import ConfigError, LinkError
 from common.io.process import EXIT_CONFIG
+from services.cli.supervise.environment import gateway_environment
 from services.cli.supervise.launch import Stamp, read_stamp, write_stamp
 from services.cli.supervise.log import SupervisordLog
 from services.cli.supervise.part import SupervisordPart
 from services.cli.supervise.revival import AGAIN_S, Revival
 from services.cli.supervise.takeover import end_leftovers
 from tests.attacks.rig import gateway, wait_arrived
-from tests.attacks.stranger import needs_root
+from tests.attacks.stranger import NOBODY, as_stranger, needs_root, shared_folder
 from tests.e2e.feeding import Feeder
 from tests.e2e.harness import ROOT, Gateway, closing, needs_mosquitto
 from tests.support.waiting import wait_until
@@ -325,6 +327,56 @@ def test_leftovers_are_ended_and_nobody_else(tmp_path: Path) -> None:
         for process in [stubborn, stopped, *others]:
             process.kill()
             process.wait(10)
+
+
+def test_leftovers_are_found_however_the_data_directory_is_named(tmp_path: Path) -> None:
+    """By a link, or round two corners: it is one folder."""
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    disk.mkdir()
+    link.symlink_to(disk)
+    for started, asked in ((link, disk), (disk, link), (disk, disk / ".." / "link")):
+        environ = gateway_environment({}, 1, started)
+        process = subprocess.Popen(["/bin/sleep", "600"], env=environ)
+        try:
+            wait_until(lambda: everyone_of(disk) != [], "it runs")
+            assert end_leftovers(asked) == 1
+            assert process.wait(5) == -signal.SIGTERM
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+@needs_root
+def test_what_ran_last_is_not_read_where_somebody_else_writes() -> None:
+    """`--last-good` with a data directory, and a snapshot in it, of another user: refused before anything is made."""
+    with shared_folder(0o1777) as folder:
+        config, data_dir, made = folder / "c.json", folder / "data", folder / "made"
+        assert as_stranger('mkdir -m 777 "$1"', data_dir).returncode == 0
+        gateway_of = read_gateway(write_config(folder), {}).gateway
+        storage = msgspec.structs.replace(gateway_of.storage, type="sqlite", data_dir=str(made / "by" / "root"))
+        active = make_active(msgspec.structs.replace(gateway_of, storage=storage, file=str(config)))
+        write_active(data_dir / "active.json", active)
+        os.chown(data_dir / "active.json", NOBODY, NOBODY)
+        config.write_text(HALF)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "services.cli",
+                "run",
+                "--last-good",
+                "--config",
+                str(config),
+                "--data-dir",
+                data_dir,
+            ],
+            capture_output=True,
+            cwd=ROOT,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 78
+        assert not made.exists()
 
 
 # Python's own path.

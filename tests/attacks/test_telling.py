@@ -132,6 +132,21 @@ def test_a_reader_that_has_gone_is_not_waited_for() -> None:
     os.close(writer)
 
 
+def test_nobody_is_asked_for_room_once_all_is_said() -> None:
+    """What waited went out, the line about what was dropped had to wait, and then found room too: whoever polled on
+    for room would find some for ever, and never rest."""
+    pipe = Pipe(0)
+    outlet = make_outlet(pipe)
+    for _ in range(20):
+        outlet.write(b"0123456789\n")
+    pipe.room = outlet._waiting_bytes
+    outlet.catch_up()
+    assert (outlet.is_behind, outlet.wants_room) == (True, True)
+    pipe.room = 1_000
+    outlet.catch_up()
+    assert (outlet.is_behind, outlet.wants_room) == (False, False)
+
+
 def test_prints_go_out_as_whole_harmless_lines() -> None:
     """What users' code prints piece by piece, and what would steer a terminal."""
     pipe = Pipe(1_000_000)

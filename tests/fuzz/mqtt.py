@@ -267,7 +267,7 @@ class _World:
 
     def _message(self, topic: str, payload: bytes) -> bytes:
         qos, kept = self._draw.choice([0, 1, 1, 2, 3] if self._is_hostile else [0]), self._draw.random() < 0.1
-        mid = struct.pack(">H", self._draw.choice([0, 1, 2, 65_535])) if qos else b""
+        mid = struct.pack(">H", self._draw.choice([0, 1, 2, 65_535, self._draw.randrange(65_536)])) if qos else b""
         name = topic.encode()
         body = struct.pack(">H", len(name)) + name + mid + b"\0" * self._is_5 + payload
         return _packet(PUBLISH, qos << 1 | kept, body)

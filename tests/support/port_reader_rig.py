@@ -158,7 +158,9 @@ class Rig:
         self.drains = True
         self.written: list[bytes] = []
         self.waiting: list[Chunk] = []
-        """What the line has when it is read out at the end."""
+        """What the line has when it is read out, after opening and at the end."""
+        self.commit_s = 0.0
+        """How long the journal takes for each append."""
         self.performed: list[Any] = []
         self.batches: list[FrameBatch] = []
         self.calls: list[Any] = []
@@ -190,6 +192,7 @@ class Rig:
 
     def _perform(self, effect: Any) -> list[Any]:
         if (events := self.journal.perform(effect)) is not None:
+            self.now_s += self.commit_s if isinstance(effect, Append) else 0
             return events
         match effect:
             case Send(Plane.FRAMES, batch):

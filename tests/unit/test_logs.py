@@ -112,3 +112,20 @@ def test_a_text_without_end_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     text = b"".join(said)
     assert text.endswith(b"... (49737856 more characters)\n")
     assert len(text) < LONGEST_TEXT + 100
+
+
+class Unsayable:
+    """An argument of users' code that can't be shown."""
+
+    def __str__(self) -> str:
+        raise AttributeError("no")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(("text", "argument"), [("%(a)s", {"b": 1}), ("%s", Unsayable()), ("%d %d", 1)])
+def test_a_line_that_can_not_be_put_together_costs_nobody_a_frame(lines: Lines, text: str, argument: object) -> None:
+    """Users' code logs what it likes, in the middle of a conversion."""
+    logger = start_logs("converter:0")
+    logger.info(text, argument)
+    assert "can't be put together" in lines.take()

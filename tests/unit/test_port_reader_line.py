@@ -75,6 +75,20 @@ def test_difference_19_joining_a_talking_line(first_frame, after_s, dead, frames
     assert _lines(rig) == frames
 
 
+def test_joining_a_talking_line_while_the_disk_is_slow():
+    """Found by the simulation: nobody watches the line while the entry of its opening is written, so what has come by
+    then has not been seen to begin, however long ago the line was opened."""
+    rig = Rig()
+    rig.give(PortLost("EIO", rig.wall_ms))
+    rig.commit_s = 0.125
+    rig.waiting = [Chunk(b"il\na\n", rig.wall_ms)]
+    rig.wait(1)
+    rig.commit_s, rig.waiting = 0.0, []
+    rig.read(b"b\n")
+    assert [(letter.reason, letter.data) for letter in rig.journal.dead] == [("joined mid-frame", b"il\n")]
+    assert _lines(rig) == [b"a\n", b"b\n"]
+
+
 def test_difference_19_after_a_death_in_mid_frame():
     """A process killed in mid-frame leaves word; the next one does not take the tail for a frame."""
     rig = Rig()

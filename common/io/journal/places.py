@@ -43,15 +43,29 @@ def _memory_dir(data_dir: Path, place: Path) -> Path:
             if name and is_private(SHARED_MEMORY / name):
                 break
         else:
-            name = f"serialgw-{os.urandom(16).hex()}"
-            make_private(SHARED_MEMORY / name)
+            name = _new_memory_dir(note)
         if name != _noted_name(note):
-            draft = note.with_name(note.name + ".new")
-            draft.write_text(f"{name}\n", encoding="ascii")
-            draft.replace(note)
+            _write_note(note, name)
     finally:
         os.close(lock)
     return SHARED_MEMORY / name
+
+
+def _new_memory_dir(note: Path) -> str:
+    """Makes our folder in shared memory: under the name that is noted, unless somebody else has taken that, else under
+    a new one, which is noted first: whoever can't note it makes none. Raises LinkError, OSError."""
+    name = _noted_name(note)
+    if not name or os.path.lexists(SHARED_MEMORY / name):
+        name = f"serialgw-{os.urandom(16).hex()}"
+        _write_note(note, name)
+    make_private(SHARED_MEMORY / name)
+    return name
+
+
+def _write_note(note: Path, name: str) -> None:
+    draft = note.with_name(note.name + ".new")
+    draft.write_text(f"{name}\n", encoding="ascii")
+    draft.replace(note)
 
 
 def _noted_name(note: Path) -> str:

@@ -17,7 +17,7 @@ from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.journal.places import journal_dir, left_journals
 from common.io.locks import FileLock
 from common.io.outlet import Outlet, OutletStream, open_sink
-from common.io.private import make_private
+from common.io.private import is_private, make_private
 from common.io.process import keep_private
 from services.cli.arguments import Subparsers, add_data_dir, log_level, utf8_path, whole_number
 from services.cli.supervise.conf import SECRET_VARIABLES, Plan, comment_faults
@@ -45,7 +45,8 @@ def add_parser(subparsers: Subparsers) -> None:
         epilog="examples:\n"
         "  serialgw run --config tb_gateway.json\n"
         "  TB_GW_ACCESS_TOKEN=… serialgw run --config custom_serial.json --data-dir /srv/serialgw\n\n"
-        "exit codes: 0 stopped, 69 another gateway runs on this data directory, 78 problems in the configuration",
+        "exit codes: 0 stopped, 69 another gateway runs on this data directory, or others can write in it,\n"
+        "78 problems in the configuration",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -120,7 +121,10 @@ def _find_wanted(args: argparse.Namespace) -> Wanted:
     try:
         whole = read_whole(args.config, environ, with_secrets=True)
     except ConfigError as error:
-        active = read_active(args.data_dir.expanduser().absolute() / ACTIVE_NAME) if args.last_good else None
+        data_dir = args.data_dir.expanduser().absolute()
+        # What somebody else may have put there says nothing.
+        is_ours = args.last_good and is_private(data_dir)
+        active = read_active(data_dir / ACTIVE_NAME) if is_ours else None
         if active is None or active.gateway.file != os.path.abspath(args.config):
             raise
         warnings = [*error.problems, "the configuration can't be used; what has run last is run again (--last-good)"]
@@ -182,7 +186,10 @@ def _take_lock(data_dir: Path) -> FileLock:
     try:
         return FileLock(data_dir / LOCK_NAME)
     except LinkError as error:
-        raise LinkError(f"a gateway is already running on this data directory: {error}") from None
+        raise LinkError(
+            f"a gateway is already running on this data directory: {error}; `serialgw status` shows it, SIGTERM to that"
+            " process stops it, and --data-dir names another place for a second one"
+        ) from None
 
 
 def _counted(count: int, noun: str) -> str:

@@ -17,7 +17,8 @@ ROOT: Final = os.path.abspath(__file__).rpartition("/services/")[0]
 
 def gateway_environment(environ: Mapping[str, str], pid: int, data_dir: Path) -> dict[str, str]:
     """The environment for the processes below `pid`, which serve `data_dir`. PYTHONPATH names at most our own folder,
-    in case nothing else leads there; the rest of it is kept for users' code, which looks there last."""
+    in case nothing else leads there; the rest of it is kept for users' code, which looks there last. The data directory
+    is named without links: whoever looks for processes of ours may have come to it another way."""
     kept = dict(environ)
     entries = [os.path.abspath(entry) for entry in kept.pop("PYTHONPATH", "").split(os.pathsep) if entry]
     theirs = [entry for entry in entries if entry != ROOT]
@@ -25,4 +26,4 @@ def gateway_environment(environ: Mapping[str, str], pid: int, data_dir: Path) ->
         kept["PYTHONPATH"] = ROOT
     if theirs:
         kept[USERS_PATH_VARIABLE] = os.pathsep.join(theirs)
-    return {**kept, TOP_VARIABLE: str(pid), GATEWAY_VARIABLE: str(data_dir), RELEASE_VARIABLE: RELEASE}
+    return {**kept, TOP_VARIABLE: str(pid), GATEWAY_VARIABLE: str(data_dir.resolve()), RELEASE_VARIABLE: RELEASE}

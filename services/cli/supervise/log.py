@@ -54,7 +54,7 @@ class SupervisordLog:
         """A process ended without being told to."""
         name, status = self._ended(event)
         if status == EXIT_CONFIG:
-            advice = "see above; it is started again when its configuration has changed, and now and then"
+            advice = "see above; it is tried again every 30 s, with the configuration that the gateway started with"
             self.note(Note("error", "process.misconfigured", {"name": name, "status": status, "advice": advice}))
         elif status in event.process.config.exitcodes:
             self.note(Note("info", "process.finished", {"name": name, "status": status}))

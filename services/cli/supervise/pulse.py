@@ -80,6 +80,8 @@ class Pulses:
             for word in data.split():
                 if word.isdigit():
                     self._seen_s[int(word)] = now_s
+                    # The next time it hangs it is asked first again.
+                    self._asked.discard(int(word))
 
     def _forget(self, pids: Iterable[int]) -> None:
         kept = set(pids)

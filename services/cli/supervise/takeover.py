@@ -39,7 +39,7 @@ def end_leftovers(data_dir: Path, patience_s: float = PATIENCE_S) -> int:
 
 def _leftovers(data_dir: Path) -> Iterator[tuple[int, int]]:
     """(handle, pid) of each: a handle means one process, even if its pid is used again."""
-    mark = f"{GATEWAY_VARIABLE}={data_dir}".encode(errors="surrogateescape")
+    mark = f"{GATEWAY_VARIABLE}={data_dir.resolve()}".encode(errors="surrogateescape")
     own = f"{TOP_VARIABLE}={os.getpid()}".encode()
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():

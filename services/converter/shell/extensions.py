@@ -103,8 +103,11 @@ def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> object:
         try:
             if not _binds_name(path, name):
                 continue
-            if is_loose(path):
-                raise ConversionError(f"{path}: any user of this machine may change it, so it is not run; chmod o-w")
+            if is_loose(path, Path(extension_dirs[0]).parent):
+                raise ConversionError(
+                    f"{path}: other users of this machine may change it, so it is not run: make it, and the two"
+                    " folders it is in, belong to this user or to the configuration's owner, and chmod go-w"
+                )
             if hasattr(_import_file(path), name):
                 return getattr(_import_file(path), name)
         except ConversionError as error:

@@ -153,8 +153,8 @@ class PortReaderCore:
         self._drain_s: float | None = None
         self._is_reading_out = False
         self._handled_s = 0.0
-        self._awake_s = float("inf")
-        """An event comes within this time, if we are not kept from running."""
+        self._rests_until_s = 0.0
+        """Nobody reads the line before this."""
         self._kernel_s = max(LEAST_GAP_S, KERNEL_BYTES * self._port.byte_s)
         """The kernel keeps what the line says in this time."""
         self._reports_until_s = 0.0
@@ -168,7 +168,7 @@ class PortReaderCore:
         if _is_news(event):
             self._calm = 0
             self._members.hurry(now_s)
-        if now_s - self._handled_s > self._awake_s:
+        if now_s - self._handled_s > self._kernel_s and now_s > self._due_s() + self._kernel_s:
             self._doubt_line()
         self._handled_s = now_s
         broker = self._members.broker
@@ -188,8 +188,13 @@ class PortReaderCore:
         self._calm = 0 if self._uplink.backlog or self._drain_s is not None else self._calm + 1
         self._is_calm = self._calm > CALM_BEATS
         every_s = CALM_BEAT_S if self._is_calm else BEAT_S
-        self._awake_s = every_s + self._kernel_s
         return self._members.beat(now_s, self._state, {**self.counters.values, **self._gauges()}, every_s)
+
+    def _due_s(self) -> float:
+        """By when an event would have come after the last one, were we not kept from running."""
+        deadline_s = self.next_deadline_s
+        rests = [until_s for until_s in (self._rests_until_s, self._reports_until_s) if until_s > self._handled_s]
+        return min(rests) if deadline_s is None else min([deadline_s, *rests])
 
     def _doubt_line(self) -> None:
         """We stood still for longer than the kernel keeps what the line says."""
@@ -253,6 +258,7 @@ class PortReaderCore:
             return self._rest_reports(now_s, SLOW_REPORTS_S if progress.backlog <= SLOW_BACKLOG and not waits else 0.0)
         until_s = now_s + rest_s
         self._port.rest(until_s)
+        self._rests_until_s = until_s
         self._reports_until_s, self._slow_since_s = min(until_s, now_s + REPORTS_S) if waits else until_s, float("inf")
         return [RestLine(until_s, self._reports_until_s)]
 
@@ -270,11 +276,12 @@ class PortReaderCore:
                 return self._port.open_failed(event.reason, now_s)
             case PortLost():
                 return self._port.lost(event, now_s)
-            case LineGap(reason=reason):
-                self._port.doubt(reason, is_anywhere=True)
+            case LineGap():
+                self._port.doubt(event.reason, is_anywhere=event.is_anywhere)
                 return []
             case LineRead():
-                return self._read_out(now_s)
+                self._port.watch(now_s)
+                return self._read_out(now_s) if self._is_reading_out else []
             case WriteDrained():
                 return self._port.write_drained(now_s)
             case WritePending(left_bytes=left):

@@ -33,10 +33,12 @@ class Chunk(Struct, frozen=True):
 
 
 class LineGap(Struct, frozen=True):
-    """Bytes of the line may be missing somewhere in the chunks that follow at once: the driver has counted an overrun,
-    or the machine was suspended."""
+    """Bytes of the line may be missing in the chunks that follow at once: the driver has counted an overrun, the
+    machine was suspended, or this process was stopped."""
 
     reason: str
+    is_anywhere: bool = True
+    """False: if any are missing, they are behind what the kernel keeps of a line that nobody reads."""
 
 
 class LineRead(Struct, frozen=True):

@@ -9,7 +9,7 @@ from common.config.models import Device
 from services.port_reader.core.framers.delimiter import DeadPiece, DelimiterFramer
 
 JOIN_S: Final = 0.020
-"""Bytes that come sooner after opening were on their way already: nobody saw the frame begin."""
+"""Bytes that come sooner after the line is watched were on their way already: nobody saw the frame begin."""
 STALE_S: Final = 30.0
 """A partial frame that has waited this long for its end will not get it."""
 QUIET_S: Final = 0.1
@@ -29,7 +29,9 @@ class Line:
         self._keeps_first = device.first_frame == "keep"
         self._timeout_s = device.timeout_s
         self._died_mid_frame = is_mid_frame
-        self._opened_s: float | None = None
+        self._awaits_first = False
+        """True from opening to the first byte."""
+        self._joins_until_s = 0.0
         self._last_byte_s = 0.0
         self._flagged_s = -1.0
         self.stored_mid_frame = is_mid_frame
@@ -54,9 +56,14 @@ class Line:
         """True if the next frame's first byte has already come."""
         return self._has_bytes and not self._framer.is_dead_run
 
-    def open(self, now_s: float) -> None:
-        """The port was opened."""
-        self._opened_s = now_s
+    def open(self) -> None:
+        """The port was opened; `watch` follows."""
+        self._awaits_first, self._joins_until_s = True, float("inf")
+
+    def watch(self, now_s: float) -> None:
+        """What had come between opening and now was read: from here on the line is watched. (A journal on a slow disk
+        takes its time with the entry that says so, and meanwhile nobody sees a frame begin.)"""
+        self._joins_until_s = min(self._joins_until_s, now_s + JOIN_S)
 
     def interrupt(self, reason: str) -> None:
         """Bytes may be missing here: what comes up to the next delimiter is no frame."""
@@ -73,11 +80,11 @@ class Line:
 
     def feed(self, chunk: bytes, now_s: float) -> list[bytes]:
         """The frames that this chunk completes."""
-        if self._opened_s is not None:
-            joined = self._died_mid_frame or now_s - self._opened_s <= JOIN_S
+        if self._awaits_first:
+            joined = self._died_mid_frame or now_s <= self._joins_until_s
             if joined and not self._keeps_first:
                 self._framer.begin_dead_run(JOINED)
-            self._opened_s, self._died_mid_frame = None, False
+            self._awaits_first = self._died_mid_frame = False
         self._last_byte_s = now_s
         return self._framer.feed(chunk)
 
@@ -117,7 +124,7 @@ class Line:
 
     def abort(self, reason: str) -> None:
         """The line ends here: a frame in progress becomes a dead piece."""
-        self._opened_s = None
+        self._awaits_first = False
         data, dead_reason = self._framer.take_partial()
         if data:
             self._framer.put_dead(DeadPiece(dead_reason or reason, data))
@@ -155,7 +162,7 @@ class Line:
     @property
     def _silence_s(self) -> float | None:
         """The silence that ends the frame in progress; None if there is none or it waits for ever."""
-        if not self._framer.has_partial or self._opened_s is not None:
+        if not self._framer.has_partial or self._awaits_first:
             return None
         if self._framer.has_seen_delimiter:
             return STALE_S

@@ -17,7 +17,7 @@ from common.stream.uplink import Uplink
 from common.wire import codec
 from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.doubt import Doubt
-from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost
+from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import EXPIRED, Call, Exchange, Search, search_plainly
 from services.port_reader.core.line import Line
 
@@ -88,10 +88,14 @@ class Port:
         self.is_connected, self._opened_s = True, now_s
         self._counters.add("ports_opened")
         self._set_clock(event.wall_ms, now_s)
-        self._line.open(now_s)
+        self._line.open()
         facts = {"device": self._device.name, "port": self._device.port}
         entry = Item(Entry.OPENED, [self._device.type.encode()])
-        return [Note("info", "port.opened", facts), *self._put([entry], event.wall_ms, now_s)]
+        return [Note("info", "port.opened", facts), *self._put([entry], event.wall_ms, now_s), ReadOut()]
+
+    def watch(self, now_s: float) -> None:
+        """All that had come since it was opened was read."""
+        self._line.watch(now_s)
 
     def open_failed(self, reason: str, now_s: float) -> list[Effect]:
         """It can't be opened now; one warning per reason."""

@@ -72,7 +72,7 @@ def serve(task: Task) -> int:
     path, storage = Path(task.journal), task.storage
     lock_path = path.with_name(path.name + ".lock")
     try:
-        make_private(path.parent)
+        make_private(path.parent, close=True)
         lock = FileLock(lock_path)
         sockets = socket_dir(Path(task.data_dir))
         endpoints = Endpoints(sockets)

@@ -67,6 +67,8 @@ READS: Final = 4
 READS_BEFORE_WRITE: Final = 16
 SUSPENDED_S: Final = 0.1
 """The two clocks that tell of it are not read at the same moment."""
+CONTINUED_S: Final = 1.0
+"""What comes so long after this process was continued has come after it: a line rests for less."""
 LATE_S: Final = 0.1
 """What comes so long after the end of a rest did not come during it."""
 
@@ -87,6 +89,8 @@ class PortReaderShell:
         """True after a read that was followed by a rest, until there is something again."""
         self._rests_until_s = 0.0
         self._suspended_s = suspended_s()
+        self._continued_s = float("-inf")
+        """The last time that this process went on of which the core was told."""
         self._loop: Loop[Event, Effect] | None = None
         topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
         self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
@@ -283,18 +287,24 @@ class PortReaderShell:
                 return
             if data:
                 self._is_resting = False
-                if line.is_serial and (reason := self._gap(line)):
-                    yield LineGap(reason)
+                if line.is_serial and (gap := self._gap(line)):
+                    yield gap
                 yield Chunk(data, wall_ms())
             if len(data) < READ_BYTES // 2 or self._is_resting:
                 return
 
-    def _gap(self, line: SerialLine) -> str:
-        """Why bytes may be missing before or among those that were just read; "" for no reason."""
+    def _gap(self, line: SerialLine) -> LineGap | None:
+        """Why bytes may be missing before or among those that were just read; None for no reason."""
         if line.has_overrun():
-            return "the driver lost bytes of the line"
+            return LineGap("the driver lost bytes of the line")
         before_s, self._suspended_s = self._suspended_s, suspended_s()
-        return "the machine was suspended" if self._suspended_s > before_s + SUSPENDED_S else ""
+        if self._suspended_s > before_s + SUSPENDED_S:
+            return LineGap("the machine was suspended")
+        continued_s = self._running_loop.continued_s
+        if continued_s > self._continued_s and monotonic_s() < continued_s + CONTINUED_S:
+            self._continued_s = continued_s
+            return LineGap("nobody could read the line for too long", is_anywhere=False)
+        return None
 
     def _read_out(self, _: ReadOut) -> Iterable[Event]:
         return (*self._read(READS_BEFORE_WRITE), LineRead())

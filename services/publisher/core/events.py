@@ -71,10 +71,11 @@ class PlatformMessage(NamedTuple):
 
 
 class PacketRefused(NamedTuple):
-    """Event: a packet was too large to be read; `LinkDown` follows."""
+    """Event: a packet was too large to be read, or of a quality of service nobody asked for. `LinkDown` follows."""
 
     connection: int
     size_bytes: int
+    """0 where it is not for its size."""
 
 
 class ConnectPlatform(NamedTuple):

@@ -44,6 +44,9 @@ TRANSPORT_TIMEOUT_S: Final = 5.0
 """For each address of the host: TCP, and again for TLS."""
 MOST_READS: Final = 64
 """In one go; then others have their turn."""
+_QOS_2: Final = 0xF4
+"""The bits of a packet's first byte that say what it is, and whether its quality of service is above 1."""
+_PUBLISH_QOS_2: Final = 0x34
 Subscriptions = tuple[tuple[str, bool], ...]
 
 
@@ -59,8 +62,14 @@ class _BoundedClient(Client):
     """Size of the packet that ended the connection; 0: none did."""
     left_out_bytes = 0
     """Of the packet that is being handled: what was read past."""
+    has_unasked_qos = False
+    """True if the connection was ended because of a message above the quality of service that we subscribe with."""
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        if self._in_packet["command"] & _QOS_2 == _PUBLISH_QOS_2:
+            # paho keeps each until the other side releases it, however many these are.
+            self.has_unasked_qos = True
+            raise ConnectionAbortedError("a message of a quality of service above 1")
         # paho asks for all that is left of a packet at once, and appends what it gets.
         size = self._in_packet["remaining_length"] if self._in_packet["have_remaining"] else 0
         if size <= STORED_PACKET_BYTES:
@@ -236,6 +245,9 @@ class Connection:
             reason = f"the platform sent {self._client.refused_bytes} bytes in one packet, at most {MOST_PACKET_BYTES}"
             reason += " are taken"
             self._events.append(PacketRefused(self.number, self._client.refused_bytes))
+        elif self._client.has_unasked_qos:
+            reason = "the platform sent a message of quality of service 2, which nobody subscribed with"
+            self._events.append(PacketRefused(self.number, 0))
         self._events.append(LinkDown(self.number, reason, reached=True))
 
     def _on_publish(self, client: Client, userdata: object, mid: int, code: ReasonCode, properties: object) -> None:
