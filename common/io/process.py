@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from common.wire.messages import Identity
-
 if TYPE_CHECKING:
     import argparse
+
+    from common.wire.messages import Identity
 
 EXIT_CONFIG: Final = 78
 """sysexits' EX_CONFIG: a restart would not help."""
@@ -55,5 +55,9 @@ def service_parser(name: str, purpose: str) -> argparse.ArgumentParser:
 
 def make_identity(kind: str, name: str = "0", lock: Path | None = None) -> Identity:
     """The identity of this process at this start."""
+    from common.wire.messages import (
+        Identity,
+    )  # Here: the command line takes its exit codes from this file, and no more.
+
     host = os.uname().nodename
     return Identity(kind, name, os.urandom(6).hex(), os.getpid(), host, str(lock.resolve()) if lock else "")

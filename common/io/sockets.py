@@ -76,7 +76,7 @@ def decode_call(parts: Sequence[bytes]) -> Message:
     if isinstance(message, Request) and len(parts) == 3 and machine and parts[2][_STAMP.size :] == machine:
         waited_s = monotonic_s() - _STAMP.unpack_from(parts[2])[0]
         if waited_s > 0:
-            return message._replace(time_left_s=message.time_left_s - waited_s)
+            return message.replace(time_left_s=message.time_left_s - waited_s)
     return message
 
 
@@ -90,7 +90,7 @@ class Channel:
     def send(self, message: Message) -> bool:
         """True if it was sent; False at the high-water mark or with nobody connected."""
         if type(message) is Heartbeat:
-            message = message._replace(counters={**message.counters, **log_counters()})
+            message = message.replace(counters={**message.counters, **log_counters()})
         parts: tuple[bytes, ...] = encode_call(message) if self.plane is Plane.CALLS else codec.encode(message)
         if isinstance(message, StreamReport | Heartbeat | Tap):
             parts = (topic_of(message), *parts)

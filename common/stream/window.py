@@ -175,12 +175,12 @@ class Window:
             self._timer.restart(now_s, self._is_outstanding)
         if epoch == self.epoch:
             return
-        self._batch = self._batch._replace(epoch=epoch)
+        self._batch = self._batch.replace(epoch=epoch)
         self._begin_anew()
 
     def begin_generation(self, generation: int) -> None:
         """Another stream, for the publisher: it is sent everything that the journal has."""
-        self._batch = self._batch._replace(generation=generation)
+        self._batch = self._batch.replace(generation=generation)
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -407,7 +407,7 @@ class Window:
         pieces = self._poison.pieces(block) if self._poison.has_suspects else ((block, False),)
         sends = []
         for piece, alone in pieces:
-            batch = self._batch._replace(
+            batch = self._batch.replace(
                 first=piece.first,
                 length=piece.length,
                 base=self.floor,

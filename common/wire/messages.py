@@ -1,4 +1,6 @@
-"""What processes say to each other: one tuple type per message, the header fields first, the body last.
+"""What processes say to each other: one struct per message, the header fields first, the body last.
+
+A message may gain fields behind those that its header has, with defaults; who does not know them leaves them out.
 
 Numbers of a stream start at 1. `received`, `settled` and `base` are exclusive bounds: every number below them is
 meant. Bodies are msgpack made by `common.wire.codec`; the broker never opens them.
@@ -7,11 +9,28 @@ meant. Bodies are msgpack made by `common.wire.codec`; the broker never opens th
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Final, Self
 
-PUBLISHER = "publisher:0"
-MONITOR = "monitor:0"
-BROKER = "broker:0"
+import msgspec
+from msgspec import Meta, Struct
+
+PUBLISHER: Final = "publisher:0"
+MONITOR: Final = "monitor:0"
+MOST_NUMBER: Final = 2**53
+"""Far more than a stream will ever count to, and small enough to be added up and sent on."""
+MOST_ENTRIES: Final = 65_536
+"""In one batch; a port reader's batches have 512 at most."""
+Number = Annotated[int, Meta(ge=-MOST_NUMBER, le=MOST_NUMBER)]
+Count = Annotated[int, Meta(ge=0, le=MOST_NUMBER)]
+Length = Annotated[int, Meta(ge=0, le=MOST_ENTRIES)]
+
+
+class Wire(Struct, frozen=True, array_like=True):
+    """What travels between processes, as an array of its fields."""
+
+    def replace(self, **fields: Any) -> Self:
+        """The same with other values for these fields."""
+        return msgspec.structs.replace(self, **fields)
 
 
 class Plane(StrEnum):
@@ -33,13 +52,13 @@ class Entry(IntEnum):
     DEAD = 4
 
 
-class Identity(NamedTuple):
+class Identity(Wire, frozen=True, array_like=True):
     """Who a process is. `instance` is new at each start; `lock` names the flock that proves it is the only one."""
 
     kind: str
     name: str
     instance: str
-    pid: int
+    pid: Number
     host: str
     lock: str = ""
 
@@ -48,19 +67,19 @@ class Identity(NamedTuple):
         return f"{self.kind}:{self.name}"
 
 
-class FrameBatch(NamedTuple):
+class FrameBatch(Wire, frozen=True, array_like=True):
     """A run of consecutive entries of one kind and one section, from a port reader to a converter."""
 
     device: str
     journal: str
-    generation: int
-    first: int
-    length: int
-    base: int
+    generation: Count
+    first: Count
+    length: Length
+    base: Count
     """The reader's lowest unsettled number."""
     epoch: str
     """The publisher this batch is meant for."""
-    kind: int
+    kind: Number
     section: str
     """Hash of the device's section under which the entries were journaled."""
     pinned: bool
@@ -71,7 +90,7 @@ class FrameBatch(NamedTuple):
     """`FrameBody`."""
 
 
-class FrameBody(NamedTuple):
+class FrameBody(Wire, frozen=True, array_like=True):
     """`ts_ms[i]` and `frames[i]` belong to number `first + i`.
 
     OPENED: the frame is the device type; LOST: the reason; ANSWER: `extra` is [correlation id, method].
@@ -83,17 +102,17 @@ class FrameBody(NamedTuple):
     extra: list[str] = []
 
 
-class ReadingBatch(NamedTuple):
+class ReadingBatch(Wire, frozen=True, array_like=True):
     """What a converter made of a frame batch, same numbers. `length` 0 only gives the credit back."""
 
     device: str
     journal: str
-    generation: int
-    first: int
-    length: int
-    base: int
+    generation: Count
+    first: Count
+    length: Length
+    base: Count
     epoch: str
-    kind: int
+    kind: Number
     converter: str
     """Name of the converter whose credit this gives back."""
     instance: str
@@ -101,7 +120,7 @@ class ReadingBatch(NamedTuple):
     """`ReadingBody`."""
 
 
-class UserReading(NamedTuple):
+class UserReading(Wire, frozen=True, array_like=True):
     """One reading as users' converters make them: its own device name, several times and values."""
 
     device: str
@@ -112,7 +131,7 @@ class UserReading(NamedTuple):
     """JSON object, or b""."""
 
 
-class ReadingBody(NamedTuple):
+class ReadingBody(Wire, frozen=True, array_like=True):
     """Readings of consecutive numbers.
 
     `telemetry[i]` is the JSON object of values of number `first + i`, b"" for none. `attributes` is one JSON object
@@ -130,28 +149,28 @@ class ReadingBody(NamedTuple):
     device_type: str = ""
 
 
-class StreamReport(NamedTuple):
+class StreamReport(Wire, frozen=True, array_like=True):
     """The publisher's whole word on one stream; repeated each second, so losing one costs a second."""
 
     journal: str
-    generation: int
+    generation: Number
     epoch: str
-    received: int
-    settled: int
-    credit_bytes: int
+    received: Number
+    settled: Number
+    credit_bytes: Number
     missing: list[tuple[int, int]]
     """Inclusive ranges below the highest number seen that have not come."""
     dead: list[tuple[int, str]]
     """Settled numbers that are dead letters, with reasons, until the reader's base has passed them."""
 
 
-class Heartbeat(NamedTuple):
+class Heartbeat(Wire, frozen=True, array_like=True):
     """Every process each second on the events plane, under the topic `beat.<kind>.<name>`."""
 
     kind: str
     name: str
     instance: str
-    pid: int
+    pid: Number
     host: str
     uptime_s: float
     state: dict[str, Any]
@@ -165,7 +184,7 @@ class Heartbeat(NamedTuple):
         return f"{self.kind}:{self.name}"
 
 
-class Tap(NamedTuple):
+class Tap(Wire, frozen=True, array_like=True):
     """A frame or reading batch as it passes, for `serialgw watch`; sent only while somebody subscribes."""
 
     stage: str
@@ -174,20 +193,20 @@ class Tap(NamedTuple):
     body: bytes
 
 
-class Register(NamedTuple):
+class Register(Wire, frozen=True, array_like=True):
     """First word to a broker: who I am; answered by `Registered`; said again to each new broker."""
 
     kind: str
     name: str
     instance: str
-    pid: int
+    pid: Number
     host: str
     lock: str
     detail: dict[str, Any]
     """Port reader: {"section": hash, "pinned": bool, "own_calls": bool}."""
 
 
-class Registered(NamedTuple):
+class Registered(Wire, frozen=True, array_like=True):
     """`accepted` False: another live process has this identity; `reason` names it; try again in a second."""
 
     address: str
@@ -199,7 +218,7 @@ class Registered(NamedTuple):
     """Where a converter pulls its frames from; "" for everyone else."""
 
 
-class Request(NamedTuple):
+class Request(Wire, frozen=True, array_like=True):
     """A step of a call. Whoever ends the call sends `Reply(id, reply_to)`; the id stays the same all the way."""
 
     id: str
@@ -215,7 +234,7 @@ class Request(NamedTuple):
     """msgpack map of arguments."""
 
 
-class Reply(NamedTuple):
+class Reply(Wire, frozen=True, array_like=True):
     """How a call ended: `error` "" and a body, or an error text."""
 
     id: str

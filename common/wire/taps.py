@@ -32,7 +32,7 @@ def taps_of_readings(device: str, body: bytes, count: int) -> Iterable[Tap]:
     sizes = [len(item) + sum(map(_size, readings.user.get(place, ()))) for place, item in enumerate(readings.telemetry)]
     fitting = _fitting(sizes)
     cut = ReadingBody(readings.ts_ms[:fitting], readings.telemetry[:fitting])
-    cut = cut._replace(user={place: found for place, found in readings.user.items() if place < fitting})
+    cut = cut.replace(user={place: found for place, found in readings.user.items() if place < fitting})
     return (Tap("readings", device, codec.pack_readings(cut)), _left_out(device, count - fitting))
 
 

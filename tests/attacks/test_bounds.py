@@ -155,7 +155,7 @@ def named(number: int, name: str) -> Any:
     """A reading in which a user's converter names a device."""
     user = {0: [UserReading(name, "t", [(None, b'{"n":%d}' % number)], b"")]}
     made = batch(number, [None])
-    return made._replace(body=codec.pack_readings(ReadingBody([number], [b""], user=user)))
+    return made.replace(body=codec.pack_readings(ReadingBody([number], [b""], user=user)))
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_ever_new_streams_are_bounded() -> None:
     driver = Driver()
     driver.up(limits={})
     for number in range(MOST_STREAMS + 100):
-        driver.take(batch(1, [{"n": 1}])._replace(journal=f"j{number}"))
+        driver.take(batch(1, [{"n": 1}]).replace(journal=f"j{number}"))
         driver.ack_all()
     assert len(driver.core._ordering._streams) <= MOST_STREAMS
 

@@ -279,7 +279,7 @@ def test_a_folder_in_shared_memory_that_can_not_be_noted_is_not_made(
 ) -> None:
     """A full disk: each start would leave another one behind. Where the name is noted already, nothing has to be
     written, and the journals are there."""
-    monkeypatch.setattr("common.io.journals.SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("common.io.journal.places.SHARED_MEMORY", tmp_path)
     memory, data_dir = Storage(type="memory"), tmp_path / "data"
     first = journal_dir(memory, data_dir)
     first.rmdir()

@@ -179,7 +179,7 @@ def _absurd(draw: random.Random, epoch: str) -> list[bytes]:
     """A message of the right shape."""
     cls = draw.choice(MESSAGES)
     hints = get_type_hints(cls)
-    return list(codec.encode(cls(*(_field(draw, name, hints[name], epoch) for name in cls._fields))))
+    return list(codec.encode(cls(*(_field(draw, name, hints[name], epoch) for name in cls.__struct_fields__))))
 
 
 def _shapeless(draw: random.Random) -> list[bytes]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 import zmq
+from msgspec.structs import astuple
 
 from common.core.events import Arrived
 from common.core.version import PROTOCOL
@@ -104,7 +105,7 @@ class Peer:
     def convert(self, batch: FrameBatch) -> ReadingBatch:
         """Says what a converter makes of a batch."""
         who = self.identity
-        made = ReadingBatch(*batch[:8], who.name, who.instance, b"readings")
+        made = ReadingBatch(*astuple(batch)[:8], who.name, who.instance, b"readings")
         self.say(made)
         return made
 

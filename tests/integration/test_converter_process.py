@@ -409,7 +409,7 @@ def test_junk_on_its_sockets_is_counted_and_survived(scene: Scene) -> None:
     broker.frames.send_multipart([good[0], b"\xc1"])
     broker.frames.send_multipart([good[0][:-3], good[1]])
     broker.say(Reply("nobody", "converter:0", "", b"\xc1"))
-    broker.say(call(PRESS, "encode", {})._replace(body=b"\xc1"))
+    broker.say(call(PRESS, "encode", {}).replace(body=b"\xc1"))
     broker.say(call(PRESS, "dance", {}))
     broker.send(frame_batch(PRESS, [b"7"]))
     batches = broker.wait_readings(2)

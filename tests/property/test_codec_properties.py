@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from common.core.errors import WireError
 from common.wire import codec
 from common.wire.messages import (
+    MOST_ENTRIES,
+    MOST_NUMBER,
     FrameBatch,
     FrameBody,
     Heartbeat,
@@ -30,9 +32,9 @@ from common.wire.messages import (
 texts = st.text(max_size=12)
 blobs = st.binary(max_size=40)
 numbers = st.integers(-(2**63), 2**64 - 1)
-heads = st.integers(-codec.MOST_NUMBER, codec.MOST_NUMBER)
-counts = st.integers(0, codec.MOST_NUMBER)
-lengths = st.integers(0, codec.MOST_ENTRIES)
+heads = st.integers(-MOST_NUMBER, MOST_NUMBER)
+counts = st.integers(0, MOST_NUMBER)
+lengths = st.integers(0, MOST_ENTRIES)
 floats = st.floats(allow_nan=False)
 facts = st.recursive(
     st.none() | st.booleans() | numbers | floats | texts | blobs,

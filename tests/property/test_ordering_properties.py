@@ -64,7 +64,7 @@ def test_what_is_kept_is_bounded(firsts, size):
     ordering = Ordering(EPOCH, new_counters())
     template = batch(2, [{"s": "x" * size}])
     for first in firsts:
-        ordering.take(template._replace(first=first, base=1), 0.0)
+        ordering.take(template.replace(first=first, base=1), 0.0)
     kept = [item for stream in ordering._streams.values() for item in stream._kept]
     assert sum(len(item.batch.body) for item in kept) <= STREAM_CREDIT_BYTES
     assert all(item.end <= 1 + WINDOW for item in kept)

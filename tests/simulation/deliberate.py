@@ -325,5 +325,5 @@ def _restamped(blocks: list[Any]) -> list[Any]:
     found = []
     for block in blocks:
         body = codec.unpack_frames(block.body, block.length)
-        found.append(block._replace(body=codec.pack_frames(body._replace(ts_ms=[ts + 1000 for ts in body.ts_ms]))))
+        found.append(block._replace(body=codec.pack_frames(body.replace(ts_ms=[ts + 1000 for ts in body.ts_ms]))))
     return found

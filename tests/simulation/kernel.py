@@ -63,7 +63,7 @@ class Aged(NamedTuple):
         """The event as it comes out of the socket."""
         message = self.event.message
         left_s = message.time_left_s - (now_s - self.sent_s)
-        return self.event._replace(message=message._replace(time_left_s=left_s))
+        return self.event._replace(message=message.replace(time_left_s=left_s))
 
 
 class Link:

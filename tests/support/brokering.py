@@ -32,7 +32,7 @@ Effect = TypeVar("Effect")
 
 def frames(device: str = "press", first: int = 1, length: int = 10, **fields: Any) -> FrameBatch:
     batch = FrameBatch(device, f"j-{device}", 1, first, length, 1, "e1", 0, "hash", False, False, b"frames")
-    return batch._replace(**fields)
+    return batch.replace(**fields)
 
 
 def readings(sent: SendFrames, **fields: Any) -> ReadingBatch:
@@ -51,11 +51,11 @@ def readings(sent: SendFrames, **fields: Any) -> ReadingBatch:
         sent.instance,
         b"readings",
     )
-    return made._replace(**fields)
+    return made.replace(**fields)
 
 
 def request(target: str = PUBLISHER, **fields: Any) -> Request:
-    return Request("call-1", "client:1", target, "rpc", "press", "", 5.0, b"")._replace(**fields)
+    return Request("call-1", "client:1", target, "rpc", "press", "", 5.0, b"").replace(**fields)
 
 
 class World:
@@ -84,7 +84,7 @@ class World:
         """A process registers (its route is its instance) and is answered."""
         instance = instance or f"{kind}-{name}"
         fields["detail"] = {"protocol": PROTOCOL, **fields.get("detail", {})}
-        message = Register(kind, name, instance, 7, "here", "", {})._replace(**fields)
+        message = Register(kind, name, instance, 7, "here", "", {}).replace(**fields)
         effects = self.say(CallArrived(instance.encode(), message))
         (answer,) = [e.message for e in effects if isinstance(e, SendTo) and isinstance(e.message, Registered)]
         if answer.accepted:

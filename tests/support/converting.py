@@ -72,7 +72,7 @@ def frame_batch(
     batch = FrameBatch(
         device.name, "journal", 3, first, len(frames), 1, "epoch", kind, hash_of(device), False, False, b""
     )
-    return batch._replace(body=codec.pack_frames(body), **fields)
+    return batch.replace(body=codec.pack_frames(body), **fields)
 
 
 def call(device: Device, verb: str, body: dict[str, Any], call_id: str = "call-1", time_left_s: float = 4.0) -> Request:

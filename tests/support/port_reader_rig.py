@@ -249,7 +249,7 @@ class Rig:
     def report(self, received: int, settled: int | None = None, **fields: Any) -> None:
         settled = received if settled is None else settled
         report = StreamReport("j", self.journal.state.generation, "e1", received, settled, 1 << 20, [], [])
-        self.give(Arrived(Plane.EVENTS, report._replace(**fields)))
+        self.give(Arrived(Plane.EVENTS, report.replace(**fields)))
 
     def call(self, verb: str, body: Any, call_id: str = "c1", time_left_s: float = 10.0) -> None:
         target = "port_reader:d"

@@ -74,7 +74,7 @@ class FakeBroker:
     def send(self, *batches: ReadingBatch) -> None:
         """Readings, stamped with the publisher's epoch."""
         for item in batches:
-            self.readings.send_multipart(codec.encode(item._replace(epoch=self.epoch)))
+            self.readings.send_multipart(codec.encode(item.replace(epoch=self.epoch)))
 
     @property
     def epoch(self) -> str:

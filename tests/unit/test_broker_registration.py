@@ -55,7 +55,7 @@ def test_the_replaced_instance_is_ignored_from_then_on(world: World) -> None:
     assert not world.register("converter", instance="first", lock="/l").accepted
     assert world.call(request("port_reader:press"), route=b"first") == []
     assert not [e for e in world.say(ReadingsArrived(readings(sent))) if isinstance(e, ForwardReadings)]
-    old = world.members["converter:0"]._replace(instance="first")
+    old = world.members["converter:0"].replace(instance="first")
     world.members["converter:0"] = old
     world.beat("converter:0", draining=True)
     assert len(world.feed(frames(first=11))) == 1
@@ -153,7 +153,7 @@ def test_junk_is_counted_and_said_once(world: World) -> None:
 def test_heartbeats_of_strangers_change_nothing(world: World) -> None:
     """Who is not registered is not there, whatever it says."""
     world.register("publisher")
-    stranger = world.members["publisher:0"]._replace(instance="stranger")
+    stranger = world.members["publisher:0"].replace(instance="stranger")
     world.members["publisher:0"] = stranger
     world.pass_time(6, "publisher:0")
     world.register("client", "1")

@@ -55,13 +55,16 @@ def test_whole_numbers_stand_for_floats() -> None:
         ([codec.pack([8, "id", "to", 5]), b""], "Reply.error: found int, expected str"),
         ([codec.pack([8, "id", True, ""]), b""], "Reply.target: found bool, expected str"),
         ([codec.pack([8, "id"]), b""], "Reply: found 1 fields, expected 3"),
-        (codec.encode(BATCH._replace(base=-1)), "a batch of 2 entries from 10, base -1, generation 1"),
-        (codec.encode(BATCH._replace(length=65_537)), "a batch of 65537 entries from 10, base 8, generation 1"),
-        (codec.encode(BATCH._replace(first=2**63)), f"FrameBatch.first: found {2**63}, which is no number of ours"),
-        ([codec.pack([2, "j", 1, "e", 1, 1, 1, [[1]], []]), b""], "StreamReport: a range or a dead letter is no pair"),
+        (codec.encode(BATCH.replace(base=-1)), "FrameBatch.base: found -1, which is no number of ours"),
+        (codec.encode(BATCH.replace(length=65_537)), "FrameBatch.length: found 65537, which is no number of ours"),
+        (codec.encode(BATCH.replace(first=2**63)), f"FrameBatch.first: found {2**63}, which is no number of ours"),
+        (
+            [codec.pack([2, "j", 1, "e", 1, 1, 1, [[1]], []]), b""],
+            "StreamReport.missing: Expected `array` of length 2, got 1",
+        ),
         (
             [codec.pack([2, "j", 1, "e", 1, 1, 1, [], [[1, 2]]]), b""],
-            "StreamReport: a range or a dead letter is no pair",
+            "StreamReport.dead: found int, expected str",
         ),
     ],
 )

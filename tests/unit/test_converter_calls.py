@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import astuple
 
 from common.config.models import Device, Rpc
 from common.core.events import Blocked, Note, Writable
@@ -32,7 +33,7 @@ def test_params_become_an_exchange_with_the_reader(world: World) -> None:
     world.say(encode(PRESS, "set", b"258"))
     world.say(encode(USER, "get", b'"now"'))
     first, second = world.take_requests("exchange")
-    assert first[:7] == ("call-1", "publisher:0", "port_reader:press", "exchange", "press", first.section, 4.0)
+    assert astuple(first)[:7] == ("call-1", "publisher:0", "port_reader:press", "exchange", "press", first.section, 4.0)
     assert codec.unpack_map(first.body) == {
         "writes": [b"\x01\x02"],
         "method": "set",
@@ -76,7 +77,7 @@ def test_what_can_not_be_encoded_is_answered_with_its_reason(
     world.say(encode(device, method, params))
     world.teach(device)
     [reply] = world.take(Reply)
-    assert reply[:2] == ("call-1", "publisher:0")
+    assert (reply.id, reply.target) == ("call-1", "publisher:0")
     assert reply.error.startswith(error)
     assert world.take_requests("exchange") == []
 
@@ -167,7 +168,7 @@ def test_calls_that_wait_are_bounded(world: World) -> None:
 )
 def test_a_malformed_call_is_answered(world: World, verb: str, body: bytes) -> None:
     """Bad arguments are a reply, never a crash."""
-    world.say(call(PRESS, verb, {})._replace(body=body))
+    world.say(call(PRESS, verb, {}).replace(body=body))
     [reply] = world.take(Reply)
     assert reply.error.startswith("malformed request: ")
 
@@ -175,7 +176,7 @@ def test_a_malformed_call_is_answered(world: World, verb: str, body: bytes) -> N
 def test_a_verb_of_others_and_a_device_without_section_are_answered(world: World) -> None:
     """Both say which."""
     world.say(call(PRESS, "exchange", {}))
-    world.say(encode(PRESS, "set", b"1")._replace(section=""))
+    world.say(encode(PRESS, "set", b"1").replace(section=""))
     assert [reply.error for reply in world.take(Reply)] == ["unknown verb exchange", "device press is not connected"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import astuple
 
 from common.config.models import section_of
 from common.core.events import Blocked, Drain, Exit, Note, Start, Writable
@@ -58,7 +59,7 @@ def test_a_batch_of_an_unknown_section_waits_for_the_answer(world: World) -> Non
     assert world.take(ReadingBatch) == []
     world.teach(PRESS)
     first, second = world.take(ReadingBatch)
-    assert first[:10] == ("press", "journal", 3, 5, 2, 1, "epoch", Entry.FRAMES, "0", "c0ffee")
+    assert astuple(first)[:10] == ("press", "journal", 3, 5, 2, 1, "epoch", Entry.FRAMES, "0", "c0ffee")
     assert (second.first, second.length) == (7, 1)
     body = body_of(first)
     assert body.ts_ms == [1005, 1006]
@@ -151,13 +152,13 @@ def test_a_batch_that_can_not_be_read_is_given_back(world: World) -> None:
     good = frame_batch(PRESS, [b"1"])
     wrong_shapes = [[[1], ["text"], []], [["x"], [b"1"], []]]
     for bad in (
-        good._replace(body=b"\xc1"),
-        good._replace(length=2),
-        good._replace(length=0),
-        good._replace(kind=9),
-        good._replace(kind=-1),
-        good._replace(kind=Entry.ANSWER),
-        *(good._replace(body=codec.pack(shape)) for shape in wrong_shapes),
+        good.replace(body=b"\xc1"),
+        good.replace(length=2),
+        good.replace(length=0),
+        good.replace(kind=9),
+        good.replace(kind=-1),
+        good.replace(kind=Entry.ANSWER),
+        *(good.replace(body=codec.pack(shape)) for shape in wrong_shapes),
     ):
         world.say(bad)
         assert [batch.length for batch in world.take(ReadingBatch)] == [0], bad

@@ -24,7 +24,7 @@ class World:
         self.core.handle(Arrived(Plane.CALLS, Registered("monitor:0", True, "", "b1", "")), self.now_s)
 
     def beat(self, kind: str, name: str = "0", instance: str = "i1", **fields: Any) -> None:
-        beat = Heartbeat(kind, name, instance, 42, "here", 1.0, {}, {"n": 1})._replace(**fields)
+        beat = Heartbeat(kind, name, instance, 42, "here", 1.0, {}, {"n": 1}).replace(**fields)
         self.core.handle(Arrived(Plane.EVENTS, beat), self.now_s)
 
     def pass_time(self, seconds: float) -> None:

@@ -196,8 +196,8 @@ def test_silent_stream_is_forgotten_and_begins_anew():
 def test_unreadable_body_is_counted_and_releases_nothing():
     """A batch whose body is no reading body leaves the stream as it was."""
     bench = Bench()
-    assert bench.take(batch(1, points(1, 2))._replace(body=b"\xc1")) == []
-    assert bench.take(batch(1, points(1, 2))._replace(kind=9)) == []
+    assert bench.take(batch(1, points(1, 2)).replace(body=b"\xc1")) == []
+    assert bench.take(batch(1, points(1, 2)).replace(kind=9)) == []
     assert bench.counters["bad_batches"] == 2
     assert bench.take(batch(1, points(1, 2))) == [(1, 3)]
 
@@ -221,7 +221,7 @@ def test_unreadable_batch_is_dead_letters_in_the_end():
     """A body that can't be read comes again; the fifth time its numbers are dead letters and the stream goes on. One
     warning names the device at first, one in the end."""
     bench = Bench()
-    bad = batch(1, points(1, 3))._replace(body=b"junk")
+    bad = batch(1, points(1, 3)).replace(body=b"junk")
     for _ in range(4):
         assert bench.take(bad) == []
     assert bench.report().received == 1
@@ -238,7 +238,7 @@ def test_readable_resend_forgives_an_unreadable_batch():
     """A resend that can be read is taken as if nothing had been."""
     bench = Bench()
     for first in range(1, 10, 2):
-        bad = batch(first, points(first, 2))._replace(body=b"junk")
+        bad = batch(first, points(first, 2)).replace(body=b"junk")
         for _ in range(4):
             bench.take(bad)
         bench.take(batch(first, points(first, 2)))

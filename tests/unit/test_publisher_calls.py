@@ -199,7 +199,7 @@ def test_client_always_gets_one_reply():
     for request, error in [
         (client("dance", {}), "Method not found"),
         (client("rpc", {"device": "press1"}), "the request lacks an argument"),
-        (client("rpc", {})._replace(body=b"\xc1"), "the request can't be read"),
+        (client("rpc", {}).replace(body=b"\xc1"), "the request can't be read"),
         (client("rpc", {"device": "press1", "method": "get", "params": b"5"}, 0.0), "expired while waiting"),
     ]:
         (reply,) = calls_sent(driver.request(request))

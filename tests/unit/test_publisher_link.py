@@ -194,7 +194,7 @@ def test_connected_silent_device_is_announced_from_its_readers_heartbeat():
     driver.up(limits={})
     driver.published.clear()
     beat = Heartbeat("port_reader", "press1", "r", 2, "here", 1.0, {"connected": True, "device": "press1"}, {})
-    gone = beat._replace(name="press2", state={"connected": False, "device": "press2"})
+    gone = beat.replace(name="press2", state={"connected": False, "device": "press2"})
     driver.hear(Arrived(Plane.EVENTS, beat), Arrived(Plane.EVENTS, gone))
     assert [said(order) for order in driver.published] == [{"device": "press1", "type": "press"}]
     driver.ack_all()

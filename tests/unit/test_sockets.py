@@ -72,7 +72,7 @@ def test_at_the_high_water_mark_nothing_is_sent(context: zmq.Context[Any], endpo
     """A peer that doesn't read blocks nobody; what was sent before arrives whole."""
     pull = Channel(Plane.FRAMES, bind(context, zmq.PULL, endpoints.frames_in))
     push = connect(context, zmq.PUSH, Plane.FRAMES, endpoints.frames_in)
-    large = BATCH._replace(body=bytes(1_000_000))
+    large = BATCH.replace(body=bytes(1_000_000))
     wait_until(lambda: push.send(large), "connected")
     sent = 1
     while push.send(large):

@@ -95,7 +95,7 @@ class Router:
             self._held.append(_Held(message, arrived_s))
             return []
         member, section = found
-        return [SendTo(member.route, message._replace(section=section or message.section, time_left_s=time_left_s))]
+        return [SendTo(member.route, message.replace(section=section or message.section, time_left_s=time_left_s))]
 
     def _reply(self, message: Reply, now_s: float, since_s: float | None = None) -> list[SendTo]:
         member = self._registry.find_live(message.target)

@@ -114,7 +114,7 @@ class Calls:
                 effects.append(Send(Plane.CALLS, message))
                 continue
             left_s = message.time_left_s - (now_s - since_s)
-            request = message._replace(time_left_s=left_s)
+            request = message.replace(time_left_s=left_s)
             effects.extend([Send(Plane.CALLS, request)] if left_s > 0 else self._expire(request))
         return effects
 
@@ -215,7 +215,7 @@ class Calls:
             return self._expire(request)
         target = f"port_reader:{request.device}"
         body = codec.pack(exchange_arguments(writes, rpc))
-        return [Send(Plane.CALLS, request._replace(target=target, verb="exchange", time_left_s=left_s, body=body))]
+        return [Send(Plane.CALLS, request.replace(target=target, verb="exchange", time_left_s=left_s, body=body))]
 
     def _expire(self, request: Request) -> list[Send]:
         self._counters.calls_expired += 1

@@ -124,4 +124,4 @@ def _presentable(beat: Heartbeat) -> Heartbeat:
         state = {}
     if len(counters) > 1000 or not all(type(k) is str and type(v) in (int, float) for k, v in counters.items()):
         counters = {}
-    return beat._replace(state=state, counters=counters)
+    return beat.replace(state=state, counters=counters)

@@ -91,7 +91,7 @@ class Calls:
     def renew(self, request: Request, now_s: float) -> Request | None:
         """A first step that could not be sent before, with the time that is left; None if its call has ended."""
         call = self._open.get(request.id)
-        return request._replace(time_left_s=call.deadline_s - now_s) if call else None
+        return request.replace(time_left_s=call.deadline_s - now_s) if call else None
 
     def __len__(self) -> int:
         return len(self._open)

@@ -231,7 +231,7 @@ class PublisherCore:
                 effects, is_telemetry = self._downlink.take_answer(*body.answer, can_reply=can_reply, now_s=now_s)
                 self._owed += effects
                 if not is_telemetry:
-                    body = body._replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={})
+                    body = body.replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={})
             self._batching.add(release._replace(body=body), batch.device, now_s)
 
     def _hear(self, message: Message, now_s: float) -> list[Send]:

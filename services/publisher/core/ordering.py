@@ -221,7 +221,7 @@ class Stream:
 
 def _without_first(body: ReadingBody, count: int) -> ReadingBody:
     """The body without its first entries. The attributes stay: they are the last values of the whole batch."""
-    return body._replace(
+    return body.replace(
         ts_ms=body.ts_ms[count:],
         telemetry=body.telemetry[count:],
         dead={index - count: reason for index, reason in body.dead.items() if index >= count},
