@@ -1,4 +1,4 @@
-"""The bytes on the wire and in journals, as release 0.2 wrote them: processes of two versions meet, and journals stay."""
+"""The bytes on the wire and in journals, as release 0.2 wrote them: processes of two versions meet; journals stay."""
 
 from __future__ import annotations
 
