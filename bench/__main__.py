@@ -20,6 +20,8 @@ from bench.feeder import FRAME_BYTES
 from bench.harness import RESULTS, Scenario, Usage, facts, gateway
 from bench.small import pss_kib
 from bench.starts import measure_starts
+from common.wire.calls import Status
+from common.wire.messages import MONITOR
 from services.cli.client import Client, json_of
 from tests.chaos.running import Running
 from tests.e2e.harness import ROOT
@@ -98,7 +100,7 @@ def memory(running: Running) -> dict[str, Any]:
 def counters(running: Running) -> dict[str, dict[str, int]]:
     """The counters that tell how many messages and commits the frames took, by kind of process."""
     with Client(running.data_dir) as client:
-        processes = json.loads(json_of(client.call("monitor:0", "status", "", b"", 5.0)))["processes"]
+        processes = json.loads(json_of(client.call(MONITOR, "", Status(), 5.0)))["processes"]
     total: dict[str, dict[str, int]] = {}
     for process in processes:
         of_kind = total.setdefault(process["kind"], {})

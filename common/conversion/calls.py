@@ -6,37 +6,18 @@ converters.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import simplejson
 
 from common.config.models import DataPoint, Device, Rpc
-from common.conversion.downlink import NO_DATA, NOT_DEFINED, encode_attribute_update, encode_rpc
+from common.conversion.downlink import NOT_DEFINED, encode_attribute_update, encode_rpc
 from common.conversion.points import compile_points, explain_point
 from common.conversion.values import encode_json
-from common.core.errors import ConversionError, WireError, printable
-from common.wire import codec
-from common.wire.messages import Request
+from common.core.errors import ConversionError, printable
+from common.wire.calls import NO_DATA, Exchange
 
-METHOD_NOT_FOUND: Final = "Method not found"
 TOO_DEEP: Final = "nested too deeply"
-_SHAPES: Final[dict[str, dict[str, type]]] = {
-    "encode": {"method": str, "params": bytes},
-    "encode_update": {"data": bytes},
-    "decode": {"method": str, "frame": bytes},
-}
-VERBS: Final = frozenset(_SHAPES)
-"""Of the requests that ask for a conversion."""
-
-
-def arguments_of(request: Request) -> dict[str, Any]:
-    """The request's body, each argument that its verb needs of the right type. Raises WireError."""
-    arguments = codec.unpack_map(request.body)
-    for name, expected in _SHAPES[request.verb].items():
-        found = arguments.get(name)
-        if type(found) is not expected:
-            raise WireError(f"{name}: found {type(found).__name__}, expected {expected.__name__}")
-    return arguments
 
 
 def rpc_of(device: Device, method: str) -> Rpc | None:
@@ -89,14 +70,12 @@ def no_entry(unknown: str) -> str:
     return f"no attribute update is configured for {unknown or 'nothing'}"
 
 
-def exchange_arguments(writes: list[bytes], rpc: Rpc | None) -> dict[str, Any]:
-    """Those of an `exchange` request; without `rpc` it is an attribute update."""
-    found: dict[str, Any] = {"writes": writes, "method": "", "with_response": False, "timeout_s": 0.0}
-    found |= {"pattern": "", "until": b""}
-    if rpc is not None:
-        found |= {"method": rpc.method, "with_response": rpc.with_response, "timeout_s": rpc.response_timeout_s}
-        found |= {"pattern": rpc.response_pattern or "", "until": (rpc.response_until_delimiter or "").encode()}
-    return found
+def exchange_for(writes: list[bytes], rpc: Rpc | None) -> Exchange:
+    """What the device's port reader is to do with these; without `rpc` it is an attribute update."""
+    if rpc is None:
+        return Exchange(writes)
+    until = (rpc.response_until_delimiter or "").encode()
+    return Exchange(writes, rpc.method, rpc.with_response, rpc.response_timeout_s, rpc.response_pattern or "", until)
 
 
 def convert_answer(rpc: Rpc, frame: bytes) -> object:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from common.config.models import AttributeUpdate, Device, Rpc
 from common.conversion.values import encode_json, plain_value, shorten
 from common.core.errors import ConversionError
+from common.wire.calls import NO_DATA
 
 BUILTIN_DOWNLINK = "SerialDownlinkConverter"
-NO_DATA = "No data to send"
 NOT_DEFINED = "Downlink converter not defined"
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")

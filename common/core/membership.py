@@ -9,11 +9,9 @@ from typing import Any, Final
 from common.core.events import Arrived, CommonEffect, Junk, Note, Reconnected, Send
 from common.core.liveness import BEAT_S
 from common.core.version import PROTOCOL, RELEASE
-from common.wire import codec
-from common.wire.messages import Heartbeat, Identity, Plane, Register, Registered, Reply, Request
+from common.wire.calls import Beat, pack_body, reply, verb_of
+from common.wire.messages import Heartbeat, Identity, Plane, Register, Registered, Request
 
-BEAT: Final = "beat"
-"""The verb of `ask_for_beats`."""
 ASKED_S: Final = 5.0
 REGISTER_RETRY_S: Final = 0.25
 """A registration that got no answer, or a refusal, is said again after this: the broker may be starting."""
@@ -78,16 +76,16 @@ class Membership:
 
     def ask_for_beats(self, addresses: Iterable[str]) -> list[CommonEffect]:
         """Asks these to beat at once: what they say once in a while, or every second, is wanted now."""
-        body, who = codec.pack({}), self.identity.address
+        verb, body, who = verb_of(Beat), pack_body(Beat()), self.identity.address
         return [
-            Send(Plane.CALLS, Request(f"beat-{self.identity.instance}", who, address, BEAT, "", "", ASKED_S, body))
+            Send(Plane.CALLS, Request(f"beat-{self.identity.instance}", who, address, verb, "", "", ASKED_S, body))
             for address in addresses
         ]
 
     def answer(self, request: Request, now_s: float) -> list[CommonEffect]:
         """The answer to who asks for a beat, which is due now."""
         self._beat_s = min(self._beat_s, now_s)
-        return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
+        return [Send(Plane.CALLS, reply(request, None))]
 
     def hurry(self, now_s: float) -> None:
         """The next beat is due within a second, whatever the last one promised."""

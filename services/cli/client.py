@@ -18,6 +18,7 @@ from common.io.endpoints import Endpoints, find_socket_dir
 from common.io.process import make_identity
 from common.io.sockets import Channel, connect, connect_events
 from common.wire import codec
+from common.wire.calls import Body, pack_body, verb_of
 from common.wire.messages import Plane, Reply, Request
 
 FIND_S: Final = 2.0
@@ -60,13 +61,14 @@ class Client:
             self.close()
             raise LinkError(f"no gateway is running at {data_dir}: its broker does not answer; {ADVICE}")
 
-    def call(self, target: str, verb: str, device: str, body: bytes, timeout_s: float) -> Reply:
+    def call(self, target: str, device: str, asked: Body, timeout_s: float) -> Reply:
         """Asks and waits. Raises LinkError if not even an error came back in time, GatewayError if it is too large."""
+        body = pack_body(asked)
         if len(body) > MOST_BODY_BYTES:
             raise GatewayError(f"the call is too large: found {len(body)} bytes, expected at most {MOST_BODY_BYTES}")
         call_id = uuid.uuid4().hex
         identity = self._membership.identity
-        request = Request(call_id, identity.address, target, verb, device, "", timeout_s, body)
+        request = Request(call_id, identity.address, target, verb_of(type(asked)), device, "", timeout_s, body)
         if not self._calls.send(request):
             raise LinkError("the broker takes no calls at the moment")
         if not self._pump(timeout_s + GRACE_S, lambda: call_id in self._replies):

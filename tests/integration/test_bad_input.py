@@ -16,6 +16,7 @@ from common.core.errors import GatewayError
 from common.core.events import Send
 from common.io.endpoints import Endpoints, socket_dir
 from common.wire import codec
+from common.wire.calls import CallDevice, pack_body
 from common.wire.messages import (
     PUBLISHER,
     FrameBatch,
@@ -274,12 +275,14 @@ def test_64_megabytes_of_params_are_refused_with_an_error(world: World) -> None:
     assert "too large: found 671" in answer["error"]
     assert world.gateway.log("publisher").count("call.refused") == 1
     with Client(world.gateway.data_dir) as client:
-        body = codec.pack({"device": DEVICE, "method": "set", "params": b"1" * (2 << 20)})
+        asked = CallDevice(DEVICE, "set", b"1" * (2 << 20))
         with pytest.raises(GatewayError, match="too large: found 2097"):
-            client.call(PUBLISHER, "rpc", DEVICE, body, 5.0)
+            client.call(PUBLISHER, DEVICE, asked, 5.0)
         # Around the command's own limit.
         address = client._membership.identity.address
-        client._perform([Send(Plane.CALLS, Request("big", address, PUBLISHER, "rpc", DEVICE, "", 5.0, body))])
+        client._perform(
+            [Send(Plane.CALLS, Request("big", address, PUBLISHER, "rpc", DEVICE, "", 5.0, pack_body(asked)))]
+        )
         assert client._pump(10.0, lambda: "big" in client._replies)
         assert "too large: found 2097" in client._replies["big"].error
     # The message itself, whole, and a copy of it.

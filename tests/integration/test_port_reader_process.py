@@ -19,7 +19,6 @@ import zmq
 from common.config.models import Device, section_of
 from common.core.events import Arrived
 from common.core.liveness import BEAT_S
-from common.core.membership import BEAT
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.journal.files import JournalFile
 from common.io.journal.journal import Journal
@@ -31,6 +30,7 @@ from common.io.sockets import Channel, open_socket
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter
 from common.wire import codec
+from common.wire.calls import Beat, verb_of
 from common.wire.messages import (
     Entry,
     FrameBatch,
@@ -147,7 +147,7 @@ class Broker:
                 answer = Registered(f"port_reader:{DEVICE}", True, "", "b", "")
                 self.calls.send_multipart([self.reader, *codec.encode(answer)])
             else:
-                if not (isinstance(message, Request) and message.verb == BEAT):
+                if not (isinstance(message, Request) and message.verb == verb_of(Beat)):
                     self.replies.append(message)
 
     def entries(self, kind: Entry) -> list[bytes]:

@@ -129,7 +129,7 @@ LISTED: Final = (
     one(
         "late answer taken for the next call's",
         (Exchange, "tick"),
-        'self._state, self._deadline_s = "late", now_s + call.timeout_s',
+        'self._state, self._deadline_s = "late", now_s + call.asked.timeout_s',
         "effects += self._end(now_s)",
     ),
     one(

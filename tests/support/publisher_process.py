@@ -19,9 +19,9 @@ import pytest
 import zmq
 from paho.mqtt.enums import CallbackAPIVersion
 
-from common.core.membership import BEAT
 from common.io.endpoints import Endpoints, socket_dir
 from common.wire import codec
+from common.wire.calls import Beat, verb_of
 from common.wire.messages import (
     Heartbeat,
     Message,
@@ -88,7 +88,7 @@ class FakeBroker:
             match message:
                 case Register():
                     self.say(Registered("publisher:0", True, "", "b1", ""))
-                case Request() if message.verb != BEAT:
+                case Request() if message.verb != verb_of(Beat):
                     self.requests.append(message)
                 case Reply():
                     self.replies.append(message)

@@ -404,7 +404,7 @@ def test_a_late_answer_is_taken_and_gives_credit_back_once(world: World) -> None
     world.convert(sent)
     world.convert(sent)
     assert [readings.batch.first for readings in world.take(ForwardReadings)] == [1, 1, 1]
-    state = world.core._state()["converters"]
+    state = world.core._facts()["converters"]
     assert [account["credit"] for account in state.values()] == [CREDIT, CREDIT]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from common.core.errors import LinkError
 from common.wire import codec
+from common.wire.calls import Body, ListDeadLetters, RetryDeadLetters
 from common.wire.messages import Reply
 from services.cli.commands.dead_letters import (
     Retried,
@@ -29,16 +30,16 @@ class FakeClient:
         self.letters = [(number, number % 2, 1, "why", b"xy") for number in range(1, count + 1)]
         self.refused_from = refused_from
 
-    def call(self, target: str, verb: str, device: str, body: bytes, timeout_s: float) -> Reply:
+    def call(self, target: str, device: str, asked: Body, timeout_s: float) -> Reply:
         assert (target, device) == ("port_reader:d", "d")
-        arguments = codec.unpack(body)
         answer: dict[str, Any]
-        if verb == "dead_letters":
-            before = arguments["before"] or 10**9
-            page = [letter for letter in self.letters if letter[0] < before][::-1][: min(2, arguments["most"])]
+        if isinstance(asked, ListDeadLetters):
+            before = asked.before or 10**9
+            page = [letter for letter in self.letters if letter[0] < before][::-1][: min(2, asked.most)]
             answer = {"count": len(self.letters), "bytes": 2 * len(self.letters), "letters": page}
             return Reply("", "", "", codec.pack(answer))
-        page = [letter for letter in self.letters if arguments["after"] < letter[0] <= arguments["until"]][:2]
+        assert isinstance(asked, RetryDeadLetters)
+        page = [letter for letter in self.letters if asked.after < letter[0] <= asked.until][:2]
         if page and page[0][0] >= self.refused_from:
             return Reply("", "", "the journal is full", b"")
         frames = sum(letter[1] for letter in page)

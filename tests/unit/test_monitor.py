@@ -144,7 +144,7 @@ def test_facts_of_any_shape_are_shown_or_left_out(world: World, state: dict[Any,
 
 def test_another_verb_is_answered_with_an_error(world: World) -> None:
     """Nobody waits for nothing."""
-    assert world.ask("reboot").error == "Method not found"
+    assert world.ask("reboot").error == "unknown verb reboot"
 
 
 def test_it_beats_and_exits_at_once(world: World) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from common.config.models import Device
-from common.core.events import Blocked, Drain, Writable
-from common.wire.messages import Entry, Plane, Request
+from common.core.events import Blocked, Drain, Send, Writable
+from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.events import (
     CancelWrite,
     CheckWrite,
@@ -251,9 +251,9 @@ def test_drain_ends_all_calls():
     [
         ({"writes": []}, "No data to send"),
         ({"writes": [b""]}, "No data to send"),
-        ({"writes": "x"}, "malformed request: writes: found str"),
-        ({"writes": [1]}, "malformed request: writes: expected bytes"),
-        ({"timeout_s": None}, "malformed request: timeout_s: found NoneType"),
+        ({"writes": "x"}, "malformed request: Expected `array`, got `str` - at `$.writes`"),
+        ({"writes": [1]}, "malformed request: Expected `bytes`, got `int` - at `$.writes[0]`"),
+        ({"timeout_s": None}, "malformed request: Expected `float`, got `null` - at `$.timeout_s`"),
         ({"pattern": "("}, "responsePattern is no regular expression"),
     ],
 )
@@ -284,6 +284,46 @@ def test_a_reply_that_could_not_be_sent_is_kept():
     rig.give(Blocked(Plane.CALLS, reply))
     rig.give(Writable(Plane.CALLS))
     assert rig.calls == [reply]
+
+
+def test_a_question_that_could_not_be_sent_goes_with_the_time_that_is_left():
+    """EAGAIN on the calls plane again and again: its time goes on meanwhile, and where none is left the caller hears
+    so."""
+    rig = _rig()
+    rig.exchange("c1", 4.0, timeout_s=9.0)
+    rig.read(b"21.5\n")
+    question = rig.calls.pop()
+    assert (question.verb, round(question.time_left_s, 3)) == ("decode", 3.9)
+    for left_s in (2.9, 1.9):
+        rig.give(Blocked(Plane.CALLS, question))
+        rig.wait(1.0)
+        rig.give(Writable(Plane.CALLS))
+        question = rig.calls.pop()
+        assert question.time_left_s == pytest.approx(left_s)
+    rig.give(Blocked(Plane.CALLS, question))
+    rig.wait(2.0)
+    failed = rig.count("exchanges_failed")
+    rig.give(Writable(Plane.CALLS))
+    assert rig.calls == [Reply("c1", "publisher:0", "expired while waiting", b"")]
+    assert rig.count("exchanges_failed") == failed + 1
+    rig.give(Writable(Plane.CALLS))
+    assert len(rig.calls) == 1
+
+
+def test_an_asked_beat_whose_time_is_over_is_not_asked_for_again():
+    """Nobody waits for it but the reader, which is answered nothing and counts no failed call."""
+    rig = _rig()
+    beat = next(
+        effect.message
+        for effect in rig.performed
+        if isinstance(effect, Send) and isinstance(effect.message, Request) and effect.message.verb == "beat"
+    )
+    rig.give(Blocked(Plane.CALLS, beat))
+    rig.wait(beat.time_left_s + 1.0)
+    rig.performed.clear()
+    rig.give(Writable(Plane.CALLS))
+    assert [effect for effect in rig.performed if isinstance(effect, Send) and effect.plane is Plane.CALLS] == []
+    assert rig.count("exchanges_failed") == 0
 
 
 def test_a_frame_in_progress_that_turns_out_to_be_none_is_not_waited_for():

@@ -183,7 +183,7 @@ def test_a_call_that_comes_twice_late_or_malformed():
     _encode(rig, "nobody", b"1", "c4", time_left_s=0.0)
     assert _result(rig, "c4") == "expired while waiting"
     rig.call("encode", {"method": 7, "params": b""}, "c3")
-    assert _result(rig, "c3") == "malformed request: method: found int, expected str"
+    assert _result(rig, "c3") == "malformed request: Expected `str`, got `int` - at `$.method`"
     assert len(rig.written) == 1
 
 

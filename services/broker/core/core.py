@@ -18,6 +18,7 @@ from common.core.events import Arrived, Drain, Exit, Junk, Level, Note, Send, St
 from common.core.hashes import short_hash
 from common.core.liveness import BEAT_S, Liveness
 from common.core.version import PROTOCOL, RELEASE
+from common.wire.calls import QUEUE_FULL
 from common.wire.messages import (
     PUBLISHER,
     Heartbeat,
@@ -28,6 +29,7 @@ from common.wire.messages import (
     Reply,
     Request,
 )
+from common.wire.states import BrokerState, ConverterSeen, ConverterState, PublisherState, facts_of, state_of
 from services.broker.core.counters import new_counters
 from services.broker.core.dispatch import Dispatcher
 from services.broker.core.epochs import Epochs
@@ -145,7 +147,7 @@ class BrokerCore:
             return []
         self._overfull.add(batch.device)
         # Nothing is lost: the reader sends them again.
-        return [Note("warning", "frames.dropped", {"device": batch.device, "reason": "queue full"})]
+        return [Note("warning", "frames.dropped", {"device": batch.device, "reason": QUEUE_FULL})]
 
     def _hand_out(self) -> list[SendFrames]:
         sent = self._dispatcher.hand_out(self._now_s)
@@ -231,12 +233,13 @@ class BrokerCore:
         member, before = heard
         effects: list[Effect] = [*_liveness_note(member, before)]
         if member.kind == "converter":
-            held = beat.state.get("held")
-            restored = self._dispatcher.compare(member.name, beat.instance, held, now_s) if isinstance(held, int) else 0
+            state = state_of(beat, ConverterState)
+            held = None if state is None else state.held
+            restored = 0 if held is None else self._dispatcher.compare(member.name, beat.instance, held, now_s)
             self.counters["credits_restored"] += restored
             if restored or before != "alive" or member.draining:
                 effects += self._hand_out()
-        elif member.kind == "publisher" and self._epochs.hear(str(beat.state.get("epoch", ""))):
+        elif member.kind == "publisher" and self._epochs.hear(_epoch_of(beat)):
             # Slow user code would else be busy for minutes with what the new publisher does not take.
             self.counters["frames_stale"] += self._dispatcher.drop(lambda batch: self._epochs.is_old(batch.epoch))
         return effects
@@ -292,33 +295,32 @@ class BrokerCore:
         who = self.identity
         uptime_s = now_s - self._started_s
         beat = Heartbeat(
-            who.kind, who.name, who.instance, who.pid, who.host, uptime_s, self._state(), dict(self.counters)
+            who.kind, who.name, who.instance, who.pid, who.host, uptime_s, self._facts(), dict(self.counters)
         )
         return [Send(Plane.EVENTS, beat)]
 
-    def _state(self) -> dict[str, Any]:
-        """Of the heartbeat: `converters` maps a name to its credit, pinned devices and liveness; `devices` counts the
-        port readers that are not lost, `queued_devices` those with batches in a queue."""
-        return {
-            "converters": {
-                name: {
-                    "credit": converter.credit,
-                    "pinned": converter.pins,
-                    "liveness": converter.member.liveness,
-                    "draining": converter.member.draining,
-                    "blocked": converter.is_blocked,
-                }
+    def _facts(self) -> dict[str, Any]:
+        """What the heartbeat says beside the counters."""
+        state = BrokerState(
+            converters={
+                name: ConverterSeen(
+                    credit=converter.credit,
+                    pinned=converter.pins,
+                    liveness=converter.member.liveness,
+                    draining=converter.member.draining,
+                    blocked=converter.is_blocked,
+                )
                 for name, converter in self._dispatcher.converters.items()
             },
-            "devices": sum(m.kind == "port_reader" and m.liveness != "lost" for m in self._registry.members),
-            "queued_devices": self._dispatcher.queued_devices,
-            "queued_bytes": self._queued_bytes(),
-            "held_calls": self._router.held,
-            "settling": self._router.is_settling,
-            "draining": self._exit_s is not None,
-            "release": RELEASE,
-            "registered": True,
-        }
+            devices=sum(m.kind == "port_reader" and m.liveness != "lost" for m in self._registry.members),
+            queued_devices=self._dispatcher.queued_devices,
+            queued_bytes=self._queued_bytes(),
+            held_calls=self._router.held,
+            settling=self._router.is_settling,
+            draining=self._exit_s is not None,
+        )
+        # It registers with nobody: everyone registers with it.
+        return {**facts_of(state), "release": RELEASE, "registered": True}
 
     def _has_publisher(self) -> bool:
         return self._registry.find_live(PUBLISHER) is not None
@@ -328,6 +330,12 @@ class BrokerCore:
 
     def _is_empty(self) -> bool:
         return self._queued_bytes() == 0
+
+
+def _epoch_of(beat: Heartbeat) -> str:
+    """The publisher's epoch; "" where it says none."""
+    state = state_of(beat, PublisherState)
+    return state.epoch if state else ""
 
 
 def _liveness_note(member: Member, before: Liveness) -> list[Note]:

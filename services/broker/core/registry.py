@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from common.core.liveness import BEAT_S, LOST_S, Liveness, liveness
 from common.wire.messages import Heartbeat, Register
+from common.wire.states import AnyState, state_of
 
 MEMBERS_LIMIT: Final = 4096
 """Processes that are remembered; far more than one host runs, and a bound for what junk can fill."""
@@ -112,7 +113,8 @@ class Registry:
             return None
         before, member.liveness, member.heard_s = member.liveness, "alive", now_s
         member.every_s = beat.every_s
-        member.draining = beat.state.get("draining") is True
+        state = state_of(beat, AnyState)
+        member.draining = state is not None and state.draining
         return member, before
 
     def age(self, now_s: float) -> list[Member]:

@@ -5,6 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from common.wire.calls import (
+    EXPIRED,
+    NO_CONVERTER,
+    NO_PUBLISHER,
+    QUEUE_FULL,
+    SHUTTING_DOWN,
+    converted_device,
+    not_connected,
+    reader_of,
+    refuse,
+    unknown_device,
+)
 from common.wire.messages import Reply, Request
 from services.broker.core.counters import Counters
 from services.broker.core.events import SendTo, Unreachable
@@ -12,11 +24,6 @@ from services.broker.core.registry import Member, Registry
 
 HELD_LIMIT: Final = 1024
 """Calls that wait while a new broker learns who is there."""
-CONVERTER_OF: Final = "converter@"
-EXPIRED: Final = "expired while waiting"
-QUEUE_FULL: Final = "queue full"
-SHUTTING_DOWN: Final = "shutting down"
-NO_CONVERTER: Final = "no converter is running"
 
 PickConverter = Callable[[str, bool], Member | None]
 """(device, is_pinned) → the converter that serves it."""
@@ -109,14 +116,15 @@ class Router:
 
     def _refuse(self, message: Request, error: str, now_s: float) -> list[SendTo]:
         self._counters["requests_unroutable"] += 1
-        return self._reply(Reply(message.id, message.reply_to, error, b""), now_s)
+        return self._reply(refuse(message, error), now_s)
 
     def _resolve(self, target: str) -> tuple[Member, str] | str:
         """(who, section or "" to leave it), or the error for a target that is not there."""
-        if not target.startswith(CONVERTER_OF):
+        name = converted_device(target)
+        if name is None:
             member = self._registry.find_live(target)
             return (member, "") if member else self._absence(target)
-        reader = f"port_reader:{target.removeprefix(CONVERTER_OF)}"
+        reader = reader_of(name)
         device = self._registry.find_live(reader)
         if device is None:
             return self._absence(reader)
@@ -130,11 +138,11 @@ class Router:
         kind, _, name = address.partition(":")
         match kind:
             case "port_reader" if self._registry.find(address):
-                return f"device {name} is not connected"
+                return not_connected(name)
             case "port_reader":
-                return f"unknown device {name}"
+                return unknown_device(name)
             case "publisher":
-                return "the publisher is not running"
+                return NO_PUBLISHER
             case "converter":
                 return NO_CONVERTER
         return f"{address} is not running"

@@ -12,6 +12,7 @@ import simplejson
 
 from common.core.errors import GatewayError, LinkError
 from common.wire import codec
+from common.wire.calls import ListDeadLetters, RetryDeadLetters, Status, reader_of
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text, whole_number
 from services.cli.client import Client, json_of
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 def find_devices(client: Client) -> list[str]:
     """The devices with a port reader, by the monitor's word. Raises LinkError."""
-    reply = client.call(MONITOR, "status", "", codec.pack(None), ANSWER_S)
+    reply = client.call(MONITOR, "", Status(), ANSWER_S)
     if reply.error:
         raise LinkError(f"the monitor can't be asked which devices there are: {reply.error}; --device names one")
     processes = simplejson.loads(json_of(reply))["processes"]
@@ -122,7 +123,7 @@ def fetch_letters(client: Client, device: str, most: int) -> Page:
     found: list[_Letter] = []
     total = total_bytes = before = 0
     while len(found) < most:
-        page = _ask(client, device, "dead_letters", {"before": before, "most": most - len(found)})
+        page = _ask(client, device, ListDeadLetters(before, most - len(found)))
         if not before:
             total, total_bytes = page["count"], page["bytes"]
         if not page["letters"]:
@@ -140,7 +141,7 @@ def retry_letters(client: Client, device: str) -> Retried:
     retried = kept = after = 0
     while after < until:
         try:
-            result = _ask(client, device, "retry", {"after": after, "until": until})
+            result = _ask(client, device, RetryDeadLetters(after, until))
         except LinkError as error:
             return Retried(retried, kept, str(error))
         if not result["last"]:
@@ -187,8 +188,8 @@ def utc(ts_ms: int) -> str:
         return "-"
 
 
-def _ask(client: Client, device: str, verb: str, arguments: dict[str, int]) -> dict[str, Any]:
-    reply = client.call(f"port_reader:{device}", verb, device, codec.pack(arguments), ANSWER_S)
+def _ask(client: Client, device: str, asked: ListDeadLetters | RetryDeadLetters) -> dict[str, Any]:
+    reply = client.call(reader_of(device), device, asked, ANSWER_S)
     if reply.error:
         raise LinkError(reply.error)
     return codec.unpack_map(reply.body)

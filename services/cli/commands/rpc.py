@@ -9,7 +9,7 @@ from typing import Final
 
 import simplejson
 
-from common.wire import codec
+from common.wire.calls import CallDevice
 from common.wire.messages import PUBLISHER
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import Client, json_of
@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     if params is None:
         print(_not_json(args.params), file=sys.stderr)
         return EXIT_USAGE
-    body = codec.pack({"device": args.device, "method": args.method, "params": params})
+    asked = CallDevice(args.device, args.method, params)
     with Client(args.data_dir) as client:
-        reply = client.call(PUBLISHER, "rpc", args.device, body, args.timeout)
+        reply = client.call(PUBLISHER, args.device, asked, args.timeout)
     if reply.error:
         print(json.dumps({"error": reply.error, "success": False}, ensure_ascii=False))
         return 1

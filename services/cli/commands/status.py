@@ -13,7 +13,7 @@ from typing import Any, Final
 import simplejson
 
 from common.core.errors import LinkError
-from common.wire import codec
+from common.wire.calls import Status
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir
 from services.cli.client import Client, json_of
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(client: Client) -> dict[str, Any]:
-    reply = client.call(MONITOR, "status", "", codec.pack(None), ANSWER_S)
+    reply = client.call(MONITOR, "", Status(), ANSWER_S)
     if reply.error:
         raise LinkError(f"the monitor can't be asked: {reply.error}")
     document: dict[str, Any] = simplejson.loads(json_of(reply))

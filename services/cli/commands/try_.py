@@ -25,6 +25,7 @@ from common.conversion.points import PointResult
 from common.conversion.rows import BUILTIN_UPLINK, compile_device
 from common.conversion.values import encode_json, shorten, shown
 from common.core.errors import ConversionError
+from common.wire.calls import METHOD_NOT_FOUND
 from common.wire.messages import UserReading
 from services.cli.arguments import Subparsers
 from services.cli.escapes import unescape
@@ -280,7 +281,7 @@ def _try_call(gateway: Gateway, device: Device, args: argparse.Namespace, out: T
     try:
         rpc = next((rpc for rpc in device.rpcs if rpc.method == args.rpc), None)
         if rpc is None:
-            raise ConversionError("Method not found")
+            raise ConversionError(METHOD_NOT_FOUND)
         reply["bytes_hex"] = _encode(gateway, device, rpc, params).hex()
         if answer is not None:
             reply["result"] = _convert_answer(gateway, device, rpc, answer)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from common.conversion.calls import METHOD_NOT_FOUND, convert_answer, failure, success
+from common.conversion.calls import convert_answer, failure, success
 from common.conversion.rows import merge_attributes
 from common.core.errors import ConversionError, WireError, printable
 from common.wire import codec
+from common.wire.calls import METHOD_NOT_FOUND
 from common.wire.messages import Entry, FrameBatch, FrameBody, ReadingBatch, ReadingBody, UserReading
 from services.converter.core.counters import Counters
 from services.converter.core.events import ConvertWithUserCode, UserConverted

@@ -1,23 +1,20 @@
-"""The converter's steps of a call: params to bytes (`encode`, `encode_update`), an answer to a value (`decode`).
+"""The converter's steps of a call: params to bytes (`Encode`, `EncodeUpdate`), an answer to a value (`Decode`).
 
 Calls of devices with users' converters come here; a port reader does the same itself where all are built in.
-A call whose section is not known waits for it; it never waits past its own time. Steps go on as `exchange` requests to
-the port reader under the same id and `reply_to`, or end in a `Reply` to `reply_to`.
+A call whose section is not known waits for it; it never waits past its own time. Steps go on as `Exchange` to the port
+reader under the same id and `reply_to`, or end in a `Reply` to `reply_to`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from common.config.models import Rpc
 from common.conversion.calls import (
-    METHOD_NOT_FOUND,
-    VERBS,
-    arguments_of,
     convert_answer,
-    exchange_arguments,
+    exchange_for,
     no_entry,
     read_json,
     refusal,
@@ -25,10 +22,27 @@ from common.conversion.calls import (
     success,
     update_writes,
 )
-from common.conversion.downlink import NO_DATA
-from common.core.errors import ConversionError, WireError, printable
+from common.core.errors import ConversionError, WireError
 from common.core.events import Note, Send
-from common.wire import codec
+from common.wire.calls import (
+    EXPIRED,
+    METHOD_NOT_FOUND,
+    NO_DATA,
+    QUEUE_FULL,
+    SHUTTING_DOWN,
+    Decode,
+    Encode,
+    EncodeUpdate,
+    Exchange,
+    body_of,
+    not_connected,
+    pack_body,
+    reader_of,
+    refuse,
+    reply,
+    unknown_verb,
+    verb_of,
+)
 from common.wire.messages import Plane, Reply, Request
 from services.converter.core.counters import Counters
 from services.converter.core.events import DecodeWithUserCode, EncodeWithUserCode, UserAnswered
@@ -36,14 +50,11 @@ from services.converter.core.lanes import Lanes
 from services.converter.core.sections import Compiled, Sections
 
 CALLS_HELD: Final = 64
-EXPIRED: Final = "expired while waiting"
-QUEUE_FULL: Final = "queue full"
-SHUTTING_DOWN: Final = "shutting down"
 
 
 class _Call(NamedTuple):
     request: Request
-    arguments: dict[str, Any]
+    body: Encode | EncodeUpdate | Decode
     deadline_s: float
 
 
@@ -62,19 +73,25 @@ class Calls:
     def take(self, request: Request, now_s: float) -> Sequence[Send | Note]:
         """Effects of a request that came in."""
         self._counters.calls_in += 1
-        if request.verb not in VERBS:
-            return self._fail(request, f"unknown verb {request.verb}")
         if request.time_left_s <= 0:
             return self._expire(request)
         try:
-            call = _Call(request, arguments_of(request), now_s + request.time_left_s)
+            body = body_of(request, Encode, EncodeUpdate, Decode)
         except WireError as error:
-            return self._fail(request, f"malformed request: {error}")
+            return self._fail(request, str(error))
+        match body:
+            case Encode() | EncodeUpdate() | Decode():
+                return self._begin(_Call(request, body, now_s + request.time_left_s), now_s)
+            case _:
+                return self._fail(request, unknown_verb(request.verb))
+
+    def _begin(self, call: _Call, now_s: float) -> Sequence[Send | Note]:
+        request = call.request
         compiled = self._sections.find(request.section)
         if compiled is not None:
             return self._go_on(call, compiled, now_s)
         if not request.section:
-            return self._fail(request, f"device {request.device} is not connected")
+            return self._fail(request, not_connected(request.device))
         if len(self._held) >= CALLS_HELD:
             return self._fail(request, QUEUE_FULL)
         self._held.append(call)
@@ -92,10 +109,10 @@ class Calls:
             return []
         call, rpc = self._with_user_code.pop(event.job)
         self._counters.user_errors += bool(event.error and event.error != NO_DATA)
-        if call.request.verb == "decode":
+        if isinstance(call.body, Decode):
             if event.error:
                 return self._fail(call.request, event.error)
-            return [_reply(call.request, success(event.value))]
+            return [Send(Plane.CALLS, reply(call.request, success(event.value)))]
         if event.error:
             return self._fail(call.request, refusal(event.error))
         return self._exchange(call, [event.value], rpc, now_s)
@@ -158,17 +175,18 @@ class Calls:
         return min((*(call.deadline_s for call in self._held), *with_users), default=None)
 
     def _go_on(self, call: _Call, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
-        if call.request.verb == "encode_update":
-            return self._encode_update(call, compiled, now_s)
-        rpc = compiled.rpc(call.arguments["method"])
+        body = call.body
+        if isinstance(body, EncodeUpdate):
+            return self._encode_update(call, body.data, compiled, now_s)
+        rpc = compiled.rpc(body.method)
         if rpc is None:
             return self._fail(call.request, METHOD_NOT_FOUND)
-        if call.request.verb == "decode":
-            return self._decode(call, compiled, rpc)
-        return self._encode(call, compiled, rpc, now_s)
+        if isinstance(body, Decode):
+            return self._decode(call, body.frame, compiled, rpc)
+        return self._encode(call, body.params, compiled, rpc, now_s)
 
-    def _encode(self, call: _Call, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Send]:
-        device, params = compiled.device, call.arguments["params"]
+    def _encode(self, call: _Call, params: bytes, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Send]:
+        device = compiled.device
         try:
             if compiled.has_user_downlink and rpc.template is None:
                 value = read_json(params)
@@ -178,10 +196,10 @@ class Calls:
         except ConversionError as error:
             return self._fail(call.request, str(error))
 
-    def _encode_update(self, call: _Call, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
+    def _encode_update(self, call: _Call, data: bytes, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
         request = call.request
         try:
-            writes, unknown = update_writes(compiled.device, call.arguments["data"])
+            writes, unknown = update_writes(compiled.device, data)
         except ConversionError as error:
             return self._fail(request, str(error))
         facts = {"device": request.device, "attributes": unknown, "id": request.id}
@@ -190,13 +208,12 @@ class Calls:
             return [*notes, *self._fail(request, no_entry(unknown))]
         return [*notes, *self._exchange(call, writes, None, now_s)]
 
-    def _decode(self, call: _Call, compiled: Compiled, rpc: Rpc) -> list[Send]:
-        frame = call.arguments["frame"]
+    def _decode(self, call: _Call, frame: bytes, compiled: Compiled, rpc: Rpc) -> list[Send]:
         if compiled.has_user_uplink:
             order = DecodeWithUserCode(next(self._jobs), compiled.device, call.request.section, rpc, frame)
             return self._with_users(order, call, rpc)
         try:
-            return [_reply(call.request, success(convert_answer(rpc, frame)))]
+            return [Send(Plane.CALLS, reply(call.request, success(convert_answer(rpc, frame))))]
         except ConversionError as error:
             return self._fail(call.request, str(error))
 
@@ -213,9 +230,8 @@ class Calls:
         left_s = call.deadline_s - now_s
         if left_s <= 0:
             return self._expire(request)
-        target = f"port_reader:{request.device}"
-        body = codec.pack(exchange_arguments(writes, rpc))
-        return [Send(Plane.CALLS, request.replace(target=target, verb="exchange", time_left_s=left_s, body=body))]
+        target, verb, body = reader_of(request.device), verb_of(Exchange), pack_body(exchange_for(writes, rpc))
+        return [Send(Plane.CALLS, request.replace(target=target, verb=verb, time_left_s=left_s, body=body))]
 
     def _expire(self, request: Request) -> list[Send]:
         self._counters.calls_expired += 1
@@ -223,8 +239,4 @@ class Calls:
 
     def _fail(self, request: Request, text: str) -> list[Send]:
         self._counters.calls_failed += 1
-        return [Send(Plane.CALLS, Reply(request.id, request.reply_to, printable(text), b""))]
-
-
-def _reply(request: Request, json: bytes) -> Send:
-    return Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(json)))
+        return [Send(Plane.CALLS, refuse(request, text))]

@@ -26,6 +26,7 @@ from typing import Final, NamedTuple, assert_never
 from common.core.errors import ConversionError, WireError
 from common.core.events import Arrived, Blocked, CommonEffect, Drain, Exit, Junk, Note, Send, Start, Tick, Writable
 from common.core.membership import Membership
+from common.wire.calls import Exchange, verb_of
 from common.wire.messages import (
     FrameBatch,
     FrameBody,
@@ -299,7 +300,7 @@ class ConverterCore:
         self.counters.sends_blocked += 1
         if isinstance(message, ReadingBatch):
             self._unsent.append(message)
-        elif isinstance(message, Reply) or (isinstance(message, Request) and message.verb == "exchange"):
+        elif isinstance(message, Reply) or (isinstance(message, Request) and message.verb == verb_of(Exchange)):
             self._calls.keep_unsent(message, now_s)
 
     def _drop_everything(self) -> list[Note]:

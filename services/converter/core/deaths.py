@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from common.core.events import Note, Send
-from common.wire import codec
+from common.wire.calls import DiedIn, pack_body, reader_of, verb_of
 from common.wire.messages import FrameBatch, Plane, Reply, Request
 from services.converter.core.events import ForgetNote, PoisonNote
 
@@ -27,7 +27,7 @@ class Deaths:
         self._report_s = 0.0
 
     def report(self, now_s: float) -> list[Send]:
-        """One `note` request per unanswered note, when they are due. A note keeps its id over all repeats."""
+        """One `DiedIn` per unanswered note, when they are due. A note keeps its id over all repeats."""
         if not self._notes or now_s < self._report_s:
             return []
         self._report_s = now_s + REPORT_AGAIN_S
@@ -58,6 +58,6 @@ class Deaths:
         return self._report_s if self._notes else None
 
     def _request(self, note: PoisonNote) -> Request:
-        body = codec.pack({"journal": note.journal, "generation": note.generation, "numbers": note.numbers})
-        target = f"port_reader:{note.device}"
-        return Request(note.id, self._address, target, "note", note.device, "", REPORT_AGAIN_S, body)
+        body = pack_body(DiedIn(note.journal, note.generation, note.numbers))
+        target = reader_of(note.device)
+        return Request(note.id, self._address, target, verb_of(DiedIn), note.device, "", REPORT_AGAIN_S, body)

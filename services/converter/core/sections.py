@@ -15,6 +15,7 @@ from common.conversion.rows import BUILTIN_UPLINK, DeviceConverter, compile_devi
 from common.core.errors import ConversionError, WireError
 from common.core.events import Send
 from common.wire import codec
+from common.wire.calls import FindSection, pack_body, reader_of, verb_of
 from common.wire.messages import Plane, Reply, Request
 
 SECTIONS_KEPT: Final = 256
@@ -109,11 +110,8 @@ class Sections:
 
     def _request(self, section: str) -> Send:
         question = self._questions[section]
-        body = codec.pack({"section": section})
-        target = f"port_reader:{question.device}"
-        request = Request(
-            question.id, self._address, target, "section", question.device, section, WAIT_FOR_SECTION_S, body
-        )
+        verb, body, target = verb_of(FindSection), pack_body(FindSection(section)), reader_of(question.device)
+        request = Request(question.id, self._address, target, verb, question.device, section, WAIT_FOR_SECTION_S, body)
         return Send(Plane.CALLS, request)
 
 

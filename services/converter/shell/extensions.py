@@ -21,9 +21,9 @@ from typing import TypeVar
 
 from common.config.extension_files import is_loose
 from common.config.models import Device, Rpc
-from common.conversion.downlink import NO_DATA
 from common.conversion.values import plain_value, shorten
 from common.core.errors import ConversionError
+from common.wire.calls import NO_DATA
 from common.wire.messages import UserReading
 from services.converter.core.user_readings import normalise_result
 

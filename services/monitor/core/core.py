@@ -27,8 +27,8 @@ from common.core.events import (
     Writable,
 )
 from common.core.membership import Membership
-from common.wire import codec
-from common.wire.messages import Heartbeat, Identity, Plane, Reply, Request
+from common.wire.calls import Status, body_of, reader_of, refuse, reply, unknown_verb
+from common.wire.messages import Heartbeat, Identity, Plane, Request
 from services.monitor.core.table import Table
 
 
@@ -39,7 +39,7 @@ class MonitorCore:
         """`devices`: names of the configured devices; their port readers are shown even if they never beat."""
         self._membership = Membership(identity, {})
         names = list(devices)
-        self._readers = [f"port_reader:{device}" for device in names]
+        self._readers = [reader_of(device) for device in names]
         self._table = Table(names)
         self._requests = 0
         self._heartbeats = 0
@@ -83,7 +83,8 @@ class MonitorCore:
 
     def _answer(self, request: Request) -> list[Send]:
         self._requests += 1
-        if request.verb != "status":
-            return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "Method not found", b""))]
-        body = codec.pack(msgspec.json.encode(self._table.show()))
-        return [Send(Plane.CALLS, Reply(request.id, request.reply_to, "", body))]
+        match body_of(request, Status):
+            case Status():
+                return [Send(Plane.CALLS, reply(request, msgspec.json.encode(self._table.show())))]
+            case _:
+                return [Send(Plane.CALLS, refuse(request, unknown_verb(request.verb)))]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from common.core.liveness import Liveness, liveness
+from common.wire.calls import reader_of
 from common.wire.messages import PUBLISHER, Heartbeat
+from common.wire.states import AnyState, PortReaderState, state_of
 
 FORGET_S: Final = 3600.0
 """A process that is lost for this long and is not configured is no longer shown."""
@@ -48,7 +50,7 @@ class Table:
     """The last heartbeat of every process but the command line's; configured devices are there from the start."""
 
     def __init__(self, devices: Iterable[str]) -> None:
-        self._configured = frozenset(f"port_reader:{device}" for device in devices)
+        self._configured = frozenset(reader_of(device) for device in devices)
         self._rows = {address: Row(address) for address in sorted(self._configured)}
 
     def hear(self, beat: Heartbeat, now_s: float) -> None:
@@ -71,7 +73,8 @@ class Table:
                 continue
             silent_s = now_s - row.heard_s
             row.state = liveness(silent_s, row.beat.every_s)
-            has_finished = row.state == "lost" and row.beat.state.get("temporary") is True
+            said = state_of(row.beat, AnyState)
+            has_finished = row.state == "lost" and said is not None and said.temporary
             if (silent_s > FORGET_S or has_finished) and row.address not in self._configured:
                 del self._rows[row.address]
 
@@ -79,7 +82,7 @@ class Table:
         """The whole status: `processes`, `link`, `backlog`."""
         rows = sorted(self._rows.values(), key=lambda row: row.address)
         publisher = self._rows.get(PUBLISHER)
-        backlogs = [_backlog(row.beat.state) for row in rows if row.beat and row.beat.kind == "port_reader"]
+        backlogs = [_backlog(row.beat) for row in rows if row.beat and row.beat.kind == "port_reader"]
         return {
             "processes": [row.show() for row in rows],
             "link": _link(publisher),
@@ -105,13 +108,10 @@ def _link(publisher: Row | None) -> dict[str, object]:
     return {"epoch": "", **rest, "state": state}
 
 
-def _backlog(facts: Mapping[str, object]) -> tuple[int, int]:
+def _backlog(beat: Heartbeat) -> tuple[int, int]:
     """(frames, bytes) that a port reader has in its journal."""
-    return _count(facts.get("backlog")), _count(facts.get("backlog_bytes"))
-
-
-def _count(value: object) -> int:
-    return value if type(value) is int else 0
+    said = state_of(beat, PortReaderState)
+    return (said.backlog, said.backlog_bytes) if said else (0, 0)
 
 
 def _presentable(beat: Heartbeat) -> Heartbeat:

@@ -7,57 +7,53 @@ one, and what they load counts.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import assert_never
 
 from common.config.models import Device
 from common.conversion.calls import (
-    METHOD_NOT_FOUND,
-    arguments_of,
     convert_answer,
-    exchange_arguments,
+    exchange_for,
     no_entry,
     rpc_of,
     rpc_writes,
     success,
     update_writes,
 )
-from common.core.errors import ConversionError, WireError, printable
+from common.core.errors import ConversionError
 from common.core.events import Note
-from common.wire import codec
+from common.wire.calls import METHOD_NOT_FOUND, Encode, EncodeUpdate, Exchange, refuse, reply
 from common.wire.messages import Reply, Request
 
 
-def exchange_of(device: Device, request: Request, notes: list[Note]) -> dict[str, Any]:
-    """The arguments of the `exchange` that an `encode` or `encode_update` asks for; `notes` takes what is to be logged.
+def exchange_of(device: Device, request: Request, asked: Encode | EncodeUpdate, notes: list[Note]) -> Exchange:
+    """What a call comes to on the line; `notes` takes what is to be logged.
 
     Raises ConversionError with the text that the platform gets.
     """
-    try:
-        arguments = arguments_of(request)
-    except WireError as error:
-        raise ConversionError(f"malformed request: {error}") from None
-    if request.verb == "encode_update":
-        rpc = None
-        writes, unknown = update_writes(device, arguments["data"])
-        if unknown:
-            facts = {"device": device.name, "attributes": unknown, "id": request.id}
-            notes.append(Note("warning", "update.no_entry", facts))
-        if not writes:
-            raise ConversionError(no_entry(unknown))
-    else:
-        rpc = rpc_of(device, arguments["method"])
-        if rpc is None:
-            raise ConversionError(METHOD_NOT_FOUND)
-        writes = rpc_writes(device, rpc, arguments["params"])
-    return exchange_arguments(writes, rpc)
+    match asked:
+        case Encode(method=method, params=params):
+            rpc = rpc_of(device, method)
+            if rpc is None:
+                raise ConversionError(METHOD_NOT_FOUND)
+            return exchange_for(rpc_writes(device, rpc, params), rpc)
+        case EncodeUpdate(data=data):
+            writes, unknown = update_writes(device, data)
+            if unknown:
+                facts = {"device": device.name, "attributes": unknown, "id": request.id}
+                notes.append(Note("warning", "update.no_entry", facts))
+            if not writes:
+                raise ConversionError(no_entry(unknown))
+            return exchange_for(writes, None)
+        case _:
+            assert_never(asked)
 
 
-def reply_of(device: Device, call_id: str, reply_to: str, method: str, frame: bytes) -> Reply:
+def reply_of(device: Device, request: Request, method: str, frame: bytes) -> Reply:
     """The end of a call: what its answer says, or why it says nothing."""
     rpc = rpc_of(device, method)
+    if rpc is None:
+        return refuse(request, METHOD_NOT_FOUND)
     try:
-        if rpc is None:
-            raise ConversionError(METHOD_NOT_FOUND)
-        return Reply(call_id, reply_to, "", codec.pack(success(convert_answer(rpc, frame))))
+        return reply(request, success(convert_answer(rpc, frame)))
     except ConversionError as error:
-        return Reply(call_id, reply_to, printable(str(error)), b"")
+        return refuse(request, str(error))

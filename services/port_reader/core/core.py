@@ -33,9 +33,9 @@ from common.core.events import (
     Writable,
 )
 from common.core.liveness import BEAT_S, CALM_BEAT_S
-from common.core.membership import BEAT, Membership
+from common.core.membership import Membership
 from common.stream.counters import Counters
-from common.stream.dead_letters import VERBS, Letters
+from common.stream.dead_letters import Letters
 from common.stream.events import (
     FetchFailed,
     FindSection,
@@ -50,7 +50,22 @@ from common.stream.events import (
 from common.stream.numbers import StreamState
 from common.stream.uplink import Uplink
 from common.stream.window import SILENT_S, Limits
-from common.wire import codec
+from common.wire import calls
+from common.wire.calls import (
+    EXPIRED,
+    SHUTTING_DOWN,
+    UNKNOWN_SECTION,
+    Beat,
+    DiedIn,
+    Encode,
+    EncodeUpdate,
+    ListDeadLetters,
+    RetryDeadLetters,
+    body_of,
+    refuse,
+    reply,
+    unknown_verb,
+)
 from common.wire.messages import (
     PUBLISHER,
     FrameBatch,
@@ -106,6 +121,9 @@ LISTEN_S: Final = 1.5
 """Within this a publisher that lives is heard."""
 CALLS_HELD: Final = 64
 """Steps of calls that wait for a broker that does not take them at this moment."""
+_SERVED: Final = (calls.Exchange, calls.FindSection, DiedIn, ListDeadLetters, RetryDeadLetters, Beat)
+_SERVED_WITH_CALLS: Final = (*_SERVED, Encode, EncodeUpdate)
+"""By a reader that converts its device's calls itself."""
 
 
 class PortReaderCore:
@@ -135,6 +153,7 @@ class PortReaderCore:
         self.counters = Counters()
         own_calls = not device.has_user_converter
         detail = {"section": section_hash, "pinned": device.has_user_converter, "own_calls": own_calls}
+        self._served = _SERVED_WITH_CALLS if own_calls else _SERVED
         self._members = Membership(identity, detail)
         self._uplink = Uplink(
             device, section_hash, state, limits=limits, counters=self.counters, draw=draw, wall_offset_ms=wall_offset_ms
@@ -149,7 +168,8 @@ class PortReaderCore:
         self._broker = ""
         self._link = ""
         self._publisher_s = -SILENT_S
-        self._unsent: deque[Message] = deque(maxlen=CALLS_HELD)
+        self._unsent: deque[tuple[Request | Reply, float]] = deque(maxlen=CALLS_HELD)
+        """Each with when it was held."""
         self._drain_s: float | None = None
         self._is_reading_out = False
         self._handled_s = 0.0
@@ -220,10 +240,10 @@ class PortReaderCore:
             case Tick():
                 return [*self._port.tick(now_s), *self._uplink.tick(now_s)]
             case Blocked(message=message):
-                self._keep(message)
+                self._keep(message, now_s)
                 return []
             case Writable(plane=plane):
-                return self._uplink.writable(now_s) if plane is Plane.FRAMES else self._send_again(plane)
+                return self._uplink.writable(now_s) if plane is Plane.FRAMES else self._send_again(plane, now_s)
             case JournalBlocks():
                 return self._uplink.load(event, now_s)
             case JournalFailed():
@@ -328,30 +348,32 @@ class PortReaderCore:
                 assert_never(message)
 
     def _serve(self, request: Request, now_s: float) -> Sequence[Effect]:
-        match request.verb:
-            case "exchange" | "encode" | "encode_update" | "retry" if self._drain_s is not None:
-                return [self._port.refuse(request, "shutting down")]
-            case "exchange":
-                return self._port.exchange(request, now_s)
-            case "encode" | "encode_update" if not self._device.has_user_converter:
-                return self._port.call(request, now_s)
         try:
-            if request.verb in VERBS:
-                return self._letters.serve(request)
-            if request.verb == BEAT:
-                return self._members.answer(request, now_s)
-            if request.verb == "section":
-                return self._find(request, codec.unpack_map(request.body))
-            if request.verb == "note":
-                return self._note(request, codec.unpack_map(request.body))
+            asked = body_of(request, *self._served)
         except WireError as error:
-            return [_error(request, f"malformed request: {error}")]
-        return [_error(request, f"unknown verb {request.verb}")]
+            return [self._port.refuse(request, str(error))]
+        match asked:
+            case calls.Exchange() | Encode() | EncodeUpdate() | RetryDeadLetters() if self._drain_s is not None:
+                return [self._port.refuse(request, SHUTTING_DOWN)]
+            case calls.Exchange():
+                return self._port.exchange(request, asked, now_s)
+            case Encode() | EncodeUpdate():
+                return self._port.call(request, asked, now_s)
+            case ListDeadLetters():
+                return self._letters.find_page(request, asked)
+            case RetryDeadLetters():
+                return self._letters.find_retried(request, asked)
+            case Beat():
+                return self._members.answer(request, now_s)
+            case calls.FindSection(section=section):
+                return self._find(request, section)
+            case DiedIn(journal=journal, generation=generation, numbers=numbers):
+                effects = self._uplink.note(request.id, journal, generation, numbers)
+                return [*effects, Send(Plane.CALLS, reply(request, None))]
+            case _:
+                return [Send(Plane.CALLS, refuse(request, unknown_verb(request.verb)))]
 
-    def _find(self, request: Request, arguments: dict[str, Any]) -> list[StreamEffect]:
-        section = arguments.get("section")
-        if not isinstance(section, str):
-            raise WireError("section: expected text")
+    def _find(self, request: Request, section: str) -> list[StreamEffect]:
         if section == self._section:
             return [self._section_reply(SectionFound(request, section_of(self._device)))]
         return [FindSection(section, request)]
@@ -359,28 +381,28 @@ class PortReaderCore:
     def _section_reply(self, event: SectionFound) -> Send:
         request, section = event.request, event.section
         if section is None:
-            return _error(request, "unknown section")
-        return Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(section)))
+            return Send(Plane.CALLS, refuse(request, UNKNOWN_SECTION))
+        return Send(Plane.CALLS, reply(request, section))
 
-    def _note(self, request: Request, arguments: dict[str, Any]) -> list[StreamEffect]:
-        journal, generation, numbers = (arguments.get(name) for name in ("journal", "generation", "numbers"))
-        if not (isinstance(numbers, list) and all(type(number) is int for number in numbers)):
-            raise WireError("numbers: expected whole numbers")
-        if not (isinstance(journal, str) and type(generation) is int):
-            raise WireError("expected journal and generation")
-        effects = self._uplink.note(request.id, journal, generation, numbers)
-        return [*effects, Send(Plane.CALLS, Reply(request.id, request.reply_to, "", codec.pack(None)))]
-
-    def _keep(self, message: Message) -> None:
+    def _keep(self, message: Message, now_s: float) -> None:
         if isinstance(message, FrameBatch):
             self._uplink.blocked(message)
         elif isinstance(message, Reply | Request):
-            self._unsent.append(message)
+            self._unsent.append((message, now_s))
 
-    def _send_again(self, plane: Plane) -> list[Send]:
+    def _send_again(self, plane: Plane, now_s: float) -> list[Send]:
+        """What could not be sent, the time that a request waited taken from what is left of it."""
         if plane is not Plane.CALLS:
             return []
-        effects = [Send(Plane.CALLS, message) for message in self._unsent]
+        effects: list[Send] = []
+        for message, since_s in self._unsent:
+            if isinstance(message, Reply):
+                effects.append(Send(Plane.CALLS, message))
+            elif (left_s := message.time_left_s - (now_s - since_s)) > 0:
+                effects.append(Send(Plane.CALLS, message.replace(time_left_s=left_s)))
+            elif not body_of(message, Beat):
+                # Nobody but this reader waits for the answer to a beat that it has asked for.
+                effects.append(self._port.refuse(message, EXPIRED))
         self._unsent.clear()
         return effects
 
@@ -431,7 +453,3 @@ def _is_news(event: Event) -> bool:
     if type(event) is Arrived:
         return isinstance(event.message, Request)
     return type(event) is not Tick
-
-
-def _error(request: Request, text: str) -> Send:
-    return Send(Plane.CALLS, Reply(request.id, request.reply_to, text, b""))

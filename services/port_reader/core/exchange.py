@@ -13,13 +13,14 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from common.core.errors import WireError, printable
+from common.core.errors import ConversionError
 from common.core.events import Send
 from common.stream.counters import Counters
-from common.wire import codec
-from common.wire.messages import Plane, Reply, Request
+from common.wire import calls
+from common.wire.calls import EXPIRED, NO_DATA, QUEUE_FULL, TOO_SLOW_PATTERN, no_answer, refuse, reply, write_failed
+from common.wire.messages import Plane, Request
 from services.port_reader.core.events import CancelWrite, CheckWrite, Effect, WritePort
 
 QUEUE_LIMIT: Final = 64
@@ -27,9 +28,7 @@ IDS_REMEMBERED: Final = 4 * QUEUE_LIMIT
 """Calls that are recognised when they come again: more than a port can work off within the time of one."""
 POLL_LEAST_S: Final = 0.001
 POLL_MOST_S: Final = 0.05
-SUCCESS: Final = codec.pack(b'{"success":true}')
-EXPIRED: Final = "expired while waiting"
-
+SUCCESS: Final = b'{"success":true}'
 
 Search = Callable[[re.Pattern[bytes], bytes], bool | None]
 """Whether a pattern is found in a frame; None if that takes too long."""
@@ -43,14 +42,11 @@ def search_plainly(pattern: re.Pattern[bytes], frame: bytes) -> bool:
 class Call(NamedTuple):
     """One exchange as it was asked for."""
 
-    id: str
-    reply_to: str
+    request: Request
+    """Without its body: `asked` is what stood there."""
+    asked: calls.Exchange
     data: bytes
-    method: str
-    is_answered: bool
-    timeout_s: float
     pattern: re.Pattern[bytes]
-    until: bytes
     deadline_s: float
 
 
@@ -89,7 +85,7 @@ class Exchange:
         """What ends the awaited answer besides the device's delimiter; b"" for nothing."""
         if self._state != "waiting" or self._ignored or self._call is None:
             return b""
-        return self._call.until
+        return self._call.asked.until
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -100,27 +96,25 @@ class Exchange:
                 return min(self._poll_s, self._deadline_s)
         return self._deadline_s
 
-    def add(self, request: Request, now_s: float, arguments: dict[str, Any] | None = None) -> list[Effect]:
-        """Takes a call, or answers it at once if it can't be. A call that comes twice is written once.
-
-        `arguments`: those of an `exchange` request, where they are not in the request's body.
-        """
+    def add(self, request: Request, asked: calls.Exchange, now_s: float) -> list[Effect]:
+        """Takes a call, or answers it at once if it can't be. A call that comes twice is written once."""
         if request.id in self._taken:
             return []
         self._taken.append(request.id)
         if request.time_left_s <= 0:
-            return [self._error(request.id, request.reply_to, EXPIRED)]
+            return [self.refuse(request, EXPIRED)]
         if len(self._queue) >= QUEUE_LIMIT:
-            return [self._error(request.id, request.reply_to, "queue full")]
+            return [self.refuse(request, QUEUE_FULL)]
         try:
-            self._queue.append(_read_call(request, arguments, now_s))
-        except WireError as error:
-            return [self._error(request.id, request.reply_to, str(error))]
+            self._queue.append(_read_call(request, asked, now_s))
+        except ConversionError as error:
+            return [self.refuse(request, str(error))]
         return self._next(now_s)
 
     def refuse(self, request: Request, error: str) -> Send:
-        """The answer to a call that is not taken."""
-        return self._error(request.id, request.reply_to, error)
+        """The answer to a call that is not taken, or that fails."""
+        self._counters.add("exchanges_failed")
+        return Send(Plane.CALLS, refuse(request, error))
 
     def pending(self, left_bytes: int, byte_s: float, now_s: float) -> None:
         """So many bytes have not left yet; each takes `byte_s` on the line."""
@@ -131,11 +125,11 @@ class Exchange:
         call = self._call
         if self._state != "writing" or call is None:
             return []
-        if call.is_answered:
-            self._state, self._deadline_s = "waiting", now_s + call.timeout_s
+        if call.asked.with_response:
+            self._state, self._deadline_s = "waiting", now_s + call.asked.timeout_s
             self._ignored = int(has_frame_begun)
             return []
-        return [Send(Plane.CALLS, Reply(call.id, call.reply_to, "", SUCCESS)), *self._end(now_s)]
+        return [Send(Plane.CALLS, reply(call.request, SUCCESS)), *self._end(now_s)]
 
     def lose_begun(self) -> None:
         """The frame that had begun before the write will not come: it has turned out to be none."""
@@ -146,7 +140,7 @@ class Exchange:
         call = self._call
         if self._state != "writing" or call is None:
             return []
-        return [self._error(call.id, call.reply_to, f"write failed: {reason}"), *self._end(now_s)]
+        return [self.refuse(call.request, write_failed(reason)), *self._end(now_s)]
 
     def is_answer(self, frame: bytes) -> bool:
         """True if `offer` would take this frame for the awaited answer."""
@@ -172,8 +166,8 @@ class Exchange:
         """Begins the next call if nothing is going on; ends one whose answer will not be recognised."""
         call = self._call
         if self._is_hopeless and call is not None and self.is_listening:
-            is_answered, text = self._state == "late", "the responsePattern takes too long on what the device says"
-            effects: list[Effect] = [] if is_answered else [self._error(call.id, call.reply_to, text)]
+            is_answered = self._state == "late"
+            effects: list[Effect] = [] if is_answered else [self.refuse(call.request, TOO_SLOW_PATTERN)]
             return [*effects, *self._end(now_s)]
         return self._next(now_s) if self._state == "idle" else []
 
@@ -190,8 +184,8 @@ class Exchange:
         elif call is not None and self._state != "idle" and now_s >= self._deadline_s:
             if self._state == "late":
                 return self._end(now_s)
-            effects = [self._error(call.id, call.reply_to, f"no answer in {call.timeout_s:g} s")]
-            self._state, self._deadline_s = "late", now_s + call.timeout_s
+            effects = [self.refuse(call.request, no_answer(call.asked.timeout_s))]
+            self._state, self._deadline_s = "late", now_s + call.asked.timeout_s
         return effects
 
     def close(self, error: str) -> list[Effect]:
@@ -199,9 +193,9 @@ class Exchange:
         effects: list[Effect] = []
         call = self._call
         if call is not None and self._state in ("writing", "waiting"):
-            text = f"write failed: {error}" if self._state == "writing" else error
-            effects.append(self._error(call.id, call.reply_to, text))
-        effects += [self._error(waiting.id, waiting.reply_to, error) for waiting in self._queue]
+            text = write_failed(error) if self._state == "writing" else error
+            effects.append(self.refuse(call.request, text))
+        effects += [self.refuse(waiting.request, error) for waiting in self._queue]
         self._queue.clear()
         self._state, self._call, self._ignored = "idle", None, 0
         return effects
@@ -225,7 +219,7 @@ class Exchange:
         while self._queue and self._state == "idle":
             call = self._queue.popleft()
             if now_s >= call.deadline_s:
-                effects.append(self._error(call.id, call.reply_to, EXPIRED))
+                effects.append(self.refuse(call.request, EXPIRED))
                 continue
             self._counters.add("exchanges")
             timeout_s = self._write_timeout_s
@@ -235,45 +229,17 @@ class Exchange:
             effects.append(WritePort(call.data))
         return effects
 
-    def _error(self, call_id: str, reply_to: str, text: str) -> Send:
-        self._counters.add("exchanges_failed")
-        return Send(Plane.CALLS, Reply(call_id, reply_to, printable(text), b""))
 
-
-def _read_call(request: Request, arguments: dict[str, Any] | None, now_s: float) -> Call:
-    """The exchange that a request asks for. Raises WireError."""
-    arguments = codec.unpack_map(request.body) if arguments is None else arguments
-    shapes: dict[str, tuple[type, ...]] = {
-        "writes": (list,),
-        "method": (str,),
-        "with_response": (bool,),
-        "timeout_s": (float, int),
-        "pattern": (str,),
-        "until": (bytes,),
-    }
-    for name, expected in shapes.items():
-        if not isinstance(arguments.get(name), expected):
-            raise WireError(f"malformed request: {name}: found {type(arguments.get(name)).__name__}")
-    writes = arguments["writes"]
-    if not all(isinstance(data, bytes) for data in writes):
-        raise WireError("malformed request: writes: expected bytes")
-    data = b"".join(writes)
+def _read_call(request: Request, asked: calls.Exchange, now_s: float) -> Call:
+    """The exchange that a request asks for. Raises ConversionError if there is nothing to write, or the pattern is
+    none."""
+    data = b"".join(asked.writes)
     if not data:
-        raise WireError("No data to send")
+        raise ConversionError(NO_DATA)
     try:
         # `check` has told what is doubtful in it.
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
-            pattern = re.compile(arguments["pattern"].encode())
+            pattern = re.compile(asked.pattern.encode())
     except (re.error, RecursionError) as error:
-        raise WireError(f"responsePattern is no regular expression: {error}") from None
-    return Call(
-        request.id,
-        request.reply_to,
-        data,
-        arguments["method"],
-        arguments["with_response"],
-        float(arguments["timeout_s"]),
-        pattern,
-        arguments["until"],
-        now_s + request.time_left_s,
-    )
+        raise ConversionError(f"responsePattern is no regular expression: {error}") from None
+    return Call(request.replace(body=b""), asked, data, pattern, now_s + request.time_left_s)

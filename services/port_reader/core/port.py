@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from common.config.models import Device
 from common.core.backoff import Backoff
@@ -14,11 +14,22 @@ from common.stream.events import Bury, DeadLetter, SetFlags, StreamEffect
 from common.stream.items import Flags, Item, items_of
 from common.stream.numbers import StreamState
 from common.stream.uplink import Uplink
-from common.wire import codec
+from common.wire import calls
+from common.wire.calls import (
+    EXPIRED,
+    SHUTTING_DOWN,
+    Decode,
+    Encode,
+    EncodeUpdate,
+    converter_of,
+    not_connected,
+    pack_body,
+    verb_of,
+)
 from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.doubt import Doubt
 from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
-from services.port_reader.core.exchange import EXPIRED, Call, Exchange, Search, search_plainly
+from services.port_reader.core.exchange import Call, Exchange, Search, search_plainly
 from services.port_reader.core.line import Line
 
 REOPEN: Final = Backoff(0.1, 0.4)
@@ -126,7 +137,7 @@ class Port:
     def drain(self, now_s: float) -> list[Effect]:
         """The process ends: no more reading."""
         effects: list[Effect] = [ClosePort()]
-        effects += self._exchange.close("shutting down")
+        effects += self._exchange.close(SHUTTING_DOWN)
         self._retry_s = self._open_deadline_s = None
         if not self.is_connected:
             return effects
@@ -166,13 +177,13 @@ class Port:
         self._line.put_dead(verdict.dead, doubt.reason)
         return self._sort(verdict.good, now_s)
 
-    def exchange(self, request: Request, now_s: float, arguments: dict[str, Any] | None = None) -> list[Effect]:
-        """A call that writes; `arguments` where they are not in the request's body."""
+    def exchange(self, request: Request, asked: calls.Exchange, now_s: float) -> list[Effect]:
+        """A call that writes."""
         if not self.is_connected:
             return [self._exchange.refuse(request, self._not_connected)]
-        return self._exchange.add(request, now_s, arguments)
+        return self._exchange.add(request, asked, now_s)
 
-    def call(self, request: Request, now_s: float) -> list[Effect]:
+    def call(self, request: Request, asked: Encode | EncodeUpdate, now_s: float) -> list[Effect]:
         """A call that is still to be converted to what it writes."""
         from services.port_reader.core.calls import exchange_of
 
@@ -180,10 +191,10 @@ class Port:
             return [self._exchange.refuse(request, EXPIRED)]
         notes: list[Note] = []
         try:
-            arguments = exchange_of(self._device, request, notes)
+            exchange = exchange_of(self._device, request, asked, notes)
         except ConversionError as error:
             return [self._exchange.refuse(request, str(error)), *notes]
-        return [*self.exchange(request, now_s, arguments), *notes]
+        return [*self.exchange(request, exchange, now_s), *notes]
 
     @property
     def is_exchanging(self) -> bool:
@@ -236,7 +247,7 @@ class Port:
 
     @property
     def _not_connected(self) -> str:
-        return f"device {self._device.name} is not connected"
+        return not_connected(self._device.name)
 
     def _sort(self, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames to the stream, an answer also to its call, dead pieces to the dead letters."""
@@ -265,17 +276,17 @@ class Port:
 
     def _answer(self, call: Call, frame: bytes, now_s: float) -> Reply | Request:
         """What an answer says, or the question to whoever can tell."""
-        device = self._device
+        device, request, method = self._device, call.request, call.asked.method
         if not device.has_user_converter:
             from services.port_reader.core.calls import reply_of
 
-            reply = reply_of(device, call.id, call.reply_to, call.method, frame)
+            reply = reply_of(device, request, method, frame)
             if reply.error:
                 self._counters.add("exchanges_failed")
             return reply
-        body = codec.pack({"method": call.method, "frame": frame})
-        left_s, target = call.deadline_s - now_s, f"converter@{device.name}"
-        return Request(call.id, call.reply_to, target, "decode", device.name, self._uplink.section, left_s, body)
+        verb, body, target = verb_of(Decode), pack_body(Decode(method, frame)), converter_of(device.name)
+        left_s, section = call.deadline_s - now_s, self._uplink.section
+        return Request(request.id, request.reply_to, target, verb, device.name, section, left_s, body)
 
     def _cut_at_until(self, frame: bytes) -> list[bytes]:
         """The frame, or the answer that ends before its delimiter and what stands behind."""
@@ -292,7 +303,7 @@ class Port:
         """Adds a frame to the items; True if it is an answer. With `must` it is added only then."""
         call = self._exchange.offer(frame) if not must or self._exchange.is_answer(frame) else None
         if call is not None:
-            items.append(Item(Entry.ANSWER, [frame], [call.id, call.method]))
+            items.append(Item(Entry.ANSWER, [frame], [call.request.id, call.asked.method]))
             answers.append((call, frame))
             return True
         if must:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from common.core.errors import WireError
 from common.wire import codec
+from common.wire.calls import QUEUE_FULL, Encode, EncodeUpdate, converter_of, no_answer, pack_body, verb_of
 from common.wire.messages import PUBLISHER, Reply, Request
 from services.publisher.core.dialects import Outgoing
 
@@ -96,17 +97,17 @@ class Calls:
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, call: Call, verb: str, arguments: dict[str, Any]) -> Request | Ended:
+    def begin(self, call: Call, step: Encode | EncodeUpdate) -> Request | Ended:
         """Opens a call: its first step, or its end if there are too many."""
         if len(self._open) >= MOST_CALLS or self._open_bytes + call.size_bytes > MOST_CALLS_BYTES:
-            return Ended(call, "queue full", b"")
+            return Ended(call, QUEUE_FULL, b"")
         self._open[call.id] = call
         self._open_bytes += call.size_bytes
         self._origins.add(call.origin)
         heapq.heappush(self._deadlines, (call.deadline_s, call.id))
         time_left_s = call.deadline_s - call.began_s
-        target = f"converter@{call.device}"
-        return Request(call.id, PUBLISHER, target, verb, call.device, "", time_left_s, codec.pack(arguments))
+        target, verb, body = converter_of(call.device), verb_of(type(step)), pack_body(step)
+        return Request(call.id, PUBLISHER, target, verb, call.device, "", time_left_s, body)
 
     def reply(self, reply: Reply) -> Ended | None:
         """A reply from the calls plane; None if the call has ended or was never ours."""
@@ -150,7 +151,7 @@ class Calls:
             if call := self._open.get(call_id):
                 allowed_s = call.deadline_s - call.began_s
                 # Rounded: a client's call lost a moment on its way here.
-                end = self._end(call_id, f"no answer in {round(allowed_s, 1):g} s", b"")
+                end = self._end(call_id, no_answer(round(allowed_s, 1)), b"")
                 ended += [end] if end else []
         return ended
 

@@ -19,6 +19,7 @@ from common.config.models import PAYLOAD_GUESS_BYTES
 from common.config.models import Platform as PlatformConfig
 from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Note, Send, Start, Tick, Writable
 from common.core.membership import Membership
+from common.wire.calls import Beat, body_of, reader_of
 from common.wire.messages import (
     Entry,
     FrameBatch,
@@ -150,7 +151,7 @@ class PublisherCore:
         effects: list[Effect] = [*self._membership.handle(event, now_s)]
         if self._membership.broker not in ("", broker):
             # Those who are connected but silent beat once in a while only.
-            effects += self._membership.ask_for_beats(f"port_reader:{device}" for device in self._types)
+            effects += self._membership.ask_for_beats(reader_of(device) for device in self._types)
         match event:
             case Arrived(message=ReadingBatch() as batch):
                 self._take(batch, now_s)
@@ -160,7 +161,7 @@ class PublisherCore:
                 return effects + self._work(now_s) if self._events else effects
             case Tick():
                 return effects + self._turn(now_s)
-            case Arrived(message=Request(verb="beat") as request):
+            case Arrived(message=Request() as request) if body_of(request, Beat):
                 effects += self._membership.answer(request, now_s)
             case Arrived(message=message):
                 effects += self._hear(message, now_s)

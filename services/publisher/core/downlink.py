@@ -10,10 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 import msgspec
+from msgspec.structs import astuple
 
 from common.core.errors import WireError
 from common.core.events import Level, Note, Send
 from common.wire import codec
+from common.wire.calls import (
+    EXPIRED,
+    METHOD_NOT_FOUND,
+    SHUTTING_DOWN,
+    CallDevice,
+    Encode,
+    EncodeUpdate,
+    UpdateAttributes,
+    body_of,
+    refuse,
+    unknown_verb,
+)
 from common.wire.messages import Plane, Reply, Request
 from services.publisher.core.calls import PLATFORM_DEADLINE_S, Call, Calls, Ended, Origin
 from services.publisher.core.counters import Counters
@@ -73,9 +86,7 @@ class Downlink:
                 return self._begin_rpc(rpc, now_s, waited_s)
             case DeviceAttributes(device=device, data=data):
                 origin = Origin("update", device, 0)
-                return self._begin(
-                    origin, "attributes", "encode_update", {"data": data}, time_s=PLATFORM_DEADLINE_S, now_s=now_s
-                )
+                return self._begin(origin, "attributes", EncodeUpdate(data), time_s=PLATFORM_DEADLINE_S, now_s=now_s)
             case GatewayRpc(request=request, method=method):
                 data = msgspec.json.encode(self._answer_gateway(method))
                 self._reply((now_s, self._platform.gateway_reply(request, data)))
@@ -110,19 +121,17 @@ class Downlink:
             return []
         time_s = PLATFORM_DEADLINE_S - waited_s
         if time_s <= 0:
-            reason = "expired while waiting"
-            data = msgspec.json.encode({"error": reason, "success": False})
+            data = msgspec.json.encode({"error": EXPIRED, "success": False})
             self._reply((now_s, self._platform.rpc_reply(rpc.device, rpc.request, data)))
-            return [Note("info", "call.refused", {"device": rpc.device, "request": rpc.request, "reason": reason})]
-        arguments = {"method": rpc.method, "params": rpc.params}
-        return self._begin(origin, rpc.method, "encode", arguments, time_s=time_s, now_s=now_s)
+            return [Note("info", "call.refused", {"device": rpc.device, "request": rpc.request, "reason": EXPIRED})]
+        return self._begin(origin, rpc.method, Encode(rpc.method, rpc.params), time_s=time_s, now_s=now_s)
 
     def hear_client(self, request: Request, now_s: float, is_draining: bool) -> list[Send]:
         """A request over the calls plane."""
         if is_draining:
-            return _refuse(request, "shutting down")
+            return _refuse(request, SHUTTING_DOWN)
         if request.time_left_s <= 0:
-            return _refuse(request, "expired while waiting")
+            return _refuse(request, EXPIRED)
         if self.calls.is_open(request.id):
             return []
         if len(request.body) > CLIENT_BYTES:
@@ -130,31 +139,28 @@ class Downlink:
                 request, f"the call is too large: found {len(request.body)} bytes, expected at most {CLIENT_BYTES}"
             )
         try:
-            arguments = codec.unpack_map(request.body)
+            asked = body_of(request, CallDevice, UpdateAttributes)
         except WireError as error:
-            return _refuse(request, f"the request can't be read: {error}")
-        match request.verb, arguments:
-            case "rpc", {"device": str(device), "method": str(method), "params": bytes(params)}:
+            return _refuse(request, str(error))
+        time_s = request.time_left_s
+        match asked:
+            case CallDevice(device=device, method=method, params=params):
                 origin = Origin("client", device, request.id, request.reply_to)
-                steps = {"method": method, "params": params}
-                return self._begin(origin, method, "encode", steps, time_s=request.time_left_s, now_s=now_s)
-            case "attributes", {"device": str(device), "data": bytes(data)}:
+                return self._begin(origin, method, Encode(method, params), time_s=time_s, now_s=now_s)
+            case UpdateAttributes(device=device, data=data):
                 origin = Origin("client", device, request.id, request.reply_to)
-                return self._begin(
-                    origin, "attributes", "encode_update", {"data": data}, time_s=request.time_left_s, now_s=now_s
-                )
-            case "rpc" | "attributes", _:
-                return _refuse(request, "the request lacks an argument")
-        return _refuse(request, "Method not found")
+                return self._begin(origin, "attributes", EncodeUpdate(data), time_s=time_s, now_s=now_s)
+            case _:
+                return _refuse(request, unknown_verb(request.verb))
 
     def _begin(
-        self, origin: Origin, method: str, verb: str, arguments: dict[str, Any], *, time_s: float, now_s: float
+        self, origin: Origin, method: str, first: Encode | EncodeUpdate, *, time_s: float, now_s: float
     ) -> list[Send]:
-        self._counters["attribute_updates" if verb == "encode_update" else "rpc_calls"] += 1
+        self._counters["attribute_updates" if isinstance(first, EncodeUpdate) else "rpc_calls"] += 1
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
-        size = sum(len(value) for value in arguments.values())
+        size = sum(map(len, astuple(first)))
         call = Call(call_id, origin, self._source_of(origin.device), method, now_s, now_s + time_s, size)
-        step = self.calls.begin(call, verb, arguments)
+        step = self.calls.begin(call, first)
         if isinstance(step, Ended):
             self._counters["calls_refused"] += 1
             return self.end(step, now_s)
@@ -203,7 +209,7 @@ class Downlink:
 
     def end_all(self, now_s: float) -> list[Send]:
         """Answers every open call, because this process ends."""
-        return [effect for ended in self.calls.end_all("shutting down") for effect in self.end(ended, now_s)]
+        return [effect for ended in self.calls.end_all(SHUTTING_DOWN) for effect in self.end(ended, now_s)]
 
     def end(self, ended: Ended, now_s: float) -> list[Send]:
         """Tells whoever wanted to know."""
@@ -235,9 +241,10 @@ class Downlink:
             case "gateway_stats":
                 produced, sent = self._counters["readings_received"], self._counters["readings_accepted"]
                 return {"code": 200, "resp": {"eventsProduced": produced, "eventsSent": sent}}
-        return {"error": "Method not found", "code": 404}
+        return {"error": METHOD_NOT_FOUND, "code": 404}
 
 
 def _refuse(request: Request, error: str) -> list[Send]:
+    """Clients get what the platform would get as well."""
     body = codec.pack(msgspec.json.encode({"error": error, "success": False}))
-    return [Send(Plane.CALLS, Reply(request.id, request.reply_to, error, body))]
+    return [Send(Plane.CALLS, refuse(request, error).replace(body=body))]

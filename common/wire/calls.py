@@ -1,0 +1,238 @@
+"""The verbs of the calls plane: what each of them carries, and the words in which a call is refused.
+
+The body of a `Request` is a msgpack map of the fields of one of these structs; the verb says of which. A body may gain
+fields, with defaults; who does not know them leaves them out. What a reply carries stands at each.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import asdict
+
+from common.core.errors import WireError, printable
+from common.wire import codec
+from common.wire.messages import Reply, Request
+
+MOST_ID: Final = 2**63 - 1
+"""SQLite's largest integer: no dead letter has a larger id."""
+Id = Annotated[int, Meta(ge=0, le=MOST_ID)]
+
+
+class Encode(Struct, frozen=True):
+    """Publisher to whoever converts the device's calls: the params (JSON, b"" for none) of a method to what is written.
+    Goes on as `Exchange`."""
+
+    method: str
+    params: bytes
+
+
+class EncodeUpdate(Struct, frozen=True):
+    """The same for an attribute update: a JSON object of attributes. Goes on as `Exchange`."""
+
+    data: bytes
+
+
+class Exchange(Struct, frozen=True):
+    """Converter to port reader: write this, and wait for an answer if one is wanted. The reply is JSON as bytes; an
+    answer goes on as `Decode`."""
+
+    writes: list[bytes]
+    method: str = ""
+    """"" for an attribute update."""
+    with_response: bool = False
+    timeout_s: float = 0.0
+    """For the answer, from the end of the write."""
+    pattern: str = ""
+    """A regular expression that is found in the answer, and in nothing else that the device says."""
+    until: bytes = b""
+    """Ends the answer besides the device's delimiter; b"" for nothing."""
+
+
+class Decode(Struct, frozen=True):
+    """Port reader to converter: the device's answer to a method. The reply is JSON `{"result": …}` as bytes."""
+
+    method: str
+    frame: bytes
+
+
+class FindSection(Struct, frozen=True):
+    """Converter to port reader: the device's section of this hash. The reply is its JSON as bytes."""
+
+    section: str
+
+
+class DiedIn(Struct, frozen=True):
+    """Converter to port reader: a process died while it converted these numbers. The reply is nil."""
+
+    journal: str
+    generation: int
+    numbers: list[int]
+
+
+class ListDeadLetters(Struct, frozen=True):
+    """Client to port reader: a page of its dead letters, newest first, below the id `before` (0: from the newest on).
+    The reply is `{"count", "bytes", "letters": [[id, number, ts_ms, reason, data]]}`."""
+
+    before: Id
+    most: Id
+
+
+class RetryDeadLetters(Struct, frozen=True):
+    """Client to port reader: send dead letters `after` < id ≤ `until` through again, one batch of them. The reply is
+    `{"retried", "kept", "last": id, 0 when there are no more}`."""
+
+    after: Id
+    until: Id
+
+
+class CallDevice(Struct, frozen=True):
+    """Client to publisher: call a method as the platform would. The reply is the JSON that it would get, as bytes."""
+
+    device: str
+    method: str
+    params: bytes
+
+
+class UpdateAttributes(Struct, frozen=True):
+    """Client to publisher: a JSON object of attributes, as if the platform had changed them."""
+
+    device: str
+    data: bytes
+
+
+class Beat(Struct, frozen=True):
+    """Anyone to anyone: beat now. The reply is nil."""
+
+
+class Status(Struct, frozen=True):
+    """Client to monitor. The reply is the state of everything, JSON as bytes."""
+
+
+Body = (
+    Encode
+    | EncodeUpdate
+    | Exchange
+    | Decode
+    | FindSection
+    | DiedIn
+    | ListDeadLetters
+    | RetryDeadLetters
+    | CallDevice
+    | UpdateAttributes
+    | Beat
+    | Status
+)
+_SHAPES: Final[dict[str, type[Body]]] = {
+    "encode": Encode,
+    "encode_update": EncodeUpdate,
+    "exchange": Exchange,
+    "decode": Decode,
+    "section": FindSection,
+    "note": DiedIn,
+    "dead_letters": ListDeadLetters,
+    "retry": RetryDeadLetters,
+    "rpc": CallDevice,
+    "attributes": UpdateAttributes,
+    "beat": Beat,
+    "status": Status,
+}
+_VERBS: Final[dict[type[Body], str]] = {shape: verb for verb, shape in _SHAPES.items()}
+
+
+def verb_of(kind: type[Body]) -> str:
+    """What a request of this kind is called on the wire."""
+    return _VERBS[kind]
+
+
+def pack_body(body: Body) -> bytes:
+    """A request's body."""
+    # Releases before this one have asked for the status with nil.
+    return codec.pack(None if isinstance(body, Status) else asdict(body))
+
+
+def body_of(request: Request, *served: type[Body]) -> Body | None:
+    """What a request asks for; None for a verb that this version does not know, or, where some are named, that is none
+    of the `served`: nobody looks into the body of such a one. Raises WireError, with the sentence for whoever asked, if
+    its body is not what the verb says."""
+    shape = _SHAPES.get(request.verb)
+    if shape is None or (served and shape not in served):
+        return None
+    try:
+        # A verb without arguments may come with nil.
+        arguments = codec.unpack_map(request.body) if shape.__struct_fields__ else {}
+        return msgspec.convert(arguments, shape, builtin_types=(bytes,))
+    except (WireError, msgspec.ValidationError, RecursionError) as error:
+        raise WireError(f"{MALFORMED}: {error}") from None
+
+
+# To whom.
+
+_CONVERTER_OF: Final = "converter@"
+
+
+def reader_of(device: str) -> str:
+    """The address of a device's port reader."""
+    return f"port_reader:{device}"
+
+
+def converter_of(device: str) -> str:
+    """Whoever converts this device's calls: the broker knows."""
+    return f"{_CONVERTER_OF}{device}"
+
+
+def converted_device(target: str) -> str | None:
+    """The device of a `converter_of`; None for every other address."""
+    return target.removeprefix(_CONVERTER_OF) if target.startswith(_CONVERTER_OF) else None
+
+
+# How a call ends.
+
+MALFORMED: Final = "malformed request"
+EXPIRED: Final = "expired while waiting"
+QUEUE_FULL: Final = "queue full"
+SHUTTING_DOWN: Final = "shutting down"
+NO_CONVERTER: Final = "no converter is running"
+NO_PUBLISHER: Final = "the publisher is not running"
+METHOD_NOT_FOUND: Final = "Method not found"
+"""This and `NO_DATA` are the reference's own words."""
+NO_DATA: Final = "No data to send"
+UNKNOWN_SECTION: Final = "unknown section"
+TOO_SLOW_PATTERN: Final = "the responsePattern takes too long on what the device says"
+
+
+def unknown_device(name: str) -> str:
+    """No device of this name is configured."""
+    return f"unknown device {name}"
+
+
+def not_connected(name: str) -> str:
+    """The device is configured, and its port is closed or its reader is not there."""
+    return f"device {name} is not connected"
+
+
+def unknown_verb(verb: str) -> str:
+    """A newer version may know it."""
+    return f"unknown verb {verb}"
+
+
+def no_answer(timeout_s: float) -> str:
+    """The call was written, and the device said nothing that is its answer."""
+    return f"no answer in {timeout_s:g} s"
+
+
+def write_failed(reason: str) -> str:
+    """The call may have been written in part."""
+    return f"write failed: {reason}"
+
+
+def reply(request: Request, value: object) -> Reply:
+    """The good end of a call; `value` is what msgpack can carry."""
+    return Reply(request.id, request.reply_to, "", codec.pack(value))
+
+
+def refuse(request: Request, error: str) -> Reply:
+    """Its end with an error, which the platform's user reads."""
+    return Reply(request.id, request.reply_to, printable(error), b"")

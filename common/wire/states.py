@@ -1,0 +1,123 @@
+"""What processes say of themselves with each heartbeat, one struct per kind of process.
+
+All fields have defaults, and what is not known is left out: processes of two versions hear each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from common.wire.messages import Heartbeat
+
+
+class AnyState(Struct, frozen=True):
+    """What processes of any kind may say."""
+
+    draining: bool = False
+    temporary: bool = False
+
+
+class PortReaderState(Struct, frozen=True):
+    """A port reader, of its line and its journal."""
+
+    device: str = ""
+    port: str = ""
+    connected: bool = False
+    """True while the port is open."""
+    draining: bool = False
+    held: bool = False
+    """True while the line says more than the platform takes, and is read as fast as that goes."""
+    temporary: bool = False
+    """True for one that only sends what a device left that is no longer configured."""
+    journal: str = ""
+    generation: int = 0
+    backlog: int = 0
+    """Entries that the platform has not accepted."""
+    backlog_bytes: int = 0
+    in_flight: int = 0
+    in_flight_bytes: int = 0
+    journal_writable: bool = True
+
+
+class ConverterState(Struct, frozen=True):
+    """A converter process."""
+
+    slot: str = ""
+    draining: bool = False
+    held: int | None = None
+    """Batches that it has and has not answered: what the broker compares its credit with."""
+    user_devices: list[str] = []
+    hosts: list[str] = []
+    """Devices for which a process with users' code runs."""
+
+
+class PublisherState(Struct, frozen=True):
+    """The publisher, of its link and of what waits."""
+
+    epoch: str = ""
+    link: str = ""
+    """`up`, `connecting` or `down`."""
+    fault: str = ""
+    """Why the link is not up."""
+    protocol: int = 0
+    """5, or 4 for MQTT 3.1.1."""
+    host: str = ""
+    port: int = 0
+    devices: int = 0
+    """Devices that the platform should know as connected."""
+    in_flight: int = 0
+    backlog: int = 0
+    calls: int = 0
+
+
+class ConverterSeen(Struct, frozen=True):
+    """A converter as the broker sees it."""
+
+    credit: int = 0
+    pinned: int = 0
+    liveness: str = ""
+    draining: bool = False
+    blocked: bool = False
+
+
+class BrokerState(Struct, frozen=True):
+    """The broker, of whom it serves and what waits in it."""
+
+    converters: dict[str, ConverterSeen] = {}
+    devices: int = 0
+    """Port readers that are not lost."""
+    queued_devices: int = 0
+    """Devices with batches in a queue."""
+    queued_bytes: int = 0
+    held_calls: int = 0
+    settling: bool = False
+    """True while it waits, after its start, for everyone to register."""
+    draining: bool = False
+
+
+class MonitorState(Struct, frozen=True):
+    """The monitor, and processes of the command line, have nothing to add."""
+
+
+State = PortReaderState | ConverterState | PublisherState | BrokerState | MonitorState
+Kind = TypeVar("Kind", bound=Struct)
+
+
+def facts_of(state: State) -> dict[str, Any]:
+    """A state as a heartbeat carries it."""
+    facts = asdict(state)
+    if isinstance(state, BrokerState):
+        facts["converters"] = {name: asdict(seen) for name, seen in state.converters.items()}
+    return facts
+
+
+def state_of(beat: Heartbeat, kind: type[Kind]) -> Kind | None:
+    """What a heartbeat says, read as of this kind; None if that is not what stands in it."""
+    try:
+        return msgspec.convert(beat.state, kind)
+    except (msgspec.ValidationError, RecursionError):
+        return None
