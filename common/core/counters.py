@@ -14,7 +14,8 @@ Counters only rise, from 0 at the process's start; gauges say how something is n
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
 Counts = TypeVar("Counts")
 
@@ -34,11 +35,26 @@ class Gauge(NamedTuple):
     help: str
 
 
+class CommonCounts(TypedDict):
+    """What every process counts beside its own."""
+
+    junk_messages: Annotated[int, Counter("messages", "that are none of ours")]
+    log_lines_dropped: Annotated[int, Counter("lines", "of the log that nobody took")]
+    log_lines_hidden: Annotated[int, Counter("lines", "of the log left out, as too many of their kind came")]
+
+
 def new_counts(table: type[Counts]) -> Counts:
     """All of a table at 0."""
     zeros: Any = dict.fromkeys(table.__annotations__, 0)
     found: Counts = zeros
     return found
+
+
+def totals(counts: Mapping[str, object]) -> dict[str, int]:
+    """A copy of what was counted, as heartbeats carry it."""
+    found: Any = dict(counts)
+    copy: dict[str, int] = found
+    return copy
 
 
 def described(table: type[Any]) -> dict[str, Counter | Gauge]:

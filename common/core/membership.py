@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from common.core.events import Arrived, CommonEffect, Junk, Note, Reconnected, Send
+from common.core.events import Arrived, CommonEffect, Junk, Note, Reconnected, Send, Start
 from common.core.liveness import BEAT_S
 from common.core.version import PROTOCOL, RELEASE
 from common.wire.calls import Beat, pack_body, reply, verb_of
@@ -22,15 +22,19 @@ REGISTER_AGAIN_S: Final = 3.0
 class Membership:
     """Registration and heartbeat of one process.
 
-    The core hands it every event first (`handle`), asks it on each event whether a beat is due (`is_due`), and then
-    gives it the state and counters to send (`beat`).
+    The core hands it every event first (`handle`): the start, the broker's answers, a new broker, a connection that was
+    made anew. On each event it asks whether a beat is due (`is_due`), and then gives the state and counters to send
+    (`beat`).
     """
 
-    def __init__(self, identity: Identity, detail: dict[str, Any]) -> None:
+    def __init__(self, identity: Identity, detail: dict[str, Any], asks: Iterable[str] = ()) -> None:
+        """`detail`: what the broker is to know of us. `asks`: addresses of those whose heartbeats are wanted as soon
+        as a broker has accepted us, since they beat once in a while only, or since nothing can be done before."""
         self.identity = identity
         self.detail = detail
         self.broker = ""
         """The broker's instance that has accepted us; "" while there is none."""
+        self._asks = tuple(asks)
         self.frames_endpoint = ""
         self.junk = 0
         self._started_s = 0.0
@@ -39,15 +43,13 @@ class Membership:
         self._again_s = 0.0
         self._refusal = ""
 
-    def start(self, now_s: float) -> list[CommonEffect]:
-        """To be called for `Start`: registers, and the first beat is due at once."""
-        self._started_s = now_s
-        self._beat_s = now_s
-        return self._register(now_s)
-
     def handle(self, event: object, now_s: float) -> list[CommonEffect]:
         """Effects of what concerns membership; [] for everything else."""
         match event:
+            case Start():
+                # The first beat is due at once.
+                self._started_s = self._beat_s = now_s
+                return self._register(now_s)
             case Arrived(message=Registered() as answer):
                 return self._answered(answer, now_s)
             case Arrived(message=Heartbeat(kind="broker") as beat) if self.broker not in ("", beat.instance):
@@ -74,12 +76,11 @@ class Membership:
         """True when a heartbeat has to go out now."""
         return now_s >= self._beat_s
 
-    def ask_for_beats(self, addresses: Iterable[str]) -> list[CommonEffect]:
-        """Asks these to beat at once: what they say once in a while, or every second, is wanted now."""
+    def _ask_for_beats(self) -> list[CommonEffect]:
         verb, body, who = verb_of(Beat), pack_body(Beat()), self.identity.address
         return [
             Send(Plane.CALLS, Request(f"beat-{self.identity.instance}", who, address, verb, "", "", ASKED_S, body))
-            for address in addresses
+            for address in self._asks
         ]
 
     def answer(self, request: Request, now_s: float) -> list[CommonEffect]:
@@ -119,8 +120,9 @@ class Membership:
 
     def _answered(self, answer: Registered, now_s: float) -> list[CommonEffect]:
         if answer.accepted:
+            is_new = answer.broker != self.broker
             self.broker, self.frames_endpoint, self._refusal = answer.broker, answer.frames_endpoint, ""
-            return []
+            return self._ask_for_beats() if is_new else []
         self._register_s = now_s + BEAT_S
         if answer.reason == self._refusal:
             return []

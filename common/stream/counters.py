@@ -1,73 +1,48 @@
-"""What a port reader counts, all in one place: name, unit and meaning."""
+"""What a process that journals counts: a port reader, its line included."""
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, TypedDict
 
-Counter = Literal[
-    "bytes_read",
-    "frames_read",
-    "frames_sent",
-    "frames_resent",
-    "frames_settled",
-    "frames_shed",
-    "frames_unjournaled",
-    "frames_dropped",
-    "frames_revived",
-    "frames_lost",
-    "dead_letters",
-    "dead_letters_dropped",
-    "timestamps_repeated",
-    "reports",
-    "reports_stale",
-    "batches_sent",
-    "sends_blocked",
-    "journal_commits",
-    "journal_errors",
-    "exchanges",
-    "exchanges_failed",
-    "patterns_timed_out",
-    "strikes",
-    "ports_opened",
-    "ports_lost",
-    "gaps",
-]
-
-COUNTERS: Final[dict[Counter, str]] = {
-    "bytes_read": "bytes read from the line",
-    "frames_read": "entries numbered: frames, and ports opened and lost",
-    "frames_sent": "entries sent for the first time to a publisher",
-    "frames_resent": "entries sent again to the same publisher",
-    "frames_settled": "entries that the platform has accepted",
-    "frames_shed": "entries dropped under a limit of the journal, oldest first",
-    "frames_unjournaled": "entries that went on without the journal, which could not be written",
-    "frames_dropped": "frames that fitted neither journal nor memory",
-    "dead_letters": "frames and pieces of the line that will never be retried",
-    "dead_letters_dropped": "dead letters that could not be kept while the journal could not be written",
-    "frames_revived": "dead letters sent through again with `serialgw dead-letters --retry`",
-    "frames_lost": "entries that damage has taken from the journal, told with their numbers",
-    "timestamps_repeated": "frames that share a millisecond with another, above 1,000 frames/s for long",
-    "reports": "reports of the publisher on our stream",
-    "reports_stale": "reports of another epoch or generation",
-    "batches_sent": "frame batches sent, resends included",
-    "sends_blocked": "frame batches that the socket did not take",
-    "journal_commits": "appends to the journal",
-    "journal_errors": "times that the journal could not be written",
-    "exchanges": "calls written to the device",
-    "exchanges_failed": "calls that ended with an error here",
-    "patterns_timed_out": "calls whose responsePattern took too long on a frame",
-    "strikes": "frames reported as having been in a converter when it died",
-    "ports_opened": "times the port was opened",
-    "ports_lost": "times the port was lost",
-    "gaps": "times that bytes of the line may be missing, because nobody could read it or its driver lost some",
-}
+from common.core.counters import Counter, Gauge
 
 
-class Counters:
-    """The counters of one process; they start at 0."""
+class SourceCounts(TypedDict):
+    """Totals since its start; the heartbeat carries them."""
 
-    def __init__(self) -> None:
-        self.values: dict[str, int] = dict.fromkeys(COUNTERS, 0)
+    bytes_read: Annotated[int, Counter("bytes", "read from the line")]
+    frames_read: Annotated[int, Counter("entries", "numbered: frames, and ports opened and lost")]
+    frames_sent: Annotated[int, Counter("entries", "sent for the first time to a publisher")]
+    frames_resent: Annotated[int, Counter("entries", "sent again to the same publisher")]
+    frames_settled: Annotated[int, Counter("entries", "that the platform has accepted")]
+    frames_shed: Annotated[int, Counter("entries", "dropped under a limit of the journal, oldest first")]
+    frames_unjournaled: Annotated[int, Counter("entries", "that went on unjournaled: it could not be written")]
+    frames_dropped: Annotated[int, Counter("frames", "that fitted neither journal nor memory")]
+    frames_revived: Annotated[int, Counter("dead letters", "sent through again with `serialgw dead-letters --retry`")]
+    frames_lost: Annotated[int, Counter("entries", "that damage has taken from the journal, told with their numbers")]
+    dead_letters: Annotated[int, Counter("frames", "frames and pieces of the line, never to be retried")]
+    dead_letters_dropped: Annotated[int, Counter("frames", "dead letters that an unwritable journal could not keep")]
+    timestamps_repeated: Annotated[int, Counter("frames", "that share a millisecond: over 1,000 frames/s for long")]
+    reports: Annotated[int, Counter("reports", "of the publisher on our stream")]
+    reports_stale: Annotated[int, Counter("reports", "of another epoch or generation")]
+    batches_sent: Annotated[int, Counter("batches", "frame batches sent, resends included")]
+    sends_blocked: Annotated[int, Counter("batches", "that the socket did not take")]
+    journal_commits: Annotated[int, Counter("commits", "appends to the journal")]
+    journal_errors: Annotated[int, Counter("failures", "times that the journal could not be written")]
+    exchanges: Annotated[int, Counter("calls", "written to the device")]
+    exchanges_failed: Annotated[int, Counter("calls", "that ended with an error here")]
+    patterns_timed_out: Annotated[int, Counter("calls", "whose responsePattern took too long on a frame")]
+    strikes: Annotated[int, Counter("frames", "reported as having been in a converter when it died")]
+    ports_opened: Annotated[int, Counter("times", "the port was opened")]
+    ports_lost: Annotated[int, Counter("times", "the port was lost")]
+    gaps: Annotated[int, Counter("times", "bytes of the line may be missing: nobody read it, or its driver lost some")]
 
-    def add(self, name: Counter, count: int = 1) -> None:
-        self.values[name] += count
+
+class JournalCounts(TypedDict):
+    """Of the journal itself, and of the process's loop."""
+
+    wakeups: Annotated[int, Counter("times", "the loop left its wait")]
+    dead_letters_kept: Annotated[int, Gauge("dead letters", "that the journal holds")]
+    dead_letters_shed: Annotated[int, Counter("dead letters", "dropped under the journal's limit, oldest first")]
+    dead_letters_damaged: Annotated[int, Counter("dead letters", "that damage has taken from the journal")]
+    blocks_damaged: Annotated[int, Counter("blocks", "whose checksum was wrong")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from common.stream.blocks import Block
-from common.stream.counters import Counters
+from common.stream.counters import SourceCounts
 from common.stream.events import DeadLetter
 
 UNBURIED_BYTES: Final = 1024 * 1024
@@ -17,7 +17,7 @@ LETTER_BYTES: Final = 256
 class Held:
     """One stream's."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: SourceCounts) -> None:
         self._counters = counters
         self.blocks: list[Block] = []
         self.bytes = 0
@@ -30,14 +30,14 @@ class Held:
         new = [block for block in blocks if block.first not in known]
         self.blocks += new
         self.bytes += sum(len(block.body) for block in new)
-        self._counters.add("frames_unjournaled", sum(block.length for block in new))
+        self._counters["frames_unjournaled"] += sum(block.length for block in new)
 
     def bury(self, dead: list[DeadLetter]) -> None:
         """Keeps dead letters, as far as there is room."""
         for letter in dead:
             size = len(letter.data) + LETTER_BYTES
             if self._letter_bytes + size > UNBURIED_BYTES:
-                self._counters.add("dead_letters_dropped")
+                self._counters["dead_letters_dropped"] += 1
             else:
                 self._letters.append(letter)
                 self._letter_bytes += size

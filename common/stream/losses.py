@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from common.core.events import Note
 from common.core.sequence import Range, add_range, gaps
-from common.stream.counters import Counters
+from common.stream.counters import SourceCounts
 
 LINE_RANGES: Final = 20
 """So many runs of numbers stand in one line of the log."""
@@ -16,7 +16,7 @@ LINE_RANGES: Final = 20
 class Losses:
     """One stream's."""
 
-    def __init__(self, device: str, counters: Counters) -> None:
+    def __init__(self, device: str, counters: SourceCounts) -> None:
         self._device = device
         self._counters = counters
         self._told: list[Range] = []
@@ -31,7 +31,7 @@ class Losses:
             self._told = add_range(self._told, low, high)
         if not new:
             return []
-        self._counters.add("frames_lost", sum(high - low + 1 for low, high in new))
+        self._counters["frames_lost"] += sum(high - low + 1 for low, high in new)
         lines = [new[at : at + LINE_RANGES] for at in range(0, len(new), LINE_RANGES)]
         return [Note("error", "journal.lost", self._facts(line)) for line in lines]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from common.config.models import Device
 from common.core.events import Note
 from common.stream.blocks import Block
-from common.stream.counters import Counters
+from common.stream.counters import SourceCounts
 from common.stream.events import (
     Append,
     Bury,
@@ -59,7 +59,7 @@ class Uplink:
         state: StreamState,
         *,
         limits: Limits,
-        counters: Counters,
+        counters: SourceCounts,
         draw: Callable[[], float],
         wall_offset_ms: float | None = None,
     ) -> None:
@@ -115,7 +115,7 @@ class Uplink:
     @property
     def progress(self) -> Progress:
         """How far the stream is."""
-        settled = self._counters.values["frames_settled"]
+        settled = self._counters["frames_settled"]
         return Progress(self.stream.next_number, self._window.received, settled, self.backlog)
 
     @property
@@ -163,12 +163,12 @@ class Uplink:
         effects = self._shed(now_s)
         if self.stream.steps_followed != steps:
             effects.append(Note("warning", "clock.set_back", {"device": self._device, "clock_ms": clock_ms}))
-        self._counters.values["timestamps_repeated"] = self.stream.repeats
+        self._counters["timestamps_repeated"] = self.stream.repeats
         effects += self._keep(now_s)
         if self.is_down:
             self._held.add(blocks)
         elif blocks:
-            self._counters.add("journal_commits")
+            self._counters["journal_commits"] += 1
             effects.append(self._append(blocks))
         return [*effects, *self._move(now_s)]
 
@@ -190,13 +190,13 @@ class Uplink:
     def report(self, report: StreamReport, now_s: float, listened_s: float) -> list[StreamEffect]:
         """The publisher's word on our stream, which may have come at any time since `listened_s`."""
         if not self._window.is_current(report):
-            self._counters.add("reports_stale")
+            self._counters["reports_stale"] += 1
             return self._compare_generations(report, now_s)
-        self._counters.add("reports")
+        self._counters["reports"] += 1
         self._window.report(report, now_s, listened_s)
         effects: list[StreamEffect] = []
         if report.settled > self._window.floor:
-            self._counters.add("frames_settled", report.settled - self._window.floor)
+            self._counters["frames_settled"] += report.settled - self._window.floor
             dead = self._dead_letters(report)
             self._window.settle(report.settled)
             self._drop()
@@ -307,7 +307,7 @@ class Uplink:
         count = len(letters)
         at_ms = self._wall_ms(now_s) or self.stream.last_ts_ms
         block = Block(self.stream.take(count), count, Entry.FRAMES, self.section, body, at_ms)
-        self._counters.add("frames_revived", count)
+        self._counters["frames_revived"] += count
         self._ledger.add(block.end, len(body), at_ms)
         self._window.accept(block)
         return [self._append([block], revived=tuple(letter.id for letter in letters)), *self._move(now_s)]
@@ -321,7 +321,7 @@ class Uplink:
         counts = self._poison.note(note_id, numbers)
         if not counts:
             return []
-        self._counters.add("strikes", len(counts))
+        self._counters["strikes"] += len(counts)
         facts = {"device": self._device, "first": min(counts), "count": len(counts), "deaths": max(counts.values())}
         return [Strike(counts), Note("warning", "frame.suspect", facts), *self._window.send_alone(counts)]
 
@@ -360,12 +360,12 @@ class Uplink:
         """A block of new numbers; None if it fits neither disk nor memory, which takes no number."""
         count = len(item.frames)
         if self.is_down and self._held.bytes >= self._limits.window_bytes:
-            self._counters.add("frames_dropped", count)
+            self._counters["frames_dropped"] += count
             return None
         stamps = self.stream.stamp(count, clock_ms)
         body = codec.pack_frames(FrameBody(stamps, item.frames, item.extra))
         block = Block(self.stream.take(count), count, item.kind, self.section, body, clock_ms)
-        self._counters.add("frames_read", count)
+        self._counters["frames_read"] += count
         self._ledger.add(block.end, len(body), clock_ms)
         self._window.accept(block)
         return block
@@ -409,7 +409,7 @@ class Uplink:
         if not reasons:
             return []
         entries = self._window.entries(reasons)
-        self._counters.add("dead_letters", len(entries))
+        self._counters["dead_letters"] += len(entries)
         lost = [number for number in entries if reasons[number] == NOWHERE]
         return [
             *(DeadLetter(low, 0, f"{NOWHERE}: {named((low, high))}", b"") for low, high in joined(lost)),
@@ -441,7 +441,7 @@ class Uplink:
         base, limit = self._excess(now_s)
         if base <= self._window.base:
             return []
-        self._counters.add("frames_shed", base - self._window.base)
+        self._counters["frames_shed"] += base - self._window.base
         if limit == "age":
             self._window.settle(base)
         else:
@@ -463,11 +463,11 @@ class Uplink:
         if not self._is_shedding or self._excess(now_s, 0.5)[0] > self._window.base:
             return []
         self._is_shedding = False
-        shed = self._counters.values["frames_shed"]
+        shed = self._counters["frames_shed"]
         return [Note("info", "journal.has_room", {"device": self._device, "frames_shed": shed})]
 
     def _fail(self, reason: str, now_s: float) -> list[StreamEffect]:
-        self._counters.add("journal_errors")
+        self._counters["journal_errors"] += 1
         was_down, self.is_down = self.is_down, True
         if was_down:
             return []

@@ -35,7 +35,7 @@ from common.stream.blocks import (
     slice_block,
     split_block,
 )
-from common.stream.counters import Counters
+from common.stream.counters import SourceCounts
 from common.stream.poison import Poison
 from common.stream.resend_timer import ResendTimer
 from common.wire import codec
@@ -68,7 +68,7 @@ class Limits(NamedTuple):
 class Window:
     """One stream's way to one publisher."""
 
-    def __init__(self, batch: FrameBatch, limits: Limits, poison: Poison, counters: Counters) -> None:
+    def __init__(self, batch: FrameBatch, limits: Limits, poison: Poison, counters: SourceCounts) -> None:
         """`batch` has the fields that all batches share, and the lowest unsettled number as `first` and `base`."""
         self._batch = batch
         self._limits = limits
@@ -273,7 +273,7 @@ class Window:
     def blocked(self, batch: FrameBatch) -> None:
         """A batch was not sent."""
         self._is_blocked = True
-        self._counters.add("sends_blocked")
+        self._counters["sends_blocked"] += 1
         if batch.epoch == self.epoch:
             self._unsent = add_range(self._unsent, batch.first, batch.first + batch.length - 1)
 
@@ -331,7 +331,7 @@ class Window:
             return []
         block = self._flights[0]
         first = max(self.floor, block.first)
-        self._counters.add("frames_resent")
+        self._counters["frames_resent"] += 1
         return self._send(slice_block(block, first, first + 1))
 
     def _launch(self, block: Block, now_s: float) -> list[Send]:
@@ -343,7 +343,7 @@ class Window:
         self.next_send = block.end
         self._join_s = None
         self._timer.sent(block.end, now_s)
-        self._counters.add("frames_sent", block.length)
+        self._counters["frames_sent"] += block.length
         return self._send(block)
 
     def _next_fitting(self) -> Block | None:
@@ -399,7 +399,7 @@ class Window:
         sends: list[Send] = []
         for block in pack_runs(parts)[:batches]:
             if is_again:
-                self._counters.add("frames_resent", block.length)
+                self._counters["frames_resent"] += block.length
             sends += self._send(block)
         return sends
 
@@ -417,7 +417,7 @@ class Window:
                 body=piece.body,
             )
             sends.append(Send(Plane.FRAMES, batch))
-        self._counters.add("batches_sent", len(sends))
+        self._counters["batches_sent"] += len(sends)
         return sends
 
     def _fill(self, end: int, section: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Final, Self, assert_never
 import zmq
 
 from common.core.errors import GatewayError, LinkError
-from common.core.events import Arrived, CommonEffect, Exit, Junk, Note, Send
+from common.core.events import Arrived, CommonEffect, Exit, Junk, Note, Send, Start
 from common.core.membership import Membership
 from common.io.endpoints import Endpoints, find_socket_dir
 from common.io.process import make_identity
@@ -56,7 +56,7 @@ class Client:
         self._publish, self._events = connect_events(self._context, endpoints, [b"beat.broker."])
         self._replies: dict[str, Reply] = {}
         self._calls.socket.poll(int(FIND_S * 1000), zmq.POLLOUT)
-        self._perform(self._membership.start(time.monotonic()))
+        self._perform(self._membership.handle(Start(), time.monotonic()))
         if not self._pump(FIND_S, lambda: bool(self._membership.broker)):
             self.close()
             raise LinkError(f"no gateway is running at {data_dir}: its broker does not answer; {ADVICE}")

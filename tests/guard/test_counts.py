@@ -95,7 +95,7 @@ def test_calls_of_the_converter() -> None:
     world.know(EXAMPLE)
     frames = frame_batch(EXAMPLE, [FRAME] * BATCH)
     world.say(frames)
-    check(calls_of(lambda: world.say(frames)) / BATCH, 3.21)
+    check(calls_of(lambda: world.say(frames)) / BATCH, 1.14)
     assert world.take(ReadingBatch)[-1].length == BATCH
 
 
@@ -112,7 +112,7 @@ def test_calls_of_the_publisher() -> None:
         driver.take(batches[4])
         driver.ack_all()
 
-    check(calls_of(turn) / BATCH, 1.63)
+    check(calls_of(turn) / BATCH, 1.60)
 
 
 def test_calls_for_a_frame_that_comes_alone() -> None:
@@ -131,9 +131,9 @@ def test_calls_for_a_frame_that_comes_alone() -> None:
         driver.core.handle(reading, driver.now_s)
         driver.core.handle(RoundOver(), driver.now_s)
 
-    check(calls_of(lambda: rig.core.handle(Chunk(FRAME, rig.wall_ms), rig.now_s)), 130)
-    check(calls_of(lambda: world.core.handle(Arrived(Plane.FRAMES, frame), world.now_s)), 86)
-    check(calls_of(publish), 189)
+    check(calls_of(lambda: rig.core.handle(Chunk(FRAME, rig.wall_ms), rig.now_s)), 114)
+    check(calls_of(lambda: world.core.handle(Arrived(Plane.FRAMES, frame), world.now_s)), 67)
+    check(calls_of(publish), 185)
 
 
 def test_a_busy_line_takes_few_messages_and_commits() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.publisher.core.counters import new_counters
+from common.core.counters import new_counts
+from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.ordering import STREAM_CREDIT_BYTES, WINDOW, Ordering
 from tests.support.publisher_driving import EPOCH, batch, points
 
@@ -26,7 +27,7 @@ def pieces(total: int, lengths: list[int]) -> list[tuple[int, int]]:
 @given(data=st.data(), total=st.integers(1, 800), lengths=cuts, again=cuts)
 def test_every_number_once_and_in_order(data, total, lengths, again):
     """Batches are cut anyhow, shuffled, doubled, lost; what is missing or not received comes again."""
-    counters = new_counters()
+    counters = new_counts(PublisherCounts)
     ordering = Ordering(EPOCH, counters)
     seen: list[int] = []
     wanted = data.draw(st.permutations(pieces(total, lengths) * 2))
@@ -61,7 +62,7 @@ def test_every_number_once_and_in_order(data, total, lengths, again):
 )
 def test_what_is_kept_is_bounded(firsts, size):
     """Whatever comes early: kept bytes stay within the credit, kept numbers within the window."""
-    ordering = Ordering(EPOCH, new_counters())
+    ordering = Ordering(EPOCH, new_counts(PublisherCounts))
     template = batch(2, [{"s": "x" * size}])
     for first in firsts:
         ordering.take(template.replace(first=first, base=1), 0.0)

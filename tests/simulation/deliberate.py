@@ -86,9 +86,9 @@ LISTED: Final = (
     one(
         "count resends as strikes",
         (Window, "_resend"),
-        'self._counters.add("frames_resent", block.length)',
-        'self._counters.add("frames_resent", block.length)\n'
-        "            self._poison.note(f\"{self._counters.values['frames_resent']}\", [block.first])",
+        'self._counters["frames_resent"] += block.length',
+        'self._counters["frames_resent"] += block.length\n'
+        "            self._poison.note(f\"{self._counters['frames_resent']}\", [block.first])",
     ),
     one(
         "never resend a hole",

@@ -73,7 +73,7 @@ class Oracle:
             self._note(f"{name}: the window is exceeded")
         if uplink.backlog > limits.max_records:
             self._note(f"{name}: the journal is above its limit")
-        shed = core.counters.values["frames_shed"]
+        shed = core.counters["frames_shed"]
         if shed > self._shed[reader] and limits.max_records > 50_000:
             self._note(f"{name}: shed {shed} although no limit was reached")
         self._shed[reader] = shed
@@ -258,7 +258,7 @@ class Oracle:
             self._note(f"{name}: not connected at the end")
         core: Any = reader.core
         if core is not None and reader.life == 1 and not allowed:
-            lost = core.counters.values["ports_lost"]
+            lost = core.counters["ports_lost"]
             if said.count("disconnect") < lost:
                 self._note(f"{name}: lost {lost} times, but {said.count('disconnect')} times disconnected")
 

@@ -279,4 +279,4 @@ def enumerate_entries(block: Block) -> dict[int, bytes]:
 
 def shed_by(core: PortReaderCore) -> int:
     """Frames that this life has shed under a limit of the journal, or that fitted neither disk nor memory."""
-    return core.counters.values["frames_shed"] + core.counters.values["frames_dropped"]
+    return core.counters["frames_shed"] + core.counters["frames_dropped"]

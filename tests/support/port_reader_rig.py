@@ -274,7 +274,7 @@ class Rig:
         return [frame for batch in self.batches if batch.kind == kind for frame in frames_of(batch)]
 
     def count(self, name: str) -> int:
-        return self.core.counters.values[name]
+        return self.core.counters[name]
 
 
 def frames_of(batch: FrameBatch | Block) -> list[bytes]:

@@ -334,7 +334,7 @@ def test_conversion_faults_are_counted_and_warned_of_once_a_minute(world: World)
     for first in range(2, 12):
         world.say(frame_batch(PRESS, [b"\xff\n", b"8;\xff"], first=first))
     assert len([note for note in world.take(Note) if note.event == "conversion.failed"]) == 1
-    counters = world.core.counters.as_dict()
+    counters = world.core.counters
     assert counters["dead_letters"] == 10
     assert counters["conversion_errors"] > 10
     assert counters["frames_converted"] == 21

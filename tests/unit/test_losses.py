@@ -5,11 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.core.counters import new_counts
 from common.io.journal.mark import Mark
 from common.io.journal.pages import Pages, Source
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.seals import Meta
-from common.stream.counters import Counters
+from common.stream.counters import SourceCounts
 from common.stream.losses import Losses, joined, named
 from tests.support.journals import told_numbers
 
@@ -19,19 +20,19 @@ RANGES = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 9)), max_size=30)
 @given(st.lists(RANGES, max_size=4))
 def test_each_number_is_told_once(rounds):
     """However often, and in whatever runs, it is found to be lost."""
-    counters, expected, notes = Counters(), set(), []
+    counters, expected, notes = new_counts(SourceCounts), set(), []
     losses = Losses("d", counters)
     for ranges in rounds:
         runs = joined(n for low, more in ranges for n in range(low, low + more + 1))
         notes += losses.tell(runs, 1)
         expected |= {n for low, high in runs for n in range(low, high + 1)}
     assert told_numbers(notes) == expected
-    assert counters.values["frames_lost"] == sum(note.facts["count"] for note in notes) == len(expected)
+    assert counters["frames_lost"] == sum(note.facts["count"] for note in notes) == len(expected)
 
 
 def test_a_line_of_the_log_is_bounded():
     """Twenty runs a line; one number is its own name."""
-    notes = Losses("d", Counters()).tell([(n, n) for n in range(1, 99, 2)], 1)
+    notes = Losses("d", new_counts(SourceCounts)).tell([(n, n) for n in range(1, 99, 2)], 1)
     assert [len(note.facts["numbers"].split()) for note in notes] == [20, 20, 9]
     assert (named((3, 3)), named((3, 4))) == ("3", "3-4")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from common.core.counters import new_counts
 from common.wire.messages import Entry, ReadingBatch
-from services.publisher.core.counters import new_counters
+from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.ordering import (
     RECEIVED_S,
     REPEAT_S,
@@ -19,7 +20,7 @@ class Bench:
     """An ordering whose runs are accepted at once, or kept."""
 
     def __init__(self) -> None:
-        self.counters = new_counters()
+        self.counters = new_counts(PublisherCounts)
         self.ordering = Ordering(EPOCH, self.counters)
         self.open: list[Release] = []
         self.numbers: list[int] = []

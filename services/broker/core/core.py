@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, assert_never
 
+from common.core.counters import new_counts, totals
 from common.core.events import Arrived, Drain, Exit, Junk, Level, Note, Send, Start, Tick
 from common.core.hashes import short_hash
 from common.core.liveness import BEAT_S, Liveness
@@ -30,7 +31,7 @@ from common.wire.messages import (
     Request,
 )
 from common.wire.states import BrokerState, ConverterSeen, ConverterState, PublisherState, facts_of, state_of
-from services.broker.core.counters import new_counters
+from services.broker.core.counters import BrokerCounts
 from services.broker.core.dispatch import Dispatcher
 from services.broker.core.epochs import Epochs
 from services.broker.core.events import (
@@ -67,7 +68,7 @@ class BrokerCore:
 
     def __init__(self, identity: Identity, endpoint_of: Callable[[str], str]) -> None:
         self.identity = identity
-        self.counters = new_counters()
+        self.counters = new_counts(BrokerCounts)
         self._endpoint_of = endpoint_of
         self._registry = Registry()
         self._dispatcher = Dispatcher(self.counters)
@@ -295,7 +296,7 @@ class BrokerCore:
         who = self.identity
         uptime_s = now_s - self._started_s
         beat = Heartbeat(
-            who.kind, who.name, who.instance, who.pid, who.host, uptime_s, self._facts(), dict(self.counters)
+            who.kind, who.name, who.instance, who.pid, who.host, uptime_s, self._facts(), totals(self.counters)
         )
         return [Send(Plane.EVENTS, beat)]
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from common.core.liveness import BEAT_S
 from common.wire.messages import FrameBatch, ReadingBatch
-from services.broker.core.counters import Counters
+from services.broker.core.counters import BrokerCounts
 from services.broker.core.events import FramesBlocked, Parts, SendFrames
 from services.broker.core.registry import Member
 
@@ -177,7 +177,7 @@ class Dispatcher:
     A batch is in a queue, or handed to a converter; one that was taken back is both.
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: BrokerCounts) -> None:
         self._counters = counters
         self._queues: dict[str, _DeviceQueue] = {}
         self._turn: deque[str] = deque()

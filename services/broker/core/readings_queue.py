@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from common.wire.messages import ReadingBatch
-from services.broker.core.counters import Counters
+from services.broker.core.counters import BrokerCounts
 from services.broker.core.events import ForwardReadings, Parts, ReadingsArrived, ReadingsBlocked
 
 READINGS_BYTES: Final = 16 * 1024 * 1024
@@ -17,7 +17,7 @@ ENTRY_BYTES: Final = 256
 class ReadingsQueue:
     """Sends readings on, keeps them while the publisher is there but takes none, and drops them while it isn't."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: BrokerCounts) -> None:
         self._counters = counters
         self._items: deque[tuple[ReadingBatch, Parts]] = deque()
         self._size_bytes = 0

@@ -18,7 +18,7 @@ from common.wire.calls import (
     unknown_device,
 )
 from common.wire.messages import Reply, Request
-from services.broker.core.counters import Counters
+from services.broker.core.counters import BrokerCounts
 from services.broker.core.events import SendTo, Unreachable
 from services.broker.core.registry import Member, Registry
 
@@ -37,7 +37,7 @@ class _Held(NamedTuple):
 class Router:
     """Routes calls. While `is_settling` nobody is called missing: what can't be routed is held, and tried again."""
 
-    def __init__(self, registry: Registry, pick_converter: PickConverter, counters: Counters) -> None:
+    def __init__(self, registry: Registry, pick_converter: PickConverter, counters: BrokerCounts) -> None:
         self._registry = registry
         self._pick_converter = pick_converter
         self._counters = counters

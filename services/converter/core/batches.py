@@ -10,7 +10,7 @@ from common.core.errors import ConversionError, WireError, printable
 from common.wire import codec
 from common.wire.calls import METHOD_NOT_FOUND
 from common.wire.messages import Entry, FrameBatch, FrameBody, ReadingBatch, ReadingBody, UserReading
-from services.converter.core.counters import Counters
+from services.converter.core.counters import ConverterCounts
 from services.converter.core.events import ConvertWithUserCode, UserConverted
 from services.converter.core.sections import Compiled
 
@@ -96,7 +96,7 @@ def pass_entry(batch: FrameBatch, body: FrameBody) -> ReadingBody:
 
 
 def convert_batch(
-    batch: FrameBatch, body: FrameBody, compiled: Compiled, counters: Counters
+    batch: FrameBatch, body: FrameBody, compiled: Compiled, counters: ConverterCounts
 ) -> tuple[ReadingBody, str]:
     """What the built-in converter makes of a batch, and its first error or ""."""
     answer = answer_of(batch, body, compiled)
@@ -104,10 +104,10 @@ def convert_batch(
         dead = dict.fromkeys(range(batch.length), compiled.fault)
         return ReadingBody(body.ts_ms, [b""] * batch.length, dead=dead, answer=answer), compiled.fault
     result = compiled.converter.convert_batch(body.frames)
-    counters.conversion_errors += result.errors
-    counters.points_absent += result.absent
+    counters["conversion_errors"] += result.errors
+    counters["points_absent"] += result.absent
     attributes = merge_attributes(result.attributes)
-    counters.readings_made += sum(map(any, zip(result.telemetry, result.attributes, strict=True)))
+    counters["readings_made"] += sum(map(any, zip(result.telemetry, result.attributes, strict=True)))
     sample = result.error_sample or next(iter(result.dead.values()), "")
     return ReadingBody(body.ts_ms, result.telemetry, attributes, result.dead, answer=answer), sample
 
@@ -151,21 +151,21 @@ class UserJob:
         where = (batch.journal, batch.generation, first)
         return ConvertWithUserCode(self.number, self._compiled.device, batch.section, *where, frames, self._rpc)
 
-    def take(self, converted: UserConverted, counters: Counters) -> str:
+    def take(self, converted: UserConverted, counters: ConverterCounts) -> str:
         """Takes a slice of results; the first error among them or ""."""
         sample = ""
         for index, frame in enumerate(converted.frames[: self.batch.length - self._done], self._done):
             if frame.error:
                 self._dead[index] = printable(frame.error)
                 sample = sample or frame.error
-                counters.user_errors += 1
+                counters["user_errors"] += 1
             elif frame.readings:
                 self._user[index] = frame.readings
-                counters.readings_made += 1
+                counters["readings_made"] += 1
         self._done = min(self.batch.length, self._done + len(converted.frames))
         if self._rpc is not None and converted.answer is not None:
             value, error = converted.answer
-            counters.user_errors += bool(error)
+            counters["user_errors"] += bool(error)
             self._answer = self._body.extra[0], failure(error) if error else success(value)
         return sample
 

@@ -44,7 +44,7 @@ from common.wire.calls import (
     verb_of,
 )
 from common.wire.messages import Plane, Reply, Request
-from services.converter.core.counters import Counters
+from services.converter.core.counters import ConverterCounts
 from services.converter.core.events import DecodeWithUserCode, EncodeWithUserCode, UserAnswered
 from services.converter.core.lanes import Lanes
 from services.converter.core.sections import Compiled, Sections
@@ -61,7 +61,7 @@ class _Call(NamedTuple):
 class Calls:
     """Calls on their way through this process."""
 
-    def __init__(self, sections: Sections, lanes: Lanes, counters: Counters, jobs: count[int]) -> None:
+    def __init__(self, sections: Sections, lanes: Lanes, counters: ConverterCounts, jobs: count[int]) -> None:
         self._sections = sections
         self._lanes = lanes
         self._counters = counters
@@ -72,7 +72,7 @@ class Calls:
 
     def take(self, request: Request, now_s: float) -> Sequence[Send | Note]:
         """Effects of a request that came in."""
-        self._counters.calls_in += 1
+        self._counters["calls_in"] += 1
         if request.time_left_s <= 0:
             return self._expire(request)
         try:
@@ -108,7 +108,7 @@ class Calls:
         if event.job not in self._with_user_code:
             return []
         call, rpc = self._with_user_code.pop(event.job)
-        self._counters.user_errors += bool(event.error and event.error != NO_DATA)
+        self._counters["user_errors"] += bool(event.error and event.error != NO_DATA)
         if isinstance(call.body, Decode):
             if event.error:
                 return self._fail(call.request, event.error)
@@ -234,9 +234,9 @@ class Calls:
         return [Send(Plane.CALLS, request.replace(target=target, verb=verb, time_left_s=left_s, body=body))]
 
     def _expire(self, request: Request) -> list[Send]:
-        self._counters.calls_expired += 1
+        self._counters["calls_expired"] += 1
         return self._fail(request, EXPIRED)
 
     def _fail(self, request: Request, text: str) -> list[Send]:
-        self._counters.calls_failed += 1
+        self._counters["calls_failed"] += 1
         return [Send(Plane.CALLS, refuse(request, text))]

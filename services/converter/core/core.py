@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final, NamedTuple, assert_never
 
+from common.core.counters import new_counts, totals
 from common.core.errors import ConversionError, WireError
 from common.core.events import Arrived, Blocked, CommonEffect, Drain, Exit, Junk, Note, Send, Start, Tick, Writable
 from common.core.membership import Membership
@@ -50,7 +51,7 @@ from services.converter.core.batches import (
     reading_batches,
 )
 from services.converter.core.calls import Calls
-from services.converter.core.counters import Counters
+from services.converter.core.counters import ConverterCounts
 from services.converter.core.deaths import Deaths
 from services.converter.core.events import (
     ConvertWithUserCode,
@@ -95,14 +96,14 @@ class ConverterCore:
         notes: Sequence[PoisonNote] = (),
         answer_s: float = ANSWER_S,
     ) -> None:
-        self.counters = Counters()
+        self.counters = new_counts(ConverterCounts)
         self._identity = identity
         self._member = Membership(identity, {})
-        self._sections = Sections(identity.address, new_id)
+        self._sections = Sections(identity.address, new_id, self.counters)
         self._job_numbers = count(1)
         self._lanes = Lanes(self.counters, answer_s)
         self._calls = Calls(self._sections, self._lanes, self.counters, self._job_numbers)
-        self._deaths = Deaths(identity.address, notes)
+        self._deaths = Deaths(identity.address, notes, self.counters)
         self._held: list[_Held] = []
         self._unsent: deque[ReadingBatch] = deque()
         self._endpoint = ""
@@ -115,7 +116,7 @@ class ConverterCore:
         """The effects of an event, in order."""
         had_broker = bool(self._member.broker)
         effects: list[Effect] = []
-        effects += self._member.start(now_s) if isinstance(event, Start) else self._member.handle(event, now_s)
+        effects += self._member.handle(event, now_s)
         if had_broker and not self._member.broker:
             effects += self._drop_everything()
         effects += self._react(event, now_s)
@@ -188,7 +189,7 @@ class ConverterCore:
     # Batches
 
     def _take_batch(self, batch: FrameBatch, now_s: float) -> Sequence[Send | Note]:
-        self.counters.batches_in += 1
+        self.counters["batches_in"] += 1
         self._quiet_s = now_s + DRAIN_QUIET_S
         try:
             body = open_batch(batch)
@@ -280,13 +281,13 @@ class ConverterCore:
         return [*effects, *(effect for job in concerned for effect in self._give_back(job.batch))]
 
     def _put_out(self, batch: FrameBatch, readings: ReadingBody) -> list[Send]:
-        self.counters.frames_converted += batch.length if batch.kind in NEEDS_SECTION else 0
-        self.counters.dead_letters += len(readings.dead)
+        self.counters["frames_converted"] += batch.length if batch.kind in NEEDS_SECTION else 0
+        self.counters["dead_letters"] += len(readings.dead)
         parts = reading_batches(batch, readings, self._identity.name, self._identity.instance)
         return [effect for part in parts for effect in self._send(part)]
 
     def _give_back(self, batch: FrameBatch) -> list[Send]:
-        self.counters.credit_returned_empty += 1
+        self.counters["credit_returned_empty"] += 1
         return self._send(empty_batch(batch, self._identity.name, self._identity.instance))
 
     def _send(self, batch: ReadingBatch) -> list[Send]:
@@ -297,7 +298,7 @@ class ConverterCore:
 
     def _keep(self, plane: Plane, message: Message, now_s: float) -> None:
         """Keeps what could not be sent; what is repeated anyway is not kept."""
-        self.counters.sends_blocked += 1
+        self.counters["sends_blocked"] += 1
         if isinstance(message, ReadingBatch):
             self._unsent.append(message)
         elif isinstance(message, Reply) or (isinstance(message, Request) and message.verb == verb_of(Exchange)):
@@ -305,7 +306,7 @@ class ConverterCore:
 
     def _drop_everything(self) -> list[Note]:
         dropped = len(self._held) + self._lanes.clear() + len(self._unsent) + self._calls.forget()
-        self.counters.dropped_for_new_broker += dropped
+        self.counters["dropped_for_new_broker"] += dropped
         self._held.clear()
         self._unsent.clear()
         return [Note("info", "broker.changed", {"dropped": dropped})]
@@ -351,7 +352,7 @@ class ConverterCore:
             "user_devices": sorted(self._user_devices),
             "hosts": list(self._lanes.devices),
         }
-        return self._member.beat(now_s, state, self.counters.as_dict())
+        return self._member.beat(now_s, state, totals(self.counters))
 
     def _warn(self, batch: FrameBatch, event: str, reason: str, now_s: float) -> list[Note]:
         """At most one such warning a minute and device: a bad line must not fill the log."""

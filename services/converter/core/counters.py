@@ -1,41 +1,30 @@
-"""The converter's metrics: every name in one place; all count since the process started."""
+"""What a converter counts."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from typing import Annotated, TypedDict
+
+from common.core.counters import Counter
 
 
-@dataclass(slots=True)
-class Counters:
-    """Counts of this process; the heartbeat carries them."""
+class ConverterCounts(TypedDict):
+    """Totals since its start; the heartbeat carries them."""
 
-    batches_in: int = 0
-    frames_converted: int = 0
-    readings_made: int = 0
-    """Entries that came out with at least one value."""
-    conversion_errors: int = 0
-    """Data points that failed."""
-    points_absent: int = 0
-    """Data points that had no place in their frame."""
-    dead_letters: int = 0
-    user_errors: int = 0
-    """Frames, answers and params for which users' code had no result."""
-    credit_returned_empty: int = 0
-    """Batches given back unconverted: no section, or not to be read."""
-    sends_blocked: int = 0
-    dropped_for_new_broker: int = 0
-    section_requests: int = 0
-    calls_in: int = 0
-    calls_failed: int = 0
-    calls_expired: int = 0
-    notes_reported: int = 0
-    hosts_started: int = 0
-    """Processes for users' code."""
-    hosts_ended: int = 0
-    """Of those, ended from outside: they did not answer in time, or made room."""
-    hosts_died: int = 0
-    """Of those, ended by themselves."""
-
-    def as_dict(self) -> dict[str, int]:
-        """Name to count."""
-        return asdict(self)
+    batches_in: Annotated[int, Counter("batches", "frame batches")]
+    frames_converted: Annotated[int, Counter("frames", "by what is built in and by users' code")]
+    readings_made: Annotated[int, Counter("readings", "with at least one value")]
+    conversion_errors: Annotated[int, Counter("data points", "that failed on a frame")]
+    points_absent: Annotated[int, Counter("data points", "that had no place in their frame")]
+    dead_letters: Annotated[int, Counter("frames", "of which nothing can be made")]
+    user_errors: Annotated[int, Counter("frames", "frames, answers and params for which users' code had no result")]
+    credit_returned_empty: Annotated[int, Counter("batches", "given back unconverted: no section, or not to be read")]
+    sends_blocked: Annotated[int, Counter("messages", "that a socket did not take")]
+    dropped_for_new_broker: Annotated[int, Counter("messages", "that the broker before it had known of")]
+    section_requests: Annotated[int, Counter("requests", "for a section, asked of its port reader")]
+    calls_in: Annotated[int, Counter("calls", "steps of calls")]
+    calls_failed: Annotated[int, Counter("calls", "steps that ended with an error")]
+    calls_expired: Annotated[int, Counter("calls", "whose time was over")]
+    notes_reported: Annotated[int, Counter("reports", "of frames that a process died in, to their port reader")]
+    hosts_started: Annotated[int, Counter("processes", "for users' code")]
+    hosts_ended: Annotated[int, Counter("processes", "of these, ended from outside: too slow, or to make room")]
+    hosts_died: Annotated[int, Counter("processes", "of these, ended by themselves")]

@@ -8,6 +8,7 @@ from typing import Final
 from common.core.events import Note, Send
 from common.wire.calls import DiedIn, pack_body, reader_of, verb_of
 from common.wire.messages import FrameBatch, Plane, Reply, Request
+from services.converter.core.counters import ConverterCounts
 from services.converter.core.events import ForgetNote, PoisonNote
 
 REPORT_AGAIN_S: Final = 1.0
@@ -16,8 +17,9 @@ REPORT_AGAIN_S: Final = 1.0
 class Deaths:
     """Notes that no reader has answered yet."""
 
-    def __init__(self, address: str, notes: Sequence[PoisonNote]) -> None:
+    def __init__(self, address: str, notes: Sequence[PoisonNote], counters: ConverterCounts) -> None:
         self._address = address
+        self._counters = counters
         self._notes = {note.id: note for note in notes}
         self._report_s = 0.0
 
@@ -39,6 +41,7 @@ class Deaths:
         if note is None or reply.error:
             return []
         del self._notes[reply.id]
+        self._counters["notes_reported"] += 1
         facts = {"device": note.device, "numbers": ",".join(map(str, note.numbers)), "id": note.id}
         return [ForgetNote(note.id), Note("info", "note.reported", facts)]
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from common.core.errors import printable
 from services.converter.core.batches import UserJob
-from services.converter.core.counters import Counters
+from services.converter.core.counters import ConverterCounts
 from services.converter.core.events import (
     DecodeWithUserCode,
     EncodeWithUserCode,
@@ -75,7 +75,7 @@ class End(NamedTuple):
 class Lanes:
     """All lanes of one converter, and who has which host."""
 
-    def __init__(self, counters: Counters, answer_s: float = ANSWER_S) -> None:
+    def __init__(self, counters: ConverterCounts, answer_s: float = ANSWER_S) -> None:
         self._counters = counters
         self._answer_s = answer_s
         self._lanes: dict[str, _Lane] = {}
@@ -184,7 +184,7 @@ class Lanes:
             return End("", None, None)
         was_asked = event.host in self._ending
         self._ending.discard(event.host)
-        self._counters.hosts_died += not was_asked
+        self._counters["hosts_died"] += not was_asked
         self._free.append(event.host)
         running, lane.running, lane.due_s = lane.running, None, None
         if not lane.is_ready:
@@ -259,7 +259,7 @@ class Lanes:
         if self._free:
             lane.host = self._free.pop()
             self._at_host[lane.host] = lane
-            self._counters.hosts_started += 1
+            self._counters["hosts_started"] += 1
             return True
         idle = [other for other in self._at_host.values() if other.running is None and not other.has_work]
         if idle:
@@ -269,7 +269,7 @@ class Lanes:
         return False
 
     def _end(self, host: int, why: str) -> EndHost:
-        self._counters.hosts_ended += 1
+        self._counters["hosts_ended"] += 1
         self._ending.add(host)
         return EndHost(host, printable(why))
 

@@ -17,6 +17,7 @@ from common.core.events import Send
 from common.wire import codec
 from common.wire.calls import FindSection, pack_body, reader_of, verb_of
 from common.wire.messages import Plane, Reply, Request
+from services.converter.core.counters import ConverterCounts
 
 SECTIONS_KEPT: Final = 256
 """Compiled devices kept; one that was evicted is asked for again."""
@@ -55,8 +56,11 @@ class _Question(NamedTuple):
 class Sections:
     """Compiled devices, least recently used ones evicted, and one open question per unknown section."""
 
-    def __init__(self, address: str, new_id: Callable[[], str], limit: int = SECTIONS_KEPT) -> None:
+    def __init__(
+        self, address: str, new_id: Callable[[], str], counters: ConverterCounts, limit: int = SECTIONS_KEPT
+    ) -> None:
         self._address = address
+        self._counters = counters
         self._new_id = new_id
         self._limit = limit
         self._known: OrderedDict[str, Compiled] = OrderedDict()
@@ -109,6 +113,7 @@ class Sections:
         return min((question.again_s for question in self._questions.values()), default=None)
 
     def _request(self, section: str) -> Send:
+        self._counters["section_requests"] += 1
         question = self._questions[section]
         verb, body, target = verb_of(FindSection), pack_body(FindSection(section)), reader_of(question.device)
         request = Request(question.id, self._address, target, verb, question.device, section, WAIT_FOR_SECTION_S, body)

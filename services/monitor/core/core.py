@@ -12,6 +12,7 @@ from typing import assert_never
 
 import msgspec
 
+from common.core.counters import new_counts, totals
 from common.core.events import (
     Arrived,
     Blocked,
@@ -29,6 +30,7 @@ from common.core.events import (
 from common.core.membership import Membership
 from common.wire.calls import Status, body_of, reader_of, refuse, reply, unknown_verb
 from common.wire.messages import Heartbeat, Identity, Plane, Request
+from services.monitor.core.counters import MonitorCounts
 from services.monitor.core.table import Table
 
 
@@ -37,25 +39,20 @@ class MonitorCore:
 
     def __init__(self, identity: Identity, devices: Iterable[str]) -> None:
         """`devices`: names of the configured devices; their port readers are shown even if they never beat."""
-        self._membership = Membership(identity, {})
         names = list(devices)
-        self._readers = [reader_of(device) for device in names]
+        # Those with nothing to tell beat once in a while only.
+        self._membership = Membership(identity, {}, map(reader_of, names))
         self._table = Table(names)
-        self._requests = 0
-        self._heartbeats = 0
+        self._counters = new_counts(MonitorCounts)
 
     def handle(self, event: CommonEvent, now_s: float) -> list[CommonEffect]:
         """The effects of an event, in the order in which they are to be performed."""
-        broker = self._membership.broker
         effects = self._membership.handle(event, now_s)
-        if self._membership.broker not in ("", broker):
-            # Those with nothing to tell beat once in a while only.
-            effects += self._membership.ask_for_beats(self._readers)
         match event:
             case Start():
-                effects = self._membership.start(now_s)
+                pass  # The membership has begun.
             case Arrived(message=Heartbeat() as beat):
-                self._heartbeats += 1
+                self._counters["heartbeats"] += 1
                 self._table.hear(beat, now_s)
             case Arrived(plane=Plane.CALLS, message=Request() as request):
                 effects += self._answer(request)
@@ -73,8 +70,7 @@ class MonitorCore:
                 assert_never(event)
         # At no other event: a beat moves the deadline, before which heartbeats are read and processes found late.
         if isinstance(event, Start | Tick) and self._membership.is_due(now_s):
-            counters = {"requests": self._requests, "heartbeats": self._heartbeats}
-            effects += self._membership.beat(now_s, {}, counters)
+            effects += self._membership.beat(now_s, {}, totals(self._counters))
         return effects
 
     @property
@@ -82,7 +78,7 @@ class MonitorCore:
         return self._membership.next_deadline_s
 
     def _answer(self, request: Request) -> list[Send]:
-        self._requests += 1
+        self._counters["requests"] += 1
         match body_of(request, Status):
             case Status():
                 return [Send(Plane.CALLS, reply(request, msgspec.json.encode(self._table.show())))]

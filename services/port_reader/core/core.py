@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, assert_never
 
 from common.config.models import Device, section_of
+from common.core.counters import new_counts, totals
 from common.core.errors import WireError
 from common.core.events import (
     Arrived,
@@ -34,7 +35,7 @@ from common.core.events import (
 )
 from common.core.liveness import BEAT_S, CALM_BEAT_S
 from common.core.membership import Membership
-from common.stream.counters import Counters
+from common.stream.counters import SourceCounts
 from common.stream.dead_letters import Letters
 from common.stream.events import (
     FetchFailed,
@@ -150,11 +151,11 @@ class PortReaderCore:
         self._section = section_hash
         self._gauges = gauges
         self._has_port = has_port
-        self.counters = Counters()
+        self.counters = new_counts(SourceCounts)
         own_calls = not device.has_user_converter
         detail = {"section": section_hash, "pinned": device.has_user_converter, "own_calls": own_calls}
         self._served = _SERVED_WITH_CALLS if own_calls else _SERVED
-        self._members = Membership(identity, detail)
+        self._members = Membership(identity, detail, [PUBLISHER])
         self._uplink = Uplink(
             device, section_hash, state, limits=limits, counters=self.counters, draw=draw, wall_offset_ms=wall_offset_ms
         )
@@ -191,11 +192,7 @@ class PortReaderCore:
         if now_s - self._handled_s > self._kernel_s and now_s > self._due_s() + self._kernel_s:
             self._doubt_line()
         self._handled_s = now_s
-        broker = self._members.broker
         effects: list[Effect] = [*self._members.handle(event, now_s)]
-        if self._members.broker not in ("", broker):
-            # Without its epoch nothing can be sent.
-            effects += self._members.ask_for_beats([PUBLISHER])
         effects += self._handle(event, now_s)
         if self._members.is_due(now_s):
             effects += self._beat(now_s)
@@ -208,7 +205,7 @@ class PortReaderCore:
         self._calm = 0 if self._uplink.backlog or self._drain_s is not None else self._calm + 1
         self._is_calm = self._calm > CALM_BEATS
         every_s = CALM_BEAT_S if self._is_calm else BEAT_S
-        return self._members.beat(now_s, self._state, {**self.counters.values, **self._gauges()}, every_s)
+        return self._members.beat(now_s, self._state, {**totals(self.counters), **self._gauges()}, every_s)
 
     def _due_s(self) -> float:
         """By when an event would have come after the last one, were we not kept from running."""
@@ -312,8 +309,7 @@ class PortReaderCore:
                 assert_never(event)
 
     def _start(self, now_s: float) -> list[Effect]:
-        effects: list[Effect] = [*self._members.start(now_s)]
-        effects += self._uplink.start(now_s)
+        effects: list[Effect] = [*self._uplink.start(now_s)]
         if self._has_port:
             return [*effects, *self._port.open(now_s)]
         return [*effects, *self._uplink.leave(now_s)]

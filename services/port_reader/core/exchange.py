@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 from common.core.errors import ConversionError
 from common.core.events import Send
-from common.stream.counters import Counters
+from common.stream.counters import SourceCounts
 from common.wire import calls
 from common.wire.calls import EXPIRED, NO_DATA, QUEUE_FULL, TOO_SLOW_PATTERN, no_answer, refuse, reply, write_failed
 from common.wire.messages import Plane, Request
@@ -54,7 +54,7 @@ class Exchange:
     """The calls of one port."""
 
     def __init__(
-        self, device: str, write_timeout_s: float | None, counters: Counters, search: Search = search_plainly
+        self, device: str, write_timeout_s: float | None, counters: SourceCounts, search: Search = search_plainly
     ) -> None:
         self._device = device
         self._write_timeout_s = write_timeout_s
@@ -113,7 +113,7 @@ class Exchange:
 
     def refuse(self, request: Request, error: str) -> Send:
         """The answer to a call that is not taken, or that fails."""
-        self._counters.add("exchanges_failed")
+        self._counters["exchanges_failed"] += 1
         return Send(Plane.CALLS, refuse(request, error))
 
     def pending(self, left_bytes: int, byte_s: float, now_s: float) -> None:
@@ -207,7 +207,7 @@ class Exchange:
         found = self._search(call.pattern, frame)
         if found is None:
             self._is_hopeless = True
-            self._counters.add("patterns_timed_out")
+            self._counters["patterns_timed_out"] += 1
         return bool(found)
 
     def _end(self, now_s: float) -> list[Effect]:
@@ -221,7 +221,7 @@ class Exchange:
             if now_s >= call.deadline_s:
                 effects.append(self.refuse(call.request, EXPIRED))
                 continue
-            self._counters.add("exchanges")
+            self._counters["exchanges"] += 1
             timeout_s = self._write_timeout_s
             self._deadline_s = call.deadline_s if timeout_s is None else now_s + timeout_s
             self._poll_s = self._deadline_s

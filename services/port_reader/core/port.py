@@ -9,7 +9,7 @@ from common.config.models import Device
 from common.core.backoff import Backoff
 from common.core.errors import ConversionError
 from common.core.events import Note, Send
-from common.stream.counters import Counters
+from common.stream.counters import SourceCounts
 from common.stream.events import Bury, DeadLetter, SetFlags, StreamEffect
 from common.stream.items import Flags, Item, items_of
 from common.stream.numbers import StreamState
@@ -49,7 +49,7 @@ class Port:
         device: Device,
         state: StreamState,
         uplink: Uplink,
-        counters: Counters,
+        counters: SourceCounts,
         *,
         draw: Callable[[], float],
         search: Search = search_plainly,
@@ -97,7 +97,7 @@ class Port:
             return []
         self._open_deadline_s, self._reason = None, ""
         self.is_connected, self._opened_s = True, now_s
-        self._counters.add("ports_opened")
+        self._counters["ports_opened"] += 1
         self._set_clock(event.wall_ms, now_s)
         self._line.open()
         facts = {"device": self._device.name, "port": self._device.port}
@@ -128,7 +128,7 @@ class Port:
         self._set_clock(event.wall_ms, now_s)
         self._attempt = 0 if now_s >= self._opened_s + STABLE_S else self._attempt + 1
         self._retry_s = now_s + REOPEN.delay_s(self._attempt, self._draw())
-        self._counters.add("ports_lost")
+        self._counters["ports_lost"] += 1
         facts = {"device": self._device.name, "port": self._device.port, "reason": event.reason}
         effects: list[Effect] = [ClosePort(), Note("warning", "port.lost", facts)]
         effects += self._close("port lost in mid-frame", event.reason, now_s)
@@ -154,7 +154,7 @@ class Port:
             self._line.distrust()
         self._has_read, self._rests_until_s = True, 0.0
         self._set_clock(event.arrival_ms, now_s)
-        self._counters.add("bytes_read", len(event.data))
+        self._counters["bytes_read"] += len(event.data)
         frames = self._line.feed(event.data, now_s)
         if self._doubt is None:
             return self._sort(frames, now_s)
@@ -172,7 +172,7 @@ class Port:
             return []
         verdict = doubt.judge(self._line.partial_bytes, now_s)
         if verdict.is_cut:
-            self._counters.add("gaps")
+            self._counters["gaps"] += 1
             self._line.interrupt(doubt.reason)
         self._line.put_dead(verdict.dead, doubt.reason)
         return self._sort(verdict.good, now_s)
@@ -282,7 +282,7 @@ class Port:
 
             reply = reply_of(device, request, method, frame)
             if reply.error:
-                self._counters.add("exchanges_failed")
+                self._counters["exchanges_failed"] += 1
             return reply
         verb, body, target = verb_of(Decode), pack_body(Decode(method, frame)), converter_of(device.name)
         left_s, section = call.deadline_s - now_s, self._uplink.section
@@ -328,7 +328,7 @@ class Port:
         if not pieces:
             return []
         self._exchange.lose_begun()
-        self._counters.add("dead_letters", len(pieces))
+        self._counters["dead_letters"] += len(pieces)
         facts = {"device": self._device.name, "reason": pieces[-1].reason, "bytes": sum(len(p.data) for p in pieces)}
         letters = [DeadLetter(0, self._arrival_ms, piece.reason, piece.data) for piece in pieces]
         if now_s < self._noted_s.get(pieces[-1].reason, 0.0):

@@ -14,6 +14,7 @@ import msgspec
 
 from common.config.models import Device, Storage, device_of, section_of
 from common.config.task import Task
+from common.core.counters import new_counts
 from common.core.errors import LinkError
 from common.core.events import Note
 from common.io.apart import give_back_memory
@@ -32,7 +33,7 @@ from common.io.loop import Loop
 from common.io.private import make_private
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity
 from common.io.pulse import Pulse
-from common.stream.counters import Counters
+from common.stream.counters import SourceCounts
 from common.stream.losses import Losses
 from common.stream.window import Limits
 from services.port_reader.core.core import PortReaderCore
@@ -175,7 +176,7 @@ def _nothing_to_serve(task: Task, opening: Opening, logger: logging.Logger) -> S
     if journal.is_empty and not gaps and not opening.damage:
         journal.remove()
         return Stopped(0, f"{task.journal} held nothing and was removed")
-    for note in Losses(journal.device, Counters()).tell(gaps, journal.state.settled):
+    for note in Losses(journal.device, new_counts(SourceCounts)).tell(gaps, journal.state.settled):
         log_note(logger, note)
     numbers = journal.state.next_number - journal.state.settled
     waiting = max(0, numbers - sum(high - low + 1 for low, high in gaps))

@@ -144,7 +144,7 @@ class PortReaderShell:
 
     @property
     def gauges(self) -> dict[str, int]:
-        """Counters that only the shell knows."""
+        """SourceCounts that only the shell knows."""
         return {
             "wakeups": self._loop.wakeups if self._loop else 0,
             "dead_letters_kept": self._journal.letters_kept[0],

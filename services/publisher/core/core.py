@@ -17,6 +17,7 @@ from typing import Final, assert_never
 
 from common.config.models import PAYLOAD_GUESS_BYTES
 from common.config.models import Platform as PlatformConfig
+from common.core.counters import new_counts, totals
 from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Note, Send, Start, Tick, Writable
 from common.core.membership import Membership
 from common.wire.calls import Beat, body_of, reader_of
@@ -35,7 +36,7 @@ from common.wire.messages import (
     StreamReport,
     Tap,
 )
-from services.publisher.core.counters import new_counters
+from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import SessionLimits
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.downlink import Downlink
@@ -101,8 +102,9 @@ class PublisherCore:
     ) -> None:
         self._config = config
         self._types = types
-        self._membership = Membership(identity, {})
-        self._counters = new_counters()
+        # Those who are connected but silent beat once in a while only.
+        self._membership = Membership(identity, {}, map(reader_of, types))
+        self._counters = new_counts(PublisherCounts)
         self._platform = ThingsBoard()
         self._ordering = Ordering(epoch, self._counters)
         self._batching = Batching(self._platform, types, self._bury, self._counters)
@@ -147,11 +149,7 @@ class PublisherCore:
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """The effects of an event, in the order in which they are to be performed."""
         self._notice_stop(now_s)
-        broker = self._membership.broker
         effects: list[Effect] = [*self._membership.handle(event, now_s)]
-        if self._membership.broker not in ("", broker):
-            # Those who are connected but silent beat once in a while only.
-            effects += self._membership.ask_for_beats(reader_of(device) for device in self._types)
         match event:
             case Arrived(message=ReadingBatch() as batch):
                 self._take(batch, now_s)
@@ -178,7 +176,6 @@ class PublisherCore:
                 effects += self._send_blocked(now_s)
             case Start():
                 self._link.start(now_s)
-                effects += self._membership.start(now_s)
             case Drain() if self._drain_until_s is None:
                 self._drain_until_s = now_s + DRAIN_S
                 effects += self._downlink.end_all(now_s)
@@ -465,7 +462,7 @@ class PublisherCore:
             "backlog": self._ordering.unsettled,
             "calls": len(self._downlink.calls),
         }
-        effects: list[Effect] = [*self._membership.beat(now_s, state, self._counters)]
+        effects: list[Effect] = [*self._membership.beat(now_s, state, totals(self._counters))]
         if link.state == "up":
             effects.append(CheckLink(link.connection))
         return effects + [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

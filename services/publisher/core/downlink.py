@@ -29,7 +29,7 @@ from common.wire.calls import (
 )
 from common.wire.messages import Plane, Reply, Request
 from services.publisher.core.calls import PLATFORM_DEADLINE_S, Call, Calls, Ended, Origin
-from services.publisher.core.counters import Counters
+from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
     DeviceAttributes,
     DeviceDropped,
@@ -62,7 +62,7 @@ class Downlink:
         platform: Platform,
         batching: Batching,
         acceptance: Acceptance,
-        counters: Counters,
+        counters: PublisherCounts,
         note: Callable[[Note], None],
         *,
         prefix: str,

@@ -16,7 +16,7 @@ from common.core.events import Note
 from common.core.sequence import Range, add_range, gaps
 from common.wire import codec
 from common.wire.messages import Entry, ReadingBatch, ReadingBody, StreamReport
-from services.publisher.core.counters import Counters
+from services.publisher.core.counters import PublisherCounts
 
 WINDOW: Final = 4_096
 """Numbers above `received` that are kept."""
@@ -98,7 +98,7 @@ class Stream:
         self._failures = 0
         """Batches at `received` whose body could not be read."""
 
-    def take(self, batch: ReadingBatch, credit_bytes: int, counters: Counters) -> list[Release]:
+    def take(self, batch: ReadingBatch, credit_bytes: int, counters: PublisherCounts) -> list[Release]:
         """What this batch releases: itself, less what had come before, and what was kept behind it."""
         self._raise_base(batch.base)
         if batch.first <= self.received:
@@ -165,7 +165,7 @@ class Stream:
                 self._runs.popleft()
             self.advance()
 
-    def _release(self, batch: ReadingBatch, counters: Counters) -> list[Release]:
+    def _release(self, batch: ReadingBatch, counters: PublisherCounts) -> list[Release]:
         end = batch.first + batch.length
         known = min(batch.length, self.received - batch.first)
         if known:
@@ -204,7 +204,7 @@ class Stream:
         dead = dict.fromkeys(range(batch.length), f"what the converter made of it can't be read: {error}")
         return ReadingBody([0] * batch.length, [b""] * batch.length, b"", dead, {}, None, "")
 
-    def _keep(self, batch: ReadingBatch, credit_bytes: int, counters: Counters) -> None:
+    def _keep(self, batch: ReadingBatch, credit_bytes: int, counters: PublisherCounts) -> None:
         end = batch.first + batch.length
         self._owe_report()
         if not gaps(self._kept_ranges, batch.first, end - 1):
@@ -232,7 +232,7 @@ def _without_first(body: ReadingBody, count: int) -> ReadingBody:
 class Ordering:
     """All current streams of this epoch."""
 
-    def __init__(self, epoch: str, counters: Counters) -> None:
+    def __init__(self, epoch: str, counters: PublisherCounts) -> None:
         self.epoch = epoch
         self._counters = counters
         self._streams: dict[str, Stream] = {}

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from common.wire.messages import Entry, ReadingBody, UserReading
-from services.publisher.core.counters import Counters
+from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import Platform
 from services.publisher.core.ordering import Release, Run, Stream
 from services.publisher.core.outbox.lanes import Lane
@@ -34,7 +34,7 @@ TOO_MANY: Final = f"users' converters have named more than {MOST_LANES} devices,
 class Batching:
     """All lanes, and which of them have something to publish."""
 
-    def __init__(self, platform: Platform, types: Mapping[str, str], bury: Bury, counters: Counters) -> None:
+    def __init__(self, platform: Platform, types: Mapping[str, str], bury: Bury, counters: PublisherCounts) -> None:
         self._platform = platform
         self._types = types
         self._bury = bury

@@ -23,7 +23,7 @@ from typing import Final
 
 from common.core.backoff import Backoff
 from common.core.events import Note
-from services.publisher.core.counters import Counters
+from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.outbox.batching import Batching
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.packing import Packing, is_full
@@ -57,7 +57,7 @@ QUOTA_IS_NEWS: Final = 3
 class Acceptance:
     """Everything unaccepted, and each device's standing. `note` takes what is to be logged."""
 
-    def __init__(self, batching: Batching, counters: Counters, note: Callable[[Note], None]) -> None:
+    def __init__(self, batching: Batching, counters: PublisherCounts, note: Callable[[Note], None]) -> None:
         self._batching = batching
         self._counters = counters
         self._note = note

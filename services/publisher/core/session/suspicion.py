@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from common.core.events import Note
-from services.publisher.core.counters import Counters
+from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.outbox.batching import Batching
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.parcels import Parcel
@@ -36,7 +36,7 @@ class Flight(NamedTuple):
 class Suspicion:
     """The trial that is under way, and what closes have said against devices (see `lanes.Standing`)."""
 
-    def __init__(self, batching: Batching, counters: Counters, back_off: Callable[[Lane, float], float]) -> None:
+    def __init__(self, batching: Batching, counters: PublisherCounts, back_off: Callable[[Lane, float], float]) -> None:
         self._batching = batching
         self._counters = counters
         self._back_off = back_off
