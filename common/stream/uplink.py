@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from common.config.models import Device
 from common.core.events import Note
@@ -35,6 +35,7 @@ from common.stream.poison import Poison
 from common.stream.window import NOWHERE, Limits, Window
 from common.wire import codec
 from common.wire.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamReport
+from common.wire.states import PublisherState, state_of
 
 RETRY_S: Final = 1.0
 """A journal that failed is tried again this often."""
@@ -128,18 +129,9 @@ class Uplink:
         return self._ledger.total_bytes
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """For the heartbeat."""
-        frames, size = self._window.in_flight
-        return {
-            "journal": self.stream.journal,
-            "generation": self.stream.generation,
-            "backlog": self.backlog,
-            "backlog_bytes": self.backlog_bytes,
-            "in_flight": frames,
-            "in_flight_bytes": size,
-            "journal_writable": not self.is_down,
-        }
+    def in_flight(self) -> tuple[int, int]:
+        """(entries, bytes) that were sent and are not settled."""
+        return self._window.in_flight
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -180,11 +172,11 @@ class Uplink:
         return self.put([Item(Entry.LOST, [b"no longer configured"])], clock_ms, self._flags, now_s)
 
     def heartbeat(self, beat: Heartbeat, now_s: float) -> list[StreamEffect]:
-        """The publisher's."""
-        epoch = beat.state.get("epoch")
-        if not isinstance(epoch, str) or not epoch:
+        """Takes the publisher's heartbeat: what it is called now, and that it lives."""
+        state = state_of(beat, PublisherState)
+        if state is None or not state.epoch:
             return []
-        self._window.hear(epoch, now_s)
+        self._window.hear(state.epoch, now_s)
         return self._move(now_s)
 
     def report(self, report: StreamReport, now_s: float, listened_s: float) -> list[StreamEffect]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import zmq
 
+from common.core.events import Start
 from common.core.membership import Membership
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.process import make_identity
@@ -69,7 +70,7 @@ class Peer:
 
     def _run(self) -> None:
         self._calls.socket.poll(5000, zmq.POLLOUT)
-        [register] = Membership(self.identity, {}).start(0.0)
+        [register] = Membership(self.identity, {}).handle(Start(), 0.0)
         self._calls.send(register.message)
         while not self._end.is_set():
             self._calls.socket.poll(20)

@@ -63,7 +63,9 @@ class Aged(NamedTuple):
         """The event as it comes out of the socket."""
         message = self.event.message
         left_s = message.time_left_s - (now_s - self.sent_s)
-        return self.event._replace(message=message.replace(time_left_s=left_s))
+        event, message = self.event, message.replace(time_left_s=left_s)
+        # The broker hears of a call as a tuple, with the way back.
+        return Arrived(event.plane, message) if isinstance(event, Arrived) else event._replace(message=message)
 
 
 class Link:

@@ -40,6 +40,7 @@ from common.wire.messages import (
     Reply,
     Request,
 )
+from common.wire.states import ConverterState, facts_of
 from services.converter.core.batches import (
     NEEDS_SECTION,
     PASSED,
@@ -345,14 +346,14 @@ class ConverterCore:
         return self._calls.is_idle and self._lanes.is_idle and not (self._held or self._unsent)
 
     def _beat(self, now_s: float) -> list[CommonEffect]:
-        state = {
-            "slot": self._identity.name,
-            "draining": self._drain_s is not None,
-            "held": len(self._held) + self._lanes.held + len(self._unsent),
-            "user_devices": sorted(self._user_devices),
-            "hosts": list(self._lanes.devices),
-        }
-        return self._member.beat(now_s, state, totals(self.counters))
+        state = ConverterState(
+            slot=self._identity.name,
+            draining=self._drain_s is not None,
+            held=len(self._held) + self._lanes.held + len(self._unsent),
+            user_devices=sorted(self._user_devices),
+            hosts=list(self._lanes.devices),
+        )
+        return self._member.beat(now_s, facts_of(state), totals(self.counters))
 
     def _warn(self, batch: FrameBatch, event: str, reason: str, now_s: float) -> list[Note]:
         """At most one such warning a minute and device: a bad line must not fill the log."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from common.config.models import Device, section_of
 from common.core.counters import new_counts, totals
@@ -82,6 +82,7 @@ from common.wire.messages import (
     StreamReport,
     Tap,
 )
+from common.wire.states import PortReaderState, PublisherState, facts_of, state_of
 from services.port_reader.core.doubt import KERNEL_BYTES
 from services.port_reader.core.events import (
     Chunk,
@@ -205,7 +206,7 @@ class PortReaderCore:
         self._calm = 0 if self._uplink.backlog or self._drain_s is not None else self._calm + 1
         self._is_calm = self._calm > CALM_BEATS
         every_s = CALM_BEAT_S if self._is_calm else BEAT_S
-        return self._members.beat(now_s, self._state, {**totals(self.counters), **self._gauges()}, every_s)
+        return self._members.beat(now_s, facts_of(self._state), {**totals(self.counters), **self._gauges()}, every_s)
 
     def _due_s(self) -> float:
         """By when an event would have come after the last one, were we not kept from running."""
@@ -322,7 +323,8 @@ class PortReaderCore:
                 return self._uplink.report(message, now_s, min(now_s, self._slow_since_s) if was_resting else now_s)
             case Heartbeat(kind="publisher"):
                 self._publisher_s = now_s
-                self._link = str(message.state.get("link", ""))
+                state = state_of(message, PublisherState)
+                self._link = state.link if state else ""
                 return self._uplink.heartbeat(message, now_s)
             case Heartbeat(kind="broker", instance=instance):
                 if self._broker not in ("", instance):
@@ -432,16 +434,24 @@ class PortReaderCore:
         return not is_heard or now_s >= self._drain_s + SETTLE_S
 
     @property
-    def _state(self) -> dict[str, Any]:
-        return {
-            "device": self._device.name,
-            "port": self._device.port,
-            "connected": self._port.is_connected,
-            "draining": self._drain_s is not None,
-            "held": self._pace.is_held,
-            "temporary": not self._has_port,
-            **self._uplink.facts,
-        }
+    def _state(self) -> PortReaderState:
+        uplink = self._uplink
+        in_flight, in_flight_bytes = uplink.in_flight
+        return PortReaderState(
+            device=self._device.name,
+            port=self._device.port,
+            connected=self._port.is_connected,
+            draining=self._drain_s is not None,
+            held=self._pace.is_held,
+            temporary=not self._has_port,
+            journal=uplink.stream.journal,
+            generation=uplink.stream.generation,
+            backlog=uplink.backlog,
+            backlog_bytes=uplink.backlog_bytes,
+            in_flight=in_flight,
+            in_flight_bytes=in_flight_bytes,
+            journal_writable=not uplink.is_down,
+        )
 
 
 def _is_news(event: Event) -> bool:

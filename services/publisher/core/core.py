@@ -36,6 +36,7 @@ from common.wire.messages import (
     StreamReport,
     Tap,
 )
+from common.wire.states import PortReaderState, PublisherState, facts_of, state_of
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import SessionLimits
 from services.publisher.core.dialects.thingsboard import ThingsBoard
@@ -238,11 +239,8 @@ class PublisherCore:
                 return self._downlink.hear_client(message, now_s, self._drain_until_s is not None)
             case Reply():
                 return self._downlink.hear_reply(message, now_s)
-            case Heartbeat(kind="port_reader", state={"connected": True} as state):
-                lane = self._batching.lane(str(state.get("device", message.name)))
-                if not lane.open and not lane.is_marked:
-                    lane.open = True
-                    self._batching.touch(lane, now_s)
+            case Heartbeat(kind="port_reader"):
+                self._hear_reader(message, now_s)
             case Heartbeat() | Registered():
                 pass  # Membership has taken what is in it.
             case ReadingBatch() | FrameBatch() | StreamReport() | Tap() | Register():
@@ -250,6 +248,16 @@ class PublisherCore:
             case _:
                 assert_never(message)
         return []
+
+    def _hear_reader(self, beat: Heartbeat, now_s: float) -> None:
+        """A device that is connected is announced, though its stream has said nothing of that to this publisher."""
+        state = state_of(beat, PortReaderState)
+        if state is None or not state.connected:
+            return
+        lane = self._batching.lane(state.device or beat.name)
+        if not lane.open and not lane.is_marked:
+            lane.open = True
+            self._batching.touch(lane, now_s)
 
     def _send_blocked(self, now_s: float) -> list[Send]:
         effects: list[Send] = []
@@ -450,19 +458,19 @@ class PublisherCore:
 
     def _beat(self, now_s: float) -> list[Effect]:
         link = self._link
-        state = {
-            "epoch": self._ordering.epoch,
-            "link": link.state,
-            "fault": link.fault,
-            "protocol": link.protocol,
-            "host": self._config.host,
-            "port": self._config.port,
-            "devices": sum(lane.open for lane in self._batching.lanes.values()),
-            "in_flight": self._acceptance.unaccepted,
-            "backlog": self._ordering.unsettled,
-            "calls": len(self._downlink.calls),
-        }
-        effects: list[Effect] = [*self._membership.beat(now_s, state, totals(self._counters))]
+        state = PublisherState(
+            epoch=self._ordering.epoch,
+            link=link.state,
+            fault=link.fault,
+            protocol=link.protocol,
+            host=self._config.host,
+            port=self._config.port,
+            devices=sum(lane.open for lane in self._batching.lanes.values()),
+            in_flight=self._acceptance.unaccepted,
+            backlog=self._ordering.unsettled,
+            calls=len(self._downlink.calls),
+        )
+        effects: list[Effect] = [*self._membership.beat(now_s, facts_of(state), totals(self._counters))]
         if link.state == "up":
             effects.append(CheckLink(link.connection))
         return effects + [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]
