@@ -13,7 +13,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import zmq
 
@@ -21,6 +21,7 @@ from common.core.events import Core, Drain, Exit, Start, Tick
 from common.io.clock import monotonic_s
 from common.io.logs import LogHandler, handler_of
 from common.io.pulse import Pulse
+from common.io.rests import Rests
 
 EXIT_CRASH: Final = 70
 """sysexits' EX_SOFTWARE: a bug; the supervisor restarts."""
@@ -70,10 +71,7 @@ class Loop(Generic[Event, Effect]):
         self._writers: dict[Pollable, Source[Event]] = {}
         self._lazy: list[Source[Event]] = []
         self._round_end: Source[Event] = lambda: ()
-        self._resting: dict[Pollable, float] = {}
-        self._deep: set[Pollable] = set()
-        self._heard: dict[Pollable, float] = {}
-        """Sources that are read before a timer fires, and until when they rest again afterwards."""
+        self._rests: Rests[Pollable] = Rests()
         self._exit_code: int | None = None
         self.continued_s = float("-inf")
         """When this process, which had been stopped, went on last."""
@@ -99,16 +97,13 @@ class Loop(Generic[Event, Effect]):
         meanwhile is taken with one wake-up. Before a timer fires the source is read all the same, unless it rests
         `deep`ly: then the core must not take its silence for news."""
         if source in self._sources:
-            self._resting[source] = until_s
-            self._heard.pop(source, None)
-            (self._deep.add if deep else self._deep.discard)(source)
+            self._rests.begin(source, until_s, deep)
             self._register(source)
 
     def remove_reader(self, source: Pollable) -> None:
         """Stops polling for reading; to be called before a descriptor is closed."""
         self._sources.pop(source, None)
-        self._resting.pop(source, None)
-        self._heard.pop(source, None)
+        self._rests.forget(source)
         self._register(source)
 
     def add_writer(self, source: Pollable, on_writable: Source[Event]) -> None:
@@ -122,7 +117,7 @@ class Loop(Generic[Event, Effect]):
         self._register(source)
 
     def _register(self, source: Pollable) -> None:
-        reads = source in self._sources and source not in self._resting
+        reads = source in self._sources and source not in self._rests
         flags = (_IN if reads else 0) | (_OUT if source in self._writers else 0)
         if flags:
             self._poller.register(source, flags)
@@ -161,37 +156,51 @@ class Loop(Generic[Event, Effect]):
         rounds = 0
         while self._exit_code is None:
             deadline_s, now_s = self._core.next_deadline_s, monotonic_s()
-            if self._pulse is not None:
-                self._pulse.beat(now_s)
             is_due = deadline_s is not None and now_s >= deadline_s
-            if is_due and self._resting:
-                self._end_rests(is_due=True)
-            elif self._heard and not is_due:
-                self._rest_again()
+            self._begin_round(is_due, now_s)
             ready = self._poller.poll(0 if is_due else self._timeout_ms(deadline_s, now_s))
-            if ready:
-                self.wakeups += 1
-                for source, flags in ready:
-                    self._handle_ready(source, flags)
-                    if self._exit_code is not None:
-                        return self._exit_code
-                for event in self._round_end():
-                    self.dispatch(event)
-            if self._resting:
-                self._end_rests()
-            if self._log is not None and self._log.is_behind:
-                self._tell_more(self._log)
-            rounds += 1
+            self._hear(ready)
+            self._end_rests()
+            self._tell()
+            rounds = rounds + 1 if is_due else 0
             # What is there comes first, but a flood does not stop the clock.
             if is_due and (not ready or rounds >= DRAIN_ROUNDS):
                 rounds = 0
-                self._drain_lazy()
-                self._rest_again()
-                # Whatever the lazy sources made the core do: its time has come, and may have come for more than that.
-                self.dispatch(Tick())
-            elif not is_due:
-                rounds = 0
+                self._fire()
         return self._exit_code
+
+    def _begin_round(self, is_due: bool, now_s: float) -> None:
+        """Shows that we go round. Before a timer fires those that rest are heard, else who was only heard rests on."""
+        if self._pulse is not None:
+            self._pulse.beat(now_s)
+        if is_due:
+            self._end_rests(is_due=True)
+        elif self._rests.has_heard:
+            self._rest_on()
+
+    def _hear(self, ready: list[tuple[Any, int]]) -> None:
+        """Hands on what these sources have, until there is an end."""
+        if not ready:
+            return
+        self.wakeups += 1
+        for source, flags in ready:
+            self._handle_ready(source, flags)
+            if self._exit_code is not None:
+                return
+        for event in self._round_end():
+            self.dispatch(event)
+
+    def _fire(self) -> None:
+        """The time that the core has named has come."""
+        self._drain_lazy()
+        self._rest_on()
+        # Whatever the lazy sources made the core do: its time has come, and may have come for more than that.
+        self.dispatch(Tick())
+
+    def _tell(self) -> None:
+        """Log lines that wait go on."""
+        if self._log is not None and self._log.is_behind:
+            self._tell_more(self._log)
 
     def _tell_more(self, log: LogHandler) -> tuple[()]:
         """Log lines that nobody took before, as far as somebody takes them now; when more are taken, more."""
@@ -206,8 +215,9 @@ class Loop(Generic[Event, Effect]):
 
     def _timeout_ms(self, deadline_s: float | None, now_s: float) -> int | None:
         """How long to wait for the sources; None: until one has something."""
-        if self._resting:
-            deadline_s = min(self._resting.values() if deadline_s is None else [deadline_s, *self._resting.values()])
+        rest_s = self._rests.next_end_s
+        if rest_s is not None:
+            deadline_s = rest_s if deadline_s is None else min(deadline_s, rest_s)
         # Rounded up: waking a fraction early would spin until the deadline.
         return None if deadline_s is None else max(0, int((deadline_s - now_s) * 1000) + 1)
 
@@ -222,25 +232,20 @@ class Loop(Generic[Event, Effect]):
                     break
 
     def _end_rests(self, is_due: bool = False) -> None:
-        now_s = monotonic_s()
-        for source, until_s in list(self._resting.items()):
-            if is_due and source not in self._deep and now_s < until_s:
-                self._heard[source] = until_s
-            elif now_s < until_s:
-                continue
-            del self._resting[source]
-            self._register(source)
+        if self._rests:
+            for source in self._rests.end(monotonic_s(), is_due):
+                self._register(source)
 
-    def _rest_again(self) -> None:
-        for source, until_s in list(self._heard.items()):
-            self.rest(source, until_s)
+    def _rest_on(self) -> None:
+        for source in self._rests.go_on():
+            self._register(source)
 
     def _handle_ready(self, source: Pollable, flags: int) -> None:
         # A handler may have removed a later source of the same round.
         if flags & _OUT and (writer := self._writers.get(source)):
             for event in writer():
                 self.dispatch(event)
-        if flags & ~_OUT and source not in self._resting and (reader := self._sources.get(source)):
+        if flags & ~_OUT and source not in self._rests and (reader := self._sources.get(source)):
             for event in reader():
                 self.dispatch(event)
 
