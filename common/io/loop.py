@@ -12,39 +12,28 @@ import logging
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, Protocol, TypeVar
-
-import zmq
+from collections.abc import Iterable
+from typing import Final, Generic, Protocol, TypeVar
 
 from common.core.events import Core, Drain, Exit, Start, Tick
 from common.io.clock import monotonic_s
 from common.io.logs import LogHandler, handler_of
 from common.io.pulse import Pulse
-from common.io.rests import Rests
+from common.io.sources import Pollable, Sources
 
 EXIT_CRASH: Final = 70
 """sysexits' EX_SOFTWARE: a bug; the supervisor restarts."""
 DRAIN_ROUNDS: Final = 16
 """Rounds of the sources before an overdue timer fires all the same: a flood must not stop the clock."""
 
-_IN: Final = int(zmq.POLLIN)
-_OUT: Final = int(zmq.POLLOUT)
-# As plain numbers: an enum's operators take longer than the poll itself.
-
 Event = TypeVar("Event")
 Effect = TypeVar("Effect")
 Event_co = TypeVar("Event_co", covariant=True)
 Effect_contra = TypeVar("Effect_contra", contravariant=True)
 
-Pollable = zmq.Socket[bytes] | int
-"""A ZeroMQ socket or a file descriptor."""
-Source = Callable[[], Iterable[Event]]
-"""Called when readable; returns events. It should take a bounded amount, and is called again while more is there."""
-
 
 class Shell(Protocol[Effect_contra, Event_co]):
-    """The part of a process that touches the world."""
+    """The part of a process that touches the world. Its sockets are among the loop's sources."""
 
     def perform(self, effect: Effect_contra) -> Iterable[Event_co]:
         """Carries out one effect; returns the events that follow from it at once, such as `Blocked`."""
@@ -58,76 +47,22 @@ class Loop(Generic[Event, Effect]):
         self,
         core: Core[Event | Start | Tick | Drain, Effect | Exit],
         shell: Shell[Effect, Event],
+        sources: Sources[Event],
         logger: logging.Logger,
         pulse: Pulse | None = None,
     ) -> None:
         self._core = core
         self._shell = shell
+        self._sources = sources
         self._logger = logger
         self._log = handler_of(logger)
         self._pulse = pulse
-        self._poller = zmq.Poller()
-        self._sources: dict[Pollable, Source[Event]] = {}
-        self._writers: dict[Pollable, Source[Event]] = {}
-        self._lazy: list[Source[Event]] = []
-        self._round_end: Source[Event] = lambda: ()
-        self._rests: Rests[Pollable] = Rests()
         self._exit_code: int | None = None
-        self.continued_s = float("-inf")
-        """When this process, which had been stopped, went on last."""
-        self.wakeups = 0
-        """How often the loop left its wait; a counter for the heartbeat and the idle test."""
-
-    def add_reader(self, source: Pollable, on_readable: Source[Event]) -> None:
-        """Polls a ZeroMQ socket or a file descriptor for reading."""
-        self._sources[source] = on_readable
-        self._register(source)
-
-    def add_lazy_reader(self, on_due: Source[Event]) -> None:
-        """A source that wakes nobody: it is drained before each timer. For what may wait a second, such as the
-        heartbeats of everyone, which else wake their listeners many times a second on an idle gateway."""
-        self._lazy.append(on_due)
-
-    def set_round_end(self, on_end: Source[Event]) -> None:
-        """Asked for events after each round of sources. For a core that does its work for all that came together."""
-        self._round_end = on_end
-
-    def rest(self, source: Pollable, until_s: float, deep: bool = False) -> None:
-        """Does not read a source before `until_s`, however much is there; in the past: reads it again. What comes
-        meanwhile is taken with one wake-up. Before a timer fires the source is read all the same, unless it rests
-        `deep`ly: then the core must not take its silence for news."""
-        if source in self._sources:
-            self._rests.begin(source, until_s, deep)
-            self._register(source)
-
-    def remove_reader(self, source: Pollable) -> None:
-        """Stops polling for reading; to be called before a descriptor is closed."""
-        self._sources.pop(source, None)
-        self._rests.forget(source)
-        self._register(source)
-
-    def add_writer(self, source: Pollable, on_writable: Source[Event]) -> None:
-        """Polls for writing until `remove_writer`; meant for the time a send is blocked."""
-        self._writers[source] = on_writable
-        self._register(source)
-
-    def remove_writer(self, source: Pollable) -> None:
-        """Stops polling for writing."""
-        self._writers.pop(source, None)
-        self._register(source)
-
-    def _register(self, source: Pollable) -> None:
-        reads = source in self._sources and source not in self._rests
-        flags = (_IN if reads else 0) | (_OUT if source in self._writers else 0)
-        if flags:
-            self._poller.register(source, flags)
-        elif source in self._poller:
-            self._poller.unregister(source)
 
     def run(self) -> int:
         """Runs until the core says `Exit`; returns its code, or EXIT_CRASH after an exception, which is logged."""
         wakeup_in, wakeup_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.add_reader(wakeup_in, lambda: self._signalled(wakeup_in))
+        self._sources.add_reader(wakeup_in, lambda: self._signalled(wakeup_in))
         old_fd = signal.set_wakeup_fd(wakeup_out, warn_on_full_buffer=False)
         # Never restored: a second signal while the shell closes must not turn a clean exit into a death.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -147,7 +82,7 @@ class Loop(Generic[Event, Effect]):
             if self._pulse is not None:
                 self._pulse.close()
             signal.set_wakeup_fd(old_fd)
-            self.remove_reader(wakeup_in)
+            self._sources.remove_reader(wakeup_in)
             os.close(wakeup_in)
             os.close(wakeup_out)
 
@@ -158,9 +93,9 @@ class Loop(Generic[Event, Effect]):
             deadline_s, now_s = self._core.next_deadline_s, monotonic_s()
             is_due = deadline_s is not None and now_s >= deadline_s
             self._begin_round(is_due, now_s)
-            ready = self._poller.poll(0 if is_due else self._timeout_ms(deadline_s, now_s))
+            ready = self._sources.poll(0 if is_due else self._timeout_ms(deadline_s, now_s))
             self._hear(ready)
-            self._end_rests()
+            self._sources.end_rests(monotonic_s())
             self._tell()
             rounds = rounds + 1 if is_due else 0
             # What is there comes first, but a flood does not stop the clock.
@@ -174,56 +109,39 @@ class Loop(Generic[Event, Effect]):
         if self._pulse is not None:
             self._pulse.beat(now_s)
         if is_due:
-            self._end_rests(is_due=True)
-        elif self._rests.has_heard:
-            self._rest_on()
-
-    def _hear(self, ready: list[tuple[Any, int]]) -> None:
-        """Hands on what these sources have, until there is an end."""
-        if not ready:
-            return
-        self.wakeups += 1
-        for source, flags in ready:
-            self._handle_ready(source, flags)
-            if self._exit_code is not None:
-                return
-        for event in self._round_end():
-            self.dispatch(event)
-
-    def _fire(self) -> None:
-        """The time that the core has named has come."""
-        self._drain_lazy()
-        self._rest_on()
-        # Whatever the lazy sources made the core do: its time has come, and may have come for more than that.
-        self.dispatch(Tick())
-
-    def _tell(self) -> None:
-        """Log lines that wait go on."""
-        if self._log is not None and self._log.is_behind:
-            self._tell_more(self._log)
-
-    def _tell_more(self, log: LogHandler) -> tuple[()]:
-        """Log lines that nobody took before, as far as somebody takes them now; when more are taken, more."""
-        log.catch_up()
-        descriptor = log.outlet.descriptor
-        if descriptor is not None and log.outlet.wants_room != (descriptor in self._writers):
-            if log.outlet.wants_room:
-                self.add_writer(descriptor, lambda: self._tell_more(log))
-            else:
-                self.remove_writer(descriptor)
-        return ()
+            self._sources.end_rests(now_s, is_due=True)
+        else:
+            self._sources.rest_on()
 
     def _timeout_ms(self, deadline_s: float | None, now_s: float) -> int | None:
         """How long to wait for the sources; None: until one has something."""
-        rest_s = self._rests.next_end_s
+        rest_s = self._sources.next_end_s
         if rest_s is not None:
             deadline_s = rest_s if deadline_s is None else min(deadline_s, rest_s)
         # Rounded up: waking a fraction early would spin until the deadline.
         return None if deadline_s is None else max(0, int((deadline_s - now_s) * 1000) + 1)
 
+    def _hear(self, ready: list[tuple[Pollable, int]]) -> None:
+        """Hands on what these sources have, until there is an end."""
+        for source, flags in ready:
+            for event in self._sources.take(source, flags):
+                self.dispatch(event)
+            if self._exit_code is not None:
+                return
+        if ready:
+            for event in self._sources.round_end():
+                self.dispatch(event)
+
+    def _fire(self) -> None:
+        """The time that the core has named has come."""
+        self._drain_lazy()
+        self._sources.rest_on()
+        # Whatever the lazy sources made the core do: its time has come, and may have come for more than that.
+        self.dispatch(Tick())
+
     def _drain_lazy(self) -> None:
         """Takes all that waits in the lazy sources, or a bounded amount of a flood."""
-        for source in self._lazy:
+        for source in self._sources.lazy:
             for _ in range(DRAIN_ROUNDS):
                 events = list(source())
                 for event in events:
@@ -231,23 +149,20 @@ class Loop(Generic[Event, Effect]):
                 if not events:
                     break
 
-    def _end_rests(self, is_due: bool = False) -> None:
-        if self._rests:
-            for source in self._rests.end(monotonic_s(), is_due):
-                self._register(source)
+    def _tell(self) -> None:
+        """Log lines that nobody took before go on, as far as somebody takes them now."""
+        if self._log is not None and self._log.is_behind:
+            self._tell_more(self._log)
 
-    def _rest_on(self) -> None:
-        for source in self._rests.go_on():
-            self._register(source)
-
-    def _handle_ready(self, source: Pollable, flags: int) -> None:
-        # A handler may have removed a later source of the same round.
-        if flags & _OUT and (writer := self._writers.get(source)):
-            for event in writer():
-                self.dispatch(event)
-        if flags & ~_OUT and source not in self._rests and (reader := self._sources.get(source)):
-            for event in reader():
-                self.dispatch(event)
+    def _tell_more(self, log: LogHandler) -> tuple[()]:
+        log.catch_up()
+        descriptor = log.outlet.descriptor
+        if descriptor is not None and log.outlet.wants_room != self._sources.is_written(descriptor):
+            if log.outlet.wants_room:
+                self._sources.add_writer(descriptor, lambda: self._tell_more(log))
+            else:
+                self._sources.remove_writer(descriptor)
+        return ()
 
     def dispatch(self, event: Event | Start | Tick | Drain) -> None:
         """Hands an event to the core and performs what it orders, and what follows from that, in order."""
@@ -260,7 +175,7 @@ class Loop(Generic[Event, Effect]):
                 pending.extend(self._shell.perform(effect))
 
     def _continued(self, *_: object) -> None:
-        self.continued_s = monotonic_s()
+        self._sources.continued_s = monotonic_s()
 
     def _signalled(self, wakeup_in: int) -> tuple[()]:
         numbers = os.read(wakeup_in, 64)

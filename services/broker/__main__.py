@@ -18,6 +18,7 @@ from common.io.logs import log_note, start_logs, take_streams, unblocking_descri
 from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
+from common.io.sources import Sources
 from services.broker.core.core import BrokerCore
 from services.broker.core.events import Effect, Event
 from services.broker.shell.shell import BrokerShell, remove_leftovers
@@ -39,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_UNAVAILABLE
     remove_leftovers(directory)
     endpoints = Endpoints(directory)
-    shell = BrokerShell(zmq.Context(), endpoints, logger)
+    sources: Sources[Event] = Sources()
+    shell = BrokerShell(zmq.Context(), endpoints, sources, logger)
     core = BrokerCore(make_identity("broker", lock=directory / "broker.lock"), frames_name)
-    loop: Loop[Event, Effect] = Loop(core, shell, logger, Pulse(directory, unblocking_descriptor(logger)))
-    shell.attach(loop)
+    loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, Pulse(directory, unblocking_descriptor(logger)))
     log_note(logger, Note("info", "broker.started", {"directory": directory}))
     code = loop.run()
     shell.close()

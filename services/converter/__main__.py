@@ -24,6 +24,7 @@ from common.io.logs import log_note, start_logs, take_streams, unblocking_descri
 from common.io.loop import Loop
 from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
+from common.io.sources import Sources
 from services.converter.core.core import ConverterCore
 from services.converter.core.events import Effect, Event
 from services.converter.core.lanes import GRACE_S
@@ -57,9 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     dirs = extension_dirs_of(options.config)
     setup = HostSetup(identity.address, identity.instance, dirs, options.watchdog_s, options.log_level)
-    shell = ConverterShell(Endpoints(sockets), Hosts(setup, notes, os.environ), notes, logger)
-    loop: Loop[Event, Effect] = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
-    shell.attach(loop)
+    sources: Sources[Event] = Sources()
+    hosts = Hosts(setup, notes, sources, os.environ)
+    shell = ConverterShell(Endpoints(sockets), hosts, notes, sources, logger)
+    loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, Pulse(sockets, unblocking_descriptor(logger)))
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
     code = loop.run()
     shell.close()

@@ -17,6 +17,7 @@ from common.io.logs import log_note, start_logs, take_streams, unblocking_descri
 from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
+from common.io.sources import Sources
 from services.monitor.core.core import MonitorCore
 from services.monitor.shell.shell import MonitorShell
 
@@ -42,9 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     core = MonitorCore(
         make_identity("monitor", lock=directory / "monitor.lock"), [device.name for device in gateway.devices]
     )
-    shell = MonitorShell(zmq.Context(), Endpoints(directory), logger)
-    loop: Loop[CommonEvent, CommonEffect] = Loop(core, shell, logger, Pulse(directory, unblocking_descriptor(logger)))
-    shell.attach(loop)
+    sources: Sources[CommonEvent] = Sources()
+    shell = MonitorShell(zmq.Context(), Endpoints(directory), sources, logger)
+    pulse = Pulse(directory, unblocking_descriptor(logger))
+    loop: Loop[CommonEvent, CommonEffect] = Loop(core, shell, sources, logger, pulse)
     code = loop.run()
     shell.close()
     lock.release()

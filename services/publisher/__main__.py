@@ -23,6 +23,7 @@ from common.io.logs import log_note, start_logs, take_streams, unblocking_descri
 from common.io.loop import Loop
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
 from common.io.pulse import Pulse
+from common.io.sources import Sources
 from common.io.tls import tls_context
 from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
@@ -69,16 +70,17 @@ def main(arguments: list[str] | None = None) -> int:
         connectors={device.name: device.connector_name for device in gateway.devices},
         version=RELEASE,
     )
+    sources: Sources[Event] = Sources()
     shell = PublisherShell(
         Endpoints(sockets),
         gateway.platform,
         client_id,
         context=context,
         subscriptions=ThingsBoard.subscriptions,
+        sources=sources,
         logger=logger,
     )
-    loop: Loop[Event, Effect] = Loop(core, shell, logger, Pulse(sockets, unblocking_descriptor(logger)))
-    shell.attach(loop)
+    loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, Pulse(sockets, unblocking_descriptor(logger)))
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
     code = loop.run()

@@ -14,6 +14,7 @@ import zmq
 from common.core.events import Exit
 from common.io.clock import monotonic_s
 from common.io.loop import DRAIN_ROUNDS, EXIT_CRASH, Loop
+from common.io.sources import Sources
 
 Handler = Callable[[Any, float], list[Any]]
 
@@ -100,7 +101,7 @@ def test_the_first_event_is_start_and_exit_ends_it(logger: logging.Logger) -> No
     """What a core orders after Exit is not performed."""
     core = Core(lambda event, now_s: ["before", Exit(7), "after"])
     shell = Shell()
-    assert Loop(core, shell, logger).run() == 7
+    assert Loop(core, shell, Sources(), logger).run() == 7
     assert core.names == ["Start"]
     assert shell.performed == ["before"]
 
@@ -110,7 +111,7 @@ def test_what_follows_from_an_effect_is_heard_in_order(logger: logging.Logger) -
     answers: dict[Any, list[Any]] = {"Start": ["a", "b"], "blocked a": ["c"], "blocked b": [Exit(0)]}
     core = Core(lambda event, now_s: answers[name(event)])
     shell = Shell({"a": ["blocked a"], "b": ["blocked b"]})
-    assert Loop(core, shell, logger).run() == 0
+    assert Loop(core, shell, Sources(), logger).run() == 0
     assert shell.performed == ["a", "b", "c"]
     assert core.names == ["Start", "blocked a", "blocked b"]
 
@@ -127,8 +128,8 @@ def test_sources_are_drained_before_an_overdue_timer(logger: logging.Logger, pip
         yield os.read(pipe[0], 1).decode()
 
     core = Core(react)
-    loop = Loop(core, Shell(), logger)
-    loop.add_reader(pipe[0], read)
+    loop = Loop(core, Shell(), Sources(), logger)
+    loop._sources.add_reader(pipe[0], read)
     os.write(pipe[1], b"abc")
     assert loop.run() == 0
     assert core.names == ["Start", "a", "b", "c", "Tick"]
@@ -142,8 +143,8 @@ def test_a_flood_does_not_stop_the_clock(logger: logging.Logger, pipe: tuple[int
         return [Exit(0)] if name(event) == "Tick" else []
 
     core = Core(react)
-    loop = Loop(core, Shell(), logger)
-    loop.add_reader(pipe[0], lambda: ["more"])
+    loop = Loop(core, Shell(), Sources(), logger)
+    loop._sources.add_reader(pipe[0], lambda: ["more"])
     os.write(pipe[1], b"never read")
     assert loop.run() == 0
     assert core.names.count("more") == DRAIN_ROUNDS
@@ -159,7 +160,7 @@ def test_a_signal_is_a_drain(logger: logging.Logger, number: signal.Signals) -> 
         return [Exit(0)] if name(event) == "Drain" else []
 
     core = Core(react)
-    assert Loop(core, Shell(), logger).run() == 0
+    assert Loop(core, Shell(), Sources(), logger).run() == 0
     assert core.names == ["Start", "Drain"]
     os.kill(os.getpid(), number)
 
@@ -170,7 +171,7 @@ def test_a_bug_is_logged_once_and_ends_the_process(logger: logging.Logger, recor
     def react(event: Any, now_s: float) -> list[Any]:
         raise KeyError("a bug")
 
-    assert Loop(Core(react), Shell(), logger).run() == EXIT_CRASH
+    assert Loop(Core(react), Shell(), Sources(), logger).run() == EXIT_CRASH
     assert [record.getMessage() for record in records.records] == ["process.crashed"]
     assert records.records[0].exc_info is not None
 
@@ -197,8 +198,8 @@ def test_a_writer_is_called_when_there_is_room(logger: logging.Logger, context: 
         return [Exit(0)] if event == "writable" else []
 
     core = Core(react)
-    loop = Loop(core, Shell(), logger)
-    loop.add_writer(push, lambda: ["writable"])
+    loop = Loop(core, Shell(), Sources(), logger)
+    loop._sources.add_writer(push, lambda: ["writable"])
     assert loop.run() == 0
     assert core.names == ["Start", "Tick", "writable"]
 
@@ -208,13 +209,13 @@ def test_a_removed_source_is_not_called(logger: logging.Logger, pipe: tuple[int,
 
     def react(event: Any, now_s: float) -> list[Any]:
         if event == "read":
-            loop.remove_reader(pipe[0])
+            loop._sources.remove_reader(pipe[0])
             core.deadline_s = now_s
         return [Exit(0)] if name(event) == "Tick" else []
 
     core = Core(react)
-    loop = Loop(core, Shell(), logger)
-    loop.add_reader(pipe[0], lambda: ["read"])
+    loop = Loop(core, Shell(), Sources(), logger)
+    loop._sources.add_reader(pipe[0], lambda: ["read"])
     os.write(pipe[1], b"never read")
     assert loop.run() == 0
     assert core.names == ["Start", "read", "Tick"]
@@ -225,11 +226,11 @@ def test_a_lazy_source_wakes_nobody_and_is_heard_before_the_timer(logger: loggin
     waiting = [["one", "two"], ["three"]]
     core = Core(lambda event, now_s: [Exit(0)] if name(event) == "Tick" else [])
     core.deadline_s = monotonic_s() + 0.05
-    loop = Loop(core, Shell(), logger)
-    loop.add_lazy_reader(lambda: waiting.pop(0) if waiting else [])
+    loop = Loop(core, Shell(), Sources(), logger)
+    loop._sources.add_lazy_reader(lambda: waiting.pop(0) if waiting else [])
     assert loop.run() == 0
     assert core.names == ["Start", "one", "two", "three", "Tick"]
-    assert loop.wakeups == 0
+    assert loop._sources.wakeups == 0
 
 
 def test_the_tick_comes_though_a_lazy_source_has_moved_the_deadline(logger: logging.Logger) -> None:
@@ -241,8 +242,8 @@ def test_the_tick_comes_though_a_lazy_source_has_moved_the_deadline(logger: logg
         return [Exit(0)] if name(event) == "Tick" else []
 
     core = Core(react)
-    loop = Loop(core, Shell(), logger)
-    loop.add_lazy_reader(lambda: waiting.pop(0) if waiting else [])
+    loop = Loop(core, Shell(), Sources(), logger)
+    loop._sources.add_lazy_reader(lambda: waiting.pop(0) if waiting else [])
     assert loop.run() == 0
     assert core.names == ["Start", "beat", "Tick"]
 
@@ -254,18 +255,18 @@ def test_a_source_that_rests_is_read_when_its_time_comes(logger: logging.Logger,
     def react(event: Any, now_s: float) -> list[Any]:
         times_s.append(now_s)
         if event == "read" and len(times_s) < 4:
-            loop.rest(pipe[0], now_s + 0.05)
+            loop._sources.rest(pipe[0], now_s + 0.05)
         return [Exit(0)] if len(times_s) == 4 else []
 
     core = Core(react)
-    loop = Loop(core, Shell(), logger)
-    loop.add_reader(pipe[0], lambda: ["read"])
+    loop = Loop(core, Shell(), Sources(), logger)
+    loop._sources.add_reader(pipe[0], lambda: ["read"])
     os.write(pipe[1], b"always there")
     assert loop.run() == 0
     assert core.names == ["Start", "read", "read", "read"]
     assert times_s[2] - times_s[1] >= 0.05
     assert times_s[3] - times_s[2] >= 0.05
-    assert loop.wakeups == 3
+    assert loop._sources.wakeups == 3
 
 
 @pytest.mark.parametrize(("deep", "names"), [(False, ["Start", "read", "Tick"]), (True, ["Start", "Tick"])])
@@ -275,10 +276,10 @@ def test_a_timer_wakes_who_rests_unless_deeply(
     """Before its time-outs a core hears what there is; of a source that rests deeply it knows that it does."""
     core = Core(lambda event, now_s: [Exit(0)] if name(event) == "Tick" else [])
     core.deadline_s = monotonic_s() + 0.05
-    loop = Loop(core, Shell(), logger)
-    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+    loop = Loop(core, Shell(), Sources(), logger)
+    loop._sources.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
     os.write(pipe[1], b"read")
-    loop.rest(pipe[0], monotonic_s() + 5, deep=deep)
+    loop._sources.rest(pipe[0], monotonic_s() + 5, deep=deep)
     assert loop.run() == 0
     assert core.names == names
 
@@ -308,8 +309,8 @@ def test_a_source_that_is_gone_rests_no_more(logger: logging.Logger, pipe: tuple
 
     def react(event: Any, now_s: float) -> list[Any]:
         if event == "early":
-            core.loop.remove_reader(pipe[0])
-            core.loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+            core.loop._sources.remove_reader(pipe[0])
+            core.loop._sources.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
         elif name(event) == "Tick":
             core.deadline_s = None
             os.write(pipe[1], b"at once")
@@ -325,10 +326,10 @@ def rest(core: Core, logger: logging.Logger, pipe: tuple[int, int], seconds: flo
     """Runs a loop whose one source says "early" and rests for so long, while a timer is due before; when it began."""
     start_s = monotonic_s()
     core.deadline_s = start_s + 0.02
-    core.loop = loop = Loop(core, Shell(), logger)
-    loop.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
+    core.loop = loop = Loop(core, Shell(), Sources(), logger)
+    loop._sources.add_reader(pipe[0], lambda: [os.read(pipe[0], 9).decode()])
     os.write(pipe[1], b"early")
-    loop.rest(pipe[0], start_s + seconds)
+    loop._sources.rest(pipe[0], start_s + seconds)
     assert loop.run() == 0
     return start_s
 
@@ -342,11 +343,11 @@ def test_the_end_of_a_round_is_said_once(logger: logging.Logger, pipe: tuple[int
 
     core = Core(react)
     core.deadline_s = monotonic_s() + 0.05
-    loop = Loop(core, Shell(), logger)
+    loop = Loop(core, Shell(), Sources(), logger)
     for end, writing_end in (pipe, other):
         os.write(writing_end, b"read")
-        loop.add_reader(end, lambda end=end: [os.read(end, 9).decode()])
-    loop.set_round_end(lambda: ["over"])
+        loop._sources.add_reader(end, lambda end=end: [os.read(end, 9).decode()])
+    loop._sources.round_end = lambda: ["over"]
     assert loop.run() == 0
     assert core.names == ["Start", "read", "read", "over", "Tick"]
     for end in other:

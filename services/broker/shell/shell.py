@@ -14,8 +14,8 @@ from common.core.errors import WireError
 from common.core.events import Exit, Junk, Note, Send
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
-from common.io.loop import Loop
 from common.io.sockets import EVENTS_HIGH_WATER, Channel, decode_call, encode_call, open_socket, received, send_parts
+from common.io.sources import Sources
 from common.wire import codec
 from common.wire.messages import FrameBatch, Message, Plane, ReadingBatch
 from services.broker.core.events import (
@@ -54,11 +54,17 @@ def remove_leftovers(directory: Path) -> None:
 class BrokerShell:
     """Performs the effects of `BrokerCore`. Sends never wait."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoints: Endpoints, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoints: Endpoints,
+        sources: Sources[Event],
+        logger: logging.Logger,
+    ) -> None:
         self._context = context
         self._endpoints = endpoints
         self._logger = logger
-        self._loop: Loop[Event, Effect] | None = None
+        self._sources = sources
         self._forwarder = EventsForwarder(context, endpoints)
         self._forwarder.start()
         self._frames_in = self._bind(zmq.PULL, endpoints.frames_in)
@@ -78,14 +84,10 @@ class BrokerShell:
         self._converters: dict[str, zmq.Socket[bytes]] = {}
         self._blocked: set[str] = set()
         self._readings_blocked = False
-
-    def attach(self, loop: Loop[Event, Effect]) -> None:
-        """Gives the loop all sources."""
-        self._loop = loop
-        loop.add_lazy_reader(self._beats.receive)
-        loop.add_reader(self._calls, self._receive_calls)
-        loop.add_reader(self._readings_in, self._receive_readings)
-        loop.add_reader(self._frames_in, self._receive_frames)
+        sources.add_lazy_reader(self._beats.receive)
+        sources.add_reader(self._calls, self._receive_calls)
+        sources.add_reader(self._readings_in, self._receive_readings)
+        sources.add_reader(self._frames_in, self._receive_frames)
 
     def perform(self, effect: Effect) -> Iterable[Event]:
         """Carries out one effect; returns what follows from it at once."""
@@ -153,18 +155,18 @@ class BrokerShell:
             return ()
         if name not in self._blocked:
             self._blocked.add(name)
-            self._require_loop().add_writer(self._converters[name], lambda: self._frames_writable(name))
+            self._sources.add_writer(self._converters[name], lambda: self._frames_writable(name))
         return (FramesBlocked(*effect),)
 
     def _frames_writable(self, name: str) -> Iterable[FramesWritable]:
         self._blocked.discard(name)
-        self._require_loop().remove_writer(self._converters[name])
+        self._sources.remove_writer(self._converters[name])
         return (FramesWritable(name),)
 
     def _close_frames(self, name: str) -> None:
         socket = self._converters.pop(name)
         self._blocked.discard(name)
-        self._require_loop().remove_writer(socket)
+        self._sources.remove_writer(socket)
         socket.close(linger=0)
 
     def _forward_readings(self, effect: ForwardReadings) -> Iterable[ReadingsBlocked]:
@@ -172,12 +174,12 @@ class BrokerShell:
             return ()
         if not self._readings_blocked:
             self._readings_blocked = True
-            self._require_loop().add_writer(self._readings_out, self._readings_writable)
+            self._sources.add_writer(self._readings_out, self._readings_writable)
         return (ReadingsBlocked(effect.batch, effect.parts),)
 
     def _readings_writable(self) -> Iterable[ReadingsWritable]:
         self._readings_blocked = False
-        self._require_loop().remove_writer(self._readings_out)
+        self._sources.remove_writer(self._readings_out)
         return (ReadingsWritable(),)
 
     def _send_to(self, effect: SendTo) -> Iterable[Unreachable]:
@@ -190,10 +192,6 @@ class BrokerShell:
                 raise
             return (Unreachable(effect.route, effect.message, "gone"),)
         return ()
-
-    def _require_loop(self) -> Loop[Event, Effect]:
-        assert self._loop is not None, "attach() comes first"
-        return self._loop
 
 
 def _messages(socket: zmq.Socket[bytes], plane: Plane) -> Iterable[tuple[list[bytes], Message | Junk]]:

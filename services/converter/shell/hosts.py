@@ -16,9 +16,8 @@ import msgpack
 from common.config.models import section_of
 from common.core.errors import WireError
 from common.io.clock import monotonic_s
-from common.io.loop import Loop
+from common.io.sources import Sources
 from services.converter.core.events import (
-    Effect,
     Event,
     HostEnded,
     HostEvent,
@@ -79,18 +78,17 @@ class _Host:
 class Hosts:
     """The hosts of one converter process, by number. No method waits for users' code."""
 
-    def __init__(self, setup: HostSetup, notes: NoteFile | None, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, setup: HostSetup, notes: NoteFile | None, sources: Sources[Event], environ: Mapping[str, str]
+    ) -> None:
+        """What hosts say comes by these sources."""
         self._setup = setup
         self._notes = notes
         self._environ = {name: value for name, value in environ.items() if not name.startswith(SECRETS)}
         self._hosts: dict[int, _Host] = {}
         self._dying: list[subprocess.Popen[bytes]] = []
         self._starts = 0
-        self._loop: Loop[Event, Effect] | None = None
-
-    def attach(self, loop: Loop[Event, Effect]) -> None:
-        """What hosts say comes by this loop."""
-        self._loop = loop
+        self._sources = sources
 
     def ask(self, order: Order) -> Iterable[HostEvent]:
         """Hands an order to its host, which is started if it does not run."""
@@ -181,8 +179,7 @@ class Hosts:
                 ours.close()
                 raise
         host = self._hosts[number] = _Host(process, ours)
-        if self._loop is not None:
-            self._loop.add_reader(host.descriptor, lambda: self._read(number, host))
+        self._sources.add_reader(host.descriptor, lambda: self._read(number, host))
         return host
 
     def _read(self, number: int, host: _Host) -> Iterable[HostEvent]:
@@ -217,17 +214,15 @@ class Hosts:
         except OSError:
             return self.end(number, self._cause(host.process))
         del host.unsent[:sent]
-        if self._loop is not None:
-            if host.unsent:
-                self._loop.add_writer(host.descriptor, lambda: self._write(number, host))
-            else:
-                self._loop.remove_writer(host.descriptor)
+        if host.unsent:
+            self._sources.add_writer(host.descriptor, lambda: self._write(number, host))
+        else:
+            self._sources.remove_writer(host.descriptor)
         return ()
 
     def _leave(self, host: _Host) -> None:
-        if self._loop is not None:
-            self._loop.remove_reader(host.descriptor)
-            self._loop.remove_writer(host.descriptor)
+        self._sources.remove_reader(host.descriptor)
+        self._sources.remove_writer(host.descriptor)
         host.connection.close()
 
     def _signal(self, process: subprocess.Popen[bytes]) -> None:

@@ -12,8 +12,8 @@ from common.core.errors import LinkError
 from common.core.events import Blocked, Exit, Note, Send, Writable
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
-from common.io.loop import Loop
 from common.io.sockets import Channel, TapWatch, connect, connect_events
+from common.io.sources import Sources
 from common.wire.messages import Message, Plane, ReadingBatch
 from common.wire.taps import taps_of_readings
 from services.converter.core.events import (
@@ -35,9 +35,16 @@ CLOSE_LINGER_MS = 200
 
 
 class ConverterShell:
-    """Performs the core's effects; `attach` ties its sockets to the loop that runs both."""
+    """Performs the core's effects."""
 
-    def __init__(self, endpoints: Endpoints, hosts: Hosts, notes: NoteFile | None, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        hosts: Hosts,
+        notes: NoteFile | None,
+        sources: Sources[Event],
+        logger: logging.Logger,
+    ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._endpoints = endpoints
         self._hosts = hosts
@@ -49,15 +56,11 @@ class ConverterShell:
         self._watch = TapWatch(self._events)
         self._frames: Channel | None = None
         self._senders = {channel.plane: channel for channel in (self._calls, self._readings, self._events)}
-        self._loop: Loop[Event, Effect] | None = None
-
-    def attach(self, loop: Loop[Event, Effect]) -> None:
-        """Polls the sockets. Calls come before frames: a section that has arrived is known before it is needed."""
-        self._loop = loop
-        self._hosts.attach(loop)
-        loop.add_reader(self._calls.socket, self._calls.receive_ready)
-        loop.add_reader(self._heard.socket, self._heard.receive)
-        loop.add_reader(self._events.socket, self._watch.receive)
+        self._sources = sources
+        # Calls come before frames: a section that has arrived is known before it is needed.
+        sources.add_reader(self._calls.socket, self._calls.receive_ready)
+        sources.add_reader(self._heard.socket, self._heard.receive)
+        sources.add_reader(self._events.socket, self._watch.receive)
 
     def perform(self, effect: Effect) -> Iterable[Event]:
         """Carries out one effect; returns what follows from it at once."""
@@ -90,8 +93,7 @@ class ConverterShell:
     def _send(self, plane: Plane, message: Message) -> Iterable[Blocked]:
         channel = self._senders[plane]
         if not channel.send(message):
-            if self._loop is not None:
-                self._loop.add_writer(channel.socket, lambda: self._writable(channel))
+            self._sources.add_writer(channel.socket, lambda: self._writable(channel))
             return (Blocked(plane, message),)
         if isinstance(message, ReadingBatch) and message.length and message.device in self._watch:
             for tap in taps_of_readings(message.device, message.body, message.length):
@@ -99,20 +101,17 @@ class ConverterShell:
         return ()
 
     def _writable(self, channel: Channel) -> Iterable[Writable]:
-        if self._loop is not None:
-            self._loop.remove_writer(channel.socket)
+        self._sources.remove_writer(channel.socket)
         return (Writable(channel.plane),)
 
     def _pull_from(self, endpoint: str) -> None:
-        if self._loop is None:
-            return
         try:
             address = self._endpoints.at(endpoint)
         except LinkError as error:
             log_note(self._logger, Note("error", "endpoint.unusable", {"reason": str(error)}))
             return
         if self._frames is not None:
-            self._loop.remove_reader(self._frames.socket)
+            self._sources.remove_reader(self._frames.socket)
             self._frames.socket.close()
         self._frames = connect(self._context, zmq.PULL, Plane.FRAMES, address)
-        self._loop.add_reader(self._frames.socket, self._frames.receive_ready)
+        self._sources.add_reader(self._frames.socket, self._frames.receive_ready)

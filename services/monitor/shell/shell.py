@@ -11,15 +11,21 @@ import zmq
 from common.core.events import Blocked, CommonEffect, CommonEvent, Exit, Note, Send
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
-from common.io.loop import Loop
 from common.io.sockets import EVENTS_HIGH_WATER, Channel, connect, open_socket
+from common.io.sources import Sources
 from common.wire.messages import Plane
 
 
 class MonitorShell:
     """Performs the effects of `MonitorCore`."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoints: Endpoints, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoints: Endpoints,
+        sources: Sources[CommonEvent],
+        logger: logging.Logger,
+    ) -> None:
         self._context = context
         self._logger = logger
         self._calls = connect(context, zmq.DEALER, Plane.CALLS, endpoints.calls)
@@ -30,11 +36,8 @@ class MonitorShell:
         subscribe.setsockopt(zmq.SUBSCRIBE, b"beat.")
         subscribe.connect(endpoints.events_out)
         self._beats = Channel(Plane.EVENTS, subscribe)
-
-    def attach(self, loop: Loop[CommonEvent, CommonEffect]) -> None:
-        """Gives the loop all sources."""
-        loop.add_lazy_reader(self._beats.receive)
-        loop.add_reader(self._calls.socket, self._calls.receive)
+        sources.add_lazy_reader(self._beats.receive)
+        sources.add_reader(self._calls.socket, self._calls.receive)
 
     def perform(self, effect: CommonEffect) -> Iterable[CommonEvent]:
         """Carries out one effect. A reply that can't be sent is not kept: the asker asks again."""

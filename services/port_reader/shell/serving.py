@@ -33,6 +33,7 @@ from common.io.loop import Loop
 from common.io.private import make_private
 from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity
 from common.io.pulse import Pulse
+from common.io.sources import Sources
 from common.stream.counters import SourceCounts
 from common.stream.losses import Losses
 from common.stream.window import Limits
@@ -92,7 +93,8 @@ def serve(task: Task) -> int:
     if (device.rpcs or device.attribute_updates) and not device.has_user_converter:
         import services.port_reader.core.calls  # noqa: F401 (loaded here, not at the first call)
     try:
-        shell = PortReaderShell(device, journal, endpoints, logger, breathe)
+        sources: Sources[Event] = Sources()
+        shell = PortReaderShell(device, journal, endpoints, sources, logger=logger, breathe=breathe)
         core = PortReaderCore(
             make_identity(KIND, device.name, lock_path),
             device,
@@ -106,7 +108,7 @@ def serve(task: Task) -> int:
             ports=len(task.devices),
             search=BoundedSearch(),
         )
-        return _serve(core, shell, logger, pulse)
+        return _serve(core, shell, sources, logger, pulse)
     finally:
         _leave(task, journal, logger)
         lock.release()
@@ -191,9 +193,10 @@ def _nothing_to_serve(task: Task, opening: Opening, logger: logging.Logger) -> S
     )
 
 
-def _serve(core: PortReaderCore, shell: PortReaderShell, logger: logging.Logger, pulse: Pulse) -> int:
-    loop: Loop[Event, Effect] = Loop(core, shell, logger, pulse)
-    shell.attach(loop)
+def _serve(
+    core: PortReaderCore, shell: PortReaderShell, sources: Sources[Event], logger: logging.Logger, pulse: Pulse
+) -> int:
+    loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, pulse)
     give_back_memory()
     try:
         return loop.run()

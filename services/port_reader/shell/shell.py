@@ -19,8 +19,8 @@ from common.io.journal.journal import Journal
 from common.io.journal.pages import Breathe
 from common.io.journal.store import Store
 from common.io.logs import log_note
-from common.io.loop import Loop
 from common.io.sockets import Channel, ConnectionWatch, TapWatch, connect, connect_events
+from common.io.sources import Sources
 from common.stream.events import (
     Append,
     Bury,
@@ -77,7 +77,14 @@ class PortReaderShell:
     """Performs the core's effects and turns the line into events."""
 
     def __init__(
-        self, device: Device, journal: Journal, endpoints: Endpoints, logger: logging.Logger, breathe: Breathe
+        self,
+        device: Device,
+        journal: Journal,
+        endpoints: Endpoints,
+        sources: Sources[Event],
+        *,
+        logger: logging.Logger,
+        breathe: Breathe,
     ) -> None:
         self._device = device
         self._journal = journal
@@ -91,7 +98,7 @@ class PortReaderShell:
         self._suspended_s = suspended_s()
         self._continued_s = float("-inf")
         """The last time that this process went on of which the core was told."""
-        self._loop: Loop[Event, Effect] | None = None
+        self._sources = sources
         topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
         self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
         self._hears_beats = True
@@ -102,6 +109,10 @@ class PortReaderShell:
             Plane.EVENTS: self._events_out,
         }
         self._connections = ConnectionWatch(self._channels[Plane.CALLS])
+        sources.add_reader(self._channels[Plane.CALLS].socket, self._receive_calls)
+        sources.add_reader(self._connections.socket, self._connections.receive)
+        sources.add_reader(self._events_in.socket, self._events_in.receive)
+        sources.add_reader(self._events_out.socket, self._taps.receive)
         self._performers = self._all_performers().table
 
     def _all_performers(self) -> Performers[Effect]:
@@ -134,19 +145,11 @@ class PortReaderShell:
         # Said apart: in a `return` mypy would guess the last kind from what is to be returned.
         return performers  # noqa: RET504
 
-    def attach(self, loop: Loop[Event, Effect]) -> None:
-        """Adds our sockets to the loop; to be called once, before it runs."""
-        self._loop = loop
-        loop.add_reader(self._channels[Plane.CALLS].socket, self._receive_calls)
-        loop.add_reader(self._connections.socket, self._connections.receive)
-        loop.add_reader(self._events_in.socket, self._events_in.receive)
-        loop.add_reader(self._events_out.socket, self._taps.receive)
-
     @property
     def gauges(self) -> dict[str, int]:
         """SourceCounts that only the shell knows."""
         return {
-            "wakeups": self._loop.wakeups if self._loop else 0,
+            "wakeups": self._sources.wakeups,
             "dead_letters_kept": self._journal.letters_kept[0],
             "dead_letters_shed": self._journal.letters_shed,
             "dead_letters_damaged": self._journal.letters_damaged,
@@ -188,32 +191,26 @@ class PortReaderShell:
             for topic in BEATS:
                 self._events_in.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, topic)
             if wanted:
-                self._running_loop.rest(self._events_in.socket, monotonic_s())
+                self._sources.rest(self._events_in.socket, monotonic_s())
 
     def _send(self, effect: Send) -> Iterable[Event]:
         channel = self._channels[effect.plane]
         if isinstance(effect.message, Heartbeat) and effect.message.every_s > BEAT_S:
             # Nothing waits for an answer: until there is news, the others' beats would only wake us.
             self._hear_beats(False)
-            self._running_loop.rest(self._events_in.socket, monotonic_s() + effect.message.every_s)
+            self._sources.rest(self._events_in.socket, monotonic_s() + effect.message.every_s)
         if channel.send(effect.message):
             if isinstance(effect.message, Reply) or getattr(effect.message, "length", 0) == 1:
                 # ZeroMQ's own thread passes it on, and may have to share this core: what we do next must not keep it
                 # waiting where it is one frame, or an answer [seen: 0.27 ms of each].
                 os.sched_yield()
             return ()
-        self._running_loop.add_writer(channel.socket, lambda: self._writable(channel))
+        self._sources.add_writer(channel.socket, lambda: self._writable(channel))
         return (Blocked(effect.plane, effect.message),)
 
     def _writable(self, channel: Channel) -> Iterable[Event]:
-        self._running_loop.remove_writer(channel.socket)
+        self._sources.remove_writer(channel.socket)
         return (Writable(channel.plane),)
-
-    @property
-    def _running_loop(self) -> Loop[Event, Effect]:
-        if self._loop is None:
-            raise RuntimeError("attach was not called")
-        return self._loop
 
     # Journal
 
@@ -238,28 +235,28 @@ class PortReaderShell:
             return (OpenFailed(str(error)),)
         self._line = line
         if line.is_connecting:
-            self._running_loop.add_writer(line.fd, self._connected)
+            self._sources.add_writer(line.fd, self._connected)
             return ()
-        self._running_loop.add_reader(line.fd, self._readable)
+        self._sources.add_reader(line.fd, self._readable)
         return (Opened(wall_ms()),)
 
     def _connected(self) -> Iterable[Event]:
         """A connection that was begun has succeeded or failed."""
         line = self._open_line
-        self._running_loop.remove_writer(line.fd)
+        self._sources.remove_writer(line.fd)
         try:
             line.finish_connecting()
         except LinkError as error:
             self._close_port(ClosePort())
             return (OpenFailed(str(error)),)
-        self._running_loop.add_reader(line.fd, self._readable)
+        self._sources.add_reader(line.fd, self._readable)
         return (Opened(wall_ms()),)
 
     def _close_port(self, _: ClosePort) -> Iterable[Event]:
         line, self._line = self._line, None
         if line is not None:
-            self._running_loop.remove_reader(line.fd)
-            self._running_loop.remove_writer(line.fd)
+            self._sources.remove_reader(line.fd)
+            self._sources.remove_writer(line.fd)
             line.close()
         return ()
 
@@ -300,7 +297,7 @@ class PortReaderShell:
         before_s, self._suspended_s = self._suspended_s, suspended_s()
         if self._suspended_s > before_s + SUSPENDED_S:
             return LineGap("the machine was suspended")
-        continued_s = self._running_loop.continued_s
+        continued_s = self._sources.continued_s
         if continued_s > self._continued_s and monotonic_s() < continued_s + CONTINUED_S:
             self._continued_s = continued_s
             return LineGap("nobody could read the line for too long", is_anywhere=False)
@@ -312,12 +309,12 @@ class PortReaderShell:
     def _rest(self, effect: RestLine) -> Iterable[Event]:
         if self._line is not None:
             self._is_resting, self._rests_until_s = True, effect.until_s
-            self._running_loop.rest(self._events_in.socket, effect.reports_until_s)
-            self._running_loop.rest(self._line.fd, effect.until_s, deep=True)
+            self._sources.rest(self._events_in.socket, effect.reports_until_s)
+            self._sources.rest(self._line.fd, effect.until_s, deep=True)
         return ()
 
     def _rest_reports(self, effect: RestReports) -> Iterable[Event]:
-        self._running_loop.rest(self._events_in.socket, effect.until_s)
+        self._sources.rest(self._events_in.socket, effect.until_s)
         return ()
 
     def _write_port(self, effect: WritePort) -> Iterable[Event]:
@@ -330,7 +327,7 @@ class PortReaderShell:
         self._line.begin_write(effect.data)
         # From now on its answer may come.
         self._is_resting = False
-        self._running_loop.rest(self._line.fd, monotonic_s())
+        self._sources.rest(self._line.fd, monotonic_s())
         return [*events, *self._progress()]
 
     def _check_write(self, _: CheckWrite) -> Iterable[Event]:
@@ -339,7 +336,7 @@ class PortReaderShell:
     def _cancel_write(self, _: CancelWrite) -> Iterable[Event]:
         if self._line is not None:
             self._line.cancel_write()
-            self._running_loop.remove_writer(self._line.fd)
+            self._sources.remove_writer(self._line.fd)
         return ()
 
     def _progress(self) -> Iterable[Event]:
@@ -351,12 +348,12 @@ class PortReaderShell:
             unwritten, left_bytes = line.write_more()
         except LinkError as error:
             line.cancel_write()
-            self._running_loop.remove_writer(line.fd)
+            self._sources.remove_writer(line.fd)
             return (WriteFailed(str(error)),)
         if unwritten:
-            self._running_loop.add_writer(line.fd, self._progress)
+            self._sources.add_writer(line.fd, self._progress)
         else:
-            self._running_loop.remove_writer(line.fd)
+            self._sources.remove_writer(line.fd)
         return (WritePending(left_bytes),) if left_bytes else (WriteDrained(),)
 
     @property

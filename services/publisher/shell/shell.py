@@ -16,8 +16,8 @@ from common.config.models import Platform
 from common.core.events import Blocked, Exit, Note, Send, Writable
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
-from common.io.loop import Loop
 from common.io.sockets import REPORTS_HIGH_WATER, Channel, TapWatch, connect, connect_events
+from common.io.sources import Sources
 from common.wire.messages import Message, Plane
 from services.publisher.core.events import (
     CheckLink,
@@ -39,7 +39,7 @@ CLOSE_LINGER_MS: Final = 200
 
 
 class PublisherShell:
-    """Performs the core's effects; `attach` ties its sockets to the loop that runs both."""
+    """Performs the core's effects."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class PublisherShell:
         *,
         context: ssl.SSLContext | None,
         subscriptions: Sequence[tuple[str, bool]],
+        sources: Sources[Event],
         logger: logging.Logger,
     ) -> None:
         self._config = config
@@ -67,17 +68,13 @@ class PublisherShell:
         self._connection: Connection | None = None
         self._polled = -1
         self._is_writing = False
-        self._loop: Loop[Event, Effect] | None = None
-
-    def attach(self, loop: Loop[Event, Effect]) -> None:
-        """Polls the sockets."""
-        self._loop = loop
-        loop.add_reader(self._calls.socket, self._calls.receive_ready)
-        loop.add_lazy_reader(self._heard.receive)
-        loop.add_reader(self._events.socket, self._watch.receive)
-        loop.add_reader(self._readings.socket, self._readings.receive_ready)
-        loop.add_reader(self._opened_in, self._take_opened)
-        loop.set_round_end(lambda: (RoundOver(),))
+        self._sources = sources
+        sources.add_reader(self._calls.socket, self._calls.receive_ready)
+        sources.add_lazy_reader(self._heard.receive)
+        sources.add_reader(self._events.socket, self._watch.receive)
+        sources.add_reader(self._readings.socket, self._readings.receive_ready)
+        sources.add_reader(self._opened_in, self._take_opened)
+        sources.round_end = lambda: (RoundOver(),)
 
     def perform(self, effect: Effect) -> Iterable[Event]:
         """Carries out one effect; returns what follows from it at once."""
@@ -113,13 +110,12 @@ class PublisherShell:
         channel = self._senders[plane]
         if channel.send(message):
             return ()
-        if self._loop is not None and plane is Plane.CALLS:
-            self._loop.add_writer(channel.socket, lambda: self._writable(channel))
+        if plane is Plane.CALLS:
+            self._sources.add_writer(channel.socket, lambda: self._writable(channel))
         return (Blocked(plane, message),)
 
     def _writable(self, channel: Channel) -> Iterable[Writable]:
-        if self._loop is not None:
-            self._loop.remove_writer(channel.socket)
+        self._sources.remove_writer(channel.socket)
         return (Writable(channel.plane),)
 
     # The MQTT connection.
@@ -182,22 +178,22 @@ class PublisherShell:
         descriptor = connection.descriptor
         if descriptor != self._polled:
             self._unpoll()
-            if descriptor >= 0 and self._loop is not None:
-                self._loop.add_reader(descriptor, self._readable)
+            if descriptor >= 0:
+                self._sources.add_reader(descriptor, self._readable)
                 self._polled = descriptor
         wants_write = descriptor >= 0 and connection.wants_write
-        if wants_write != self._is_writing and self._loop is not None:
+        if wants_write != self._is_writing:
             self._is_writing = wants_write
             if wants_write:
-                self._loop.add_writer(descriptor, self._writable_mqtt)
+                self._sources.add_writer(descriptor, self._writable_mqtt)
             else:
-                self._loop.remove_writer(descriptor)
+                self._sources.remove_writer(descriptor)
         return connection.take_events()
 
     def _unpoll(self) -> None:
-        if self._polled >= 0 and self._loop is not None:
-            self._loop.remove_reader(self._polled)
-            self._loop.remove_writer(self._polled)
+        if self._polled >= 0:
+            self._sources.remove_reader(self._polled)
+            self._sources.remove_writer(self._polled)
         self._polled, self._is_writing = -1, False
 
     def _disconnect(self) -> None:
