@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from common.config.active import find_gateway
+from common.config.secret_files import SECRET_VARIABLES
 from common.core.errors import ConfigError, LinkError
 from common.core.events import Note
 from common.core.version import RELEASE
@@ -31,7 +32,6 @@ from services.publisher.core.events import Effect, Event
 from services.publisher.shell.shell import PublisherShell
 
 _CLIENT_ID: Final = re.compile(r"[!-~]{1,128}")
-SECRET_VARIABLES: Final = ("TB_GW_ACCESS_TOKEN", "TB_GW_USERNAME", "TB_GW_PASSWORD", "TB_GW_CLIENT_ID")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,12 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
     for warning in warnings:
         log_note(logger, Note("warning", "configuration.last_good", {"reason": warning}))
     epoch = os.urandom(16).hex()
+    dialect = ThingsBoard()
     core = PublisherCore(
         identity,
         epoch,
         gateway.platform,
+        dialect,
         {device.name: device.type for device in gateway.devices},
-        random.random,
+        draw=random.random,
         connectors={device.name: device.connector_name for device in gateway.devices},
         version=RELEASE,
     )
@@ -76,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         gateway.platform,
         client_id,
         context=context,
-        subscriptions=ThingsBoard.subscriptions,
+        subscriptions=dialect.subscriptions,
         sources=sources,
         logger=logger,
     )

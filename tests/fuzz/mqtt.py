@@ -18,6 +18,7 @@ from common.config.models import Platform
 from common.core.events import Arrived, Send, Start, Tick
 from common.wire.messages import Identity, Plane, StreamReport
 from services.publisher.core.core import PublisherCore
+from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import (
     CheckLink,
     ConnectPlatform,
@@ -68,7 +69,12 @@ class _World:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._platform = Platform(host="127.0.0.1", port=self._listener.getsockname()[1])
         self._core = PublisherCore(
-            Identity("publisher", "0", "p", 1, "h"), EPOCH, self._platform, {"press1": "press"}, draw.random
+            Identity("publisher", "0", "p", 1, "h"),
+            EPOCH,
+            self._platform,
+            ThingsBoard(),
+            {"press1": "press"},
+            draw=draw.random,
         )
         self._connection: Connection | None = None
         self._peer: socket.socket | None = None

@@ -19,6 +19,7 @@ from services.broker.core.core import BrokerCore
 from services.broker.core.events import CallArrived, FramesArrived, ReadingsArrived
 from services.monitor.core.core import MonitorCore
 from services.publisher.core.core import PublisherCore
+from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import LinkUp, RoundOver
 from tests.fuzz.memory import MIB, resident_bytes
 from tests.support.converting import World as Converting
@@ -189,7 +190,7 @@ class _Cores:
         self._broker = BrokerCore(Identity("broker", "0", "b1", 1, "h"), lambda tag: f"frames.{tag}")
         self._monitor = MonitorCore(Identity("monitor", "0", "m1", 1, "h"), ["d"])
         self._publisher = PublisherCore(
-            Identity("publisher", "0", "p", 1, "h"), "e1", Platform(), {"d": "t"}, lambda: 0.5
+            Identity("publisher", "0", "p", 1, "h"), "e1", Platform(), ThingsBoard(), {"d": "t"}, draw=lambda: 0.5
         )
         self._plain: list[tuple[Any, Callable[[Any], Any]]] = [
             (self._broker, _for_broker),

@@ -32,6 +32,7 @@ from services.converter.core.events import (
     PullFrom,
 )
 from services.publisher.core.core import PublisherCore
+from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import (
     CheckLink,
     ConnectPlatform,
@@ -141,7 +142,9 @@ class PublisherProcess(Process):
 
     def make_core(self) -> Core:
         identity = Identity("publisher", "0", f"{self.name}#{self.life}", 1, "host", "lock publisher")
-        return PublisherCore(identity, f"epoch{self.life}", Platform(), self.types, self.clock.random.random)
+        return PublisherCore(
+            identity, f"epoch{self.life}", Platform(), ThingsBoard(), self.types, draw=self.clock.random.random
+        )
 
     def cut(self, core: PublisherCore) -> None:
         self.world.platform.disconnect(self, self.connection)

@@ -21,6 +21,7 @@ from common.wire.messages import (
     UserReading,
 )
 from services.publisher.core.core import PublisherCore
+from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import (
     ConnectPlatform,
     LinkDown,
@@ -83,8 +84,9 @@ class Driver:
             Identity("publisher", "0", "i", 1, "here"),
             EPOCH,
             config or Platform(),
+            ThingsBoard(),
             TYPES,
-            lambda: 0.5,
+            draw=lambda: 0.5,
             version="9.9",
         )
         self.unacked: list[Publish] = []

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
 from common.config.models import Storage
+from common.config.secret_files import SECRET_VARIABLES
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
@@ -20,7 +21,7 @@ from common.io.outlet import Outlet, OutletStream, open_sink
 from common.io.private import is_private, make_private
 from common.io.process import keep_private
 from services.cli.arguments import Subparsers, add_data_dir, log_level, utf8_path, whole_number
-from services.cli.supervise.conf import SECRET_VARIABLES, Plan, comment_faults
+from services.cli.supervise.conf import Plan, comment_faults
 from services.cli.supervise.environment import gateway_environment
 from services.cli.supervise.prepare import write_files
 from services.cli.supervise.signals import hold_signals

@@ -23,7 +23,6 @@ STARTS_DIR: Final = "starts"
 TASKS_DIR: Final = "tasks"
 STOP_WAIT_S: Final = 10
 FILES_PER_PROGRAM: Final = 4
-SECRET_VARIABLES: Final = ("TB_GW_ACCESS_TOKEN", "TB_GW_PASSWORD", "TB_GW_USERNAME", "TB_GW_CLIENT_ID")
 WITHHELD: Final = "withheld"
 """What all but the publisher see in place of a secret: enough for the configuration to be found complete."""
 _GROUPS: Final = ("monitor", "broker", "publisher", "converters", "port_readers")

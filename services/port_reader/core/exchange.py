@@ -53,10 +53,7 @@ class Call(NamedTuple):
 class Exchange:
     """The calls of one port."""
 
-    def __init__(
-        self, device: str, write_timeout_s: float | None, counters: SourceCounts, search: Search = search_plainly
-    ) -> None:
-        self._device = device
+    def __init__(self, write_timeout_s: float | None, counters: SourceCounts, search: Search = search_plainly) -> None:
         self._write_timeout_s = write_timeout_s
         self._counters = counters
         self._queue: deque[Call] = deque()

@@ -59,7 +59,7 @@ class Port:
         self._counters = counters
         self._draw = draw
         self._line = Line(device, state.has_seen_delimiter, state.is_mid_frame)
-        self._exchange = Exchange(device.name, device.write_timeout_s, counters, search)
+        self._exchange = Exchange(device.write_timeout_s, counters, search)
         self.is_connected = False
         self._opened_s = 0.0
         self._attempt = 0

@@ -1,6 +1,6 @@
 """The publisher's decisions: readings in order to the platform, acks to the readers, calls both ways. Pure.
 
-`PublisherCore(identity, epoch, config, types, draw)` is run by `common.io.loop` and by the simulation alike. It hears
+`PublisherCore` is run by `common.io.loop` and by the simulation alike. It hears
 `common.core.events` and `services.publisher.core.events` and orders their effects. What has arrived is only noted; the
 work is done once per turn of the loop, at `RoundOver`, or else at `Tick`: `next_deadline_s` is 0 while there is
 something to do. So readings of many devices that came together leave together, and one report stands for many batches.
@@ -38,8 +38,7 @@ from common.wire.messages import (
 )
 from common.wire.states import PortReaderState, PublisherState, facts_of, state_of
 from services.publisher.core.counters import PublisherCounts
-from services.publisher.core.dialects import SessionLimits
-from services.publisher.core.dialects.thingsboard import ThingsBoard
+from services.publisher.core.dialects import Dialect, SessionLimits
 from services.publisher.core.downlink import Downlink
 from services.publisher.core.events import (
     CheckLink,
@@ -85,7 +84,8 @@ MOST_BLOCKED: Final = 2_000
 class PublisherCore:
     """One publisher of one epoch.
 
-    `config` says host, port and packing (never read: the secrets in it); `types` the device type of each configured
+    `config` says host, port and packing (never read: the secrets in it); `dialect` the topics and
+    payloads of its kind of platform; `types` the device type of each configured
     device, `connectors` their connectors' names; `draw` gives numbers in [0, 1) for jitter, `version` our own
     when a platform asks.
     """
@@ -95,9 +95,10 @@ class PublisherCore:
         identity: Identity,
         epoch: str,
         config: PlatformConfig,
+        dialect: Dialect,
         types: Mapping[str, str],
-        draw: Callable[[], float],
         *,
+        draw: Callable[[], float],
         connectors: Mapping[str, str] | None = None,
         version: str = "",
     ) -> None:
@@ -106,12 +107,12 @@ class PublisherCore:
         # Those who are connected but silent beat once in a while only.
         self._membership = Membership(identity, {}, map(reader_of, types))
         self._counters = new_counts(PublisherCounts)
-        self._platform = ThingsBoard()
+        self._dialect = dialect
         self._ordering = Ordering(epoch, self._counters)
-        self._batching = Batching(self._platform, types, self._bury, self._counters)
+        self._batching = Batching(self._dialect, types, self._bury, self._counters)
         self._acceptance = Acceptance(self._batching, self._counters, self._note)
         self._downlink = Downlink(
-            self._platform,
+            self._dialect,
             self._batching,
             self._acceptance,
             self._counters,
@@ -325,7 +326,7 @@ class PublisherCore:
         self._packing = self._default_packing()
         self._packet_bytes = (event.maximum_packet_bytes or MQTT_PACKET_BYTES) - PACKET_OVERHEAD_BYTES
         self._limit_payload(self._packet_bytes)
-        question = self._platform.limits_request()
+        question = self._dialect.limits_request()
         self._downlink.drop_stale_replies(now_s)
         if question:
             self._downlink.replies.appendleft((now_s, question))
@@ -333,7 +334,7 @@ class PublisherCore:
         return self._link.up(event, now_s, asks_limits=question is not None)
 
     def _end_session(self, event: LinkDown, now_s: float, blame: bool) -> list[Note]:
-        question = self._platform.limits_request()
+        question = self._dialect.limits_request()
         for flight in reversed(self._acceptance.close(now_s, blame)):
             if flight.parcel.message != question:
                 self._downlink.replies.appendleft((flight.since_s, flight.parcel.message))
@@ -356,7 +357,7 @@ class PublisherCore:
             self._limit_payload(limit_bytes)
 
     def _hear_platform(self, event: PlatformMessage, now_s: float) -> Sequence[Send | Note]:
-        answer = self._platform.parse(event.topic, event.payload, event.size_bytes)
+        answer = self._dialect.parse(event.topic, event.payload, event.size_bytes)
         if not isinstance(answer, SessionLimits):
             waited_s = self._stood_s if now_s < self._stale_until_s else 0.0
             return self._downlink.hear_platform(answer, event.topic, now_s, waited_s)

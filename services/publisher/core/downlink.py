@@ -34,10 +34,10 @@ from services.publisher.core.dialects import (
     DeviceAttributes,
     DeviceDropped,
     DeviceRpc,
+    Dialect,
     GatewayRpc,
     Ignored,
     Outgoing,
-    Platform,
     RpcRefused,
     SessionLimits,
     Unusable,
@@ -59,7 +59,7 @@ class Downlink:
 
     def __init__(
         self,
-        platform: Platform,
+        dialect: Dialect,
         batching: Batching,
         acceptance: Acceptance,
         counters: PublisherCounts,
@@ -69,7 +69,7 @@ class Downlink:
         connectors: Mapping[str, str],
         version: str,
     ) -> None:
-        self._platform = platform
+        self._dialect = dialect
         self._batching = batching
         self._acceptance = acceptance
         self._counters = counters
@@ -89,7 +89,7 @@ class Downlink:
                 return self._begin(origin, "attributes", EncodeUpdate(data), time_s=PLATFORM_DEADLINE_S, now_s=now_s)
             case GatewayRpc(request=request, method=method):
                 data = msgspec.json.encode(self._answer_gateway(method))
-                self._reply((now_s, self._platform.gateway_reply(request, data)))
+                self._reply((now_s, self._dialect.gateway_reply(request, data)))
             case DeviceDropped(device=device, reason=reason):
                 lane = self._batching.lanes.get(device)
                 is_news = lane is None or not lane.standing.dropped
@@ -100,7 +100,7 @@ class Downlink:
             case RpcRefused(device=device, request=request, reason=reason):
                 self._counters["downlink_junk"] += 1
                 data = msgspec.json.encode({"error": reason, "success": False})
-                self._reply((now_s, self._platform.rpc_reply(device, request, data)))
+                self._reply((now_s, self._dialect.rpc_reply(device, request, data)))
                 return [Note("warning", "call.refused", {"device": device, "request": request, "reason": reason})]
             case Unusable(reason=reason):
                 self._counters["downlink_junk"] += 1
@@ -122,7 +122,7 @@ class Downlink:
         time_s = PLATFORM_DEADLINE_S - waited_s
         if time_s <= 0:
             data = msgspec.json.encode({"error": EXPIRED, "success": False})
-            self._reply((now_s, self._platform.rpc_reply(rpc.device, rpc.request, data)))
+            self._reply((now_s, self._dialect.rpc_reply(rpc.device, rpc.request, data)))
             return [Note("info", "call.refused", {"device": rpc.device, "request": rpc.request, "reason": EXPIRED})]
         return self._begin(origin, rpc.method, Encode(rpc.method, rpc.params), time_s=time_s, now_s=now_s)
 
@@ -221,7 +221,7 @@ class Downlink:
         level: Level = "warning" if ended.error and origin.kind == "update" else "info"
         self._note(Note(level, "call.ended", facts))
         if origin.kind == "platform":
-            reply = self._platform.rpc_reply(origin.device, origin.request, ended.payload)
+            reply = self._dialect.rpc_reply(origin.device, origin.request, ended.payload)
             self._reply((now_s, reply))
             self.calls.keep_reply(call.id, reply)
         elif origin.kind == "client":

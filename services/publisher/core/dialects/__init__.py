@@ -1,7 +1,7 @@
 """The seam behind which a platform's topics and payloads stand.
 
-A platform is a pure object: it makes `Outgoing` messages from readings and turns what comes in into one of the
-downlinks below. Another platform is another module here with a class that has the methods of `Platform`.
+A dialect is a pure object: it makes `Outgoing` messages from readings and turns what comes in into one of the
+downlinks below. Another platform is another module here with a class that has the methods of `Dialect`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Split(NamedTuple):
     too_large: list[str]
 
 
-class Platform(Protocol):
+class Dialect(Protocol):
     """Topics and payloads of one kind of platform. No method raises for what a device or the platform said."""
 
     @property

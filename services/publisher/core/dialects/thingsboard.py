@@ -69,7 +69,7 @@ _objects: Final = msgspec.json.Decoder(_JsonObject)
 
 
 class ThingsBoard:
-    """`services.publisher.core.dialects.Platform` for ThingsBoard and for MQTT brokers that stand in for it."""
+    """`services.publisher.core.dialects.Dialect` for ThingsBoard and for MQTT brokers that stand in for it."""
 
     # A plain MQTT broker sends our own replies back on these; `request/+` we want back: see `parse`.
     subscriptions: Sequence[tuple[str, bool]] = (

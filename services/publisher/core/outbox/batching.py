@@ -14,7 +14,7 @@ from typing import Final
 
 from common.wire.messages import Entry, ReadingBody, UserReading
 from services.publisher.core.counters import PublisherCounts
-from services.publisher.core.dialects import Platform
+from services.publisher.core.dialects import Dialect
 from services.publisher.core.ordering import Release, Run, Stream
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.packing import Bury, Packer, Packing
@@ -34,14 +34,14 @@ TOO_MANY: Final = f"users' converters have named more than {MOST_LANES} devices,
 class Batching:
     """All lanes, and which of them have something to publish."""
 
-    def __init__(self, platform: Platform, types: Mapping[str, str], bury: Bury, counters: PublisherCounts) -> None:
-        self._platform = platform
+    def __init__(self, dialect: Dialect, types: Mapping[str, str], bury: Bury, counters: PublisherCounts) -> None:
+        self._dialect = dialect
         self._types = types
         self._bury = bury
         self._counters = counters
         self._named = 0
         """Devices named anew while there was little room."""
-        self._packer = Packer(platform, bury)
+        self._packer = Packer(dialect, bury)
         self.lanes: dict[str, Lane] = {}
         self.marks: dict[Lane, float] = {}
         """Lanes that wait to say connect or disconnect, and since when."""
@@ -53,7 +53,7 @@ class Batching:
         lane = self.lanes.get(name)
         if lane is None:
             kind = device_type or self._types.get(name, DEFAULT_TYPE)
-            lane = self.lanes[name] = Lane(name, self._platform.quote(name), kind)
+            lane = self.lanes[name] = Lane(name, self._dialect.quote(name), kind)
         return lane
 
     def add(self, release: Release, device: str, now_s: float) -> None:
@@ -88,7 +88,7 @@ class Batching:
                 self._add_user_reading(lane.name, run, number, ts_ms=body.ts_ms[index], reading=reading, now_s=now_s)
         if body.attributes:
             self._add_attributes(lane, run, body.attributes, run.end - 1)
-        chunk = Chunk(run, self._platform.entries(body.ts_ms, body.telemetry), range(run.first, run.end), holds=False)
+        chunk = Chunk(run, self._dialect.entries(body.ts_ms, body.telemetry), range(run.first, run.end), holds=False)
         if chunk.live:
             lane.segments[-1].chunks.append(chunk)
         else:
@@ -111,7 +111,7 @@ class Batching:
         if reading.device != source and reading.device_type:
             lane.device_type = reading.device_type
         times = [ts_ms if ts is None else ts for ts, _ in reading.telemetry]
-        entries = self._platform.entries(times, [values for _, values in reading.telemetry])
+        entries = self._dialect.entries(times, [values for _, values in reading.telemetry])
         if any(entries):
             run.holds += 1
             lane.segments[-1].chunks.append(Chunk(run, entries, [number] * len(entries), holds=True))
@@ -146,7 +146,7 @@ class Batching:
                 return
 
     def _add_attributes(self, lane: Lane, run: Run, attributes: bytes, number: int) -> None:
-        values = self._platform.keys(attributes)
+        values = self._dialect.keys(attributes)
         if values is None:
             self._bury(run, number, "attributes are no JSON object")
         elif values:

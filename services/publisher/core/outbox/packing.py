@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from services.publisher.core.dialects import Platform
+from services.publisher.core.dialects import Dialect
 from services.publisher.core.ordering import Run
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.parcels import (
@@ -40,8 +40,8 @@ class Packing(NamedTuple):
 class Packer:
     """Makes parcels. What it takes from a lane is gone there until the parcel is given back."""
 
-    def __init__(self, platform: Platform, bury: Bury) -> None:
-        self._platform = platform
+    def __init__(self, dialect: Dialect, bury: Bury) -> None:
+        self._dialect = dialect
         self._bury = bury
 
     def take_mark(self, lane: Lane) -> Parcel:
@@ -49,12 +49,12 @@ class Packer:
         head = lane.segments[0]
         if lane.kind == "disconnect":
             head.mark = None
-            return Parcel("disconnect", self._platform.disconnect(lane.quoted), (MarkPart(lane, "disconnect", head),))
+            return Parcel("disconnect", self._dialect.disconnect(lane.quoted), (MarkPart(lane, "disconnect", head),))
         segment = None
         if head.mark == "connect":
             lane.device_type = head.device_type or lane.device_type
             head.mark, segment = None, head
-        message = self._platform.connect(lane.quoted, lane.device_type)
+        message = self._dialect.connect(lane.quoted, lane.device_type)
         return Parcel("connect", message, (MarkPart(lane, "connect", segment),))
 
     def take(self, lanes: list[Lane], packing: Packing) -> Parcel | None:
@@ -89,7 +89,7 @@ class Packer:
                 room = space - sum(map(len, entries)) - len(entries)
         if not payload:
             return None
-        return Parcel("telemetry", self._platform.telemetry(payload), tuple(parts), count)
+        return Parcel("telemetry", self._dialect.telemetry(payload), tuple(parts), count)
 
     def _make_fit(self, lane: Lane, space: int) -> bool:
         """Splits the lane's first item where it is above the limit; False if nothing of it can be published."""
@@ -97,7 +97,7 @@ class Packer:
         index = next(index for index in range(chunk.pos, len(chunk.entries)) if chunk.entries[index])
         if len(chunk.entries[index]) + 1 <= space:
             return True
-        split = self._platform.split(chunk.entries[index], space - 1)
+        split = self._dialect.split(chunk.entries[index], space - 1)
         if split.too_large:
             keys = ", ".join(split.too_large[:5])
             self._bury(chunk.run, chunk.numbers[index], f"larger than the platform's limit: {keys}")
@@ -125,7 +125,7 @@ class Packer:
             payload.append((lane.quoted, taken.values))
         if not payload:
             return None
-        return Parcel("attributes", self._platform.attributes(payload), tuple(parts))
+        return Parcel("attributes", self._dialect.attributes(payload), tuple(parts))
 
     def _take_attributes(self, lane: Lane, room: int, most: int) -> tuple[Attributes, int]:
         waiting = lane.segments[0].attributes
@@ -133,7 +133,7 @@ class Packer:
         size = 0
         most = min(most, lane.standing.cap or most)
         for key, value in waiting.values.items():
-            size_now = size + _attribute_bytes(self._platform, key, value)
+            size_now = size + _attribute_bytes(self._dialect, key, value)
             if size_now > room or len(taken.values) >= most:
                 break
             taken.values[key] = value
@@ -148,7 +148,7 @@ class Packer:
 
     def _drop_large_attributes(self, lane: Lane, room: int) -> None:
         waiting = lane.segments[0].attributes
-        large = [key for key, value in waiting.values.items() if _attribute_bytes(self._platform, key, value) > room]
+        large = [key for key, value in waiting.values.items() if _attribute_bytes(self._dialect, key, value) > room]
         for key in large:
             self._bury_attribute(waiting, key, f"larger than the platform's limit: {key}")
 
@@ -211,5 +211,5 @@ def _first_live(part: TelemetryPart) -> int | None:
     return next((index for index in range(part.start, part.stop) if part.chunk.entries[index]), None)
 
 
-def _attribute_bytes(platform: Platform, key: str, value: bytes) -> int:
-    return len(platform.quote(key)) + len(value) + 2
+def _attribute_bytes(dialect: Dialect, key: str, value: bytes) -> int:
+    return len(dialect.quote(key)) + len(value) + 2
