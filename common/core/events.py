@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar, final
 
 from msgspec import Struct
 
-from common.wire.messages import Message, Plane
+from common.wire.messages import Message, Plane, Reply
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -63,6 +63,14 @@ class Send(Struct, frozen=True):
 
     plane: Plane
     message: Message
+    is_urgent: bool = False
+    """Somebody waits for just this: what the process does next must not keep it waiting. A shell whose process has more
+    to do may ignore it."""
+
+
+def answer(message: Reply) -> Send:
+    """Sends a reply to whoever waits for it."""
+    return Send(Plane.CALLS, message, True)
 
 
 class Note(Struct, frozen=True):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from common.core.events import Arrived, CommonEffect, Junk, Note, Reconnected, Send, Start
+from common.core.events import Arrived, CommonEffect, Junk, Note, Reconnected, Send, Start, answer
 from common.core.liveness import BEAT_S
 from common.core.version import PROTOCOL, RELEASE
 from common.wire.calls import Beat, pack_body, reply, verb_of
@@ -86,7 +86,7 @@ class Membership:
     def answer(self, request: Request, now_s: float) -> list[CommonEffect]:
         """The answer to who asks for a beat, which is due now."""
         self._beat_s = min(self._beat_s, now_s)
-        return [Send(Plane.CALLS, reply(request, None))]
+        return [answer(reply(request, None))]
 
     def hurry(self, now_s: float) -> None:
         """The next beat is due within a second, whatever the last one promised."""

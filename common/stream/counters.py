@@ -1,4 +1,4 @@
-"""What a process that journals counts: a port reader, its line included."""
+"""What a process that journals counts, whatever it journals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from common.core.counters import Counter, Gauge
 class SourceCounts(TypedDict):
     """Totals since its start; the heartbeat carries them."""
 
-    bytes_read: Annotated[int, Counter("bytes", "read from the line")]
     frames_read: Annotated[int, Counter("entries", "numbered: frames, and ports opened and lost")]
     frames_sent: Annotated[int, Counter("entries", "sent for the first time to a publisher")]
     frames_resent: Annotated[int, Counter("entries", "sent again to the same publisher")]
@@ -29,13 +28,8 @@ class SourceCounts(TypedDict):
     sends_blocked: Annotated[int, Counter("batches", "that the socket did not take")]
     journal_commits: Annotated[int, Counter("commits", "appends to the journal")]
     journal_errors: Annotated[int, Counter("failures", "times that the journal could not be written")]
-    exchanges: Annotated[int, Counter("calls", "written to the device")]
     exchanges_failed: Annotated[int, Counter("calls", "that ended with an error here")]
-    patterns_timed_out: Annotated[int, Counter("calls", "whose responsePattern took too long on a frame")]
     strikes: Annotated[int, Counter("frames", "reported as having been in a converter when it died")]
-    ports_opened: Annotated[int, Counter("times", "the port was opened")]
-    ports_lost: Annotated[int, Counter("times", "the port was lost")]
-    gaps: Annotated[int, Counter("times", "bytes of the line may be missing: nobody read it, or its driver lost some")]
 
 
 class JournalCounts(TypedDict):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from common.core.events import Note, Send
+from common.core.events import CommonEffect, CommonEvent, Note, Send
 from common.core.sequence import Range
 from common.stream.blocks import Block
 from common.wire.messages import Request
@@ -175,6 +175,13 @@ class FindLetters(Struct, frozen=True):
     newest_first: bool
 
 
+class Listen(Struct, frozen=True):
+    """Hear others' heartbeats (`beats` True), and what they say at once; or hear none, and nothing before `until_s`."""
+
+    beats: bool
+    until_s: float
+
+
 JournalEvent = JournalBlocks | JournalFailed | FetchFailed | JournalBack | GapsFound | SectionFound | LettersFound
 JournalEffect = (
     Append
@@ -190,4 +197,23 @@ JournalEffect = (
     | FindLetters
 )
 StreamEffect = JournalEffect | Send | Note
-"""What the stream's part of a core orders."""
+"""What one stream orders."""
+
+
+class OfMember(Struct, frozen=True):
+    """An event of the journal of one of several devices; `member` is its place among them."""
+
+    member: int
+    event: JournalEvent
+
+
+class ForMember(Struct, frozen=True):
+    """An effect on the journal of one of several devices; `member` is its place among them."""
+
+    member: int
+    effect: JournalEffect
+
+
+SourceEvent = CommonEvent | JournalEvent | OfMember
+SourceEffect = CommonEffect | JournalEffect | ForMember | Listen
+"""What a process that journals hears and orders."""

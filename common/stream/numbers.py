@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from common.core.sequence import Range
-from common.stream.ledger import Span
+from common.stream.keeping.ledger import Span
 
 AHEAD_MS: Final = 1_000
 """How far timestamps may run ahead of the clock to stay distinct."""
@@ -46,6 +46,8 @@ class Stream:
         self.journal = state.journal
         self.generation = state.generation
         self.next_number = state.next_number
+        self.opened_number = state.next_number
+        """The next number when the journal was opened: everything below it is an earlier process's."""
         self.last_ts_ms = state.last_ts_ms
         self.repeats = 0
         self.steps_followed = 0

@@ -24,11 +24,8 @@ class Poison:
     def has_suspects(self) -> bool:
         return bool(self._counts)
 
-    def is_suspect(self, number: int) -> bool:
-        return number in self._counts
-
-    def note(self, note_id: str, numbers: list[int]) -> dict[int, int]:
-        """The new counts of these numbers; {} for a note that is only repeated.
+    def died_in(self, note_id: str, numbers: list[int]) -> dict[int, int]:
+        """The new counts of these numbers, in which a converter died; {} for a note that is only repeated.
 
         A number that died in company is a suspect with no death of its own yet.
         """

@@ -128,7 +128,7 @@ def test_a_line_that_is_only_busy_or_idle_is_not_doubted() -> None:
     rig.wait(60)
     rig.read(chunk)
     rig.wait(0.2)
-    assert len(sent_frames(rig)) + rig.core._uplink.backlog >= 300
+    assert len(sent_frames(rig)) + rig.uplink.backlog >= 300
     assert rig.count("gaps") == 0
 
 

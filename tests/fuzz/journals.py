@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from common.stream.events import KeepJournal
-from common.stream.window import Limits
+from common.stream.limits import Limits
 from tests.fuzz.memory import MIB, resident_bytes
 from tests.support.journals import (
     DAMAGES,

@@ -17,7 +17,7 @@ from common.core.liveness import CALM_BEAT_S
 from common.stream.events import Append, Trim
 from common.wire import codec
 from common.wire.messages import Entry, FrameBatch, Plane, ReadingBatch, StreamReport
-from services.port_reader.core.events import Chunk, RestLine
+from services.port_reader.core.events import Chunk, Rest
 from services.publisher.core.events import Publish, RoundOver
 from tests.support.converting import World, frame_batch
 from tests.support.port_reader_rig import Rig
@@ -78,7 +78,7 @@ def test_calls_of_the_port_reader() -> None:
         nonlocal next_number
         rig.now_s += 0.05
         effects = rig.core.handle(Chunk(chunk, rig.wall_ms), rig.now_s)
-        assert {type(effect) for effect in effects} <= {Append, Send, RestLine}
+        assert {type(effect) for effect in effects} <= {Append, Send, Rest}
         next_number += CHUNK
         generation = rig.journal.state.generation
         report = StreamReport("j", generation, "e1", next_number, next_number, 1 << 20, [], [])
@@ -149,7 +149,10 @@ def test_a_busy_line_takes_few_messages_and_commits() -> None:
         if rig.now_s >= rest_until_s:
             rig.read(waiting, 0.0)
             waiting = b""
-            rest_until_s = max((e.until_s for e in rig.performed if isinstance(e, RestLine)), default=0.0)
+            rest_until_s = max(
+                (e.line_until_s for e in rig.performed if isinstance(e, Rest) and e.line_until_s is not None),
+                default=0.0,
+            )
             last = rig.batches[-1]
             rig.report(last.first + last.length)
     counts = Counter(type(effect) for effect in rig.performed)

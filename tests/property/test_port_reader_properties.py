@@ -9,10 +9,10 @@ from common.config.models import Device
 from common.core.events import Blocked, Writable
 from common.core.sequence import add_range, gaps
 from common.stream.blocks import BATCH_BYTES, BATCH_FRAMES, Block, pack_runs, slice_block, split_block
-from common.stream.ledger import Ledger
+from common.stream.keeping.ledger import Ledger
+from common.stream.keeping.upkeep import TRIM_S
+from common.stream.limits import Limits
 from common.stream.numbers import AHEAD_MS, STEP_BACK_MS, Stream, StreamState
-from common.stream.uplink import TRIM_S
-from common.stream.window import Limits
 from common.wire import codec
 from common.wire.messages import Entry, FrameBody, Plane
 from tests.support.port_reader_rig import WALL_MS, Rig, frames_of
@@ -121,8 +121,8 @@ class World:
 
     def carry(self, batch):
         """Checks a batch against the rules, and loses it, refuses it, or takes it in."""
-        frames, size = self.rig.core._uplink._window.in_flight
-        limits = self.rig.core._uplink._limits
+        frames, size = self.rig.uplink._window.in_flight
+        limits = self.rig.uplink._window._limits
         assert frames <= limits.window_frames
         assert size <= max(limits.window_bytes, len(batch.body))
         assert batch.first + batch.length > self.reported, "what was reported received came again"
@@ -191,13 +191,13 @@ def test_every_frame_arrives_once_settled_in_order_whatever_happens(data):
                 rig.give(Writable(Plane.FRAMES))
     world.is_good = True
     for _ in range(3000):
-        if world.settled == rig.core._uplink.stream.next_number:
+        if world.settled == rig.uplink.stream.next_number:
             break
         rig.beat(world.epoch)
         rig.give(Writable(Plane.FRAMES))
         world.report(True)
         rig.wait(0.5, heartbeats=False)
     assert [world.frames[number] for number in sorted(world.frames)][1:] == [b"%04d\n" % at for at in range(count)]
-    assert rig.core._uplink.backlog == 0
+    assert rig.uplink.backlog == 0
     rig.wait(TRIM_S, heartbeats=False)
     assert rig.journal.rows == {}

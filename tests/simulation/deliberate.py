@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from common.io.journal.recovery import Recovery
-from common.stream.losses import Losses
+from common.stream.keeping.losses import Losses
 from common.stream.numbers import Stream
 from common.stream.poison import Poison
+from common.stream.sending.flights import Flights
+from common.stream.sending.ready import Ready
+from common.stream.sending.window import Window
 from common.stream.uplink import Uplink
-from common.stream.window import Window
 from common.wire import codec
 from services.broker.core.dispatch import Converter
 from services.converter.core.batches import UserJob
@@ -85,16 +87,16 @@ LISTED: Final = (
     ),
     one(
         "count resends as strikes",
-        (Window, "_resend"),
+        (Window, "_repeat"),
         'self._counters["frames_resent"] += block.length',
         'self._counters["frames_resent"] += block.length\n'
-        "            self._poison.note(f\"{self._counters['frames_resent']}\", [block.first])",
+        "    self._poison.died_in(f\"{self._counters['frames_resent']}\", [block.first])",
     ),
     one(
         "never resend a hole",
-        (Window, "tick"),
-        "if self._missing:",
-        "if self._missing:\n        return []",
+        (Flights, "due"),
+        "if self.missing:",
+        "if self.missing:\n        return Again([], 0)",
     ),
     one(
         "two publishes of one device in flight",
@@ -122,7 +124,7 @@ LISTED: Final = (
     ),
     one(
         "timestamp not journaled",
-        (Window, "load"),
+        (Ready, "load"),
         "for block in blocks:",
         "for block in _restamped(blocks):",
     ),
@@ -146,14 +148,14 @@ LISTED: Final = (
     ),
     one(
         "journal read in the wrong order after a restart",
-        (Window, "load"),
+        (Ready, "load"),
         "for block in blocks:",
         "for block in reversed(blocks):",
     ),
     one(
         "window never closed",
         (Window, "_next_fitting"),
-        "frames = self._limits.window_frames - (self.next_send - self.floor)",
+        "frames = self._limits.window_frames - len(flights)",
         "frames = self._limits.window_frames",
     ),
 )
@@ -204,8 +206,9 @@ DRAWN: Final = (
     one(
         "a new publisher is sent only what is new",
         (Window, "_begin_anew"),
-        "self.received = self.next_send = self.base",
-        "self.next_send = self.base\n    self._ready.clear()\n    self._ready_bytes = 0",
+        "self.ready.put_back(self.flights.begin_anew(self.base), self.base)",
+        "received = self.flights.received\n    self.flights.begin_anew(self.base)\n"
+        "    self.flights.received = received\n    self.ready.queue.take_all()",
     ),
     one(
         "a dead letter is reported once",
@@ -223,7 +226,7 @@ DRAWN: Final = (
     one(
         "a lost port is no entry of the stream",
         (Port, "_close"),
-        "return [*effects, *self._put([entry], self._wall_ms(now_s), now_s)]",
+        "return [*effects, *self._members.put_each(lambda _: entry, self._clock.at_ms(now_s) or 0, now_s)]",
         "return effects",
     ),
     one(

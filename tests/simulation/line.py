@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TTY_BYTES = 4096
 """What the kernel keeps of a line that nobody reads."""
+LATE_S = 0.1
+"""What comes so long after the end of a rest did not come during it."""
 _QUESTION = re.compile(rb"\?(\d+)\n")
 
 
@@ -156,6 +158,11 @@ class SerialLine:
         """Nobody reads for so long."""
         self._rests_until_s = self.clock.now_s + seconds
         self.clock.after(seconds, self.pump)
+
+    @property
+    def has_rested(self) -> bool:
+        """True for a moment after a rest: what comes now has come during it."""
+        return self._rests_until_s <= self.clock.now_s < self._rests_until_s + LATE_S
 
     def committed(self) -> None:
         """Whatever was read and is a frame is in the journal."""

@@ -67,7 +67,7 @@ class Oracle:
             self._shed[reader] = 0
             return
         name, limits = reader.device.name, reader.limits
-        uplink, port = core._uplink, core._port
+        uplink, port = core._source.streams[0].uplink, core._port
         frames, size = uplink._window.in_flight
         if frames > limits.window_frames or (size > limits.window_bytes and frames > 1):
             self._note(f"{name}: the window is exceeded")

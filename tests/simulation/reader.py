@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from common.config.models import Device, section_of
-from common.core.events import Send
+from common.core.events import Arrived, Send, Tick
 from common.io.journal.mark import Mark
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.seals import SCHEMA_VERSION, Meta
@@ -23,6 +23,7 @@ from common.stream.events import (
     JournalBlocks,
     JournalFailed,
     KeepJournal,
+    Listen,
     MarkSettled,
     RaiseGeneration,
     SectionFound,
@@ -30,27 +31,28 @@ from common.stream.events import (
     Strike,
     Trim,
 )
+from common.stream.limits import Limits
 from common.stream.numbers import StreamState
-from common.stream.window import Limits
 from common.wire import codec
-from common.wire.messages import Identity
-from services.port_reader.core.core import PortReaderCore
+from common.wire.messages import Identity, Plane
+from services.port_reader.core.core import Member, PortReaderCore
 from services.port_reader.core.events import (
     CancelWrite,
     CheckWrite,
+    Chunk,
     ClosePort,
     LineRead,
     Opened,
     OpenFailed,
     OpenPort,
     ReadOut,
-    RestLine,
-    RestReports,
+    Rest,
     WriteDrained,
     WriteFailed,
     WritePending,
     WritePort,
 )
+from tests.simulation.ears import Ears
 from tests.simulation.kernel import Process, Stall
 from tests.simulation.line import SerialLine
 from tests.support.journals import told_numbers
@@ -168,6 +170,7 @@ class ReaderProcess(Process):
         self.limits = limits
         self.line = line
         line.reader = self
+        self.ears = Ears(self)
         self.disk = Disk(f"journal-{device.name}")
         self.shed = 0
         """Frames shed or dropped in earlier lives."""
@@ -187,11 +190,28 @@ class ReaderProcess(Process):
     def make_core(self) -> PortReaderCore:
         identity = Identity("port_reader", self.device.name, f"{self.name}#{self.life}", 1, "host", f"lock {self.name}")
         draw = self.clock.random.random
-        return PortReaderCore(identity, self.device, self.section, self.disk.open(), limits=self.limits, draw=draw)
+        member = Member(self.device, self.section, self.disk.open())
+        return PortReaderCore(identity, [member], limits=self.limits, draw=draw)
 
     def cut(self, core: PortReaderCore) -> None:
         self.shed += shed_by(core)
         self.line.reader_died()
+        self.ears.die()
+
+    def hear(self, event: Any) -> None:
+        """What its shell does: calls and the line wake it, and then what others have said is heard with them; before a
+        timer everything that waits is."""
+        if self.core is None or self.is_busy:
+            super().hear(event)
+        elif not self.ears.keeps(event):
+            others = self.ears.take() if self._wakes(event) else []
+            is_late = isinstance(event, Tick) or (isinstance(event, Chunk) and self.line.has_rested)
+            for one in [*others, event] if is_late else [event, *others]:
+                super().hear(one)
+
+    @staticmethod
+    def _wakes(event: Any) -> bool:
+        return isinstance(event, Tick | Chunk) or (isinstance(event, Arrived) and event.plane is Plane.CALLS)
 
     def idle(self) -> None:
         if self.line.waiting:
@@ -246,10 +266,13 @@ class ReaderProcess(Process):
                 return [Opened(self.clock.wall_ms)] if line.open() else [OpenFailed("no such device")]
             case ClosePort():
                 line.close()
-            case RestLine(until_s=until_s):
-                line.rest(until_s - self.clock.now_s)
-            case RestReports():
-                pass  # Links delay reports anyway.
+            case Rest(line_until_s=until_s, reports_until_s=reports_until_s):
+                self.ears.rest(reports_until_s)
+                if until_s is not None:
+                    line.rest(until_s - self.clock.now_s)
+            case Listen(beats=beats, until_s=until_s):
+                self.ears.hears_beats = beats
+                self.ears.rest(until_s)
             case ReadOut():
                 return [*line.take_chunk(), LineRead()]
             case WritePort(data=data):

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from typing import Final, NamedTuple
 
-from common.stream.window import Limits
+from common.stream.limits import Limits
 
 LOAD_S: Final = 60.0
 """Lines talk and faults happen for so long; then faults stop."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.stream.window import Limits
+from common.stream.limits import Limits
 from common.wire.messages import FrameBatch
 from tests.simulation.frames import frame_of, value_of
 from tests.simulation.oracle import printable

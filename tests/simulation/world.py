@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from common.config.models import AttributeUpdate, DataPoint, Device, Platform, Rpc, section_of
-from common.core.events import Blocked, Core, Send, Writable
-from common.stream.window import Limits
+from common.core.events import Blocked, Core, Reconnected, Send, Writable
+from common.stream.limits import Limits
 from common.wire.messages import (
     FrameBatch,
     Heartbeat,
@@ -50,6 +50,8 @@ from tests.simulation.users import BESIDE, Harm, UserDevices
 
 MAX_FRAME_BYTES = 128
 RPC_TIMEOUT_S = 2.0
+RECONNECT_S = 0.1
+"""ZeroMQ tries a connection again after so long."""
 LATE_S = 8.0
 """A converter that answers late takes up to this."""
 _HEARS = {
@@ -229,6 +231,10 @@ class World:
         """Starts a process, and tells those who were blocked on it."""
         self.returning.discard(process)
         process.start()
+        if process is self.broker:
+            # Its sockets are there again, which wakes up also those who listen to no beats.
+            for reader in self.readers:
+                reader.later(self.clock.random.random() * RECONNECT_S, Reconnected())
         due = [entry for entry in self._waiting if entry[2] is process]
         self._waiting = [entry for entry in self._waiting if entry[2] is not process]
         for sender, life, _, event in due:

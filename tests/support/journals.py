@@ -20,8 +20,8 @@ from common.io.journal.places import file_name
 from common.io.journal.store import STORED, Store
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter
+from common.stream.limits import Limits
 from common.stream.numbers import StreamState
-from common.stream.window import Limits
 from common.wire import codec
 from common.wire.messages import Entry, FrameBody
 from tests.support.port_reader_rig import SECTION, Rig, frames_of
@@ -163,7 +163,7 @@ def account_for(
         rig.wait(0.1)
     letters = journal.journal.dead_letters()
     journal.journal.close()
-    assert rig.exit == 0, f"not all of {device} was sent: {rig.core._uplink.backlog} wait"  # type: ignore[attr-defined]
+    assert rig.exit == 0, f"not all of {device} was sent: {rig.uplink.backlog} wait"  # type: ignore[attr-defined]
     faults = journal.journal.faults
     return Account(arrived, dead, told_numbers(rig.notes), next_number, journal.damage, faults, letters)
 

@@ -28,9 +28,10 @@ from common.stream.events import (
     Strike,
     Trim,
 )
-from common.stream.ledger import Ledger
+from common.stream.keeping.ledger import Ledger
+from common.stream.limits import Limits
 from common.stream.numbers import StreamState
-from common.stream.window import Limits
+from common.stream.uplink import Uplink
 from common.wire import codec
 from common.wire.messages import (
     Entry,
@@ -43,7 +44,7 @@ from common.wire.messages import (
     Request,
     StreamReport,
 )
-from services.port_reader.core.core import PortReaderCore
+from services.port_reader.core.core import Member, PortReaderCore
 from services.port_reader.core.events import (
     Chunk,
     LineRead,
@@ -169,9 +170,16 @@ class Rig:
         self.exit: int | None = None
         self.before_send: Callable[[FrameBatch], Any] = lambda _: None
         limits = options.pop("limits", Limits())
-        self.core = PortReaderCore(IDENTITY, self.device, SECTION, self.journal.open(), limits=limits, **options)
+        self.core = PortReaderCore(
+            IDENTITY, [Member(self.device, SECTION, self.journal.open())], limits=limits, **options
+        )
         self.give(Start())
         self.give(Arrived(Plane.CALLS, Registered("port_reader:d", True, "", "b1", "")))
+
+    @property
+    def uplink(self) -> Uplink:
+        """The stream's way to the platform."""
+        return self.core._source.streams[0].uplink
 
     @property
     def wall_ms(self) -> int:

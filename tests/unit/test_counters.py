@@ -7,10 +7,11 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from common.core.counters import CommonCounts, Counter, described, new_counts, totals
-from common.stream.counters import JournalCounts, SourceCounts
+from common.stream.counters import JournalCounts
 from services.broker.core.counters import BrokerCounts
 from services.converter.core.counters import ConverterCounts
 from services.monitor.core.counters import MonitorCounts
+from services.port_reader.core.counters import PortReaderCounts
 from services.publisher.core.counters import PublisherCounts
 
 TABLES: list[type[Any]] = [
@@ -20,7 +21,7 @@ TABLES: list[type[Any]] = [
     JournalCounts,
     MonitorCounts,
     PublisherCounts,
-    SourceCounts,
+    PortReaderCounts,
 ]
 
 

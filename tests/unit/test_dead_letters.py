@@ -8,7 +8,7 @@ import pytest
 
 from common.core.events import Drain
 from common.stream.dead_letters import PAGE_LETTERS
-from common.stream.window import Limits
+from common.stream.limits import Limits
 from common.wire import codec
 from common.wire.messages import Entry, Reply
 from tests.support.port_reader_rig import Rig, frames_of, stamps_of

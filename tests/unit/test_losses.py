@@ -11,7 +11,7 @@ from common.io.journal.pages import Pages, Source
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.seals import Meta
 from common.stream.counters import SourceCounts
-from common.stream.losses import Losses, joined, named
+from common.stream.keeping.losses import Losses, joined, named
 from tests.support.journals import told_numbers
 
 RANGES = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 9)), max_size=30)

@@ -15,7 +15,7 @@ from services.port_reader.core.pace import (
     PERIODS_S,
     READS_HZ,
     RESTING_BYTES,
-    Pace,
+    ReadPace,
 )
 
 BYTE_S = 10 / 115_200
@@ -26,7 +26,7 @@ class Reads:
     """A line that is read whenever it may be, and what follows it."""
 
     def __init__(self, ports: int = 1, byte_s: float = BYTE_S) -> None:
-        self.pace = Pace(byte_s, WINDOW, ports)
+        self.pace = ReadPace(byte_s, WINDOW, ports)
         self.now_s = 100.0
         self.read = self.received = self.settled = 1
         self.pace.rest_s(self.now_s - 1, 0, Progress(1, 1, 1, 0))

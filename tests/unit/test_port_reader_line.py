@@ -15,7 +15,7 @@ from services.port_reader.core.events import (
     OpenFailed,
     OpenPort,
     PortLost,
-    RestLine,
+    Rest,
 )
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of, stamps_of
 
@@ -337,4 +337,4 @@ def test_a_line_whose_frames_end_by_silence_never_rests():
     rig.beat()
     for _ in range(10):
         rig.read(b"no delimiter", 0.004)
-    assert not any(isinstance(effect, RestLine) for effect in rig.performed)
+    assert not any(isinstance(effect, Rest) and effect.line_until_s is not None for effect in rig.performed)

@@ -7,12 +7,14 @@ import pytest
 from common.config.models import Device, section_of
 from common.core.events import Arrived, Blocked, Drain, Junk, Tick, Writable
 from common.stream.events import Append, RaiseGeneration, Trim
-from common.stream.uplink import TRIM_S
-from common.stream.window import ASK_S, JOIN_S, Limits
+from common.stream.keeping.upkeep import TRIM_S
+from common.stream.limits import Limits
+from common.stream.sending.company import JOIN_S
+from common.stream.sending.peer import ASK_S
 from common.wire import codec
 from common.wire.messages import Entry, Heartbeat, Plane
 from services.port_reader.core.core import SLOW_BACKLOG, SLOW_REPORTS_S
-from services.port_reader.core.events import Chunk, RestReports
+from services.port_reader.core.events import Chunk, Rest
 from tests.support.journals import told_numbers
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of
 
@@ -65,8 +67,8 @@ def test_a_large_gap_takes_no_more_memory_than_a_window():
     rig = Rig(journal=journal, limits=Limits(window_frames=512, window_bytes=20_000))
     rig.beat()
     most = 0
-    while rig.core._uplink.backlog:
-        most = max(most, rig.core._uplink._window._ready_bytes)
+    while rig.uplink.backlog:
+        most = max(most, rig.uplink._window.ready.queue.bytes)
         last = rig.batches[-1]
         dead = [(number, "the journal has lost it") for number in range(last.first, last.first + last.length)]
         rig.report(last.first + last.length, dead=dead)
@@ -283,7 +285,7 @@ def test_the_record_limit_sheds_the_oldest_to_the_frame():
     rig = Rig(limits=Limits(max_records=10))
     rig.read(b"".join(b"%02d\n" % at for at in range(25)))
     assert rig.count("frames_shed") == 16
-    assert rig.core._uplink.backlog == 10
+    assert rig.uplink.backlog == 10
     rig.read(b"x\n")
     assert [note.event for note in rig.notes].count("journal.full") == 1
     rig.beat()
@@ -300,7 +302,7 @@ def test_what_is_in_flight_is_not_replaced_when_it_is_shed():
     rig.beat()
     for at in range(40):
         rig.read(b"%02d\n" % at, 0.001)
-    assert (rig.core._uplink.backlog, rig.count("frames_shed")) == (10, 30)
+    assert (rig.uplink.backlog, rig.count("frames_shed")) == (10, 30)
     assert _numbers(rig.batches) == [1, 2, 3, 4]
     rig.report(5, 3)
     assert _numbers(rig.batches) == [1, 2, 3, 4]
@@ -584,7 +586,7 @@ def test_what_was_sent_for_nothing_is_not_remembered():
         rig.read(b"x\n")
         rig.wait(0.2)
     assert rig.count("frames_shed") > 300
-    assert len(rig.core._uplink._window._timer._sent) <= 11
+    assert len(rig.uplink._window.flights.timer._sent) <= 11
 
 
 def test_a_reader_that_hears_nothing_of_what_it_sent_asks():
@@ -612,12 +614,12 @@ def test_a_slow_line_hears_reports_with_its_next_frame():
     rig.report(2)
     rig.performed.clear()
     rig.read(b"one\n", 1.0)
-    [rest] = [effect for effect in rig.performed if isinstance(effect, RestReports)]
-    assert rest.until_s == pytest.approx(rig.now_s + SLOW_REPORTS_S)
+    [rest] = [effect for effect in rig.performed if isinstance(effect, Rest) and effect.line_until_s is None]
+    assert rest.reports_until_s == pytest.approx(rig.now_s + SLOW_REPORTS_S)
     rig.performed.clear()
     rig.give(Drain())
-    [rest] = [effect for effect in rig.performed if isinstance(effect, RestReports)]
-    assert rest.until_s == rig.now_s
+    [rest] = [effect for effect in rig.performed if isinstance(effect, Rest) and effect.line_until_s is None]
+    assert rest.reports_until_s == rig.now_s
 
 
 def test_a_line_with_much_under_way_listens():
@@ -626,7 +628,7 @@ def test_a_line_with_much_under_way_listens():
     rig.wait(1)
     rig.report(2)
     rig.read(b"one\n" * (SLOW_BACKLOG + 1), 1.0)
-    assert not any(isinstance(effect, RestReports) for effect in rig.performed)
+    assert not any(isinstance(effect, Rest) and effect.line_until_s is None for effect in rig.performed)
 
 
 def test_what_is_heard_late_on_purpose_is_no_round_trip():

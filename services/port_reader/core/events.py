@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from common.core.events import CommonEffect, CommonEvent
-from common.stream.events import JournalEffect, JournalEvent
+from common.stream.events import SourceEffect, SourceEvent
 
 # Events
 
@@ -83,17 +82,12 @@ class ReadOut(Struct, frozen=True):
     """Read what has come, a bounded amount; `LineRead` follows at once."""
 
 
-class RestLine(Struct, frozen=True):
-    """Do not read the line before `until_s`, nor what the publisher says before `reports_until_s`."""
+class Rest(Struct, frozen=True):
+    """Do not read the line before `line_until_s` (None: read it as ever), and do not wake up before `reports_until_s`
+    for what the publisher says, unless something else wakes us; in the past: hear it."""
 
-    until_s: float
+    line_until_s: float | None
     reports_until_s: float
-
-
-class RestReports(Struct, frozen=True):
-    """Do not wake up before `until_s` for what the publisher says, unless the line wakes us; in the past: hear it."""
-
-    until_s: float
 
 
 class WritePort(Struct, frozen=True):
@@ -112,6 +106,6 @@ class CancelWrite(Struct, frozen=True):
 
 PortEvent = Opened | OpenFailed | LineGap | LineRead | PortLost | WritePending | WriteDrained | WriteFailed
 """What the port tells beside what comes in on it."""
-PortEffect = OpenPort | ClosePort | ReadOut | RestLine | RestReports | WritePort | CheckWrite | CancelWrite
-Event = CommonEvent | JournalEvent | Chunk | PortEvent
-Effect = CommonEffect | JournalEffect | PortEffect
+PortEffect = OpenPort | ClosePort | ReadOut | Rest | WritePort | CheckWrite | CancelWrite
+Event = SourceEvent | Chunk | PortEvent
+Effect = SourceEffect | PortEffect

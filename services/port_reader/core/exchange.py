@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from common.core.errors import ConversionError
-from common.core.events import Send
-from common.stream.counters import SourceCounts
+from common.core.events import Send, answer
 from common.wire import calls
 from common.wire.calls import EXPIRED, NO_DATA, QUEUE_FULL, TOO_SLOW_PATTERN, no_answer, refuse, reply, write_failed
-from common.wire.messages import Plane, Request
+from common.wire.messages import Request
+from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.events import CancelWrite, CheckWrite, Effect, WritePort
 
 QUEUE_LIMIT: Final = 64
@@ -53,7 +53,9 @@ class Call(NamedTuple):
 class Exchange:
     """The calls of one port."""
 
-    def __init__(self, write_timeout_s: float | None, counters: SourceCounts, search: Search = search_plainly) -> None:
+    def __init__(
+        self, write_timeout_s: float | None, counters: PortReaderCounts, search: Search = search_plainly
+    ) -> None:
         self._write_timeout_s = write_timeout_s
         self._counters = counters
         self._queue: deque[Call] = deque()
@@ -111,7 +113,7 @@ class Exchange:
     def refuse(self, request: Request, error: str) -> Send:
         """The answer to a call that is not taken, or that fails."""
         self._counters["exchanges_failed"] += 1
-        return Send(Plane.CALLS, refuse(request, error))
+        return answer(refuse(request, error))
 
     def pending(self, left_bytes: int, byte_s: float, now_s: float) -> None:
         """So many bytes have not left yet; each takes `byte_s` on the line."""
@@ -126,7 +128,7 @@ class Exchange:
             self._state, self._deadline_s = "waiting", now_s + call.asked.timeout_s
             self._ignored = int(has_frame_begun)
             return []
-        return [Send(Plane.CALLS, reply(call.request, SUCCESS)), *self._end(now_s)]
+        return [answer(reply(call.request, SUCCESS)), *self._end(now_s)]
 
     def lose_begun(self) -> None:
         """The frame that had begun before the write will not come: it has turned out to be none."""

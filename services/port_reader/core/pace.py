@@ -61,7 +61,7 @@ def _period_s(wanted_s: float, most_s: float) -> float:
     return found_s
 
 
-class Pace:
+class ReadPace:
     """One line's."""
 
     def __init__(self, byte_s: float, window_frames: int, ports: int) -> None:

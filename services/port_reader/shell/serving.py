@@ -35,9 +35,9 @@ from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_
 from common.io.pulse import Pulse
 from common.io.sources import Sources
 from common.stream.counters import SourceCounts
-from common.stream.losses import Losses
-from common.stream.window import Limits
-from services.port_reader.core.core import PortReaderCore
+from common.stream.keeping.losses import Losses
+from common.stream.limits import Limits
+from services.port_reader.core.core import Member, PortReaderCore
 from services.port_reader.core.events import Effect, Event
 from services.port_reader.shell.shell import PortReaderShell
 
@@ -94,12 +94,10 @@ def serve(task: Task) -> int:
         import services.port_reader.core.calls  # noqa: F401 (loaded here, not at the first call)
     try:
         sources: Sources[Event] = Sources()
-        shell = PortReaderShell(device, journal, endpoints, sources, logger=logger, breathe=breathe)
+        shell = PortReaderShell(device, [journal], endpoints, sources, logger=logger, breathe=breathe)
         core = PortReaderCore(
             make_identity(KIND, device.name, lock_path),
-            device,
-            section_name(section),
-            journal.state,
+            [Member(device, section_name(section), journal.state)],
             limits=_limits(task, device, storage),
             draw=random.random,
             gauges=lambda: shell.gauges,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Never
 
 import zmq
@@ -12,7 +12,6 @@ import zmq
 from common.config.models import Device
 from common.core.errors import LinkError
 from common.core.events import Blocked, Exit, Note, Send, Writable
-from common.core.liveness import BEAT_S
 from common.io.clock import monotonic_s, suspended_s, wall_ms
 from common.io.endpoints import Endpoints
 from common.io.journal.journal import Journal
@@ -27,15 +26,19 @@ from common.stream.events import (
     Fetch,
     FindLetters,
     FindSection,
+    ForMember,
+    JournalEvent,
     JournalFailed,
     KeepJournal,
+    Listen,
     MarkSettled,
+    OfMember,
     RaiseGeneration,
     SetFlags,
     Strike,
     Trim,
 )
-from common.wire.messages import Entry, Heartbeat, Plane, Reply
+from common.wire.messages import Entry, Plane
 from common.wire.taps import taps_of_frames
 from services.port_reader.core.events import (
     CancelWrite,
@@ -51,8 +54,7 @@ from services.port_reader.core.events import (
     OpenPort,
     PortLost,
     ReadOut,
-    RestLine,
-    RestReports,
+    Rest,
     WriteDrained,
     WriteFailed,
     WritePending,
@@ -79,16 +81,18 @@ class PortReaderShell:
     def __init__(
         self,
         device: Device,
-        journal: Journal,
+        journals: Sequence[Journal],
         endpoints: Endpoints,
         sources: Sources[Event],
         *,
         logger: logging.Logger,
         breathe: Breathe,
     ) -> None:
+        """`device`: one of those on the line, whose settings are all theirs. `journals`: one for each, in the order in
+        which the core knows them."""
         self._device = device
-        self._journal = journal
-        self._store = Store(device.name, journal, logger, breathe)
+        self._journals = journals
+        self._stores = [Store(one.device, one, logger, breathe) for one in journals]
         self._logger = logger
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._line: SerialLine | None = None
@@ -99,9 +103,8 @@ class PortReaderShell:
         self._continued_s = float("-inf")
         """The last time that this process went on of which the core was told."""
         self._sources = sources
-        topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
+        topics = [*BEATS, *(f"ack.{journal.state.journal}.".encode() for journal in journals)]
         self._events_out, self._events_in = connect_events(self._context, endpoints, topics)
-        self._hears_beats = True
         self._taps = TapWatch(self._events_out)
         self._channels: dict[Plane, Channel] = {
             Plane.FRAMES: connect(self._context, zmq.PUSH, Plane.FRAMES, endpoints.frames_in),
@@ -116,7 +119,7 @@ class PortReaderShell:
         self._performers = self._all_performers().table
 
     def _all_performers(self) -> Performers[Effect]:
-        store = self._store.perform
+        store = self._stores[0].perform
         performers = (
             Performers[Never]({})
             .on(Send, self._send)
@@ -135,8 +138,9 @@ class PortReaderShell:
             .on(Exit, self._exit)
             .on(OpenPort, self._open_port)
             .on(ClosePort, self._close_port)
-            .on(RestLine, self._rest)
-            .on(RestReports, self._rest_reports)
+            .on(Rest, self._rest)
+            .on(Listen, self._listen)
+            .on(ForMember, self._for_member)
             .on(ReadOut, self._read_out)
             .on(WritePort, self._write_port)
             .on(CheckWrite, self._check_write)
@@ -145,15 +149,21 @@ class PortReaderShell:
         # Said apart: in a `return` mypy would guess the last kind from what is to be returned.
         return performers  # noqa: RET504
 
+    def _for_member(self, effect: ForMember) -> Iterable[Event]:
+        """The journal of one of several devices."""
+        member, order = effect.member, effect.effect
+        events = self._append(order, member) if isinstance(order, Append) else self._stores[member].perform(order)
+        return [OfMember(member, event) for event in events]
+
     @property
     def gauges(self) -> dict[str, int]:
-        """SourceCounts that only the shell knows."""
+        """What only the shell can count (`JournalCounts`)."""
         return {
             "wakeups": self._sources.wakeups,
-            "dead_letters_kept": self._journal.letters_kept[0],
-            "dead_letters_shed": self._journal.letters_shed,
-            "dead_letters_damaged": self._journal.letters_damaged,
-            "blocks_damaged": self._journal.rows_damaged,
+            "dead_letters_kept": sum(journal.letters_kept[0] for journal in self._journals),
+            "dead_letters_shed": sum(journal.letters_shed for journal in self._journals),
+            "dead_letters_damaged": sum(journal.letters_damaged for journal in self._journals),
+            "blocks_damaged": sum(journal.rows_damaged for journal in self._journals),
         }
 
     def perform(self, effect: Effect) -> Iterable[Event]:
@@ -182,27 +192,19 @@ class PortReaderShell:
 
     def _hear(self) -> Iterable[Event]:
         """What the others have said meanwhile."""
-        self._hear_beats(True)
         yield from self._events_in.receive()
 
-    def _hear_beats(self, wanted: bool) -> None:
-        if wanted != self._hears_beats:
-            self._hears_beats = wanted
-            for topic in BEATS:
-                self._events_in.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, topic)
-            if wanted:
-                self._sources.rest(self._events_in.socket, monotonic_s())
+    def _listen(self, effect: Listen) -> Iterable[Event]:
+        for topic in BEATS:
+            self._events_in.socket.setsockopt(zmq.SUBSCRIBE if effect.beats else zmq.UNSUBSCRIBE, topic)
+        self._sources.rest(self._events_in.socket, effect.until_s)
+        return ()
 
     def _send(self, effect: Send) -> Iterable[Event]:
         channel = self._channels[effect.plane]
-        if isinstance(effect.message, Heartbeat) and effect.message.every_s > BEAT_S:
-            # Nothing waits for an answer: until there is news, the others' beats would only wake us.
-            self._hear_beats(False)
-            self._sources.rest(self._events_in.socket, monotonic_s() + effect.message.every_s)
         if channel.send(effect.message):
-            if isinstance(effect.message, Reply) or getattr(effect.message, "length", 0) == 1:
-                # ZeroMQ's own thread passes it on, and may have to share this core: what we do next must not keep it
-                # waiting where it is one frame, or an answer [seen: 0.27 ms of each].
+            if effect.is_urgent:
+                # ZeroMQ's own thread passes it on, and may have to share this core [seen: 0.27 ms of each].
                 os.sched_yield()
             return ()
         self._sources.add_writer(channel.socket, lambda: self._writable(channel))
@@ -214,15 +216,15 @@ class PortReaderShell:
 
     # Journal
 
-    def _append(self, effect: Append) -> Iterable[Event]:
-        self._hear_beats(True)
-        following = self._store.perform(effect)
+    def _append(self, effect: Append, member: int = 0) -> Iterable[JournalEvent]:
+        following = self._stores[member].perform(effect)
         if any(type(event) is JournalFailed for event in following):
             return following
-        if self._device.name in self._taps:
+        device = self._journals[member].device
+        if device in self._taps:
             for block in effect.blocks:
                 if block.kind in (Entry.FRAMES, Entry.ANSWER):
-                    for tap in taps_of_frames(self._device.name, block.body, block.length):
+                    for tap in taps_of_frames(device, block.body, block.length):
                         self._events_out.send(tap)
         return following
 
@@ -306,15 +308,11 @@ class PortReaderShell:
     def _read_out(self, _: ReadOut) -> Iterable[Event]:
         return (*self._read(READS_BEFORE_WRITE), LineRead())
 
-    def _rest(self, effect: RestLine) -> Iterable[Event]:
-        if self._line is not None:
-            self._is_resting, self._rests_until_s = True, effect.until_s
-            self._sources.rest(self._events_in.socket, effect.reports_until_s)
-            self._sources.rest(self._line.fd, effect.until_s, deep=True)
-        return ()
-
-    def _rest_reports(self, effect: RestReports) -> Iterable[Event]:
-        self._sources.rest(self._events_in.socket, effect.until_s)
+    def _rest(self, effect: Rest) -> Iterable[Event]:
+        self._sources.rest(self._events_in.socket, effect.reports_until_s)
+        if effect.line_until_s is not None and self._line is not None:
+            self._is_resting, self._rests_until_s = True, effect.line_until_s
+            self._sources.rest(self._line.fd, effect.line_until_s, deep=True)
         return ()
 
     def _write_port(self, effect: WritePort) -> Iterable[Event]:

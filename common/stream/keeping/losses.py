@@ -16,10 +16,17 @@ LINE_RANGES: Final = 20
 class Losses:
     """One stream's."""
 
-    def __init__(self, device: str, counters: SourceCounts) -> None:
+    def __init__(self, device: str, counters: SourceCounts, known: Iterable[Range] = ()) -> None:
+        """`known`: what was found to be lost when the journal was opened."""
         self._device = device
+        self._known = list(known)
         self._counters = counters
         self._told: list[Range] = []
+
+    def tell_first(self, floor: int) -> list[Note]:
+        """Says what was known to be lost from the beginning."""
+        known, self._known = self._known, []
+        return self.tell(known, floor)
 
     def tell(self, ranges: list[Range], floor: int) -> list[Note]:
         """Says which of these numbers are lost, unless that was said; what is below `floor` is over."""

@@ -1,0 +1,1 @@
+"""What the journal holds: its limits, its outages, its upkeep, and what it has lost."""

@@ -1,0 +1,345 @@
+"""What a process that journals is made of, as one core: a port reader and a connector host each have one.
+
+A source knows no device, no line and no disk. It is told entries (`put`); it numbers, journals and sends them, answers
+what is asked about them, says that it lives, and knows when it may end. Whoever has one hands it every event:
+
+    effects = source.begin(event, now_s)      who is there, and whether we listen
+    effects += source.handle(event, now_s)    whatever is not the owner's own
+    effects += source.finish(state, now_s)    the beat, and the end
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, assert_never, get_args
+
+from common.core.calm import Calm
+from common.core.counters import totals
+from common.core.events import (
+    Arrived,
+    Blocked,
+    Drain,
+    Exit,
+    Junk,
+    Reconnected,
+    Send,
+    Start,
+    Tick,
+    Writable,
+    answer,
+)
+from common.core.membership import Membership
+from common.core.wall_clock import WallClock
+from common.stream.counters import SourceCounts
+from common.stream.device_stream import DeviceStream, Kept
+from common.stream.events import ForMember, JournalEffect, OfMember, SourceEffect, SourceEvent, StreamEffect
+from common.stream.held_calls import HeldCalls
+from common.stream.items import Flags, Item
+from common.stream.limits import Limits
+from common.stream.listening import Listening
+from common.stream.sending.peer import SILENT_S
+from common.wire.calls import (
+    EXPIRED,
+    SHUTTING_DOWN,
+    Beat,
+    Body,
+    DiedIn,
+    FindSection,
+    ListDeadLetters,
+    RetryDeadLetters,
+    refuse,
+    unknown_verb,
+)
+from common.wire.messages import (
+    PUBLISHER,
+    FrameBatch,
+    Heartbeat,
+    Identity,
+    Message,
+    Plane,
+    ReadingBatch,
+    Register,
+    Registered,
+    Reply,
+    Request,
+    StreamReport,
+    Tap,
+)
+from common.wire.states import PublisherState, State, facts_of, state_of
+
+SETTLE_S: Final = 3.0
+"""How long a source that is told to end waits for the platform to accept the rest."""
+LISTEN_S: Final = 1.5
+"""Within this a publisher that lives is heard."""
+SERVED: Final = (FindSection, DiedIn, ListDeadLetters, RetryDeadLetters, Beat)
+"""What every source is asked."""
+
+
+class Ending:
+    """Whether a source that was told to end may end."""
+
+    def __init__(self) -> None:
+        self.since_s: float | None = None
+        """Since when it was told; None while it was not."""
+        self._publisher_s = -SILENT_S
+        self._link = ""
+
+    def hear(self, now_s: float, link: str | None = None) -> None:
+        """The publisher lives; `link`: how it says that the platform is reached."""
+        self._publisher_s = now_s
+        self._link = self._link if link is None else link
+
+    def begin(self, now_s: float, *, was_deaf: bool) -> None:
+        """It is told to end. One that has not listened gives the publisher a moment to show that it is there."""
+        self.since_s = now_s
+        if was_deaf:
+            self._publisher_s = max(self._publisher_s, now_s - SILENT_S + LISTEN_S)
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When nothing is waited for any more."""
+        return None if self.since_s is None else self.since_s + SETTLE_S
+
+    def is_vain(self, now_s: float) -> bool:
+        """True if waiting for the platform's acceptance is of no use any more."""
+        if self.since_s is None:
+            return False
+        is_heard = self._link == "up" and now_s < self._publisher_s + SILENT_S
+        return not is_heard or now_s >= self.since_s + SETTLE_S
+
+
+class Source:
+    """The streams of one process, and the process among the others.
+
+    Most have one stream. A line with several devices has one for each, its *members*: what concerns the journal of any
+    but the first travels in `ForMember` and `OfMember`.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        kept: Sequence[Kept],
+        detail: Mapping[str, Any],
+        *,
+        limits: Limits,
+        counters: SourceCounts,
+        draw: Callable[[], float],
+        gauges: Callable[[], dict[str, int]],
+        clock: WallClock,
+        is_left: bool,
+    ) -> None:
+        """`kept`: at least one. `detail`: what the broker is to know. `gauges`: counters that only the shell has.
+        `is_left`: nothing new comes, and it ends once all is sent."""
+        self.streams = tuple(
+            DeviceStream(one, limits=limits, counters=counters, draw=draw, clock=clock, is_left=is_left) for one in kept
+        )
+        self._counters = counters
+        self._gauges = gauges
+        self._is_left = is_left
+        self._membership = Membership(identity, {**detail}, [PUBLISHER])
+        self._calm = Calm()
+        self._ending = Ending()
+        self._broker = ""
+        self._held_calls = HeldCalls()
+        self.listening = Listening()
+
+    @property
+    def is_draining(self) -> bool:
+        """True once it was told to end."""
+        return self._ending.since_s is not None
+
+    @property
+    def backlog(self) -> int:
+        """Entries of all streams that are not settled."""
+        return sum(stream.uplink.backlog for stream in self.streams)
+
+    @property
+    def next_deadline_s(self) -> float:
+        deadlines = [self._membership.next_deadline_s, self._ending.next_deadline_s]
+        deadlines += [stream.uplink.next_deadline_s for stream in self.streams]
+        return min(deadline_s for deadline_s in deadlines if deadline_s is not None)
+
+    def begin(self, event: object, now_s: float) -> list[SourceEffect]:
+        """To be called first, with every event that the process hears."""
+        effects: list[SourceEffect] = []
+        if _is_news(event):
+            self._calm.news()
+            self._membership.hurry(now_s)
+            effects += self.listening.wake(now_s)
+        effects += self._membership.handle(event, now_s)
+        return effects
+
+    def finish(self, state: Callable[[], State], now_s: float, *, is_busy: bool = False) -> list[SourceEffect]:
+        """To be called last, after every event: the beat with the owner's `state` if it is due, and the end, unless the
+        owner `is_busy` with something that is still to come into a stream."""
+        effects: list[SourceEffect] = []
+        if self._membership.is_due(now_s):
+            effects += self._beat(state(), now_s)
+        may_end = self._is_left or self._ending.since_s is not None
+        if may_end and not is_busy and self._is_done(now_s):
+            effects += self._each(lambda stream: stream.uplink.end())
+            effects.append(Exit(0))
+        return effects
+
+    def handle(self, event: SourceEvent, now_s: float) -> Sequence[SourceEffect]:
+        """What is not the owner's own. A `Request` comes by `serve`, when the owner has read it."""
+        match event:
+            case Arrived(message=message):
+                return self._take(message, now_s)
+            case Tick():
+                return self._each(lambda stream: stream.uplink.tick(now_s))
+            case Blocked(message=message):
+                return self._hold(message, now_s)
+            case Writable(plane=plane):
+                return self._go_on(plane, now_s)
+            case OfMember(member=member, event=of_journal):
+                return self._of(member, self.streams[member].handle(of_journal, now_s))
+            case Start():
+                return self._each(lambda stream: self._start(stream, now_s))
+            case Drain():
+                return self.drain(now_s)
+            case Reconnected() | Junk():
+                # Whether we are registered, and what nobody understands, is the membership's affair.
+                return []
+            case _:
+                return self.streams[0].handle(event, now_s)
+
+    def put(
+        self, items: list[Item], clock_ms: int, flags: Flags, now_s: float, member: int = 0
+    ) -> Sequence[SourceEffect]:
+        """Entries that came at `clock_ms`, for a member's stream."""
+        return [*self.commit(items, clock_ms, flags, now_s, member), *self.move(now_s, member)]
+
+    def commit(
+        self, items: list[Item], clock_ms: int, flags: Flags, now_s: float, member: int = 0
+    ) -> Sequence[SourceEffect]:
+        """The first half of `put`: the entries are numbered and journaled. What is to be sent before them comes between
+        this and `move`."""
+        effects = self.streams[member].uplink.commit(items, clock_ms, flags, now_s)
+        return self._of(member, effects) if member else effects
+
+    def move(self, now_s: float, member: int = 0) -> Sequence[SourceEffect]:
+        """The second half of `put`: they are sent, as far as there is room."""
+        effects = self.streams[member].uplink.move(now_s)
+        return self._of(member, effects) if member else effects
+
+    def member_of(self, device: str) -> int:
+        """The place of a device among the streams; the first where none has this name."""
+        return next((place for place, stream in enumerate(self.streams) if stream.device == device), 0)
+
+    def drain(self, now_s: float) -> list[SourceEffect]:
+        """It is told to end; told twice, it ends at once."""
+        if self.is_draining:
+            return [Exit(0)]
+        self._ending.begin(now_s, was_deaf=self._calm.is_calm)
+        return []
+
+    def serve(self, request: Request, asked: Body | None, now_s: float) -> Sequence[SourceEffect]:
+        """What every source is asked (`SERVED`); refuses anything else, and what this version does not know (None)."""
+        match asked:
+            case Beat():
+                return [*self._membership.answer(request, now_s)]
+            case RetryDeadLetters() if self.is_draining:
+                return [self.refuse(request, SHUTTING_DOWN)]
+            case FindSection() | DiedIn() | ListDeadLetters() | RetryDeadLetters():
+                member = self.member_of(request.device) if len(self.streams) > 1 else 0
+                return self._of(member, self.streams[member].serve(request, asked))
+            case _:
+                return [answer(refuse(request, unknown_verb(request.verb)))]
+
+    def refuse(self, request: Request, error: str) -> Send:
+        """The answer to a call that is not taken, or that fails."""
+        self._counters["exchanges_failed"] += 1
+        return answer(refuse(request, error))
+
+    def _start(self, stream: DeviceStream, now_s: float) -> list[StreamEffect]:
+        effects = stream.uplink.start(now_s)
+        return [*effects, *stream.uplink.leave(now_s)] if self._is_left else effects
+
+    def _take(self, message: Message, now_s: float) -> Sequence[SourceEffect]:
+        match message:
+            case StreamReport():
+                self._ending.hear(now_s)
+                member = self._member_of_journal(message.journal)
+                report = self.streams[member].uplink.report
+                return self._of(member, report(message, now_s, self.listening.listened_s(now_s)))
+            case Heartbeat(kind="publisher"):
+                state = state_of(message, PublisherState)
+                self._ending.hear(now_s, state.link if state else "")
+                return self._each(lambda stream: stream.uplink.heartbeat(message, now_s))
+            case Heartbeat(kind="broker", instance=instance):
+                if self._broker not in ("", instance):
+                    for stream in self.streams:
+                        stream.uplink.broker_changed(now_s)
+                self._broker = instance
+                return []
+            case Registered() | Heartbeat():
+                # The membership's, and what others beat, is nothing to us.
+                return []
+            case Reply():
+                # To our asking for a beat, which says all that there is to know.
+                return []
+            case FrameBatch() | ReadingBatch() | Register() | Tap():
+                # For others; nobody sends us any.
+                return []
+            case Request():
+                # The owner reads it first.
+                return []
+            case _:
+                assert_never(message)
+
+    def _hold(self, message: Message, now_s: float) -> list[SourceEffect]:
+        """A message was not sent."""
+        if isinstance(message, FrameBatch):
+            self.streams[self._member_of_journal(message.journal)].uplink.blocked(message)
+        else:
+            self._held_calls.hold(message, now_s)
+        return []
+
+    def _go_on(self, plane: Plane, now_s: float) -> Sequence[SourceEffect]:
+        """A plane takes messages again."""
+        if plane is Plane.FRAMES:
+            return self._each(lambda stream: stream.uplink.writable(now_s))
+        if plane is not Plane.CALLS:
+            return []
+        sends, expired = self._held_calls.release(now_s)
+        return [*sends, *(self.refuse(request, EXPIRED) for request in expired)]
+
+    def _beat(self, state: State, now_s: float) -> list[SourceEffect]:
+        """Less often once nothing has happened for some beats, and then nobody listens either."""
+        every_s = self._calm.beat(is_quiet=not self.backlog and not self.is_draining)
+        effects: list[SourceEffect] = []
+        effects += self.listening.sleep(now_s + every_s) if self._calm.is_calm else []
+        counters = {**totals(self._counters), **self._gauges()}
+        return [*effects, *self._membership.beat(now_s, facts_of(state), counters, every_s)]
+
+    def _is_done(self, now_s: float) -> bool:
+        """True if there is nothing left to wait for."""
+        return self.backlog == 0 or self._ending.is_vain(now_s)
+
+    def _member_of_journal(self, journal: str) -> int:
+        if len(self.streams) == 1:
+            return 0
+        return next((at for at, stream in enumerate(self.streams) if stream.uplink.stream.journal == journal), 0)
+
+    def _each(self, act: Callable[[DeviceStream], Sequence[StreamEffect]]) -> Sequence[SourceEffect]:
+        """What an act on each stream comes to."""
+        if len(self.streams) == 1:
+            return act(self.streams[0])
+        return [effect for at, stream in enumerate(self.streams) for effect in self._of(at, act(stream))]
+
+    def _of(self, member: int, effects: Sequence[StreamEffect]) -> Sequence[SourceEffect]:
+        """A member's effects; those on a journal say on whose, unless it is the first one's."""
+        if not member:
+            return effects
+        return [ForMember(member, effect) if isinstance(effect, _ON_JOURNAL) else effect for effect in effects]
+
+
+_ON_JOURNAL: Final = get_args(JournalEffect)
+
+
+def _is_news(event: object) -> bool:
+    """True for what others should hear of soon: all but the passing of time and what they repeat."""
+    if type(event) is Arrived:
+        return isinstance(event.message, Request)
+    return type(event) is not Tick

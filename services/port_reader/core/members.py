@@ -1,0 +1,99 @@
+"""The devices on one line, each with a stream of its own: whose a frame is, and how it gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from common.config.models import Device
+from common.core.events import Send
+from common.stream.events import SetFlags, SourceEffect
+from common.stream.items import Flags, Item, items_of
+from common.stream.source import Source
+from services.port_reader.core.line import Line
+
+Owner = Callable[[bytes], int]
+"""Whose a frame is that nobody has asked for: a place among the devices."""
+Placed = tuple[int, Item]
+"""Entries, and the place of the device that they belong to."""
+_NOTHING_KNOWN = Flags(is_mid_frame=False, has_seen_delimiter=False)
+
+
+class Members:
+    """The devices on one line. Most lines have one; a bus has several.
+
+    What the journal keeps about the line (`Flags`) stands in the first device's alone: it is the line's, and two
+    copies would contradict each other after a death between two commits.
+    """
+
+    def __init__(self, devices: Sequence[Device], source: Source, line: Line, owner: Owner | None) -> None:
+        """`owner` None: all frames are the first device's."""
+        self.devices = tuple(devices)
+        self.names = ", ".join(device.name for device in devices)
+        self._source = source
+        self._line = line
+        self._owner = owner if len(devices) > 1 else None
+
+    @property
+    def is_unwritable(self) -> bool:
+        """True while the journal that keeps the line's flags can't be written."""
+        return self._source.streams[0].uplink.is_down
+
+    def place_of(self, device: str) -> int:
+        """The place of a device by its name; the first where none has it."""
+        return next((place for place, one in enumerate(self.devices) if one.name == device), 0)
+
+    def of(self, device: str) -> Device:
+        """The device of this name; the first where none has it."""
+        return self.devices[self.place_of(device)]
+
+    def placed(self, frames: list[bytes]) -> list[Placed]:
+        """Frames as entries of whom they belong to, in order."""
+        if self._owner is None:
+            return [(0, item) for item in items_of(frames)]
+        runs: list[tuple[int, list[bytes]]] = []
+        for frame in frames:
+            place = self._owner(frame)
+            if runs and runs[-1][0] == place:
+                runs[-1][1].append(frame)
+            else:
+                runs.append((place, [frame]))
+        return [(place, item) for place, run in runs for item in items_of(run)]
+
+    def put_frames(self, frames: list[bytes], clock_ms: int, now_s: float) -> list[SourceEffect]:
+        """Frames to the streams that they belong to."""
+        if self._owner is not None:
+            return self.put(self.placed(frames), clock_ms, now_s)
+        if not frames:
+            return self.flag(now_s)
+        commits = self._source.commit(items_of(frames), clock_ms, self._flags(now_s, 0), now_s)
+        return [*commits, *self._source.move(now_s)]
+
+    def put(
+        self, entries: list[Placed], clock_ms: int, now_s: float, between: Sequence[Send] = ()
+    ) -> list[SourceEffect]:
+        """Entries to the streams that they belong to: committed first, then `between` is sent, then they are."""
+        effects: list[SourceEffect] = []
+        by_place: dict[int, list[Item]] = {}
+        for place, item in entries:
+            by_place.setdefault(place, []).append(item)
+        for place, items in by_place.items():
+            effects += self._source.commit(items, clock_ms, self._flags(now_s, place), now_s, place)
+        effects += [] if 0 in by_place else self.flag(now_s)
+        effects += between
+        for place in by_place:
+            effects += self._source.move(now_s, place)
+        return effects
+
+    def put_each(self, items: Callable[[Device], Item], clock_ms: int, now_s: float) -> list[SourceEffect]:
+        """One entry to each device's stream: what happened to the line has happened to all."""
+        return self.put([(place, items(device)) for place, device in enumerate(self.devices)], clock_ms, now_s)
+
+    def flag(self, now_s: float) -> list[SourceEffect]:
+        """What the journal has to know about the line though no entry goes along."""
+        flag = self._line.flag_change(now_s)
+        return [] if flag is None else [SetFlags(flag, self._line.has_seen_delimiter)]
+
+    def _flags(self, now_s: float, place: int) -> Flags:
+        if place:
+            return _NOTHING_KNOWN
+        return Flags(self._line.flag_after_append(now_s), self._line.has_seen_delimiter)
