@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from common.core.sequence import Range
-from common.stream.keeping.ledger import Span
+from common.stream.ledger import Span
 
 AHEAD_MS: Final = 1_000
 """How far timestamps may run ahead of the clock to stay distinct."""

@@ -9,8 +9,8 @@ from common.config.models import Device
 from common.core.events import Blocked, Writable
 from common.core.sequence import add_range, gaps
 from common.stream.blocks import BATCH_BYTES, BATCH_FRAMES, Block, pack_runs, slice_block, split_block
-from common.stream.keeping.ledger import Ledger
 from common.stream.keeping.upkeep import TRIM_S
+from common.stream.ledger import Ledger
 from common.stream.limits import Limits
 from common.stream.numbers import AHEAD_MS, STEP_BACK_MS, Stream, StreamState
 from common.wire import codec

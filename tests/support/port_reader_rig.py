@@ -28,7 +28,7 @@ from common.stream.events import (
     Strike,
     Trim,
 )
-from common.stream.keeping.ledger import Ledger
+from common.stream.ledger import Ledger
 from common.stream.limits import Limits
 from common.stream.numbers import StreamState
 from common.stream.uplink import Uplink

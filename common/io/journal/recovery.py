@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from common.core.sequence import Range
 from common.io.journal.mark import Mark
 from common.io.journal.seals import Meta
-from common.stream.keeping.ledger import Ledger
+from common.stream.ledger import Ledger
 from common.stream.numbers import StreamState
 
 MOST_GAPS: Final = 1_000

@@ -7,7 +7,7 @@ from typing import Final
 
 from common.core.events import Note
 from common.stream.counters import SourceCounts
-from common.stream.keeping.ledger import Ledger, Span
+from common.stream.ledger import Ledger, Span
 from common.stream.limits import Limits
 
 AGE_CHECK_S: Final = 60.0
