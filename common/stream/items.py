@@ -16,13 +16,6 @@ class Item(NamedTuple):
     extra: list[str] = []
 
 
-class Flags(NamedTuple):
-    """What the journal keeps about the line."""
-
-    is_mid_frame: bool
-    has_seen_delimiter: bool
-
-
 def items_of(frames: list[bytes]) -> list[Item]:
     """Frames as items that are small enough for one batch each."""
     if len(frames) <= BATCH_FRAMES:

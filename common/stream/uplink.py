@@ -27,7 +27,7 @@ from common.stream.events import (
     Trim,
 )
 from common.stream.held import Held
-from common.stream.items import Flags, Item
+from common.stream.items import Item
 from common.stream.ledger import Ledger
 from common.stream.losses import Losses, joined, named
 from common.stream.numbers import Progress, Stream, StreamState
@@ -89,7 +89,7 @@ class Uplink:
         )
         self._window = Window(batch, limits, self._poison, counters)
         self._ledger = Ledger(state.spans)
-        self._flags = Flags(state.is_mid_frame, state.has_seen_delimiter)
+        self._line_state = state.line_state
         self._is_fetching = False
         self._fetch_s = 0.0
         self._fetch_end = 0
@@ -146,9 +146,9 @@ class Uplink:
             deadlines.append(self._age_s)
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
-    def put(self, items: list[Item], clock_ms: int, flags: Flags, now_s: float) -> list[StreamEffect]:
+    def put(self, items: list[Item], clock_ms: int, line_state: bytes, now_s: float) -> list[StreamEffect]:
         """Numbers, journals and then sends what came at `clock_ms`."""
-        self._flags = flags
+        self._line_state = line_state
         self._wall_offset_ms = clock_ms - now_s * 1000
         steps = self.stream.steps_followed
         blocks = [block for item in items if (block := self._number(item, clock_ms)) is not None]
@@ -169,7 +169,7 @@ class Uplink:
         if not self.backlog:
             return []
         clock_ms = self._wall_ms(now_s) or self.stream.last_ts_ms
-        return self.put([Item(Entry.LOST, [b"no longer configured"])], clock_ms, self._flags, now_s)
+        return self.put([Item(Entry.LOST, [b"no longer configured"])], clock_ms, self._line_state, now_s)
 
     def heartbeat(self, beat: Heartbeat, now_s: float) -> list[StreamEffect]:
         """Takes the publisher's heartbeat: what it is called now, and that it lives."""
@@ -363,15 +363,14 @@ class Uplink:
         return block
 
     def _append(self, blocks: list[Block], is_retry: bool = False, revived: tuple[int, ...] = ()) -> Append:
-        stream, flags = self.stream, self._flags
+        stream = self.stream
         self._trim_s = None
         return Append(
             blocks,
             stream.next_number,
             stream.last_ts_ms,
             self._window.base,
-            flags.is_mid_frame,
-            flags.has_seen_delimiter,
+            self._line_state,
             is_retry,
             revived,
         )

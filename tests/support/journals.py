@@ -82,7 +82,7 @@ def append_commits(journal: Journal, device: str, commits: int, draw: random.Ran
         body = codec.pack_frames(FrameBody(list(range(number, number + count)), frames, []))
         block = Block(number, count, Entry.FRAMES, "s", body, number)
         number += count
-        journal.append(Append([block], number, number, 1, False, True))
+        journal.append(Append([block], number, number, 1, b""))
 
 
 def snapshot(path: Path) -> dict[str, bytes]:

@@ -62,7 +62,7 @@ def _block(first, length=2, body=b"body"):
 
 def _append(*blocks, base=1, next_number=None, last_ts_ms=7, revived=()):
     end = next_number or blocks[-1].end
-    return Append(list(blocks), end, last_ts_ms, base, False, True, revived=revived)
+    return Append(list(blocks), end, last_ts_ms, base, b"\0\1", revived=revived)
 
 
 def test_a_new_journal_begins_at_1(file):
@@ -75,7 +75,7 @@ def test_a_new_journal_begins_at_1(file):
     journal.close()
     state = Journal(file._replace(new_id="other")).state
     assert (state.journal, state.generation, state.next_number, state.last_ts_ms) == ("j1", 2, 5, 7)
-    assert (state.spans, state.strikes, state.has_seen_delimiter) == (((5, 8, 0),), {3: 1}, True)
+    assert (state.spans, state.strikes, state.line_state) == (((5, 8, 0),), {3: 1}, b"\0\1")
 
 
 def test_the_next_number_does_not_depend_on_what_is_left(file):
@@ -234,7 +234,7 @@ journal = Journal(JournalFile(Path(sys.argv[1]), "press 1", "j1"))
 journal.put_section("s", b"{}")
 first = journal.state.next_number
 while True:
-    journal.append(Append([Block(first, 1, 0, "s", b"x" * 500)], first + 1, first, max(1, first - 200), False, True))
+    journal.append(Append([Block(first, 1, 0, "s", b"x" * 500)], first + 1, first, max(1, first - 200), b""))
     print(first, flush=True)
     first += 1
 """

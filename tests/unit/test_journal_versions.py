@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from common.io.journal.journal import Journal
 from common.io.journal.opening import JournalNewerError, open_journal
 from common.stream.events import DeadLetter
 from common.wire import codec
+from services.port_reader.core.line import read_line_state
 from tests.support.journals import snapshot
 
 CASES = Path(__file__).parents[1] / "cases" / "journals"
@@ -48,7 +51,7 @@ def _frames(journal):
 
 @pytest.mark.parametrize("case", ["schema-2", "schema-3"])
 def test_journals_of_each_schema_are_read(tmp_path, case):
-    """All that it held is there, under the same id; then it is schema 3, with a mark, and can be opened again."""
+    """All that it held is there, under the same id; then it is schema 4, with a mark, and can be opened again."""
     old = _kept(tmp_path, case)
     for generation in (2, 3):
         journal, aside, damage = open_journal(old, "x")
@@ -62,10 +65,47 @@ def test_journals_of_each_schema_are_read(tmp_path, case):
         journal.close()
     with closing(sqlite3.connect(old.path)) as database:
         assert database.execute("SELECT schema_version, plain_below FROM meta").fetchone() == (
-            3,
+            4,
             8 if case == "schema-2" else 0,
         )
-        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+        assert database.execute("PRAGMA user_version").fetchone() == (4,)
+
+
+@pytest.mark.parametrize("case", ["schema-2", "schema-3"])
+@pytest.mark.parametrize("is_damaged", [False, True])
+@pytest.mark.parametrize("flags", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_what_an_older_schema_knew_of_the_line_means_the_same(tmp_path, case, is_damaged, flags):
+    """It stood in two columns, and goes on as the line's state, also where the journal has to be made anew."""
+    file = _kept(tmp_path, case)
+    with closing(sqlite3.connect(file.path)) as database:
+        database.execute("UPDATE meta SET mid_frame = ?, seen_delimiter = ?", flags)
+        if case == "schema-3":
+            row = database.execute("SELECT * FROM meta").fetchone()
+            database.execute("UPDATE meta SET checksum = ?", (zlib.crc32(repr(row[1:-1]).encode()),))
+        database.commit()
+    if is_damaged:
+        data = bytearray(file.path.read_bytes())
+        data[100:108] = bytes(8)
+        file.path.write_bytes(data)
+    for _ in range(2):
+        journal, aside, _ = open_journal(file, "x")
+        assert (aside is not None) is is_damaged
+        is_damaged = False
+        assert read_line_state(journal.state.line_state) == tuple(map(bool, flags))
+        journal.close()
+
+
+def test_a_journal_of_release_0_2_is_read(tmp_path):
+    """With its mark and all that waits in it; its line was silent between frames, and had sent its delimiter."""
+    path = tmp_path / "j"
+    shutil.copy(CASES / "release-0.2.journal", path)
+    shutil.copy(CASES / "release-0.2.journal.mark", f"{path}.mark")
+    journal, aside, damage = open_journal(JournalFile(path, "press", "new"), "x")
+    assert (aside, damage, journal.faults) == (None, "", [])
+    state = journal.state
+    assert (state.journal, state.generation, state.next_number, state.settled) == ("0123456789ab", 2, 60, 1)
+    assert read_line_state(state.line_state) == (False, True)
+    assert sum(block.length for block in journal.fetch(1, 10**6, 10**9)) == 59
 
 
 def test_damaged_schema_2_is_salvaged(old):
@@ -93,8 +133,8 @@ def _make_newer(file, *, in_log):
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("BEGIN")
         database.execute("ALTER TABLE meta ADD COLUMN more INTEGER NOT NULL DEFAULT 5")
-        database.execute("UPDATE meta SET schema_version = 4, checksum = 1")
-        database.execute("PRAGMA user_version = 4")
+        database.execute("UPDATE meta SET schema_version = 5, checksum = 1")
+        database.execute("PRAGMA user_version = 5")
         database.execute("COMMIT")
         if in_log:
             left = snapshot(file.path)
@@ -111,24 +151,24 @@ def test_a_newer_schema_is_refused(tmp_path, in_log):
     before = snapshot(file.path)
     assert ("-wal" in before) is in_log
     for _ in range(2):
-        with pytest.raises(JournalNewerError, match="its schema is 4, expected 3 or older: a newer serialgw wrote it"):
+        with pytest.raises(JournalNewerError, match="its schema is 5, expected 4 or older: a newer serialgw wrote it"):
             open_journal(file, "x")
         assert snapshot(file.path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"j{ending}" for ending in before)
 
 
 def test_one_wrong_bit_is_no_newer_schema(tmp_path):
-    """The file's head says 7, the journal itself says 3: it is opened."""
+    """The file's head says 6, the journal itself says 4: it is opened."""
     file = JournalFile(tmp_path / "j", "press 1", "new")
     Journal(file).close()
     data = bytearray(file.path.read_bytes())
-    data[63] ^= 4
+    data[63] ^= 2
     file.path.write_bytes(data)
     journal, aside, _ = open_journal(file, "x")
     assert (aside, journal.state.journal) == (None, "new")
     journal.close()
     with closing(sqlite3.connect(file.path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+        assert database.execute("PRAGMA user_version").fetchone() == (4,)
 
 
 def test_no_version_before_2_is_known(old):

@@ -45,11 +45,12 @@ from common.io.journal.tables import (
 )
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter, FindLetters, KeptLetter
+from common.stream.numbers import LINE_STATE_BYTES
 
 _COMPACT_BYTES: Final = 16 * 1024 * 1024
 _META: Final = (
-    "UPDATE meta SET generation = ?, next_number = ?, last_ts_ms = ?, settled = ?, mid_frame = ?, seen_delimiter = ?,"
-    " closed = ?, checksum = ?"
+    "UPDATE meta SET generation = ?, next_number = ?, last_ts_ms = ?, settled = ?, line_state = ?, closed = ?,"
+    " checksum = ?"
 )
 _TRIM: Final = "DELETE FROM blocks WHERE first < ? AND first + length <= ?"
 _PRUNE: Final = (
@@ -146,15 +147,14 @@ class Journal:
 
     def append(self, effect: Append) -> None:
         """Adds blocks, keeps the stream's state, deletes what is below the base."""
-        self._begin()
-        ids, seals, plain = self._section_ids, self._seals, self._meta.plain_below
         meta = self._meta._replace(
             next_number=effect.next_number,
             last_ts_ms=effect.last_ts_ms,
             settled=max(self._meta.settled, effect.base),
-            mid_frame=int(effect.is_mid_frame),
-            seen_delimiter=int(effect.has_seen_delimiter),
+            line_state=_checked(effect.line_state),
         )
+        self._begin()
+        ids, seals, plain = self._section_ids, self._seals, self._meta.plain_below
         try:
             self._database.executemany(
                 BLOCK,
@@ -197,10 +197,9 @@ class Journal:
         except SQLITE_FAULTS as error:
             raise self._undo(error) from None
 
-    def set_flags(self, is_mid_frame: bool, has_seen_delimiter: bool) -> None:
-        """Keeps what is known of the line."""
-        meta = self._meta._replace(mid_frame=int(is_mid_frame), seen_delimiter=int(has_seen_delimiter))
-        self._write(meta=meta)
+    def set_line_state(self, state: bytes) -> None:
+        """Keeps what the line wants to be remembered, whatever it says."""
+        self._write(meta=self._meta._replace(line_state=_checked(state)))
 
     def raise_generation(self, generation: int) -> None:
         """The next opening is above this."""
@@ -373,7 +372,7 @@ class Journal:
         if meta is None:
             self._database.execute("COMMIT")
         else:
-            self._database.execute(_META, (*meta[3:10], seal_meta(meta)))
+            self._database.execute(_META, (*meta[3:9], seal_meta(meta)))
             self._database.execute("COMMIT")
             self._meta = meta
             self._marks.write(self._mark_of(meta))
@@ -411,6 +410,14 @@ class Journal:
 
     def _mark_of(self, meta: Meta) -> Mark:
         return Mark(meta.journal, self._seals.salt, meta.generation, meta.next_number, meta.settled, meta.last_ts_ms)
+
+
+def _checked(line_state: bytes) -> bytes:
+    """The line's state. Raises ValueError for one that the next opening would take for damage: that is a bug of whoever
+    made it, and is to be seen at once."""
+    if len(line_state) > LINE_STATE_BYTES:
+        raise ValueError(f"a line's state has {len(line_state)} bytes, more than {LINE_STATE_BYTES}")
+    return line_state
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

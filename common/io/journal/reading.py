@@ -18,6 +18,7 @@ from common.io.journal.files import (
 )
 from common.io.journal.letter_box import PUT_WITH_ID
 from common.io.journal.mark import MarkFile
+from common.io.journal.older import FIRST_WITH_MARK
 from common.io.journal.pages import Pages, Source
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.salvage import Salvage, blocks_of, letters_of, survey
@@ -70,7 +71,7 @@ def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFi
             raise sqlite3.DatabaseError("damaged: the file has no tables")
         make_tables(database, Meta(SCHEMA_VERSION, file.new_id, file.device))
         database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    needs_no_mark = is_new or row_of(database, "PRAGMA user_version")[0] < SCHEMA_VERSION
+    needs_no_mark = is_new or row_of(database, "PRAGMA user_version")[0] < FIRST_WITH_MARK
     meta = read_meta(database)
     check_columns(database)
     if file.device and meta.device != file.device:

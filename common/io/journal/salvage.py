@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from common.core.hashes import short_hash
 from common.io.journal.mark import Mark
+from common.io.journal.older import FIRST_WITH_MARK, is_meta, meta_of
 from common.io.journal.pages import Row
 from common.io.journal.recovery import Recovery
 from common.io.journal.seals import (
@@ -19,7 +20,6 @@ from common.io.journal.seals import (
     Seals,
     is_kept_letter,
     kept_block,
-    seal_meta,
 )
 from common.stream.blocks import Block
 from common.stream.events import DeadLetter
@@ -27,8 +27,6 @@ from common.stream.events import DeadLetter
 SECTION_DIGITS: Final = 16
 """How long the name of a section is, which says whether one of schema 2 is as it was written."""
 LETTER_COLUMNS: Final = 6
-_META_COLUMNS: Final = len(Meta._fields) + 2
-"""With its id and its checksum; schema 2 had neither that nor `plain_below`."""
 
 
 class Salvage(NamedTuple):
@@ -60,8 +58,9 @@ def survey(
     strikes: dict[int, int] = {}
     for row_id, values in rows:
         match len(values):
-            case 13 | 11 if (meta := _meta_of(values)) is not None and meta.device == device:
-                metas.append(meta)
+            case _ if is_meta(values):
+                if (meta := meta_of(values)) is not None and meta.device == device:
+                    metas.append(meta)
             case 4 | 3 if (section := _section_of(values, seals)) is not None:
                 sections[row_id] = section
             case 3 if type(values[1]) is int and values[2] == seals.strike(row_id, values[1]):
@@ -74,7 +73,7 @@ def survey(
 
 def device_of(rows: Iterator[Row]) -> str:
     """The device that a journal says it belongs to; "" if it says nothing."""
-    metas = [meta for _, values in rows if len(values) in (11, 13) and (meta := _meta_of(values)) is not None]
+    metas = [meta for _, values in rows if (meta := meta_of(values)) is not None]
     return max(metas, key=lambda meta: (meta.generation, meta.next_number)).device if metas else ""
 
 
@@ -84,18 +83,10 @@ def _recovery_of(metas: list[Meta], device: str, mark: Mark | None, new_id: str)
         if mark is not None and mark.journal == meta.journal:
             return Recovery(meta, mark, meta.journal)
         # Without its mark nobody knows whether its generation was its last.
-        return Recovery(meta, None, new_id if meta.schema_version == SCHEMA_VERSION else meta.journal)
+        return Recovery(meta, None, new_id if meta.schema_version >= FIRST_WITH_MARK else meta.journal)
     plain = 0 if mark is not None else MOST
     meta = Meta(SCHEMA_VERSION, mark.journal if mark else new_id, device, plain_below=plain)
     return Recovery(meta, mark, meta.journal)
-
-
-def _meta_of(values: tuple[Any, ...]) -> Meta | None:
-    if len(values) == _META_COLUMNS:
-        meta = Meta(*values[1:-1])
-        return meta if meta.makes_sense and values[-1] == seal_meta(meta) else None
-    meta = Meta(*values[1:])
-    return meta._replace(plain_below=meta.next_number) if meta.makes_sense and meta.schema_version == 2 else None
 
 
 def _section_of(values: tuple[Any, ...], seals: Seals) -> tuple[str, bytes] | None:

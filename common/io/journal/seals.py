@@ -10,8 +10,9 @@ import zlib
 from typing import Any, Final, NamedTuple
 
 from common.stream.blocks import Block
+from common.stream.numbers import LINE_STATE_BYTES
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 MOST: Final = 2**62
 """No number, generation or time comes so far; what says more is damage."""
 
@@ -26,8 +27,8 @@ class Meta(NamedTuple):
     next_number: int = 1
     last_ts_ms: int = 0
     settled: int = 1
-    mid_frame: int = 0
-    seen_delimiter: int = 0
+    line_state: bytes = b""
+    """The line's own, which nobody else reads."""
     closed: int = 1
     plain_below: int = 0
     """Blocks below this were written under schema 2, with plain checksums."""
@@ -36,8 +37,10 @@ class Meta(NamedTuple):
     def makes_sense(self) -> bool:
         """True if the types and ranges are those of a journal."""
         texts = type(self.journal) is str and type(self.device) is str and self.journal != ""
-        numbers = (*self[:1], *self[3:])
-        return texts and all(type(number) is int and 0 <= number < MOST for number in numbers) and self.settled > 0
+        line = type(self.line_state) is bytes and len(self.line_state) <= LINE_STATE_BYTES
+        numbers = (self.schema_version, *self[3:7], self.closed, self.plain_below)
+        are_numbers = all(type(number) is int and 0 <= number < MOST for number in numbers)
+        return texts and line and are_numbers and self.settled > 0
 
 
 class Seals:
@@ -68,7 +71,12 @@ class Seals:
 
 def seal_meta(meta: Meta) -> int:
     """Of the row of `meta`: it names its device itself."""
-    return zlib.crc32(repr(tuple(meta)).encode())
+    return seal_row(tuple(meta))
+
+
+def seal_row(values: tuple[object, ...]) -> int:
+    """Of the row of `meta` in any schema, without its id and its checksum."""
+    return zlib.crc32(repr(values).encode())
 
 
 def kept_block(row: tuple[Any, ...], section: str | None, seals: Seals, plain_below: int) -> Block | None:

@@ -10,8 +10,8 @@ from common.core.backoff import Backoff
 from common.core.errors import ConversionError
 from common.core.events import Note, Send
 from common.stream.counters import SourceCounts
-from common.stream.events import Bury, DeadLetter, SetFlags, StreamEffect
-from common.stream.items import Flags, Item, items_of
+from common.stream.events import Bury, DeadLetter, SetLineState, StreamEffect
+from common.stream.items import Item, items_of
 from common.stream.numbers import StreamState
 from common.stream.uplink import Uplink
 from common.wire import calls
@@ -58,7 +58,7 @@ class Port:
         self._uplink = uplink
         self._counters = counters
         self._draw = draw
-        self._line = Line(device, state.has_seen_delimiter, state.is_mid_frame)
+        self._line = Line(device, state.line_state)
         self._exchange = Exchange(device.write_timeout_s, counters, search)
         self.is_connected = False
         self._opened_s = 0.0
@@ -141,9 +141,9 @@ class Port:
         self._retry_s = self._open_deadline_s = None
         if not self.is_connected:
             return effects
-        was_mid_frame = self._line.flag_after_append(now_s)
+        state = self._line.state_after_append(now_s)
         effects += self._close("shut down in mid-frame", "shut down", now_s)
-        return [*effects, SetFlags(was_mid_frame, self._line.has_seen_delimiter)]
+        return [*effects, SetLineState(state)]
 
     def read(self, event: Chunk, now_s: float) -> list[Effect]:
         """Bytes of the line."""
@@ -337,12 +337,11 @@ class Port:
         return [Bury(letters), Note("info", "frame.dead", facts)]
 
     def _put(self, items: list[Item], clock_ms: int, now_s: float) -> list[StreamEffect]:
-        flags = Flags(self._line.flag_after_append(now_s), self._line.has_seen_delimiter)
-        return self._uplink.put(items, clock_ms, flags, now_s)
+        return self._uplink.put(items, clock_ms, self._line.state_after_append(now_s), now_s)
 
     def _flag(self, now_s: float) -> list[StreamEffect]:
-        flag = self._line.flag_change(now_s)
-        return [] if flag is None else [SetFlags(flag, self._line.has_seen_delimiter)]
+        state = self._line.state_change(now_s)
+        return [] if state is None else [SetLineState(state)]
 
     def _set_clock(self, wall_ms: int, now_s: float) -> None:
         self._arrival_ms = wall_ms

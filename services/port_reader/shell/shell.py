@@ -31,7 +31,7 @@ from common.stream.events import (
     KeepJournal,
     MarkSettled,
     RaiseGeneration,
-    SetFlags,
+    SetLineState,
     Strike,
     Trim,
 )
@@ -124,7 +124,7 @@ class PortReaderShell:
             .on(Trim, store)
             .on(MarkSettled, store)
             .on(Bury, store)
-            .on(SetFlags, store)
+            .on(SetLineState, store)
             .on(RaiseGeneration, store)
             .on(KeepJournal, store)
             .on(Fetch, store)
