@@ -19,6 +19,8 @@ class DeadLetter(NamedTuple):
     ts_ms: int
     reason: str
     data: bytes
+    origin: str = ""
+    """That of its block: without it nobody could say what a poll's answer answers, should it be sent through again."""
 
 
 class KeptLetter(NamedTuple):
@@ -29,6 +31,7 @@ class KeptLetter(NamedTuple):
     ts_ms: int
     reason: str
     data: bytes
+    origin: str = ""
 
 
 # Events

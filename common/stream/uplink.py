@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from common.config.models import Device
@@ -295,14 +297,19 @@ class Uplink:
 
     def revive(self, letters: list[KeptLetter], now_s: float) -> list[StreamEffect]:
         """Sends these, one batch at most, through again: new numbers, the current section, the old timestamps."""
+        at_ms = self._wall_ms(now_s) or self.stream.last_ts_ms
+        blocks = [self._revived(list(run), origin, at_ms) for origin, run in groupby(letters, attrgetter("origin"))]
+        self._counters["frames_revived"] += len(letters)
+        return [self._append(blocks, revived=tuple(letter.id for letter in letters)), *self._move(now_s)]
+
+    def _revived(self, letters: list[KeptLetter], origin: str, at_ms: int) -> Block:
+        """A block of dead letters that have one origin."""
         body = codec.pack_frames(FrameBody([letter.ts_ms for letter in letters], [letter.data for letter in letters]))
         count = len(letters)
-        at_ms = self._wall_ms(now_s) or self.stream.last_ts_ms
-        block = Block(self.stream.take(count), count, Entry.FRAMES, self.section, body, at_ms)
-        self._counters["frames_revived"] += count
+        block = Block(self.stream.take(count), count, Entry.FRAMES, self.section, body, at_ms, origin)
         self._ledger.add(block.end, len(body), at_ms)
         self._window.accept(block)
-        return [self._append([block], revived=tuple(letter.id for letter in letters)), *self._move(now_s)]
+        return block
 
     def note(self, note_id: str, journal: str, generation: int, numbers: list[int]) -> list[StreamEffect]:
         """A converter died in these numbers. Those that an earlier process could not journal are other frames now."""
@@ -404,7 +411,11 @@ class Uplink:
         lost = [number for number in entries if reasons[number] == NOWHERE]
         return [
             *(DeadLetter(low, 0, f"{NOWHERE}: {named((low, high))}", b"") for low, high in joined(lost)),
-            *(DeadLetter(n, ts_ms, reasons[n], data) for n, (ts_ms, data) in entries.items() if reasons[n] != NOWHERE),
+            *(
+                DeadLetter(n, ts_ms, reasons[n], data, origin)
+                for n, (ts_ms, data, origin) in entries.items()
+                if reasons[n] != NOWHERE
+            ),
         ]
 
     @property

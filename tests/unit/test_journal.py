@@ -15,7 +15,7 @@ import pytest
 from common.config.models import Device, Storage
 from common.io.journal import letter_box, opening, store
 from common.io.journal.asides import damaged_note
-from common.io.journal.files import JournalDamageError, JournalError, JournalFile
+from common.io.journal.files import JournalDamageError, JournalError, JournalFile, log_of
 from common.io.journal.journal import Journal, log_pages
 from common.io.journal.opening import SPARE_BYTES, open_journal, renew_journal
 from common.io.journal.pages import BREATH_PAGES, PAGE_BYTES
@@ -366,6 +366,46 @@ def test_revived_letters_leave_with_the_commit_that_journals_them(file):
         journal.append(_append(_block(5, 2, b"x" * 50_000), revived=(3,)))
     assert journal.letters_kept == (1, 1)
     assert len(journal.dead_letters()) == 1
+
+
+@pytest.mark.parametrize("damage", ["", "file", "log"])
+def test_origins_are_kept(file, damage):
+    """Of blocks and of dead letters, closed and opened again, and where what holds of it has to be gathered."""
+    journal = _open(file)
+    blocks = [_block(1), _block(3)._replace(origin="temperature"), _block(5)._replace(origin="humidity")]
+    letters = [DeadLetter(7, 1, "why", b"x", "humidity"), DeadLetter(0, 1, "why", b"y")]
+    for block in blocks:
+        journal.append(_append(block))
+    journal.bury(letters)
+    if damage:
+        journal.abandon()
+        path = file.path if damage == "file" else log_of(file.path)
+        data = bytearray(path.read_bytes())
+        data[(100 if damage == "file" else len(data) // 2)] ^= 1
+        path.write_bytes(data)
+    else:
+        journal.close()
+    journal, aside, _ = open_journal(file, "x")
+    assert (aside is not None) is (damage == "file")
+    assert journal.fetch(1, 99, 999) == blocks
+    assert journal.dead_letters() == letters
+    assert [letter.origin for letter in journal.find_letters(_find(0, 9))] == ["humidity", ""]
+    journal.append(_append(blocks[0]._replace(first=7, origin="humidity"), revived=(1,)))
+    assert [letter.data for letter in journal.dead_letters()] == [b"y"]
+
+
+@pytest.mark.parametrize("sql", ["SET origin = 'humidity'", "SET origin = ''", "SET origin = 7"])
+def test_an_origin_that_is_not_as_it_was_written(file, sql):
+    """The checksum covers it, as it does all that a row says."""
+    journal = _open(file)
+    journal.append(_append(_block(1), _block(3)._replace(origin="temperature")))
+    journal.bury([DeadLetter(7, 1, "why", b"x", "temperature")])
+    _rows(journal, f"UPDATE blocks {sql} WHERE first = 3")
+    _rows(journal, f"UPDATE dead_letters {sql}")
+    assert journal.fetch(1, 9, 999) == [_block(1)]
+    assert journal.dead_letters() == []
+    _rows(journal, "UPDATE blocks SET origin = 'humidity'")
+    assert journal.fetch(1, 9, 999) == []
 
 
 def test_sections_that_nothing_needs_are_forgotten(file):

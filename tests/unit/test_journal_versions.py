@@ -12,11 +12,14 @@ import pytest
 
 from common.io.journal.files import JournalError, JournalFile
 from common.io.journal.journal import Journal
-from common.io.journal.opening import JournalNewerError, open_journal
-from common.stream.events import DeadLetter
+from common.io.journal.opening import open_journal
+from common.io.journal.seals import JournalNewerError, Seals
+from common.stream.blocks import Block
+from common.stream.events import Append, DeadLetter
 from common.wire import codec
+from common.wire.messages import Entry
 from services.port_reader.core.line import read_line_state
-from tests.support.journals import snapshot
+from tests.support.journals import restore, snapshot
 
 CASES = Path(__file__).parents[1] / "cases" / "journals"
 SECTION = "802fa6034419146b"
@@ -49,7 +52,7 @@ def _frames(journal):
     }
 
 
-@pytest.mark.parametrize("case", ["schema-2", "schema-3"])
+@pytest.mark.parametrize("case", ["schema-2", "schema-3", "schema-4"])
 def test_journals_of_each_schema_are_read(tmp_path, case):
     """All that it held is there, under the same id; then it is schema 4, with a mark, and can be opened again."""
     old = _kept(tmp_path, case)
@@ -61,6 +64,7 @@ def test_journals_of_each_schema_are_read(tmp_path, case):
         assert (state.gaps, state.strikes, state.last_ts_ms) == ((), {5: 2}, 1007)
         assert _frames(journal) == {2: b"1\n", 3: b"2\n", 4: b"3\n", 5: b"4\n", 6: b"5\n", 7: b"6\n"}
         assert journal.dead_letters() == [DeadLetter(2, 1002, "no number", b"1\n")]
+        assert journal.fetch(4, 1, 1)[0].origin == ("temperature" if case == "schema-4" else "")
         assert journal.section(SECTION) == b'{"name":"press 1"}'
         journal.close()
     with closing(sqlite3.connect(old.path)) as database:
@@ -141,6 +145,60 @@ def _make_newer(file, *, in_log):
     if in_log:
         for ending, data in left.items():
             Path(f"{file.path}{ending}").write_bytes(data)
+
+
+def _write_form(file, form, *, holds):
+    """A journal, and a log, in which the second of three blocks has a body of another form, maybe because a bit of its
+    row is wrong; and where in the log that begins."""
+    journal = Journal(file)
+    journal.put_section("s", b"{}")
+    blocks = [Block(number, 1, Entry.FRAMES, "s", b"body", 7) for number in (1, 2, 3)]
+    journal.append(Append(blocks, 4, 7, 1, b""))
+    seal = Seals("press 1").block(blocks[1], form=form if holds else 1)
+    before = snapshot(file.path)["-wal"]
+    journal._database.execute("UPDATE blocks SET form = ?, checksum = ? WHERE first = 2", (form, seal))
+    after = snapshot(file.path)["-wal"].ljust(len(before))
+    place = next(at for at, byte in enumerate(after) if before[at : at + 1] != bytes([byte]))
+    journal.raise_generation(9)
+    files = snapshot(file.path)
+    journal.abandon()
+    restore(file.path, files)
+    return blocks, place
+
+
+@pytest.mark.parametrize("damage", ["", "file", "log"])
+def test_a_body_of_a_newer_form_is_refused(tmp_path, damage):
+    """A newer serialgw that has the same schema may have written it: nobody takes it for something else, or for lost,
+    whatever else of the journal is damaged."""
+    file = JournalFile(tmp_path / "j", "press 1", "new")
+    _, place = _write_form(file, 2, holds=True)
+    if damage == "file":
+        data = bytearray(file.path.read_bytes())
+        data[100:108] = bytes(8)
+        file.path.write_bytes(data)
+    if damage == "log":
+        log = Path(f"{file.path}-wal")
+        data = bytearray(log.read_bytes())
+        data[place] ^= 1  # in the head of a frame: SQLite ends the log here
+        log.write_bytes(data)
+    for _ in range(2):
+        with pytest.raises(JournalNewerError, match="its entry 2 has a body of form 2, expected 1: a newer serialgw"):
+            open_journal(file, "x")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.stat().st_size) == ["j", "j-wal", "j.mark"]
+    if not damage:
+        with closing(sqlite3.connect(file.path)) as database:
+            assert database.execute("SELECT count(*), sum(form), min(body) FROM blocks").fetchone() == (3, 4, b"body")
+
+
+@pytest.mark.parametrize("form", [0, 2, -1, "x", 1.5])
+def test_one_wrong_bit_is_no_newer_form(tmp_path, form):
+    """The checksum says so: the block is damaged, and left out."""
+    file = JournalFile(tmp_path / "j", "press 1", "new")
+    blocks, _ = _write_form(file, form, holds=False)
+    journal, aside, _ = open_journal(file, "x")
+    assert aside is None
+    assert journal.fetch(1, 9, 999) == [blocks[0], blocks[2]]
+    assert journal.rows_damaged == 1
 
 
 @pytest.mark.parametrize("in_log", [False, True])

@@ -159,7 +159,17 @@ class Journal:
             self._database.executemany(
                 BLOCK,
                 [
-                    (b.first, b.length, b.kind, ids[b.section], len(b.body), b.at_ms, seals.block(b, plain), b.body)
+                    (
+                        b.first,
+                        b.length,
+                        b.kind,
+                        ids[b.section],
+                        len(b.body),
+                        b.at_ms,
+                        seals.block(b, plain),
+                        b.body,
+                        b.origin,
+                    )
                     for b in effect.blocks
                 ],
             )

@@ -25,6 +25,10 @@ META_COLUMNS: Final = {
     " checksum",
 }
 """The columns of `meta` by schema."""
+BLOCK_COLUMNS: Final = (8, 10)
+"""How many columns a row of `blocks` has: it has had its origin and the form of its body since schema 4."""
+LETTER_COLUMNS: Final = (6, 7)
+"""How many columns a dead letter has: it has had its origin since schema 4."""
 _SCHEMAS: Final = {len(columns.split()): schema for schema, columns in META_COLUMNS.items()}
 
 
@@ -51,3 +55,14 @@ def meta_of(values: tuple[Any, ...]) -> Meta | None:
         rest = rest if schema > OLDEST else (*rest, head[4])
         meta = Meta._make((*head, bytes(map(bool, flags)), *rest))
     return meta if meta.makes_sense else None
+
+
+def block_values(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row of `blocks` with all its columns: one that ends early came unasked, and has a body of the first form."""
+    return values if len(values) == BLOCK_COLUMNS[-1] else (*values, "", 1)
+
+
+def letter_values(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """(number, ts_ms, reason, data, origin, checksum) of a row of `dead_letters`."""
+    origin = values[6] if len(values) == LETTER_COLUMNS[-1] else ""
+    return (*values[1:5], origin, values[5])

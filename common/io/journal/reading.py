@@ -4,6 +4,7 @@ the tables of a new file, an older schema's migration, what the log still holds 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
@@ -22,17 +23,19 @@ from common.io.journal.older import FIRST_WITH_MARK
 from common.io.journal.pages import Pages, Source
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.salvage import Salvage, blocks_of, letters_of, survey
-from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals
+from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals, kept_block
 from common.io.journal.tables import (
     BLOCK,
     SECTION,
     check_columns,
     drop_overlaps,
+    find_blocks,
     has_tables,
     make_tables,
     read_meta,
     row_of,
 )
+from common.stream.blocks import BODY_FORM
 from common.stream.numbers import StreamState
 
 _CHECK_PAGES: Final = 4_096
@@ -162,10 +165,31 @@ def _rescue(database: sqlite3.Connection, source: Source, file: JournalFile, rec
 
 def _read_state(database: sqlite3.Connection, recovery: Recovery, seals: Seals) -> StreamState:
     run = database.execute
-    extents = (Extent(*row) for row in run("SELECT first, length, bytes, at_ms FROM blocks ORDER BY first"))
+    other_forms: list[int] = []
+    extents = _extents(database, other_forms)
     rows = run("SELECT number, count, checksum FROM strikes WHERE number >= ?", (recovery.settled,)).fetchall()
     strikes = {number: deaths for number, deaths, seal in rows if seal == seals.strike(number, deaths)}
     try:
-        return recovery.state(extents, strikes)
+        state = recovery.state(extents, strikes)
     except ValueError as error:
         raise sqlite3.DatabaseError(f"damaged: {error}") from None
+    for first in other_forms:
+        _refuse_newer(database, first, recovery, seals)
+    return state
+
+
+def _extents(database: sqlite3.Connection, other_forms: list[int]) -> Iterator[Extent]:
+    """What each block says of itself, in order. Those whose bodies have another form than ours, or seem to, are added
+    to `other_forms`: one pass over the table has to be enough, as it may have 256 MiB."""
+    for *extent, form in database.execute("SELECT first, length, bytes, at_ms, form FROM blocks ORDER BY first"):
+        if form != BODY_FORM:
+            other_forms.append(extent[0])
+        yield Extent(*extent)
+
+
+def _refuse_newer(database: sqlite3.Connection, first: int, recovery: Recovery, seals: Seals) -> None:
+    """Raises JournalNewerError if the block is as it was written, and so has a body that only a newer serialgw can
+    read. If it is not it is damaged, and left out when it is fetched."""
+    row = next(find_blocks(database, first))
+    names = dict(database.execute("SELECT id, hash FROM sections WHERE id = ?", (row[3],)).fetchall())
+    kept_block((*row[:3], *row[4:]), names.get(row[3]), seals, recovery.meta.plain_below)

@@ -10,7 +10,15 @@ from typing import Any, Final, NamedTuple
 
 from common.core.hashes import short_hash
 from common.io.journal.mark import Mark
-from common.io.journal.older import FIRST_WITH_MARK, is_meta, meta_of
+from common.io.journal.older import (
+    BLOCK_COLUMNS,
+    FIRST_WITH_MARK,
+    LETTER_COLUMNS,
+    block_values,
+    is_meta,
+    letter_values,
+    meta_of,
+)
 from common.io.journal.pages import Row
 from common.io.journal.recovery import Recovery
 from common.io.journal.seals import (
@@ -26,7 +34,6 @@ from common.stream.events import DeadLetter
 
 SECTION_DIGITS: Final = 16
 """How long the name of a section is, which says whether one of schema 2 is as it was written."""
-LETTER_COLUMNS: Final = 6
 
 
 class Salvage(NamedTuple):
@@ -105,11 +112,12 @@ class FoundBlock(NamedTuple):
     checksum: int
 
     @property
-    def row(self) -> tuple[int, int, int, int, int, int, int, bytes]:
-        """As the table has it."""
+    def row(self) -> tuple[int, int, int, int, int, int, int, bytes, str]:
+        """What `tables.BLOCK` takes."""
         block = self.block
         size = len(block.body)
-        return block.first, block.length, block.kind, self.section_id, size, block.at_ms, self.checksum, block.body
+        head = (block.first, block.length, block.kind, self.section_id, size, block.at_ms)
+        return *head, self.checksum, block.body, block.origin
 
 
 def blocks_of(rows: Iterator[Row], salvage: Salvage, seals: Seals) -> Iterator[FoundBlock]:
@@ -119,10 +127,15 @@ def blocks_of(rows: Iterator[Row], salvage: Salvage, seals: Seals) -> Iterator[F
     names = {section_id: name for section_id, (name, _) in salvage.sections.items()}
     ids = {name: section_id for section_id, name in names.items()}
     for first, values in rows:
-        if len(values) != 8 or type(values[1]) is not int or first + values[1] <= settled or first >= MOST:
+        if (
+            len(values) not in BLOCK_COLUMNS
+            or type(values[1]) is not int
+            or first + values[1] <= settled
+            or first >= MOST
+        ):
             continue
-        _, length, kind, section, size, at_ms, checksum, body = values
-        row = (first, length, kind, at_ms, checksum, body)
+        _, length, kind, section, size, at_ms, checksum, body, origin, form = block_values(values)
+        row = (first, length, kind, at_ms, checksum, body, origin, form)
         # The row of its section may be lost, where another one, or what is configured, says the same.
         for name in dict.fromkeys([names.get(section), *names.values()]):
             block = kept_block(row, name, seals, plain_below)
@@ -134,5 +147,5 @@ def blocks_of(rows: Iterator[Row], salvage: Salvage, seals: Seals) -> Iterator[F
 def letters_of(rows: Iterator[Row], seals: Seals) -> Iterator[tuple[int, DeadLetter]]:
     """(id, dead letter) of those that hold, some of them more than once."""
     for row_id, values in rows:
-        if len(values) == LETTER_COLUMNS and is_kept_letter(values[1:], seals):
-            yield row_id, DeadLetter(*values[1:5])
+        if len(values) in LETTER_COLUMNS and is_kept_letter(letter := letter_values(values), seals):
+            yield row_id, DeadLetter(*letter[:5])

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from common.io.journal.older import META_COLUMNS, OLDEST, meta_of
 from common.io.journal.seals import MOST, SCHEMA_VERSION, Meta, Seals, seal_meta
+from common.stream.blocks import BODY_FORM
 
 _META_TABLE: Final = """
 CREATE TABLE meta (
@@ -16,12 +17,13 @@ CREATE TABLE meta (
 TABLES: Final = f"""{_META_TABLE};
 CREATE TABLE blocks (
     first INTEGER PRIMARY KEY, length INTEGER NOT NULL, kind INTEGER NOT NULL, section INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL);
+    bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL,
+    origin TEXT NOT NULL DEFAULT '', form INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE sections (
     id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, section BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER NOT NULL, ts_ms INTEGER NOT NULL, reason TEXT NOT NULL,
-    data BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0);
+    data BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0, origin TEXT NOT NULL DEFAULT '');
 CREATE TABLE strikes (number INTEGER PRIMARY KEY, count INTEGER NOT NULL, checksum INTEGER NOT NULL DEFAULT 0);
 """
 _TO_3: Final = """
@@ -34,19 +36,23 @@ UPDATE strikes SET checksum = seal_strike(number, count)
 """
 """Checksums for all but the blocks, which had some, and `meta`."""
 _TO_4: Final = f"""
+ALTER TABLE blocks ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE blocks ADD COLUMN form INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE dead_letters ADD COLUMN origin TEXT NOT NULL DEFAULT '';
 DROP TABLE meta;
 {_META_TABLE}
 """
-"""A table for what is remembered, whose one row follows. What waits is not written anew, however much it is."""
+"""`meta`, whose one row follows, is made anew. The others gain columns, for which SQLite writes no row again, however
+much waits: a row that ends before a column has its default."""
 _MIGRATIONS: Final = {2: _TO_3, 3: _TO_4}
 """What makes the next schema of one."""
 BREATH_STEPS: Final = 100_000
 """SQLite's own steps between two breaths, some milliseconds."""
 _COLUMNS: Final = {
     "meta": META_COLUMNS[SCHEMA_VERSION],
-    "blocks": "first length kind section bytes at_ms checksum body",
+    "blocks": "first length kind section bytes at_ms checksum body origin form",
     "sections": "id hash section checksum",
-    "dead_letters": "id number ts_ms reason data checksum",
+    "dead_letters": "id number ts_ms reason data checksum origin",
     "strikes": "number count checksum",
 }
 """Of each table, the first being its key: SQLite believes whatever its file says of itself."""
@@ -54,7 +60,7 @@ META: Final = (
     "INSERT OR REPLACE INTO meta (schema_version, journal, device, generation, next_number, last_ts_ms, settled,"
     " line_state, closed, plain_below, checksum, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 )
-BLOCK: Final = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+BLOCK: Final = f"INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {BODY_FORM})"
 SECTION: Final = "INSERT OR REPLACE INTO sections (id, hash, section, checksum) VALUES (?, ?, ?, ?)"
 STRIKE: Final = "INSERT OR REPLACE INTO strikes VALUES (?, ?, ?)"
 
@@ -138,9 +144,10 @@ def drop_overlaps(database: sqlite3.Connection) -> None:
 
 
 def find_blocks(database: sqlite3.Connection, first: int) -> sqlite3.Cursor:
-    """(first, length, kind, section, at_ms, checksum, body) of the block that holds `first`, and of all behind it."""
+    """(first, length, kind, section, at_ms, checksum, body, origin, form) of the block that holds `first`, and of all
+    behind it."""
     return database.execute(
-        "SELECT first, length, kind, section, at_ms, checksum, body FROM blocks"
+        "SELECT first, length, kind, section, at_ms, checksum, body, origin, form FROM blocks"
         " WHERE first >= coalesce((SELECT max(first) FROM blocks WHERE first <= ?), ?) AND first < ? ORDER BY first",
         (first, first, MOST),
     )
