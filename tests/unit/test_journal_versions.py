@@ -19,7 +19,7 @@ from common.stream.events import Append, DeadLetter
 from common.wire import codec
 from common.wire.messages import Entry
 from services.port_reader.core.line import read_line_state
-from tests.support.journals import restore, snapshot
+from tests.support.journals import letters_in, restore, snapshot
 
 CASES = Path(__file__).parents[1] / "cases" / "journals"
 SECTION = "802fa6034419146b"
@@ -63,7 +63,7 @@ def test_journals_of_each_schema_are_read(tmp_path, case):
         assert (state.journal, state.generation, state.next_number, state.settled) == ("0123456789ab", generation, 8, 3)
         assert (state.gaps, state.strikes, state.last_ts_ms) == ((), {5: 2}, 1007)
         assert _frames(journal) == {2: b"1\n", 3: b"2\n", 4: b"3\n", 5: b"4\n", 6: b"5\n", 7: b"6\n"}
-        assert journal.dead_letters() == [DeadLetter(2, 1002, "no number", b"1\n")]
+        assert letters_in(journal) == [DeadLetter(2, 1002, "no number", b"1\n")]
         assert journal.fetch(4, 1, 1)[0].origin == ("temperature" if case == "schema-4" else "")
         assert journal.section(SECTION) == b'{"name":"press 1"}'
         journal.close()
@@ -156,7 +156,7 @@ def _write_form(file, form, *, holds):
     journal.append(Append(blocks, 4, 7, 1, b""))
     seal = Seals("press 1").block(blocks[1], form=form if holds else 1)
     before = snapshot(file.path)["-wal"]
-    journal._database.execute("UPDATE blocks SET form = ?, checksum = ? WHERE first = 2", (form, seal))
+    journal._database.connection.execute("UPDATE blocks SET form = ?, checksum = ? WHERE first = 2", (form, seal))
     after = snapshot(file.path)["-wal"].ljust(len(before))
     place = next(at for at, byte in enumerate(after) if before[at : at + 1] != bytes([byte]))
     journal.raise_generation(9)

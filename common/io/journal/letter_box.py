@@ -65,13 +65,6 @@ class LetterBox:
                 self.bytes -= size[0]
         self._database.executemany("DELETE FROM dead_letters WHERE id = ?", [(letter_id,) for letter_id in ids])
 
-    def all(self) -> list[DeadLetter]:
-        """All that are as they were written, oldest first."""
-        rows = self._database.execute(
-            "SELECT number, ts_ms, reason, data, origin, checksum FROM dead_letters ORDER BY id"
-        )
-        return [DeadLetter(*row[:5]) for row in rows if self._holds(row)]
-
     def find(self, effect: FindLetters) -> list[KeptLetter]:
         """The page that is asked for, without those that are not as they were written."""
         order = "DESC" if effect.newest_first else "ASC"

@@ -34,10 +34,10 @@ from common.io.journal.salvage import (
     survey,
 )
 from common.io.journal.seals import SCHEMA_VERSION, JournalNewerError, Seals
+from common.io.journal.sections import SECTION
 from common.io.journal.tables import (
     BLOCK,
     BREATH_STEPS,
-    SECTION,
     STRIKE,
     drop_overlaps,
     make_tables,

@@ -24,9 +24,9 @@ from common.io.journal.pages import Pages, Source
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.salvage import Salvage, blocks_of, letters_of, survey
 from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals, kept_block
+from common.io.journal.sections import SECTION, read_sections
 from common.io.journal.tables import (
     BLOCK,
-    SECTION,
     check_columns,
     drop_overlaps,
     find_blocks,
@@ -98,15 +98,6 @@ def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFi
         closed=0,
     )
     return Contents(meta, state, sections, faults)
-
-
-def read_sections(database: sqlite3.Connection, seals: Seals) -> dict[str, bytes]:
-    """Section by name, oldest first."""
-    rows = database.execute("SELECT hash, section, checksum FROM sections ORDER BY id").fetchall()
-    for name, section, seal in rows:
-        if type(name) is not str or type(section) is not bytes or seal != seals.section(name, section):
-            raise sqlite3.DatabaseError("damaged: a section is not as it was written")
-    return {name: section for name, section, _ in rows}
 
 
 def _recovery(meta: Meta, file: JournalFile, marks: MarkFile, needs_no_mark: bool) -> tuple[Recovery, list[str]]:

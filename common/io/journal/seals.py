@@ -83,11 +83,11 @@ class Seals:
 
 def seal_meta(meta: Meta) -> int:
     """Of the row of `meta`: it names its device itself."""
-    return seal_row(tuple(meta))
+    return zlib.crc32(repr(tuple(meta)).encode())
 
 
 def seal_row(values: tuple[object, ...]) -> int:
-    """Of the row of `meta` in any schema, without its id and its checksum."""
+    """Of a row of `meta` in any schema, without its id and its checksum."""
     return zlib.crc32(repr(values).encode())
 
 

@@ -61,7 +61,6 @@ META: Final = (
     " line_state, closed, plain_below, checksum, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 )
 BLOCK: Final = f"INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {BODY_FORM})"
-SECTION: Final = "INSERT OR REPLACE INTO sections (id, hash, section, checksum) VALUES (?, ?, ?, ?)"
 STRIKE: Final = "INSERT OR REPLACE INTO strikes VALUES (?, ?, ?)"
 
 
