@@ -11,6 +11,9 @@ from common.wire.messages import Entry, FrameBody
 BATCH_FRAMES: Final = 512
 """A converter has two batches; more frames in one would make the others wait for it."""
 BATCH_BYTES: Final = 128 * 1024
+BODY_FORM: Final = 1
+"""What a block's `body` is: a packed `FrameBody` of three fields. Blocks outlive an upgrade, and a downgrade too, so
+each is stored with the form of its body; whoever changes what a body says raises it."""
 
 
 class Block(NamedTuple):
@@ -23,6 +26,9 @@ class Block(NamedTuple):
     body: bytes
     at_ms: int = 0
     """The wall clock when it was numbered: what the journal's age limit counts from."""
+    origin: str = ""
+    """The name of what was asked for these entries; "" if they came unasked. A poll's answer does not say itself which
+    of the device's values it holds."""
 
     @property
     def end(self) -> int:
@@ -58,6 +64,7 @@ def can_join(block: Block, following: Block, max_frames: int = BATCH_FRAMES, max
     return (
         block.kind == following.kind == Entry.FRAMES
         and block.section == following.section
+        and block.origin == following.origin
         and block.end == following.first
         and block.length + following.length <= max_frames
         and len(block.body) + len(following.body) <= max_bytes

@@ -32,8 +32,9 @@ def find_retried(request: Request, asked: RetryDeadLetters) -> FindLetters:
 
 
 def page_of(event: LettersFound) -> dict[str, Any]:
-    """The answer to `list-dead-letters`."""
-    return {"count": event.total, "bytes": event.total_bytes, "letters": [list(letter) for letter in event.letters]}
+    """The answer to `list-dead-letters`: all of each letter but its origin, which the message has no place for."""
+    letters = [list(letter[:5]) for letter in event.letters]
+    return {"count": event.total, "bytes": event.total_bytes, "letters": letters}
 
 
 def frames_among(letters: list[KeptLetter]) -> list[KeptLetter]:

@@ -19,6 +19,8 @@ class DeadLetter(NamedTuple):
     ts_ms: int
     reason: str
     data: bytes
+    origin: str = ""
+    """That of its block: without it nobody could say what a poll's answer answers, should it be sent through again."""
 
 
 class KeptLetter(NamedTuple):
@@ -29,6 +31,7 @@ class KeptLetter(NamedTuple):
     ts_ms: int
     reason: str
     data: bytes
+    origin: str = ""
 
 
 # Events
@@ -89,15 +92,15 @@ class LettersFound(Struct, frozen=True):
 class Append(Struct, frozen=True):
     """One commit: these blocks, and the stream's state with them. Everything below `base` may be deleted.
 
-    `revived` are the ids of dead letters that are among the blocks again.
+    `line_state` is what the line wants to be remembered: the bytes are its own, at most LINE_STATE_BYTES. `revived` are
+    the ids of dead letters that are among the blocks again.
     """
 
     blocks: list[Block]
     next_number: int
     last_ts_ms: int
     base: int
-    is_mid_frame: bool
-    has_seen_delimiter: bool
+    line_state: bytes
     is_retry: bool = False
     revived: tuple[int, ...] = ()
 
@@ -122,11 +125,11 @@ class Bury(Struct, frozen=True):
     dead: list[DeadLetter]
 
 
-class SetFlags(Struct, frozen=True):
-    """One commit: whether the line is in the middle of a frame, and whether it has ever sent its delimiter."""
+class SetLineState(Struct, frozen=True):
+    """One commit: what the line wants to be remembered, with no block. The bytes are its own, at most
+    LINE_STATE_BYTES; whoever stores them does not look inside."""
 
-    is_mid_frame: bool
-    has_seen_delimiter: bool
+    state: bytes
 
 
 class RaiseGeneration(Struct, frozen=True):
@@ -188,7 +191,7 @@ JournalEffect = (
     | Trim
     | MarkSettled
     | Bury
-    | SetFlags
+    | SetLineState
     | RaiseGeneration
     | KeepJournal
     | Fetch

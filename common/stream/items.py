@@ -14,13 +14,8 @@ class Item(NamedTuple):
     kind: int
     frames: list[bytes]
     extra: list[str] = []
-
-
-class Flags(NamedTuple):
-    """What the journal keeps about the line."""
-
-    is_mid_frame: bool
-    has_seen_delimiter: bool
+    origin: str = ""
+    """The name of what was asked for them; "" if they came unasked."""
 
 
 def items_of(frames: list[bytes]) -> list[Item]:

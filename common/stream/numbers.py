@@ -11,6 +11,8 @@ AHEAD_MS: Final = 1_000
 """How far timestamps may run ahead of the clock to stay distinct."""
 STEP_BACK_MS: Final = 2 * 3600 * 1000
 """A clock that is set back by more than this was wrong before, and is followed."""
+LINE_STATE_BYTES: Final = 64
+"""A line may ask the journal to remember so much of it. It goes into each commit, so it has to be small."""
 
 
 class StreamState(NamedTuple):
@@ -28,9 +30,9 @@ class StreamState(NamedTuple):
     """What is unsettled, in order."""
     strikes: dict[int, int] = {}
     """Deaths of a converter that a number was alone in."""
-    has_seen_delimiter: bool = False
-    is_mid_frame: bool = False
-    """True if the last process died in the middle of a frame."""
+    line_state: bytes = b""
+    """What the line of the last process wanted to be remembered, at most LINE_STATE_BYTES; b"" if nothing is known.
+    Only the line can read it: neither the journal nor the stream looks inside."""
     gaps: tuple[Range, ...] = ()
     """Numbers that are lost: neither settled nor in the journal."""
 

@@ -34,7 +34,7 @@ from common.stream.counters import SourceCounts
 from common.stream.device_stream import DeviceStream, Kept
 from common.stream.events import ForMember, JournalEffect, OfMember, SourceEffect, SourceEvent, StreamEffect
 from common.stream.held_calls import HeldCalls
-from common.stream.items import Flags, Item
+from common.stream.items import Item
 from common.stream.limits import Limits
 from common.stream.listening import Listening
 from common.stream.sending.peer import SILENT_S
@@ -205,17 +205,17 @@ class Source:
                 return self.streams[0].handle(event, now_s)
 
     def put(
-        self, items: list[Item], clock_ms: int, flags: Flags, now_s: float, member: int = 0
+        self, items: list[Item], clock_ms: int, line_state: bytes, now_s: float, member: int = 0
     ) -> Sequence[SourceEffect]:
         """Entries that came at `clock_ms`, for a member's stream."""
-        return [*self.commit(items, clock_ms, flags, now_s, member), *self.move(now_s, member)]
+        return [*self.commit(items, clock_ms, line_state, now_s, member), *self.move(now_s, member)]
 
     def commit(
-        self, items: list[Item], clock_ms: int, flags: Flags, now_s: float, member: int = 0
+        self, items: list[Item], clock_ms: int, line_state: bytes, now_s: float, member: int = 0
     ) -> Sequence[SourceEffect]:
         """The first half of `put`: the entries are numbered and journaled. What is to be sent before them comes between
         this and `move`."""
-        effects = self.streams[member].uplink.commit(items, clock_ms, flags, now_s)
+        effects = self.streams[member].uplink.commit(items, clock_ms, line_state, now_s)
         return self._of(member, effects) if member else effects
 
     def move(self, now_s: float, member: int = 0) -> Sequence[SourceEffect]:

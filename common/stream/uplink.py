@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from common.core.events import Note
@@ -24,7 +26,7 @@ from common.stream.events import (
     Strike,
     Trim,
 )
-from common.stream.items import Flags, Item
+from common.stream.items import Item
 from common.stream.keeping.losses import Losses, joined, named
 from common.stream.keeping.outage import Outage
 from common.stream.keeping.retention import Retention
@@ -73,7 +75,7 @@ class Uplink:
         template = _template(device, section, state, is_pinned)
         self._window = Window(template, limits, self._poison, counters, draw)
         self._retention = Retention(device, limits, state.spans, counters)
-        self._flags = Flags(state.is_mid_frame, state.has_seen_delimiter)
+        self._line_state = state.line_state
         self._fetching = Fetching(limits)
         self._outage = Outage(device, limits.window_bytes, counters)
         self._upkeep = Upkeep(state.next_number, draw)
@@ -123,13 +125,13 @@ class Uplink:
 
     # What the source hands over
 
-    def put(self, items: list[Item], clock_ms: int, flags: Flags, now_s: float) -> list[StreamEffect]:
+    def put(self, items: list[Item], clock_ms: int, line_state: bytes, now_s: float) -> list[StreamEffect]:
         """Numbers, journals and then sends what came at `clock_ms`."""
-        return [*self.commit(items, clock_ms, flags, now_s), *self.move(now_s)]
+        return [*self.commit(items, clock_ms, line_state, now_s), *self.move(now_s)]
 
-    def commit(self, items: list[Item], clock_ms: int, flags: Flags, now_s: float) -> list[StreamEffect]:
+    def commit(self, items: list[Item], clock_ms: int, line_state: bytes, now_s: float) -> list[StreamEffect]:
         """Numbers and journals what came at `clock_ms`. `move` is to follow."""
-        self._flags = flags
+        self._line_state = line_state
         self._clock.set(clock_ms, now_s)
         steps = self.stream.steps_followed
         blocks = [block for item in items if (block := self._number(item, clock_ms)) is not None]
@@ -160,16 +162,14 @@ class Uplink:
         """The device is no longer configured: what is left of it ends with its being disconnected."""
         if not self.backlog:
             return []
-        return self.put([Item(Entry.LOST, [b"no longer configured"])], self._time_ms(now_s), self._flags, now_s)
+        return self.put([Item(Entry.LOST, [b"no longer configured"])], self._time_ms(now_s), self._line_state, now_s)
 
     def revive(self, letters: list[KeptLetter], now_s: float) -> list[StreamEffect]:
         """Sends these, one batch at most, through again: new numbers, the current section, the old timestamps."""
-        body = codec.pack_frames(FrameBody([letter.ts_ms for letter in letters], [letter.data for letter in letters]))
-        count = len(letters)
-        block = Block(self.stream.take(count), count, Entry.FRAMES, self.section, body, self._time_ms(now_s))
-        self._counters["frames_revived"] += count
-        self._take(block)
-        return [self._append([block], revived=tuple(letter.id for letter in letters)), *self.move(now_s)]
+        at_ms = self._time_ms(now_s)
+        blocks = [self._revived(list(run), origin, at_ms) for origin, run in groupby(letters, attrgetter("origin"))]
+        self._counters["frames_revived"] += len(letters)
+        return [self._append(blocks, revived=tuple(letter.id for letter in letters)), *self.move(now_s)]
 
     def refusal(self, letters: list[KeptLetter]) -> str:
         """Why these dead letters can't go back into the stream now, or "". They push out nothing that waits."""
@@ -233,7 +233,11 @@ class Uplink:
         lost = [number for number in entries if reasons[number] == NOWHERE]
         return [
             *(DeadLetter(low, 0, f"{NOWHERE}: {named((low, high))}", b"") for low, high in joined(lost)),
-            *(DeadLetter(n, ts_ms, reasons[n], data) for n, (ts_ms, data) in entries.items() if reasons[n] != NOWHERE),
+            *(
+                DeadLetter(n, ts_ms, reasons[n], data, origin)
+                for n, (ts_ms, data, origin) in entries.items()
+                if reasons[n] != NOWHERE
+            ),
         ]
 
     # What the sockets say
@@ -332,8 +336,16 @@ class Uplink:
             return None
         stamps = self.stream.stamp(count, clock_ms)
         body = codec.pack_frames(FrameBody(stamps, item.frames, item.extra))
-        block = Block(self.stream.take(count), count, item.kind, self.section, body, clock_ms)
+        block = Block(self.stream.take(count), count, item.kind, self.section, body, clock_ms, item.origin)
         self._counters["frames_read"] += count
+        self._take(block)
+        return block
+
+    def _revived(self, letters: list[KeptLetter], origin: str, at_ms: int) -> Block:
+        """A block of dead letters that have one origin."""
+        body = codec.pack_frames(FrameBody([letter.ts_ms for letter in letters], [letter.data for letter in letters]))
+        count = len(letters)
+        block = Block(self.stream.take(count), count, Entry.FRAMES, self.section, body, at_ms, origin)
         self._take(block)
         return block
 
@@ -343,15 +355,14 @@ class Uplink:
         self._window.ready.accept(block)
 
     def _append(self, blocks: list[Block], is_retry: bool = False, revived: tuple[int, ...] = ()) -> Append:
-        stream, flags = self.stream, self._flags
+        stream = self.stream
         self._upkeep.trimmed()
         return Append(
             blocks,
             stream.next_number,
             stream.last_ts_ms,
             self._window.base,
-            flags.is_mid_frame,
-            flags.has_seen_delimiter,
+            self._line_state,
             is_retry,
             revived,
         )

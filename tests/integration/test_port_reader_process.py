@@ -321,7 +321,7 @@ def test_a_journal_without_a_device_that_lost_its_section_is_kept(reader):
     journal = Journal(file)
     journal.put_section(*file.section)
     blocks = [Block(first, 1, Entry.FRAMES, section_name(section), b"x" * 30) for first in range(1, 201)]
-    journal.append(Append(blocks, 201, 7, 1, False, True))
+    journal.append(Append(blocks, 201, 7, 1, b""))
     journal.bury([DeadLetter(0, 1, "why", b"dead")])
     journal.close()
     data = reader.journal.read_bytes()
@@ -423,7 +423,7 @@ def test_sigterm_drains_and_exits_with_0(broker, reader, line):
     broker.until(lambda: broker.entries(Entry.LOST) == [b"shut down"], "the LOST entry")
     broker.report(3)
     assert reader.process.wait(DEADLINE_S) == 0
-    assert reader.rows("SELECT settled, mid_frame, closed FROM meta") == [(3, 0, 1)]
+    assert reader.rows("SELECT settled, substr(line_state, 1, 1), closed FROM meta") == [(3, b"\0", 1)]
     assert reader.rows("SELECT 1 FROM blocks") == []
 
 

@@ -27,7 +27,7 @@ from common.stream.events import (
     MarkSettled,
     RaiseGeneration,
     SectionFound,
-    SetFlags,
+    SetLineState,
     Strike,
     Trim,
 )
@@ -74,8 +74,7 @@ class Disk:
         self.next_number = 1
         self.last_ts_ms = 0
         self.base = 1
-        self.is_mid_frame = False
-        self.has_seen_delimiter = False
+        self.line_state = b""
         self.blocks: list[Block] = []
         self.marked = (0, 1, 1, 0)
         """The mark: generation, next number, settled, last timestamp."""
@@ -96,8 +95,7 @@ class Disk:
             self.next_number,
             self.last_ts_ms,
             self.base,
-            int(self.is_mid_frame),
-            int(self.has_seen_delimiter),
+            self.line_state,
         )
         recovery = Recovery(meta, Mark(self.journal, 0, *self.marked), self.journal)
         extents = [Extent(block.first, block.length, len(block.body), block.at_ms) for block in self.blocks]
@@ -133,7 +131,7 @@ class Disk:
         self.reused += [block.first for block in effect.blocks if block.first < self.marked[1] and not effect.is_retry]
         self.blocks += effect.blocks
         self.next_number, self.last_ts_ms = effect.next_number, effect.last_ts_ms
-        self.is_mid_frame, self.has_seen_delimiter = effect.is_mid_frame, effect.has_seen_delimiter
+        self.line_state = effect.line_state
         self.trim(effect.base, [])
 
     def trim(self, base: int, dead: list[DeadLetter]) -> None:
@@ -220,7 +218,7 @@ class ReaderProcess(Process):
     def perform(self, effect: Any) -> Iterable[Any] | Stall:
         if isinstance(effect, Send):
             return self.world.send(self, effect.plane, effect.message)
-        if self.disk.slow_s and isinstance(effect, Append | Trim | Bury | SetFlags | Strike | Fetch):
+        if self.disk.slow_s and isinstance(effect, Append | Trim | Bury | SetLineState | Strike | Fetch):
             seconds = self.disk.slow_s * self.clock.random.random()
             return Stall(seconds, lambda: self._perform_on_disk(effect))
         return self._perform_on_disk(effect)
@@ -228,7 +226,7 @@ class ReaderProcess(Process):
     def _perform_on_disk(self, effect: Any) -> Iterable[Any]:
         disk = self.disk
         match effect:
-            case Append() | Trim() | Bury() | SetFlags() | Strike() if disk.is_full:
+            case Append() | Trim() | Bury() | SetLineState() | Strike() if disk.is_full:
                 blocks, dead = getattr(effect, "blocks", []), getattr(effect, "dead", [])
                 return [JournalFailed("disk full", blocks, dead)]
             case MarkSettled(base=base):
@@ -242,8 +240,8 @@ class ReaderProcess(Process):
                 disk.trim(base, dead)
             case Bury(dead=dead):
                 disk.dead += dead
-            case SetFlags(is_mid_frame=is_mid_frame, has_seen_delimiter=has_seen):
-                disk.is_mid_frame, disk.has_seen_delimiter = is_mid_frame, has_seen
+            case SetLineState(state=state):
+                disk.line_state = state
             case Strike(counts=counts):
                 disk.strikes.update(counts)
                 self.world.strikes.extend((self, number) for number in counts)

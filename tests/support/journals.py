@@ -19,11 +19,12 @@ from common.io.journal.opening import open_journal
 from common.io.journal.places import file_name
 from common.io.journal.store import STORED, Store
 from common.stream.blocks import Block
-from common.stream.events import Append, DeadLetter
+from common.stream.events import Append, DeadLetter, FindLetters
 from common.stream.limits import Limits
 from common.stream.numbers import StreamState
 from common.wire import codec
-from common.wire.messages import Entry, FrameBody
+from common.wire.calls import MOST_ID
+from common.wire.messages import Entry, FrameBody, Request
 from tests.support.port_reader_rig import SECTION, Rig, frames_of
 
 WIDE: Final = Limits()
@@ -82,7 +83,14 @@ def append_commits(journal: Journal, device: str, commits: int, draw: random.Ran
         body = codec.pack_frames(FrameBody(list(range(number, number + count)), frames, []))
         block = Block(number, count, Entry.FRAMES, "s", body, number)
         number += count
-        journal.append(Append([block], number, number, 1, False, True))
+        journal.append(Append([block], number, number, 1, b""))
+
+
+def letters_in(journal: Journal) -> list[DeadLetter]:
+    """The dead letters that a journal keeps, oldest first, as whoever lists them finds them."""
+    request = Request("c", "", "", "", "", "", 1.0, b"")
+    found = journal.find_letters(FindLetters(request, 0, MOST_ID, 10**6, 10**9, newest_first=False))
+    return [DeadLetter(*letter[1:]) for letter in found]
 
 
 def snapshot(path: Path) -> dict[str, bytes]:
@@ -161,7 +169,7 @@ def account_for(
             reasons = [(number, "the journal has lost it") for number in sorted(dead) if number < end]
             rig.report(end, journal=journal.state.journal, dead=reasons[-4096:])
         rig.wait(0.1)
-    letters = journal.journal.dead_letters()
+    letters = letters_in(journal.journal)
     journal.journal.close()
     assert rig.exit == 0, f"not all of {device} was sent: {rig.uplink.backlog} wait"  # type: ignore[attr-defined]
     faults = journal.journal.faults

@@ -24,7 +24,7 @@ from common.stream.events import (
     LettersFound,
     MarkSettled,
     SectionFound,
-    SetFlags,
+    SetLineState,
     Strike,
     Trim,
 )
@@ -72,18 +72,16 @@ class FakeJournal:
         self.marked = 0
         """What is settled, as said while nothing could be written."""
         self.commits = 0
-        self.flags = (False, False)
+        self.line_state = b""
 
     def open(self) -> StreamState:
         ledger = Ledger()
         for first in sorted(self.rows):
             ledger.add(self.rows[first].end, len(self.rows[first].body), self.rows[first].at_ms)
-        mid_frame, seen = self.flags
         self.state = self.state._replace(
             generation=self.state.generation + 1,
             spans=ledger.spans,
-            is_mid_frame=mid_frame,
-            has_seen_delimiter=seen,
+            line_state=self.line_state,
         )
         return self.state
 
@@ -96,7 +94,7 @@ class FakeJournal:
         if isinstance(effect, MarkSettled):
             self.marked = max(self.marked, effect.base)
             return []
-        if not isinstance(effect, Append | Trim | Bury | SetFlags | Strike):
+        if not isinstance(effect, Append | Trim | Bury | SetLineState | Strike):
             return None
         if self.is_full:
             dead = effect.dead if isinstance(effect, Trim | Bury) else []
@@ -106,7 +104,7 @@ class FakeJournal:
             case Append():
                 self.rows |= {block.first: block for block in effect.blocks}
                 self.state = self.state._replace(next_number=effect.next_number, last_ts_ms=effect.last_ts_ms)
-                self.flags = effect.is_mid_frame, effect.has_seen_delimiter
+                self.line_state = effect.line_state
                 self._trim(effect.base)
                 self.letters = {key: letter for key, letter in self.letters.items() if key not in effect.revived}
                 return [JournalBack(effect.next_number)] if effect.is_retry else []
@@ -115,8 +113,8 @@ class FakeJournal:
                 self._bury(effect.dead)
             case Bury():
                 self._bury(effect.dead)
-            case SetFlags():
-                self.flags = (effect.is_mid_frame, effect.has_seen_delimiter)
+            case SetLineState():
+                self.line_state = effect.state
             case Strike():
                 self.state = self.state._replace(strikes=self.state.strikes | effect.counts)
         return []

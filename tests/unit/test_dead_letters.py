@@ -131,6 +131,27 @@ def test_dead_letters_of_a_full_disk_wait_in_memory():
     assert rig.count("dead_letters_dropped") == 0
 
 
+def test_a_dead_letter_keeps_its_origin_and_goes_back_with_it():
+    """What was asked for is still known when it is sent through again; frames of two origins are two blocks. A list
+    does not show it."""
+    rig = Rig()
+    for frame in (b"1\n", b"2\n", b"3\n"):
+        rig.read(frame)
+    rows, origins = rig.journal.rows, {2: "temperature", 3: "temperature", 4: "humidity"}
+    rig.journal.rows = {first: block._replace(origin=origins.get(first, "")) for first, block in rows.items()}
+    rig = Rig(journal=rig.journal)
+    rig.beat()
+    rig.report(5, dead=[(number, "no number") for number in origins])
+    assert [(letter.number, letter.origin) for letter in rig.journal.dead] == list(origins.items())
+    assert [len(letter) for letter in _ask(rig, "dead_letters", before=0, most=9)["letters"]] == [5, 5, 5]
+    rig.journal.rows.clear()
+    assert _ask(rig, "retry", after=0, until=9) == {"retried": 3, "kept": 0, "last": 3}
+    again = [(block.length, block.origin) for block in rig.journal.rows.values() if block.kind == Entry.FRAMES]
+    assert again == [(2, "temperature"), (1, "humidity")]
+    rig.report(6)
+    assert [frames_of(batch) for batch in rig.batches[-2:]] == [[b"1\n", b"2\n"], [b"3\n"]]
+
+
 def test_what_the_journal_lost_has_no_bytes():
     """It is a dead letter whose bytes nobody has, and is not sent again."""
     rig = Rig()
@@ -139,5 +160,5 @@ def test_what_the_journal_lost_has_no_bytes():
     later = Rig(journal=rig.journal)
     later.beat()
     later.report(3, dead=[(1, "the journal has lost it"), (2, "the journal has lost it")])
-    assert [letter[2:] for letter in later.journal.dead] == [("the journal has lost it: 1-2", b"")]
+    assert [letter[2:4] for letter in later.journal.dead] == [("the journal has lost it: 1-2", b"")]
     assert _ask(later, "retry", after=0, until=9)["retried"] == 0

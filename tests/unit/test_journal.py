@@ -15,8 +15,9 @@ import pytest
 from common.config.models import Device, Storage
 from common.io.journal import letter_box, opening, store
 from common.io.journal.asides import damaged_note
-from common.io.journal.files import JournalDamageError, JournalError, JournalFile
-from common.io.journal.journal import Journal, log_pages
+from common.io.journal.database import log_pages
+from common.io.journal.files import JournalDamageError, JournalError, JournalFile, log_of
+from common.io.journal.journal import Journal
 from common.io.journal.opening import SPARE_BYTES, open_journal, renew_journal
 from common.io.journal.pages import BREATH_PAGES, PAGE_BYTES
 from common.io.journal.places import file_name
@@ -33,7 +34,7 @@ from common.stream.events import (
 )
 from common.wire.messages import Request
 from services.port_reader.shell.serving import journal_limits
-from tests.support.journals import QUIET
+from tests.support.journals import QUIET, letters_in
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def _block(first, length=2, body=b"body"):
 
 def _append(*blocks, base=1, next_number=None, last_ts_ms=7, revived=()):
     end = next_number or blocks[-1].end
-    return Append(list(blocks), end, last_ts_ms, base, False, True, revived=revived)
+    return Append(list(blocks), end, last_ts_ms, base, b"\0\1", revived=revived)
 
 
 def test_a_new_journal_begins_at_1(file):
@@ -75,7 +76,7 @@ def test_a_new_journal_begins_at_1(file):
     journal.close()
     state = Journal(file._replace(new_id="other")).state
     assert (state.journal, state.generation, state.next_number, state.last_ts_ms) == ("j1", 2, 5, 7)
-    assert (state.spans, state.strikes, state.has_seen_delimiter) == (((5, 8, 0),), {3: 1}, True)
+    assert (state.spans, state.strikes, state.line_state) == (((5, 8, 0),), {3: 1}, b"\0\1")
 
 
 def test_the_next_number_does_not_depend_on_what_is_left(file):
@@ -138,13 +139,13 @@ def test_dead_letters_are_bounded(file, monkeypatch):
     journal = _open(file)
     journal.bury([DeadLetter(0, 1, "joined mid-frame", b"a")])
     journal.trim(1, [DeadLetter(number, 1, "why", b"x") for number in range(1, 5)])
-    assert [letter.number for letter in journal.dead_letters()] == [2, 3, 4]
+    assert [letter.number for letter in letters_in(journal)] == [2, 3, 4]
     journal.bury([DeadLetter(5, 1, "why", b"x" * 99)])
-    assert [letter.number for letter in journal.dead_letters()] == [4, 5]
+    assert [letter.number for letter in letters_in(journal)] == [4, 5]
     journal.close()
     journal = Journal(file)
     journal.bury([DeadLetter(6, 1, "why", b"x" * 60)])
-    assert [letter.number for letter in journal.dead_letters()] == [6]
+    assert [letter.number for letter in letters_in(journal)] == [6]
 
 
 def test_sections_are_kept(file):
@@ -163,10 +164,10 @@ def test_a_damaged_journal_is_set_aside(file, damage):
     begun that goes on with its numbers, and says which are lost."""
     journal = _open(file)
     journal.append(_append(*(_block(first, 2, b"x" * 3000) for first in range(1, 99, 2))))
-    journal._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal._database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     if damage == "schema":
-        journal._database.execute("UPDATE meta SET schema_version = 99")
-    journal._database.close()
+        journal._database.connection.execute("UPDATE meta SET schema_version = 99")
+    journal._database.connection.close()
     if damage == "junk":
         file.path.write_bytes(b"no database" * 1000)
     elif damage == "cut":
@@ -198,15 +199,15 @@ def test_a_full_disk_is_an_error_that_passes(file):
     """A commit that does not fit changes nothing; when there is room again it works."""
     journal = _open(file)
     journal.append(_append(_block(1)))
-    pages = journal._database.execute("PRAGMA page_count").fetchone()[0]
-    journal._database.execute(f"PRAGMA max_page_count = {pages}")
+    pages = journal._database.connection.execute("PRAGMA page_count").fetchone()[0]
+    journal._database.connection.execute(f"PRAGMA max_page_count = {pages}")
     big = _append(_block(3, 2, b"x" * 50_000))
     with pytest.raises(JournalError, match="full"):
         journal.append(big)
     with pytest.raises(JournalError, match="full"):
         journal.bury([DeadLetter(0, 1, "why", b"x" * 50_000)])
-    assert journal.dead_letters() == []
-    journal._database.execute("PRAGMA max_page_count = 100000")
+    assert letters_in(journal) == []
+    journal._database.connection.execute("PRAGMA max_page_count = 100000")
     journal.append(big)
     assert [block.first for block in journal.fetch(1, 100, 10**6)] == [1, 3]
 
@@ -234,7 +235,7 @@ journal = Journal(JournalFile(Path(sys.argv[1]), "press 1", "j1"))
 journal.put_section("s", b"{}")
 first = journal.state.next_number
 while True:
-    journal.append(Append([Block(first, 1, 0, "s", b"x" * 500)], first + 1, first, max(1, first - 200), False, True))
+    journal.append(Append([Block(first, 1, 0, "s", b"x" * 500)], first + 1, first, max(1, first - 200), b""))
     print(first, flush=True)
     first += 1
 """
@@ -270,7 +271,7 @@ def test_file_names_are_safe_and_distinct(name):
 
 
 def _rows(journal, sql, *values):
-    return journal._database.execute(sql, values).fetchall()
+    return journal._database.connection.execute(sql, values).fetchall()
 
 
 @pytest.mark.parametrize(
@@ -356,16 +357,56 @@ def test_revived_letters_leave_with_the_commit_that_journals_them(file):
     journal = _open(file)
     journal.bury([DeadLetter(number, 1, "why", b"xx") for number in (1, 2)])
     journal.append(_append(_block(3), revived=(1, 2, 3)))
-    assert journal.dead_letters() == []
+    assert letters_in(journal) == []
     assert journal.letters_kept == (0, 0)
     journal.bury([DeadLetter(9, 1, "why", b"x")])
     assert [letter.id for letter in journal.find_letters(_find(0, 99))] == [3]
     pages = _rows(journal, "PRAGMA page_count")[0][0]
-    journal._database.execute(f"PRAGMA max_page_count = {pages}")
+    journal._database.connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(JournalError, match="full"):
         journal.append(_append(_block(5, 2, b"x" * 50_000), revived=(3,)))
     assert journal.letters_kept == (1, 1)
-    assert len(journal.dead_letters()) == 1
+    assert len(letters_in(journal)) == 1
+
+
+@pytest.mark.parametrize("damage", ["", "file", "log"])
+def test_origins_are_kept(file, damage):
+    """Of blocks and of dead letters, closed and opened again, and where what holds of it has to be gathered."""
+    journal = _open(file)
+    blocks = [_block(1), _block(3)._replace(origin="temperature"), _block(5)._replace(origin="humidity")]
+    letters = [DeadLetter(7, 1, "why", b"x", "humidity"), DeadLetter(0, 1, "why", b"y")]
+    for block in blocks:
+        journal.append(_append(block))
+    journal.bury(letters)
+    if damage:
+        journal.abandon()
+        path = file.path if damage == "file" else log_of(file.path)
+        data = bytearray(path.read_bytes())
+        data[(100 if damage == "file" else len(data) // 2)] ^= 1
+        path.write_bytes(data)
+    else:
+        journal.close()
+    journal, aside, _ = open_journal(file, "x")
+    assert (aside is not None) is (damage == "file")
+    assert journal.fetch(1, 99, 999) == blocks
+    assert letters_in(journal) == letters
+    assert [letter.origin for letter in journal.find_letters(_find(0, 9))] == ["humidity", ""]
+    journal.append(_append(blocks[0]._replace(first=7, origin="humidity"), revived=(1,)))
+    assert [letter.data for letter in letters_in(journal)] == [b"y"]
+
+
+@pytest.mark.parametrize("sql", ["SET origin = 'humidity'", "SET origin = ''", "SET origin = 7"])
+def test_an_origin_that_is_not_as_it_was_written(file, sql):
+    """The checksum covers it, as it does all that a row says."""
+    journal = _open(file)
+    journal.append(_append(_block(1), _block(3)._replace(origin="temperature")))
+    journal.bury([DeadLetter(7, 1, "why", b"x", "temperature")])
+    _rows(journal, f"UPDATE blocks {sql} WHERE first = 3")
+    _rows(journal, f"UPDATE dead_letters {sql}")
+    assert journal.fetch(1, 9, 999) == [_block(1)]
+    assert letters_in(journal) == []
+    _rows(journal, "UPDATE blocks SET origin = 'humidity'")
+    assert journal.fetch(1, 9, 999) == []
 
 
 def test_sections_that_nothing_needs_are_forgotten(file):
@@ -599,5 +640,5 @@ def test_a_damaged_dead_letter_is_left_out_and_counted(file):
     _rows(journal, "UPDATE dead_letters SET data = x'00' WHERE number = 2")
     _rows(journal, "UPDATE dead_letters SET reason = CAST(x'ff' AS TEXT) WHERE number = 3")
     assert [letter.number for letter in journal.find_letters(_find(0, 99))] == [1]
-    assert [letter.number for letter in journal.dead_letters()] == [1]
+    assert [letter.number for letter in letters_in(journal)] == [1]
     assert journal.letters_damaged == 2

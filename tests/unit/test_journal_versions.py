@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -10,10 +12,14 @@ import pytest
 
 from common.io.journal.files import JournalError, JournalFile
 from common.io.journal.journal import Journal
-from common.io.journal.opening import JournalNewerError, open_journal
-from common.stream.events import DeadLetter
+from common.io.journal.opening import open_journal
+from common.io.journal.seals import JournalNewerError, Seals
+from common.stream.blocks import Block
+from common.stream.events import Append, DeadLetter
 from common.wire import codec
-from tests.support.journals import snapshot
+from common.wire.messages import Entry
+from services.port_reader.core.line import read_line_state
+from tests.support.journals import letters_in, restore, snapshot
 
 CASES = Path(__file__).parents[1] / "cases" / "journals"
 SECTION = "802fa6034419146b"
@@ -46,9 +52,9 @@ def _frames(journal):
     }
 
 
-@pytest.mark.parametrize("case", ["schema-2", "schema-3"])
+@pytest.mark.parametrize("case", ["schema-2", "schema-3", "schema-4"])
 def test_journals_of_each_schema_are_read(tmp_path, case):
-    """All that it held is there, under the same id; then it is schema 3, with a mark, and can be opened again."""
+    """All that it held is there, under the same id; then it is schema 4, with a mark, and can be opened again."""
     old = _kept(tmp_path, case)
     for generation in (2, 3):
         journal, aside, damage = open_journal(old, "x")
@@ -57,15 +63,53 @@ def test_journals_of_each_schema_are_read(tmp_path, case):
         assert (state.journal, state.generation, state.next_number, state.settled) == ("0123456789ab", generation, 8, 3)
         assert (state.gaps, state.strikes, state.last_ts_ms) == ((), {5: 2}, 1007)
         assert _frames(journal) == {2: b"1\n", 3: b"2\n", 4: b"3\n", 5: b"4\n", 6: b"5\n", 7: b"6\n"}
-        assert journal.dead_letters() == [DeadLetter(2, 1002, "no number", b"1\n")]
+        assert letters_in(journal) == [DeadLetter(2, 1002, "no number", b"1\n")]
+        assert journal.fetch(4, 1, 1)[0].origin == ("temperature" if case == "schema-4" else "")
         assert journal.section(SECTION) == b'{"name":"press 1"}'
         journal.close()
     with closing(sqlite3.connect(old.path)) as database:
         assert database.execute("SELECT schema_version, plain_below FROM meta").fetchone() == (
-            3,
+            4,
             8 if case == "schema-2" else 0,
         )
-        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+        assert database.execute("PRAGMA user_version").fetchone() == (4,)
+
+
+@pytest.mark.parametrize("case", ["schema-2", "schema-3"])
+@pytest.mark.parametrize("is_damaged", [False, True])
+@pytest.mark.parametrize("flags", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_what_an_older_schema_knew_of_the_line_means_the_same(tmp_path, case, is_damaged, flags):
+    """It stood in two columns, and goes on as the line's state, also where the journal has to be made anew."""
+    file = _kept(tmp_path, case)
+    with closing(sqlite3.connect(file.path)) as database:
+        database.execute("UPDATE meta SET mid_frame = ?, seen_delimiter = ?", flags)
+        if case == "schema-3":
+            row = database.execute("SELECT * FROM meta").fetchone()
+            database.execute("UPDATE meta SET checksum = ?", (zlib.crc32(repr(row[1:-1]).encode()),))
+        database.commit()
+    if is_damaged:
+        data = bytearray(file.path.read_bytes())
+        data[100:108] = bytes(8)
+        file.path.write_bytes(data)
+    for _ in range(2):
+        journal, aside, _ = open_journal(file, "x")
+        assert (aside is not None) is is_damaged
+        is_damaged = False
+        assert read_line_state(journal.state.line_state) == tuple(map(bool, flags))
+        journal.close()
+
+
+def test_a_journal_of_release_0_2_is_read(tmp_path):
+    """With its mark and all that waits in it; its line was silent between frames, and had sent its delimiter."""
+    path = tmp_path / "j"
+    shutil.copy(CASES / "release-0.2.journal", path)
+    shutil.copy(CASES / "release-0.2.journal.mark", f"{path}.mark")
+    journal, aside, damage = open_journal(JournalFile(path, "press", "new"), "x")
+    assert (aside, damage, journal.faults) == (None, "", [])
+    state = journal.state
+    assert (state.journal, state.generation, state.next_number, state.settled) == ("0123456789ab", 2, 60, 1)
+    assert read_line_state(state.line_state) == (False, True)
+    assert sum(block.length for block in journal.fetch(1, 10**6, 10**9)) == 59
 
 
 def test_damaged_schema_2_is_salvaged(old):
@@ -93,14 +137,68 @@ def _make_newer(file, *, in_log):
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("BEGIN")
         database.execute("ALTER TABLE meta ADD COLUMN more INTEGER NOT NULL DEFAULT 5")
-        database.execute("UPDATE meta SET schema_version = 4, checksum = 1")
-        database.execute("PRAGMA user_version = 4")
+        database.execute("UPDATE meta SET schema_version = 5, checksum = 1")
+        database.execute("PRAGMA user_version = 5")
         database.execute("COMMIT")
         if in_log:
             left = snapshot(file.path)
     if in_log:
         for ending, data in left.items():
             Path(f"{file.path}{ending}").write_bytes(data)
+
+
+def _write_form(file, form, *, holds):
+    """A journal, and a log, in which the second of three blocks has a body of another form, maybe because a bit of its
+    row is wrong; and where in the log that begins."""
+    journal = Journal(file)
+    journal.put_section("s", b"{}")
+    blocks = [Block(number, 1, Entry.FRAMES, "s", b"body", 7) for number in (1, 2, 3)]
+    journal.append(Append(blocks, 4, 7, 1, b""))
+    seal = Seals("press 1").block(blocks[1], form=form if holds else 1)
+    before = snapshot(file.path)["-wal"]
+    journal._database.connection.execute("UPDATE blocks SET form = ?, checksum = ? WHERE first = 2", (form, seal))
+    after = snapshot(file.path)["-wal"].ljust(len(before))
+    place = next(at for at, byte in enumerate(after) if before[at : at + 1] != bytes([byte]))
+    journal.raise_generation(9)
+    files = snapshot(file.path)
+    journal.abandon()
+    restore(file.path, files)
+    return blocks, place
+
+
+@pytest.mark.parametrize("damage", ["", "file", "log"])
+def test_a_body_of_a_newer_form_is_refused(tmp_path, damage):
+    """A newer serialgw that has the same schema may have written it: nobody takes it for something else, or for lost,
+    whatever else of the journal is damaged."""
+    file = JournalFile(tmp_path / "j", "press 1", "new")
+    _, place = _write_form(file, 2, holds=True)
+    if damage == "file":
+        data = bytearray(file.path.read_bytes())
+        data[100:108] = bytes(8)
+        file.path.write_bytes(data)
+    if damage == "log":
+        log = Path(f"{file.path}-wal")
+        data = bytearray(log.read_bytes())
+        data[place] ^= 1  # in the head of a frame: SQLite ends the log here
+        log.write_bytes(data)
+    for _ in range(2):
+        with pytest.raises(JournalNewerError, match="its entry 2 has a body of form 2, expected 1: a newer serialgw"):
+            open_journal(file, "x")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.stat().st_size) == ["j", "j-wal", "j.mark"]
+    if not damage:
+        with closing(sqlite3.connect(file.path)) as database:
+            assert database.execute("SELECT count(*), sum(form), min(body) FROM blocks").fetchone() == (3, 4, b"body")
+
+
+@pytest.mark.parametrize("form", [0, 2, -1, "x", 1.5])
+def test_one_wrong_bit_is_no_newer_form(tmp_path, form):
+    """The checksum says so: the block is damaged, and left out."""
+    file = JournalFile(tmp_path / "j", "press 1", "new")
+    blocks, _ = _write_form(file, form, holds=False)
+    journal, aside, _ = open_journal(file, "x")
+    assert aside is None
+    assert journal.fetch(1, 9, 999) == [blocks[0], blocks[2]]
+    assert journal.rows_damaged == 1
 
 
 @pytest.mark.parametrize("in_log", [False, True])
@@ -111,24 +209,24 @@ def test_a_newer_schema_is_refused(tmp_path, in_log):
     before = snapshot(file.path)
     assert ("-wal" in before) is in_log
     for _ in range(2):
-        with pytest.raises(JournalNewerError, match="its schema is 4, expected 3 or older: a newer serialgw wrote it"):
+        with pytest.raises(JournalNewerError, match="its schema is 5, expected 4 or older: a newer serialgw wrote it"):
             open_journal(file, "x")
         assert snapshot(file.path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"j{ending}" for ending in before)
 
 
 def test_one_wrong_bit_is_no_newer_schema(tmp_path):
-    """The file's head says 7, the journal itself says 3: it is opened."""
+    """The file's head says 6, the journal itself says 4: it is opened."""
     file = JournalFile(tmp_path / "j", "press 1", "new")
     Journal(file).close()
     data = bytearray(file.path.read_bytes())
-    data[63] ^= 4
+    data[63] ^= 2
     file.path.write_bytes(data)
     journal, aside, _ = open_journal(file, "x")
     assert (aside, journal.state.journal) == (None, "new")
     journal.close()
     with closing(sqlite3.connect(file.path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+        assert database.execute("PRAGMA user_version").fetchone() == (4,)
 
 
 def test_no_version_before_2_is_known(old):

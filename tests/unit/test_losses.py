@@ -9,7 +9,7 @@ from common.core.counters import new_counts
 from common.io.journal.mark import Mark
 from common.io.journal.pages import Pages, Source
 from common.io.journal.recovery import Extent, Recovery
-from common.io.journal.seals import Meta
+from common.io.journal.seals import SCHEMA_VERSION, Meta
 from common.stream.counters import SourceCounts
 from common.stream.keeping.losses import Losses, joined, named
 from tests.support.journals import told_numbers
@@ -50,7 +50,7 @@ def test_every_number_is_settled_or_in_a_block_or_in_a_gap(parts, settled, marke
         if is_there:
             extents.append(Extent(place, length, 10, 0))
         place += length
-    meta = Meta(3, "j", "d", 4, place, 7, 1)
+    meta = Meta(SCHEMA_VERSION, "j", "d", 4, place, 7, 1)
     state = Recovery(meta, Mark("j", 0, generation, marked, settled, 9), "j").state(extents, {1: 1, 80: 1})
     assert state.next_number >= max(place, marked)
     assert state.generation > max(generation, 4)

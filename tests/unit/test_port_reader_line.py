@@ -7,7 +7,8 @@ import pytest
 from common.config.models import Device
 from common.core.events import Drain
 from common.core.liveness import CALM_BEAT_S
-from common.stream.events import Append, SetFlags
+from common.stream.events import Append, SetLineState
+from common.stream.numbers import LINE_STATE_BYTES
 from common.wire.messages import Entry
 from services.port_reader.core.events import (
     Chunk,
@@ -17,6 +18,7 @@ from services.port_reader.core.events import (
     PortLost,
     Rest,
 )
+from services.port_reader.core.line import LineState, read_line_state
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of, stamps_of
 
 
@@ -93,11 +95,34 @@ def test_difference_19_after_a_death_in_mid_frame():
     """A process killed in mid-frame leaves word; the next one does not take the tail for a frame."""
     rig = Rig()
     rig.read(b"one\nhal")
-    assert rig.journal.flags == (True, True)
+    assert read_line_state(rig.journal.line_state) == (True, True)
     again = Rig(journal=rig.journal)
     again.read(b"f\ntwo\n", after_s=5)
     assert _lines(again) == [b"one\n", b"two\n"]
     assert [letter.data for letter in again.journal.dead] == [b"f\n"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "state"),
+    [
+        (b"", LineState(is_mid_frame=False, has_seen_delimiter=False)),
+        (b"\0\0", LineState(is_mid_frame=False, has_seen_delimiter=False)),
+        (b"\0\1", LineState(is_mid_frame=False, has_seen_delimiter=True)),
+        (b"\1\0", LineState(is_mid_frame=True, has_seen_delimiter=False)),
+        (b"\1\1", LineState(is_mid_frame=True, has_seen_delimiter=True)),
+        (b"more than we know", LineState(is_mid_frame=True, has_seen_delimiter=False)),
+    ],
+)
+def test_what_a_journal_keeps_of_the_line(kept, state):
+    """Two bytes, which only the line reads. Where nothing is known nothing is doubted; where it can't be read the frame
+    that comes first is."""
+    assert read_line_state(kept) == state
+    journal = FakeJournal()
+    journal.line_state = kept
+    rig = Rig(journal=journal)
+    rig.read(b"f\ntwo\n", after_s=5)
+    assert _lines(rig) == ([b"two\n"] if state.is_mid_frame else [b"f\n", b"two\n"])
+    assert len(journal.line_state) <= LINE_STATE_BYTES
 
 
 def test_a_death_between_frames_costs_nothing():
@@ -105,7 +130,7 @@ def test_a_death_between_frames_costs_nothing():
     rig = Rig()
     rig.read(b"hal")
     rig.read(b"f\n")
-    assert rig.journal.flags == (False, True)
+    assert read_line_state(rig.journal.line_state) == (False, True)
     again = Rig(journal=rig.journal)
     again.read(b"two\n", after_s=5)
     assert _lines(again) == [b"half\n", b"two\n"]
@@ -120,8 +145,8 @@ def test_frames_in_pieces_at_speed_do_not_cost_two_commits_each():
         rig.read(b"8\n", 0.002)
     assert rig.journal.commits < 115
     rig.wait(0.2)
-    assert rig.journal.flags[0] is False
-    assert isinstance([e for e in rig.performed if isinstance(e, SetFlags)][-1], SetFlags)
+    assert read_line_state(rig.journal.line_state).is_mid_frame is False
+    assert isinstance([e for e in rig.performed if isinstance(e, SetLineState)][-1], SetLineState)
 
 
 def test_difference_11_a_line_that_has_sent_its_delimiter_is_held_to_it():
@@ -223,7 +248,7 @@ def test_drain_closes_the_port_and_waits_for_the_platform():
     assert ClosePort() in rig.performed
     assert rig.exit is None
     assert frames_of(rig.journal.rows[3]) == [b"shut down"]
-    assert rig.journal.flags == (True, True)
+    assert read_line_state(rig.journal.line_state) == (True, True)
     assert [letter.reason for letter in rig.journal.dead] == ["shut down in mid-frame"]
     rig.report(4)
     assert rig.exit == 0

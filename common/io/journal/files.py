@@ -137,6 +137,28 @@ def _read_nothing(_size: int, _place: int) -> bytes:
     return b""
 
 
+def identities_of(path: Path) -> dict[Path, tuple[int, int] | None]:
+    """Which files stand under the names of a journal and of its log, once both are open; None where none does."""
+    return {part: _identity(part) for part in (path, log_of(path))}
+
+
+def are_in_place(identities: dict[Path, tuple[int, int] | None]) -> bool:
+    """True if the same files stand there still: neither deleted nor replaced, be it by a copy of themselves."""
+    try:
+        return all(identity is None or identity == _identity(path) for path, identity in identities.items())
+    except OSError:
+        return False
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands under a name; None if none does."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_dev
+
+
 def is_passing(error: Exception) -> bool:
     """True if the file may be sound: the place can't be used now."""
     code = getattr(error, "sqlite_errorcode", None)

@@ -10,10 +10,11 @@ from common.stream.events import DeadLetter, FindLetters, KeptLetter
 
 DEAD_LETTERS: Final = 10_000
 DEAD_BYTES: Final = 64 * 1024 * 1024
-PUT: Final = "INSERT INTO dead_letters (number, ts_ms, reason, data, checksum) VALUES (?, ?, ?, ?, ?)"
+PUT: Final = "INSERT INTO dead_letters (number, ts_ms, reason, data, origin, checksum) VALUES (?, ?, ?, ?, ?, ?)"
 
 PUT_WITH_ID: Final = (
-    "INSERT OR REPLACE INTO dead_letters (number, ts_ms, reason, data, checksum, id) VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO dead_letters (number, ts_ms, reason, data, origin, checksum, id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -64,18 +65,13 @@ class LetterBox:
                 self.bytes -= size[0]
         self._database.executemany("DELETE FROM dead_letters WHERE id = ?", [(letter_id,) for letter_id in ids])
 
-    def all(self) -> list[DeadLetter]:
-        """All that are as they were written, oldest first."""
-        rows = self._database.execute("SELECT number, ts_ms, reason, data, checksum FROM dead_letters ORDER BY id")
-        return [DeadLetter(*row[:4]) for row in rows if self._holds(row)]
-
     def find(self, effect: FindLetters) -> list[KeptLetter]:
         """The page that is asked for, without those that are not as they were written."""
         order = "DESC" if effect.newest_first else "ASC"
         found: list[KeptLetter] = []
         size = 0
         for row in self._database.execute(
-            "SELECT id, number, ts_ms, reason, data, checksum FROM dead_letters"
+            "SELECT id, number, ts_ms, reason, data, origin, checksum FROM dead_letters"
             f" WHERE id > ? AND id < ? ORDER BY id {order} LIMIT ?",
             (effect.after, effect.before, effect.most),
         ):
@@ -85,8 +81,8 @@ class LetterBox:
             size += len(row[4])
             if found and size > effect.most_bytes:
                 break
-            found.append(KeptLetter(*row[:5]))
+            found.append(KeptLetter(*row[:6]))
         return found
 
-    def _holds(self, row: tuple[int, int, str, bytes, int]) -> bool:
+    def _holds(self, row: tuple[int, int, str, bytes, str, int]) -> bool:
         return is_kept_letter(row, self._seals)

@@ -24,20 +24,20 @@ from common.io.journal.files import (
 from common.io.journal.journal import Journal
 from common.io.journal.letter_box import PUT_WITH_ID
 from common.io.journal.mark import Mark, MarkFile
+from common.io.journal.older import LETTER_COLUMNS
 from common.io.journal.pages import Breathe, Pages, Row, hold_breath
 from common.io.journal.salvage import (
-    LETTER_COLUMNS,
     Salvage,
     blocks_of,
     device_of,
     letters_of,
     survey,
 )
-from common.io.journal.seals import SCHEMA_VERSION, Seals
+from common.io.journal.seals import SCHEMA_VERSION, JournalNewerError, Seals
+from common.io.journal.sections import SECTION
 from common.io.journal.tables import (
     BLOCK,
     BREATH_STEPS,
-    SECTION,
     STRIKE,
     drop_overlaps,
     make_tables,
@@ -46,10 +46,6 @@ from common.io.journal.tables import (
 
 SPARE_BYTES: Final = 1024 * 1024
 """What a disk has to have left when a journal was made anew: for its log, and for whoever else writes there."""
-
-
-class JournalNewerError(Exception):
-    """The journal is of a newer schema. It is left as it is."""
 
 
 class Opening(NamedTuple):
@@ -66,6 +62,16 @@ def open_journal(file: JournalFile, stamp: str, breathe: Breathe = hold_breath) 
     """Opens or makes the journal. A damaged one goes aside under a name with `stamp`; what holds of it is in the new
     one, which goes on behind its numbers. `breathe` is called while a damaged one is read, and not before: a sound one
     on a slow card is checked in one call. Raises JournalError if the place can't be used at all, JournalNewerError."""
+    try:
+        return _open_anyway(file, stamp, breathe)
+    except JournalNewerError as error:
+        raise JournalNewerError(
+            f"{file.path}: {error}: a newer serialgw wrote it, which can read it; to begin without what waits in it,"
+            " move the file away. It was left as it is"
+        ) from None
+
+
+def _open_anyway(file: JournalFile, stamp: str, breathe: Breathe) -> Opening:
     _finish_salvage(file.path, stamp)
     _refuse_newer(file.path)
     try:
@@ -144,10 +150,7 @@ def _refuse_newer(path: Path) -> None:
             return
         said = {values[1] for _, values in pages.rows() if len(values) >= 11 and values[1] == version}
     if said:
-        raise JournalNewerError(
-            f"{path}: its schema is {version}, expected {SCHEMA_VERSION} or older: a newer serialgw wrote it, which can"
-            " read it; to begin without what waits in it, move the file away. It was left as it is"
-        )
+        raise JournalNewerError(f"its schema is {version}, expected {SCHEMA_VERSION} or older")
 
 
 def _salvage(file: JournalFile, mark: Mark | None, stamp: str, breathe: Breathe) -> Path | None:
@@ -200,7 +203,7 @@ def _fill(database: sqlite3.Connection, pages: Pages, found: Salvage, seals: Sea
 def _put_letters(database: sqlite3.Connection, rows: Iterator[Row], seals: Seals) -> Iterator[Row]:
     """Keeps the dead letters, and hands on what else there is: reading all pages takes most of the time."""
     for row in rows:
-        if len(row[1]) != LETTER_COLUMNS:
+        if len(row[1]) not in LETTER_COLUMNS:
             yield row
             continue
         for number, letter in letters_of(iter([row]), seals):

@@ -4,6 +4,7 @@ the tables of a new file, an older schema's migration, what the log still holds 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
@@ -18,20 +19,23 @@ from common.io.journal.files import (
 )
 from common.io.journal.letter_box import PUT_WITH_ID
 from common.io.journal.mark import MarkFile
+from common.io.journal.older import FIRST_WITH_MARK
 from common.io.journal.pages import Pages, Source
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.salvage import Salvage, blocks_of, letters_of, survey
-from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals
+from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals, kept_block
+from common.io.journal.sections import SECTION, read_sections
 from common.io.journal.tables import (
     BLOCK,
-    SECTION,
     check_columns,
     drop_overlaps,
+    find_blocks,
     has_tables,
     make_tables,
     read_meta,
     row_of,
 )
+from common.stream.blocks import BODY_FORM
 from common.stream.numbers import StreamState
 
 _CHECK_PAGES: Final = 4_096
@@ -70,7 +74,7 @@ def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFi
             raise sqlite3.DatabaseError("damaged: the file has no tables")
         make_tables(database, Meta(SCHEMA_VERSION, file.new_id, file.device))
         database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    needs_no_mark = is_new or row_of(database, "PRAGMA user_version")[0] < SCHEMA_VERSION
+    needs_no_mark = is_new or row_of(database, "PRAGMA user_version")[0] < FIRST_WITH_MARK
     meta = read_meta(database)
     check_columns(database)
     if file.device and meta.device != file.device:
@@ -94,15 +98,6 @@ def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFi
         closed=0,
     )
     return Contents(meta, state, sections, faults)
-
-
-def read_sections(database: sqlite3.Connection, seals: Seals) -> dict[str, bytes]:
-    """Section by name, oldest first."""
-    rows = database.execute("SELECT hash, section, checksum FROM sections ORDER BY id").fetchall()
-    for name, section, seal in rows:
-        if type(name) is not str or type(section) is not bytes or seal != seals.section(name, section):
-            raise sqlite3.DatabaseError("damaged: a section is not as it was written")
-    return {name: section for name, section, _ in rows}
 
 
 def _recovery(meta: Meta, file: JournalFile, marks: MarkFile, needs_no_mark: bool) -> tuple[Recovery, list[str]]:
@@ -161,10 +156,31 @@ def _rescue(database: sqlite3.Connection, source: Source, file: JournalFile, rec
 
 def _read_state(database: sqlite3.Connection, recovery: Recovery, seals: Seals) -> StreamState:
     run = database.execute
-    extents = (Extent(*row) for row in run("SELECT first, length, bytes, at_ms FROM blocks ORDER BY first"))
+    other_forms: list[int] = []
+    extents = _extents(database, other_forms)
     rows = run("SELECT number, count, checksum FROM strikes WHERE number >= ?", (recovery.settled,)).fetchall()
     strikes = {number: deaths for number, deaths, seal in rows if seal == seals.strike(number, deaths)}
     try:
-        return recovery.state(extents, strikes)
+        state = recovery.state(extents, strikes)
     except ValueError as error:
         raise sqlite3.DatabaseError(f"damaged: {error}") from None
+    for first in other_forms:
+        _refuse_newer(database, first, recovery, seals)
+    return state
+
+
+def _extents(database: sqlite3.Connection, other_forms: list[int]) -> Iterator[Extent]:
+    """What each block says of itself, in order. Those whose bodies have another form than ours, or seem to, are added
+    to `other_forms`: one pass over the table has to be enough, as it may have 256 MiB."""
+    for *extent, form in database.execute("SELECT first, length, bytes, at_ms, form FROM blocks ORDER BY first"):
+        if form != BODY_FORM:
+            other_forms.append(extent[0])
+        yield Extent(*extent)
+
+
+def _refuse_newer(database: sqlite3.Connection, first: int, recovery: Recovery, seals: Seals) -> None:
+    """Raises JournalNewerError if the block is as it was written, and so has a body that only a newer serialgw can
+    read. If it is not it is damaged, and left out when it is fetched."""
+    row = next(find_blocks(database, first))
+    names = dict(database.execute("SELECT id, hash FROM sections WHERE id = ?", (row[3],)).fetchall())
+    kept_block((*row[:3], *row[4:]), names.get(row[3]), seals, recovery.meta.plain_below)

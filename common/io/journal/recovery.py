@@ -90,7 +90,6 @@ class Recovery(NamedTuple):
             settled=self.settled,
             spans=ledger.spans,
             strikes={number: count for number, count in strikes.items() if number >= self.settled},
-            has_seen_delimiter=bool(self.meta.seen_delimiter),
-            is_mid_frame=bool(self.meta.mid_frame),
+            line_state=self.meta.line_state,
             gaps=tuple(gaps),
         )

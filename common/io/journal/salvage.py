@@ -10,6 +10,15 @@ from typing import Any, Final, NamedTuple
 
 from common.core.hashes import short_hash
 from common.io.journal.mark import Mark
+from common.io.journal.older import (
+    BLOCK_COLUMNS,
+    FIRST_WITH_MARK,
+    LETTER_COLUMNS,
+    block_values,
+    is_meta,
+    letter_values,
+    meta_of,
+)
 from common.io.journal.pages import Row
 from common.io.journal.recovery import Recovery
 from common.io.journal.seals import (
@@ -19,16 +28,12 @@ from common.io.journal.seals import (
     Seals,
     is_kept_letter,
     kept_block,
-    seal_meta,
 )
 from common.stream.blocks import Block
 from common.stream.events import DeadLetter
 
 SECTION_DIGITS: Final = 16
 """How long the name of a section is, which says whether one of schema 2 is as it was written."""
-LETTER_COLUMNS: Final = 6
-_META_COLUMNS: Final = len(Meta._fields) + 2
-"""With its id and its checksum; schema 2 had neither that nor `plain_below`."""
 
 
 class Salvage(NamedTuple):
@@ -60,8 +65,9 @@ def survey(
     strikes: dict[int, int] = {}
     for row_id, values in rows:
         match len(values):
-            case 13 | 11 if (meta := _meta_of(values)) is not None and meta.device == device:
-                metas.append(meta)
+            case _ if is_meta(values):
+                if (meta := meta_of(values)) is not None and meta.device == device:
+                    metas.append(meta)
             case 4 | 3 if (section := _section_of(values, seals)) is not None:
                 sections[row_id] = section
             case 3 if type(values[1]) is int and values[2] == seals.strike(row_id, values[1]):
@@ -74,7 +80,7 @@ def survey(
 
 def device_of(rows: Iterator[Row]) -> str:
     """The device that a journal says it belongs to; "" if it says nothing."""
-    metas = [meta for _, values in rows if len(values) in (11, 13) and (meta := _meta_of(values)) is not None]
+    metas = [meta for _, values in rows if (meta := meta_of(values)) is not None]
     return max(metas, key=lambda meta: (meta.generation, meta.next_number)).device if metas else ""
 
 
@@ -84,18 +90,10 @@ def _recovery_of(metas: list[Meta], device: str, mark: Mark | None, new_id: str)
         if mark is not None and mark.journal == meta.journal:
             return Recovery(meta, mark, meta.journal)
         # Without its mark nobody knows whether its generation was its last.
-        return Recovery(meta, None, new_id if meta.schema_version == SCHEMA_VERSION else meta.journal)
+        return Recovery(meta, None, new_id if meta.schema_version >= FIRST_WITH_MARK else meta.journal)
     plain = 0 if mark is not None else MOST
     meta = Meta(SCHEMA_VERSION, mark.journal if mark else new_id, device, plain_below=plain)
     return Recovery(meta, mark, meta.journal)
-
-
-def _meta_of(values: tuple[Any, ...]) -> Meta | None:
-    if len(values) == _META_COLUMNS:
-        meta = Meta(*values[1:-1])
-        return meta if meta.makes_sense and values[-1] == seal_meta(meta) else None
-    meta = Meta(*values[1:])
-    return meta._replace(plain_below=meta.next_number) if meta.makes_sense and meta.schema_version == 2 else None
 
 
 def _section_of(values: tuple[Any, ...], seals: Seals) -> tuple[str, bytes] | None:
@@ -114,11 +112,12 @@ class FoundBlock(NamedTuple):
     checksum: int
 
     @property
-    def row(self) -> tuple[int, int, int, int, int, int, int, bytes]:
-        """As the table has it."""
+    def row(self) -> tuple[int, int, int, int, int, int, int, bytes, str]:
+        """What `tables.BLOCK` takes."""
         block = self.block
         size = len(block.body)
-        return block.first, block.length, block.kind, self.section_id, size, block.at_ms, self.checksum, block.body
+        head = (block.first, block.length, block.kind, self.section_id, size, block.at_ms)
+        return *head, self.checksum, block.body, block.origin
 
 
 def blocks_of(rows: Iterator[Row], salvage: Salvage, seals: Seals) -> Iterator[FoundBlock]:
@@ -128,10 +127,15 @@ def blocks_of(rows: Iterator[Row], salvage: Salvage, seals: Seals) -> Iterator[F
     names = {section_id: name for section_id, (name, _) in salvage.sections.items()}
     ids = {name: section_id for section_id, name in names.items()}
     for first, values in rows:
-        if len(values) != 8 or type(values[1]) is not int or first + values[1] <= settled or first >= MOST:
+        if (
+            len(values) not in BLOCK_COLUMNS
+            or type(values[1]) is not int
+            or first + values[1] <= settled
+            or first >= MOST
+        ):
             continue
-        _, length, kind, section, size, at_ms, checksum, body = values
-        row = (first, length, kind, at_ms, checksum, body)
+        _, length, kind, section, size, at_ms, checksum, body, origin, form = block_values(values)
+        row = (first, length, kind, at_ms, checksum, body, origin, form)
         # The row of its section may be lost, where another one, or what is configured, says the same.
         for name in dict.fromkeys([names.get(section), *names.values()]):
             block = kept_block(row, name, seals, plain_below)
@@ -143,5 +147,5 @@ def blocks_of(rows: Iterator[Row], salvage: Salvage, seals: Seals) -> Iterator[F
 def letters_of(rows: Iterator[Row], seals: Seals) -> Iterator[tuple[int, DeadLetter]]:
     """(id, dead letter) of those that hold, some of them more than once."""
     for row_id, values in rows:
-        if len(values) == LETTER_COLUMNS and is_kept_letter(values[1:], seals):
-            yield row_id, DeadLetter(*values[1:5])
+        if len(values) in LETTER_COLUMNS and is_kept_letter(letter := letter_values(values), seals):
+            yield row_id, DeadLetter(*letter[:5])

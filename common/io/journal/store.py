@@ -37,7 +37,7 @@ from common.stream.events import (
     MarkSettled,
     RaiseGeneration,
     SectionFound,
-    SetFlags,
+    SetLineState,
     Strike,
     Trim,
 )
@@ -45,7 +45,7 @@ from common.stream.events import (
 STORED: Final = (
     Trim,
     Bury,
-    SetFlags,
+    SetLineState,
     Strike,
     Fetch,
     FindLetters,
@@ -98,8 +98,8 @@ class Store:
                 journal.trim(base, dead)
             case Bury(dead):
                 journal.bury(dead)
-            case SetFlags(is_mid_frame, has_seen_delimiter):
-                journal.set_flags(is_mid_frame, has_seen_delimiter)
+            case SetLineState(state):
+                journal.set_line_state(state)
             case Strike(counts):
                 journal.strike(counts)
             case MarkSettled(base):
@@ -163,7 +163,7 @@ class Store:
                 return [JournalFailed(reason, blocks)]
             case Trim(dead=dead) | Bury(dead=dead):
                 return [JournalFailed(reason, [], dead)]
-            case SetFlags() | Strike() | MarkSettled() | RaiseGeneration():
+            case SetLineState() | Strike() | MarkSettled() | RaiseGeneration():
                 return [JournalFailed(reason, [])]
             case _:
                 assert_never(effect)

@@ -5,29 +5,28 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
+from common.io.journal.older import META_COLUMNS, OLDEST, meta_of
 from common.io.journal.seals import MOST, SCHEMA_VERSION, Meta, Seals, seal_meta
+from common.stream.blocks import BODY_FORM
 
-OLDEST: Final = 2
-"""The oldest schema that is migrated: each version reads the one before."""
-TABLES: Final = """
+_META_TABLE: Final = """
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1), schema_version INTEGER NOT NULL, journal TEXT NOT NULL, device TEXT NOT NULL,
     generation INTEGER NOT NULL, next_number INTEGER NOT NULL, last_ts_ms INTEGER NOT NULL, settled INTEGER NOT NULL,
-    mid_frame INTEGER NOT NULL, seen_delimiter INTEGER NOT NULL, closed INTEGER NOT NULL,
-    plain_below INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL DEFAULT 0);
+    line_state BLOB NOT NULL, closed INTEGER NOT NULL, plain_below INTEGER NOT NULL, checksum INTEGER NOT NULL)"""
+TABLES: Final = f"""{_META_TABLE};
 CREATE TABLE blocks (
     first INTEGER PRIMARY KEY, length INTEGER NOT NULL, kind INTEGER NOT NULL, section INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL);
+    bytes INTEGER NOT NULL, at_ms INTEGER NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL,
+    origin TEXT NOT NULL DEFAULT '', form INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE sections (
     id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, section BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER NOT NULL, ts_ms INTEGER NOT NULL, reason TEXT NOT NULL,
-    data BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0);
+    data BLOB NOT NULL, checksum INTEGER NOT NULL DEFAULT 0, origin TEXT NOT NULL DEFAULT '');
 CREATE TABLE strikes (number INTEGER PRIMARY KEY, count INTEGER NOT NULL, checksum INTEGER NOT NULL DEFAULT 0);
 """
-_MIGRATION: Final = """
-ALTER TABLE meta ADD COLUMN plain_below INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE meta ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+_TO_3: Final = """
 ALTER TABLE sections ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE dead_letters ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE strikes ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
@@ -35,29 +34,34 @@ UPDATE sections SET checksum = seal_section(hash, section);
 UPDATE dead_letters SET checksum = seal_letter(number, ts_ms, reason, data);
 UPDATE strikes SET checksum = seal_strike(number, count)
 """
+"""Checksums for all but the blocks, which had some, and `meta`."""
+_TO_4: Final = f"""
+ALTER TABLE blocks ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE blocks ADD COLUMN form INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE dead_letters ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+DROP TABLE meta;
+{_META_TABLE}
+"""
+"""`meta`, whose one row follows, is made anew. The others gain columns, for which SQLite writes no row again, however
+much waits: a row that ends before a column has its default."""
+_MIGRATIONS: Final = {2: _TO_3, 3: _TO_4}
+"""What makes the next schema of one."""
 BREATH_STEPS: Final = 100_000
 """SQLite's own steps between two breaths, some milliseconds."""
 _COLUMNS: Final = {
-    "meta": "id schema_version journal device generation next_number last_ts_ms settled mid_frame seen_delimiter closed"
-    " plain_below checksum",
-    "blocks": "first length kind section bytes at_ms checksum body",
+    "meta": META_COLUMNS[SCHEMA_VERSION],
+    "blocks": "first length kind section bytes at_ms checksum body origin form",
     "sections": "id hash section checksum",
-    "dead_letters": "id number ts_ms reason data checksum",
+    "dead_letters": "id number ts_ms reason data checksum origin",
     "strikes": "number count checksum",
 }
 """Of each table, the first being its key: SQLite believes whatever its file says of itself."""
 META: Final = (
     "INSERT OR REPLACE INTO meta (schema_version, journal, device, generation, next_number, last_ts_ms, settled,"
-    " mid_frame, seen_delimiter, closed, plain_below, checksum, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+    " line_state, closed, plain_below, checksum, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 )
-BLOCK: Final = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-SECTION: Final = "INSERT OR REPLACE INTO sections (id, hash, section, checksum) VALUES (?, ?, ?, ?)"
+BLOCK: Final = f"INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {BODY_FORM})"
 STRIKE: Final = "INSERT OR REPLACE INTO strikes VALUES (?, ?, ?)"
-_META_2: Final = (
-    "SELECT schema_version, journal, device, generation, next_number, last_ts_ms, settled, mid_frame, seen_delimiter,"
-    " closed FROM meta"
-)
-_META_3: Final = _META_2.replace("closed", "closed, plain_below, checksum")
 
 
 def make_tables(database: sqlite3.Connection, meta: Meta) -> None:
@@ -79,43 +83,44 @@ def has_tables(database: sqlite3.Connection) -> bool:
 
 def read_meta(database: sqlite3.Connection) -> Meta:
     """The row of `meta`, migrated if it is of an older schema. Raises sqlite3.DatabaseError if it is damaged."""
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    columns = [row[1] for row in database.execute("PRAGMA table_info(meta)")]
-    if "checksum" not in columns:
-        return _migrated(database)
-    row = database.execute(_META_3).fetchone()
-    meta = None if row is None else Meta(*row[:-1])
-    if meta is None or not meta.makes_sense or row[-1] != seal_meta(meta):
+    names = " ".join(row[1] for row in database.execute("PRAGMA table_info(meta)"))
+    schema = next((schema for schema, columns in META_COLUMNS.items() if columns == names), None)
+    if schema is None:
+        raise sqlite3.DatabaseError("damaged: its table meta is not ours")
+    row = database.execute(f"SELECT {names.replace(' ', ', ')} FROM meta").fetchone()
+    meta = None if row is None else meta_of(row)
+    if meta is None:
+        if schema == OLDEST:
+            raise sqlite3.DatabaseError(f"damaged: its schema is {'' if row is None else row[1]}, expected {OLDEST}")
         raise sqlite3.DatabaseError("damaged: what it remembers is not as it was written")
-    if version != SCHEMA_VERSION:
+    if schema < SCHEMA_VERSION:
+        return _migrated(database, meta)
+    if row_of(database, "PRAGMA user_version")[0] != SCHEMA_VERSION:
         # Its checksum holds, so it is the file's head that is wrong.
         database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return meta
 
 
-def _migrated(database: sqlite3.Connection) -> Meta:
-    """Schema 2 becomes 3, in one commit: checksums for all but the blocks, which had some."""
-    row = database.execute(_META_2).fetchone()
-    meta = None if row is None else Meta(*row)
-    if meta is None or meta.schema_version != OLDEST or not meta.makes_sense:
-        raise sqlite3.DatabaseError(f"damaged: its schema is {'' if row is None else row[0]}, expected {OLDEST}")
+def _migrated(database: sqlite3.Connection, meta: Meta) -> Meta:
+    """An older schema becomes this one, step by step, in one commit: whoever dies in it leaves the older one."""
     seals = Seals(meta.device)
     database.create_function("seal_section", 2, seals.section)
     database.create_function("seal_letter", 4, seals.letter)
     database.create_function("seal_strike", 2, seals.strike)
-    meta = meta._replace(schema_version=SCHEMA_VERSION, plain_below=meta.next_number)
+    migrated = meta._replace(schema_version=SCHEMA_VERSION)
     database.execute("BEGIN IMMEDIATE")
     try:
-        for statement in _MIGRATION.split(";"):
-            database.execute(statement)
+        for schema in range(meta.schema_version, SCHEMA_VERSION):
+            for statement in _MIGRATIONS[schema].split(";"):
+                database.execute(statement)
         database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        put_meta(database, meta)
+        put_meta(database, migrated)
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
-    return meta
+    return migrated
 
 
 def check_columns(database: sqlite3.Connection) -> None:
@@ -138,9 +143,10 @@ def drop_overlaps(database: sqlite3.Connection) -> None:
 
 
 def find_blocks(database: sqlite3.Connection, first: int) -> sqlite3.Cursor:
-    """(first, length, kind, section, at_ms, checksum, body) of the block that holds `first`, and of all behind it."""
+    """(first, length, kind, section, at_ms, checksum, body, origin, form) of the block that holds `first`, and of all
+    behind it."""
     return database.execute(
-        "SELECT first, length, kind, section, at_ms, checksum, body FROM blocks"
+        "SELECT first, length, kind, section, at_ms, checksum, body, origin, form FROM blocks"
         " WHERE first >= coalesce((SELECT max(first) FROM blocks WHERE first <= ?), ?) AND first < ? ORDER BY first",
         (first, first, MOST),
     )

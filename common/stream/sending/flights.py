@@ -125,17 +125,18 @@ class Flights:
         first = max(self.floor, block.first)
         return slice_block(block, first, first + 1)
 
-    def entries(self, numbers: Iterable[int]) -> dict[int, tuple[int, bytes]]:
-        """(ts_ms, frame) of those of these numbers that are in flight."""
+    def entries(self, numbers: Iterable[int]) -> dict[int, tuple[int, bytes, str]]:
+        """(ts_ms, frame, origin) of those of these numbers that are in flight."""
         wanted = sorted(numbers)
-        found: dict[int, tuple[int, bytes]] = {}
+        found: dict[int, tuple[int, bytes, str]] = {}
         for block in self.queue.blocks:
             inside = wanted[bisect_left(wanted, block.first) : bisect_left(wanted, block.end)]
             if inside:
                 if block.kind == Entry.DEAD:
                     # Its frames are reasons: there are no bytes.
-                    found |= dict.fromkeys(inside, (0, b""))
+                    found |= dict.fromkeys(inside, (0, b"", ""))
                     continue
                 body = codec.unpack_frames(block.body, block.length)
-                found |= {n: (body.ts_ms[n - block.first], body.frames[n - block.first]) for n in inside}
+                at, origin = block.first, block.origin
+                found |= {n: (body.ts_ms[n - at], body.frames[n - at], origin) for n in inside}
         return found

@@ -120,7 +120,7 @@ class PortReaderCore:
             clock=clock,
             is_left=not has_port,
         )
-        line = Line(device, members[0].state.has_seen_delimiter, members[0].state.is_mid_frame)
+        line = Line(device, members[0].state.line_state)
         devices = [member.device for member in members]
         self._port = Port(
             devices, self._source, line, self.counters, clock=clock, draw=draw, search=search, owner=owner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Final
+from typing import Final, NamedTuple
 
 from common.config.models import Device
 from services.port_reader.core.framers.delimiter import DeadPiece, DelimiterFramer
@@ -18,12 +18,38 @@ CHOPPY_S: Final = 0.05
 """If frames in pieces follow each other faster than this, the mid-frame flag stays up between them: two commits a
 frame would cost more than the flag is worth."""
 JOINED: Final = "joined mid-frame"
+_PACKED: Final = ((b"\0\0", b"\0\1"), (b"\1\0", b"\1\1"))
+"""A line's state as the journal keeps it, by is_mid_frame and has_seen_delimiter: a byte for each. They stand ready, as
+each commit takes one along."""
+
+
+class LineState(NamedTuple):
+    """What the next process has to know of the line, should this one die. Nobody else reads it: for the journal it is
+    two bytes."""
+
+    is_mid_frame: bool
+    """True if the line is in the middle of a frame, whose end is no frame of its own."""
+    has_seen_delimiter: bool
+    """True if the line has ever sent its delimiter: then silence ends no frame."""
+
+
+def read_line_state(state: bytes) -> LineState:
+    """The state that a journal has kept. Where nothing is known the line is between two frames and has sent no
+    delimiter. A state that can't be read was left by somebody who knew more, who may have died in mid-frame: one frame
+    too many that is not trusted costs less than half a frame that is."""
+    if not state:
+        return LineState(is_mid_frame=False, has_seen_delimiter=False)
+    if len(state) != len(LineState._fields):
+        return LineState(is_mid_frame=True, has_seen_delimiter=False)
+    return LineState(bool(state[0]), bool(state[1]))
 
 
 class Line:
     """Chunks in, frames and dead pieces out; all times are `now_s`."""
 
-    def __init__(self, device: Device, has_seen_delimiter: bool, is_mid_frame: bool) -> None:
+    def __init__(self, device: Device, state: bytes) -> None:
+        """`state` is what the journal has kept of the line."""
+        is_mid_frame, has_seen_delimiter = read_line_state(state)
         self._framer = DelimiterFramer(device.delimiter, device.max_frame_bytes)
         self._framer.has_seen_delimiter = has_seen_delimiter
         self._keeps_first = device.first_frame == "keep"
@@ -36,10 +62,6 @@ class Line:
         self._flagged_s = -1.0
         self.stored_mid_frame = is_mid_frame
         """What the journal says; the core keeps it up to date."""
-
-    @property
-    def has_seen_delimiter(self) -> bool:
-        return self._framer.has_seen_delimiter
 
     @property
     def ends_by_silence(self) -> bool:
@@ -129,15 +151,15 @@ class Line:
         if data:
             self._framer.put_dead(DeadPiece(dead_reason or reason, data))
 
-    def flag_after_append(self, now_s: float) -> bool:
-        """The mid-frame flag that goes with an append."""
+    def state_after_append(self, now_s: float) -> bytes:
+        """The state that goes with an append, whose commit has room for it anyway."""
         self.stored_mid_frame = self._framer.has_partial or (
             self.stored_mid_frame and now_s - self._flagged_s < CHOPPY_S
         )
-        return self.stored_mid_frame
+        return _PACKED[self.stored_mid_frame][self._framer.has_seen_delimiter]
 
-    def flag_change(self, now_s: float) -> bool | None:
-        """The mid-frame flag if it needs a commit of its own now; None if not."""
+    def state_change(self, now_s: float) -> bytes | None:
+        """The state if it needs a commit of its own now, as it does where a frame has begun; None if not."""
         if self._framer.has_partial:
             if self.stored_mid_frame:
                 return None
@@ -145,7 +167,7 @@ class Line:
         elif not self.stored_mid_frame or now_s < self._last_byte_s + QUIET_S or self._died_mid_frame:
             return None
         self.stored_mid_frame = self._framer.has_partial
-        return self.stored_mid_frame
+        return _PACKED[self.stored_mid_frame][self._framer.has_seen_delimiter]
 
     @property
     def next_deadline_s(self) -> float | None:

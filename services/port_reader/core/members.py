@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from common.config.models import Device
 from common.core.events import Send
-from common.stream.events import SetFlags, SourceEffect
-from common.stream.items import Flags, Item, items_of
+from common.stream.events import SetLineState, SourceEffect
+from common.stream.items import Item, items_of
 from common.stream.source import Source
 from services.port_reader.core.line import Line
 
@@ -15,13 +15,12 @@ Owner = Callable[[bytes], int]
 """Whose a frame is that nobody has asked for: a place among the devices."""
 Placed = tuple[int, Item]
 """Entries, and the place of the device that they belong to."""
-_NOTHING_KNOWN = Flags(is_mid_frame=False, has_seen_delimiter=False)
 
 
 class Members:
     """The devices on one line. Most lines have one; a bus has several.
 
-    What the journal keeps about the line (`Flags`) stands in the first device's alone: it is the line's, and two
+    What the journal keeps about the line stands in the first device's alone: it is the line's, and two
     copies would contradict each other after a death between two commits.
     """
 
@@ -35,7 +34,7 @@ class Members:
 
     @property
     def is_unwritable(self) -> bool:
-        """True while the journal that keeps the line's flags can't be written."""
+        """True while the journal that keeps the line's state can't be written."""
         return self._source.streams[0].uplink.is_down
 
     def place_of(self, device: str) -> int:
@@ -64,8 +63,8 @@ class Members:
         if self._owner is not None:
             return self.put(self.placed(frames), clock_ms, now_s)
         if not frames:
-            return self.flag(now_s)
-        commits = self._source.commit(items_of(frames), clock_ms, self._flags(now_s, 0), now_s)
+            return self.remember(now_s)
+        commits = self._source.commit(items_of(frames), clock_ms, self._state(now_s, 0), now_s)
         return [*commits, *self._source.move(now_s)]
 
     def put(
@@ -77,8 +76,8 @@ class Members:
         for place, item in entries:
             by_place.setdefault(place, []).append(item)
         for place, items in by_place.items():
-            effects += self._source.commit(items, clock_ms, self._flags(now_s, place), now_s, place)
-        effects += [] if 0 in by_place else self.flag(now_s)
+            effects += self._source.commit(items, clock_ms, self._state(now_s, place), now_s, place)
+        effects += [] if 0 in by_place else self.remember(now_s)
         effects += between
         for place in by_place:
             effects += self._source.move(now_s, place)
@@ -88,12 +87,11 @@ class Members:
         """One entry to each device's stream: what happened to the line has happened to all."""
         return self.put([(place, items(device)) for place, device in enumerate(self.devices)], clock_ms, now_s)
 
-    def flag(self, now_s: float) -> list[SourceEffect]:
+    def remember(self, now_s: float) -> list[SourceEffect]:
         """What the journal has to know about the line though no entry goes along."""
-        flag = self._line.flag_change(now_s)
-        return [] if flag is None else [SetFlags(flag, self._line.has_seen_delimiter)]
+        state = self._line.state_change(now_s)
+        return [] if state is None else [SetLineState(state)]
 
-    def _flags(self, now_s: float, place: int) -> Flags:
-        if place:
-            return _NOTHING_KNOWN
-        return Flags(self._line.flag_after_append(now_s), self._line.has_seen_delimiter)
+    def _state(self, now_s: float, place: int) -> bytes:
+        """What goes with an append to this device's journal."""
+        return b"" if place else self._line.state_after_append(now_s)

@@ -8,7 +8,7 @@ from common.config.models import Device
 from common.core.errors import ConversionError
 from common.core.events import Note, Send, answer
 from common.core.wall_clock import WallClock
-from common.stream.events import SetFlags
+from common.stream.events import SetLineState
 from common.stream.items import Item
 from common.stream.source import Source
 from common.wire import calls
@@ -119,9 +119,9 @@ class Port:
         effects: list[Effect] = [ClosePort()]
         effects += self._exchange.close(SHUTTING_DOWN)
         if self.is_connected:
-            was_mid_frame = self._line.flag_after_append(now_s)
+            state = self._line.state_after_append(now_s)
             effects += self._close("shut down in mid-frame", "shut down", now_s)
-            effects.append(SetFlags(was_mid_frame, self._line.has_seen_delimiter))
+            effects.append(SetLineState(state))
         self._opening.close()
         return effects
 

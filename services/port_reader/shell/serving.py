@@ -24,9 +24,10 @@ from common.io.endpoints import Endpoints, socket_dir
 from common.io.journal.asides import damaged_note
 from common.io.journal.files import JournalError, JournalFile
 from common.io.journal.journal import Journal
-from common.io.journal.opening import JournalNewerError, Opening, open_journal
+from common.io.journal.opening import Opening, open_journal
 from common.io.journal.places import bytes_used, left_journals
 from common.io.journal.salvage import section_name
+from common.io.journal.seals import JournalNewerError
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop

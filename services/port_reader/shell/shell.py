@@ -34,7 +34,7 @@ from common.stream.events import (
     MarkSettled,
     OfMember,
     RaiseGeneration,
-    SetFlags,
+    SetLineState,
     Strike,
     Trim,
 )
@@ -127,7 +127,7 @@ class PortReaderShell:
             .on(Trim, store)
             .on(MarkSettled, store)
             .on(Bury, store)
-            .on(SetFlags, store)
+            .on(SetLineState, store)
             .on(RaiseGeneration, store)
             .on(KeepJournal, store)
             .on(Fetch, store)
