@@ -11,12 +11,12 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from common.config.findings import Findings
-from common.config.models import Gateway, Security
+from common.config.models import VERSION, Connector, Gateway, Security, nested, version_of
 from common.config.platform_reading import without_secrets
 from common.config.reading import read_gateway
 from common.config.secret_files import with_secret_files
@@ -27,7 +27,6 @@ ACTIVE_NAME: Final = "active.json"
 """The snapshot's name in the data directory."""
 LAST_GOOD: Final = "last-good"
 """Folder in the data directory: what processes on their own have last used, a file a kind."""
-VERSION: Final = 1
 SECRETS: Final = {
     "TB_GW_ACCESS_TOKEN": "access_token",
     "TB_GW_USERNAME": "username",
@@ -45,6 +44,11 @@ class Active(msgspec.Struct, frozen=True, kw_only=True):
     """Without secrets."""
     secrets: tuple[str, ...] = ()
     """The variables of SECRETS whose values belong to it."""
+
+
+class _ActiveOfVersion1(msgspec.Struct, frozen=True, kw_only=True):
+    gateway: dict[str, Any]
+    secrets: tuple[str, ...] = ()
 
 
 class Found(NamedTuple):
@@ -92,10 +96,24 @@ def write_active(path: Path, active: Active) -> None:
 def read_active(path: Path) -> Active | None:
     """The snapshot in a file; None if there is none that can be used."""
     try:
-        active = msgspec.json.decode(path.read_bytes(), type=Active)
+        return _decode(path.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return active if active.version == VERSION else None
+
+
+def _decode(content: bytes) -> Active:
+    """A snapshot of this release, or of the one before it: what was good last is needed most while people update."""
+    if version_of(content) > 1:
+        return msgspec.json.decode(content, type=Active)
+    old = msgspec.json.decode(content, type=_ActiveOfVersion1)
+    connectors = tuple(_connector_of(fields) for fields in old.gateway.pop("connectors", ()))
+    gateway = msgspec.convert(old.gateway, Gateway)
+    return Active(gateway=msgspec.structs.replace(gateway, connectors=connectors), secrets=old.secrets)
+
+
+def _connector_of(fields: dict[str, Any]) -> Connector:
+    devices = [nested(device) for device in fields.get("devices", ())]
+    return msgspec.convert(fields | {"devices": devices}, Connector)
 
 
 def find_gateway(

@@ -91,8 +91,8 @@ def check_unique(devices: Iterable[tuple[Entry, Device]], findings: Findings) ->
     ports = _Register(findings, "a port that no other device has")
     for entry, device in devices:
         names.add(device.name, entry, entry.used("deviceName", "name"), show(device.name))
-        line = identity_of(device.port)
-        found = show(device.port) if line == device.port else f"{show(device.port)} (which is {line})"
+        line = identity_of(device.line.port)
+        found = show(device.line.port) if line == device.line.port else f"{show(device.line.port)} (which is {line})"
         ports.add(line, entry, "port", found)
 
 

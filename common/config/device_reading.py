@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK, ConverterChecker
 from common.config.entry import Entry
 from common.config.findings import Findings, show
-from common.config.models import Connector, DataPoint, Device
+from common.config.models import Connector, DataPoint, Device, Framing, Line
 from common.config.points import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault
 
@@ -72,11 +70,9 @@ def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) 
     device = Device(
         name=name,
         type=entry.name("deviceType", "type", default="default"),
-        port=_read_port(entry),
-        max_frame_bytes=entry.whole("maxFrameBytes", 65_536, 1, MAX_FRAME_LIMIT),
-        first_frame=entry.choice("firstFrame", "discard", ("discard", "keep")),
+        line=_read_line(entry),
+        framing=_read_framing(entry),
         byteorder=entry.choice("byteorder", "big", ("big", "little")),
-        delimiter=_read_delimiter(entry),
         converter=converter,
         downlink_converter=downlink,
         attribute_updates=read_attribute_updates(entry),
@@ -88,7 +84,6 @@ def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) 
         raw=dict(entry.values),
         telemetry=telemetry,
         attributes=attributes,
-        **_read_line(entry),
     )
     if device.downlink_converter is None and any(rpc.template is None for rpc in device.rpcs):
         entry.warning(
@@ -100,24 +95,34 @@ def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) 
     return device
 
 
-def _read_line(entry: Entry) -> dict[str, Any]:
-    """The line's settings, under the names of Device's fields. Bounds are pyserial's."""
+def _read_line(entry: Entry) -> Line:
+    """What concerns the port. Bounds are pyserial's."""
+    return Line(
+        port=_read_port(entry),
+        baudrate=entry.whole("baudrate", 9600, 1, as_text=True),
+        bytesize=entry.whole("bytesize", 8, 5, 8),
+        stopbits=entry.choice("stopbits", 1, (1, 1.5, 2)),
+        parity=entry.choice("parity", "N", ("N", "E", "O", "M", "S")),
+        xonxoff=entry.flag("xonxoff", False),
+        rtscts=entry.flag("rtscts", False),
+        dsrdtr=entry.flag("dsrdtr", False),
+        write_timeout_s=entry.maybe_number("writeTimeout", 0, DAY_S),
+        inter_byte_timeout_s=entry.maybe_number("interByteTimeout", 0, DAY_S),
+        exclusive=entry.flag("exclusive", True, nullable=True),
+    )
+
+
+def _read_framing(entry: Entry) -> Framing:
+    """What ends a frame. `timeout` is the reference's word for the silence that does."""
     # pyserial waits for ever with null; a day is as long as a frame will ever be waited for.
-    never = entry.values.get("timeout", 1) is None
+    waits_for_ever = entry.values.get("timeout", 1) is None
     entry.knows("timeout")
-    return {
-        "baudrate": entry.whole("baudrate", 9600, 1, as_text=True),
-        "bytesize": entry.whole("bytesize", 8, 5, 8),
-        "stopbits": entry.choice("stopbits", 1, (1, 1.5, 2)),
-        "parity": entry.choice("parity", "N", ("N", "E", "O", "M", "S")),
-        "timeout_s": float(DAY_S) if never else entry.number("timeout", 1.0, 0, DAY_S),
-        "xonxoff": entry.flag("xonxoff", False),
-        "rtscts": entry.flag("rtscts", False),
-        "dsrdtr": entry.flag("dsrdtr", False),
-        "write_timeout_s": entry.maybe_number("writeTimeout", 0, DAY_S),
-        "inter_byte_timeout_s": entry.maybe_number("interByteTimeout", 0, DAY_S),
-        "exclusive": entry.flag("exclusive", True, nullable=True),
-    }
+    return Framing(
+        delimiter=_read_delimiter(entry),
+        max_frame_bytes=entry.whole("maxFrameBytes", 65_536, 1, MAX_FRAME_LIMIT),
+        first_frame=entry.choice("firstFrame", "discard", ("discard", "keep")),
+        timeout_s=float(DAY_S) if waits_for_ever else entry.number("timeout", 1.0, 0, DAY_S),
+    )
 
 
 def _read_port(entry: Entry) -> str:

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from common.config.models import AttributeUpdate, DataPoint, Device, Platform, Rpc, section_of
+from common.config.models import AttributeUpdate, DataPoint, Device, Framing, Platform, Rpc, section_of
 from common.core.events import Blocked, Core, Send, Writable
 from common.stream.window import Limits
 from common.wire.messages import (
@@ -312,7 +312,7 @@ def counting_device(name: str, is_users: bool) -> Device:
     return Device(
         name=name,
         type="counter",
-        max_frame_bytes=MAX_FRAME_BYTES,
+        framing=Framing(max_frame_bytes=MAX_FRAME_BYTES),
         converter="Users" if is_users else "SerialUplinkConverter",
         telemetry=(DataPoint(key="n", type="int"),),
         attributes=(DataPoint(key="last", type="int"),),

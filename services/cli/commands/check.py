@@ -10,7 +10,7 @@ import sys
 from typing import TypedDict
 
 from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK
-from common.config.models import DataPoint, Device, Platform, Rpc
+from common.config.models import DataPoint, Device, Line, Platform, Rpc
 from common.core.errors import ConfigError
 from services.cli.arguments import Subparsers
 from services.cli.slices import describe_answer, describe_slice
@@ -95,16 +95,18 @@ def describe_platform(platform: Platform) -> str:
     return f"{platform.host}:{platform.port}, {how}{', TLS' if platform.security.uses_tls else ''}"
 
 
-def describe_line(device: Device) -> str:
+def describe_line(line: Line) -> str:
     """`9600 8N1`, with flow control where there is one."""
-    flow = [name for name in ("xonxoff", "rtscts", "dsrdtr") if getattr(device, name)]
-    return " ".join([f"{device.baudrate} {device.bytesize}{device.parity}{device.stopbits:g}", *flow])
+    flow = [name for name in ("xonxoff", "rtscts", "dsrdtr") if getattr(line, name)]
+    return " ".join([f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits:g}", *flow])
 
 
 def _device_as_text(device: Device) -> list[str]:
-    delimiter = _quoted(device.delimiter)
-    lines = [f"{device.name} ({device.type}) on {device.port}, {describe_line(device)}, frames end with {delimiter}"]
-    lines.append(f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}")
+    line, ending = device.line, _quoted(device.framing.delimiter)
+    lines = [
+        f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, frames end with {ending}",
+        f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
+    ]
     rows = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]
     rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
     rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
@@ -154,9 +156,9 @@ def _device_as_json(device: Device) -> dict[str, object]:
         "name": device.name,
         "type": device.type,
         "connector": device.connector_name,
-        "port": device.port,
-        "line": describe_line(device),
-        "delimiter": device.delimiter.decode(errors="backslashreplace"),
+        "port": device.line.port,
+        "line": describe_line(device.line),
+        "delimiter": device.framing.delimiter.decode(errors="backslashreplace"),
         "converter": device.converter,
         "downlinkConverter": device.downlink_converter,
         "telemetry": [_point_as_json(point) for point in device.telemetry],

@@ -148,7 +148,7 @@ def _try_frames(gateway: Gateway, device: Device, args: argparse.Namespace, out:
 def _pieces(device: Device, args: argparse.Namespace) -> Iterator[Piece]:
     if args.file is None:
         frame = _from_text("--text", args.text) if args.text is not None else _from_hex(args.hex)
-        yield Piece(frame, note=_note_on(frame, device.delimiter))
+        yield Piece(frame, note=_note_on(frame, device.framing.delimiter))
         return
     yield from _cut_file(Path(args.file), device)
 
@@ -166,7 +166,7 @@ def _note_on(frame: bytes, delimiter: bytes) -> str:
 def _cut_file(path: Path, device: Device) -> Iterator[Piece]:
     from services.port_reader.core.framers.delimiter import DelimiterFramer
 
-    framer = DelimiterFramer(device.delimiter, device.max_frame_bytes)
+    framer = DelimiterFramer(device.framing.delimiter, device.framing.max_frame_bytes)
     try:
         with path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):

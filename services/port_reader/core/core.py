@@ -216,7 +216,7 @@ class PortReaderCore:
 
     def _doubt_line(self) -> None:
         """We stood still for longer than the kernel keeps what the line says."""
-        if not self._device.port.startswith(TCP):
+        if not self._device.line.port.startswith(TCP):
             self._port.doubt("nobody could read the line for too long", is_anywhere=False)
 
     @property
@@ -439,7 +439,7 @@ class PortReaderCore:
         in_flight, in_flight_bytes = uplink.in_flight
         return PortReaderState(
             device=self._device.name,
-            port=self._device.port,
+            port=self._device.line.port,
             connected=self._port.is_connected,
             draining=self._drain_s is not None,
             held=self._pace.is_held,

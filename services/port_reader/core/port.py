@@ -58,8 +58,8 @@ class Port:
         self._uplink = uplink
         self._counters = counters
         self._draw = draw
-        self._line = Line(device, state.has_seen_delimiter, state.is_mid_frame)
-        self._exchange = Exchange(device.write_timeout_s, counters, search)
+        self._line = Line(device.framing, state.has_seen_delimiter, state.is_mid_frame)
+        self._exchange = Exchange(device.line.write_timeout_s, counters, search)
         self.is_connected = False
         self._opened_s = 0.0
         self._attempt = 0
@@ -73,8 +73,8 @@ class Port:
         self._has_read = False
         self._doubt: Doubt | None = None
         """While a burst is read in which bytes may be missing."""
-        bits = 1 + device.bytesize + (device.parity != "N") + device.stopbits
-        self.byte_s = bits / device.baudrate
+        bits = 1 + device.line.bytesize + (device.line.parity != "N") + device.line.stopbits
+        self.byte_s = bits / device.line.baudrate
         """How long the line takes for a byte."""
 
     @property
@@ -100,7 +100,7 @@ class Port:
         self._counters["ports_opened"] += 1
         self._set_clock(event.wall_ms, now_s)
         self._line.open()
-        facts = {"device": self._device.name, "port": self._device.port}
+        facts = {"device": self._device.name, "port": self._device.line.port}
         entry = Item(Entry.OPENED, [self._device.type.encode()])
         return [Note("info", "port.opened", facts), *self._put([entry], event.wall_ms, now_s), ReadOut()]
 
@@ -118,7 +118,7 @@ class Port:
         if reason == self._reason:
             return []
         self._reason = reason
-        facts = {"device": self._device.name, "port": self._device.port, "reason": reason}
+        facts = {"device": self._device.name, "port": self._device.line.port, "reason": reason}
         return [Note("warning", "port.unavailable", facts)]
 
     def lost(self, event: PortLost, now_s: float) -> list[Effect]:
@@ -129,7 +129,7 @@ class Port:
         self._attempt = 0 if now_s >= self._opened_s + STABLE_S else self._attempt + 1
         self._retry_s = now_s + REOPEN.delay_s(self._attempt, self._draw())
         self._counters["ports_lost"] += 1
-        facts = {"device": self._device.name, "port": self._device.port, "reason": event.reason}
+        facts = {"device": self._device.name, "port": self._device.line.port, "reason": event.reason}
         effects: list[Effect] = [ClosePort(), Note("warning", "port.lost", facts)]
         effects += self._close("port lost in mid-frame", event.reason, now_s)
         return [*effects, *self._exchange.close(self._not_connected)]
@@ -297,7 +297,7 @@ class Port:
         answer, rest = frame[: place + len(until)], frame[place + len(until) :]
         if not self._exchange.is_answer(answer):
             return [frame]
-        return [answer] if rest in (b"", self._device.delimiter) else [answer, rest]
+        return [answer] if rest in (b"", self._device.framing.delimiter) else [answer, rest]
 
     def _offer(self, frame: bytes, items: list[Item], answers: list[tuple[Call, bytes]], must: bool = False) -> bool:
         """Adds a frame to the items; True if it is an answer. With `must` it is added only then."""
