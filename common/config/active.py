@@ -17,6 +17,7 @@ import msgspec
 
 from common.config.findings import Findings
 from common.config.models import VERSION, Connector, Gateway, Security, nested, version_of
+from common.config.names import SECRET_FILE_SUFFIX, SECRETS
 from common.config.platform_reading import without_secrets
 from common.config.reading import read_gateway
 from common.config.secret_files import with_secret_files
@@ -27,13 +28,6 @@ ACTIVE_NAME: Final = "active.json"
 """The snapshot's name in the data directory."""
 LAST_GOOD: Final = "last-good"
 """Folder in the data directory: what processes on their own have last used, a file a kind."""
-SECRETS: Final = {
-    "TB_GW_ACCESS_TOKEN": "access_token",
-    "TB_GW_USERNAME": "username",
-    "TB_GW_PASSWORD": "password",
-    "TB_GW_CLIENT_ID": "client_id",
-}
-"""Environment variable → field of `Security`."""
 
 
 class Active(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +62,9 @@ def make_active(gateway: Gateway) -> Active:
 def secrets_of(security: Security, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that hand a configuration's secrets on; without those that a `…_FILE` variable names: they stay in
     their files."""
-    found = {name: getattr(security, field) for name, field in SECRETS.items() if not environ.get(f"{name}_FILE")}
+    found = {
+        name: getattr(security, field) for name, field in SECRETS.items() if not environ.get(name + SECRET_FILE_SUFFIX)
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 

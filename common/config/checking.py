@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from common.config.entry import Entry
 from common.config.extension_files import Catalogue, entry_point_names, has_package
 from common.config.findings import Findings, nearest, show
+from common.config.json_object import JsonObject
 from common.config.models import Device
 from common.config.ports import identity_of
-
-BUILTIN_UPLINK = "SerialUplinkConverter"
-BUILTIN_DOWNLINK = "SerialDownlinkConverter"
 
 
 class ConverterChecker:
@@ -21,7 +18,7 @@ class ConverterChecker:
         self._catalogue = catalogue
         self._warned: set[str] = set()
 
-    def check(self, device: Entry, key: str, name: str, builtin: str) -> None:
+    def check(self, device: JsonObject, key: str, name: str, builtin: str) -> None:
         """Note on `key` of `device` if no usable class is called `name`; `builtin` is the one that always is there."""
         if name == builtin:
             return
@@ -36,7 +33,7 @@ class ConverterChecker:
         elif name not in entry_point_names():
             self._note_unknown(device, key, name, builtin)
 
-    def _check_class(self, device: Entry, key: str, name: str) -> None:
+    def _check_class(self, device: JsonObject, key: str, name: str) -> None:
         found = self._catalogue.classes[name]
         if found.file in self._catalogue.loose:
             self._note_loose(device, key, name, found.file)
@@ -46,7 +43,7 @@ class ConverterChecker:
         else:
             self._warn_of_reference(device, key, found.file)
 
-    def _note_loose(self, device: Entry, key: str, name: str, file: str) -> None:
+    def _note_loose(self, device: JsonObject, key: str, name: str, file: str) -> None:
         found = f"{show(name)} in {file}, which other users of this machine may change"
         device.problem(
             key,
@@ -54,19 +51,19 @@ class ConverterChecker:
             "a file, in folders, that belong to the gateway's user or the configuration's owner (chmod go-w)",
         )
 
-    def _warn_of_reference(self, device: Entry, key: str, file: str) -> None:
+    def _warn_of_reference(self, device: JsonObject, key: str, file: str) -> None:
         if file in self._catalogue.importing_reference and file not in self._warned:
             self._warned.add(file)
             device.warning(
                 key, f"{file} imports thingsboard_gateway, which is not applied yet: this file does not load yet"
             )
 
-    def _check_import(self, device: Entry, key: str, name: str) -> None:
+    def _check_import(self, device: JsonObject, key: str, name: str) -> None:
         module, _, class_name = name.partition(":")
         if not class_name.isidentifier() or not has_package(module):
             device.problem(key, show(name), "package.module:Class of a package that is installed")
 
-    def _note_unknown(self, device: Entry, key: str, name: str, builtin: str) -> None:
+    def _note_unknown(self, device: JsonObject, key: str, name: str, builtin: str) -> None:
         broken = self._catalogue.broken
         if broken:
             faults = "; ".join(f"{b.file} line {b.line}, column {b.column}: {b.reason}" for b in broken)
@@ -85,7 +82,7 @@ def warn_broken_files(file: str, catalogue: Catalogue, used: bool, findings: Fin
         findings.warning(file, "extensions", f"{broken.file} can't be read ({place}: {broken.reason})")
 
 
-def check_unique(devices: Iterable[tuple[Entry, Device]], findings: Findings) -> None:
+def check_unique(devices: Iterable[tuple[JsonObject, Device]], findings: Findings) -> None:
     """Note every device whose name or port an earlier device of the gateway has too, naming both places."""
     names = _Register(findings, "a name that no other device has")
     ports = _Register(findings, "a port that no other device has")
@@ -104,7 +101,7 @@ class _Register:
         self._expected = expected
         self._first: dict[str, tuple[str, str]] = {}
 
-    def add(self, identity: str, entry: Entry, key: str, found: str) -> None:
+    def add(self, identity: str, entry: JsonObject, key: str, found: str) -> None:
         if entry.values.get(key, identity) in (None, "") or not isinstance(entry.values.get(key, ""), str):
             return  # Already noted as no text; the default stands in its place.
         place = entry.place(key)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK, ConverterChecker
-from common.config.entry import Entry
+from common.config.checking import ConverterChecker
 from common.config.findings import Findings, show
+from common.config.json_object import JsonObject
 from common.config.models import Connector, DataPoint, Device, Framing, Line
+from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.points import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault
 
-LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NONE")
 MAX_FRAME_LIMIT = 16 * 1024 * 1024
 # Keys that the files of other connectors have and a serial one never has.
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
@@ -26,8 +26,8 @@ class ConnectorDefaults(msgspec.Struct, frozen=True):
 
 
 def read_connector(
-    top: Entry, path: str, defaults: ConnectorDefaults, checker: ConverterChecker
-) -> tuple[Connector, list[tuple[Entry, Device]]]:
+    top: JsonObject, path: str, defaults: ConnectorDefaults, checker: ConverterChecker
+) -> tuple[Connector, list[tuple[JsonObject, Device]]]:
     """The connector in the object `top` of the file at `path`, with the entries its devices were read from."""
     foreign = next((key for key in FOREIGN_KEYS if key in top.values), None)
     if foreign is not None:
@@ -42,7 +42,7 @@ def read_connector(
     connector = Connector(
         name=name,
         id=top.maybe_text("id") or defaults.id,
-        log_level=top.choice("logLevel", defaults.log_level, LOG_LEVELS, any_case=True),
+        log_level=top.choice("logLevel", defaults.log_level, CONNECTOR_LOG_LEVELS, any_case=True),
         uplink_queue_size=top.whole("uplinkQueueSize", 100_000, 1),
         file=path,
     )
@@ -55,14 +55,14 @@ def read_connector(
     return msgspec.structs.replace(connector, devices=tuple(device for _, device in devices)), devices
 
 
-def _read_devices(top: Entry, connector: Connector, checker: ConverterChecker) -> list[tuple[Entry, Device]]:
+def _read_devices(top: JsonObject, connector: Connector, checker: ConverterChecker) -> list[tuple[JsonObject, Device]]:
     if "devices" not in top.values:
         top.problem("devices", "nothing", "a list of devices")
         return []
     return [(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")]
 
 
-def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) -> Device:
+def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChecker) -> Device:
     converter, downlink = _read_converters(entry, checker)
     name = entry.name("deviceName", "name", default="SerialDevice")
     entry.knows("name", "type")
@@ -95,7 +95,7 @@ def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) 
     return device
 
 
-def _read_line(entry: Entry) -> Line:
+def _read_line(entry: JsonObject) -> Line:
     """What concerns the port. Bounds are pyserial's."""
     return Line(
         port=_read_port(entry),
@@ -112,7 +112,7 @@ def _read_line(entry: Entry) -> Line:
     )
 
 
-def _read_framing(entry: Entry) -> Framing:
+def _read_framing(entry: JsonObject) -> Framing:
     """What ends a frame. `timeout` is the reference's word for the silence that does."""
     # pyserial waits for ever with null; a day is as long as a frame will ever be waited for.
     waits_for_ever = entry.values.get("timeout", 1) is None
@@ -125,7 +125,7 @@ def _read_framing(entry: Entry) -> Framing:
     )
 
 
-def _read_port(entry: Entry) -> str:
+def _read_port(entry: JsonObject) -> str:
     port = entry.text("port", default="/dev/ttyUSB0")
     fault = port_fault(port)
     if fault is not None:
@@ -135,7 +135,7 @@ def _read_port(entry: Entry) -> str:
     return port
 
 
-def _read_delimiter(entry: Entry) -> bytes:
+def _read_delimiter(entry: JsonObject) -> bytes:
     delimiter = entry.text("delimiter", default="\n").encode()
     limit = entry.values.get("maxFrameBytes", 65_536)
     if isinstance(limit, int) and 1 <= limit <= len(delimiter):
@@ -143,7 +143,7 @@ def _read_delimiter(entry: Entry) -> bytes:
     return delimiter
 
 
-def _read_converters(entry: Entry, checker: ConverterChecker) -> tuple[str, str | None]:
+def _read_converters(entry: JsonObject, checker: ConverterChecker) -> tuple[str, str | None]:
     key = entry.used("converter", "uplink_converter")
     uplink = entry.text(key, default=BUILTIN_UPLINK)
     checker.check(entry, key, uplink, BUILTIN_UPLINK)
@@ -153,12 +153,12 @@ def _read_converters(entry: Entry, checker: ConverterChecker) -> tuple[str, str 
     return uplink, downlink
 
 
-def _read_data_points(entry: Entry, users: bool) -> tuple[tuple[DataPoint, ...], tuple[DataPoint, ...]]:
+def _read_data_points(entry: JsonObject, users: bool) -> tuple[tuple[DataPoint, ...], tuple[DataPoint, ...]]:
     """Telemetry and attributes. With a user's converter their form is its affair: what is not ours is left out."""
     if not users:
         return read_points(entry, "telemetry", "timeseries"), read_points(entry, "attributes")
     entry.knows("telemetry", "timeseries", "attributes")
-    silent = Entry(entry.values, entry.file, entry.path, Findings())
+    silent = JsonObject(entry.values, entry.file, entry.path, Findings())
     telemetry = read_points(silent, "telemetry", "timeseries")
     attributes = read_points(silent, "attributes")
     return tuple(p for p in telemetry if p.key), tuple(p for p in attributes if p.key)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-ENTRY_POINT_GROUP = "serialgw.converters"
+from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
+
 SHARED_EXTENSIONS = "/var/lib/thingsboard_gateway/extensions"
 # Bases that declare `convert` without doing anything in it.
 _ABSTRACT_BASES = {"object", "ABC", "Protocol", "Generic", "Converter", "UplinkConverter", "DownlinkConverter"}
@@ -78,7 +79,7 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
     folders = list(folders)
     config_dir = Path(folders[0]).parent if folders else Path()
     for folder in folders:
-        for path in _files_of(Path(folder) / "serial"):
+        for path in extension_files(folder):
             shown = str(path.relative_to(Path(folder).parent))
             parsed = _parse(path, shown)
             if isinstance(parsed, BrokenFile):
@@ -91,7 +92,7 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
             for node in parsed.body:
                 if isinstance(node, ast.ClassDef) and node.name not in bound:
                     classes.setdefault(node.name, _class_of(node, shown))
-            for name in _bound_names(parsed) - classes.keys():
+            for name in bound_names(parsed) - classes.keys():
                 bound.setdefault(name, shown)
     return Catalogue(classes, bound, tuple(broken), frozenset(importing), frozenset(loose))
 
@@ -126,7 +127,8 @@ def _is_open_to_others(place: os.stat_result, users: set[int], groups: set[int])
     return bool(place.st_mode & stat.S_IWOTH) or bool(place.st_mode & stat.S_IWGRP and place.st_gid not in groups)
 
 
-def _bound_names(module: ast.Module) -> set[str]:
+def bound_names(module: ast.Module) -> set[str]:
+    """The names that a module may give a converter by: classes, assignments, and `from … import`."""
     names: set[str] = set()
     for node in ast.walk(module):
         match node:
@@ -139,9 +141,10 @@ def _bound_names(module: ast.Module) -> set[str]:
     return names
 
 
-def _files_of(folder: Path) -> list[Path]:
+def extension_files(folder: str) -> list[Path]:
+    """The files of an extension folder in the order in which they are looked into; [] if it can't be read."""
     try:
-        return sorted(folder.glob("*.py"))
+        return sorted(Path(folder, EXTENSION_FOLDER).glob("*.py"))
     except (OSError, ValueError):
         return []
 

@@ -11,7 +11,7 @@ from typing import Final
 from common.config.findings import Findings
 from common.config.json_files import read_json
 from common.config.models import Gateway
-from common.config.secret_files import SECRET_VARIABLES, SUFFIX
+from common.config.names import SECRET_FILE_SUFFIX, SECRET_VARIABLES
 
 _SECRET_KEYS: Final = frozenset({"accessToken", "password"})
 
@@ -20,7 +20,7 @@ def file_warnings(gateway: Gateway, environ: Mapping[str, str]) -> list[str]:
     """One finished sentence for each file that any user of the machine may change, or that holds a secret and may be
     read by all. Files that can't be looked at get none: whoever reads them says so. Raises nothing."""
     files = [gateway.file, *(connector.file for connector in gateway.connectors)]
-    named = [environ.get(name + SUFFIX) for name in SECRET_VARIABLES]
+    named = [environ.get(name + SECRET_FILE_SUFFIX) for name in SECRET_VARIABLES]
     secrets = [str(Path(gateway.file).parent / name) for name in named if name]
     found = [_loose(file) for file in dict.fromkeys(filter(None, files))]
     if _holds_secret(gateway.file):

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from common.config.entry import Entry
 from common.config.findings import Findings, kind_of, show
+from common.config.json_object import JsonObject
 from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
 from common.config.points import read_strategy
 from common.config.secret_files import with_secret_files
@@ -79,7 +79,7 @@ def read_platform(
     if isinstance(merged.get("port"), str) and "port" in places and merged["port"].strip().isascii():
         digits = merged["port"].strip()
         merged["port"] = int(digits) if digits.isdigit() and len(digits) < 10 else merged["port"]
-    entry = Entry(merged, file, "thingsboard", findings, places)
+    entry = JsonObject(merged, file, "thingsboard", findings, places)
     for name in UNSERVED_VARIABLES:
         if environ.get(name):
             findings.warning("environment", name, f"{name} is not applied yet")
@@ -113,14 +113,14 @@ def _overlay(
     return merged, {key: ("environment", name) for key, name in given.items()}
 
 
-def _read_host(entry: Entry) -> str:
+def _read_host(entry: JsonObject) -> str:
     host = entry.text("host", default="localhost")
     if "/" in host or any(char.isspace() or char < " " for char in host):
         entry.problem("host", show(host), "a host name or an address")
     return host
 
 
-def _read_qos(entry: Entry) -> int:
+def _read_qos(entry: JsonObject) -> int:
     qos = entry.whole("qos", 1, 0, 2)
     if qos == 0:
         entry.warning("qos", "0 is raised to 1: the server refuses 0 on gateway topics")
@@ -129,14 +129,14 @@ def _read_qos(entry: Entry) -> int:
     return 1
 
 
-def _read_security(platform: Entry, folder: Path, environ: Mapping[str, str]) -> Security:
+def _read_security(platform: JsonObject, folder: Path, environ: Mapping[str, str]) -> Security:
     platform.knows("security")
     values = platform.values.get("security", {})
     if not isinstance(values, dict):
         platform.problem("security", kind_of(values), "an object")
         values = {}
     merged, places = _overlay(values, SECURITY_VARIABLES, environ)
-    entry = Entry(merged, *platform.place("security"), platform.findings, places)
+    entry = JsonObject(merged, *platform.place("security"), platform.findings, places)
     security = Security(
         type=_security_type(entry, places),
         access_token=entry.secret("accessToken"),
@@ -154,7 +154,7 @@ def _read_security(platform: Entry, folder: Path, environ: Mapping[str, str]) ->
     return security
 
 
-def _security_type(entry: Entry, places: Mapping[str, tuple[str, str]]) -> SecurityType:
+def _security_type(entry: JsonObject, places: Mapping[str, tuple[str, str]]) -> SecurityType:
     """The type that the environment's credentials imply, else the file's, else the one that its credentials imply."""
     said = entry.values.get("type")
     if "type" not in places:
@@ -182,7 +182,7 @@ def _security_type(entry: Entry, places: Mapping[str, tuple[str, str]]) -> Secur
     return implied
 
 
-def _check_credentials(entry: Entry, security: Security) -> None:
+def _check_credentials(entry: JsonObject, security: Security) -> None:
     if security.type in ("accessToken", "tlsAccessToken") and "accessToken" not in entry.values:
         entry.problem("accessToken", "nothing", "the gateway's access token")
     if security.access_token == TOKEN_PLACE:
@@ -205,7 +205,7 @@ def _beside(folder: Path, name: str | None) -> str | None:
     return None if name is None else str(folder / name)
 
 
-def _read_file(entry: Entry, key: str, folder: Path) -> str | None:
+def _read_file(entry: JsonObject, key: str, folder: Path) -> str | None:
     """The absolute path of a file that must be there and readable."""
     name = entry.maybe_path(key)
     if name is None:
@@ -222,7 +222,7 @@ def _read_file(entry: Entry, key: str, folder: Path) -> str | None:
     return None
 
 
-def _warn_unserved(entry: Entry) -> None:
+def _warn_unserved(entry: JsonObject) -> None:
     for key, switch in _UNSERVED.items():
         entry.knows(key)
         value = entry.values.get(key)

@@ -6,8 +6,8 @@ import re
 import warnings
 from collections.abc import Collection
 
-from common.config.entry import Entry
 from common.config.findings import SHOWN_CHARS, nearest, show
+from common.config.json_object import JsonObject
 from common.config.models import AttributeUpdate, DataPoint, ReportStrategy, Rpc
 
 POINT_TYPES = ("string", "int", "float", "double", "bool", "json")
@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
 DAY_S = 86_400
 
 
-def read_strategy(entry: Entry, subject: str) -> ReportStrategy | None:
+def read_strategy(entry: JsonObject, subject: str) -> ReportStrategy | None:
     """The `reportStrategy` of `entry`, warned of as not applied yet on `subject`; None where there is none."""
     if entry.values.get("reportStrategy") is None:
         entry.knows("reportStrategy")
@@ -38,7 +38,7 @@ def read_strategy(entry: Entry, subject: str) -> ReportStrategy | None:
     return strategy
 
 
-def read_points(device: Entry, *keys: str) -> tuple[DataPoint, ...]:
+def read_points(device: JsonObject, *keys: str) -> tuple[DataPoint, ...]:
     """The data points of the lists under `keys` (one is an older spelling of the other), in order."""
     points: list[DataPoint] = []
     first_places: dict[str, str] = {}
@@ -54,7 +54,7 @@ def read_points(device: Entry, *keys: str) -> tuple[DataPoint, ...]:
     return tuple(points)
 
 
-def _read_point(entry: Entry) -> DataPoint:
+def _read_point(entry: JsonObject) -> DataPoint:
     key = entry.required_text("key", meaning="the name of the value (a text)")
     point = DataPoint(
         key=key,
@@ -76,13 +76,13 @@ def _read_point(entry: Entry) -> DataPoint:
     return point
 
 
-def _warn_if_empty(entry: Entry, start: int | None, end: int | None, key: str) -> None:
+def _warn_if_empty(entry: JsonObject, start: int | None, end: int | None, key: str) -> None:
     start = start or 0
     if end is not None and end <= start and (end >= 0) == (start >= 0):
         entry.warning(key, f"bytes {start} to {end} are none: the value is always empty")
 
 
-def _read_type(entry: Entry, key: str, known: Collection[str], otherwise: str) -> str:
+def _read_type(entry: JsonObject, key: str, known: Collection[str], otherwise: str) -> str:
     """A type name; any is allowed, as in the reference, but one that looks like a slip is warned of."""
     name = entry.maybe_text(key) or ""
     if name and name not in known:
@@ -92,7 +92,7 @@ def _read_type(entry: Entry, key: str, known: Collection[str], otherwise: str) -
     return name
 
 
-def read_rpcs(device: Entry) -> tuple[Rpc, ...]:
+def read_rpcs(device: JsonObject) -> tuple[Rpc, ...]:
     """The entries of `serverSideRpc`; of two with one method the first counts, as in the reference."""
     rpcs: dict[str, Rpc] = {}
     first_places: dict[str, str] = {}
@@ -107,7 +107,7 @@ def read_rpcs(device: Entry) -> tuple[Rpc, ...]:
     return tuple(rpcs.values())
 
 
-def _read_rpc(entry: Entry) -> Rpc:
+def _read_rpc(entry: JsonObject) -> Rpc:
     rpc = Rpc(
         method=entry.required_text("method", meaning="the name that the platform calls (a text)"),
         type=_read_type(entry, "type", (*PARAM_TYPES, "text", "str"), "text") or "string",
@@ -132,7 +132,7 @@ def _read_rpc(entry: Entry) -> Rpc:
     return rpc
 
 
-def _read_pattern(entry: Entry) -> str | None:
+def _read_pattern(entry: JsonObject) -> str | None:
     pattern = entry.maybe_text("responsePattern")
     if pattern is None:
         return None
@@ -151,7 +151,7 @@ def _read_pattern(entry: Entry) -> str | None:
     return pattern
 
 
-def _read_template(entry: Entry, key: str, names: tuple[str, ...], prefix: str | None = None) -> str | None:
+def _read_template(entry: JsonObject, key: str, names: tuple[str, ...], prefix: str | None = None) -> str | None:
     """The text under `key`, whose `${…}` all are among `names` or begin with `prefix`."""
     text = entry.maybe_text(key)
     known = [f"${{{name[:SHOWN_CHARS]}}}" for name in names] + ([f"${{{prefix}NAME}}"] if prefix else [])
@@ -168,7 +168,7 @@ def choices_of(names: Collection[str]) -> str:
     return "one of " + ", ".join(names)
 
 
-def read_attribute_updates(device: Entry) -> tuple[AttributeUpdate, ...]:
+def read_attribute_updates(device: JsonObject) -> tuple[AttributeUpdate, ...]:
     """The entries of `attributeUpdates`; several may name one attribute, and then all are written."""
     updates = []
     for entry in device.items("attributeUpdates"):

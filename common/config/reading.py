@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from common.config.checking import ConverterChecker, check_unique, warn_broken_files
-from common.config.device_reading import LOG_LEVELS, ConnectorDefaults, read_connector
-from common.config.entry import Entry
+from common.config.device_reading import ConnectorDefaults, read_connector
 from common.config.extension_files import Catalogue, extension_dirs_of, read_catalogue
 from common.config.findings import Findings, show
 from common.config.json_files import read_json
+from common.config.json_object import JsonObject
 from common.config.models import Connector, Device, Gateway, Platform, Storage
+from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.platform_reading import read_platform, without_secrets
 from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
@@ -66,8 +67,8 @@ class _Reader:
         self._extension_dirs = extension_dirs_of(path)
         self._catalogue: Catalogue = read_catalogue(self._extension_dirs)
         self._checker = ConverterChecker(self._catalogue)
-        self._devices: list[tuple[Entry, Device]] = []
-        self._empty: list[Entry] = []
+        self._devices: list[tuple[JsonObject, Device]] = []
+        self._empty: list[JsonObject] = []
         self._opened: dict[str, str] = {}
 
     def read(self) -> Gateway | None:
@@ -77,7 +78,7 @@ class _Reader:
         if not isinstance(value, dict):
             self._findings.problem(self._shown, "top level", show(value), "an object")
             return None
-        top = Entry(value, self._shown, "", self._findings)
+        top = JsonObject(value, self._shown, "", self._findings)
         if any(key in value for key in _MAIN_KEYS):
             gateway = self._read_main(top)
         else:
@@ -96,7 +97,7 @@ class _Reader:
             extension_dirs=self._extension_dirs,
         )
 
-    def _read_main(self, top: Entry) -> Gateway:
+    def _read_main(self, top: JsonObject) -> Gateway:
         section = top.child("thingsboard", secret=True)
         platform = self._read_platform(section.values if section else {})
         if "thingsboard" not in top.values and not self._environ.get("TB_GW_HOST"):
@@ -115,7 +116,7 @@ class _Reader:
             values, self._shown, self._folder, self._environ, self._findings, read_secret_files=self._with_secrets
         )
 
-    def _read_connectors(self, top: Entry) -> tuple[Connector, ...]:
+    def _read_connectors(self, top: JsonObject) -> tuple[Connector, ...]:
         if "connectors" not in top.values:
             top.problem("connectors", "nothing", "a list of connectors")
             return ()
@@ -126,7 +127,7 @@ class _Reader:
         connectors = [self._read_entry(entry) for entry in ours]
         return tuple(connector for connector in connectors if connector is not None)
 
-    def _is_ours(self, entry: Entry) -> bool:
+    def _is_ours(self, entry: JsonObject) -> bool:
         """True for a connector that serialgw runs; others get their warning here, a faulty entry its problem."""
         kind = entry.required_text("type", meaning='"serial"')
         if not kind:
@@ -143,7 +144,7 @@ class _Reader:
         )
         return False
 
-    def _read_entry(self, entry: Entry) -> Connector | None:
+    def _read_entry(self, entry: JsonObject) -> Connector | None:
         """The connector that an entry of `connectors` names; None where its file can't be read."""
         class_name = entry.maybe_text("class")
         if class_name not in (None, "SerialConnector", "CustomSerialConnector"):
@@ -151,7 +152,7 @@ class _Reader:
         defaults = ConnectorDefaults(
             name=entry.maybe_name("name"),
             id=entry.maybe_text("id"),
-            log_level=entry.choice("logLevel", "INFO", LOG_LEVELS, any_case=True),
+            log_level=entry.choice("logLevel", "INFO", CONNECTOR_LOG_LEVELS, any_case=True),
         )
         entry.knows("enableRemoteLogging", "reportStrategy", "configVersion")
         name = entry.required_text("configuration", meaning="the name of a file beside this one")
@@ -159,7 +160,7 @@ class _Reader:
         top = self._open_connector(entry, name) if name else None
         return None if top is None else self._read_connector(top, str(self._folder / name), defaults)
 
-    def _open_connector(self, entry: Entry, name: str) -> Entry | None:
+    def _open_connector(self, entry: JsonObject, name: str) -> JsonObject | None:
         path = self._folder / name
         first = self._opened.setdefault(str(path), entry.path)
         if first != entry.path:
@@ -175,9 +176,9 @@ class _Reader:
         if not isinstance(value, dict):
             self._findings.problem(name, "top level", show(value), "an object")
             return None
-        return Entry(value, name, "", self._findings)
+        return JsonObject(value, name, "", self._findings)
 
-    def _read_connector(self, top: Entry, path: str, defaults: ConnectorDefaults) -> Connector:
+    def _read_connector(self, top: JsonObject, path: str, defaults: ConnectorDefaults) -> Connector:
         connector, devices = read_connector(top, path, defaults, self._checker)
         self._devices += devices
         if top.values.get("devices") == []:

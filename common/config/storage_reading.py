@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePath
 
-from common.config.entry import Entry
+from common.config.json_object import JsonObject
 from common.config.models import Storage
 from common.config.points import DAY_S
 
@@ -20,7 +20,7 @@ _READ_BEHAVIOUR = (
 _MEGABYTE = 1024 * 1024
 
 
-def read_storage(entry: Entry, folder: Path) -> Storage:
+def read_storage(entry: JsonObject, folder: Path) -> Storage:
     """The storage; relative paths are taken from `folder`, the main file's. Keys of other types have no effect."""
     kind = entry.choice("type", "sqlite", _TYPES)
     # How the reference reads its store has no counterpart here.

@@ -15,7 +15,6 @@ from common.conversion.values import encode_json, plain_value, shorten
 from common.core.errors import ConversionError
 from common.wire.calls import NO_DATA
 
-BUILTIN_DOWNLINK = "SerialDownlinkConverter"
 NOT_DEFINED = "Downlink converter not defined"
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")

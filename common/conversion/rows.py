@@ -15,8 +15,6 @@ from common.conversion.columns import columns_of
 from common.conversion.points import Point, PointResult, compile_points, explain_point, sentence_of
 from common.conversion.values import encode_json
 
-BUILTIN_UPLINK = "SerialUplinkConverter"
-
 
 class BatchResult(NamedTuple):
     """What a run of frames says; `telemetry[i]` and `attributes[i]` are JSON objects of frame i, b"" for no value."""

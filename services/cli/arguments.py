@@ -6,13 +6,13 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
+from common.config.names import LOG_LEVELS
 from common.io.process import DATA_DIR_VARIABLE, default_data_dir
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What a command's `add_parser` adds its own parser to."""
-LOG_LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:

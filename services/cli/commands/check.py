@@ -9,11 +9,11 @@ import os
 import sys
 from typing import TypedDict
 
-from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK
 from common.config.models import DataPoint, Device, Line, Platform, Rpc
 from common.core.errors import ConfigError
 from services.cli.arguments import Subparsers
 from services.cli.slices import describe_answer, describe_slice
+from services.cli.text import quoted, table
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
@@ -102,7 +102,7 @@ def describe_line(line: Line) -> str:
 
 
 def _device_as_text(device: Device) -> list[str]:
-    line, ending = device.line, _quoted(device.framing.delimiter)
+    line, ending = device.line, quoted(device.framing.delimiter)
     lines = [
         f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, frames end with {ending}",
         f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
@@ -111,13 +111,9 @@ def _device_as_text(device: Device) -> list[str]:
     rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
     rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
     rows += [
-        ("update", one.attribute, "", f"writes {_quoted(one.string_to_device)}") for one in device.attribute_updates
+        ("update", one.attribute, "", f"writes {quoted(one.string_to_device)}") for one in device.attribute_updates
     ]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  " + "  ".join([*cells, row[3]]).rstrip())
-    return lines
+    return lines + [f"  {line}" for line in table(rows)]
 
 
 def _value_of(point: DataPoint) -> tuple[str, str]:
@@ -128,27 +124,21 @@ def _rpc_as_text(device: Device, rpc: Rpc) -> str:
     sent = f"writes {_written_by(device, rpc)}"
     if not rpc.with_response:
         return f"{sent}, no answer"
-    matching = f" matching {_quoted(rpc.response_pattern)}" if rpc.response_pattern is not None else ""
+    matching = f" matching {quoted(rpc.response_pattern)}" if rpc.response_pattern is not None else ""
     answer = f"{rpc.response_type or 'hexadecimal'} {describe_answer(rpc)}"
-    if device.converter != BUILTIN_UPLINK:
+    if device.has_user_uplink:
         answer = f"as {device.converter} reads it"
     return f"{sent}, answer{matching} within {rpc.response_timeout_s:g} s: {answer}"
 
 
 def _written_by(device: Device, rpc: Rpc) -> str:
     if rpc.template is not None:
-        return _quoted(rpc.template)
+        return quoted(rpc.template)
     if device.downlink_converter is None:
         return 'nothing without "downlink_converter"'
-    if device.downlink_converter != BUILTIN_DOWNLINK:
+    if device.has_user_downlink:
         return f"what {device.downlink_converter} makes of params"
     return f"params as {rpc.type}"
-
-
-def _quoted(text: str | bytes | None) -> str:
-    if isinstance(text, bytes):
-        text = text.decode(errors="backslashreplace")
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _device_as_json(device: Device) -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import simplejson
@@ -16,7 +15,7 @@ from common.wire.calls import ListDeadLetters, RetryDeadLetters, Status, reader_
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text, whole_number
 from services.cli.client import Client, json_of
-from services.cli.commands.watch import escape
+from services.cli.text import escape, utc
 
 ANSWER_S: Final = 10.0
 SHOWN_BYTES: Final = 60
@@ -178,14 +177,6 @@ def summary(device: str, page: Page) -> str:
     hidden = page.total - len(page.letters)
     older = f", {hidden} older not shown (--last)" if hidden > 0 else ""
     return f"{device}: {page.total} dead letters, {page.total_bytes} bytes{older}"
-
-
-def utc(ts_ms: int) -> str:
-    """A timestamp in ISO 8601; "-" for none, and for what no calendar has."""
-    try:
-        return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z" if ts_ms else "-"
-    except (ValueError, OverflowError, OSError):
-        return "-"
 
 
 def _ask(client: Client, device: str, asked: ListDeadLetters | RetryDeadLetters) -> dict[str, Any]:

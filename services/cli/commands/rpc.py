@@ -13,6 +13,7 @@ from common.wire.calls import CallDevice
 from common.wire.messages import PUBLISHER
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import Client, json_of
+from services.cli.text import quoted
 
 EXIT_USAGE: Final = 2
 DEFAULT_TIMEOUT_S: Final = 10.0
@@ -91,6 +92,5 @@ def is_error(answer: bytes) -> bool:
 
 
 def _not_json(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
-    inner = quoted.replace("'", "'\\''")
+    inner = quoted(text).replace("'", "'\\''")
     return f"serialgw rpc: PARAMS is no JSON: {text}\nIf it is a text, quote it twice: '{inner}'"

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
 from common.config.models import Storage
-from common.config.secret_files import SECRET_VARIABLES
+from common.config.names import SECRET_VARIABLES
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir

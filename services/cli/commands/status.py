@@ -17,6 +17,7 @@ from common.wire.calls import Status
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir
 from services.cli.client import Client, json_of
+from services.cli.text import table
 
 ANSWER_S: Final = 5.0
 SETTLED_S: Final = 2.5
@@ -169,19 +170,14 @@ def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _fitting(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
-    whole = _table(rows)
+    whole = table(rows)
     if width is None or max(map(len, whole)) <= width:
         return whole
     lines = []
-    for line, row in zip(_table([row[:-1] for row in rows]), rows, strict=True):
+    for line, row in zip(table([row[:-1] for row in rows]), rows, strict=True):
         counters = [] if row is _HEAD else textwrap.wrap(row[-1], max(20, width - len(_INDENT)))
         lines += [line, *(_INDENT + part for part in counters)]
     return lines
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def uptime(seconds: float) -> str:

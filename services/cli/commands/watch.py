@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Final
 
 import zmq
@@ -19,12 +18,12 @@ from common.wire.messages import FrameBody, Heartbeat, Message, ReadingBody, Tap
 from common.wire.taps import LEFT_OUT
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import ADVICE, FIND_S, find_gateway
+from services.cli.text import clock, escape
 
 DEVICE_WAIT_S: Final = 3.0
 """A port reader that is alive has beaten within this."""
 SILENT_S: Final = 3.0
 """The broker beats each second."""
-_ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -159,19 +158,6 @@ def _reading_lines(device: str, body: ReadingBody) -> Iterator[str]:
         yield f"{clock(body.ts_ms[-1])} {device} attributes {_text(body.attributes)}"
     if body.answer is not None and body.ts_ms:
         yield f"{clock(body.ts_ms[-1])} {device} answer  {_text(body.answer[1])}"
-
-
-def clock(ts_ms: int) -> str:
-    """Local time of day with milliseconds, as HH:MM:SS.mmm; the number itself where it is no time."""
-    try:
-        return f"{datetime.fromtimestamp(ts_ms // 1000):%H:%M:%S}.{ts_ms % 1000:03d}"
-    except (OverflowError, OSError, ValueError):
-        return str(ts_ms)
-
-
-def escape(frame: bytes) -> str:
-    """A frame in printable ASCII, with the escapes that `serialgw try --text` takes."""
-    return "".join(_ESCAPES.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}") for byte in frame)
 
 
 def _text(data: bytes) -> str:

@@ -188,7 +188,7 @@ class Calls:
     def _encode(self, call: _Call, params: bytes, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Send]:
         device = compiled.device
         try:
-            if compiled.has_user_downlink and rpc.template is None:
+            if compiled.device.has_user_downlink and rpc.template is None:
                 value = read_json(params)
                 order = EncodeWithUserCode(next(self._jobs), device, call.request.section, rpc, value)
                 return self._with_users(order, call, rpc)
@@ -209,7 +209,7 @@ class Calls:
         return [*notes, *self._exchange(call, writes, None, now_s)]
 
     def _decode(self, call: _Call, frame: bytes, compiled: Compiled, rpc: Rpc) -> list[Send]:
-        if compiled.has_user_uplink:
+        if compiled.device.has_user_uplink:
             order = DecodeWithUserCode(next(self._jobs), compiled.device, call.request.section, rpc, frame)
             return self._with_users(order, call, rpc)
         try:

@@ -224,7 +224,7 @@ class ConverterCore:
         return effects + self._calls.resume(section, compiled, now_s)
 
     def _convert(self, batch: FrameBatch, body: FrameBody, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
-        if compiled.has_user_uplink:
+        if compiled.device.has_user_uplink:
             return self._queue_job(batch, body, compiled)
         readings, sample = convert_batch(batch, body, compiled, self.counters)
         notes = self._warn(batch, "conversion.failed", sample, now_s) if sample else []

@@ -10,8 +10,7 @@ import msgspec
 
 from common.config.models import Device, Rpc, device_of
 from common.conversion.calls import rpc_of
-from common.conversion.downlink import BUILTIN_DOWNLINK
-from common.conversion.rows import BUILTIN_UPLINK, DeviceConverter, compile_device
+from common.conversion.rows import DeviceConverter, compile_device
 from common.core.errors import ConversionError, WireError
 from common.core.events import Send
 from common.wire import codec
@@ -33,14 +32,6 @@ class Compiled(NamedTuple):
     converter: DeviceConverter | None
     fault: str
     """Why no frame of this device can be converted, or "" (then there is a converter)."""
-
-    @property
-    def has_user_uplink(self) -> bool:
-        return self.device.converter != BUILTIN_UPLINK
-
-    @property
-    def has_user_downlink(self) -> bool:
-        return self.device.downlink_converter not in (None, BUILTIN_DOWNLINK)
 
     def rpc(self, method: str) -> Rpc | None:
         """The device's RPC of this name."""

@@ -19,17 +19,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from common.config.extension_files import is_loose
+from common.config.extension_files import bound_names, extension_files, is_loose
 from common.config.models import Device, Rpc
+from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
 from common.conversion.values import plain_value, shorten
 from common.core.errors import ConversionError
+from common.io.logs import TRACE
 from common.wire.calls import NO_DATA
 from common.wire.messages import UserReading
 from services.converter.core.user_readings import normalise_result
-
-ENTRY_POINTS = "serialgw.converters"
-TRACE = 5
-"""The log level below DEBUG that the reference's loggers have."""
 
 _T = TypeVar("_T")
 
@@ -85,10 +83,10 @@ def find_class(name: str, extension_dirs: Sequence[str]) -> type:
     if found is None:
         found = _find_entry_point(name)
     if found is None:
-        places = ", ".join(str(Path(folder, "serial")) for folder in extension_dirs) or "no extension folder"
+        places = ", ".join(str(Path(folder, EXTENSION_FOLDER)) for folder in extension_dirs) or "no extension folder"
         raise ConversionError(
             f"converter {name}: not built in, no such class in {places}, no package.module:Class, "
-            f"no entry point of group {ENTRY_POINTS}"
+            f"no entry point of group {ENTRY_POINT_GROUP}"
         )
     if not inspect.isclass(found) or not callable(getattr(found, "convert", None)):
         raise ConversionError(f"converter {name}: found {shorten(repr(found))}, expected a class with a convert method")
@@ -99,7 +97,7 @@ def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> object:
     if not name.isidentifier():
         return None
     broken = ""
-    for path in (path for folder in extension_dirs for path in sorted(Path(folder, "serial").glob("*.py"))):
+    for path in (path for folder in extension_dirs for path in extension_files(folder)):
         try:
             if not _binds_name(path, name):
                 continue
@@ -128,18 +126,7 @@ def _binds_name(path: Path, name: str) -> bool:
         raise ConversionError(f"{path}: {error}") from None
     except SyntaxError as error:
         raise ConversionError(f"{path}, line {error.lineno}: {error.msg}") from None
-    return any(_binds(node, name) for node in ast.walk(tree))
-
-
-def _binds(node: ast.AST, name: str) -> bool:
-    match node:
-        case ast.ClassDef():
-            return node.name == name
-        case ast.ImportFrom():
-            return any((alias.asname or alias.name) == name for alias in node.names)
-        case ast.Name(ctx=ast.Store()):
-            return node.id == name
-    return False
+    return name in bound_names(tree)
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -171,7 +158,7 @@ def _find_in_package(name: str) -> object:
 def _find_entry_point(name: str) -> object:
     from importlib.metadata import entry_points  # Here: it takes long to load, and hardly anybody has any.
 
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
+    for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
         return _guarded(name, entry.load)
     return None
 

@@ -18,7 +18,7 @@ _WHOLE_TEXT = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
 INT_MAX = 2**31 - 1
 
 
-class Entry:
+class JsonObject:
     """The object at `path` of `file`. `places` moves messages on a key elsewhere (an environment variable)."""
 
     def __init__(
@@ -212,7 +212,7 @@ class Entry:
 
     # --- objects inside ---
 
-    def child(self, key: str, secret: bool = False) -> Entry | None:
+    def child(self, key: str, secret: bool = False) -> JsonObject | None:
         """The object under `key`, or None where there is none or something else. `secret` hides what was found."""
         self.used(key)
         value = self.values.get(key, _ABSENT)
@@ -221,9 +221,9 @@ class Entry:
         if not isinstance(value, dict):
             self.problem(key, kind_of(value) if secret else show(value), "an object")
             return None
-        return Entry(value, *self.place(key), self.findings)
+        return JsonObject(value, *self.place(key), self.findings)
 
-    def items(self, key: str) -> Iterable[Entry]:
+    def items(self, key: str) -> Iterable[JsonObject]:
         """The objects of the list under `key`, in order; what is no object is noted and left out."""
         self.used(key)
         value = self.values.get(key, [])
@@ -234,7 +234,7 @@ class Entry:
         entries = []
         for index, item in enumerate(value):
             if isinstance(item, dict):
-                entries.append(Entry(item, file, f"{path}[{index}]", self.findings))
+                entries.append(JsonObject(item, file, f"{path}[{index}]", self.findings))
             else:
                 self.findings.problem(file, f"{path}[{index}]", show(item), "an object")
         return entries
