@@ -13,7 +13,7 @@ class Came(NamedTuple):
     """One reading that the demo had sent: what it says, and how long it took from the line to the MQTT broker."""
 
     device: str
-    count: int
+    number: int
     values: dict[str, object]
     latency_s: float
 

@@ -209,8 +209,8 @@ class Demo:
         )
 
     def _print_reading(self, came: Came) -> None:
-        device, count, values, latency_s = came
-        if device == self._devices[0].name and count <= SHOWN_FRAMES:
+        device, number, values, latency_s = came
+        if device == self._devices[0].name and number <= SHOWN_FRAMES:
             print(f"   {_now()}  platform has  {TELEMETRY} {device} {compact(values)}  after {1000 * latency_s:.1f} ms")
 
     def _print_answers(self) -> None:
