@@ -9,7 +9,7 @@ from common.config.findings import Findings, show
 from common.config.json_object import JsonObject
 from common.config.models import Connector, DataPoint, Device, Framing, Line
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
-from common.config.points import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
+from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault
 
 MAX_FRAME_LIMIT = 16 * 1024 * 1024

@@ -11,7 +11,7 @@ import msgspec
 from common.config.findings import Findings, kind_of, show
 from common.config.json_object import JsonObject
 from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
-from common.config.points import read_strategy
+from common.config.points_reading import read_strategy
 from common.config.secret_files import with_secret_files
 
 SecurityType = Literal["none", "accessToken", "usernamePassword", "tlsAccessToken", "tlsPrivateKey"]

@@ -29,7 +29,7 @@ from services.converter.core.core import ConverterCore
 from services.converter.core.events import Effect, Event
 from services.converter.core.lanes import GRACE_S
 from services.converter.shell.hosts import Hosts, HostSetup
-from services.converter.shell.notes import NoteFile
+from services.converter.shell.poison_file import PoisonFile
 from services.converter.shell.shell import ConverterShell
 from services.converter.shell.watchdog import LIMIT_S
 
@@ -48,19 +48,19 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(str(error), EXIT_UNAVAILABLE)
     identity = make_identity("converter", slot, lock_path)
     logger = start_logs(identity.address, options.log_level)
-    notes = _open_notes(options.data_dir / f"converter-{slot}.notes", logger)
+    poison = _open_poison_file(options.data_dir / f"converter-{slot}.notes", logger)
     numbers = count(1)
     core = ConverterCore(
         identity,
         lambda: f"{identity.instance}-{next(numbers)}",
-        notes.reports if notes is not None else (),
+        poison.reports if poison is not None else (),
         options.watchdog_s + GRACE_S,
     )
     dirs = extension_dirs_of(options.config)
     setup = HostSetup(identity.address, identity.instance, dirs, options.watchdog_s, options.log_level)
     sources: Sources[Event] = Sources()
-    hosts = Hosts(setup, notes, sources, os.environ)
-    shell = ConverterShell(Endpoints(sockets), hosts, notes, sources, logger)
+    hosts = Hosts(setup, poison, sources, os.environ)
+    shell = ConverterShell(Endpoints(sockets), hosts, poison, sources, logger)
     loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, Pulse(sockets, unblocking_descriptor(logger)))
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
     code = loop.run()
@@ -96,18 +96,18 @@ def _take_slot(sockets: Path, wanted: int | None) -> tuple[str, FileLock, Path]:
     raise LinkError(f"all {SLOTS} converter slots of {sockets} are taken")
 
 
-def _open_notes(path: Path, logger: logging.Logger) -> NoteFile | None:
-    """The slot's note file; None, with a warning, where there is no room for one: frames matter more than notes."""
+def _open_poison_file(path: Path, logger: logging.Logger) -> PoisonFile | None:
+    """The slot's poison file; None, with a warning, where there is no room for one: frames matter more than blame."""
     try:
-        notes = NoteFile(path)
+        poison = PoisonFile(path)
     except OSError as error:
         log_note(logger, Note("warning", "notes.unavailable", {"path": path, "reason": str(error)}))
         return None
-    for note in notes.reports:
-        numbers = ",".join(map(str, note.numbers))
-        facts = {"device": note.device, "journal": note.journal, "numbers": numbers, "id": note.id}
+    for death in poison.reports:
+        numbers = ",".join(map(str, death.numbers))
+        facts = {"device": death.device, "journal": death.journal, "numbers": numbers, "id": death.id}
         log_note(logger, Note("warning", "note.found", facts))
-    return notes
+    return poison
 
 
 def _refuse(text: str, code: int) -> int:

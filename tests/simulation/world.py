@@ -28,7 +28,7 @@ from services.converter.core.events import (
     ConvertWithUserCode,
     DecodeWithUserCode,
     EndHost,
-    ForgetNote,
+    ForgetDeath,
     PullFrom,
 )
 from services.publisher.core.core import PublisherCore
@@ -79,8 +79,8 @@ class ConverterProcess(Process):
         identity = Identity("converter", str(self.slot), instance, 1, "host", f"lock {self.name}")
         if self.world.folder is not None:
             self.users = UserDevices(self.world, self, self.world.folder / f"{self.slot}.notes")
-        notes = self.users.notes.reports if self.users else ()
-        return ConverterCore(identity, lambda: f"id{next(self.world.ids)}", notes)
+        deaths = self.users.poison.reports if self.users else ()
+        return ConverterCore(identity, lambda: f"id{next(self.world.ids)}", deaths)
 
     def cut(self, core: ConverterCore) -> None:
         if self.users is not None:
@@ -94,8 +94,8 @@ class ConverterProcess(Process):
                 return self.world.send(self, plane, message)
             case PullFrom(endpoint=endpoint):
                 self.endpoint = endpoint
-            case ForgetNote(id=note) if self.users is not None:
-                self.users.notes.forget(note)
+            case ForgetDeath(id=death) if self.users is not None:
+                self.users.poison.forget(death)
             case ConvertWithUserCode() | DecodeWithUserCode() if self.users is not None:
                 return self.users.ask(effect)
             case EndHost(host=host, why=why) if self.users is not None:
@@ -187,7 +187,7 @@ class World:
         """(reader, number) of each frame that a reader was told to suspect."""
         self._folder = tempfile.TemporaryDirectory() if any(plan.is_users for plan in scenario.devices) else None
         self.folder = Path(self._folder.name) if self._folder else None
-        """Where converters keep their notes; None where nobody has users' code."""
+        """Where converters keep their poison files; None where nobody has users' code."""
         self.readers = [
             self._make_reader(number, plan.is_users, plan.limits) for number, plan in enumerate(scenario.devices)
         ]

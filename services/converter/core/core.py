@@ -1,14 +1,7 @@
-"""The converter's core: frames to readings, params to bytes, answers to values. Pure; run by `shell` or a simulation.
-
-    ConverterCore(identity, new_id, notes=(), answer_s=12)  identity.name is the slot, new_id mints correlation ids,
-                                                   notes are deaths that no reader has answered yet,
-                                                   answer_s is how long users' code may take over one order
-
-Hears `common.core.events` and, as results of its own effects, `UserConverted`, `UserAnswered` and what becomes of
-hosts. Orders `Send`, `Note`, `Exit` and the effects of `services.converter.core.events`.
+"""The converter's core: frames to readings, params to bytes, answers to values. Pure.
 
 - A `FrameBatch` is answered by one `ReadingBatch` (more where that would be too large): converted, or of length 0 where
-  its section was not to be had in 5 s, it can't be read, or it holds a frame whose note is unanswered. Batches of any
+  its section was not to be had in 5 s, it can't be read, or it holds a frame whose death is unanswered. Batches of any
   epoch are converted.
 - Built-in conversion happens in `handle`; users' code in hosts, one for each device, in slices between which calls get
   their turn. A host that does not answer in time is ended, and its frame reported; nothing else waits for that.
@@ -21,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Final, NamedTuple, assert_never
+from typing import assert_never
 
 from common.core.counters import new_counts, totals
 from common.core.errors import ConversionError, WireError
@@ -52,10 +45,12 @@ from services.converter.core.batches import (
     reading_batches,
 )
 from services.converter.core.calls import Calls
+from services.converter.core.complaints import Complaints
 from services.converter.core.counters import ConverterCounts
 from services.converter.core.deaths import Deaths
 from services.converter.core.events import (
     ConvertWithUserCode,
+    Death,
     DecodeWithUserCode,
     Effect,
     EncodeWithUserCode,
@@ -63,40 +58,33 @@ from services.converter.core.events import (
     HostEnded,
     HostLoading,
     HostReady,
-    PoisonNote,
     PullFrom,
     UserAnswered,
     UserConverted,
 )
+from services.converter.core.held import HeldBatches
 from services.converter.core.lanes import ANSWER_S, Lanes
+from services.converter.core.leaving import DRAIN_QUIET_S, Leaving
 from services.converter.core.sections import WAIT_FOR_SECTION_S, Compiled, Sections
-
-BATCHES_HELD: Final = 256
-"""Batches that wait for their sections: credit allows two, and two of each device with users' code."""
-DRAIN_S: Final = 2.0
-DRAIN_QUIET_S: Final = 0.1
-"""What the broker sent before it heard of the drain comes within this."""
-WARN_AGAIN_S: Final = 60.0
-
-
-class _Held(NamedTuple):
-    """A batch that waits for its section."""
-
-    batch: FrameBatch
-    body: FrameBody
-    deadline_s: float
 
 
 class ConverterCore:
-    """One converter process; see the module's text."""
+    """One converter process: what it holds, and to whom it passes it on.
+
+    Hears `common.core.events` and, as results of its own effects, what becomes of orders to users' code and of the
+    hosts that they run in. Its address is `converter:SLOT`; the pool's slots share the devices' batches among them.
+    """
 
     def __init__(
         self,
         identity: Identity,
         new_id: Callable[[], str],
-        notes: Sequence[PoisonNote] = (),
+        deaths: Sequence[Death] = (),
         answer_s: float = ANSWER_S,
     ) -> None:
+        """`new_id` mints correlation ids, `deaths` are those that no reader has answered yet, from the process before
+        this one, and `answer_s` is how long users' code may take over one order before its host is ended.
+        """
         self.counters = new_counts(ConverterCounts)
         self._identity = identity
         self._member = Membership(identity, {})
@@ -104,14 +92,15 @@ class ConverterCore:
         self._job_numbers = count(1)
         self._lanes = Lanes(self.counters, answer_s)
         self._calls = Calls(self._sections, self._lanes, self.counters, self._job_numbers)
-        self._deaths = Deaths(identity.address, notes, self.counters)
-        self._held: list[_Held] = []
+        self._deaths = Deaths(identity.address, deaths, self.counters)
+        self._held = HeldBatches()
         self._unsent: deque[ReadingBatch] = deque()
+        """Readings that the socket did not take; while there are any, new ones go behind them."""
         self._endpoint = ""
+        """Where frames come from: each broker names its own."""
         self._user_devices: set[str] = set()
-        self._warned_s: dict[tuple[str, str], float] = {}
-        self._drain_s: float | None = None
-        self._quiet_s = 0.0
+        self._complaints = Complaints()
+        self._leaving = Leaving()
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """The effects of an event, in order."""
@@ -131,9 +120,9 @@ class ConverterCore:
     def next_deadline_s(self) -> float | None:
         deadlines = [self._member.next_deadline_s, self._lanes.next_deadline_s, self._sections.next_deadline_s]
         deadlines += [self._calls.next_deadline_s, self._deaths.next_deadline_s if self._member.broker else None]
-        deadlines += [held.deadline_s for held in self._held]
-        if self._drain_s is not None:
-            deadlines.append(min(self._drain_s + DRAIN_S, self._quiet_s) if self._is_idle else self._drain_s + DRAIN_S)
+        deadlines += [held.deadline_s for held in self._held.batches]
+        if self._leaving.since_s is not None:
+            deadlines.append(self._leaving.deadline_s(is_idle=self._is_idle))
         return min(deadline for deadline in deadlines if deadline is not None)
 
     def _react(self, event: Event, now_s: float) -> Sequence[Effect]:
@@ -158,8 +147,8 @@ class ConverterCore:
                 return [Send(Plane.READINGS, batch) for batch in unsent]
             case Writable(plane=Plane.CALLS):
                 return self._calls.send_again(now_s)
-            case Drain() if self._drain_s is None:
-                self._drain_s, self._quiet_s = now_s, now_s + DRAIN_QUIET_S
+            case Drain() if self._leaving.since_s is None:
+                self._leaving.begin(now_s)
                 return [Note("info", "process.draining", {"held": len(self._held)}), *self._beat(now_s)]
             case Tick() | Start() | Junk():
                 # Only time and the membership are concerned.
@@ -191,22 +180,21 @@ class ConverterCore:
 
     def _take_batch(self, batch: FrameBatch, now_s: float) -> Sequence[Send | Note]:
         self.counters["batches_in"] += 1
-        self._quiet_s = now_s + DRAIN_QUIET_S
+        self._leaving.quiet_s = now_s + DRAIN_QUIET_S
         try:
             body = open_batch(batch)
         except WireError as error:
-            return [*self._warn(batch, "batch.unreadable", str(error), now_s), *self._give_back(batch)]
+            return [*self._complaints.say(batch, "batch.unreadable", str(error), now_s), *self._give_back(batch)]
         if batch.kind in NEEDS_SECTION:
             compiled = self._sections.find(batch.section)
             if compiled is not None:
                 return self._convert(batch, body, compiled, now_s)
-            if len(self._held) >= BATCHES_HELD:
+            if not self._held.put(batch, body, now_s):
                 return self._give_back(batch)
-            self._held.append(_Held(batch, body, now_s + WAIT_FOR_SECTION_S))
             return self._sections.ask(batch.section, batch.device, now_s)
         if batch.kind not in PASSED:
             why = f"entry kind {batch.kind} is unknown to this version"
-            return [*self._warn(batch, "batch.unreadable", why, now_s), *self._give_back(batch)]
+            return [*self._complaints.say(batch, "batch.unreadable", why, now_s), *self._give_back(batch)]
         return self._put_out(batch, pass_entry(batch, body))
 
     def _take_section(self, reply: Reply, now_s: float) -> list[Send | Note]:
@@ -218,8 +206,7 @@ class ConverterCore:
         compiled = self._sections.find(section) if section is not None else None
         if section is None or compiled is None:
             return []
-        ready = [held for held in self._held if held.batch.section == section]
-        self._held = [held for held in self._held if held.batch.section != section]
+        ready = self._held.take(section)
         effects = [effect for held in ready for effect in self._convert(held.batch, held.body, compiled, now_s)]
         return effects + self._calls.resume(section, compiled, now_s)
 
@@ -227,7 +214,7 @@ class ConverterCore:
         if compiled.device.has_user_uplink:
             return self._queue_job(batch, body, compiled)
         readings, sample = convert_batch(batch, body, compiled, self.counters)
-        notes = self._warn(batch, "conversion.failed", sample, now_s) if sample else []
+        notes = self._complaints.say(batch, "conversion.failed", sample, now_s) if sample else []
         return [*notes, *self._put_out(batch, readings)]
 
     def _queue_job(self, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> list[Send]:
@@ -245,7 +232,7 @@ class ConverterCore:
         sample = job.take(event, self.counters)
         effects: list[Send | Note] = []
         if sample:
-            effects += self._warn(job.batch, "conversion.failed", sample, now_s)
+            effects += self._complaints.say(job.batch, "conversion.failed", sample, now_s)
         if job.is_finished:
             self._lanes.finished(job)
             effects += self._put_out(job.batch, job.readings())
@@ -256,15 +243,15 @@ class ConverterCore:
         device, order, job, was_ready = self._lanes.ended(event, now_s)
         facts = {"device": device, "reason": event.why}
         effects: list[Send | Note] = []
-        note = event.note
-        if note is None and was_ready and isinstance(order, ConvertWithUserCode):
-            # Nothing says which frame it was, as where there is no room for a note file: all of them are suspects.
+        death = event.death
+        if death is None and was_ready and isinstance(order, ConvertWithUserCode):
+            # Nothing says which frame it was, as where there is no room for a poison file: all of them are suspects.
             numbers = list(range(order.first, order.first + len(order.frames)))
-            death = f"note-{self._identity.instance}-order-{order.job}"
-            note = PoisonNote(death, device, order.journal, order.generation, numbers)
-        if note is not None:
-            facts["numbers"] = ",".join(map(str, note.numbers))
-            self._deaths.add(note)
+            death_id = f"note-{self._identity.instance}-order-{order.job}"
+            death = Death(death_id, device, order.journal, order.generation, numbers)
+        if death is not None:
+            facts["numbers"] = ",".join(map(str, death.numbers))
+            self._deaths.add(death)
         effects.append(Note("warning" if order is not None else "info", "host.ended", facts))
         match order:
             case EncodeWithUserCode() | DecodeWithUserCode():
@@ -315,17 +302,15 @@ class ConverterCore:
     # Time
 
     def _keep_time(self, now_s: float) -> list[Effect]:
-        late = [held for held in self._held if now_s >= held.deadline_s]
+        """Ends waits whose time is over, and asks, reports and beats when it is time for that."""
         effects: list[Effect] = []
-        if late:
-            self._held = [held for held in self._held if now_s < held.deadline_s]
-        for held in late:
+        for held in self._held.take_late(now_s):
             why = f"section {held.batch.section} did not come in {WAIT_FOR_SECTION_S:g} s"
-            effects += [*self._warn(held.batch, "section.missing", why, now_s), *self._give_back(held.batch)]
+            effects += [*self._complaints.say(held.batch, "section.missing", why, now_s), *self._give_back(held.batch)]
         effects += self._calls.expire(now_s)
         effects += self._lanes.late(now_s)
         self._lanes.rested(now_s)
-        self._sections.keep_questions([*(held.batch.section for held in self._held), *self._calls.wanted_sections])
+        self._sections.keep_questions([*self._held.sections, *self._calls.wanted_sections])
         effects += self._sections.ask_again(now_s)
         if self._member.broker:
             effects += self._deaths.report(now_s)
@@ -335,11 +320,9 @@ class ConverterCore:
         return effects
 
     def _finish_drain(self, now_s: float) -> list[Send | Exit]:
-        if self._drain_s is None:
+        if self._leaving.since_s is None or not self._leaving.is_over(now_s, is_idle=self._is_idle):
             return []
-        if now_s >= self._drain_s + DRAIN_S or (self._is_idle and now_s >= self._quiet_s):
-            return [*self._calls.refuse_all(), Exit(0)]
-        return []
+        return [*self._calls.refuse_all(), Exit(0)]
 
     @property
     def _is_idle(self) -> bool:
@@ -348,18 +331,9 @@ class ConverterCore:
     def _beat(self, now_s: float) -> list[CommonEffect]:
         state = ConverterState(
             slot=self._identity.name,
-            draining=self._drain_s is not None,
+            draining=self._leaving.since_s is not None,
             held=len(self._held) + self._lanes.held + len(self._unsent),
             user_devices=sorted(self._user_devices),
             hosts=list(self._lanes.devices),
         )
         return self._member.beat(now_s, facts_of(state), totals(self.counters))
-
-    def _warn(self, batch: FrameBatch, event: str, reason: str, now_s: float) -> list[Note]:
-        """At most one such warning a minute and device: a bad line must not fill the log."""
-        last_s = self._warned_s.get((batch.device, event))
-        if last_s is not None and now_s < last_s + WARN_AGAIN_S:
-            return []
-        self._warned_s[batch.device, event] = now_s
-        facts = {"device": batch.device, "first": batch.first, "length": batch.length, "reason": reason}
-        return [Note("warning", event, facts)]

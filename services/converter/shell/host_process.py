@@ -36,7 +36,7 @@ from services.converter.core.host_wire import (
     pack_answered,
     pack_converted,
 )
-from services.converter.shell.notes import HostNote
+from services.converter.shell.poison_file import HostRecord
 from services.converter.shell.user_code import UserCode
 from services.converter.shell.watchdog import Watchdog
 
@@ -61,8 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
         if descriptor is not None:
             # What users' code starts must not keep them open.
             os.set_inheritable(descriptor, False)
-    note = None if options.note is None else HostNote(options.note, options.host, options.life)
-    code = UserCode(options.extension_dir, note, Watchdog(options.watchdog_s), logger)
+    record = None if options.note is None else HostRecord(options.note, options.host, options.life)
+    code = UserCode(options.extension_dir, record, Watchdog(options.watchdog_s), logger)
     with socket.socket(fileno=options.socket) as connection:
         try:
             _serve(connection, code, logger)

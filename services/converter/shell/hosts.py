@@ -35,7 +35,7 @@ from services.converter.core.host_wire import (
     pack_section,
     read_answer,
 )
-from services.converter.shell.notes import NoteFile
+from services.converter.shell.poison_file import PoisonFile
 
 READ_BYTES: Final = 256 * 1024
 DEATH_S: Final = 1.0
@@ -79,11 +79,11 @@ class Hosts:
     """The hosts of one converter process, by number. No method waits for users' code."""
 
     def __init__(
-        self, setup: HostSetup, notes: NoteFile | None, sources: Sources[Event], environ: Mapping[str, str]
+        self, setup: HostSetup, poison: PoisonFile | None, sources: Sources[Event], environ: Mapping[str, str]
     ) -> None:
         """What hosts say comes by these sources."""
         self._setup = setup
-        self._notes = notes
+        self._poison = poison
         self._environ = {name: value for name, value in environ.items() if not name.startswith(SECRETS)}
         self._hosts: dict[int, _Host] = {}
         self._dying: list[subprocess.Popen[bytes]] = []
@@ -118,12 +118,12 @@ class Hosts:
         was_too_slow = host.process.poll() is None
         self._leave(host)
         self._kill(host.process)
-        if self._notes is None:
+        if self._poison is None:
             return [HostEnded(number, None, why)]
         if was_too_slow and not host.is_ready:
             # To load slowly is no frame's fault.
-            self._notes.clear(number)
-        return [HostEnded(number, self._notes.take(number), why)]
+            self._poison.clear(number)
+        return [HostEnded(number, self._poison.take(number), why)]
 
     def close(self) -> None:
         """Ends all of them: those that are at nothing by themselves. What the others are in is not to blame."""
@@ -138,8 +138,8 @@ class Hosts:
             self._signal(host.process)
         for number, host in hosts.items():
             self._kill(host.process)
-            if self._notes is not None:
-                self._notes.clear(number)
+            if self._poison is not None:
+                self._poison.clear(number)
 
     def _start(self, number: int) -> _Host:
         """Raises OSError."""
@@ -162,9 +162,9 @@ class Hosts:
             for folder in setup.extension_dirs:
                 arguments += ["--extension-dir", str(folder)]
             passed = [theirs.fileno()]
-            if self._notes is not None:
-                passed.append(self._notes.descriptor)
-                arguments += ["--note", str(self._notes.descriptor)]
+            if self._poison is not None:
+                passed.append(self._poison.descriptor)
+                arguments += ["--note", str(self._poison.descriptor)]
                 arguments += ["--life", f"{setup.instance}-{self._starts}"]
             try:
                 process = subprocess.Popen(

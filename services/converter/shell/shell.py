@@ -23,11 +23,11 @@ from services.converter.core.events import (
     EncodeWithUserCode,
     EndHost,
     Event,
-    ForgetNote,
+    ForgetDeath,
     PullFrom,
 )
 from services.converter.shell.hosts import Hosts
-from services.converter.shell.notes import NoteFile
+from services.converter.shell.poison_file import PoisonFile
 
 TOPICS = (b"beat.broker.",)
 CLOSE_LINGER_MS = 200
@@ -41,14 +41,14 @@ class ConverterShell:
         self,
         endpoints: Endpoints,
         hosts: Hosts,
-        notes: NoteFile | None,
+        poison: PoisonFile | None,
         sources: Sources[Event],
         logger: logging.Logger,
     ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._endpoints = endpoints
         self._hosts = hosts
-        self._notes = notes
+        self._poison = poison
         self._logger = logger
         self._calls = connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls)
         self._readings = connect(self._context, zmq.PUSH, Plane.READINGS, endpoints.readings_in)
@@ -75,9 +75,9 @@ class ConverterShell:
                 log_note(self._logger, effect)
             case PullFrom(endpoint=endpoint):
                 self._pull_from(endpoint)
-            case ForgetNote(id=note_id):
-                if self._notes is not None:
-                    self._notes.forget(note_id)
+            case ForgetDeath(id=death_id):
+                if self._poison is not None:
+                    self._poison.forget(death_id)
             case Exit():
                 # The loop has left.
                 pass

@@ -1,5 +1,5 @@
-"""Runs users' converters, in a host: finds them, keeps their objects, notes what they are at, and watches that they
-come back.
+"""Runs users' converters, in a host: finds them, keeps their objects, writes down what they are at, and watches that
+they come back.
 
 Objects live as long as the process, one per device, section and direction. A converter that doesn't load makes dead
 letters of its device's frames and errors of its calls, and touches nothing else; loading is tried again after RELOAD_S.
@@ -27,7 +27,7 @@ from services.converter.core.events import (
     UserFrame,
 )
 from services.converter.shell.extensions import UserConverter, load_converter
-from services.converter.shell.notes import HostNote
+from services.converter.shell.poison_file import HostRecord
 from services.converter.shell.watchdog import Watchdog
 
 SLICE_S: Final = 0.25
@@ -44,10 +44,10 @@ class UserCode:
     """The one place from which users' converters run."""
 
     def __init__(
-        self, extension_dirs: Sequence[str], note: HostNote | None, watchdog: Watchdog, logger: logging.Logger
+        self, extension_dirs: Sequence[str], record: HostRecord | None, watchdog: Watchdog, logger: logging.Logger
     ) -> None:
         self._extension_dirs = extension_dirs
-        self._note = note
+        self._record = record
         self._watchdog = watchdog
         self._logger = logger
         self._converters: dict[_Key, UserConverter] = {}
@@ -59,8 +59,10 @@ class UserCode:
         return key in self._converters or monotonic_s() < self._broken.get(key, (None, 0.0))[1]
 
     def load(self, order: Order) -> None:
-        """Loads it: imports and constructors take their time, and nobody waits for a frame meanwhile. Code that ends
-        the process is noted like one that does it at its first frame."""
+        """Loads it: imports and constructors take their time, and nobody waits for a frame meanwhile.
+
+        Code that ends the process here is written down like code that does it at its first frame.
+        """
         self.begin(order)
         try:
             self._find(_name_of(order), order.device, order.section, _key_of(order)[2])
@@ -69,18 +71,18 @@ class UserCode:
         self.clear()
 
     def begin(self, order: Order) -> None:
-        """Notes that users' code touches what the order says."""
-        if self._note is not None and isinstance(order, ConvertWithUserCode):
+        """Writes down that users' code touches what the order says; of a call there is nothing to write."""
+        if self._record is not None and isinstance(order, ConvertWithUserCode):
             device, length = order.device.name, len(order.frames)
-            self._note.begin(device, order.journal, order.generation, order.first, length)
+            self._record.begin(device, order.journal, order.generation, order.first, length)
 
     def clear(self) -> None:
         """Nothing is touched any more, and what was made of it has been said."""
-        if self._note is not None:
-            self._note.clear()
+        if self._record is not None:
+            self._record.clear()
 
     def convert(self, order: ConvertWithUserCode) -> UserConverted:
-        """Converts frames until the slice is over, at least one. The note stays, for whoever says the result."""
+        """Converts frames until the slice is over, at least one. The record stays, for whoever says the result."""
         self.begin(order)
         with self._watchdog:
             return self._convert(order)
@@ -117,8 +119,8 @@ class UserCode:
             if index:
                 if monotonic_s() >= end_s or size >= SLICE_BYTES:
                     break
-                if self._note is not None:
-                    self._note.mark(index)
+                if self._record is not None:
+                    self._record.mark(index)
             made = self._convert_frame(converter, frame)
             size += _size_of(made)
             frames.append(made)
