@@ -41,6 +41,8 @@ class Active(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _ActiveOfVersion1(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot whose devices have their lines' fields side by side with their own."""
+
     gateway: dict[str, Any]
     secrets: tuple[str, ...] = ()
 
@@ -142,6 +144,8 @@ def find_gateway(
 
 
 def _keep(path: Path, active: Active) -> None:
+    """Keeps what was read as what was good last, where the folder is ours alone: others could plant a configuration
+    there."""
     if not is_private(path.parent.parent):
         return
     try:

@@ -12,7 +12,11 @@ from common.config.ports import identity_of
 
 
 class ConverterChecker:
-    """Says of converter names whether a class stands behind them, as far as that shows without running it."""
+    """Says of converter names whether a class stands behind them, as far as that shows without running it.
+
+    Running it would be the only sure way, and `serialgw check` must not run anything. What this finds wrong would fail
+    at the first frame; what it finds right may still fail then, and makes dead letters of that device alone.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -34,6 +38,7 @@ class ConverterChecker:
             self._note_unknown(device, key, name, builtin)
 
     def _check_class(self, device: JsonObject, key: str, name: str) -> None:
+        """A class that a file defines must have `convert`, of its own or from a base that is known."""
         found = self._catalogue.classes[name]
         if found.file in self._catalogue.loose:
             self._note_loose(device, key, name, found.file)
@@ -44,6 +49,7 @@ class ConverterChecker:
             self._warn_of_reference(device, key, found.file)
 
     def _note_loose(self, device: JsonObject, key: str, name: str, file: str) -> None:
+        """Somebody else may change the file, and would have code run as the gateway's user: so it is not run at all."""
         found = f"{show(name)} in {file}, which other users of this machine may change"
         device.problem(
             key,
@@ -52,6 +58,7 @@ class ConverterChecker:
         )
 
     def _warn_of_reference(self, device: JsonObject, key: str, file: str) -> None:
+        """Files that import the reference's package are warned of once, not once a device."""
         if file in self._catalogue.importing_reference and file not in self._warned:
             self._warned.add(file)
             device.warning(
@@ -59,11 +66,15 @@ class ConverterChecker:
             )
 
     def _check_import(self, device: JsonObject, key: str, name: str) -> None:
+        """A class of an installed package: only the package is looked for, since finding the module would run the
+        package."""
         module, _, class_name = name.partition(":")
         if not class_name.isidentifier() or not has_package(module):
             device.problem(key, show(name), "package.module:Class of a package that is installed")
 
     def _note_unknown(self, device: JsonObject, key: str, name: str, builtin: str) -> None:
+        """Nothing of this name was found. Where a file could not be parsed, it may stand there: then that is the
+        problem."""
         broken = self._catalogue.broken
         if broken:
             faults = "; ".join(f"{b.file} line {b.line}, column {b.column}: {b.reason}" for b in broken)
@@ -102,6 +113,8 @@ class _Register:
         self._first: dict[str, tuple[str, str]] = {}
 
     def add(self, identity: str, entry: JsonObject, key: str, found: str) -> None:
+        """Notes a problem if this was used before; both places are named, as either may be the wrong one."""
+        # What is wrong in itself is no repeat.
         if entry.values.get(key, identity) in (None, "") or not isinstance(entry.values.get(key, ""), str):
             return  # Already noted as no text; the default stands in its place.
         place = entry.place(key)

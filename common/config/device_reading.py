@@ -1,4 +1,8 @@
-"""Reads a connector file: its devices with every default filled in."""
+"""Reads a connector file: its devices with every default filled in.
+
+The reference writes everything about a device side by side; here it goes into models by what it is about: the line, the
+framing, and what is made of frames.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,9 @@ from common.config.points_reading import DAY_S, read_attribute_updates, read_poi
 from common.config.ports import EXPECTED, is_relative, port_fault
 
 MAX_FRAME_LIMIT = 16 * 1024 * 1024
-# Keys that the files of other connectors have and a serial one never has.
+"""The largest `maxFrameBytes`: a bound against slips, far above what a serial device says at once."""
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
+"""Keys that the files of other connectors have and a serial one never has."""
 
 
 class ConnectorDefaults(msgspec.Struct, frozen=True):
@@ -28,7 +33,11 @@ class ConnectorDefaults(msgspec.Struct, frozen=True):
 def read_connector(
     top: JsonObject, path: str, defaults: ConnectorDefaults, checker: ConverterChecker
 ) -> tuple[Connector, list[tuple[JsonObject, Device]]]:
-    """The connector in the object `top` of the file at `path`, with the entries its devices were read from."""
+    """The connector in the object `top` of the file at `path`, with the objects that its devices were read from.
+
+    A file of another type of connector, told by a key that no serial one has, is a single problem: all that would
+    follow says nothing. The name in the main file wins over the file's own.
+    """
     foreign = next((key for key in FOREIGN_KEYS if key in top.values), None)
     if foreign is not None:
         found = f'an object with "{foreign}", as connectors of another type have'
@@ -56,6 +65,7 @@ def read_connector(
 
 
 def _read_devices(top: JsonObject, connector: Connector, checker: ConverterChecker) -> list[tuple[JsonObject, Device]]:
+    """The devices of the file, each with the object that it was read from, so that messages can name its place."""
     if "devices" not in top.values:
         top.problem("devices", "nothing", "a list of devices")
         return []
@@ -63,10 +73,13 @@ def _read_devices(top: JsonObject, connector: Connector, checker: ConverterCheck
 
 
 def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChecker) -> Device:
+    """One device, its values checked but for what only all devices together show."""
     converter, downlink = _read_converters(entry, checker)
     name = entry.name("deviceName", "name", default="SerialDevice")
     entry.knows("name", "type")
+    # `name` and `type` are older spellings of `deviceName` and `deviceType`: known, even where the newer one counts.
     telemetry, attributes = _read_data_points(entry, users=converter != BUILTIN_UPLINK)
+    # Problems stop the gateway later, all at once; until then defaults stand in for what is wrong.
     device = Device(
         name=name,
         type=entry.name("deviceType", "type", default="default"),
@@ -85,6 +98,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         telemetry=telemetry,
         attributes=attributes,
     )
+    # Said at the start, it surprises nobody at the first call.
     if device.downlink_converter is None and any(rpc.template is None for rpc in device.rpcs):
         entry.warning(
             "serverSideRpc",
@@ -96,7 +110,8 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
 
 
 def _read_line(entry: JsonObject) -> Line:
-    """What concerns the port. Bounds are pyserial's."""
+    """What concerns the port. Bounds are pyserial's, and digits in quotes are taken as a baud rate where it takes
+    them."""
     return Line(
         port=_read_port(entry),
         baudrate=entry.whole("baudrate", 9600, 1, as_text=True),
@@ -126,6 +141,7 @@ def _read_framing(entry: JsonObject) -> Framing:
 
 
 def _read_port(entry: JsonObject) -> str:
+    """The port's name. One that can't be served is a problem, a relative one a warning."""
     port = entry.text("port", default="/dev/ttyUSB0")
     fault = port_fault(port)
     if fault is not None:
@@ -136,7 +152,9 @@ def _read_port(entry: JsonObject) -> str:
 
 
 def _read_delimiter(entry: JsonObject) -> bytes:
+    """The delimiter's bytes, UTF-8 of the text. One that is longer than a frame may be could never end one."""
     delimiter = entry.text("delimiter", default="\n").encode()
+    # `maxFrameBytes` itself is checked where it is read.
     limit = entry.values.get("maxFrameBytes", 65_536)
     if isinstance(limit, int) and 1 <= limit <= len(delimiter):
         entry.problem("maxFrameBytes", show(limit), f"more than the delimiter's {len(delimiter)} bytes")
@@ -144,6 +162,7 @@ def _read_delimiter(entry: JsonObject) -> bytes:
 
 
 def _read_converters(entry: JsonObject, checker: ConverterChecker) -> tuple[str, str | None]:
+    """The names of both converters, checked as far as that shows without running them."""
     key = entry.used("converter", "uplink_converter")
     uplink = entry.text(key, default=BUILTIN_UPLINK)
     checker.check(entry, key, uplink, BUILTIN_UPLINK)
@@ -154,7 +173,10 @@ def _read_converters(entry: JsonObject, checker: ConverterChecker) -> tuple[str,
 
 
 def _read_data_points(entry: JsonObject, users: bool) -> tuple[tuple[DataPoint, ...], tuple[DataPoint, ...]]:
-    """Telemetry and attributes. With a user's converter their form is its affair: what is not ours is left out."""
+    """Telemetry and attributes. With a user's converter their form is its affair: what is not ours is left out.
+
+    They are read all the same, for `serialgw check` and for answers of calls, but into findings that nobody sees.
+    """
     if not users:
         return read_points(entry, "telemetry", "timeseries"), read_points(entry, "attributes")
     entry.knows("telemetry", "timeseries", "attributes")

@@ -1,4 +1,8 @@
-"""Finds users' converter classes by parsing the files of the extension folders. Nothing is imported."""
+"""Finds users' converter classes by parsing the files of the extension folders. Nothing is imported.
+
+`serialgw check`, and every process that reads the configuration, can so say that a class is missing without running
+anything of a user's; only hosts import these files.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ import msgspec
 from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
 
 SHARED_EXTENSIONS = "/var/lib/thingsboard_gateway/extensions"
+"""Where the reference's installation has its extensions; looked into after the folder beside the configuration."""
 # Bases that declare `convert` without doing anything in it.
 _ABSTRACT_BASES = {"object", "ABC", "Protocol", "Generic", "Converter", "UplinkConverter", "DownlinkConverter"}
 
@@ -150,6 +155,7 @@ def extension_files(folder: str) -> list[Path]:
 
 
 def _parse(path: Path, shown: str) -> ast.Module | BrokenFile:
+    """The file as a syntax tree, or what is wrong with it. Warnings of the compiler are none of ours."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -163,20 +169,22 @@ def _parse(path: Path, shown: str) -> ast.Module | BrokenFile:
 
 
 def _class_of(node: ast.ClassDef, shown: str) -> ConverterClass:
+    """What can be told of a class from its text: its bases by name, and whether it defines `convert` itself."""
     bases = tuple(name for name in map(_last_name, node.bases) if name)
     return ConverterClass(node.name, shown, node.lineno, bases, any(map(_is_convert, node.body)))
 
 
 def _last_name(base: ast.expr) -> str:
+    """A base's own name, without its module; "?" for a base that is computed, which may have anything."""
     if isinstance(base, ast.Subscript):
         base = base.value
     if isinstance(base, ast.Attribute):
         return base.attr
-    # A base that is computed may have anything.
     return base.id if isinstance(base, ast.Name) else "?"
 
 
 def _is_convert(statement: ast.stmt) -> bool:
+    """True for a statement in a class that gives it a `convert`, by definition or by assignment."""
     if isinstance(statement, ast.FunctionDef):
         return statement.name == "convert"
     return isinstance(statement, ast.Assign) and any(
@@ -185,6 +193,7 @@ def _is_convert(statement: ast.stmt) -> bool:
 
 
 def _imports_reference(module: ast.Module) -> bool:
+    """True if the file imports the reference's package anywhere, also inside a function."""
     names: list[str] = []
     for node in ast.walk(module):
         if isinstance(node, ast.Import):

@@ -28,7 +28,9 @@ from common.config.storage_reading import read_storage
 from common.core.errors import ConfigError
 
 _MAIN_KEYS = ("thingsboard", "connectors", "storage")
+"""A file with any of these is a main file; one without is a connector's own."""
 _OTHER_SECTIONS = ("grpc", "logs")
+"""Sections of the main file that have no effect, known so that nobody is warned of them."""
 
 
 class Loaded(NamedTuple):
@@ -55,12 +57,16 @@ def read_gateway(path: str | Path, environ: Mapping[str, str], *, with_secrets: 
 
 
 class _Reader:
-    """One reading of one configuration."""
+    """One reading of one configuration, from the file that was named to a gateway that can be used.
+
+    It goes on behind every problem, with a default in the wrong value's place, so that all of them are found in one go.
+    """
 
     def __init__(self, path: Path, environ: Mapping[str, str], findings: Findings, with_secrets: bool) -> None:
         self._path = path
         self._folder = path.parent
         self._shown = path.name or str(path)
+        """How messages name the file: without its folder, which the reader of the message knows."""
         self._environ = environ
         self._findings = findings
         self._with_secrets = with_secrets
@@ -69,9 +75,13 @@ class _Reader:
         self._checker = ConverterChecker(self._catalogue)
         self._devices: list[tuple[JsonObject, Device]] = []
         self._empty: list[JsonObject] = []
+        """Connectors without any device: a problem only if no other has one."""
         self._opened: dict[str, str] = {}
+        """Path of each connector file → the place that named it first."""
 
     def read(self) -> Gateway | None:
+        """The gateway; None if there is no object to read from. Problems are in the findings, and may be there in both
+        cases."""
         value = read_json(self._path, self._shown, self._findings)
         if self._findings.problems:
             return None
@@ -98,6 +108,7 @@ class _Reader:
         )
 
     def _read_main(self, top: JsonObject) -> Gateway:
+        """The main file: the platform, the storage, and the connectors with the files that they name."""
         section = top.child("thingsboard", secret=True)
         platform = self._read_platform(section.values if section else {})
         if "thingsboard" not in top.values and not self._environ.get("TB_GW_HOST"):
@@ -117,6 +128,8 @@ class _Reader:
         )
 
     def _read_connectors(self, top: JsonObject) -> tuple[Connector, ...]:
+        """The serial connectors among those that are listed; a gateway with none has nothing to do, which is a
+        problem."""
         if "connectors" not in top.values:
             top.problem("connectors", "nothing", "a list of connectors")
             return ()
@@ -128,7 +141,11 @@ class _Reader:
         return tuple(connector for connector in connectors if connector is not None)
 
     def _is_ours(self, entry: JsonObject) -> bool:
-        """True for a connector that serialgw runs; others get their warning here, a faulty entry its problem."""
+        """True for a connector that serialgw runs; others get their warning here, a faulty entry its problem.
+
+        A custom connector counts as serial if its class says so, or if it names no class.
+        """
+        # The reference has connectors of many types, and a gateway may well have others beside ours.
         kind = entry.required_text("type", meaning='"serial"')
         if not kind:
             return False
@@ -161,6 +178,8 @@ class _Reader:
         return None if top is None else self._read_connector(top, str(self._folder / name), defaults)
 
     def _open_connector(self, entry: JsonObject, name: str) -> JsonObject | None:
+        """The object in the file that a connector names; None where a problem was noted. One file serves one
+        connector."""
         path = self._folder / name
         first = self._opened.setdefault(str(path), entry.path)
         if first != entry.path:
@@ -186,6 +205,7 @@ class _Reader:
         return connector
 
     def _check_devices(self) -> None:
+        """What only all devices together show: names and ports that are used twice, connectors without any device."""
         for top in self._empty:
             if self._devices:
                 top.warning("devices", "an empty list: this connector has nothing to do")

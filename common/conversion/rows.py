@@ -21,6 +21,7 @@ class BatchResult(NamedTuple):
 
     telemetry: list[bytes]
     attributes: list[bytes]
+    """Fragments, merged later: a batch costs one publish of attributes, not one a frame."""
     dead: dict[int, str]
     """Index of each frame that gave no value and at least one error, with the reason."""
     errors: int
@@ -64,7 +65,8 @@ class DeviceConverter:
         return self.convert_each(frames)
 
     def convert_each(self, frames: Sequence[bytes]) -> BatchResult:
-        """As `convert_batch`, frame by frame."""
+        """Converts frame by frame, the way that can say what went wrong where; the same values as the fast way
+        gives."""
         read_telemetry, read_attributes = self._read_telemetry, self._read_attributes
         faults = _Faults()
         telemetry: list[bytes] = []

@@ -41,13 +41,17 @@ _TYPES: Final[tuple[type[Message], ...]] = (
     Request,
     Reply,
 )
+"""Types in the order of their codes on the wire: a new one goes to the end, and none ever moves."""
 _CODES: Final = {cls: code for code, cls in enumerate(_TYPES)}
 _WITH_BODY: Final = frozenset(cls for cls in _TYPES if cls.__struct_fields__[-1] == "body")
+"""Messages with a second part that only their reader opens."""
 _HEADER_LENGTHS: Final = {cls: len(cls.__struct_fields__) - (cls in _WITH_BODY) for cls in _TYPES}
+"""How many fields follow the type code."""
 _BYTES: Final = (bytes,)
 """Bytes are bytes: without this msgspec takes text for them, as JSON has them."""
 _TYPE_FAULT: Final = re.compile(r"Expected `(.+)`, got `(.+)`")
 _PLACE: Final = re.compile(r"(.*?)(?: - at `\$\[(\d+)\].*`)?")
+"""The path at the end of what msgspec says; ours names the field."""
 
 _pack: Final = msgpack.Packer().pack
 """One for all: a new one for each message takes longer than the message."""
@@ -121,7 +125,7 @@ def pack(value: object) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """The value of a msgpack body. Raises WireError."""
+    """The value of a msgpack body, as deep and as large as it is; `unpack_as` looks at its shape. Raises WireError."""
     try:
         return msgpack.unpackb(data, strict_map_key=False)
     except (ValueError, msgpack.UnpackException, TypeError, RecursionError) as error:
@@ -151,7 +155,7 @@ def pack_frames(body: FrameBody) -> bytes:
 
 
 def unpack_frames(data: bytes, count: int) -> FrameBody:
-    """The body of a FrameBatch with `count` entries. Raises WireError."""
+    """The body of a FrameBatch with `count` entries. Raises WireError, also where lists are of another length."""
     try:
         body = msgspec.convert(unpack(data), FrameBody, builtin_types=_BYTES)
     except (msgspec.ValidationError, RecursionError):
@@ -162,7 +166,8 @@ def unpack_frames(data: bytes, count: int) -> FrameBody:
 
 
 def pack_readings(body: ReadingBody) -> bytes:
-    """The body of a ReadingBatch."""
+    """The body of a ReadingBatch. Readings of users' converters are structs, which msgpack does not know: they go as
+    arrays."""
     fields = astuple(body)
     if body.user:
         user = {place: [astuple(reading) for reading in readings] for place, readings in body.user.items()}
@@ -171,7 +176,7 @@ def pack_readings(body: ReadingBody) -> bytes:
 
 
 def unpack_readings(data: bytes, count: int) -> ReadingBody:
-    """The body of a ReadingBatch with `count` entries. Raises WireError."""
+    """The body of a ReadingBatch with `count` entries. Raises WireError, also where lists are of another length."""
     try:
         body = msgspec.convert(unpack(data), ReadingBody, builtin_types=_BYTES)
     except (msgspec.ValidationError, RecursionError):

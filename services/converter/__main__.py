@@ -1,8 +1,8 @@
-"""`python -m services.converter --config FILE [--data-dir DIR] [--slot N]`: one converter process.
+"""One converter process: `python -m services.converter --config FILE [--data-dir DIR] [--slot N]`.
 
-Exit codes: 0 after a drain, 69 if the slot (or every slot) is taken or its folder unusable, 70 for
-a bug. Of the configuration only its place matters, for the folder of users' converters beside it: devices' sections
-come from port readers. So a converter that dies while somebody edits the configuration comes back all the same.
+Exit codes: 0 after a drain, 69 if the slot (or every slot) is taken or its folder unusable, 70 for a bug. Of the
+configuration only its place matters, for the folder of users' converters beside it: devices' sections come from port
+readers. So a converter that dies while somebody edits the configuration comes back all the same.
 """
 
 from __future__ import annotations
@@ -34,10 +34,15 @@ from services.converter.shell.shell import ConverterShell
 from services.converter.shell.watchdog import LIMIT_S
 
 SLOTS: Final = 256
+"""More converters than a machine has cores for; a bound for the search of a free one."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one converter; returns its exit code."""
+    """Runs one converter; returns its exit code.
+
+    The slot's lock is held as long as the process lives: whoever gets it knows that the one before is dead, and takes
+    over its address, its poison file and what it has not reported.
+    """
     keep_private()
     options = _parser().parse_args(arguments)
     take_streams(start_logs("converter", options.log_level))
@@ -111,6 +116,7 @@ def _open_poison_file(path: Path, logger: logging.Logger) -> PoisonFile | None:
 
 
 def _refuse(text: str, code: int) -> int:
+    """Says why there is no converter, before there is a log that could."""
     sys.stderr.write(f"{text}\n")
     return code
 

@@ -50,9 +50,13 @@ from services.converter.core.lanes import Lanes
 from services.converter.core.sections import Compiled, Sections
 
 CALLS_HELD: Final = 64
+"""Calls that wait for a section, and steps that wait for the socket; the next one is refused."""
 
 
 class _Call(NamedTuple):
+    """A step that was asked of this process, its body already looked at, and the moment at which its caller gives
+    up."""
+
     request: Request
     body: Encode | EncodeUpdate | Decode
     deadline_s: float
@@ -67,8 +71,12 @@ class Calls:
         self._counters = counters
         self._jobs = jobs
         self._held: list[_Call] = []
+        """Steps whose device's section was asked for."""
         self._with_user_code: dict[int, tuple[_Call, Rpc]] = {}
+        """Number of the order → the step that it belongs to. One that is missing has expired, and its result is
+        dropped."""
         self._unsent: list[tuple[Request | Reply, float]] = []
+        """Messages that the socket did not take, each with the moment at which it was to go."""
 
     def take(self, request: Request, now_s: float) -> Sequence[Send | Note]:
         """Effects of a request that came in."""
@@ -86,6 +94,8 @@ class Calls:
                 return self._fail(request, unknown_verb(request.verb))
 
     def _begin(self, call: _Call, now_s: float) -> Sequence[Send | Note]:
+        """Goes on with a step if its section is known, else asks for that. A request without one says that its device
+        is not there."""
         request = call.request
         compiled = self._sections.find(request.section)
         if compiled is not None:
@@ -163,10 +173,12 @@ class Calls:
 
     @property
     def is_idle(self) -> bool:
+        """True if no caller waits for something that is to happen here."""
         return not (self._held or self._unsent or self._with_user_code)
 
     @property
     def wanted_sections(self) -> Iterable[str]:
+        """The sections whose question must stay open."""
         return (call.request.section for call in self._held)
 
     @property
@@ -175,6 +187,7 @@ class Calls:
         return min((*(call.deadline_s for call in self._held), *with_users), default=None)
 
     def _go_on(self, call: _Call, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
+        """The step itself, now that the device is known."""
         body = call.body
         if isinstance(body, EncodeUpdate):
             return self._encode_update(call, body.data, compiled, now_s)
@@ -186,6 +199,8 @@ class Calls:
         return self._encode(call, body.params, compiled, rpc, now_s)
 
     def _encode(self, call: _Call, params: bytes, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Send]:
+        """Params to bytes, by the built-in rules or in the lane of the device's users' code. A template needs no
+        converter."""
         device = compiled.device
         try:
             if compiled.device.has_user_downlink and rpc.template is None:
@@ -197,6 +212,7 @@ class Calls:
             return self._fail(call.request, str(error))
 
     def _encode_update(self, call: _Call, data: bytes, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
+        """Data of attribute updates to bytes. Attributes that nobody configured are logged, and the others written."""
         request = call.request
         try:
             writes, unknown = update_writes(compiled.device, data)
@@ -209,6 +225,7 @@ class Calls:
         return [*notes, *self._exchange(call, writes, None, now_s)]
 
     def _decode(self, call: _Call, frame: bytes, compiled: Compiled, rpc: Rpc) -> list[Send]:
+        """A device's answer to the value that the platform gets."""
         if compiled.device.has_user_uplink:
             order = DecodeWithUserCode(next(self._jobs), compiled.device, call.request.section, rpc, frame)
             return self._with_users(order, call, rpc)
@@ -234,9 +251,11 @@ class Calls:
         return [Send(Plane.CALLS, request.replace(target=target, verb=verb, time_left_s=left_s, body=body))]
 
     def _expire(self, request: Request) -> list[Send]:
+        """Refuses a step whose time is over: its caller has been told so already, or will be in a moment."""
         self._counters["calls_expired"] += 1
         return self._fail(request, EXPIRED)
 
     def _fail(self, request: Request, text: str) -> list[Send]:
+        """Ends a step with an error text for its caller."""
         self._counters["calls_failed"] += 1
         return [Send(Plane.CALLS, refuse(request, text))]

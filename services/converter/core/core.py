@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import assert_never
@@ -28,7 +27,6 @@ from common.wire.messages import (
     Message,
     Plane,
     ReadingBatch,
-    ReadingBody,
     Registered,
     Reply,
     Request,
@@ -39,10 +37,8 @@ from services.converter.core.batches import (
     PASSED,
     UserJob,
     convert_batch,
-    empty_batch,
     open_batch,
     pass_entry,
-    reading_batches,
 )
 from services.converter.core.calls import Calls
 from services.converter.core.complaints import Complaints
@@ -65,6 +61,7 @@ from services.converter.core.events import (
 from services.converter.core.held import HeldBatches
 from services.converter.core.lanes import ANSWER_S, Lanes
 from services.converter.core.leaving import DRAIN_QUIET_S, Leaving
+from services.converter.core.outgoing import Outgoing
 from services.converter.core.sections import WAIT_FOR_SECTION_S, Compiled, Sections
 
 
@@ -94,8 +91,7 @@ class ConverterCore:
         self._calls = Calls(self._sections, self._lanes, self.counters, self._job_numbers)
         self._deaths = Deaths(identity.address, deaths, self.counters)
         self._held = HeldBatches()
-        self._unsent: deque[ReadingBatch] = deque()
-        """Readings that the socket did not take; while there are any, new ones go behind them."""
+        self._outgoing = Outgoing(identity, self.counters)
         self._endpoint = ""
         """Where frames come from: each broker names its own."""
         self._user_devices: set[str] = set()
@@ -103,7 +99,10 @@ class ConverterCore:
         self._leaving = Leaving()
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
-        """The effects of an event, in order."""
+        """The effects of an event, in order.
+
+        Frames are the hot path: they end no wait, so times are only looked at with other events.
+        """
         had_broker = bool(self._member.broker)
         effects: list[Effect] = []
         effects += self._member.handle(event, now_s)
@@ -126,6 +125,7 @@ class ConverterCore:
         return min(deadline for deadline in deadlines if deadline is not None)
 
     def _react(self, event: Event, now_s: float) -> Sequence[Effect]:
+        """What the event itself leads to, by its type."""
         match event:
             case Arrived(message=message):
                 return self._take(message, now_s)
@@ -143,8 +143,7 @@ class ConverterCore:
             case Blocked(plane=plane, message=message):
                 self._keep(plane, message, now_s)
             case Writable(plane=Plane.READINGS):
-                unsent, self._unsent = self._unsent, deque()
-                return [Send(Plane.READINGS, batch) for batch in unsent]
+                return self._outgoing.send_again()
             case Writable(plane=Plane.CALLS):
                 return self._calls.send_again(now_s)
             case Drain() if self._leaving.since_s is None:
@@ -164,6 +163,7 @@ class ConverterCore:
         return []
 
     def _take(self, message: Message, now_s: float) -> Sequence[Effect]:
+        """A message, by its type. Others than these are of no interest here and are passed over."""
         match message:
             case FrameBatch():
                 return self._take_batch(message, now_s)
@@ -179,23 +179,27 @@ class ConverterCore:
     # Batches
 
     def _take_batch(self, batch: FrameBatch, now_s: float) -> Sequence[Send | Note]:
+        """Converts a batch, passes it on, or holds it until its section is known."""
         self.counters["batches_in"] += 1
         self._leaving.quiet_s = now_s + DRAIN_QUIET_S
         try:
             body = open_batch(batch)
         except WireError as error:
-            return [*self._complaints.say(batch, "batch.unreadable", str(error), now_s), *self._give_back(batch)]
+            return [
+                *self._complaints.say(batch, "batch.unreadable", str(error), now_s),
+                *self._outgoing.give_back(batch),
+            ]
         if batch.kind in NEEDS_SECTION:
             compiled = self._sections.find(batch.section)
             if compiled is not None:
                 return self._convert(batch, body, compiled, now_s)
             if not self._held.put(batch, body, now_s):
-                return self._give_back(batch)
+                return self._outgoing.give_back(batch)
             return self._sections.ask(batch.section, batch.device, now_s)
         if batch.kind not in PASSED:
             why = f"entry kind {batch.kind} is unknown to this version"
-            return [*self._complaints.say(batch, "batch.unreadable", why, now_s), *self._give_back(batch)]
-        return self._put_out(batch, pass_entry(batch, body))
+            return [*self._complaints.say(batch, "batch.unreadable", why, now_s), *self._outgoing.give_back(batch)]
+        return self._outgoing.put_out(batch, pass_entry(batch, body))
 
     def _take_section(self, reply: Reply, now_s: float) -> list[Send | Note]:
         """What waited for a section goes on."""
@@ -211,18 +215,20 @@ class ConverterCore:
         return effects + self._calls.resume(section, compiled, now_s)
 
     def _convert(self, batch: FrameBatch, body: FrameBody, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
+        """Converts a batch at once if that is built in, else queues it for the device's users' code."""
         if compiled.device.has_user_uplink:
             return self._queue_job(batch, body, compiled)
         readings, sample = convert_batch(batch, body, compiled, self.counters)
         notes = self._complaints.say(batch, "conversion.failed", sample, now_s) if sample else []
-        return [*notes, *self._put_out(batch, readings)]
+        return [*notes, *self._outgoing.put_out(batch, readings)]
 
     def _queue_job(self, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> list[Send]:
+        """Queues a batch for users' code. One with a frame that died unanswered, or one too many, is given back."""
         if self._deaths.concerns(batch):
-            return self._give_back(batch)
+            return self._outgoing.give_back(batch)
         self._user_devices.add(batch.device)
         job = UserJob(next(self._job_numbers), batch, body, compiled)
-        return [] if self._lanes.put_job(job) else self._give_back(batch)
+        return [] if self._lanes.put_job(job) else self._outgoing.give_back(batch)
 
     def _take_slice(self, event: UserConverted, now_s: float) -> list[Send | Note]:
         """Users' code has returned: the batch goes out, or on with the next slice."""
@@ -235,7 +241,7 @@ class ConverterCore:
             effects += self._complaints.say(job.batch, "conversion.failed", sample, now_s)
         if job.is_finished:
             self._lanes.finished(job)
-            effects += self._put_out(job.batch, job.readings())
+            effects += self._outgoing.put_out(job.batch, job.readings())
         return effects
 
     def _take_end(self, event: HostEnded, now_s: float) -> list[Send | Note]:
@@ -259,44 +265,29 @@ class ConverterCore:
                 effects += self._calls.user_answered(UserAnswered(order.job, None, why), now_s)
             case ConvertWithUserCode():
                 if job is not None:
-                    effects += self._give_back(job.batch)
+                    effects += self._outgoing.give_back(job.batch)
             case None:
                 # It was at nothing.
                 pass
             case _:
                 assert_never(order)
         concerned = self._lanes.drop_jobs(lambda job: self._deaths.concerns(job.batch))
-        return [*effects, *(effect for job in concerned for effect in self._give_back(job.batch))]
-
-    def _put_out(self, batch: FrameBatch, readings: ReadingBody) -> list[Send]:
-        self.counters["frames_converted"] += batch.length if batch.kind in NEEDS_SECTION else 0
-        self.counters["dead_letters"] += len(readings.dead)
-        parts = reading_batches(batch, readings, self._identity.name, self._identity.instance)
-        return [effect for part in parts for effect in self._send(part)]
-
-    def _give_back(self, batch: FrameBatch) -> list[Send]:
-        self.counters["credit_returned_empty"] += 1
-        return self._send(empty_batch(batch, self._identity.name, self._identity.instance))
-
-    def _send(self, batch: ReadingBatch) -> list[Send]:
-        if self._unsent:
-            self._unsent.append(batch)
-            return []
-        return [Send(Plane.READINGS, batch)]
+        return [*effects, *(effect for job in concerned for effect in self._outgoing.give_back(job.batch))]
 
     def _keep(self, plane: Plane, message: Message, now_s: float) -> None:
         """Keeps what could not be sent; what is repeated anyway is not kept."""
         self.counters["sends_blocked"] += 1
         if isinstance(message, ReadingBatch):
-            self._unsent.append(message)
+            self._outgoing.unsent.append(message)
         elif isinstance(message, Reply) or (isinstance(message, Request) and message.verb == verb_of(Exchange)):
             self._calls.keep_unsent(message, now_s)
 
     def _drop_everything(self) -> list[Note]:
-        dropped = len(self._held) + self._lanes.clear() + len(self._unsent) + self._calls.forget()
+        """Forgets what an earlier broker handed out: the new one has no account of it."""
+        dropped = len(self._held) + self._lanes.clear() + len(self._outgoing.unsent) + self._calls.forget()
         self.counters["dropped_for_new_broker"] += dropped
         self._held.clear()
-        self._unsent.clear()
+        self._outgoing.unsent.clear()
         return [Note("info", "broker.changed", {"dropped": dropped})]
 
     # Time
@@ -306,7 +297,10 @@ class ConverterCore:
         effects: list[Effect] = []
         for held in self._held.take_late(now_s):
             why = f"section {held.batch.section} did not come in {WAIT_FOR_SECTION_S:g} s"
-            effects += [*self._complaints.say(held.batch, "section.missing", why, now_s), *self._give_back(held.batch)]
+            effects += [
+                *self._complaints.say(held.batch, "section.missing", why, now_s),
+                *self._outgoing.give_back(held.batch),
+            ]
         effects += self._calls.expire(now_s)
         effects += self._lanes.late(now_s)
         self._lanes.rested(now_s)
@@ -320,19 +314,22 @@ class ConverterCore:
         return effects
 
     def _finish_drain(self, now_s: float) -> list[Send | Exit]:
+        """Ends the process when its drain is over; callers that still wait are told."""
         if self._leaving.since_s is None or not self._leaving.is_over(now_s, is_idle=self._is_idle):
             return []
         return [*self._calls.refuse_all(), Exit(0)]
 
     @property
     def _is_idle(self) -> bool:
-        return self._calls.is_idle and self._lanes.is_idle and not (self._held or self._unsent)
+        """True if nothing is held, under way or unsent."""
+        return self._calls.is_idle and self._lanes.is_idle and not (self._held or self._outgoing.unsent)
 
     def _beat(self, now_s: float) -> list[CommonEffect]:
+        """The heartbeat. `held` tells the broker which of the credit that it misses is here."""
         state = ConverterState(
             slot=self._identity.name,
             draining=self._leaving.since_s is not None,
-            held=len(self._held) + self._lanes.held + len(self._unsent),
+            held=len(self._held) + self._lanes.held + len(self._outgoing.unsent),
             user_devices=sorted(self._user_devices),
             hosts=list(self._lanes.devices),
         )

@@ -21,12 +21,13 @@ from services.converter.core.counters import ConverterCounts
 SECTIONS_KEPT: Final = 256
 """Compiled devices kept; one that was evicted is asked for again."""
 ASK_AGAIN_S: Final = 1.0
+"""A question, or its answer, may be lost with a broker."""
 WAIT_FOR_SECTION_S: Final = 5.0
 """What needs a section waits this long for it; the journal keeps the frames for longer."""
 
 
 class Compiled(NamedTuple):
-    """A device and its data points, ready for frames."""
+    """A device and its data points, ready for frames: compiled once, used for thousands of batches."""
 
     device: Device
     converter: DeviceConverter | None
@@ -39,6 +40,8 @@ class Compiled(NamedTuple):
 
 
 class _Question(NamedTuple):
+    """A section that was asked for, of whom, and when it is asked again."""
+
     id: str
     device: str
     again_s: float
@@ -104,6 +107,7 @@ class Sections:
         return min((question.again_s for question in self._questions.values()), default=None)
 
     def _request(self, section: str) -> Send:
+        """The question to the device's reader, which has all sections of its journal."""
         self._counters["section_requests"] += 1
         question = self._questions[section]
         verb, body, target = verb_of(FindSection), pack_body(FindSection(section)), reader_of(question.device)

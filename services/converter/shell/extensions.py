@@ -36,6 +36,7 @@ class ConverterLogger(logging.LoggerAdapter[logging.Logger]):
     """The logger that users' converters get: the usual levels and `trace`."""
 
     def trace(self, message: object, *arguments: object) -> None:
+        """Logs below DEBUG, as the reference's loggers can."""
         self.log(TRACE, message, *arguments)
 
 
@@ -94,6 +95,10 @@ def find_class(name: str, extension_dirs: Sequence[str]) -> type:
 
 
 def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> object:
+    """The first class, or other object, of this name in the extension files; None if no file binds it.
+
+    A file that fails does not hide one behind it; but where none has the name, the first failure is the reason.
+    """
     if not name.isidentifier():
         return None
     broken = ""
@@ -148,6 +153,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _find_in_package(name: str) -> object:
+    """What `package.module:Class` names. Raises ConversionError if the module can't be imported or has no such name."""
     module_name, _, class_name = name.partition(":")
     module = _guarded(name, lambda: importlib.import_module(module_name))
     if not hasattr(module, class_name):
@@ -156,6 +162,7 @@ def _find_in_package(name: str) -> object:
 
 
 def _find_entry_point(name: str) -> object:
+    """What an installed package offers under this name; None for none."""
     from importlib.metadata import entry_points  # Here: it takes long to load, and hardly anybody has any.
 
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
@@ -188,10 +195,12 @@ def _describe(owner: type | Path | str, error: BaseException) -> str:
 
 
 def _name_of(owner: type | Path | str) -> str:
+    """The owner of a piece of users' code, as messages name it."""
     return owner.__name__ if isinstance(owner, type) else str(owner)
 
 
 def _file_of(owner: type) -> str:
+    """The file that a class stands in; its module's name where that has no file."""
     return str(getattr(sys.modules.get(owner.__module__), "__file__", None) or owner.__module__)
 
 
@@ -208,6 +217,7 @@ def _response_config(rpc: Rpc) -> dict[str, object]:
 
 
 def _result_of(answer: object) -> object:
+    """The value in `{"result": value}`, which is how uplink converters answer for calls."""
     if not isinstance(answer, dict) or "result" not in answer:
         raise ConversionError(f'convert returned {shorten(repr(answer))}, expected {{"result": value}}')
     try:
@@ -217,6 +227,7 @@ def _result_of(answer: object) -> object:
 
 
 def _bytes_of(written: object) -> bytes:
+    """What a downlink converter returned, as bytes; nothing for None."""
     if written is None:
         return b""
     if not isinstance(written, bytes | bytearray | memoryview):

@@ -38,6 +38,7 @@ from services.converter.core.host_wire import (
 from services.converter.shell.poison_file import PoisonFile
 
 READ_BYTES: Final = 256 * 1024
+"""As much as is taken from a host at once; what more it has said comes in the next round."""
 DEATH_S: Final = 1.0
 """The kernel takes this long at most, but for a process in a system call that can't be interrupted."""
 HUNG_UP_S: Final = 0.02
@@ -68,6 +69,7 @@ class _Host:
         self.connection = connection
         self.descriptor = connection.fileno()
         self.unsent = bytearray()
+        """What the socket did not take; a host that reads slowly holds nobody but its device."""
         self.answers = msgpack.Unpacker(max_buffer_size=ANSWER_BYTES)
         self.taught: dict[str, None] = {}
         """Hashes of the sections that it knows, oldest first."""
@@ -76,7 +78,11 @@ class _Host:
 
 
 class Hosts:
-    """The hosts of one converter process, by number. No method waits for users' code."""
+    """The hosts of one converter process, by number. No method waits for users' code.
+
+    A host is started as a command, with two descriptors and no secret in its environment, in a session of its own: what
+    its code starts can be ended with it.
+    """
 
     def __init__(
         self, setup: HostSetup, poison: PoisonFile | None, sources: Sources[Event], environ: Mapping[str, str]
@@ -142,7 +148,7 @@ class Hosts:
                 self._poison.clear(number)
 
     def _start(self, number: int) -> _Host:
-        """Raises OSError."""
+        """Starts a host's process, with the socket pair and, if there is one, the poison file. Raises OSError."""
         self._starts += 1
         self._dying = [process for process in self._dying if process.poll() is None]
         ours, theirs = socket.socketpair()
@@ -183,6 +189,8 @@ class Hosts:
         return host
 
     def _read(self, number: int, host: _Host) -> Iterable[HostEvent]:
+        """What a host has said. Whatever can't be read, or too much at once, ends it: users' code runs at the other
+        end."""
         try:
             data = host.connection.recv(READ_BYTES)
         except BlockingIOError:
@@ -207,6 +215,7 @@ class Hosts:
         return events
 
     def _write(self, number: int, host: _Host) -> Iterable[HostEvent]:
+        """Sends as much as the socket takes, and the rest when it takes more."""
         try:
             sent = host.connection.send(host.unsent)
         except BlockingIOError:
@@ -221,11 +230,13 @@ class Hosts:
         return ()
 
     def _leave(self, host: _Host) -> None:
+        """Hears no more of a host and says nothing to it."""
         self._sources.remove_reader(host.descriptor)
         self._sources.remove_writer(host.descriptor)
         host.connection.close()
 
     def _signal(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL to the process and to all that it has started; neither need be there any more."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(ProcessLookupError, PermissionError):

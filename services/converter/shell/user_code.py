@@ -35,13 +35,18 @@ SLICE_S: Final = 0.25
 SLICE_BYTES: Final = 1024 * 1024
 """It gives way too when it has made so much of the frames so far: that is to be sent, and held at the other end."""
 RELOAD_S: Final = 5.0
+"""A class that did not load is tried again after this: somebody may have mended its file, or installed its package."""
 
 _Direction = Literal["uplink", "downlink"]
 _Key = tuple[str, str, _Direction]
+"""(device, hash of its section, direction): another section is another object, with another `config`."""
 
 
 class UserCode:
-    """The one place from which users' converters run."""
+    """The one place from which users' converters run, guarded by a watchdog.
+
+    It knows no sockets and no numbers beyond the order at hand, so the simulation runs it as it is.
+    """
 
     def __init__(
         self, extension_dirs: Sequence[str], record: HostRecord | None, watchdog: Watchdog, logger: logging.Logger
@@ -127,6 +132,8 @@ class UserCode:
         return UserConverted(order.job, frames, self._answer(converter, order))
 
     def _convert_frame(self, converter: UserConverter, frame: bytes) -> UserFrame:
+        """What a user's class makes of one frame; a failure, or a result too large to travel, makes a dead letter of
+        it."""
         try:
             made = UserFrame(converter.convert_frame(frame))
         except ConversionError as error:
@@ -137,6 +144,7 @@ class UserCode:
         return made
 
     def _answer(self, converter: UserConverter, order: ConvertWithUserCode) -> tuple[object, str] | None:
+        """The frame as the answer of a call too, where the order says so."""
         if order.answer_to is None:
             return None
         try:
@@ -178,6 +186,7 @@ def _name_of(order: Order) -> str:
 
 
 def _key_of(order: Order) -> _Key:
+    """Which of the device's objects an order needs."""
     direction: _Direction = "downlink" if isinstance(order, EncodeWithUserCode) else "uplink"
     return order.device.name, order.section, direction
 
