@@ -18,6 +18,7 @@ from common.config.points_reading import read_strategy
 from common.config.secret_files import with_secret_files
 
 SecurityType = Literal["none", "accessToken", "usernamePassword", "tlsAccessToken", "tlsPrivateKey"]
+"""How the gateway proves who it is, in the reference's words; the tls types bring certificates."""
 SECURITY_TYPES: tuple[SecurityType, ...] = (
     "none",
     "accessToken",
@@ -111,7 +112,10 @@ def read_platform(
 
 
 def without_secrets(platform: Platform) -> Platform:
-    """The same platform for those that don't speak to it: user name and client id can be credentials too."""
+    """The same platform for those that don't speak to it: user name and client id can be credentials too.
+
+    What a process does not have, no crash, heartbeat or log line of it can say.
+    """
     bare = msgspec.structs.replace(platform.security, access_token=None, username=None, password=None, client_id=None)
     return msgspec.structs.replace(platform, security=bare)
 
@@ -174,7 +178,8 @@ def _read_security(platform: JsonObject, folder: Path, environ: Mapping[str, str
 def _security_type(entry: JsonObject, places: Mapping[str, tuple[str, str]]) -> SecurityType:
     """The type that the environment's credentials imply, else the file's, else the one that its credentials imply.
 
-    Whoever sets TB_GW_ACCESS_TOKEN means it, whatever type the file was written for.
+    Whoever sets TB_GW_ACCESS_TOKEN means it, whatever type the file was written for. A type that is none is not shown
+    in the message: somebody may have put the token there.
     """
     said = entry.values.get("type")
     if "type" not in places:

@@ -96,7 +96,8 @@ class DeviceConverter:
 
 
 def compile_device(device: Device) -> DeviceConverter:
-    """Prepares a device's data points for `convert_batch`. Raises ConversionError for a key that JSON can't carry."""
+    """Prepares a device's data points for `convert_batch`, once for all its batches. Raises ConversionError for a key
+    that JSON can't carry."""
     return DeviceConverter(compile_points(device.telemetry), compile_points(device.attributes))
 
 

@@ -60,7 +60,10 @@ Shape = TypeVar("Shape")
 
 
 def encode(message: Message) -> tuple[bytes, bytes]:
-    """The two parts of a message: header and body (b"" where the message has none)."""
+    """The two parts of a message: header and body (b"" where the message has none).
+
+    The parts are separate so that whoever only passes a message on need not touch the body, which may be large.
+    """
     cls, fields = type(message), astuple(message)
     if cls in _WITH_BODY:
         return _pack((_CODES[cls], *fields[:-1])), fields[-1]
@@ -68,8 +71,11 @@ def encode(message: Message) -> tuple[bytes, bytes]:
 
 
 def decode(parts: Sequence[bytes]) -> Message:
-    """The message of two parts; a request may have a third, which is the socket's. Fields at the end of a header that
-    this version does not know are left out. Raises WireError for anything that is no message."""
+    """The message of two parts; a request may have a third, which is the socket's.
+
+    Fields at the end of a header that this version does not know are left out, and those that an older one does not say
+    have their defaults. Raises WireError for anything that is no message.
+    """
     if not 2 <= len(parts) <= 3:
         raise WireError(f"found {len(parts)} parts, expected 2")
     fields = unpack(parts[0])
@@ -119,7 +125,7 @@ def _fault(cls: type[Message], fields: list[object], error: str) -> str:
 
 
 def pack(value: object) -> bytes:
-    """Any msgpack value: the bodies of calls."""
+    """Any msgpack value: bodies of calls, and whatever else is written by one of us for another."""
     packed: bytes = _pack(value)
     return packed
 

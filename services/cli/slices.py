@@ -23,7 +23,10 @@ def describe_slice(point: DataPoint) -> str:
 
 
 def describe_answer(rpc: Rpc) -> str:
-    """The same for an answer to `rpc`; its frame is called `answer`."""
+    """The same for an answer to `rpc`; its frame is called `answer`.
+
+    Both are written as Python would slice them, because that is what people try when a value looks wrong.
+    """
     point = DataPoint(
         key="",
         until_delimiter=rpc.response_until_delimiter,
@@ -34,4 +37,5 @@ def describe_answer(rpc: Rpc) -> str:
 
 
 def _number(position: int | None) -> str:
+    """A position as Python writes it; nothing for none."""
     return "" if position is None else str(position)

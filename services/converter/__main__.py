@@ -90,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _take_slot(sockets: Path, wanted: int | None) -> tuple[str, FileLock, Path]:
-    """The slot's name, its lock and the lock's path. Raises LinkError if it, or every slot, is taken."""
+    """Takes the wanted slot, or the first that is free: its name, its lock and the lock's path. Raises LinkError if it,
+    or every slot, is taken."""
     for slot in map(str, range(SLOTS) if wanted is None else [wanted]):
         path = sockets / f"converter-{slot}.lock"
         try:
@@ -111,6 +112,7 @@ def _open_poison_file(path: Path, logger: logging.Logger) -> PoisonFile | None:
     for death in poison.reports:
         numbers = ",".join(map(str, death.numbers))
         facts = {"device": death.device, "journal": death.journal, "numbers": numbers, "id": death.id}
+        # The core tells the reader; this line tells whoever reads logs.
         log_note(logger, Note("warning", "note.found", facts))
     return poison
 

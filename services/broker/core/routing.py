@@ -79,7 +79,8 @@ class Router:
         return effects
 
     def unreachable(self, event: Unreachable, now_s: float) -> list[SendTo]:
-        """What could not be sent. The registry has heard before this who is gone."""
+        """Finds another way for a call that could not be sent, or refuses it. The registry has heard before this who is
+        gone."""
         match event.message:
             case Request() as request if event.why == "full":
                 return self._refuse(request, QUEUE_FULL, now_s)

@@ -48,7 +48,10 @@ _FRAMES_FILE: Final = re.compile(r"frames\.[0-9a-f]{8}")
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Removes the converters' sockets of a broker that was killed. Only for who holds the broker's lock."""
+    """Removes the converters' sockets of a broker that was killed: each has another name, so nobody else would.
+
+    Only for who holds the broker's lock.
+    """
     for path in directory.iterdir():
         if _FRAMES_FILE.fullmatch(path.name):
             path.unlink(missing_ok=True)
@@ -99,7 +102,8 @@ class BrokerShell:
         sources.add_reader(self._frames_in, self._receive_frames)
 
     def perform(self, effect: Effect) -> Iterable[Event]:
-        """Carries out one effect; returns what follows from it at once."""
+        """Carries out one effect; returns what follows from it at once, so that the core hears of a full socket before
+        anything else is sent."""
         match effect:
             case SendFrames():
                 return self._send_frames(effect)

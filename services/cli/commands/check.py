@@ -1,4 +1,7 @@
-"""`serialgw check FILE`: says what is wrong with a configuration, or what the gateway understands by it."""
+"""`serialgw check FILE`: says what is wrong with a configuration, or what the gateway understands by it.
+
+Nothing is opened and nothing is run: it may be used on a machine that has none of the ports.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,15 @@ EXIT_CONFIG = 78
 
 
 class Result(TypedDict):
-    """What `--json` prints."""
+    """What `--json` prints: whether the gateway would start, what stops it, and what it understands."""
 
     ok: bool
     problems: list[str]
+    """What stops the gateway; each names its file and place."""
     warnings: list[str]
+    """What does not stop it, and is worth a look."""
     platform: str
+    """Where readings go, in words; "" where the configuration can't be used."""
     devices: list[dict[str, object]]
 
 
@@ -45,6 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="tb_gateway.json, or a serial connector's file alone")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    # So that it runs by a parser of its own, too.
     parser.set_defaults(run=run)
 
 
@@ -62,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(file: str) -> tuple[Result, tuple[Device, ...]]:
+    """The result, and the devices for the text; no devices where the configuration can't be used."""
     try:
         gateway, warnings = read_whole(file, os.environ)
     except ConfigError as error:
@@ -73,6 +81,7 @@ def _check(file: str) -> tuple[Result, tuple[Device, ...]]:
 
 
 def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
+    """The result for a person: problems, warnings, then each device as it is understood, and a count at the end."""
     for problem in result["problems"]:
         print(f"error: {problem}")
     for warning in result["warnings"]:
@@ -86,6 +95,7 @@ def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
 
 
 def _count(things: list[str], noun: str) -> str:
+    """`no problems`, `1 problem`, `2 problems`."""
     return f"{len(things) or 'no'} {noun}{'' if len(things) == 1 else 's'}"
 
 
@@ -102,6 +112,7 @@ def describe_line(line: Line) -> str:
 
 
 def _device_as_text(device: Device) -> list[str]:
+    """A device for a person: its line, its converters, and a row for each value, RPC and attribute update."""
     line, ending = device.line, quoted(device.framing.delimiter)
     lines = [
         f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, frames end with {ending}",
@@ -117,10 +128,12 @@ def _device_as_text(device: Device) -> list[str]:
 
 
 def _value_of(point: DataPoint) -> tuple[str, str]:
+    """(type, place in the frame) of a data point, both in words."""
     return point.type or "hexadecimal", describe_slice(point)
 
 
 def _rpc_as_text(device: Device, rpc: Rpc) -> str:
+    """What an RPC writes, and what it takes from the answer."""
     sent = f"writes {_written_by(device, rpc)}"
     if not rpc.with_response:
         return f"{sent}, no answer"
@@ -132,6 +145,7 @@ def _rpc_as_text(device: Device, rpc: Rpc) -> str:
 
 
 def _written_by(device: Device, rpc: Rpc) -> str:
+    """What becomes of a call's params, by whichever converter the device has."""
     if rpc.template is not None:
         return quoted(rpc.template)
     if device.downlink_converter is None:
@@ -142,6 +156,7 @@ def _written_by(device: Device, rpc: Rpc) -> str:
 
 
 def _device_as_json(device: Device) -> dict[str, object]:
+    """A device for a program, under the keys of the configuration where there are such."""
     return {
         "name": device.name,
         "type": device.type,
@@ -161,5 +176,6 @@ def _device_as_json(device: Device) -> dict[str, object]:
 
 
 def _point_as_json(point: DataPoint) -> dict[str, object]:
+    """A data point for a program."""
     kind, taken = _value_of(point)
     return {"key": point.key, "type": kind, "slice": taken}

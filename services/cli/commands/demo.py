@@ -1,4 +1,7 @@
-"""`serialgw demo`: shows the whole gateway at work without hardware; exit 0 only if all of it worked."""
+"""`serialgw demo`: shows the whole gateway at work without hardware; exit 0 only if all of it worked.
+
+It is the first thing that people run, and a test of the installed package at the same time.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the demo: 0 if all of it worked, 1 with the reason if not."""
+    # SIGTERM ends the demo by an exception, so that everything it has started is cleaned up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Whatever happens, what was started is ended in the reverse order.
     with contextlib.ExitStack() as cleanup:
         demo = Demo(cleanup, args.ports)
         try:

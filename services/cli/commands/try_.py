@@ -21,11 +21,15 @@ from services.cli.trial.frames import Piece, as_json, as_text, converter_of, fai
 from services.cli.trial.inputs import UsageError, bytes_of_hex, bytes_of_text, params_of
 
 EXIT_CONVERSION: Final = 1
+"""The code if any frame, params or answer could not be converted."""
 EXIT_USAGE: Final = 2
 
 
 def add_parser(subparsers: Subparsers) -> None:
-    """Adds the command to the `serialgw` parser; its `run` default is `run`."""
+    """Adds the command to the `serialgw` parser; its `run` default is `run`.
+
+    Exactly one of frame, file and call can be tried at a time.
+    """
     parser = subparsers.add_parser(
         "try",
         help="what the configuration makes of a frame or a call, without a device",
@@ -53,6 +57,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command and returns its exit code. Raises ConfigError for a configuration that can't be used."""
+    # Taken before it is redirected.
     out = sys.stdout
     try:
         gateway = read_gateway(args.config, os.environ).gateway

@@ -1,4 +1,8 @@
-"""`serialgw watch`: frames and readings as they pass, live."""
+"""`serialgw watch`: frames and readings as they pass, live.
+
+Processes publish what passes only while somebody watches, and of a flood only as much as a person can read. Watching
+changes nothing: nobody waits for who watches.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints until interrupted. Raises LinkError if no broker beats."""
+    """Prints until interrupted. Raises LinkError if no broker beats.
+
+    It registers with nobody, so it needs nothing but the events.
+    """
     endpoints = find_gateway(args.data_dir)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     topic = f"tap.{args.device}." if args.device else "tap."
@@ -60,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Presence:
-    """Notices when the gateway falls silent, and when it is back."""
+    """Notices when the gateway falls silent, and when it is back: without a word a silent line looks like a dead
+    gateway."""
 
     def __init__(self, now_s: float) -> None:
         self._started_s = now_s
@@ -84,6 +92,8 @@ class Presence:
 
 
 def _watch(args: argparse.Namespace, events: Channel) -> None:
+    """Prints what passes, and says when the gateway falls silent, or when the device that was asked for is not
+    there."""
     started_s = time.monotonic()
     presence = Presence(started_s)
     devices: set[str] = set()
@@ -113,13 +123,14 @@ def _watch(args: argparse.Namespace, events: Channel) -> None:
 
 
 def _messages(events: Channel) -> Iterator[Message]:
+    """The messages that have arrived; what is none is passed over."""
     for event in events.receive():
         if isinstance(event, Arrived):
             yield event.message
 
 
 def lines_of(tap: Tap, as_hex: bool) -> Iterator[str]:
-    """What a tap says, one line per frame or reading; a damaged one says so."""
+    """What a tap says, one line for each frame or reading; one that can't be read says so, and the next is shown."""
     try:
         if tap.stage == LEFT_OUT:
             yield f"{' ' * 12} {tap.device} … {codec.unpack(tap.body)} more, too much to show"
@@ -132,17 +143,20 @@ def lines_of(tap: Tap, as_hex: bool) -> Iterator[str]:
 
 
 def _count(body: bytes) -> int:
+    """How many entries a body says it has; -1, which fits none, for what is no body."""
     value = codec.unpack(body)
     return len(value[0]) if isinstance(value, list) and value and isinstance(value[0], list) else -1
 
 
 def _frame_lines(device: str, body: FrameBody, as_hex: bool) -> Iterator[str]:
+    """A line for each frame, under its own time."""
     for ts_ms, frame in zip(body.ts_ms, body.frames, strict=True):
         shown = frame.hex(" ") if as_hex else f'"{escape(frame)}"'
         yield f"{clock(ts_ms)} {device} frame   {shown}"
 
 
 def _reading_lines(device: str, body: ReadingBody) -> Iterator[str]:
+    """A line for each reading, dead letter and answer of a batch, and one for its attributes."""
     for index, ts_ms in enumerate(body.ts_ms):
         start = f"{clock(ts_ms)} {device}"
         if body.telemetry[index]:
@@ -161,4 +175,5 @@ def _reading_lines(device: str, body: ReadingBody) -> Iterator[str]:
 
 
 def _text(data: bytes) -> str:
+    """JSON as it came; what is no UTF-8 in it is escaped."""
     return data.decode("utf-8", "backslashreplace")

@@ -35,7 +35,9 @@ STEP_S: Final = 0.005
 """The demo rests this long between two looks at devices and arrivals; latencies are exact all the same, since
 the subscriber notes when something came."""
 ARRIVE_LIMIT_S: Final = 15.0
+"""The last readings, and the attributes, come within this."""
 CALL_LIMIT_S: Final = 10.0
+"""An answer comes within this, by whatever way."""
 SHOWN_FRAMES: Final = 3
 """Frames of the first device that are shown one by one."""
 OPENING_S: Final = 0.1
@@ -43,6 +45,7 @@ OPENING_S: Final = 0.1
 FIGURES_S: Final = 3
 """A line of figures comes this often."""
 NEW_SETPOINT: Final = 25
+"""Another value than the devices begin with, so that the change is seen."""
 
 
 class Demo:
@@ -59,7 +62,10 @@ class Demo:
         """(device, what it heard, what it said), not shown yet."""
 
     def start(self) -> None:
-        """The MQTT broker, the subscriber, the gateway; until every device is announced."""
+        """Starts the MQTT broker, the subscriber and the gateway, and waits until every device is announced.
+
+        The configuration is written into the demo's own folder: it is an example of one, too.
+        """
         port = free_port()
         print(
             f"serialgw demo: {len(self._devices)} virtual devices, an MQTT broker at {HOST}:{port}, "
@@ -84,7 +90,8 @@ class Demo:
         print(f"   ready after {time.monotonic() - begin_s:.1f} s")
 
     def send_frames(self, seconds: int) -> None:
-        """Frames from all devices, and what becomes of them."""
+        """Frames from all devices, and what becomes of them: none may be missing, and each device must have its
+        attribute."""
         print(f"\n2. Each device says {FRAMES_PER_S} frames a second; readings arrive at the MQTT broker")
         time.sleep(OPENING_S)
         begin_s = time.monotonic()
@@ -153,6 +160,7 @@ class Demo:
             print("\n".join(["The end of the gateway's log:", *(f"  {line}" for line in lines)]))
 
     def _start_module(self, module: Sequence[str], log: str) -> subprocess.Popen[bytes]:
+        """Starts a process that ends with the demo; what it says goes into a log file."""
         process = start_module(module, own_environment(os.environ), self._folder / log)
         self._cleanup.callback(end_process, process)
         return process
@@ -182,7 +190,7 @@ class Demo:
             self._step()
 
     def _step(self) -> None:
-        """Lets devices hear, takes what arrived, and rests for a moment."""
+        """Lets devices hear, takes what arrived, and rests for a moment. Every wait of the demo consists of these."""
         for device in self._devices:
             self._answers += [(device.name, heard, said) for heard, said in device.serve()]
         for arrival in self._subscriber.arrivals():
@@ -191,7 +199,7 @@ class Demo:
         time.sleep(STEP_S)
 
     def _send_round(self) -> None:
-        """One frame of each device whose line takes one."""
+        """Lets each device say one frame; a device whose line takes nothing at the moment says it in the next round."""
         for device in self._devices:
             frame = device.send_frame()
             if frame is None:
@@ -201,6 +209,7 @@ class Demo:
                 print(f'   {_now()}  {device.name} says  "{escape(frame)}"')
 
     def _print_figures(self, elapsed_s: float) -> None:
+        """How many frames and readings there are by now, and how long a reading takes."""
         figures = self._heard.figures
         print(
             f"   {elapsed_s:3.0f} s  {figures.written} frames, {figures.arrived} readings, "
@@ -209,21 +218,25 @@ class Demo:
         )
 
     def _print_reading(self, came: Came) -> None:
+        """One line for each of the first readings of the first device; all others are only counted."""
         device, number, values, latency_s = came
         if device == self._devices[0].name and number <= SHOWN_FRAMES:
             print(f"   {_now()}  platform has  {TELEMETRY} {device} {compact(values)}  after {1000 * latency_s:.1f} ms")
 
     def _print_answers(self) -> None:
+        """What devices have heard and said since the last call."""
         for name, heard, said in self._answers:
             print(f'   {_now()}  {name} hears "{escape(heard)}", says "{escape(said)}"')
         self._answers.clear()
 
 
 def _is_rpc_answer(arrival: Arrival) -> bool:
+    """True for a device's answer as the platform gets it; the call itself passes on the same topic."""
     return arrival.topic == RPC and "id" in arrival.value
 
 
 def _now() -> str:
+    """The time of day, as each line of the demo begins with it."""
     return clock(wall_ms())
 
 

@@ -1,4 +1,4 @@
-"""What a configuration makes of a call, and of its answer."""
+"""What a configuration makes of a call, and of its answer: the steps that a port reader and a converter share."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def called_as_text(device: Device, called: Called) -> str:
 
 
 def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: object) -> bytes:
+    """The bytes for the device, by a template, the built-in rules or a user's class. Raises ConversionError."""
     name = device.downlink_converter
     if rpc.template is None and device.has_user_downlink and name is not None:
         return users_converter(gateway, device, name).encode_rpc(rpc, params)
@@ -63,6 +64,10 @@ def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: object) -> bytes
 
 
 def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> object:
+    """The value of an answer that matches the RPC's pattern. Raises ConversionError.
+
+    On a line, a frame that does not match is no answer but telemetry, and the call waits on; here it is an error.
+    """
     if rpc.response_pattern is not None and not re.search(rpc.response_pattern.encode(), answer):
         raise ConversionError(f"found {shown(answer)}, which does not match responsePattern {rpc.response_pattern}")
     if device.has_user_uplink:

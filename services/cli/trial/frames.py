@@ -19,7 +19,7 @@ from services.cli.trial.inputs import UsageError
 from services.cli.trial.users import users_converter
 
 _READ_BYTES: Final = 4096
-"""As much as a port reader reads at once."""
+"""As much as a port reader reads at once; how chunks are cut changes nothing, here as there."""
 
 
 class Piece(NamedTuple):
@@ -31,6 +31,7 @@ class Piece(NamedTuple):
     frame: bytes
     partial: bool = False
     note: str = ""
+    """What a line would have done otherwise, or ""."""
     dead: str = ""
 
 
@@ -152,7 +153,7 @@ def _row_of(point: PointResult) -> tuple[str, ...]:
 
 
 def _outcome_of_reading(reading: UserReading) -> Outcome:
-    """The outcome of a user's converter, which may name another device, and several times."""
+    """The outcome of a user's converter, which may name another device, and return several readings for one frame."""
     telemetry: dict[str, object] = {}
     lines = []
     for ts_ms, values in reading.telemetry:

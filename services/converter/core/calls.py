@@ -63,7 +63,11 @@ class _Call(NamedTuple):
 
 
 class Calls:
-    """Calls on their way through this process."""
+    """Calls on their way through this process: each is a step that ends in a message, or waits for one of three things.
+
+    It waits for the section of its device, for users' code, or for the socket. Each wait has a bound, and none outlasts
+    the caller's patience.
+    """
 
     def __init__(self, sections: Sections, lanes: Lanes, counters: ConverterCounts, jobs: count[int]) -> None:
         self._sections = sections
@@ -79,7 +83,7 @@ class Calls:
         """Messages that the socket did not take, each with the moment at which it was to go."""
 
     def take(self, request: Request, now_s: float) -> Sequence[Send | Note]:
-        """Effects of a request that came in."""
+        """Begins with a request that came in, or refuses it: what it asks for may be no step of ours."""
         self._counters["calls_in"] += 1
         if request.time_left_s <= 0:
             return self._expire(request)
@@ -114,7 +118,7 @@ class Calls:
         return [effect for call in waiting for effect in self._go_on(call, compiled, now_s)]
 
     def user_answered(self, event: UserAnswered, now_s: float) -> list[Send]:
-        """Effects of what users' code made of a call."""
+        """Goes on with what users' code made of a step. A result that nobody waits for any more leads to nothing."""
         if event.job not in self._with_user_code:
             return []
         call, rpc = self._with_user_code.pop(event.job)
@@ -235,7 +239,7 @@ class Calls:
             return self._fail(call.request, str(error))
 
     def _with_users(self, order: EncodeWithUserCode | DecodeWithUserCode, call: _Call, rpc: Rpc) -> list[Send]:
-        """The step waits for its turn in the device's lane."""
+        """Queues the step in the device's lane; one too many is refused."""
         if not self._lanes.put_call(order):
             return self._fail(call.request, QUEUE_FULL)
         self._with_user_code[order.job] = call, rpc

@@ -200,7 +200,11 @@ class Lanes:
         return End(lane.device, running, job, was_ready)
 
     def late(self, now_s: float) -> list[EndHost]:
-        """Those who did not answer in time, to be ended from outside."""
+        """The orders to end those who did not answer in time, from outside.
+
+        A process that stood still itself (stopped, a suspended machine) has no right to call others late: it gives them
+        that time.
+        """
         effects = []
         gap_s, self._seen_s = now_s - self._seen_s, now_s
         for host, lane in self._at_host.items():

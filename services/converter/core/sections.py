@@ -48,7 +48,11 @@ class _Question(NamedTuple):
 
 
 class Sections:
-    """Compiled devices, least recently used ones evicted, and one open question per unknown section."""
+    """Compiled devices, least recently used ones evicted, and one open question per unknown section.
+
+    A section is known by its hash, so one that has changed is simply another; frames that were journaled before a
+    change are converted by what was configured then.
+    """
 
     def __init__(
         self, address: str, new_id: Callable[[], str], counters: ConverterCounts, limit: int = SECTIONS_KEPT
@@ -61,7 +65,7 @@ class Sections:
         self._questions: dict[str, _Question] = {}
 
     def find(self, section: str) -> Compiled | None:
-        """The device of a section hash; None if it has to be asked for."""
+        """The device of a section's hash; None if it has to be asked for."""
         compiled = self._known.get(section)
         if compiled is not None:
             self._known.move_to_end(section)

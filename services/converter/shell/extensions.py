@@ -135,7 +135,10 @@ def _binds_name(path: Path, name: str) -> bool:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Imports a file once in the life of the process, under a name that no other module can have."""
+    """Imports a file once in the life of the process, under a name that no other module can have.
+
+    So a user's `utils.py` does not get in the way of anybody's package of that name. Raises ConversionError.
+    """
     module_name = f"serialgw extension {path.resolve()}"
     if module_name in sys.modules:
         return sys.modules[module_name]
@@ -181,7 +184,8 @@ def _guarded(owner: type | Path | str, call: Callable[[], _T]) -> _T:
 
 
 def _describe(owner: type | Path | str, error: BaseException) -> str:
-    """One line: whose code it is, where in its file it raised, and what."""
+    """One line: whose code it is, where in its file it raised, and what. The whole traceback would be of our own frames
+    mostly."""
     said = shorten(" ".join(traceback.format_exception_only(error)[-1].split()), 300)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "thingsboard_gateway":
         said = "it imports thingsboard_gateway, which is not supported yet"

@@ -46,7 +46,7 @@ HUNG_UP_S: Final = 0.02
 GOODBYE_S: Final = 0.5
 """At the end hosts have this long to end by themselves."""
 SECRETS: Final = "TB_GW_"
-"""What begins so in the environment is between the publisher and the platform, and no business of users' code."""
+"""Variables that begin so are between the publisher and the platform, and no business of users' code."""
 
 
 class HostSetup(NamedTuple):
@@ -71,6 +71,7 @@ class _Host:
         self.unsent = bytearray()
         """What the socket did not take; a host that reads slowly holds nobody but its device."""
         self.answers = msgpack.Unpacker(max_buffer_size=ANSWER_BYTES)
+        """Cuts what the host says into answers; they may come in pieces."""
         self.taught: dict[str, None] = {}
         """Hashes of the sections that it knows, oldest first."""
         self.is_ready = False
@@ -97,7 +98,8 @@ class Hosts:
         self._sources = sources
 
     def ask(self, order: Order) -> Iterable[HostEvent]:
-        """Hands an order to its host, which is started if it does not run."""
+        """Hands an order to its host, which is started if it does not run, and taught the device's section if it does
+        not know it."""
         host = self._hosts.get(order.host)
         if host is None:
             try:
@@ -117,7 +119,7 @@ class Hosts:
         return self._write(order.host, host)
 
     def end(self, number: int, why: str) -> Iterable[HostEvent]:
-        """Ends a host, whatever it is in."""
+        """Ends a host, whatever it is in, and says what it was in: that is what its reader has to know."""
         host = self._hosts.pop(number, None)
         if host is None:
             return [HostEnded(number, None, why)]
@@ -251,7 +253,7 @@ class Hosts:
             self._dying.append(process)
 
     def _cause(self, process: subprocess.Popen[bytes]) -> str:
-        """How a process ended that has hung up."""
+        """How a process ended that has hung up: by itself, with its code, or by a signal."""
         try:
             code = process.wait(HUNG_UP_S)
         except subprocess.TimeoutExpired:
