@@ -29,10 +29,10 @@ from common.wire.messages import (
     Reply,
     Request,
 )
-from common.wire.states import BrokerState, ConverterSeen, ConverterState, PublisherState, facts_of, state_of
+from common.wire.states import ConverterState, state_of
 from services.broker.core.counters import BrokerCounts
 from services.broker.core.dispatch import Dispatcher
-from services.broker.core.epochs import Epochs
+from services.broker.core.epochs import Epochs, epoch_of
 from services.broker.core.events import (
     CallArrived,
     CloseFrames,
@@ -49,6 +49,7 @@ from services.broker.core.events import (
     SendTo,
     Unreachable,
 )
+from services.broker.core.own_state import own_facts
 from services.broker.core.readings_queue import ReadingsQueue
 from services.broker.core.registry import Admission, Member, Registry
 from services.broker.core.routing import Router
@@ -67,8 +68,7 @@ class BrokerCore:
     """The one process that everyone connects to. What it forgets when it dies is said again by the others."""
 
     def __init__(self, identity: Identity, endpoint_of: Callable[[str], str]) -> None:
-        """`endpoint_of` names the frames endpoint for a tag of 8 hexadecimal digits; each instance of a converter has
-        its own."""
+        """`endpoint_of` names the frames endpoint for a tag of 8 hexadecimal digits."""
         self.identity = identity
         self.counters = new_counts(BrokerCounts)
         self._endpoint_of = endpoint_of
@@ -139,8 +139,7 @@ class BrokerCore:
         return []
 
     def _take_frames(self, event: FramesArrived) -> Sequence[Effect]:
-        """A reader's batch: queued and handed out, or dropped if its publisher is gone or its device has too much
-        here."""
+        """A reader's batch: queued and handed out, or dropped if its epoch is over or its device has too much here."""
         batch = event.batch
         self.counters["batches_in"] += 1
         self.counters["frames_in"] += batch.length
@@ -260,7 +259,7 @@ class BrokerCore:
             self.counters["credits_restored"] += restored
             if restored or before != "alive" or member.draining:
                 effects += self._hand_out()
-        elif member.kind == "publisher" and self._epochs.hear(_epoch_of(beat)):
+        elif member.kind == "publisher" and self._epochs.hear(epoch_of(beat)):
             # Slow user code would else be busy for minutes with what the new publisher does not take.
             self.counters["frames_stale"] += self._dispatcher.drop(lambda batch: self._epochs.is_old(batch.epoch))
         return effects
@@ -327,27 +326,8 @@ class BrokerCore:
         return [Send(Plane.EVENTS, beat)]
 
     def _facts(self) -> dict[str, Any]:
-        """What the heartbeat says beside the counters."""
-        state = BrokerState(
-            converters={
-                name: ConverterSeen(
-                    credit=converter.credit,
-                    pinned=converter.pins,
-                    liveness=converter.member.liveness,
-                    draining=converter.member.draining,
-                    blocked=converter.is_blocked,
-                )
-                for name, converter in self._dispatcher.converters.items()
-            },
-            devices=sum(m.kind == "port_reader" and m.liveness != "lost" for m in self._registry.members),
-            queued_devices=self._dispatcher.queued_devices,
-            queued_bytes=self._queued_bytes(),
-            held_calls=self._router.held,
-            settling=self._router.is_settling,
-            draining=self._exit_s is not None,
-        )
-        # It registers with nobody: everyone registers with it.
-        return {**facts_of(state), "release": RELEASE, "registered": True}
+        is_draining = self._exit_s is not None
+        return own_facts(self._dispatcher, self._registry, self._router, self._queued_bytes(), is_draining)
 
     def _has_publisher(self) -> bool:
         """True if readings have somewhere to go; without one they are dropped and come again."""
@@ -358,12 +338,6 @@ class BrokerCore:
 
     def _is_empty(self) -> bool:
         return self._queued_bytes() == 0
-
-
-def _epoch_of(beat: Heartbeat) -> str:
-    """The publisher's epoch; "" where it says none."""
-    state = state_of(beat, PublisherState)
-    return state.epoch if state else ""
 
 
 def _liveness_note(member: Member, before: Liveness) -> list[Note]:
