@@ -11,12 +11,13 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from common.config.findings import Findings
-from common.config.models import Gateway, Security
+from common.config.models import VERSION, Connector, Gateway, Security, nested, version_of
+from common.config.names import SECRET_FILE_SUFFIX, SECRETS
 from common.config.platform_reading import without_secrets
 from common.config.reading import read_gateway
 from common.config.secret_files import with_secret_files
@@ -27,14 +28,6 @@ ACTIVE_NAME: Final = "active.json"
 """The snapshot's name in the data directory."""
 LAST_GOOD: Final = "last-good"
 """Folder in the data directory: what processes on their own have last used, a file a kind."""
-VERSION: Final = 1
-SECRETS: Final = {
-    "TB_GW_ACCESS_TOKEN": "access_token",
-    "TB_GW_USERNAME": "username",
-    "TB_GW_PASSWORD": "password",
-    "TB_GW_CLIENT_ID": "client_id",
-}
-"""Environment variable → field of `Security`."""
 
 
 class Active(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +38,13 @@ class Active(msgspec.Struct, frozen=True, kw_only=True):
     """Without secrets."""
     secrets: tuple[str, ...] = ()
     """The variables of SECRETS whose values belong to it."""
+
+
+class _ActiveOfVersion1(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot whose devices have their lines' fields side by side with their own."""
+
+    gateway: dict[str, Any]
+    secrets: tuple[str, ...] = ()
 
 
 class Found(NamedTuple):
@@ -64,7 +64,9 @@ def make_active(gateway: Gateway) -> Active:
 def secrets_of(security: Security, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that hand a configuration's secrets on; without those that a `…_FILE` variable names: they stay in
     their files."""
-    found = {name: getattr(security, field) for name, field in SECRETS.items() if not environ.get(f"{name}_FILE")}
+    found = {
+        name: getattr(security, field) for name, field in SECRETS.items() if not environ.get(name + SECRET_FILE_SUFFIX)
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -92,10 +94,24 @@ def write_active(path: Path, active: Active) -> None:
 def read_active(path: Path) -> Active | None:
     """The snapshot in a file; None if there is none that can be used."""
     try:
-        active = msgspec.json.decode(path.read_bytes(), type=Active)
+        return _decode(path.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return active if active.version == VERSION else None
+
+
+def _decode(content: bytes) -> Active:
+    """A snapshot of this release, or of the one before it: what was good last is needed most while people update."""
+    if version_of(content) > 1:
+        return msgspec.json.decode(content, type=Active)
+    old = msgspec.json.decode(content, type=_ActiveOfVersion1)
+    connectors = tuple(_connector_of(fields) for fields in old.gateway.pop("connectors", ()))
+    gateway = msgspec.convert(old.gateway, Gateway)
+    return Active(gateway=msgspec.structs.replace(gateway, connectors=connectors), secrets=old.secrets)
+
+
+def _connector_of(fields: dict[str, Any]) -> Connector:
+    devices = [nested(device) for device in fields.get("devices", ())]
+    return msgspec.convert(fields | {"devices": devices}, Connector)
 
 
 def find_gateway(
@@ -128,6 +144,8 @@ def find_gateway(
 
 
 def _keep(path: Path, active: Active) -> None:
+    """Keeps what was read as what was good last, where the folder is ours alone: others could plant a configuration
+    there."""
     if not is_private(path.parent.parent):
         return
     try:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from common.config.entry import Entry
 from common.config.extension_files import Catalogue, entry_point_names, has_package
 from common.config.findings import Findings, nearest, show
+from common.config.json_object import JsonObject
 from common.config.models import Device
 from common.config.ports import identity_of
 
-BUILTIN_UPLINK = "SerialUplinkConverter"
-BUILTIN_DOWNLINK = "SerialDownlinkConverter"
-
 
 class ConverterChecker:
-    """Says of converter names whether a class stands behind them, as far as that shows without running it."""
+    """Says of converter names whether a class stands behind them, as far as that shows without running it.
+
+    Running it would be the only sure way, and `serialgw check` must not run anything. What this finds wrong would fail
+    at the first frame; what it finds right may still fail then, and makes dead letters of that device alone.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._warned: set[str] = set()
 
-    def check(self, device: Entry, key: str, name: str, builtin: str) -> None:
+    def check(self, device: JsonObject, key: str, name: str, builtin: str) -> None:
         """Note on `key` of `device` if no usable class is called `name`; `builtin` is the one that always is there."""
         if name == builtin:
             return
@@ -36,7 +37,8 @@ class ConverterChecker:
         elif name not in entry_point_names():
             self._note_unknown(device, key, name, builtin)
 
-    def _check_class(self, device: Entry, key: str, name: str) -> None:
+    def _check_class(self, device: JsonObject, key: str, name: str) -> None:
+        """A class that a file defines must have `convert`, of its own or from a base that is known."""
         found = self._catalogue.classes[name]
         if found.file in self._catalogue.loose:
             self._note_loose(device, key, name, found.file)
@@ -46,7 +48,8 @@ class ConverterChecker:
         else:
             self._warn_of_reference(device, key, found.file)
 
-    def _note_loose(self, device: Entry, key: str, name: str, file: str) -> None:
+    def _note_loose(self, device: JsonObject, key: str, name: str, file: str) -> None:
+        """Somebody else may change the file, and would have code run as the gateway's user: so it is not run at all."""
         found = f"{show(name)} in {file}, which other users of this machine may change"
         device.problem(
             key,
@@ -54,19 +57,24 @@ class ConverterChecker:
             "a file, in folders, that belong to the gateway's user or the configuration's owner (chmod go-w)",
         )
 
-    def _warn_of_reference(self, device: Entry, key: str, file: str) -> None:
+    def _warn_of_reference(self, device: JsonObject, key: str, file: str) -> None:
+        """Files that import the reference's package are warned of once, not once a device."""
         if file in self._catalogue.importing_reference and file not in self._warned:
             self._warned.add(file)
             device.warning(
                 key, f"{file} imports thingsboard_gateway, which is not applied yet: this file does not load yet"
             )
 
-    def _check_import(self, device: Entry, key: str, name: str) -> None:
+    def _check_import(self, device: JsonObject, key: str, name: str) -> None:
+        """A class of an installed package: only the package is looked for, since finding the module would run the
+        package."""
         module, _, class_name = name.partition(":")
         if not class_name.isidentifier() or not has_package(module):
             device.problem(key, show(name), "package.module:Class of a package that is installed")
 
-    def _note_unknown(self, device: Entry, key: str, name: str, builtin: str) -> None:
+    def _note_unknown(self, device: JsonObject, key: str, name: str, builtin: str) -> None:
+        """Nothing of this name was found. Where a file could not be parsed, it may stand there: then that is the
+        problem."""
         broken = self._catalogue.broken
         if broken:
             faults = "; ".join(f"{b.file} line {b.line}, column {b.column}: {b.reason}" for b in broken)
@@ -85,14 +93,14 @@ def warn_broken_files(file: str, catalogue: Catalogue, used: bool, findings: Fin
         findings.warning(file, "extensions", f"{broken.file} can't be read ({place}: {broken.reason})")
 
 
-def check_unique(devices: Iterable[tuple[Entry, Device]], findings: Findings) -> None:
+def check_unique(devices: Iterable[tuple[JsonObject, Device]], findings: Findings) -> None:
     """Note every device whose name or port an earlier device of the gateway has too, naming both places."""
     names = _Register(findings, "a name that no other device has")
     ports = _Register(findings, "a port that no other device has")
     for entry, device in devices:
         names.add(device.name, entry, entry.used("deviceName", "name"), show(device.name))
-        line = identity_of(device.port)
-        found = show(device.port) if line == device.port else f"{show(device.port)} (which is {line})"
+        line = identity_of(device.line.port)
+        found = show(device.line.port) if line == device.line.port else f"{show(device.line.port)} (which is {line})"
         ports.add(line, entry, "port", found)
 
 
@@ -104,7 +112,9 @@ class _Register:
         self._expected = expected
         self._first: dict[str, tuple[str, str]] = {}
 
-    def add(self, identity: str, entry: Entry, key: str, found: str) -> None:
+    def add(self, identity: str, entry: JsonObject, key: str, found: str) -> None:
+        """Notes a problem if this was used before; both places are named, as either may be the wrong one."""
+        # What is wrong in itself is no repeat.
         if entry.values.get(key, identity) in (None, "") or not isinstance(entry.values.get(key, ""), str):
             return  # Already noted as no text; the default stands in its place.
         place = entry.place(key)

@@ -1,22 +1,25 @@
-"""Reads a connector file: its devices with every default filled in."""
+"""Reads a connector file: its devices with every default filled in.
+
+The reference writes everything about a device side by side; here it goes into models by what it is about: the line, the
+framing, and what is made of frames.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK, ConverterChecker
-from common.config.entry import Entry
+from common.config.checking import ConverterChecker
 from common.config.findings import Findings, show
-from common.config.models import Connector, DataPoint, Device
-from common.config.points import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
+from common.config.json_object import JsonObject
+from common.config.models import Connector, DataPoint, Device, Framing, Line
+from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
+from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault
 
-LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NONE")
 MAX_FRAME_LIMIT = 16 * 1024 * 1024
-# Keys that the files of other connectors have and a serial one never has.
+"""The largest `maxFrameBytes`: a bound against slips, far above what a serial device says at once."""
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
+"""Keys that the files of other connectors have and a serial one never has."""
 
 
 class ConnectorDefaults(msgspec.Struct, frozen=True):
@@ -28,9 +31,13 @@ class ConnectorDefaults(msgspec.Struct, frozen=True):
 
 
 def read_connector(
-    top: Entry, path: str, defaults: ConnectorDefaults, checker: ConverterChecker
-) -> tuple[Connector, list[tuple[Entry, Device]]]:
-    """The connector in the object `top` of the file at `path`, with the entries its devices were read from."""
+    top: JsonObject, path: str, defaults: ConnectorDefaults, checker: ConverterChecker
+) -> tuple[Connector, list[tuple[JsonObject, Device]]]:
+    """The connector in the object `top` of the file at `path`, with the objects that its devices were read from.
+
+    A file of another type of connector, told by a key that no serial one has, is a single problem: all that would
+    follow says nothing. The name in the main file wins over the file's own.
+    """
     foreign = next((key for key in FOREIGN_KEYS if key in top.values), None)
     if foreign is not None:
         found = f'an object with "{foreign}", as connectors of another type have'
@@ -44,7 +51,7 @@ def read_connector(
     connector = Connector(
         name=name,
         id=top.maybe_text("id") or defaults.id,
-        log_level=top.choice("logLevel", defaults.log_level, LOG_LEVELS, any_case=True),
+        log_level=top.choice("logLevel", defaults.log_level, CONNECTOR_LOG_LEVELS, any_case=True),
         uplink_queue_size=top.whole("uplinkQueueSize", 100_000, 1),
         file=path,
     )
@@ -57,26 +64,28 @@ def read_connector(
     return msgspec.structs.replace(connector, devices=tuple(device for _, device in devices)), devices
 
 
-def _read_devices(top: Entry, connector: Connector, checker: ConverterChecker) -> list[tuple[Entry, Device]]:
+def _read_devices(top: JsonObject, connector: Connector, checker: ConverterChecker) -> list[tuple[JsonObject, Device]]:
+    """The devices of the file, each with the object that it was read from, so that messages can name its place."""
     if "devices" not in top.values:
         top.problem("devices", "nothing", "a list of devices")
         return []
     return [(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")]
 
 
-def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) -> Device:
+def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChecker) -> Device:
+    """One device, its values checked but for what only all devices together show."""
     converter, downlink = _read_converters(entry, checker)
     name = entry.name("deviceName", "name", default="SerialDevice")
     entry.knows("name", "type")
+    # `name` and `type` are older spellings of `deviceName` and `deviceType`: known, even where the newer one counts.
     telemetry, attributes = _read_data_points(entry, users=converter != BUILTIN_UPLINK)
+    # Problems stop the gateway later, all at once; until then defaults stand in for what is wrong.
     device = Device(
         name=name,
         type=entry.name("deviceType", "type", default="default"),
-        port=_read_port(entry),
-        max_frame_bytes=entry.whole("maxFrameBytes", 65_536, 1, MAX_FRAME_LIMIT),
-        first_frame=entry.choice("firstFrame", "discard", ("discard", "keep")),
+        line=_read_line(entry),
+        framing=_read_framing(entry),
         byteorder=entry.choice("byteorder", "big", ("big", "little")),
-        delimiter=_read_delimiter(entry),
         converter=converter,
         downlink_converter=downlink,
         attribute_updates=read_attribute_updates(entry),
@@ -88,8 +97,8 @@ def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) 
         raw=dict(entry.values),
         telemetry=telemetry,
         attributes=attributes,
-        **_read_line(entry),
     )
+    # Said at the start, it surprises nobody at the first call.
     if device.downlink_converter is None and any(rpc.template is None for rpc in device.rpcs):
         entry.warning(
             "serverSideRpc",
@@ -100,27 +109,39 @@ def _read_device(entry: Entry, connector: Connector, checker: ConverterChecker) 
     return device
 
 
-def _read_line(entry: Entry) -> dict[str, Any]:
-    """The line's settings, under the names of Device's fields. Bounds are pyserial's."""
+def _read_line(entry: JsonObject) -> Line:
+    """What concerns the port. Bounds are pyserial's, and digits in quotes are taken as a baud rate where it takes
+    them."""
+    return Line(
+        port=_read_port(entry),
+        baudrate=entry.whole("baudrate", 9600, 1, as_text=True),
+        bytesize=entry.whole("bytesize", 8, 5, 8),
+        stopbits=entry.choice("stopbits", 1, (1, 1.5, 2)),
+        parity=entry.choice("parity", "N", ("N", "E", "O", "M", "S")),
+        xonxoff=entry.flag("xonxoff", False),
+        rtscts=entry.flag("rtscts", False),
+        dsrdtr=entry.flag("dsrdtr", False),
+        write_timeout_s=entry.maybe_number("writeTimeout", 0, DAY_S),
+        inter_byte_timeout_s=entry.maybe_number("interByteTimeout", 0, DAY_S),
+        exclusive=entry.flag("exclusive", True, nullable=True),
+    )
+
+
+def _read_framing(entry: JsonObject) -> Framing:
+    """What ends a frame. `timeout` is the reference's word for the silence that does."""
     # pyserial waits for ever with null; a day is as long as a frame will ever be waited for.
-    never = entry.values.get("timeout", 1) is None
+    waits_for_ever = entry.values.get("timeout", 1) is None
     entry.knows("timeout")
-    return {
-        "baudrate": entry.whole("baudrate", 9600, 1, as_text=True),
-        "bytesize": entry.whole("bytesize", 8, 5, 8),
-        "stopbits": entry.choice("stopbits", 1, (1, 1.5, 2)),
-        "parity": entry.choice("parity", "N", ("N", "E", "O", "M", "S")),
-        "timeout_s": float(DAY_S) if never else entry.number("timeout", 1.0, 0, DAY_S),
-        "xonxoff": entry.flag("xonxoff", False),
-        "rtscts": entry.flag("rtscts", False),
-        "dsrdtr": entry.flag("dsrdtr", False),
-        "write_timeout_s": entry.maybe_number("writeTimeout", 0, DAY_S),
-        "inter_byte_timeout_s": entry.maybe_number("interByteTimeout", 0, DAY_S),
-        "exclusive": entry.flag("exclusive", True, nullable=True),
-    }
+    return Framing(
+        delimiter=_read_delimiter(entry),
+        max_frame_bytes=entry.whole("maxFrameBytes", 65_536, 1, MAX_FRAME_LIMIT),
+        first_frame=entry.choice("firstFrame", "discard", ("discard", "keep")),
+        timeout_s=float(DAY_S) if waits_for_ever else entry.number("timeout", 1.0, 0, DAY_S),
+    )
 
 
-def _read_port(entry: Entry) -> str:
+def _read_port(entry: JsonObject) -> str:
+    """The port's name. One that can't be served is a problem, a relative one a warning."""
     port = entry.text("port", default="/dev/ttyUSB0")
     fault = port_fault(port)
     if fault is not None:
@@ -130,15 +151,18 @@ def _read_port(entry: Entry) -> str:
     return port
 
 
-def _read_delimiter(entry: Entry) -> bytes:
+def _read_delimiter(entry: JsonObject) -> bytes:
+    """The delimiter's bytes, UTF-8 of the text. One that is longer than a frame may be could never end one."""
     delimiter = entry.text("delimiter", default="\n").encode()
+    # `maxFrameBytes` itself is checked where it is read.
     limit = entry.values.get("maxFrameBytes", 65_536)
     if isinstance(limit, int) and 1 <= limit <= len(delimiter):
         entry.problem("maxFrameBytes", show(limit), f"more than the delimiter's {len(delimiter)} bytes")
     return delimiter
 
 
-def _read_converters(entry: Entry, checker: ConverterChecker) -> tuple[str, str | None]:
+def _read_converters(entry: JsonObject, checker: ConverterChecker) -> tuple[str, str | None]:
+    """The names of both converters, checked as far as that shows without running them."""
     key = entry.used("converter", "uplink_converter")
     uplink = entry.text(key, default=BUILTIN_UPLINK)
     checker.check(entry, key, uplink, BUILTIN_UPLINK)
@@ -148,12 +172,15 @@ def _read_converters(entry: Entry, checker: ConverterChecker) -> tuple[str, str 
     return uplink, downlink
 
 
-def _read_data_points(entry: Entry, users: bool) -> tuple[tuple[DataPoint, ...], tuple[DataPoint, ...]]:
-    """Telemetry and attributes. With a user's converter their form is its affair: what is not ours is left out."""
+def _read_data_points(entry: JsonObject, users: bool) -> tuple[tuple[DataPoint, ...], tuple[DataPoint, ...]]:
+    """Telemetry and attributes. With a user's converter their form is its affair: what is not ours is left out.
+
+    They are read all the same, for `serialgw check` and for answers of calls, but into findings that nobody sees.
+    """
     if not users:
         return read_points(entry, "telemetry", "timeseries"), read_points(entry, "attributes")
     entry.knows("telemetry", "timeseries", "attributes")
-    silent = Entry(entry.values, entry.file, entry.path, Findings())
+    silent = JsonObject(entry.values, entry.file, entry.path, Findings())
     telemetry = read_points(silent, "telemetry", "timeseries")
     attributes = read_points(silent, "attributes")
     return tuple(p for p in telemetry if p.key), tuple(p for p in attributes if p.key)

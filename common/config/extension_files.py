@@ -1,4 +1,8 @@
-"""Finds users' converter classes by parsing the files of the extension folders. Nothing is imported."""
+"""Finds users' converter classes by parsing the files of the extension folders. Nothing is imported.
+
+`serialgw check`, and every process that reads the configuration, can so say that a class is missing without running
+anything of a user's; only hosts import these files.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-ENTRY_POINT_GROUP = "serialgw.converters"
+from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
+
 SHARED_EXTENSIONS = "/var/lib/thingsboard_gateway/extensions"
+"""Where the reference's installation has its extensions; looked into after the folder beside the configuration."""
 # Bases that declare `convert` without doing anything in it.
 _ABSTRACT_BASES = {"object", "ABC", "Protocol", "Generic", "Converter", "UplinkConverter", "DownlinkConverter"}
 
@@ -78,7 +84,7 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
     folders = list(folders)
     config_dir = Path(folders[0]).parent if folders else Path()
     for folder in folders:
-        for path in _files_of(Path(folder) / "serial"):
+        for path in extension_files(folder):
             shown = str(path.relative_to(Path(folder).parent))
             parsed = _parse(path, shown)
             if isinstance(parsed, BrokenFile):
@@ -91,7 +97,7 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
             for node in parsed.body:
                 if isinstance(node, ast.ClassDef) and node.name not in bound:
                     classes.setdefault(node.name, _class_of(node, shown))
-            for name in _bound_names(parsed) - classes.keys():
+            for name in bound_names(parsed) - classes.keys():
                 bound.setdefault(name, shown)
     return Catalogue(classes, bound, tuple(broken), frozenset(importing), frozenset(loose))
 
@@ -126,7 +132,8 @@ def _is_open_to_others(place: os.stat_result, users: set[int], groups: set[int])
     return bool(place.st_mode & stat.S_IWOTH) or bool(place.st_mode & stat.S_IWGRP and place.st_gid not in groups)
 
 
-def _bound_names(module: ast.Module) -> set[str]:
+def bound_names(module: ast.Module) -> set[str]:
+    """The names that a module may give a converter by: classes, assignments, and `from … import`."""
     names: set[str] = set()
     for node in ast.walk(module):
         match node:
@@ -139,14 +146,16 @@ def _bound_names(module: ast.Module) -> set[str]:
     return names
 
 
-def _files_of(folder: Path) -> list[Path]:
+def extension_files(folder: str) -> list[Path]:
+    """The files of an extension folder in the order in which they are looked into; [] if it can't be read."""
     try:
-        return sorted(folder.glob("*.py"))
+        return sorted(Path(folder, EXTENSION_FOLDER).glob("*.py"))
     except (OSError, ValueError):
         return []
 
 
 def _parse(path: Path, shown: str) -> ast.Module | BrokenFile:
+    """The file as a syntax tree, or what is wrong with it. Warnings of the compiler are none of ours."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -160,20 +169,22 @@ def _parse(path: Path, shown: str) -> ast.Module | BrokenFile:
 
 
 def _class_of(node: ast.ClassDef, shown: str) -> ConverterClass:
+    """What can be told of a class from its text: its bases by name, and whether it defines `convert` itself."""
     bases = tuple(name for name in map(_last_name, node.bases) if name)
     return ConverterClass(node.name, shown, node.lineno, bases, any(map(_is_convert, node.body)))
 
 
 def _last_name(base: ast.expr) -> str:
+    """A base's own name, without its module; "?" for a base that is computed, which may have anything."""
     if isinstance(base, ast.Subscript):
         base = base.value
     if isinstance(base, ast.Attribute):
         return base.attr
-    # A base that is computed may have anything.
     return base.id if isinstance(base, ast.Name) else "?"
 
 
 def _is_convert(statement: ast.stmt) -> bool:
+    """True for a statement in a class that gives it a `convert`, by definition or by assignment."""
     if isinstance(statement, ast.FunctionDef):
         return statement.name == "convert"
     return isinstance(statement, ast.Assign) and any(
@@ -182,6 +193,7 @@ def _is_convert(statement: ast.stmt) -> bool:
 
 
 def _imports_reference(module: ast.Module) -> bool:
+    """True if the file imports the reference's package anywhere, also inside a function."""
     names: list[str] = []
     for node in ast.walk(module):
         if isinstance(node, ast.Import):

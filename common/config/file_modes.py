@@ -11,16 +11,20 @@ from typing import Final
 from common.config.findings import Findings
 from common.config.json_files import read_json
 from common.config.models import Gateway
-from common.config.secret_files import SECRET_VARIABLES, SUFFIX
+from common.config.names import SECRET_FILE_SUFFIX, SECRET_VARIABLES
 
 _SECRET_KEYS: Final = frozenset({"accessToken", "password"})
+"""Keys of `security` whose values are secrets."""
 
 
 def file_warnings(gateway: Gateway, environ: Mapping[str, str]) -> list[str]:
-    """One finished sentence for each file that any user of the machine may change, or that holds a secret and may be
-    read by all. Files that can't be looked at get none: whoever reads them says so. Raises nothing."""
+    """One finished sentence for each file that others may change, or that holds a secret which others may read.
+
+    "Others" are all users of the machine. Files that can't be looked at get no sentence: whoever reads them says so.
+    Raises nothing.
+    """
     files = [gateway.file, *(connector.file for connector in gateway.connectors)]
-    named = [environ.get(name + SUFFIX) for name in SECRET_VARIABLES]
+    named = [environ.get(name + SECRET_FILE_SUFFIX) for name in SECRET_VARIABLES]
     secrets = [str(Path(gateway.file).parent / name) for name in named if name]
     found = [_loose(file) for file in dict.fromkeys(filter(None, files))]
     if _holds_secret(gateway.file):
@@ -29,6 +33,7 @@ def file_warnings(gateway: Gateway, environ: Mapping[str, str]) -> list[str]:
 
 
 def _holds_secret(file: str) -> bool:
+    """True if the main file has a secret in it; the file is read once more, for the configuration has none any more."""
     value = read_json(Path(file), file, Findings())
     section = value.get("thingsboard") if isinstance(value, dict) else None
     security = section.get("security") if isinstance(section, dict) else None
@@ -36,6 +41,7 @@ def _holds_secret(file: str) -> bool:
 
 
 def _mode(file: str) -> int:
+    """The file's mode bits; 0, which allows nobody anything, where it can't be looked at."""
     try:
         return os.stat(file).st_mode
     except (OSError, ValueError):
@@ -43,12 +49,14 @@ def _mode(file: str) -> int:
 
 
 def _loose(file: str) -> str:
+    """The sentence for a file that any user may change; "" for all others."""
     if not _mode(file) & stat.S_IWOTH:
         return ""
     return f"{file}: any user of this machine may change it, and with it what the gateway runs: chmod o-w"
 
 
 def _readable(file: str) -> str:
+    """The sentence for a file with a secret that any user may read; "" for all others."""
     if not _mode(file) & stat.S_IROTH:
         return ""
     return f"{file}: it holds a secret, and any user of this machine may read it: chmod o-rwx"

@@ -10,6 +10,7 @@ from typing import Any
 from common.core.shown import harmless
 
 SHOWN_CHARS = 200
+"""A message shows so much of a value at most; a line of a terminal is not much longer."""
 
 
 class Findings:
@@ -21,10 +22,11 @@ class Findings:
         self.warnings: list[str] = []
 
     def problem(self, file: str, path: str, found: str, expected: str) -> None:
-        """Note a problem at `path` of `file`; `found` and `expected` are noun phrases."""
+        """Notes a problem at `path` of `file`; `found` and `expected` are noun phrases."""
         self.problems.append(harmless(f"{file}: {path}: found {found}, expected {expected}"))
 
     def warning(self, file: str, path: str, sentence: str) -> None:
+        """Notes something at `path` of `file` that stops nothing, as one sentence."""
         self.warnings.append(harmless(f"{file}: {path}: {sentence}"))
 
 

@@ -12,9 +12,13 @@ import simplejson
 from common.config.findings import Findings, join_path, show
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
+"""Far more than any configuration; a log file that was named by mistake is refused before it is read."""
 MAX_DEPTH = 64
+"""Levels of brackets; deeper nesting would end in a RecursionError somewhere behind us."""
 _COMMENT_MARKS = ("//", "/*", "#")
+"""What people begin comments with, which JSON does not have."""
 _FOREIGN_WORDS = ("NaN", "Infinity", "-Infinity", "True", "False", "None", "undefined")
+"""Words of Python and JavaScript that look like JSON's."""
 _EXPECTED = (
     ("property name", "a key in double quotes"),
     ("trailing comma", "no comma before the closing bracket"),
@@ -26,6 +30,7 @@ _EXPECTED = (
     ("escape", 'one of the escapes \\n \\r \\t \\b \\f \\\\ \\/ \\" \\uXXXX'),
     ("Unterminated string", "the closing double quote"),
 )
+"""A part of simplejson's message → what would be right there, in our words."""
 
 
 class _Object(dict[str, Any]):
@@ -60,6 +65,8 @@ def read_json(path: Path, shown: str, findings: Findings) -> Any | None:
 
 
 def _read_bytes(path: Path, shown: str, findings: Findings) -> bytes | None:
+    """The file's bytes; None where a problem was noted. A pipe or a device is refused unread, for reading one may never
+    end."""
     expected = "a JSON file"
     try:
         if path.is_dir():
@@ -82,6 +89,10 @@ def _read_bytes(path: Path, shown: str, findings: Findings) -> bytes | None:
 
 
 def _decode(content: bytes, shown: str, findings: Findings) -> str | None:
+    """The text; None where a problem was noted, with the place of the first byte that is wrong.
+
+    Files of Windows' editors begin with a mark of their byte order: UTF-8 with one is read, UTF-16 is named.
+    """
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         findings.problem(shown, "byte 0", "UTF-16", "UTF-8 text")
         return None
@@ -96,6 +107,7 @@ def _decode(content: bytes, shown: str, findings: Findings) -> str | None:
 
 
 def _as_object(pairs: list[tuple[str, Any]]) -> _Object:
+    """An object that remembers which keys were repeated: a plain dict loses all but the last of them without a word."""
     result = _Object(pairs)
     if len(result) != len(pairs):
         counts = Counter(key for key, _ in pairs)
@@ -109,6 +121,8 @@ def _as_whole(digits: str) -> int | float:
 
 
 def _note_fault(text: str, error: simplejson.JSONDecodeError, shown: str, findings: Findings) -> None:
+    """Turns a parser's complaint into found and expected. simplejson's own text would show what stands there, and that
+    may be a secret."""
     position = error.pos
     expected = next((phrase for mark, phrase in _EXPECTED if mark in error.msg), "valid JSON")
     hint = ""
@@ -133,6 +147,7 @@ def _note_fault(text: str, error: simplejson.JSONDecodeError, shown: str, findin
 
 
 def _fits(number: float) -> bool:
+    """True for a number that every process behind us can carry: 64 bits, and finite."""
     return math.isfinite(number) if isinstance(number, float) else -(2**63) <= number < 2**63
 
 
@@ -144,6 +159,8 @@ class _Cleaner:
         self._findings = findings
 
     def clean(self, value: Any, path: str, depth: int) -> Any:
+        """The value without our own classes, at its path; problems are noted, and the value handed on so that all are
+        found."""
         if depth > MAX_DEPTH:
             self._problem(path, "too many levels of brackets", f"at most {MAX_DEPTH}")
         elif isinstance(value, _Object):
@@ -157,6 +174,7 @@ class _Cleaner:
         return value
 
     def _clean_object(self, value: _Object, path: str, depth: int) -> dict[str, Any]:
+        """A plain dict of the object; of each key that stood in it twice a warning is given."""
         for key in value.repeated:
             self._findings.warning(self._file, join_path(path, key), "stands twice in one object; the last one counts")
         for key in value:
@@ -164,6 +182,7 @@ class _Cleaner:
         return {key: self.clean(item, join_path(path, key), depth + 1) for key, item in value.items()}
 
     def _check_text(self, text: str, path: str) -> None:
+        r"""Notes a text that UTF-8 can't carry: an escape such as \ud800 names half a character."""
         try:
             text.encode()
         except UnicodeEncodeError:

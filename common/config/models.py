@@ -6,9 +6,15 @@ fields. A section is one device's part, as JSON: see `section_of`.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
+
+from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK
+
+VERSION: Final = 2
+"""How devices are written into sections, tasks and snapshots. In version 1, which release 0.2 wrote, the fields of line
+and framing stand side by side with the device's own."""
 
 StrategyType = Literal["ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED"]
 
@@ -64,50 +70,87 @@ class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
     string_to_device: str
 
 
-class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """One serial device with every default filled in."""
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """The serial line: which port, and how it is opened. Nothing here says what the bytes on it mean.
 
-    name: str = "SerialDevice"
-    type: str = "default"
+    Devices that share a line (a bus) have equal lines. The bounds of the numbers are pyserial's, or the kernel's.
+    """
+
     port: str = "/dev/ttyUSB0"
+    """A path, or `socket://host:port`: a TCP connection to a serial device server, to which the rest means nothing."""
     baudrate: int = 9600
     bytesize: int = 8
+    """Data bits, 5 to 8."""
     stopbits: float = 1
+    """1, 1.5 or 2."""
     parity: str = "N"
-    timeout_s: float = 1.0
-    """Seconds of silence that end a frame on a line that has never sent the delimiter."""
+    """N(one), E(ven), O(dd), M(ark) or S(pace)."""
     xonxoff: bool = False
     rtscts: bool = False
     dsrdtr: bool = False
     write_timeout_s: float | None = None
+    """A write that has not left the machine after this long has failed; None: after what its call has left."""
     inter_byte_timeout_s: float | None = None
+    """Handed to pyserial as it is. Reads return at once here, so it changes nothing."""
     exclusive: bool = True
+    """True keeps other programs from opening the port while it is ours."""
+
+
+class Framing(msgspec.Struct, frozen=True, kw_only=True):
+    """How the bytes of a device become frames."""
+
+    kind: Literal["delimiter"] = "delimiter"
+    """Which framer cuts them; each kind has one file in the port reader's core."""
     delimiter: bytes = b"\n"
+    """The bytes that end a frame, at least one; they stay part of it."""
     max_frame_bytes: int = 65_536
+    """What is longer, without its delimiter, is no frame but a dead letter; so no line can fill our memory."""
     first_frame: Literal["discard", "keep"] = "discard"
     """`keep` takes what comes before the first delimiter after joining a talking line as a frame."""
+    timeout_s: float = 1.0
+    """Seconds of silence that end a frame on a line that has never sent the delimiter."""
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument on a serial line, with every default filled in."""
+
+    name: str = "SerialDevice"
+    type: str = "default"
+    line: Line = Line()
+    framing: Framing = Framing()
     byteorder: Literal["big", "little"] = "big"
-    converter: str = "SerialUplinkConverter"
+    """Of the numbers that calls write to the device and read from its answers."""
+    converter: str = BUILTIN_UPLINK
+    """The class that turns frames into readings: ours, or a user's."""
     downlink_converter: str | None = None
+    """The class that turns what is to be written into bytes; None: only templates can be written."""
     telemetry: tuple[DataPoint, ...] = ()
     attributes: tuple[DataPoint, ...] = ()
     attribute_updates: tuple[AttributeUpdate, ...] = ()
     rpcs: tuple[Rpc, ...] = ()
     report_strategy: ReportStrategy | None = None
     connector_name: str = ""
-    connector_type: str = "serial"
     uplink_queue_size: int = 100_000
+    """How many frames its journal keeps at most."""
     log_level: str = "INFO"
+    """What its users' converters log; the processes of the gateway have a level of their own."""
     raw: dict[str, Any] = {}
     """The device's section as it stands in the file: what users' converters get as `config`."""
 
     @property
+    def has_user_uplink(self) -> bool:
+        """True if a user's class makes the readings."""
+        return self.converter != BUILTIN_UPLINK
+
+    @property
+    def has_user_downlink(self) -> bool:
+        """True if a user's class makes the bytes that are written."""
+        return self.downlink_converter not in (None, BUILTIN_DOWNLINK)
+
+    @property
     def has_user_converter(self) -> bool:
         """True if either converter is user code: such a device is pinned to one converter process."""
-        return self.converter != "SerialUplinkConverter" or self.downlink_converter not in (
-            None,
-            "SerialDownlinkConverter",
-        )
+        return self.has_user_uplink or self.has_user_downlink
 
 
 class Connector(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,13 +226,52 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def section_of(device: Device) -> bytes:
-    """A device's section as canonical JSON: what is journaled with frames and what converters ask for."""
-    return msgspec.json.encode(device, order="deterministic")
+    """A device as canonical JSON: what is journaled with its frames, what converters ask for, and what is hashed.
+
+    Equal devices give equal bytes. The fields that a converter reads stand at the top level under the names that they
+    have had since release 0.2, so a converter of that release, still running after an update, reads them as they are
+    meant.
+    """
+    fields = {"version": VERSION, **msgspec.structs.asdict(device)}
+    return msgspec.json.encode(fields, order="deterministic")
 
 
 def device_of(section: bytes) -> Device:
-    """The device that `section_of` wrote. Raises msgspec.DecodeError for anything else."""
+    """The device that `section_of` wrote, of this release or an older one: sections lie in journals for weeks.
+
+    Raises msgspec.DecodeError for anything else, and for what a newer release wrote.
+    """
     try:
+        if version_of(section) == 1:
+            return msgspec.convert(nested(msgspec.json.decode(section, type=dict[str, Any])), Device)
         return msgspec.json.decode(section, type=Device)
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(str(error)) from None
+
+
+def version_of(content: bytes) -> int:
+    """The version that a JSON object with devices in it says, 1 where it says none, as release 0.2 did.
+
+    Who reads an object must ask first: msgspec leaves unknown fields out and fills missing ones in, so an object of
+    another version would be read without an error, and wrongly. Raises msgspec.DecodeError for a newer one.
+    """
+    version = msgspec.json.decode(content, type=_Stamp).version
+    if not 1 <= version <= VERSION:
+        raise msgspec.DecodeError(f"its version is {version}, and this release reads versions 1 to {VERSION}")
+    return version
+
+
+def nested(device: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a device as version 1 wrote them, side by side, in the places where they stand now.
+
+    Their names are the same; line and framing only became objects of their own.
+    """
+    line = {name: device[name] for name in Line.__struct_fields__ if name in device}
+    framing = {name: device[name] for name in Framing.__struct_fields__ if name in device}
+    return {**device, "line": line, "framing": framing}
+
+
+class _Stamp(msgspec.Struct):
+    """Only the version of an object; all else in it is passed over."""
+
+    version: int = 1

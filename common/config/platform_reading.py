@@ -1,4 +1,7 @@
-"""Reads the `thingsboard` section, with the environment variables that win over it."""
+"""Reads the `thingsboard` section, with the environment variables that win over it.
+
+Secrets pass through here: no message ever shows a value of `security`, only what kind of thing was found.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from common.config.entry import Entry
 from common.config.findings import Findings, kind_of, show
+from common.config.json_object import JsonObject
 from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
-from common.config.points import read_strategy
+from common.config.points_reading import read_strategy
 from common.config.secret_files import with_secret_files
 
 SecurityType = Literal["none", "accessToken", "usernamePassword", "tlsAccessToken", "tlsPrivateKey"]
+"""How the gateway proves who it is, in the reference's words; the tls types bring certificates."""
 SECURITY_TYPES: tuple[SecurityType, ...] = (
     "none",
     "accessToken",
@@ -22,7 +26,9 @@ SECURITY_TYPES: tuple[SecurityType, ...] = (
     "tlsAccessToken",
     "tlsPrivateKey",
 )
+"""How the gateway may prove who it is, in the reference's words."""
 PLATFORM_VARIABLES = {"TB_GW_HOST": "host", "TB_GW_PORT": "port"}
+"""Environment variable → key of the section."""
 SECURITY_VARIABLES = {
     "TB_GW_SECURITY_TYPE": "type",
     "TB_GW_ACCESS_TOKEN": "accessToken",
@@ -33,6 +39,7 @@ SECURITY_VARIABLES = {
     "TB_GW_USERNAME": "username",
     "TB_GW_PASSWORD": "password",
 }
+"""Environment variable → key of `security`. Containers and services have their secrets from there."""
 TOKEN_PLACE = "YOUR_ACCESS_TOKEN"
 """What a starter configuration has where the access token belongs."""
 UNSERVED_VARIABLES = (
@@ -42,6 +49,7 @@ UNSERVED_VARIABLES = (
     "TB_GW_CONFIG_DIR",
     "TB_GW_LOGS_PATH",
 )
+"""Variables that the reference knows and that have no effect here; one that is set gets a warning."""
 RATE_LIMITS = (
     "rateLimits",
     "dpRateLimits",
@@ -50,6 +58,7 @@ RATE_LIMITS = (
     "deviceDpRateLimits",
     "deviceMessagesRateLimits",
 )
+"""The reference's own limits. Ours are those that the platform announces, so these have no effect."""
 # Known keys without effect: for a section, which of its keys switches it on ("" where the value itself does).
 _UNSERVED = {
     "provisioning": None,
@@ -73,13 +82,17 @@ def read_platform(
     *,
     read_secret_files: bool = True,
 ) -> Platform:
-    """The platform, with its secrets. `values` is the `thingsboard` object, `folder` where relative files stand."""
+    """The platform, with its secrets. `values` is the `thingsboard` object, `folder` where relative files stand.
+
+    Without `read_secret_files` the files that hold secrets are only opened, to see that they can be, and not read.
+    """
     environ = with_secret_files(environ, folder, findings, read_them=read_secret_files)
     merged, places = _overlay(values, PLATFORM_VARIABLES, environ)
+    # The environment knows texts only; a port from there is a number all the same.
     if isinstance(merged.get("port"), str) and "port" in places and merged["port"].strip().isascii():
         digits = merged["port"].strip()
         merged["port"] = int(digits) if digits.isdigit() and len(digits) < 10 else merged["port"]
-    entry = Entry(merged, file, "thingsboard", findings, places)
+    entry = JsonObject(merged, file, "thingsboard", findings, places)
     for name in UNSERVED_VARIABLES:
         if environ.get(name):
             findings.warning("environment", name, f"{name} is not applied yet")
@@ -99,7 +112,10 @@ def read_platform(
 
 
 def without_secrets(platform: Platform) -> Platform:
-    """The same platform for those that don't speak to it: user name and client id can be credentials too."""
+    """The same platform for those that don't speak to it: user name and client id can be credentials too.
+
+    What a process does not have, no crash, heartbeat or log line of it can say.
+    """
     bare = msgspec.structs.replace(platform.security, access_token=None, username=None, password=None, client_id=None)
     return msgspec.structs.replace(platform, security=bare)
 
@@ -107,20 +123,23 @@ def without_secrets(platform: Platform) -> Platform:
 def _overlay(
     values: Mapping[str, Any], variables: Mapping[str, str], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
-    """The values with the environment's laid over them, and the places of those that came from there."""
+    """Lays the environment's values over the file's; the places say of which key a message must name the variable
+    instead."""
     given = {key: name for name, key in variables.items() if environ.get(name)}
     merged = {**values, **{key: environ[name] for key, name in given.items()}}
     return merged, {key: ("environment", name) for key, name in given.items()}
 
 
-def _read_host(entry: Entry) -> str:
+def _read_host(entry: JsonObject) -> str:
+    """The platform's name or address. A whole URL, the commonest mistake, is a problem and not looked up as a name."""
     host = entry.text("host", default="localhost")
     if "/" in host or any(char.isspace() or char < " " for char in host):
         entry.problem("host", show(host), "a host name or an address")
     return host
 
 
-def _read_qos(entry: Entry) -> int:
+def _read_qos(entry: JsonObject) -> int:
+    """Always 1, whatever is written: with 0 the platform's acceptance could not be known, and 2 gains nothing."""
     qos = entry.whole("qos", 1, 0, 2)
     if qos == 0:
         entry.warning("qos", "0 is raised to 1: the server refuses 0 on gateway topics")
@@ -129,14 +148,16 @@ def _read_qos(entry: Entry) -> int:
     return 1
 
 
-def _read_security(platform: Entry, folder: Path, environ: Mapping[str, str]) -> Security:
+def _read_security(platform: JsonObject, folder: Path, environ: Mapping[str, str]) -> Security:
+    """Who the gateway is. Raises nothing; what is missing or wrong is noted without any value."""
     platform.knows("security")
     values = platform.values.get("security", {})
     if not isinstance(values, dict):
         platform.problem("security", kind_of(values), "an object")
         values = {}
+    # An empty variable counts as not set: unit files and compose files leave such behind.
     merged, places = _overlay(values, SECURITY_VARIABLES, environ)
-    entry = Entry(merged, *platform.place("security"), platform.findings, places)
+    entry = JsonObject(merged, *platform.place("security"), platform.findings, places)
     security = Security(
         type=_security_type(entry, places),
         access_token=entry.secret("accessToken"),
@@ -154,8 +175,12 @@ def _read_security(platform: Entry, folder: Path, environ: Mapping[str, str]) ->
     return security
 
 
-def _security_type(entry: Entry, places: Mapping[str, tuple[str, str]]) -> SecurityType:
-    """The type that the environment's credentials imply, else the file's, else the one that its credentials imply."""
+def _security_type(entry: JsonObject, places: Mapping[str, tuple[str, str]]) -> SecurityType:
+    """The type that the environment's credentials imply, else the file's, else the one that its credentials imply.
+
+    Whoever sets TB_GW_ACCESS_TOKEN means it, whatever type the file was written for. A type that is none is not shown
+    in the message: somebody may have put the token there.
+    """
     said = entry.values.get("type")
     if "type" not in places:
         if "accessToken" in places and said not in ("accessToken", "tlsAccessToken"):
@@ -182,7 +207,8 @@ def _security_type(entry: Entry, places: Mapping[str, tuple[str, str]]) -> Secur
     return implied
 
 
-def _check_credentials(entry: Entry, security: Security) -> None:
+def _check_credentials(entry: JsonObject, security: Security) -> None:
+    """Notes what the type of security needs and does not have, and what is risky or has no effect."""
     if security.type in ("accessToken", "tlsAccessToken") and "accessToken" not in entry.values:
         entry.problem("accessToken", "nothing", "the gateway's access token")
     if security.access_token == TOKEN_PLACE:
@@ -202,11 +228,12 @@ def _check_credentials(entry: Entry, security: Security) -> None:
 
 
 def _beside(folder: Path, name: str | None) -> str | None:
+    """The path of a file that is named relative to the main file, as in the reference; None for none."""
     return None if name is None else str(folder / name)
 
 
-def _read_file(entry: Entry, key: str, folder: Path) -> str | None:
-    """The absolute path of a file that must be there and readable."""
+def _read_file(entry: JsonObject, key: str, folder: Path) -> str | None:
+    """The absolute path of a file that must be there and readable; None where there is none, or a problem was noted."""
     name = entry.maybe_path(key)
     if name is None:
         return None
@@ -222,7 +249,11 @@ def _read_file(entry: Entry, key: str, folder: Path) -> str | None:
     return None
 
 
-def _warn_unserved(entry: Entry) -> None:
+def _warn_unserved(entry: JsonObject) -> None:
+    """Warns of keys that the reference knows and that have no effect here, where they are switched on.
+
+    A section that is there and switched off asks for nothing, so it gets no warning.
+    """
     for key, switch in _UNSERVED.items():
         entry.knows(key)
         value = entry.values.get(key)

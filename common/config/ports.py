@@ -7,10 +7,13 @@ import re
 from urllib.parse import urlsplit
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+"""The beginning of an URL; what has none is a path."""
 _WINDOWS = re.compile(r"(\\\\\.\\)?COM\d+", re.IGNORECASE)
-# pyserial knows these; they come later.
+"""A port's name on Windows: somebody has copied a configuration from there."""
 _REFUSED = ("rfc2217", "spy", "hwgrep", "loop", "alt", "cp2110")
+"""Schemes that pyserial knows and that are not served yet."""
 EXPECTED = "a path such as /dev/ttyUSB0, or socket://host:port"
+"""What would be right, for messages."""
 
 
 def port_fault(port: str) -> str | None:
@@ -35,6 +38,7 @@ def can_name_a_file(name: str) -> bool:
 
 
 def _is_socket_address(port: str) -> bool:
+    """True for `socket://host:port` with both of them."""
     try:
         parts = urlsplit(port)
         return bool(parts.hostname) and parts.port is not None and parts.port > 0

@@ -15,19 +15,22 @@ from typing import Any, NamedTuple
 import msgspec
 
 from common.config.checking import ConverterChecker, check_unique, warn_broken_files
-from common.config.device_reading import LOG_LEVELS, ConnectorDefaults, read_connector
-from common.config.entry import Entry
+from common.config.device_reading import ConnectorDefaults, read_connector
 from common.config.extension_files import Catalogue, extension_dirs_of, read_catalogue
 from common.config.findings import Findings, show
 from common.config.json_files import read_json
+from common.config.json_object import JsonObject
 from common.config.models import Connector, Device, Gateway, Platform, Storage
+from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.platform_reading import read_platform, without_secrets
 from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
 from common.core.errors import ConfigError
 
 _MAIN_KEYS = ("thingsboard", "connectors", "storage")
+"""A file with any of these is a main file; one without is a connector's own."""
 _OTHER_SECTIONS = ("grpc", "logs")
+"""Sections of the main file that have no effect, known so that nobody is warned of them."""
 
 
 class Loaded(NamedTuple):
@@ -54,30 +57,38 @@ def read_gateway(path: str | Path, environ: Mapping[str, str], *, with_secrets: 
 
 
 class _Reader:
-    """One reading of one configuration."""
+    """One reading of one configuration, from the file that was named to a gateway that can be used.
+
+    It goes on behind every problem, with a default in the wrong value's place, so that all of them are found in one go.
+    """
 
     def __init__(self, path: Path, environ: Mapping[str, str], findings: Findings, with_secrets: bool) -> None:
         self._path = path
         self._folder = path.parent
         self._shown = path.name or str(path)
+        """How messages name the file: without its folder, which the reader of the message knows."""
         self._environ = environ
         self._findings = findings
         self._with_secrets = with_secrets
         self._extension_dirs = extension_dirs_of(path)
         self._catalogue: Catalogue = read_catalogue(self._extension_dirs)
         self._checker = ConverterChecker(self._catalogue)
-        self._devices: list[tuple[Entry, Device]] = []
-        self._empty: list[Entry] = []
+        self._devices: list[tuple[JsonObject, Device]] = []
+        self._empty: list[JsonObject] = []
+        """Connectors without any device: a problem only if no other has one."""
         self._opened: dict[str, str] = {}
+        """Path of each connector file → the place that named it first."""
 
     def read(self) -> Gateway | None:
+        """The gateway; None if there is no object to read from. Problems are in the findings, and may be there in both
+        cases."""
         value = read_json(self._path, self._shown, self._findings)
         if self._findings.problems:
             return None
         if not isinstance(value, dict):
             self._findings.problem(self._shown, "top level", show(value), "an object")
             return None
-        top = Entry(value, self._shown, "", self._findings)
+        top = JsonObject(value, self._shown, "", self._findings)
         if any(key in value for key in _MAIN_KEYS):
             gateway = self._read_main(top)
         else:
@@ -96,7 +107,8 @@ class _Reader:
             extension_dirs=self._extension_dirs,
         )
 
-    def _read_main(self, top: Entry) -> Gateway:
+    def _read_main(self, top: JsonObject) -> Gateway:
+        """The main file: the platform, the storage, and the connectors with the files that they name."""
         section = top.child("thingsboard", secret=True)
         platform = self._read_platform(section.values if section else {})
         if "thingsboard" not in top.values and not self._environ.get("TB_GW_HOST"):
@@ -115,7 +127,9 @@ class _Reader:
             values, self._shown, self._folder, self._environ, self._findings, read_secret_files=self._with_secrets
         )
 
-    def _read_connectors(self, top: Entry) -> tuple[Connector, ...]:
+    def _read_connectors(self, top: JsonObject) -> tuple[Connector, ...]:
+        """The serial connectors among those that are listed; a gateway with none has nothing to do, which is a
+        problem."""
         if "connectors" not in top.values:
             top.problem("connectors", "nothing", "a list of connectors")
             return ()
@@ -126,8 +140,12 @@ class _Reader:
         connectors = [self._read_entry(entry) for entry in ours]
         return tuple(connector for connector in connectors if connector is not None)
 
-    def _is_ours(self, entry: Entry) -> bool:
-        """True for a connector that serialgw runs; others get their warning here, a faulty entry its problem."""
+    def _is_ours(self, entry: JsonObject) -> bool:
+        """True for a connector that serialgw runs; others get their warning here, a faulty entry its problem.
+
+        A custom connector counts as serial if its class says so, or if it names no class.
+        """
+        # The reference has connectors of many types, and a gateway may well have others beside ours.
         kind = entry.required_text("type", meaning='"serial"')
         if not kind:
             return False
@@ -143,7 +161,7 @@ class _Reader:
         )
         return False
 
-    def _read_entry(self, entry: Entry) -> Connector | None:
+    def _read_entry(self, entry: JsonObject) -> Connector | None:
         """The connector that an entry of `connectors` names; None where its file can't be read."""
         class_name = entry.maybe_text("class")
         if class_name not in (None, "SerialConnector", "CustomSerialConnector"):
@@ -151,7 +169,7 @@ class _Reader:
         defaults = ConnectorDefaults(
             name=entry.maybe_name("name"),
             id=entry.maybe_text("id"),
-            log_level=entry.choice("logLevel", "INFO", LOG_LEVELS, any_case=True),
+            log_level=entry.choice("logLevel", "INFO", CONNECTOR_LOG_LEVELS, any_case=True),
         )
         entry.knows("enableRemoteLogging", "reportStrategy", "configVersion")
         name = entry.required_text("configuration", meaning="the name of a file beside this one")
@@ -159,7 +177,9 @@ class _Reader:
         top = self._open_connector(entry, name) if name else None
         return None if top is None else self._read_connector(top, str(self._folder / name), defaults)
 
-    def _open_connector(self, entry: Entry, name: str) -> Entry | None:
+    def _open_connector(self, entry: JsonObject, name: str) -> JsonObject | None:
+        """The object in the file that a connector names; None where a problem was noted. One file serves one
+        connector."""
         path = self._folder / name
         first = self._opened.setdefault(str(path), entry.path)
         if first != entry.path:
@@ -175,9 +195,9 @@ class _Reader:
         if not isinstance(value, dict):
             self._findings.problem(name, "top level", show(value), "an object")
             return None
-        return Entry(value, name, "", self._findings)
+        return JsonObject(value, name, "", self._findings)
 
-    def _read_connector(self, top: Entry, path: str, defaults: ConnectorDefaults) -> Connector:
+    def _read_connector(self, top: JsonObject, path: str, defaults: ConnectorDefaults) -> Connector:
         connector, devices = read_connector(top, path, defaults, self._checker)
         self._devices += devices
         if top.values.get("devices") == []:
@@ -185,6 +205,7 @@ class _Reader:
         return connector
 
     def _check_devices(self) -> None:
+        """What only all devices together show: names and ports that are used twice, connectors without any device."""
         for top in self._empty:
             if self._devices:
                 top.warning("devices", "an empty list: this connector has nothing to do")

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.config.findings import Findings, show
+from common.config.names import SECRET_FILE_SUFFIX, SECRET_VARIABLES
 
-SECRET_VARIABLES = ("TB_GW_ACCESS_TOKEN", "TB_GW_USERNAME", "TB_GW_PASSWORD", "TB_GW_CLIENT_ID")
-SUFFIX = "_FILE"
 MAX_SECRET_BYTES = 16_384
 UNREAD = "unread"
 """Stands for the content where nobody needs it: enough for the configuration to be found complete."""
@@ -25,9 +24,9 @@ def with_secret_files(
     """
     found = {}
     for name in SECRET_VARIABLES:
-        file = environ.get(name + SUFFIX)
+        file = environ.get(name + SECRET_FILE_SUFFIX)
         if file and not environ.get(name):
-            found[name] = _content(name + SUFFIX, folder, file, findings, read_it=read_them) or UNREAD
+            found[name] = _content(name + SECRET_FILE_SUFFIX, folder, file, findings, read_it=read_them) or UNREAD
     return {**environ, **found}
 
 

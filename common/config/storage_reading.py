@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePath
 
-from common.config.entry import Entry
+from common.config.json_object import JsonObject
 from common.config.models import Storage
-from common.config.points import DAY_S
+from common.config.points_reading import DAY_S
 
 _TYPES = ("memory", "file", "sqlite")
+"""The reference's stores. Here all are journals; the type says which keys limit them."""
 _READ_BEHAVIOUR = (
     "read_records_count",
     "max_read_records_count",
@@ -17,13 +18,17 @@ _READ_BEHAVIOUR = (
     "oversize_check_period",
     "writing_batch_size",
 )
+"""Keys about how the reference reads its store, which has no counterpart here: known, and without effect."""
 _MEGABYTE = 1024 * 1024
 
 
-def read_storage(entry: Entry, folder: Path) -> Storage:
-    """The storage; relative paths are taken from `folder`, the main file's. Keys of other types have no effect."""
+def read_storage(entry: JsonObject, folder: Path) -> Storage:
+    """The storage; relative paths are taken from `folder`, the main file's. Keys of other types have no effect.
+
+    All keys are read whatever the type is, so that what is wrong in one that has no effect is found too. A limit counts
+    only where one of its keys is given.
+    """
     kind = entry.choice("type", "sqlite", _TYPES)
-    # How the reference reads its store has no counterpart here.
     entry.knows(*_READ_BEHAVIOUR)
     per_file = entry.whole("max_records_per_file", 10_000, 1)
     files = entry.whole("max_file_count", 10, 1)
@@ -35,6 +40,7 @@ def read_storage(entry: Entry, folder: Path) -> Storage:
     database_path = _folder(folder, entry.maybe_path("data_file_path"))
     durability = entry.choice("durability", "process", ("process", "power"))
     entry.warn_unknown()
+    # Our journals are files whatever the type; it says only which of the reference's limits are meant.
     if kind == "memory":
         return Storage(type="memory", max_records=records, durability=durability)
     if kind == "file":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from common.config.models import Device, Gateway, Storage
+from common.config.models import VERSION, Device, Gateway, Storage, nested, version_of
 from common.io.journal.places import file_name, journal_dir
 from common.io.private import is_private
 
@@ -19,6 +19,7 @@ OPTION: Final = "--task="
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """What a process is to serve; without a device the journal says whose it is."""
 
+    version: int = VERSION
     device: Device | None
     journal: str
     devices: tuple[str, ...]
@@ -51,8 +52,17 @@ def write_task(task: Task) -> bytes:
 
 
 def read_task(data: bytes) -> Task:
-    """The task of `write_task`. Raises msgspec.DecodeError, UnicodeDecodeError for anything else."""
-    return msgspec.json.decode(data, type=Task)
+    """The task that `write_task` wrote, in this release or the one before it: a gateway that is updated in place
+    restarts its readers from the files that its old release has written.
+
+    Raises msgspec.DecodeError, UnicodeDecodeError for anything else, and for what a newer release wrote.
+    """
+    if version_of(data) > 1:
+        return msgspec.json.decode(data, type=Task)
+    fields = msgspec.json.decode(data, type=dict[str, Any])
+    if isinstance(fields.get("device"), dict):
+        fields["device"] = nested(fields["device"])
+    return msgspec.convert(fields | {"version": VERSION}, Task)
 
 
 def written_task(arguments: Sequence[str]) -> Task | None:

@@ -30,7 +30,8 @@ class Columns:
         self._attributes_form = _form_of(attributes)
 
     def convert(self, frames: Sequence[bytes]) -> tuple[list[bytes], bytes] | None:
-        """(telemetry of each frame, the attributes of the last one or b""), all JSON objects.
+        """Takes all data points from all frames: (telemetry of each frame, the attributes of the last one or b""), JSON
+        objects.
 
         None if a point of any frame is absent or wrong. Each frame's attributes are looked at, the last one's count.
         """
@@ -57,6 +58,7 @@ def columns_of(telemetry: Sequence[DataPoint], attributes: Sequence[DataPoint]) 
 
 
 def _columns(points: Sequence[tuple[Cut, Write]], frames: Sequence[bytes]) -> list[Sequence[bytes]] | None:
+    """The values of each data point, column by column; None as soon as one of them has a place that a frame lacks."""
     columns = []
     for cut, write in points:
         fields = cut(frames)
@@ -73,6 +75,7 @@ def _form_of(points: Sequence[DataPoint]) -> bytes:
 
 
 def _cutter_of(point: DataPoint) -> Cut:
+    """The way to a data point's fields in all frames at once; the same places as `points` finds in one."""
     if point.from_delimiter:
         until = point.until_delimiter.encode() if point.until_delimiter else b""
         return _after(point.from_delimiter.encode(), until, keep=point.keep_delimiter)
@@ -85,6 +88,8 @@ def _cutter_of(point: DataPoint) -> Cut:
 
 
 def _after(opening: bytes, closing: bytes, *, keep: bool) -> Cut:
+    """Fields behind a delimiter. `partition` says in one call whether it is there, and what follows."""
+
     def cut(frames: Sequence[bytes]) -> list[bytes] | None:
         pieces = [frame.partition(opening) for frame in frames]
         if not all(map(itemgetter(1), pieces)):
@@ -98,6 +103,7 @@ def _after(opening: bytes, closing: bytes, *, keep: bool) -> Cut:
 
 
 def _slice(first: int | None, last: int | None) -> Cut:
+    """Fields by position; frames that are shorter than `least` have no such place."""
     take = itemgetter(slice(first, last))
     least = 0 if first is None else first + 1 if first >= 0 else -first
 
@@ -108,6 +114,7 @@ def _slice(first: int | None, last: int | None) -> Cut:
 
 
 def _writer_of(point: DataPoint) -> Write:
+    """The way from fields to JSON values. Numbers and texts, which nearly all values are, have ways of their own."""
     if point.type in _NUMBERS:
         return _NUMBERS[point.type]
     if point.type == "string":
@@ -128,6 +135,7 @@ def _write_floats(fields: list[bytes]) -> list[bytes] | None:
 
 
 def _write_ints(fields: list[bytes]) -> list[bytes] | None:
+    """Whole numbers of at most 64 bits, as one JSON list taken apart at its commas."""
     numbers = list(map(int, fields))
     if min(numbers) < MIN_INT or max(numbers) > MAX_INT:
         return None

@@ -15,11 +15,12 @@ from common.conversion.values import encode_json, plain_value, shorten
 from common.core.errors import ConversionError
 from common.wire.calls import NO_DATA
 
-BUILTIN_DOWNLINK = "SerialDownlinkConverter"
 NOT_DEFINED = "Downlink converter not defined"
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+"""`${name}` in a template."""
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*")
+"""Decimal digits with a sign at most; int() alone would take underscores and other scripts' digits too."""
 
 
 def encode_rpc(device: Device, rpc: Rpc, params: object) -> bytes:
@@ -128,6 +129,8 @@ def _fill_template(template: str, device: Device, params: object) -> bytes:
 
 
 def _substitute(text: str, fill: Callable[[re.Match[str]], str]) -> bytes:
+    """The text with its placeholders filled in, as UTF-8. What was filled in is not looked at again: no value is a
+    template."""
     try:
         return _PLACEHOLDER.sub(fill, text).encode()
     except UnicodeEncodeError:
@@ -135,6 +138,7 @@ def _substitute(text: str, fill: Callable[[re.Match[str]], str]) -> bytes:
 
 
 def _member(params: object, name: str) -> object:
+    """A member of params that are an object. Raises ConversionError for params that have no such member."""
     if not isinstance(params, dict) or name not in params:
         raise ConversionError(f"params: found {_shown(params)}, expected an object with {name}")
     return params[name]
@@ -154,6 +158,7 @@ def _text_of(value: object, where: str) -> str:
 
 
 def _decimal(number: int, where: str) -> str:
+    """An integer as text. Python refuses very long ones, which a platform may well send."""
     try:
         return str(number)
     except ValueError:  # more digits than Python converts
@@ -161,6 +166,7 @@ def _decimal(number: int, where: str) -> str:
 
 
 def _shown(value: object) -> str:
+    """Params in a message, cut short."""
     try:
         return shorten(repr(value))
     except ValueError:  # more digits than Python converts

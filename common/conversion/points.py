@@ -15,8 +15,11 @@ from common.conversion.values import Parser, encode_json, parser_of, shown
 from common.core.errors import ConversionError
 
 Span = tuple[int, int]
+"""Where a field stands in a frame: [start, end)."""
 Locate = Callable[[bytes], Span | None]
+"""A frame to the place of a data point; None if the frame has no such place."""
 Kind = Literal["telemetry", "attribute"]
+"""What a value is for the platform: telemetry is kept over time, of an attribute the last value counts."""
 
 
 class PointResult(NamedTuple):
@@ -43,7 +46,7 @@ class Point(NamedTuple):
 
 
 def compile_points(points: Sequence[DataPoint]) -> list[Point]:
-    """Prepares data points. Raises ConversionError for a key that JSON can't carry."""
+    """Prepares data points, once for all frames. Raises ConversionError for a key that JSON can't carry."""
     try:
         for point in points:
             encode_json(point.key)
@@ -67,6 +70,7 @@ def _locator_of(point: DataPoint) -> Locate:
 
 
 def _after(opening: bytes, closing: bytes | None, *, keep: bool) -> Locate:
+    """From behind the opening delimiter, or with it where `keep`, up to the closing one or the frame's end."""
     skipped = 0 if keep else len(opening)
 
     def locate(frame: bytes) -> Span | None:
@@ -80,6 +84,8 @@ def _after(opening: bytes, closing: bytes | None, *, keep: bool) -> Locate:
 
 
 def _until(closing: bytes) -> Locate:
+    """From the frame's start up to the delimiter; the whole frame where it has none."""
+
     def locate(frame: bytes) -> Span:
         end = frame.find(closing)
         return 0, end if end >= 0 else len(frame)
@@ -88,6 +94,8 @@ def _until(closing: bytes) -> Locate:
 
 
 def _from_byte(first: int, last: int | None) -> Locate:
+    """From a position, negative ones counted from the end, up to another or the frame's end; None for a frame too
+    short."""
     end_of = _to_byte(last) if last is not None else None
 
     def locate(frame: bytes) -> Span | None:
@@ -101,13 +109,14 @@ def _from_byte(first: int, last: int | None) -> Locate:
 
 
 def _to_byte(last: int) -> Callable[[bytes], Span]:
+    """From the frame's start up to a position; one behind the frame's end is its end."""
     if last >= 0:
         return lambda frame: (0, min(last, len(frame)))
     return lambda frame: (0, max(0, len(frame) + last))
 
 
 def explain_point(point: Point, kind: Kind, frame: bytes) -> PointResult:
-    """What a data point finds in a frame."""
+    """What a data point finds in a frame, step by step, for a person: the hot path is `rows` and `columns`."""
     key, locate, parse, source = point
     type_name = source.type or "hex"
     span = locate(frame)
@@ -124,6 +133,7 @@ def explain_point(point: Point, kind: Kind, frame: bytes) -> PointResult:
 
 
 def _why_absent(source: DataPoint, frame: bytes) -> str:
+    """Why the frame has no such place, in one clause."""
     if source.from_delimiter:
         return f"fromDelimiter {shown(source.from_delimiter.encode())} is not in the frame"
     return f"a frame of {len(frame)} bytes is too short for fromByte {source.from_byte}"

@@ -15,14 +15,13 @@ from common.conversion.columns import columns_of
 from common.conversion.points import Point, PointResult, compile_points, explain_point, sentence_of
 from common.conversion.values import encode_json
 
-BUILTIN_UPLINK = "SerialUplinkConverter"
-
 
 class BatchResult(NamedTuple):
     """What a run of frames says; `telemetry[i]` and `attributes[i]` are JSON objects of frame i, b"" for no value."""
 
     telemetry: list[bytes]
     attributes: list[bytes]
+    """Fragments, merged later: a batch costs one publish of attributes, not one a frame."""
     dead: dict[int, str]
     """Index of each frame that gave no value and at least one error, with the reason."""
     errors: int
@@ -66,7 +65,8 @@ class DeviceConverter:
         return self.convert_each(frames)
 
     def convert_each(self, frames: Sequence[bytes]) -> BatchResult:
-        """As `convert_batch`, frame by frame."""
+        """Converts frame by frame, the way that can say what went wrong where; the same values as the fast way
+        gives."""
         read_telemetry, read_attributes = self._read_telemetry, self._read_attributes
         faults = _Faults()
         telemetry: list[bytes] = []
@@ -96,7 +96,8 @@ class DeviceConverter:
 
 
 def compile_device(device: Device) -> DeviceConverter:
-    """Prepares a device's data points for `convert_batch`. Raises ConversionError for a key that JSON can't carry."""
+    """Prepares a device's data points for `convert_batch`, once for all its batches. Raises ConversionError for a key
+    that JSON can't carry."""
     return DeviceConverter(compile_points(device.telemetry), compile_points(device.attributes))
 
 

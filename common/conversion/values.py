@@ -24,6 +24,7 @@ encode_json: Final = msgspec.json.Encoder().encode
 """Any plain value to compact JSON. Writes NaN as null and any integer, so check with `plain_value` first."""
 
 _LONG_DIGITS = re.compile(rb"\d{19}")
+"""A number so long that it may have more than 64 bits."""
 
 
 def parse_string(field: bytes) -> str:
@@ -83,6 +84,7 @@ _PARSERS: Final[dict[str, tuple[Parser, str]]] = {
     "bool": (parse_bool, "a whole number or UTF-8 text"),
     "json": (parse_json, "JSON"),
 }
+"""Type of a data point → its parser, and what it expects in words."""
 _HEX: Final[tuple[Parser, str]] = (parse_hex, "bytes")
 
 
@@ -117,18 +119,21 @@ def plain_value(value: object, depth: int = 0) -> object:
 
 
 def _plain_int(value: int) -> int:
+    """An integer that every parser behind us can take; subclasses, such as enumerations, become plain ones."""
     if not MIN_INT <= value <= MAX_INT:
         raise ValueError("an integer of more than 64 bits")
     return int(value)
 
 
 def _plain_float(value: float) -> float:
+    """A float that JSON can carry; subclasses, such as numpy's, become plain ones."""
     if not math.isfinite(value):
         raise ValueError(f"{value}, which JSON can't carry")
     return float(value)
 
 
 def _plain_text(value: str) -> str:
+    """A text that UTF-8 can carry; subclasses become plain ones."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -137,6 +142,7 @@ def _plain_text(value: str) -> str:
 
 
 def _plain_key(key: object) -> str:
+    """The key of a JSON object: text, and nothing that would be made into text."""
     if not isinstance(key, str):
         raise ValueError(f"the key {shorten(repr(key))} of type {type(key).__name__}, expected text")
     return _plain_text(key)
@@ -158,4 +164,5 @@ def shown(field: bytes) -> str:
 
 
 def _quoted(field: bytes) -> str:
+    """Bytes in quotes, with Python's escapes; without the b, which says nothing to the reader of a message."""
     return repr(field)[1:]

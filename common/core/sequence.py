@@ -1,4 +1,7 @@
-"""Sets of sequence numbers as sorted, disjoint, inclusive ranges."""
+"""Sets of sequence numbers as sorted, disjoint, inclusive ranges.
+
+A stream of millions of numbers has a few gaps; so a list of ranges stays short, and is what the wire carries too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from operator import itemgetter
 
 Range = tuple[int, int]
+"""First and last number of a run, both in it."""
 
 _first = itemgetter(0)
 _last = itemgetter(1)
@@ -21,7 +25,7 @@ def add_range(ranges: list[Range], first: int, last: int) -> list[Range]:
 
 
 def gaps(ranges: list[Range], start: int, end: int) -> list[Range]:
-    """The ranges of start..end (inclusive) that are not in the set; empty if start > end."""
+    """The ranges of start..end (inclusive) that are not in the set; empty if start > end, or if nothing is missing."""
     found: list[Range] = []
     for low, high in ranges:
         if high < start:

@@ -41,13 +41,17 @@ _TYPES: Final[tuple[type[Message], ...]] = (
     Request,
     Reply,
 )
+"""Types in the order of their codes on the wire: a new one goes to the end, and none ever moves."""
 _CODES: Final = {cls: code for code, cls in enumerate(_TYPES)}
 _WITH_BODY: Final = frozenset(cls for cls in _TYPES if cls.__struct_fields__[-1] == "body")
+"""Messages with a second part that only their reader opens."""
 _HEADER_LENGTHS: Final = {cls: len(cls.__struct_fields__) - (cls in _WITH_BODY) for cls in _TYPES}
+"""How many fields follow the type code."""
 _BYTES: Final = (bytes,)
 """Bytes are bytes: without this msgspec takes text for them, as JSON has them."""
 _TYPE_FAULT: Final = re.compile(r"Expected `(.+)`, got `(.+)`")
 _PLACE: Final = re.compile(r"(.*?)(?: - at `\$\[(\d+)\].*`)?")
+"""The path at the end of what msgspec says; ours names the field."""
 
 _pack: Final = msgpack.Packer().pack
 """One for all: a new one for each message takes longer than the message."""
@@ -56,7 +60,10 @@ Shape = TypeVar("Shape")
 
 
 def encode(message: Message) -> tuple[bytes, bytes]:
-    """The two parts of a message: header and body (b"" where the message has none)."""
+    """The two parts of a message: header and body (b"" where the message has none).
+
+    The parts are separate so that whoever only passes a message on need not touch the body, which may be large.
+    """
     cls, fields = type(message), astuple(message)
     if cls in _WITH_BODY:
         return _pack((_CODES[cls], *fields[:-1])), fields[-1]
@@ -64,8 +71,11 @@ def encode(message: Message) -> tuple[bytes, bytes]:
 
 
 def decode(parts: Sequence[bytes]) -> Message:
-    """The message of two parts; a request may have a third, which is the socket's. Fields at the end of a header that
-    this version does not know are left out. Raises WireError for anything that is no message."""
+    """The message of two parts; a request may have a third, which is the socket's.
+
+    Fields at the end of a header that this version does not know are left out, and those that an older one does not say
+    have their defaults. Raises WireError for anything that is no message.
+    """
     if not 2 <= len(parts) <= 3:
         raise WireError(f"found {len(parts)} parts, expected 2")
     fields = unpack(parts[0])
@@ -115,13 +125,13 @@ def _fault(cls: type[Message], fields: list[object], error: str) -> str:
 
 
 def pack(value: object) -> bytes:
-    """Any msgpack value: the bodies of calls."""
+    """Any msgpack value: bodies of calls, and whatever else is written by one of us for another."""
     packed: bytes = _pack(value)
     return packed
 
 
 def unpack(data: bytes) -> Any:
-    """The value of a msgpack body. Raises WireError."""
+    """The value of a msgpack body, as deep and as large as it is; `unpack_as` looks at its shape. Raises WireError."""
     try:
         return msgpack.unpackb(data, strict_map_key=False)
     except (ValueError, msgpack.UnpackException, TypeError, RecursionError) as error:
@@ -151,7 +161,7 @@ def pack_frames(body: FrameBody) -> bytes:
 
 
 def unpack_frames(data: bytes, count: int) -> FrameBody:
-    """The body of a FrameBatch with `count` entries. Raises WireError."""
+    """The body of a FrameBatch with `count` entries. Raises WireError, also where lists are of another length."""
     try:
         body = msgspec.convert(unpack(data), FrameBody, builtin_types=_BYTES)
     except (msgspec.ValidationError, RecursionError):
@@ -162,7 +172,8 @@ def unpack_frames(data: bytes, count: int) -> FrameBody:
 
 
 def pack_readings(body: ReadingBody) -> bytes:
-    """The body of a ReadingBatch."""
+    """The body of a ReadingBatch. Readings of users' converters are structs, which msgpack does not know: they go as
+    arrays."""
     fields = astuple(body)
     if body.user:
         user = {place: [astuple(reading) for reading in readings] for place, readings in body.user.items()}
@@ -171,7 +182,7 @@ def pack_readings(body: ReadingBody) -> bytes:
 
 
 def unpack_readings(data: bytes, count: int) -> ReadingBody:
-    """The body of a ReadingBatch with `count` entries. Raises WireError."""
+    """The body of a ReadingBatch with `count` entries. Raises WireError, also where lists are of another length."""
     try:
         body = msgspec.convert(unpack(data), ReadingBody, builtin_types=_BYTES)
     except (msgspec.ValidationError, RecursionError):

@@ -25,7 +25,7 @@ def taps_of_frames(device: str, body: bytes, count: int) -> Iterable[Tap]:
 
 
 def taps_of_readings(device: str, body: bytes, count: int) -> Iterable[Tap]:
-    """The same of a reading batch's body."""
+    """The taps of a reading batch's body with `count` entries: as many readings as fit, and how many do not."""
     if len(body) <= TAP_BYTES:
         return (Tap("readings", device, body),)
     readings = codec.unpack_readings(body, count)
@@ -54,4 +54,5 @@ def _fitting(sizes: Iterable[int]) -> int:
 
 
 def _left_out(device: str, count: int) -> Tap:
+    """The tap that says how many entries were not shown."""
     return Tap(LEFT_OUT, device, codec.pack(count))

@@ -1,6 +1,7 @@
-"""`python -m services.broker --config FILE [--data-dir DIR]`: the process that all others connect to.
+"""The broker's process, to which all others connect: `python -m services.broker --config FILE [--data-dir DIR]`.
 
-Nothing in the configuration concerns it; the option is there because every service has it. What starts it starts first.
+Nothing in the configuration concerns it; the option is there because every service has it. So a configuration that is
+broken, or being edited, keeps no broker from starting. Of all processes it is started first.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ from services.broker.shell.shell import BrokerShell, remove_leftovers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the broker until SIGTERM; returns its exit code."""
+    """Runs the broker until SIGTERM; returns its exit code.
+
+    The code is 0 after a drain, 69 if another broker has the data directory's lock or the directory can't be used, and
+    70 for a bug.
+    """
     keep_private()
     args = service_parser("broker", "passes frames, readings, calls and events on between all processes").parse_args(
         argv
@@ -38,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LinkError, OSError) as error:
         sys.stderr.write(f"broker: {error}\n")
         return EXIT_UNAVAILABLE
+    # We hold the lock: whoever made these files is dead.
     remove_leftovers(directory)
     endpoints = Endpoints(directory)
     sources: Sources[Event] = Sources()

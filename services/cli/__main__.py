@@ -9,7 +9,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command line; returns its exit code."""
+    """Runs one command line; returns its exit code, 130 for Ctrl-C, which needs no traceback."""
     try:
         from services.cli.command_line import run_command_line
 

@@ -6,17 +6,17 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
+from common.config.names import LOG_LEVELS
 from common.io.process import DATA_DIR_VARIABLE, default_data_dir
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What a command's `add_parser` adds its own parser to."""
-LOG_LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
-    """Adds `--data-dir`, by which every command finds the gateway."""
+    """Adds `--data-dir`, by which every command finds the gateway: sockets, journals and locks are in it."""
     parser.add_argument(
         "--data-dir",
         type=utf8_path,
@@ -27,7 +27,7 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def utf8_text(text: str) -> str:
-    """`text`, which is to be sent or written as UTF-8: bytes that are none would fail only there."""
+    """The text itself, which is to be sent or written as UTF-8: bytes that are none would fail only there."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -36,14 +36,14 @@ def utf8_text(text: str) -> str:
 
 
 def utf8_path(text: str) -> Path:
-    """A path that a file of ours can name; an empty one would quietly be this folder."""
+    """A path that a file of ours can name. An empty one would quietly be this folder, so it is refused."""
     if not text:
         raise argparse.ArgumentTypeError("found an empty text, expected a path")
     return Path(utf8_text(text))
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """A parser of whole numbers from `low` to `high`."""
+    """A parser of whole numbers from `low` to `high`, for argparse: what is none is exit 2 with a sentence."""
 
     def convert(text: str) -> int:
         value = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else low - 1
@@ -55,7 +55,7 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 
 def log_level(text: str) -> str:
-    """The name of a log level, in upper case."""
+    """The name of a log level in upper case, however it was typed."""
     if text.upper() not in LOG_LEVELS:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected one of {', '.join(LOG_LEVELS)}")
     return text.upper()

@@ -1,4 +1,7 @@
-"""The commands' way to a running gateway: registers under a random name, asks, waits for the answer."""
+"""The commands' way to a running gateway: registers under a random name, asks, waits for the answer.
+
+A command is a process like all others, so it needs no door of its own: whoever can open the sockets may ask.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,8 @@ class Client:
         self._calls = connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls)
         self._publish, self._events = connect_events(self._context, endpoints, [b"beat.broker."])
         self._replies: dict[str, Reply] = {}
+        """Replies that came and nobody has taken yet, by the id of their call."""
+        # A DEALER takes messages only when it is connected.
         self._calls.socket.poll(int(FIND_S * 1000), zmq.POLLOUT)
         self._perform(self._membership.handle(Start(), time.monotonic()))
         if not self._pump(FIND_S, lambda: bool(self._membership.broker)):
@@ -62,7 +67,8 @@ class Client:
             raise LinkError(f"no gateway is running at {data_dir}: its broker does not answer; {ADVICE}")
 
     def call(self, target: str, device: str, asked: Body, timeout_s: float) -> Reply:
-        """Asks and waits. Raises LinkError if not even an error came back in time, GatewayError if it is too large."""
+        """Asks and waits for the reply, which may be an error. Raises LinkError if not even that came back in time,
+        GatewayError if the call is too large to be taken."""
         body = pack_body(asked)
         if len(body) > MOST_BODY_BYTES:
             raise GatewayError(f"the call is too large: found {len(body)} bytes, expected at most {MOST_BODY_BYTES}")
@@ -105,6 +111,7 @@ class Client:
         return True
 
     def _receive(self, channel: Channel) -> None:
+        """Takes what has come on a channel."""
         for event in channel.receive():
             match event:
                 case Arrived(message=Reply() as reply):
@@ -117,12 +124,14 @@ class Client:
             self._perform(self._membership.handle(event, time.monotonic()))
 
     def _beat(self) -> None:
+        """Beats when it is time: whoever does not is taken for lost, and gets no answers any more."""
         now_s = time.monotonic()
         self._perform(self._membership.handle(None, now_s))
         if self._membership.is_due(now_s):
             self._perform(self._membership.beat(now_s, {}, {}))
 
     def _perform(self, effects: Iterable[CommonEffect]) -> None:
+        """Sends what the membership orders; that it could not be sent shows in the answer that does not come."""
         for effect in effects:
             match effect:
                 case Send(plane=Plane.CALLS, message=message):

@@ -17,8 +17,8 @@ from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE
 from services.cli.harmless import HarmlessStream
 
 EXIT_FAILED: Final = 1
+"""The code of a command that was understood and did not succeed."""
 
-# Order of the help text; each module has `add_parser(subparsers)` and `run(args) -> int`.
 COMMANDS: Final = {
     "run": "run",
     "demo": "demo",
@@ -31,6 +31,8 @@ COMMANDS: Final = {
     "rpc": "rpc",
     "dead-letters": "dead_letters",
 }
+"""The word on the command line → its module, in the order of the help text; each module has `add_parser(subparsers)`
+and `run(args) -> int`."""
 SUMMARIES: Final = {
     "run": "run the whole gateway on this host",
     "demo": "show it all at work, without any hardware",
@@ -43,6 +45,7 @@ SUMMARIES: Final = {
     "rpc": "call a method of a device through a running gateway",
     "dead-letters": "list frames that could not be delivered, or send them again",
 }
+"""One line a command for the help text, so that none of them need be imported to show it."""
 OS_ADVICE: Final = {
     errno.EACCES: "; choose another place, or let this user write there",
     errno.EPERM: "; choose another place, or let this user write there",
@@ -51,6 +54,7 @@ OS_ADVICE: Final = {
     errno.ENOTDIR: "; is the path right?",
     errno.ENOSPC: "; make room, or choose another place",
 }
+"""What an operating system's error asks of a person."""
 DESCRIPTION: Final = """\
 Gateway between serial devices and an IoT platform over MQTT."""
 EPILOG: Final = """\
@@ -71,7 +75,11 @@ exit codes:
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Runs one command line; returns its exit code. Raises KeyboardInterrupt, and SystemExit for wrong usage."""
+    """Runs one command line; returns its exit code. Raises KeyboardInterrupt, and SystemExit for wrong usage.
+
+    Errors of this project come out as sentences, not as tracebacks; any other exception is a bug and does come out as
+    one.
+    """
     _open_streams()
     try:
         return _run(list(arguments))
@@ -96,8 +104,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _open_streams() -> None:
-    """What a terminal can't show, or would obey, comes out as an escape; a stream that the caller closed swallows what
-    we say."""
+    """Makes standard output and error fit for anything: what a terminal can't show, or would obey, comes out as an
+    escape; a stream that the caller closed swallows what we say."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (lives as long as we do)
     if sys.stderr is None:
@@ -109,10 +117,13 @@ def _open_streams() -> None:
 
 
 def _say(lines: list[str]) -> None:
+    """Prints lines to standard error: standard output has results only."""
     print("\n".join(lines), file=sys.stderr)
 
 
 def _run(arguments: list[str]) -> int:
+    """Finds the command and runs it. Output that can't be written fails here, not at Python's exit."""
+    # Only the module of the command that was named is imported: a start takes as long as its imports.
     named = next((word for word in arguments if not word.startswith("-")), "")
     parser = build_parser(named)
     args = parser.parse_args(arguments)
@@ -125,7 +136,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser of all commands; only `command`'s own options are loaded, the others are names with a summary."""
+    """The parser of all commands; only `command`'s own options are loaded, the others are names with a summary.
+
+    Abbreviated options are not taken: a new option would change what an old script means.
+    """
     parser = argparse.ArgumentParser(
         prog="serialgw",
         description=DESCRIPTION,

@@ -9,7 +9,10 @@ from common.core.shown import harmless_lines
 
 
 class HarmlessStream:
-    """A text stream that writes `common.core.shown.harmless_lines` of what it is given; else it is the one below it."""
+    """A text stream that writes `common.core.shown.harmless_lines` of what it is given; else it is the one below it.
+
+    Names of devices, values and errors come from outside, and a terminal obeys what stands in them.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -20,6 +23,7 @@ class HarmlessStream:
         return cast(TextIO, stream if isinstance(stream, cls) else cls(cast(TextIO, stream)))
 
     def write(self, text: str) -> int:
+        """Writes text as harmless lines; returns how much it was given, as callers expect it."""
         self._stream.write(harmless_lines(text))
         return len(text)
 

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import json
-
 from common.config.models import DataPoint, Rpc
+from services.cli.text import quoted
 
 
 def describe_slice(point: DataPoint) -> str:
     """`frame[3:-1]`, `frame[:find("\\r")]`, or `frame` for the whole of it."""
     start, end = point.from_delimiter, point.until_delimiter
-    if start is None and end is None:
-        if point.from_byte is None and point.to_byte is None:
-            return "frame"
-        return f"frame[{_number(point.from_byte)}:{_number(point.to_byte)}]"
-    if start is None:
-        return f"frame[:find({_quoted(end)})]"
-    length = len(start.encode())
-    behind = f"find({_quoted(start)})+{length}"
-    first = f"find({_quoted(start)})" if point.keep_delimiter else behind
-    last = "" if end is None else f"find({_quoted(end)}, {behind})"
-    return f"frame[{first}:{last}]"
+    if start is not None:
+        length = len(start.encode())
+        behind = f"find({quoted(start)})+{length}"
+        first = f"find({quoted(start)})" if point.keep_delimiter else behind
+        last = "" if end is None else f"find({quoted(end)}, {behind})"
+        return f"frame[{first}:{last}]"
+    if end is not None:
+        return f"frame[:find({quoted(end)})]"
+    if point.from_byte is None and point.to_byte is None:
+        return "frame"
+    return f"frame[{_number(point.from_byte)}:{_number(point.to_byte)}]"
 
 
 def describe_answer(rpc: Rpc) -> str:
-    """The same for an answer to `rpc`; its frame is called `answer`."""
+    """The same for an answer to `rpc`; its frame is called `answer`.
+
+    Both are written as Python would slice them, because that is what people try when a value looks wrong.
+    """
     point = DataPoint(
         key="",
         until_delimiter=rpc.response_until_delimiter,
@@ -35,8 +37,5 @@ def describe_answer(rpc: Rpc) -> str:
 
 
 def _number(position: int | None) -> str:
+    """A position as Python writes it; nothing for none."""
     return "" if position is None else str(position)
-
-
-def _quoted(text: str | None) -> str:
-    return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,8 @@
-"""`python -m services.monitor --config FILE [--data-dir DIR]`: knows how every process is, and says so when asked."""
+"""The monitor's process: `python -m services.monitor --config FILE [--data-dir DIR]`.
+
+It hears everyone's heartbeats and says how they are when it is asked. Nobody needs it to work: a gateway without it
+delivers all the same, and only `serialgw status` has nobody to ask.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,11 @@ from services.monitor.shell.shell import MonitorShell
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the monitor until SIGTERM; returns its exit code."""
+    """Runs the monitor until SIGTERM; returns its exit code.
+
+    The code is 0 after SIGTERM, 69 if another monitor runs here or the data directory can't be used, 78 if there is no
+    configuration to start from, and 70 for a bug.
+    """
     keep_private()
     args = service_parser("monitor", "keeps every process's last heartbeat and answers `status`").parse_args(argv)
     logger = start_logs("monitor:0", args.log_level)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from common.config.active import find_gateway
-from common.config.secret_files import SECRET_VARIABLES
+from common.config.names import SECRET_VARIABLES
 from common.core.errors import ConfigError, LinkError
 from common.core.events import Note
 from common.core.version import RELEASE

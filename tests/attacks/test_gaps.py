@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.config.models import DataPoint, Device
+from common.config.models import Line as LineSettings
 from common.wire import codec
 from common.wire.messages import Entry
 from services.port_reader.core.doubt import KERNEL_BYTES
@@ -25,7 +26,7 @@ from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs
 from tests.support.port_reader_rig import Rig, frames_of
 from tests.support.waiting import wait_until
 
-DEVICE = Device(name="d", type="d", baudrate=115_200, telemetry=(DataPoint(key="n"),))
+DEVICE = Device(name="d", type="d", line=LineSettings(baudrate=115_200), telemetry=(DataPoint(key="n"),))
 READ = 4_096
 
 CALM_S = 6.0
@@ -160,7 +161,7 @@ def test_where_bytes_may_be_missing_anywhere_the_whole_burst_is_dead(reason: str
 
 def test_a_tcp_line_waits_at_its_other_end() -> None:
     """Nothing is dropped there while nobody reads."""
-    rig = make_rig(Device(name="d", type="d", port="socket://host:1", telemetry=DEVICE.telemetry))
+    rig = make_rig(Device(name="d", type="d", line=LineSettings(port="socket://host:1"), telemetry=DEVICE.telemetry))
     rig.now_s += 120
     rig.read(b"".join(say(number, 8) for number in range(400)))
     rig.wait(0.3)
@@ -170,7 +171,7 @@ def test_a_tcp_line_waits_at_its_other_end() -> None:
 def test_the_drivers_count_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Overruns of the chip and of the buffer, as Linux lays them out; a driver without a count has lost nothing."""
     line = Line(tmp_path / "tty")
-    opened = open_line(Device(name="d", port=str(line.path)))
+    opened = open_line(LineSettings(port=str(line.path)))
     assert not opened.has_overrun()
     counts = [0] * 20
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 import time
 
-from common.config.models import Device
+from common.config.models import Device, Framing, Line
 from tests.fuzz.memory import MIB, resident_bytes
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of
 
@@ -32,11 +32,13 @@ def _run(draw: random.Random, number: int) -> tuple[int, int]:
     device = Device(
         name="d",
         type="t",
-        delimiter=delimiter,
-        max_frame_bytes=draw.choice([len(delimiter) + 1, 10, 100, 65_536]),
-        first_frame=draw.choice(["keep", "discard"]),
-        timeout_s=draw.choice([0.1, 1.0, 86_400.0]),
-        baudrate=draw.choice([300, 9_600, 115_200, 3_000_000]),
+        framing=Framing(
+            delimiter=delimiter,
+            max_frame_bytes=draw.choice([len(delimiter) + 1, 10, 100, 65_536]),
+            first_frame=draw.choice(["keep", "discard"]),
+            timeout_s=draw.choice([0.1, 1.0, 86_400.0]),
+        ),
+        line=Line(baudrate=draw.choice([300, 9_600, 115_200, 3_000_000])),
     )
     rig = Rig(device, FakeJournal())
     rig.wait(draw.random())
@@ -51,7 +53,7 @@ def _run(draw: random.Random, number: int) -> tuple[int, int]:
             pattern = draw.choice(["", "^A", ".*", "(", "[ab]+$"])
             rig.exchange(f"c{draw.random()}", pattern=pattern, until=draw.choice([b"", b";", delimiter]))
         partial = len(rig.core._port._line._framer.partial)
-        assert partial <= device.max_frame_bytes + len(delimiter), f"run {number}: {partial} bytes wait"
+        assert partial <= device.framing.max_frame_bytes + len(delimiter), f"run {number}: {partial} bytes wait"
     rig.wait(200)
     settled = _pieces(rig)
     _check(said, settled, rig, delimiter, number)

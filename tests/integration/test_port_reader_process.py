@@ -17,6 +17,7 @@ import pytest
 import zmq
 
 from common.config.models import Device, section_of
+from common.config.models import Line as LineSettings
 from common.core.events import Arrived
 from common.core.liveness import BEAT_S
 from common.io.endpoints import Endpoints, socket_dir
@@ -314,7 +315,7 @@ def test_a_journal_without_a_device_is_drained(broker, reader, line):
 
 def test_a_journal_without_a_device_that_lost_its_section_is_kept(reader):
     """One bit of the section: nothing can be sent, all of it is told and kept, and comes back with the device."""
-    device = Device(name=DEVICE, port="/dev/null")
+    device = Device(name=DEVICE, line=LineSettings(port="/dev/null"))
     section = section_of(device)
     reader.journal.parent.mkdir(mode=0o700)
     file = JournalFile(reader.journal, DEVICE, "j1", section=(section_name(section), section))

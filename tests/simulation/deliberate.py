@@ -143,7 +143,7 @@ LISTED: Final = (
     one(
         "strike note not cleared",
         (UserCode, "clear"),
-        "self._note.clear()",
+        "self._record.clear()",
         "pass",
     ),
     one(
@@ -275,7 +275,7 @@ ATTACKED: Final = (
     one(
         "a frame in which a host ended is not reported",
         (ConverterCore, "_take_end"),
-        "self._deaths.add(note)",
+        "self._deaths.add(death)",
         "pass",
     ),
 )

@@ -1,4 +1,4 @@
-"""Users' converters in the simulated world: the real code around them, the real note file, and frames that hurt."""
+"""Users' converters in the simulated world: the real code around them, the real poison file, and frames that hurt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.converter.core.events import (
     HostReady,
 )
 from services.converter.shell import user_code
-from services.converter.shell.notes import HostNote, NoteFile
+from services.converter.shell.poison_file import HostRecord, PoisonFile
 from tests.simulation.frames import says_for_another, value_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class UserDevices:
     def __init__(self, world: World, process: ConverterProcess, path: Path) -> None:
         self._world = world
         self._process = process
-        self.notes = NoteFile(path)
+        self.poison = PoisonFile(path)
         self._hosts: dict[int, _Host] = {}
         self._starts = 0
 
@@ -69,7 +69,7 @@ class UserDevices:
         if host is None:
             self._starts += 1
             life = f"{self._process.name}#{self._process.life}-{self._starts}"
-            host = self._hosts[order.host] = _Host(self._world, HostNote(self.notes.descriptor, order.host, life))
+            host = self._hosts[order.host] = _Host(self._world, HostRecord(self.poison.descriptor, order.host, life))
             self._process.later(START_S, HostReady(order.host))
         host.order, host.since_s = order, self._world.clock.now_s
         duration_s = host.duration_s(order.frames) if isinstance(order, ConvertWithUserCode) else 0.001
@@ -88,14 +88,14 @@ class UserDevices:
             frames = [user_code.UserFrame([], "said too late") for _ in order.frames]
             late = user_code.UserConverted(order.job, frames, None, number)
             self._process.later(clock.random.random() * 5, late)
-        return [HostEnded(number, self.notes.take(number), why)]
+        return [HostEnded(number, self.poison.take(number), why)]
 
     def cut(self) -> None:
-        """kill -9 of the converter: its hosts end with it, where they are, and leave their notes."""
+        """kill -9 of the converter: its hosts end with it, where they are, and leave their records."""
         for host in self._hosts.values():
             host.cut()
         self._hosts.clear()
-        self.notes.close()
+        self.poison.close()
 
     def _finish(self, number: int, host: _Host, order: ConvertWithUserCode | DecodeWithUserCode) -> None:
         """The result is there, or the code has ended its process."""
@@ -107,16 +107,16 @@ class UserDevices:
             event = host.perform(order)
         except Death:
             del self._hosts[number]
-            event = HostEnded(number, self.notes.take(number), "it was ended by SIGKILL")
+            event = HostEnded(number, self.poison.take(number), "it was ended by SIGKILL")
         self._process.hear(event)
 
 
 class _Host:
     """One host: the real `UserCode` around a converter that says what a frame says."""
 
-    def __init__(self, world: World, note: HostNote) -> None:
+    def __init__(self, world: World, record: HostRecord) -> None:
         self._world = world
-        self._code = _Code((), note, nullcontext(), logging.getLogger("simulation"))  # type: ignore[arg-type]
+        self._code = _Code((), record, nullcontext(), logging.getLogger("simulation"))  # type: ignore[arg-type]
         self._code.converter = self  # type: ignore[attr-defined]
         self.order: ConvertWithUserCode | DecodeWithUserCode | None = None
         self.since_s = 0.0
@@ -141,7 +141,7 @@ class _Host:
             user_code.monotonic_s = original
 
     def cut(self) -> None:
-        """It ends where it is, and leaves its note."""
+        """It ends where it is, and leaves its record."""
         order, self.order = self.order, None
         if isinstance(order, ConvertWithUserCode):
             self._ends_s = self._world.clock.now_s - self.since_s - START_S

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from common.config.models import AttributeUpdate, DataPoint, Device, Platform, Rpc, section_of
+from common.config.models import AttributeUpdate, DataPoint, Device, Framing, Platform, Rpc, section_of
 from common.core.events import Blocked, Core, Reconnected, Send, Writable
 from common.stream.limits import Limits
 from common.wire.messages import (
@@ -28,7 +28,7 @@ from services.converter.core.events import (
     ConvertWithUserCode,
     DecodeWithUserCode,
     EndHost,
-    ForgetNote,
+    ForgetDeath,
     PullFrom,
 )
 from services.publisher.core.core import PublisherCore
@@ -81,8 +81,8 @@ class ConverterProcess(Process):
         identity = Identity("converter", str(self.slot), instance, 1, "host", f"lock {self.name}")
         if self.world.folder is not None:
             self.users = UserDevices(self.world, self, self.world.folder / f"{self.slot}.notes")
-        notes = self.users.notes.reports if self.users else ()
-        return ConverterCore(identity, lambda: f"id{next(self.world.ids)}", notes)
+        deaths = self.users.poison.reports if self.users else ()
+        return ConverterCore(identity, lambda: f"id{next(self.world.ids)}", deaths)
 
     def cut(self, core: ConverterCore) -> None:
         if self.users is not None:
@@ -96,8 +96,8 @@ class ConverterProcess(Process):
                 return self.world.send(self, plane, message)
             case PullFrom(endpoint=endpoint):
                 self.endpoint = endpoint
-            case ForgetNote(id=note) if self.users is not None:
-                self.users.notes.forget(note)
+            case ForgetDeath(id=death) if self.users is not None:
+                self.users.poison.forget(death)
             case ConvertWithUserCode() | DecodeWithUserCode() if self.users is not None:
                 return self.users.ask(effect)
             case EndHost(host=host, why=why) if self.users is not None:
@@ -189,7 +189,7 @@ class World:
         """(reader, number) of each frame that a reader was told to suspect."""
         self._folder = tempfile.TemporaryDirectory() if any(plan.is_users for plan in scenario.devices) else None
         self.folder = Path(self._folder.name) if self._folder else None
-        """Where converters keep their notes; None where nobody has users' code."""
+        """Where converters keep their poison files; None where nobody has users' code."""
         self.readers = [
             self._make_reader(number, plan.is_users, plan.limits) for number, plan in enumerate(scenario.devices)
         ]
@@ -318,7 +318,7 @@ def counting_device(name: str, is_users: bool) -> Device:
     return Device(
         name=name,
         type="counter",
-        max_frame_bytes=MAX_FRAME_BYTES,
+        framing=Framing(max_frame_bytes=MAX_FRAME_BYTES),
         converter="Users" if is_users else "SerialUplinkConverter",
         telemetry=(DataPoint(key="n", type="int"),),
         attributes=(DataPoint(key="last", type="int"),),

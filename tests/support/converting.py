@@ -28,12 +28,12 @@ from common.wire.messages import (
 from services.converter.core.core import ConverterCore
 from services.converter.core.events import (
     ConvertWithUserCode,
+    Death,
     DecodeWithUserCode,
     EncodeWithUserCode,
     EndHost,
     HostEnded,
     Order,
-    PoisonNote,
     UserAnswered,
     UserConverted,
     UserFrame,
@@ -101,7 +101,7 @@ class FakeUserCode:
         """Answers only at `World.let_users_go_on`."""
         self.waiting: list[Any] = []
         """Does not answer."""
-        self.note: PoisonNote | None = None
+        self.death: Death | None = None
         """What a host that is ended was at."""
         self.seen: list[bytes] = []
 
@@ -123,16 +123,16 @@ class FakeUserCode:
             case DecodeWithUserCode() if not self.dies:
                 return UserAnswered(effect.job, effect.frame.decode(), "", effect.host)
             case EndHost(host=host, why=why):
-                return HostEnded(host, self.note, why)
+                return HostEnded(host, self.death, why)
         return None
 
 
 class World:
     """One core under a fake clock, with a broker and users' code that a test commands."""
 
-    def __init__(self, notes: tuple[PoisonNote, ...] = ()) -> None:
+    def __init__(self, deaths: tuple[Death, ...] = ()) -> None:
         numbers = itertools.count(1)
-        self.core = ConverterCore(IDENTITY, lambda: f"ask-{next(numbers)}", notes)
+        self.core = ConverterCore(IDENTITY, lambda: f"ask-{next(numbers)}", deaths)
         self.now_s = 100.0
         self.users = FakeUserCode()
         self.effects: list[Any] = []

@@ -14,7 +14,8 @@ from common.wire.messages import FrameBody, ReadingBody, Tap, UserReading
 from services.cli.__main__ import main
 from services.cli.command_line import COMMANDS
 from services.cli.commands.rpc import is_error, parse_params
-from services.cli.commands.watch import Presence, clock, escape, lines_of
+from services.cli.commands.watch import Presence, lines_of
+from services.cli.text import clock, escape
 
 
 def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

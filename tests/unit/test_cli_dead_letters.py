@@ -17,8 +17,8 @@ from services.cli.commands.dead_letters import (
     json_line,
     retry_letters,
     text_line,
-    utc,
 )
+from services.cli.text import utc
 
 LETTER = (7, 4, 1_700_000_000_123, "no\nnumber", b'\x00"bad\n')
 

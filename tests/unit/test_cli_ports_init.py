@@ -89,7 +89,7 @@ def test_init_writes_a_configuration_that_check_accepts(
     gateway, warnings = read_gateway(tmp_path / "conf" / "tb_gateway.json", {})
     assert [warning.split(": ")[1] for warning in warnings] == ["thingsboard.security.accessToken"]
     assert gateway.platform.host == "tb.example.org"
-    assert [device.port for device in gateway.devices] == [str(tmp_path / "by-id" / "usb-FTDI-if00")]
+    assert [device.line.port for device in gateway.devices] == [str(tmp_path / "by-id" / "usb-FTDI-if00")]
     assert (tmp_path / "conf" / "tb_gateway.json").stat().st_mode & 0o777 == 0o600
 
 

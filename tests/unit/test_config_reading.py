@@ -50,14 +50,14 @@ def test_example_page_in_both_forms_gives_the_same_device(tmp_path: Path):
     assert device.attributes == (DataPoint(key="SerialNumber", type="string", from_byte=3, to_byte=-1),)
     assert device.attribute_updates[0].string_to_device == "value = ${attr1}\n"
     assert device.raw["telemetry"][0]["untilDelimiter"] == "\r"
-    assert (device.delimiter, device.baudrate, device.exclusive) == (b"\n", 9600, True)
+    assert (device.framing.delimiter, device.line.baudrate, device.line.exclusive) == (b"\n", 9600, True)
     assert device_of(section_of(device)) == device
 
 
 def test_older_spellings(tmp_path: Path):
     """deviceName, deviceType, uplink_converter, timeseries and attributeOnThingsBoard mean what they meant."""
     device = read_gateway(*prepare("good", "older_spellings", tmp_path)).gateway.devices[0]
-    assert (device.name, device.type, device.baudrate) == ("Press1", "press", 9600)
+    assert (device.name, device.type, device.line.baudrate) == ("Press1", "press", 9600)
     assert [point.key for point in device.telemetry] == ["t"]
     assert device.attribute_updates[0].attribute == "a"
 
@@ -75,7 +75,7 @@ def test_users_converters_are_taken_without_importing_them(tmp_path: Path):
 def test_null_timeouts_wait_as_pyserial_does(tmp_path: Path):
     """null for a time-out means no limit, null elsewhere where it is allowed means not given."""
     device = read_gateway(*prepare("good", "nulls", tmp_path)).gateway.devices[0]
-    assert (device.timeout_s, device.write_timeout_s, device.exclusive) == (86_400.0, None, True)
+    assert (device.framing.timeout_s, device.line.write_timeout_s, device.line.exclusive) == (86_400.0, None, True)
     assert device.telemetry == (DataPoint(key="a"),)
 
 

@@ -22,17 +22,17 @@ from common.wire.messages import (
     UserReading,
 )
 from services.converter.core.batches import READINGS_BYTES
-from services.converter.core.core import BATCHES_HELD
 from services.converter.core.events import (
     ConvertWithUserCode,
-    ForgetNote,
-    PoisonNote,
+    Death,
+    ForgetDeath,
     PullFrom,
     UserFrame,
 )
+from services.converter.core.held import BATCHES_HELD
 from tests.support.converting import IDENTITY, PRESS, USER, World, body_of, call, frame_batch, hash_of
 
-NOTE = PoisonNote("note-dead1", "user", "journal", 3, [7])
+DEATH = Death("note-dead1", "user", "journal", 3, [7])
 
 
 @pytest.fixture
@@ -259,9 +259,9 @@ def test_a_new_broker_is_told_nothing_of_the_old_ones_batches(world: World) -> N
     assert [batch.length for batch in world.take(ReadingBatch)] == [2]
 
 
-def test_a_note_is_reported_until_a_reader_answers() -> None:
-    """Each second under one id, from registration on; errors are no answer; then the note is struck from the file."""
-    world = World(notes=(NOTE,))
+def test_a_death_is_reported_until_a_reader_answers() -> None:
+    """Each second under one id, from registration on; errors are no answer; then it is struck from the file."""
+    world = World(deaths=(DEATH,))
     world.hear(Start())
     world.run_for(2.0)
     assert world.take_requests("note") == []
@@ -272,16 +272,16 @@ def test_a_note_is_reported_until_a_reader_answers() -> None:
     world.say(Reply(report.id, IDENTITY.address, "unknown device user", b""))
     world.run_for(2.5)
     assert [again.id for again in world.take_requests("note")] == ["note-dead1"] * 2
-    assert world.take(ForgetNote) == []
+    assert world.take(ForgetDeath) == []
     world.say(Reply(report.id, IDENTITY.address, "", codec.pack(None)))
-    assert world.take(ForgetNote) == [ForgetNote("note-dead1")]
+    assert world.take(ForgetDeath) == [ForgetDeath("note-dead1")]
     world.run_for(3.0)
     assert world.take_requests("note") == []
 
 
-def test_a_frame_under_an_unanswered_note_is_not_touched() -> None:
+def test_a_frame_under_an_unanswered_death_is_not_touched() -> None:
     """It is given back until its reader knows, alone too; others are converted."""
-    world = World(notes=(NOTE,)).start()
+    world = World(deaths=(DEATH,)).start()
     world.say(frame_batch(USER, [b"0"]))
     world.teach(USER)
     world.take(ReadingBatch)

@@ -12,12 +12,12 @@ from common.wire import codec
 from common.wire.messages import Heartbeat, ReadingBatch, Reply, Request
 from services.converter.core.events import (
     ConvertWithUserCode,
+    Death,
     EncodeWithUserCode,
     EndHost,
     HostEnded,
     HostLoading,
     HostReady,
-    PoisonNote,
     UserAnswered,
     UserConverted,
     UserFrame,
@@ -33,7 +33,7 @@ from services.converter.core.lanes import (
 from tests.support.converting import PRESS, RPCS, USER, World, call, frame_batch
 
 OTHER = Device(name="other", converter="UserUp", downlink_converter="UserDown", rpcs=RPCS)
-NOTE = PoisonNote("note-1", "user", "journal", 3, [12])
+DEATH = Death("note-1", "user", "journal", 3, [12])
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_host_that_does_not_answer_is_ended_and_its_frame_reported(world: Worl
     world.say(frame_batch(USER, [b"1", b"2", b"3"], first=11))
     [order] = world.take(ConvertWithUserCode)
     world.hear(HostReady(order.host))
-    world.users.note = NOTE
+    world.users.death = DEATH
     world.run_for(ANSWER_S - 0.1)
     assert world.take(EndHost) == []
     world.run_for(0.2)
@@ -245,7 +245,7 @@ def test_a_host_that_dies_at_nothing_is_told(world: World) -> None:
 
 
 def test_nothing_says_which_frame_it_was(world: World) -> None:
-    """Where there is no note, as without room for a note file, all frames of the order are suspects; of one, it is."""
+    """Where there is no record, as without room for a file, all frames of the order are suspects; of one, it is."""
     for frames, numbers in (([b"1", b"2"], [11, 12]), ([b"3"], [20])):
         world.say(frame_batch(USER, frames, first=numbers[0]))
         [order] = world.take(ConvertWithUserCode)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.config.models import Device
+from common.config.models import Device, Framing, Line
 from common.core.events import Blocked, Drain, Send, Writable
 from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.events import (
@@ -204,7 +204,7 @@ def test_a_write_that_fails():
 
 def test_a_write_that_never_leaves():
     """writeTimeout ends it; until then it is looked at as often as the line's speed tells."""
-    rig = _rig(write_timeout_s=1.0)
+    rig = _rig(line=Line(write_timeout_s=1.0))
     rig.drains = False
     rig.exchange("c1")
     rig.give(WritePending(10))
@@ -267,7 +267,7 @@ def test_a_malformed_exchange_is_answered(body, error):
 
 def test_silence_ends_an_answer_on_a_line_without_delimiters():
     """On a line that never sent its delimiter `timeout` ends the answer too."""
-    rig = Rig(Device(name="d", downlink_converter="Mine", timeout_s=0.2))
+    rig = Rig(Device(name="d", downlink_converter="Mine", framing=Framing(timeout_s=0.2)))
     rig.read(b"tele")
     rig.wait(0.3)
     rig.exchange()
@@ -328,7 +328,7 @@ def test_an_asked_beat_whose_time_is_over_is_not_asked_for_again():
 
 def test_a_frame_in_progress_that_turns_out_to_be_none_is_not_waited_for():
     """What had begun before the write is no answer; where it becomes a dead letter, the next frame is one."""
-    rig = Rig(Device(name="d", type="t", downlink_converter="Mine", max_frame_bytes=64))
+    rig = Rig(Device(name="d", type="t", downlink_converter="Mine", framing=Framing(max_frame_bytes=64)))
     rig.wait(1)
     rig.read(b"first\n")
     rig.read(b"par")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.config.models import Device
+from common.config.models import Device, Framing
 from common.core.events import Drain
 from common.core.liveness import CALM_BEAT_S
 from common.stream.events import Append, SetLineState
@@ -18,7 +18,7 @@ from services.port_reader.core.events import (
     PortLost,
     Rest,
 )
-from services.port_reader.core.line import LineState, read_line_state
+from services.port_reader.core.incoming import LineState, read_line_state
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of, stamps_of
 
 
@@ -70,7 +70,7 @@ def test_frames_of_one_read_have_their_own_milliseconds():
 )
 def test_difference_19_joining_a_talking_line(first_frame, after_s, dead, frames):
     """Bytes within 20 ms of opening are the tail of a frame, unless the configuration keeps them."""
-    rig = Rig(Device(name="d", first_frame=first_frame))
+    rig = Rig(Device(name="d", framing=Framing(first_frame=first_frame)))
     rig.read(b"il\na\n", after_s)
     assert [letter.data for letter in rig.journal.dead] == dead
     assert [letter.reason for letter in rig.journal.dead] == ["joined mid-frame"] * len(dead)
@@ -167,7 +167,7 @@ def test_difference_11_a_line_that_has_sent_its_delimiter_is_held_to_it():
 
 def test_difference_11_a_line_that_never_sent_it_ends_frames_by_silence():
     """`timeout` seconds of silence end a frame; the first delimiter ever ends that, also for later processes."""
-    rig = Rig(Device(name="d", timeout_s=1.0))
+    rig = Rig(Device(name="d", framing=Framing(timeout_s=1.0)))
     rig.read(b"abc")
     rig.wait(0.9)
     assert _lines(rig) == []
@@ -176,7 +176,7 @@ def test_difference_11_a_line_that_never_sent_it_ends_frames_by_silence():
     rig.wait(1.1)
     assert _lines(rig) == [b"abc", b"def"]
     rig.read(b"g\n")
-    again = Rig(Device(name="d", timeout_s=1.0), journal=rig.journal)
+    again = Rig(Device(name="d", framing=Framing(timeout_s=1.0)), journal=rig.journal)
     again.read(b"h")
     again.wait(5)
     assert _lines(again) == [b"abc", b"def", b"g\n"]
@@ -184,7 +184,7 @@ def test_difference_11_a_line_that_never_sent_it_ends_frames_by_silence():
 
 def test_a_timeout_without_end_waits_for_ever():
     """`timeout: null` never ends a frame by silence."""
-    rig = Rig(Device(name="d", timeout_s=float("inf")))
+    rig = Rig(Device(name="d", framing=Framing(timeout_s=float("inf"))))
     rig.read(b"abc")
     rig.wait(100)
     assert _lines(rig) == []
@@ -192,7 +192,7 @@ def test_a_timeout_without_end_waits_for_ever():
 
 def test_difference_15_a_run_without_delimiter_is_bounded():
     """Every maxFrameBytes without delimiter is one dead letter, and no number is taken."""
-    rig = Rig(Device(name="d", max_frame_bytes=10))
+    rig = Rig(Device(name="d", framing=Framing(max_frame_bytes=10)))
     rig.read(b"x" * 35)
     assert [len(letter.data) for letter in rig.journal.dead] == [10, 10, 10]
     assert list(rig.journal.rows) == [1]
@@ -358,7 +358,7 @@ def test_a_calm_reader_says_that_it_goes():
 
 def test_a_line_whose_frames_end_by_silence_never_rests():
     """A rest would swallow the pause between two of them."""
-    rig = Rig(Device(name="d", timeout_s=0.05))
+    rig = Rig(Device(name="d", framing=Framing(timeout_s=0.05)))
     rig.beat()
     for _ in range(10):
         rig.read(b"no delimiter", 0.004)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.cli.__main__ import main
-from services.cli.escapes import unescape
+from services.cli.text import unescape
 
 DEVICE: dict[str, Any] = {
     "name": "press1",

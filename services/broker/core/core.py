@@ -1,12 +1,11 @@
-"""The broker's core: registers processes, hands frames to converters, passes readings and calls on.
+"""The broker's core: registers processes, hands frames to converters, passes readings and calls on. Pure.
 
-`BrokerCore(identity, endpoint_of)`; `endpoint_of(tag)` names the frames endpoint for a tag of 8 hexadecimal digits,
-another one for each instance of each converter. Events and effects are in `events.py`; the heartbeat goes out as
-`Send(Plane.EVENTS, Heartbeat)`. The broker does not register with itself. It opens headers, never bodies.
+Everything else runs through here, so it does little: it opens headers, never bodies, and keeps nothing that the others
+can't say again. It does not register with itself; its own heartbeat goes out like everybody's.
 
 All conclusions from time (late, lost, no longer settling, expired) are drawn at `Tick` only, when everything that had
-arrived has been handled. Ticks come each second, four times as often in the first two seconds, so that processes
-notice a new broker soon.
+arrived has been handled. Ticks come each second, four times as often in the first two seconds, so that processes notice
+a new broker soon.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from common.wire.messages import (
     Reply,
     Request,
 )
-from common.wire.states import BrokerState, ConverterSeen, ConverterState, PublisherState, facts_of, state_of
+from common.wire.states import ConverterState, state_of
 from services.broker.core.counters import BrokerCounts
 from services.broker.core.dispatch import Dispatcher
-from services.broker.core.epochs import Epochs
+from services.broker.core.epochs import Epochs, epoch_of
 from services.broker.core.events import (
     CallArrived,
     CloseFrames,
@@ -50,6 +49,7 @@ from services.broker.core.events import (
     SendTo,
     Unreachable,
 )
+from services.broker.core.own_state import own_facts
 from services.broker.core.readings_queue import ReadingsQueue
 from services.broker.core.registry import Admission, Member, Registry
 from services.broker.core.routing import Router
@@ -57,6 +57,7 @@ from services.broker.core.routing import Router
 SETTLE_S: Final = 2 * BEAT_S
 """A new broker waits this long before it says that somebody is not there."""
 SETTLING_BEAT_S: Final = BEAT_S / 4
+"""A new broker beats faster until it knows everyone: who hears it registers again."""
 FIRST_PROTOCOL: Final = 1
 """Of those that don't say which one they speak."""
 DRAIN_S: Final = 1.0
@@ -67,6 +68,7 @@ class BrokerCore:
     """The one process that everyone connects to. What it forgets when it dies is said again by the others."""
 
     def __init__(self, identity: Identity, endpoint_of: Callable[[str], str]) -> None:
+        """`endpoint_of` names the frames endpoint for a tag of 8 hexadecimal digits."""
         self.identity = identity
         self.counters = new_counts(BrokerCounts)
         self._endpoint_of = endpoint_of
@@ -76,12 +78,15 @@ class BrokerCore:
         self._readings = ReadingsQueue(self.counters)
         self._router = Router(self._registry, self._dispatcher.converter_for, self.counters)
         self._now_s = 0.0
+        """The time of the event at hand."""
         self._started_s = 0.0
         self._beat_s = 0.0
         self._exit_s: float | None = None
+        """When a drain ends in any case; None while there is none."""
         self._overfull: set[str] = set()
         """Devices with a full queue, which was noted, until the queue has been empty at a beat."""
         self._noted_junk: set[Plane] = set()
+        """Planes on which junk was logged: one line for each is enough, the counter says how much there is."""
 
     def handle(self, event: Event, now_s: float) -> Sequence[Effect]:
         """The effects of an event, in the order in which they are to be performed."""
@@ -134,6 +139,7 @@ class BrokerCore:
         return []
 
     def _take_frames(self, event: FramesArrived) -> Sequence[Effect]:
+        """A reader's batch: queued and handed out, or dropped if its epoch is over or its device has too much here."""
         batch = event.batch
         self.counters["batches_in"] += 1
         self.counters["frames_in"] += batch.length
@@ -151,11 +157,16 @@ class BrokerCore:
         return [Note("warning", "frames.dropped", {"device": batch.device, "reason": QUEUE_FULL})]
 
     def _hand_out(self) -> list[SendFrames]:
+        """Whatever can go out now goes out; called after everything that may have made room."""
         sent = self._dispatcher.hand_out(self._now_s)
         self.counters["batches_out"] += len(sent)
         return sent
 
     def _take_readings(self, event: ReadingsArrived) -> list[Effect]:
+        """A converter's answer: passed on, and its credit given back.
+
+        A converter that lost its identity is not believed any more: its successor answers for the same batches.
+        """
         batch = event.batch
         self.counters["readings_in"] += batch.length
         if self._registry.is_superseded(batch.instance):
@@ -169,6 +180,7 @@ class BrokerCore:
         return effects
 
     def _take_call(self, event: CallArrived, now_s: float) -> Sequence[Effect]:
+        """A message on the calls plane, by its type; a superseded process may register again, and nothing else."""
         match event.message:
             case Register() as register:
                 return self._register(register, event.route, now_s)
@@ -182,6 +194,10 @@ class BrokerCore:
                 return self._junk(Plane.CALLS, f"found {type(other).__name__}, which has no business here")
 
     def _register(self, message: Register, route: bytes, now_s: float) -> list[Effect]:
+        """Takes a process in, or refuses it with the reason, which it logs before it ends.
+
+        Two protocols are never mixed: a batch that one side reads otherwise than the other wrote is worse than none.
+        """
         protocol = message.detail.get("protocol", FIRST_PROTOCOL)
         if protocol == PROTOCOL:
             admission = self._registry.register(message, route, now_s)
@@ -202,6 +218,8 @@ class BrokerCore:
         return [*effects, *self._router.retry(now_s), *self._hand_out()]
 
     def _welcome(self, member: Member, replaced: Member | None) -> list[Effect]:
+        """What an instance that is new here changes: a converter gets a socket of its own, readings for an earlier
+        publisher go."""
         self.counters["registrations"] += 1
         self.counters["takeovers"] += replaced is not None
         effects: list[Effect] = []
@@ -228,6 +246,7 @@ class BrokerCore:
         return self._endpoint_of(short_hash(who.encode(), 8))
 
     def _hear(self, beat: Heartbeat, now_s: float) -> list[Effect]:
+        """A heartbeat may bring back who was late, credit that went missing, or a publisher's new epoch."""
         heard = self._registry.hear(beat, now_s)
         if heard is None:
             return []
@@ -240,12 +259,14 @@ class BrokerCore:
             self.counters["credits_restored"] += restored
             if restored or before != "alive" or member.draining:
                 effects += self._hand_out()
-        elif member.kind == "publisher" and self._epochs.hear(_epoch_of(beat)):
+        elif member.kind == "publisher" and self._epochs.hear(epoch_of(beat)):
             # Slow user code would else be busy for minutes with what the new publisher does not take.
             self.counters["frames_stale"] += self._dispatcher.drop(lambda batch: self._epochs.is_old(batch.epoch))
         return effects
 
     def _unreachable(self, event: Unreachable, now_s: float) -> list[Effect]:
+        """A call that could not be sent: whoever is behind a connection that is gone is lost, and the call finds
+        another way."""
         effects: list[Effect] = []
         if event.why == "gone":
             for member in self._registry.disconnect(event.route, now_s):
@@ -253,6 +274,7 @@ class BrokerCore:
         return [*effects, *self._router.unreachable(event, now_s), *self._hand_out()]
 
     def _tick(self, now_s: float) -> list[Effect]:
+        """Draws all conclusions from time, in the order in which they may lead to work for others."""
         effects: list[Effect] = []
         for member in self._registry.age(now_s):
             if member.liveness == "lost":
@@ -279,12 +301,14 @@ class BrokerCore:
         return [Note("warning", "process.lost", {"address": member.address, "pid": member.pid})]
 
     def _drain(self, now_s: float) -> list[Effect]:
+        """Takes no new requests from now on, lets queues run empty, and ends after DRAIN_S in any case."""
         if self._exit_s is None:
             self._exit_s = now_s + DRAIN_S
         self._router.is_draining = True
         return [Note("info", "broker.drain", {"queued_bytes": self._queued_bytes()}), *self._router.retry(now_s)]
 
     def _junk(self, plane: Plane, reason: str) -> list[Note]:
+        """Counts what is no message of ours, and logs the first of each plane."""
         self.counters["junk_messages"] += 1
         if plane in self._noted_junk:
             return []
@@ -292,6 +316,7 @@ class BrokerCore:
         return [Note("warning", "wire.junk", {"plane": plane.value, "reason": reason})]
 
     def _beat(self, now_s: float) -> list[Send]:
+        """The broker's own heartbeat, by which others know that it is there and which instance it is."""
         self._beat_s = now_s + (SETTLING_BEAT_S if self._router.is_settling else BEAT_S)
         who = self.identity
         uptime_s = now_s - self._started_s
@@ -301,29 +326,11 @@ class BrokerCore:
         return [Send(Plane.EVENTS, beat)]
 
     def _facts(self) -> dict[str, Any]:
-        """What the heartbeat says beside the counters."""
-        state = BrokerState(
-            converters={
-                name: ConverterSeen(
-                    credit=converter.credit,
-                    pinned=converter.pins,
-                    liveness=converter.member.liveness,
-                    draining=converter.member.draining,
-                    blocked=converter.is_blocked,
-                )
-                for name, converter in self._dispatcher.converters.items()
-            },
-            devices=sum(m.kind == "port_reader" and m.liveness != "lost" for m in self._registry.members),
-            queued_devices=self._dispatcher.queued_devices,
-            queued_bytes=self._queued_bytes(),
-            held_calls=self._router.held,
-            settling=self._router.is_settling,
-            draining=self._exit_s is not None,
-        )
-        # It registers with nobody: everyone registers with it.
-        return {**facts_of(state), "release": RELEASE, "registered": True}
+        is_draining = self._exit_s is not None
+        return own_facts(self._dispatcher, self._registry, self._router, self._queued_bytes(), is_draining)
 
     def _has_publisher(self) -> bool:
+        """True if readings have somewhere to go; without one they are dropped and come again."""
         return self._registry.find_live(PUBLISHER) is not None
 
     def _queued_bytes(self) -> int:
@@ -331,12 +338,6 @@ class BrokerCore:
 
     def _is_empty(self) -> bool:
         return self._queued_bytes() == 0
-
-
-def _epoch_of(beat: Heartbeat) -> str:
-    """The publisher's epoch; "" where it says none."""
-    state = state_of(beat, PublisherState)
-    return state.epoch if state else ""
 
 
 def _liveness_note(member: Member, before: Liveness) -> list[Note]:

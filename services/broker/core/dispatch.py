@@ -42,6 +42,8 @@ _Key = tuple[str, int, int, int, int, str, int, bool]
 
 
 class _Queued(NamedTuple):
+    """A batch that waits for a converter; `order` is its place among all batches that came."""
+
     batch: FrameBatch
     parts: Parts
     order: int
@@ -94,6 +96,7 @@ class _DeviceQueue:
         self.size_bytes += len(item.batch.body) + ENTRY_BYTES
 
     def take(self) -> _Queued:
+        """The oldest batch of the device."""
         item = self.items.popleft()
         self.keys.discard(_key(item.batch))
         self.size_bytes -= len(item.batch.body) + ENTRY_BYTES
@@ -168,6 +171,7 @@ class Converter:
 
     @property
     def can_take(self) -> bool:
+        """True if it takes a batch of a device without users' code."""
         return self.credit > 0 and not self.is_blocked
 
 
@@ -306,6 +310,7 @@ class Dispatcher:
         return sent
 
     def _serve(self, turn: deque[str], usable: list[Converter], sent: list[SendFrames], now_s: float) -> None:
+        """Hands out batches of the devices whose turn it is, one for each device a round, while somebody takes them."""
         ready = sum(converter.credit for converter in usable if not converter.is_blocked)
         is_pinned = turn is self._pinned_turn
         skipped: list[str] = []
@@ -350,6 +355,7 @@ class Dispatcher:
         return len(self._queues)
 
     def _has_room(self, queue: _DeviceQueue | None, batch: FrameBatch) -> bool:
+        """True if a batch may be queued: its device, all devices together and the number of devices have bounds."""
         size_bytes = len(batch.body) + ENTRY_BYTES
         if self._size_bytes + size_bytes > QUEUES_BYTES:
             return False
@@ -383,6 +389,7 @@ class Dispatcher:
                 self._counters["batches_taken_back"] += 1
 
     def _take(self, device: str, queue: _DeviceQueue, converter: Converter, now_s: float) -> SendFrames:
+        """A converter gets the device's oldest batch; the device goes to the end of its turn if it has more."""
         item = queue.take()
         self._size_bytes -= len(item.batch.body) + ENTRY_BYTES
         if queue.items:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from common.wire.messages import Heartbeat
+from common.wire.states import PublisherState, state_of
+
 REMEMBERED: Final = 64
 """Epochs kept: a publisher that restarts each second is then known for a minute, longer than a batch waits here."""
 
@@ -28,3 +31,9 @@ class Epochs:
     def is_old(self, epoch: str) -> bool:
         """True if a later publisher has been heard than the one that this epoch names."""
         return epoch in self._old
+
+
+def epoch_of(beat: Heartbeat) -> str:
+    """The publisher's epoch; "" where it says none."""
+    state = state_of(beat, PublisherState)
+    return state.epoch if state else ""

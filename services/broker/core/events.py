@@ -13,6 +13,7 @@ from common.core.events import Arrived, Drain, Exit, Junk, Note, Send, Start, Ti
 from common.wire.messages import FrameBatch, Message, ReadingBatch
 
 Parts = Sequence[bytes]
+"""A message as it came from the wire: header and body."""
 
 
 class FramesArrived(NamedTuple):

@@ -12,10 +12,15 @@ from services.broker.core.events import ForwardReadings, Parts, ReadingsArrived,
 READINGS_BYTES: Final = 16 * 1024 * 1024
 """What waits for a publisher that is busy; what is over it is dropped and its frames come again."""
 ENTRY_BYTES: Final = 256
+"""What a batch costs beside its body, so that empty ones are bounded too."""
 
 
 class ReadingsQueue:
-    """Sends readings on, keeps them while the publisher is there but takes none, and drops them while it isn't."""
+    """Sends readings on, keeps them while the publisher is there but takes none, and drops them while it isn't.
+
+    Dropping costs nothing but work: the frames behind them stay in their journals until they are settled, and are sent
+    again.
+    """
 
     def __init__(self, counters: BrokerCounts) -> None:
         self._counters = counters
@@ -54,6 +59,7 @@ class ReadingsQueue:
 
     @property
     def queued_bytes(self) -> int:
+        """How much waits here, for the heartbeat and for a drain that waits until it is 0."""
         return self._size_bytes
 
     def _keep(self, batch: ReadingBatch, parts: Parts, has_publisher: bool) -> None:

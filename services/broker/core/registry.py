@@ -39,6 +39,7 @@ class Member:
 
     @property
     def address(self) -> str:
+        """The name under which calls reach it: kind and name, such as `port_reader:press1`."""
         return f"{self.kind}:{self.name}"
 
     @property
@@ -53,6 +54,7 @@ class Member:
 
     @property
     def pinned(self) -> bool:
+        """True for a port reader whose device has users' code, which stays with one converter."""
         return self.detail.get("pinned") is True
 
 
@@ -68,7 +70,11 @@ class Admission(NamedTuple):
 
 
 class Registry:
-    """The table of members by address."""
+    """The table of members by address: who holds it, who lost it, and who is alive.
+
+    An instance that lost its address to another is remembered: whatever it still says must not be taken for the word of
+    its successor.
+    """
 
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}
@@ -156,6 +162,7 @@ class Registry:
 
     @property
     def members(self) -> list[Member]:
+        """Everyone who has registered and was not forgotten, lost ones too."""
         return list(self._members.values())
 
     def _has_room(self) -> bool:
@@ -169,6 +176,7 @@ class Registry:
         return True
 
     def _supersede(self, member: Member) -> None:
+        """Remembers that this instance has lost its address; the longest ago is forgotten first."""
         self._superseded[member.instance] = member.route
         if len(self._superseded) > SUPERSEDED_LIMIT:
             self._superseded.popitem(last=False)

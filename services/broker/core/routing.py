@@ -1,4 +1,8 @@
-"""Calls: to whom a request or a reply goes, and the answer for whoever is not there."""
+"""Calls: to whom a request or a reply goes, and the answer for whoever is not there. Pure.
+
+A caller names a device or a role, never a process: which converter serves `converter@press1`, or whether its reader
+converts calls itself, is known here alone.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,8 @@ PickConverter = Callable[[str, bool], Member | None]
 
 
 class _Held(NamedTuple):
+    """A call that can't be routed yet, and since when it waits: its own time runs on."""
+
     message: Request | Reply
     since_s: float
 
@@ -43,7 +49,9 @@ class Router:
         self._counters = counters
         self._held: list[_Held] = []
         self.is_settling = True
+        """True while a new broker can't know who is there."""
         self.is_draining = False
+        """True once the broker was told to end: requests are refused, replies still find their way."""
 
     def request(self, message: Request, now_s: float) -> list[SendTo]:
         """A request on its way: sent, held, or answered with an error."""
@@ -71,7 +79,8 @@ class Router:
         return effects
 
     def unreachable(self, event: Unreachable, now_s: float) -> list[SendTo]:
-        """What could not be sent. The registry has heard before this who is gone."""
+        """Finds another way for a call that could not be sent, or refuses it. The registry has heard before this who is
+        gone."""
         match event.message:
             case Request() as request if event.why == "full":
                 return self._refuse(request, QUEUE_FULL, now_s)
@@ -85,9 +94,12 @@ class Router:
 
     @property
     def held(self) -> int:
+        """How many calls wait while the broker settles; the heartbeat says it."""
         return len(self._held)
 
     def _request(self, message: Request, now_s: float, since_s: float | None = None) -> list[SendTo]:
+        """Finds the target; `since_s` is when a held request came. The time that is left shrinks by the time it was
+        held."""
         arrived_s = now_s if since_s is None else since_s
         time_left_s = message.time_left_s - (now_s - arrived_s)
         # Written so that a time that is no number counts as expired.
@@ -105,6 +117,8 @@ class Router:
         return [SendTo(member.route, message.replace(section=section or message.section, time_left_s=time_left_s))]
 
     def _reply(self, message: Reply, now_s: float, since_s: float | None = None) -> list[SendTo]:
+        """Finds the caller by its address, not by its connection: one that has reconnected meanwhile gets its answer
+        too."""
         member = self._registry.find_live(message.target)
         if member is not None:
             return [SendTo(member.route, message)]
@@ -115,6 +129,7 @@ class Router:
         return []
 
     def _refuse(self, message: Request, error: str, now_s: float) -> list[SendTo]:
+        """Answers a request with an error, to whoever is to have the answer."""
         self._counters["requests_unroutable"] += 1
         return self._reply(refuse(message, error), now_s)
 

@@ -1,4 +1,7 @@
-"""The broker's sockets: binds all planes, turns what arrives into events, carries out the core's effects."""
+"""The broker's sockets: binds all planes, turns what arrives into events, carries out the core's effects.
+
+It decides nothing. It passes messages on as the parts in which they came: a body is opened by nobody on the way.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +48,21 @@ _FRAMES_FILE: Final = re.compile(r"frames\.[0-9a-f]{8}")
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Removes the converters' sockets of a broker that was killed. Only for who holds the broker's lock."""
+    """Removes the converters' sockets of a broker that was killed: each has another name, so nobody else would.
+
+    Only for who holds the broker's lock.
+    """
     for path in directory.iterdir():
         if _FRAMES_FILE.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
 class BrokerShell:
-    """Performs the effects of `BrokerCore`. Sends never wait."""
+    """Performs the effects of `BrokerCore`. Sends never wait: what a socket does not take comes back as an event.
+
+    Of calls and events the order of the planes counts: calls are asked for first, frames last, so that a busy line
+    holds up nobody's call. Heartbeats are read lazily, once a second, because nothing waits for them.
+    """
 
     def __init__(
         self,
@@ -82,7 +92,9 @@ class BrokerShell:
         subscribe.connect(endpoints.events_out)
         self._beats = Channel(Plane.EVENTS, subscribe)
         self._converters: dict[str, zmq.Socket[bytes]] = {}
+        """One PUSH socket for each converter, by its name: the core alone chooses who gets what."""
         self._blocked: set[str] = set()
+        """Converters whose socket takes nothing at the moment, and of which the core knows it."""
         self._readings_blocked = False
         sources.add_lazy_reader(self._beats.receive)
         sources.add_reader(self._calls, self._receive_calls)
@@ -90,7 +102,8 @@ class BrokerShell:
         sources.add_reader(self._frames_in, self._receive_frames)
 
     def perform(self, effect: Effect) -> Iterable[Event]:
-        """Carries out one effect; returns what follows from it at once."""
+        """Carries out one effect; returns what follows from it at once, so that the core hears of a full socket before
+        anything else is sent."""
         match effect:
             case SendFrames():
                 return self._send_frames(effect)
@@ -123,11 +136,13 @@ class BrokerShell:
         self._context.term()
 
     def _bind(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
+        """A new socket, bound. Only the broker binds; so all others may come and go in any order."""
         socket = open_socket(self._context, kind)
         socket.bind(endpoint)
         return socket
 
     def _receive_frames(self) -> Iterable[FramesArrived | Junk]:
+        """What port readers have sent; anything else on this plane is junk."""
         for parts, message in _messages(self._frames_in, Plane.FRAMES):
             if type(message) is FrameBatch:
                 yield FramesArrived(message, parts)
@@ -135,6 +150,7 @@ class BrokerShell:
                 yield _as_junk(Plane.FRAMES, message)
 
     def _receive_readings(self) -> Iterable[ReadingsArrived | Junk]:
+        """What converters have made of frames; anything else on this plane is junk."""
         for parts, message in _messages(self._readings_in, Plane.READINGS):
             if type(message) is ReadingBatch:
                 yield ReadingsArrived(message, parts)
@@ -142,6 +158,7 @@ class BrokerShell:
                 yield _as_junk(Plane.READINGS, message)
 
     def _receive_calls(self) -> Iterable[CallArrived | Junk]:
+        """Requests, replies and registrations, each with the route by which an answer finds back."""
         for route, *parts in received(self._calls, is_ready=True):
             try:
                 yield CallArrived(route, decode_call(parts))
@@ -149,6 +166,7 @@ class BrokerShell:
                 yield Junk(Plane.CALLS, str(error))
 
     def _send_frames(self, effect: SendFrames) -> Iterable[FramesBlocked]:
+        """Hands a batch to a converter, or hands it back to the core if the socket is full."""
         name = effect.converter
         # Once blocked, nothing is tried before the core has heard of it: order would be lost.
         if name not in self._blocked and _send(self._converters[name], effect.parts or codec.encode(effect.batch)):
@@ -159,17 +177,21 @@ class BrokerShell:
         return (FramesBlocked(*effect),)
 
     def _frames_writable(self, name: str) -> Iterable[FramesWritable]:
+        """The socket takes batches again; the core is told once."""
         self._blocked.discard(name)
         self._sources.remove_writer(self._converters[name])
         return (FramesWritable(name),)
 
     def _close_frames(self, name: str) -> None:
+        """A converter that was replaced gets nothing more, and what waits in its socket is dropped: its reader sends it
+        again."""
         socket = self._converters.pop(name)
         self._blocked.discard(name)
         self._sources.remove_writer(socket)
         socket.close(linger=0)
 
     def _forward_readings(self, effect: ForwardReadings) -> Iterable[ReadingsBlocked]:
+        """Hands readings to the publisher, or back to the core if it takes none at the moment."""
         if not self._readings_blocked and _send(self._readings_out, effect.parts or codec.encode(effect.batch)):
             return ()
         if not self._readings_blocked:
@@ -178,11 +200,13 @@ class BrokerShell:
         return (ReadingsBlocked(effect.batch, effect.parts),)
 
     def _readings_writable(self) -> Iterable[ReadingsWritable]:
+        """The publisher takes readings again; the core is told once."""
         self._readings_blocked = False
         self._sources.remove_writer(self._readings_out)
         return (ReadingsWritable(),)
 
     def _send_to(self, effect: SendTo) -> Iterable[Unreachable]:
+        """Sends a call to one connection. "full": it takes no more; "gone": nobody is at its other end."""
         try:
             send_parts(self._calls, (effect.route, *encode_call(effect.message)))
         except zmq.Again:
@@ -209,6 +233,7 @@ def _as_junk(plane: Plane, message: Message | Junk) -> Junk:
 
 
 def _send(socket: zmq.Socket[bytes], parts: Sequence[bytes]) -> bool:
+    """Sends without waiting; False if the socket takes nothing at the moment."""
     try:
         send_parts(socket, parts)
     except zmq.Again:

@@ -1,4 +1,7 @@
-"""`serialgw check FILE`: says what is wrong with a configuration, or what the gateway understands by it."""
+"""`serialgw check FILE`: says what is wrong with a configuration, or what the gateway understands by it.
+
+Nothing is opened and nothing is run: it may be used on a machine that has none of the ports.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ import os
 import sys
 from typing import TypedDict
 
-from common.config.checking import BUILTIN_DOWNLINK, BUILTIN_UPLINK
-from common.config.models import DataPoint, Device, Platform, Rpc
+from common.config.models import DataPoint, Device, Line, Platform, Rpc
 from common.core.errors import ConfigError
 from services.cli.arguments import Subparsers
 from services.cli.slices import describe_answer, describe_slice
+from services.cli.text import quoted, table
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
@@ -21,12 +24,15 @@ EXIT_CONFIG = 78
 
 
 class Result(TypedDict):
-    """What `--json` prints."""
+    """What `--json` prints: whether the gateway would start, what stops it, and what it understands."""
 
     ok: bool
     problems: list[str]
+    """What stops the gateway; each names its file and place."""
     warnings: list[str]
+    """What does not stop it, and is worth a look."""
     platform: str
+    """Where readings go, in words; "" where the configuration can't be used."""
     devices: list[dict[str, object]]
 
 
@@ -45,6 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="tb_gateway.json, or a serial connector's file alone")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    # So that it runs by a parser of its own, too.
     parser.set_defaults(run=run)
 
 
@@ -62,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(file: str) -> tuple[Result, tuple[Device, ...]]:
+    """The result, and the devices for the text; no devices where the configuration can't be used."""
     try:
         gateway, warnings = read_whole(file, os.environ)
     except ConfigError as error:
@@ -73,6 +81,7 @@ def _check(file: str) -> tuple[Result, tuple[Device, ...]]:
 
 
 def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
+    """The result for a person: problems, warnings, then each device as it is understood, and a count at the end."""
     for problem in result["problems"]:
         print(f"error: {problem}")
     for warning in result["warnings"]:
@@ -86,6 +95,7 @@ def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
 
 
 def _count(things: list[str], noun: str) -> str:
+    """`no problems`, `1 problem`, `2 problems`."""
     return f"{len(things) or 'no'} {noun}{'' if len(things) == 1 else 's'}"
 
 
@@ -95,68 +105,65 @@ def describe_platform(platform: Platform) -> str:
     return f"{platform.host}:{platform.port}, {how}{', TLS' if platform.security.uses_tls else ''}"
 
 
-def describe_line(device: Device) -> str:
+def describe_line(line: Line) -> str:
     """`9600 8N1`, with flow control where there is one."""
-    flow = [name for name in ("xonxoff", "rtscts", "dsrdtr") if getattr(device, name)]
-    return " ".join([f"{device.baudrate} {device.bytesize}{device.parity}{device.stopbits:g}", *flow])
+    flow = [name for name in ("xonxoff", "rtscts", "dsrdtr") if getattr(line, name)]
+    return " ".join([f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits:g}", *flow])
 
 
 def _device_as_text(device: Device) -> list[str]:
-    delimiter = _quoted(device.delimiter)
-    lines = [f"{device.name} ({device.type}) on {device.port}, {describe_line(device)}, frames end with {delimiter}"]
-    lines.append(f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}")
+    """A device for a person: its line, its converters, and a row for each value, RPC and attribute update."""
+    line, ending = device.line, quoted(device.framing.delimiter)
+    lines = [
+        f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, frames end with {ending}",
+        f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
+    ]
     rows = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]
     rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
     rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
     rows += [
-        ("update", one.attribute, "", f"writes {_quoted(one.string_to_device)}") for one in device.attribute_updates
+        ("update", one.attribute, "", f"writes {quoted(one.string_to_device)}") for one in device.attribute_updates
     ]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  " + "  ".join([*cells, row[3]]).rstrip())
-    return lines
+    return lines + [f"  {line}" for line in table(rows)]
 
 
 def _value_of(point: DataPoint) -> tuple[str, str]:
+    """(type, place in the frame) of a data point, both in words."""
     return point.type or "hexadecimal", describe_slice(point)
 
 
 def _rpc_as_text(device: Device, rpc: Rpc) -> str:
+    """What an RPC writes, and what it takes from the answer."""
     sent = f"writes {_written_by(device, rpc)}"
     if not rpc.with_response:
         return f"{sent}, no answer"
-    matching = f" matching {_quoted(rpc.response_pattern)}" if rpc.response_pattern is not None else ""
+    matching = f" matching {quoted(rpc.response_pattern)}" if rpc.response_pattern is not None else ""
     answer = f"{rpc.response_type or 'hexadecimal'} {describe_answer(rpc)}"
-    if device.converter != BUILTIN_UPLINK:
+    if device.has_user_uplink:
         answer = f"as {device.converter} reads it"
     return f"{sent}, answer{matching} within {rpc.response_timeout_s:g} s: {answer}"
 
 
 def _written_by(device: Device, rpc: Rpc) -> str:
+    """What becomes of a call's params, by whichever converter the device has."""
     if rpc.template is not None:
-        return _quoted(rpc.template)
+        return quoted(rpc.template)
     if device.downlink_converter is None:
         return 'nothing without "downlink_converter"'
-    if device.downlink_converter != BUILTIN_DOWNLINK:
+    if device.has_user_downlink:
         return f"what {device.downlink_converter} makes of params"
     return f"params as {rpc.type}"
 
 
-def _quoted(text: str | bytes | None) -> str:
-    if isinstance(text, bytes):
-        text = text.decode(errors="backslashreplace")
-    return json.dumps(text, ensure_ascii=False)
-
-
 def _device_as_json(device: Device) -> dict[str, object]:
+    """A device for a program, under the keys of the configuration where there are such."""
     return {
         "name": device.name,
         "type": device.type,
         "connector": device.connector_name,
-        "port": device.port,
-        "line": describe_line(device),
-        "delimiter": device.delimiter.decode(errors="backslashreplace"),
+        "port": device.line.port,
+        "line": describe_line(device.line),
+        "delimiter": device.framing.delimiter.decode(errors="backslashreplace"),
         "converter": device.converter,
         "downlinkConverter": device.downlink_converter,
         "telemetry": [_point_as_json(point) for point in device.telemetry],
@@ -169,5 +176,6 @@ def _device_as_json(device: Device) -> dict[str, object]:
 
 
 def _point_as_json(point: DataPoint) -> dict[str, object]:
+    """A data point for a program."""
     kind, taken = _value_of(point)
     return {"key": point.key, "type": kind, "slice": taken}

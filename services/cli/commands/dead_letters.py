@@ -1,11 +1,14 @@
-"""`serialgw dead-letters`: what will not be retried by itself, and `--retry`, which sends it through again."""
+"""`serialgw dead-letters`: what will not be retried by itself, and `--retry`, which sends it through again.
+
+Port readers keep dead letters in their journals and are asked for them; so it works while the gateway does, and nobody
+else opens a journal.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import simplejson
@@ -16,9 +19,10 @@ from common.wire.calls import ListDeadLetters, RetryDeadLetters, Status, reader_
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text, whole_number
 from services.cli.client import Client, json_of
-from services.cli.commands.watch import escape
+from services.cli.text import escape, utc
 
 ANSWER_S: Final = 10.0
+"""A page, or a batch of a retry, takes far less even on a slow card."""
 SHOWN_BYTES: Final = 60
 """Of a dead letter, in the text; `--json` has them all."""
 DEFAULT_LAST: Final = 100
@@ -34,6 +38,7 @@ class Page(NamedTuple):
     letters: list[_Letter]
     total: int
     total_bytes: int
+    """Of all of them, not of this page."""
 
 
 class Retried(NamedTuple):
@@ -74,7 +79,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0, or 1 if a device could not be asked. Raises LinkError if no gateway is running."""
+    """Lists, or sends again: 0, or 1 if a device could not be asked. Raises LinkError if no gateway is running.
+
+    One device that can't be asked does not keep the others from being listed.
+    """
     faults = 0
     with Client(args.data_dir) as client:
         for device in [args.device] if args.device else find_devices(client):
@@ -96,7 +104,8 @@ def find_devices(client: Client) -> list[str]:
 
 
 def list_device(client: Client, device: str, args: argparse.Namespace) -> int:
-    """Prints the newest dead letters of a device. Raises LinkError."""
+    """Prints the newest dead letters of a device; the count goes to standard error, as it is no letter. Raises
+    LinkError."""
     page = fetch_letters(client, device, args.last)
     for letter in page.letters:
         print(json_line(device, letter) if args.json else text_line(device, letter))
@@ -106,7 +115,10 @@ def list_device(client: Client, device: str, args: argparse.Namespace) -> int:
 
 
 def retry_device(client: Client, device: str, as_json: bool) -> int:
-    """Sends a device's dead letters through again and says what became of them: 1 if it ended early."""
+    """Sends a device's dead letters through again and says what became of them: 1 if it ended early.
+
+    Pieces of the line that never were frames stay: nothing could convert them.
+    """
     done = retry_letters(client, device)
     if as_json:
         print(simplejson.dumps({"device": device, **done._asdict()}, ensure_ascii=False))
@@ -119,7 +131,7 @@ def retry_device(client: Client, device: str, as_json: bool) -> int:
 
 
 def fetch_letters(client: Client, device: str, most: int) -> Page:
-    """The newest `most`, page by page. Raises LinkError."""
+    """The newest `most` dead letters of a device, page by page. Raises LinkError."""
     found: list[_Letter] = []
     total = total_bytes = before = 0
     while len(found) < most:
@@ -134,8 +146,11 @@ def fetch_letters(client: Client, device: str, most: int) -> Page:
 
 
 def retry_letters(client: Client, device: str) -> Retried:
-    """Everything that is dead now; what fails again meanwhile is not tried twice. Raises LinkError if the device can't
-    be asked at all."""
+    """Sends everything that is dead now through again, batch by batch; what fails again meanwhile is not tried twice.
+
+    Raises LinkError if the device can't be asked at all; a batch that fails later ends the retry, and the result says
+    so.
+    """
     newest = fetch_letters(client, device, 1).letters
     until = newest[-1][0] if newest else 0
     retried = kept = after = 0
@@ -180,15 +195,8 @@ def summary(device: str, page: Page) -> str:
     return f"{device}: {page.total} dead letters, {page.total_bytes} bytes{older}"
 
 
-def utc(ts_ms: int) -> str:
-    """A timestamp in ISO 8601; "-" for none, and for what no calendar has."""
-    try:
-        return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z" if ts_ms else "-"
-    except (ValueError, OverflowError, OSError):
-        return "-"
-
-
 def _ask(client: Client, device: str, asked: ListDeadLetters | RetryDeadLetters) -> dict[str, Any]:
+    """The body of a port reader's reply. Raises LinkError with the reply's error."""
     reply = client.call(reader_of(device), device, asked, ANSWER_S)
     if reply.error:
         raise LinkError(reply.error)

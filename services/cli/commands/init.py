@@ -1,4 +1,7 @@
-"""`serialgw init`: writes a starter configuration for ports that are there."""
+"""`serialgw init`: writes a starter configuration for ports that are there.
+
+It works at once: each frame is sent as one text, so that something is seen before anybody has written a data point.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,19 @@ from services.cli.commands.ports import BY_ID, by_id_links, list_ports
 from services.cli.supervise.prepare import write_private
 
 MQTT_PORT: Final = 1883
+"""The platform's port where none is named; without TLS, as the reference's files have it."""
 FASTEST_BAUD: Final = 2**31 - 1
+"""As much as a configuration takes; what the adapter can do shows when the port is opened."""
 _PLATFORM: Final = re.compile(r"(?:\[([^\]\s/]+)\]|([^:\s/]+|[0-9A-Fa-f:.]+))(?::(\d+))?")
+"""HOST or HOST:PORT; an IPv6 address in brackets, or bare without a port."""
 MAIN_FILE: Final = "tb_gateway.json"
+"""The reference's name for the main file."""
 CONNECTOR_FILE: Final = "custom_serial.json"
+"""The reference's name for a serial connector's file."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
-    """Adds `init` and its options."""
+    """Adds `init` and its options. It never overwrites anything unless it is told to."""
     parser = subparsers.add_parser(
         "init",
         help="write a starter configuration for ports that are there",
@@ -61,7 +69,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _platform(text: str) -> tuple[str, int]:
-    """`HOST` or `HOST:PORT`; an address of IPv6 stands in brackets if a port follows."""
+    """HOST or HOST:PORT from the command line: (host, port). An IPv6 address stands in brackets if a port follows."""
     found = _PLATFORM.fullmatch(utf8_text(text))
     if found is None:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected HOST or HOST:PORT")
@@ -69,13 +77,14 @@ def _platform(text: str) -> tuple[str, int]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes both files, or none. Raises GatewayError, OSError."""
+    """Writes both files, or none, and says what comes next. Raises GatewayError, OSError."""
     ports = choose_ports(args.ports)
     main_file, connector_file = args.dir / MAIN_FILE, args.dir / CONNECTOR_FILE
     if not args.force:
         for path in (main_file, connector_file):
             if os.path.lexists(path):
                 raise GatewayError(f"{path} is there already; --force replaces it, --dir DIR writes elsewhere")
+    # Both were looked at before either is written.
     args.dir.mkdir(parents=True, exist_ok=True)
     # The main file is where the access token will stand.
     write_private(main_file, _as_text(main_configuration(*args.host)))
@@ -88,7 +97,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def choose_ports(given: Sequence[str]) -> list[str]:
-    """The ports to write down, by their by-id links where they have one. Raises GatewayError if there is none."""
+    """The ports to write down, by their by-id links where they have one. Raises GatewayError if there is none.
+
+    A by-id link names the adapter and not the order in which adapters were found, so the configuration is still right
+    after a reboot. A port that is named twice, also by two names, is written once.
+    """
     if not given:
         found = [port.by_id or port.path for port in list_ports()]
         if not found:
@@ -103,6 +116,7 @@ def choose_ports(given: Sequence[str]) -> list[str]:
             raise GatewayError(f"{port}: there is no such port; `serialgw ports` lists those that are there")
         identity = identity_of(port)
         if identity in chosen:
+            # Two devices on one port would be a problem in the configuration.
             print(f"warning: {port} is the same port as {chosen[identity]}", file=sys.stderr)
             continue
         chosen[identity] = links.get(identity) or (port if "://" in port else os.path.abspath(port))
@@ -110,7 +124,7 @@ def choose_ports(given: Sequence[str]) -> list[str]:
 
 
 def main_configuration(host: str, port: int) -> dict[str, object]:
-    """The main file's content."""
+    """The main file's content: the platform, with a placeholder that `serialgw check` warns of, and one connector."""
     return {
         "thingsboard": {
             "host": host,
@@ -147,10 +161,12 @@ def connector_configuration(ports: Sequence[str], baudrate: int) -> dict[str, ob
 
 
 def _as_text(content: dict[str, object]) -> str:
+    """JSON as people edit it."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _next_steps(main_file: Path, connector_file: Path) -> str:
+    """What to do with the files, in the order in which it makes sense."""
     return f"""
 Next:
   1. In {main_file}, replace {TOKEN_PLACE} by the gateway's access token (or set TB_GW_ACCESS_TOKEN).

@@ -1,4 +1,7 @@
-"""`serialgw ports`: the serial ports of this host, and whether this user may open them."""
+"""`serialgw ports`: the serial ports of this host, and whether this user may open them.
+
+Permission is the first thing that goes wrong with a new adapter, so each port says what to do about it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from serial.tools.list_ports_common import ListPortInfo
 
 BY_ID: Final = Path("/dev/serial/by-id")
+"""udev's links, named after the adapters."""
 
 
 class PortInfo(NamedTuple):
@@ -25,6 +29,7 @@ class PortInfo(NamedTuple):
 
     path: str
     by_id: str
+    """The link that stays the same when other adapters are plugged in; "" if there is none."""
     vendor: str
     product: str
     serial_number: str
@@ -60,7 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def list_ports() -> list[PortInfo]:
-    """The ports that the kernel knows and that have hardware behind them, in the order of their paths."""
+    """The ports that the kernel knows and that have hardware behind them, in the order of their paths.
+
+    Others, such as the 32 that many kernels make for chips that are not there, would only hide them.
+    """
     from serial.tools import list_ports as pyserial
 
     links = by_id_links(BY_ID)
@@ -77,6 +85,7 @@ def by_id_links(directory: Path) -> dict[str, str]:
 
 
 def _info(port: ListPortInfo, links: dict[str, str]) -> PortInfo:
+    """What pyserial knows of a port, with what it does not."""
     may_open, group, advice = access_to(port.device)
     return PortInfo(
         path=port.device,
@@ -91,12 +100,16 @@ def _info(port: ListPortInfo, links: dict[str, str]) -> PortInfo:
 
 
 def _named(name: str | None, number: int | None) -> str:
+    """`NAME (1a86)`, or the one of both that is known."""
     code = "" if number is None else f"{number:04x}"
     return f"{name} ({code})" if name and code else name or code
 
 
 def access_to(path: str) -> tuple[bool, str, str]:
-    """(may this user open it, the group it belongs to, what to do if not). Raises nothing."""
+    """(may this user open it, the group it belongs to, what to do if not). Raises nothing.
+
+    The advice depends on why: no group at all, a group to join, or one that this login does not know of yet.
+    """
     try:
         found = os.stat(path)
     except OSError as error:
@@ -114,6 +127,7 @@ def access_to(path: str) -> tuple[bool, str, str]:
 
 
 def _members(group_id: int) -> Iterable[str]:
+    """The users of a group; none where the group has no name."""
     try:
         return grp.getgrgid(group_id).gr_mem
     except KeyError:
@@ -121,6 +135,7 @@ def _members(group_id: int) -> Iterable[str]:
 
 
 def _group_name(group_id: int) -> str:
+    """A group's name, or its number where it has none, as in containers."""
     try:
         return grp.getgrgid(group_id).gr_name
     except KeyError:
@@ -128,6 +143,7 @@ def _group_name(group_id: int) -> str:
 
 
 def _user_name() -> str:
+    """This user's name, or its number where it has none."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -135,7 +151,7 @@ def _user_name() -> str:
 
 
 def describe(port: PortInfo) -> str:
-    """One port for a person: its path and a line per known fact."""
+    """One port for a person: its path, and a line for each fact that is known."""
     access = "you may open it" if port.may_open else f"you may NOT open it: {port.advice}"
     facts = (
         ("by-id", port.by_id),

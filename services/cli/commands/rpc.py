@@ -1,4 +1,7 @@
-"""`serialgw rpc`: calls a method of a device through a running gateway, as the platform would."""
+"""`serialgw rpc`: calls a method of a device through a running gateway, as the platform would.
+
+The call takes the way of the platform's calls from the publisher on, so what works here works there.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,12 @@ from common.wire.calls import CallDevice
 from common.wire.messages import PUBLISHER
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import Client, json_of
+from services.cli.text import quoted
 
 EXIT_USAGE: Final = 2
+"""The code for PARAMS that are no JSON, as argparse has it for wrong options."""
 DEFAULT_TIMEOUT_S: Final = 10.0
+"""Longer than most devices take, and than an RPC's own time-out where none is configured."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -46,6 +52,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _seconds(text: str) -> float:
+    """A time-out from the command line: seconds above 0, an hour at most."""
     try:
         value = float(text)
     except ValueError:
@@ -56,7 +63,8 @@ def _seconds(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the reply: 0, or 1 if it is an error. Raises LinkError if no gateway is running."""
+    """Prints the reply, as the platform would get it: 0, or 1 if it is an error. Raises LinkError if no gateway is
+    running."""
     params = parse_params(args.params)
     if params is None:
         print(_not_json(args.params), file=sys.stderr)
@@ -73,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def parse_params(text: str) -> bytes | None:
-    """PARAMS as compact JSON; None if it is none."""
+    """PARAMS as compact JSON; None if it is none. NaN and infinity, which Python would take, are none."""
     try:
         value = simplejson.loads(text, allow_nan=False)
         return simplejson.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
@@ -91,6 +99,7 @@ def is_error(answer: bytes) -> bool:
 
 
 def _not_json(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
-    inner = quoted.replace("'", "'\\''")
+    """The sentence for PARAMS that are no JSON, with what was probably meant: the shell has taken a text's quotes
+    away."""
+    inner = quoted(text).replace("'", "'\\''")
     return f"serialgw rpc: PARAMS is no JSON: {text}\nIf it is a text, quote it twice: '{inner}'"

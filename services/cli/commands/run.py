@@ -1,4 +1,8 @@
-"""`serialgw run`: checks the configuration, writes a supervisord configuration, and becomes supervisord."""
+"""`serialgw run`: checks the configuration, writes a supervisord configuration, and becomes supervisord.
+
+Everything that can be wrong is found before anything is started, and what is started goes by what was checked: files
+that somebody edits meanwhile have no say.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import Final, NamedTuple
 
 from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
 from common.config.models import Storage
-from common.config.secret_files import SECRET_VARIABLES
+from common.config.names import SECRET_VARIABLES
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
@@ -29,8 +33,11 @@ from services.cli.supervise.takeover import end_leftovers
 from services.cli.whole import read_whole
 
 LOCK_NAME: Final = "gateway.lock"
+"""The file in the data directory whose lock means that a gateway runs on it."""
 MOST_CONVERTERS: Final = 64
+"""More than any machine of this kind has cores."""
 INHERITED_LOCK_FD: Final = 3
+"""The lock's descriptor across exec, so that it is held as long as supervisord lives."""
 INHERITED_DIR_FD: Final = 4
 """supervisord leaves descriptors 3 and 4 alone, and closes them in its children."""
 
@@ -72,12 +79,16 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def default_converters() -> int:
-    """Two where the cores are there: user code in one does not hold up the other."""
+    """Two where the cores are there: while one restarts, the other goes on."""
     return max(1, min(2, len(os.sched_getaffinity(0))))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Never returns if all goes well. Raises ConfigError, LinkError (another gateway), OSError."""
+    """Becomes supervisord, and never returns if all goes well. Raises ConfigError, LinkError (another gateway),
+    OSError.
+
+    The lock comes first: whoever has it knows that no other gateway lives here, and may end what one has left behind.
+    """
     keep_private()
     # A start waits for nobody who should read of it.
     told = OutletStream(Outlet(open_sink(sys.stderr), lambda _: b""))
@@ -87,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     gateway = wanted.active.gateway
     check_storage(gateway.storage)
     plan = make_plan(args, tuple(device.name for device in gateway.devices), wanted.environ)
+    # Journals of devices that are configured no more are sent too; each gets a reader without a port.
     folder = journal_dir(gateway.storage, plan.data_dir)
     plan = plan._replace(left_journals=tuple(left_journals(folder, plan.devices)), files=files_of(gateway))
     lock = _take_lock(plan.data_dir)
@@ -102,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
         file=told,
     )
     lock.keep_across_exec(INHERITED_LOCK_FD)
+    # A Unix socket's path ends at 107 bytes; a descriptor of its folder names it shorter.
     if not is_short(plan.run_dir):
         keep_folder_across_exec(plan.run_dir, INHERITED_DIR_FD)
     command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
@@ -117,7 +130,7 @@ class Wanted(NamedTuple):
 
 
 def _find_wanted(args: argparse.Namespace) -> Wanted:
-    """Raises ConfigError with every problem, unless `--last-good` asks for what has run last."""
+    """What is to run. Raises ConfigError with every problem, unless `--last-good` asks for what has run last."""
     environ = dict(os.environ)
     try:
         whole = read_whole(args.config, environ, with_secrets=True)
@@ -137,7 +150,8 @@ def _find_wanted(args: argparse.Namespace) -> Wanted:
 def check_storage(storage: Storage) -> None:
     """Makes the journals' folder where the configuration names one. Raises GatewayError if journals can't be there.
 
-    Relative to the main file, as in the reference, it may well be where a service may not write.
+    Relative to the main file, as in the reference, it may well be where a service may not write. A port reader would
+    find that out too, and end again and again; here a person reads it.
     """
     if storage.data_dir is None or storage.type == "memory":
         return
@@ -158,7 +172,10 @@ def check_storage(storage: Storage) -> None:
 
 
 def make_plan(args: argparse.Namespace, devices: tuple[str, ...], environ: Mapping[str, str]) -> Plan:
-    """What is to be started; creates the data directory. Raises LinkError, GatewayError."""
+    """What is to be started; creates the data directory. Raises LinkError, GatewayError.
+
+    supervisord's file has no way to write some paths; that is said here and not by its parser.
+    """
     data_dir = args.data_dir.expanduser().absolute()
     try:
         run_dir = socket_dir(data_dir)
@@ -184,6 +201,7 @@ def make_plan(args: argparse.Namespace, devices: tuple[str, ...], environ: Mappi
 
 
 def _take_lock(data_dir: Path) -> FileLock:
+    """The data directory's lock. Raises LinkError, which says what to do about the gateway that has it."""
     try:
         return FileLock(data_dir / LOCK_NAME)
     except LinkError as error:
@@ -194,6 +212,7 @@ def _take_lock(data_dir: Path) -> FileLock:
 
 
 def _counted(count: int, noun: str) -> str:
+    """`1 device`, `2 devices`, `2 processes`."""
     if count == 1:
         return f"{count} {noun}"
     return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

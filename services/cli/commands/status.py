@@ -17,16 +17,18 @@ from common.wire.calls import Status
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir
 from services.cli.client import Client, json_of
+from services.cli.text import table
 
 ANSWER_S: Final = 5.0
 SETTLED_S: Final = 2.5
 """Everyone beats each second; a monitor that is older than this has heard who is there."""
 RETRY_S: Final = 0.25
+"""The monitor is asked again after this, while it is too young to know everyone."""
 REGISTERED_S: Final = 10.0
 """A process that is older than this has found its broker, or never will."""
 _HEAD: Final = ("PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS")
+"""The table's columns."""
 _INDENT: Final = "    "
-# What a person looks for first; `--json` has them all.
 _MAIN_COUNTERS: Final = {
     "broker": ("frames_in", "readings_out", "frames_dropped", "batches_dropped", "requests", "takeovers"),
     "publisher": ("readings_accepted", "publishes", "publishes_refused", "reconnects", "dead_letters", "rpc_calls"),
@@ -51,7 +53,9 @@ _MAIN_COUNTERS: Final = {
         "exchanges_failed",
     ),
 }
+"""Kind of process → what a person looks for first; `--json` has all counters."""
 _ORDER: Final = ("monitor", "broker", "publisher", "converter", "port_reader")
+"""Kinds of processes as the table shows them: those that a gateway has once come first."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -73,7 +77,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the state: 0 if all is well, 1 if not. Raises LinkError if there is no gateway, or no monitor."""
+    """Prints the state: 0 if all is well, 1 if not. Raises LinkError if there is no gateway, or no monitor.
+
+    Right after a start not everyone has beaten: then it waits for up to five seconds before it says that all is not
+    well.
+    """
     with Client(args.data_dir) as client:
         document = _ask(client)
         deadline_s = time.monotonic() + 2 * SETTLED_S
@@ -88,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(client: Client) -> dict[str, Any]:
+    """The monitor's document. Raises LinkError if it can't be had."""
     reply = client.call(MONITOR, "", Status(), ANSWER_S)
     if reply.error:
         raise LinkError(f"the monitor can't be asked: {reply.error}")
@@ -108,7 +117,11 @@ def is_well(document: Mapping[str, Any]) -> bool:
 
 
 def faults_of(document: Mapping[str, Any]) -> list[str]:
-    """A sentence for each fault that no process's state shows by itself."""
+    """A sentence for each fault that no process's state shows by itself.
+
+    Different releases understand each other, but an update that stops half way is not what anybody wants; a process
+    that is not registered works for nobody.
+    """
     living = [process for process in document["processes"] if process["state"] != "lost"]
     releases = {str(process["facts"].get("release", "before 0.2.0")) for process in living}
     found = []
@@ -145,6 +158,7 @@ def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
 
 
 def _link(link: Mapping[str, Any]) -> str:
+    """The platform's line: its state, where it is, and what it speaks; a fault only while it is down."""
     is_up = link["state"] == "up"
     protocol = {4: "MQTT 3.1.1", 5: "MQTT 5"}.get(link.get("protocol", 0), "") if is_up else ""
     fault = f" ({link['fault']})" if link.get("fault") and not is_up else ""
@@ -153,11 +167,13 @@ def _link(link: Mapping[str, Any]) -> str:
 
 
 def _place(process: Mapping[str, Any]) -> tuple[int, str]:
+    """The order of rows: by kind, then by name."""
     kind = process["kind"]
     return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER), process["name"])
 
 
 def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
+    """A process as the cells of its row; counters that are 0 say nothing and are left out."""
     facts = process["facts"]
     kind, name = process["kind"], process["name"]
     state = process["state"] + (", port closed" if facts.get("connected") is False else "")
@@ -169,19 +185,15 @@ def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _fitting(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
-    whole = _table(rows)
+    """The lines of the table; where it is too wide for the terminal, counters are wrapped below their process."""
+    whole = table(rows)
     if width is None or max(map(len, whole)) <= width:
         return whole
     lines = []
-    for line, row in zip(_table([row[:-1] for row in rows]), rows, strict=True):
+    for line, row in zip(table([row[:-1] for row in rows]), rows, strict=True):
         counters = [] if row is _HEAD else textwrap.wrap(row[-1], max(20, width - len(_INDENT)))
         lines += [line, *(_INDENT + part for part in counters)]
     return lines
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def uptime(seconds: float) -> str:

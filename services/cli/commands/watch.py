@@ -1,4 +1,8 @@
-"""`serialgw watch`: frames and readings as they pass, live."""
+"""`serialgw watch`: frames and readings as they pass, live.
+
+Processes publish what passes only while somebody watches, and of a flood only as much as a person can read. Watching
+changes nothing: nobody waits for who watches.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Final
 
 import zmq
@@ -19,12 +22,12 @@ from common.wire.messages import FrameBody, Heartbeat, Message, ReadingBody, Tap
 from common.wire.taps import LEFT_OUT
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import ADVICE, FIND_S, find_gateway
+from services.cli.text import clock, escape
 
 DEVICE_WAIT_S: Final = 3.0
 """A port reader that is alive has beaten within this."""
 SILENT_S: Final = 3.0
 """The broker beats each second."""
-_ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -46,7 +49,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints until interrupted. Raises LinkError if no broker beats."""
+    """Prints until interrupted. Raises LinkError if no broker beats.
+
+    It registers with nobody, so it needs nothing but the events.
+    """
     endpoints = find_gateway(args.data_dir)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     topic = f"tap.{args.device}." if args.device else "tap."
@@ -61,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Presence:
-    """Notices when the gateway falls silent, and when it is back."""
+    """Notices when the gateway falls silent, and when it is back: without a word a silent line looks like a dead
+    gateway."""
 
     def __init__(self, now_s: float) -> None:
         self._started_s = now_s
@@ -85,6 +92,8 @@ class Presence:
 
 
 def _watch(args: argparse.Namespace, events: Channel) -> None:
+    """Prints what passes, and says when the gateway falls silent, or when the device that was asked for is not
+    there."""
     started_s = time.monotonic()
     presence = Presence(started_s)
     devices: set[str] = set()
@@ -114,13 +123,14 @@ def _watch(args: argparse.Namespace, events: Channel) -> None:
 
 
 def _messages(events: Channel) -> Iterator[Message]:
+    """The messages that have arrived; what is none is passed over."""
     for event in events.receive():
         if isinstance(event, Arrived):
             yield event.message
 
 
 def lines_of(tap: Tap, as_hex: bool) -> Iterator[str]:
-    """What a tap says, one line per frame or reading; a damaged one says so."""
+    """What a tap says, one line for each frame or reading; one that can't be read says so, and the next is shown."""
     try:
         if tap.stage == LEFT_OUT:
             yield f"{' ' * 12} {tap.device} … {codec.unpack(tap.body)} more, too much to show"
@@ -133,17 +143,20 @@ def lines_of(tap: Tap, as_hex: bool) -> Iterator[str]:
 
 
 def _count(body: bytes) -> int:
+    """How many entries a body says it has; -1, which fits none, for what is no body."""
     value = codec.unpack(body)
     return len(value[0]) if isinstance(value, list) and value and isinstance(value[0], list) else -1
 
 
 def _frame_lines(device: str, body: FrameBody, as_hex: bool) -> Iterator[str]:
+    """A line for each frame, under its own time."""
     for ts_ms, frame in zip(body.ts_ms, body.frames, strict=True):
         shown = frame.hex(" ") if as_hex else f'"{escape(frame)}"'
         yield f"{clock(ts_ms)} {device} frame   {shown}"
 
 
 def _reading_lines(device: str, body: ReadingBody) -> Iterator[str]:
+    """A line for each reading, dead letter and answer of a batch, and one for its attributes."""
     for index, ts_ms in enumerate(body.ts_ms):
         start = f"{clock(ts_ms)} {device}"
         if body.telemetry[index]:
@@ -161,18 +174,6 @@ def _reading_lines(device: str, body: ReadingBody) -> Iterator[str]:
         yield f"{clock(body.ts_ms[-1])} {device} answer  {_text(body.answer[1])}"
 
 
-def clock(ts_ms: int) -> str:
-    """Local time of day with milliseconds, as HH:MM:SS.mmm; the number itself where it is no time."""
-    try:
-        return f"{datetime.fromtimestamp(ts_ms // 1000):%H:%M:%S}.{ts_ms % 1000:03d}"
-    except (OverflowError, OSError, ValueError):
-        return str(ts_ms)
-
-
-def escape(frame: bytes) -> str:
-    """A frame in printable ASCII, with the escapes that `serialgw try --text` takes."""
-    return "".join(_ESCAPES.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}") for byte in frame)
-
-
 def _text(data: bytes) -> str:
+    """JSON as it came; what is no UTF-8 in it is escaped."""
     return data.decode("utf-8", "backslashreplace")

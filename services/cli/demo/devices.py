@@ -10,13 +10,20 @@ import tty
 from typing import Final
 
 FIRST_SETPOINT: Final = 20
+"""What the devices are set to at the start."""
 SERIAL_NUMBER: Final = 2430947595
+"""The attribute of all devices: the number on the reference's own page."""
 _GET: Final = re.compile(rb"GET (\w+)\n")
+"""What the demo's RPC writes."""
 _SET: Final = re.compile(rb"SET setpoint=(-?\d+)\n")
+"""What the demo's attribute update writes."""
 
 
 class VirtualDevice:
-    """A press that tells its humidity, and has a set point that can be asked for and changed."""
+    """A press that tells its humidity, and has a set point that can be asked for and changed.
+
+    The gateway sees a terminal like any other; only the baud rate means nothing on it.
+    """
 
     def __init__(self, name: str) -> None:
         """Raises OSError if this host has no pseudo-terminal to give."""
@@ -53,6 +60,7 @@ class VirtualDevice:
         return [(line + b"\n", self._answer(line + b"\n")) for line in lines]
 
     def _answer(self, heard: bytes) -> bytes:
+        """Does what it was told, and says its set point; b"" for what it does not understand."""
         if match := _SET.fullmatch(heard):
             self.setpoint = int(match[1])
         elif not _GET.fullmatch(heard):
@@ -62,6 +70,7 @@ class VirtualDevice:
         return said
 
     def _write(self, data: bytes) -> bool:
+        """Writes all of it, or nothing if the line takes nothing at the moment: a device has no buffer to speak of."""
         _, writable, _ = select.select([], [self._master], [], 0)
         return bool(writable) and os.write(self._master, data) == len(data)
 
@@ -82,6 +91,7 @@ def configurations(devices: list[VirtualDevice], mqtt_port: int) -> tuple[dict[s
 
 
 def _section(device: VirtualDevice) -> dict[str, object]:
+    """One device's section of the connector file."""
     return {
         "name": device.name,
         "type": "press",

@@ -1,4 +1,7 @@
-"""What the demo counts: frames written, readings arrived, their order and their latency. Pure."""
+"""What the demo counts: frames written, readings arrived, their order and their latency. Pure.
+
+Each frame carries a count, so that each reading is known to be of one frame, and none can go missing unseen.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,17 @@ class Figures:
 
     @property
     def written(self) -> int:
+        """How many frames went onto the lines."""
         return len(self._written_s)
 
     @property
     def arrived(self) -> int:
+        """How many of them have arrived as readings, each counted once."""
         return len(self._arrived)
 
     @property
     def missing(self) -> int:
+        """How many are still on their way."""
         return self.written - self.arrived
 
     def wrote(self, device: str, count: int, now_s: float) -> None:

@@ -16,7 +16,9 @@ from amqtt.broker import Broker
 from amqtt.errors import AMQTTError, MQTTError, NoDataError
 
 HOST: Final = "127.0.0.1"
+"""Nobody outside this machine is to see the demo."""
 MQTT_311: Final = 4
+"""The protocol level of MQTT 3.1.1."""
 REFUSAL: Final = bytes((0x20, 2, 0, 1))
 """CONNACK "unacceptable protocol version" (MQTT 3.1.1, 3.2.2.3)."""
 
@@ -60,7 +62,10 @@ class PoliteBroker(Broker):  # type: ignore[misc]
 
 
 async def _read_version(reader: asyncio.StreamReader) -> tuple[bytes, int]:
-    """(the bytes taken, protocol level): fixed header, remaining length, protocol name, level."""
+    """(the bytes taken, protocol level) of a CONNECT: fixed header, remaining length, protocol name, level.
+
+    Raises asyncio.IncompleteReadError for a client that hangs up before.
+    """
     taken = await reader.readexactly(2)
     while taken[-1] & 0x80 and len(taken) < 5:
         taken += await reader.readexactly(1)

@@ -13,6 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from common.core.errors import LinkError
 
 CONNECT: str = "v1/gateway/connect"
+"""The topics of ThingsBoard's gateway API, as the platform sees them."""
 TELEMETRY: str = "v1/gateway/telemetry"
 ATTRIBUTES: str = "v1/gateway/attributes"
 RPC: str = "v1/gateway/rpc"
@@ -37,6 +38,7 @@ class Subscriber:
         self._client.on_message = self._on_message
         self._client.on_connect = lambda *_: self._client.subscribe("v1/gateway/#", 1) and None
         self._client.on_subscribe = lambda *_: self._ready.put(True)
+        # A subscription that is acknowledged misses nothing that comes later.
         self._client.connect(host, port)
         self._client.loop_start()
         try:
@@ -45,6 +47,7 @@ class Subscriber:
             raise LinkError("the demo's MQTT broker took no subscription in 10 s") from None
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        """Takes the time first: it runs in paho's own thread, at the moment of the arrival."""
         at_s = time.monotonic()
         try:
             value = simplejson.loads(message.payload)

@@ -20,9 +20,13 @@ from services.cli.supervise.launch import encode_word
 SOCKET_NAME: Final = "sv.sock"
 """Short: supervisord first binds it with its pid appended, and a Unix socket's path ends at 107 bytes."""
 STARTS_DIR: Final = "starts"
+"""In the run directory: when each program was last started, for the launcher's waits."""
 TASKS_DIR: Final = "tasks"
+"""In the run directory: what each port reader is to do, a file each."""
 STOP_WAIT_S: Final = 10
+"""A process that has not ended so long after SIGTERM is killed."""
 FILES_PER_PROGRAM: Final = 4
+"""Descriptors that supervisord needs for each: pipes for its output, and some to spare."""
 WITHHELD: Final = "withheld"
 """What all but the publisher see in place of a secret: enough for the configuration to be found complete."""
 _GROUPS: Final = ("monitor", "broker", "publisher", "converters", "port_readers")
@@ -142,6 +146,7 @@ pidfile={_word(str(plan.run_dir / "supervisord.pid"))}
 
 
 def _program(plan: Plan, program: Program) -> str:
+    """A program's section: restarted for ever, without the waits of supervisord's own; the launcher waits."""
     stamp = str(plan.run_dir / STARTS_DIR / _file_name(program.name))
     words = [encode_word(word) for word in (stamp, program.module, *program.arguments)]
     command = " ".join([_word(shlex.quote(plan.python)), "-P", "-m", "services.cli.supervise.launch", *words])
@@ -166,6 +171,7 @@ def _exit_codes(program: Program) -> str:
 
 
 def _environment(plan: Plan, program: Program) -> str:
+    """All but the publisher see a word in the place of each secret."""
     if program.group == "publisher" or not plan.secrets:
         return ""
     return "environment=" + ",".join(f'{name}="{WITHHELD}"' for name in plan.secrets) + "\n"

@@ -1,5 +1,8 @@
-"""Our part inside supervisord, which loads it as an "rpcinterface": once, with its event system ready. It tells what
-happens, and looks after what supervisord does not see: who hangs, and who waits for a better configuration."""
+"""Our part inside supervisord, which loads it as an "rpcinterface": once, with its event system ready.
+
+It tells what happens, and looks after what supervisord does not see: who hangs, and who waits for a better
+configuration. It has to be small and quick, since supervisord does nothing else meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ class SupervisordPart:
         self._log = log
         self._revival = Revival(files)
         self._pulses: Pulses | None = None
+        """None where there is no room for its pipe: then nobody notices who hangs."""
         try:
             self._pulses = Pulses(run_dir, log.note)
         except OSError as error:
@@ -47,7 +51,8 @@ class SupervisordPart:
         notify_systemd("WATCHDOG=1")
 
     def exited(self, event: ProcessEvent) -> None:
-        """A process ended without being told to."""
+        """A process ended without being told to; one that says its configuration is wrong waits until a file has
+        changed."""
         if event.process.exitstatus == EXIT_CONFIG:
             self._revival.wait(event.process)
         self._log.exited(event)
@@ -64,6 +69,7 @@ class SupervisordPart:
         notify_systemd("STOPPING=1")
 
     def _processes(self) -> Iterator[Process]:
+        """All processes of all groups."""
         for group in self._supervisord.process_groups.values():
             yield from group.processes.values()
 

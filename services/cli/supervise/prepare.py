@@ -18,8 +18,10 @@ CONF_NAME: Final = "supervisord.conf"
 
 
 def write_files(plan: Plan, active: Active) -> Path:
-    """Writes the active snapshot, each port reader's task and supervisord's configuration; the last one's path. For who
-    holds the data directory's lock. Raises OSError."""
+    """Writes the active snapshot, each port reader's task and supervisord's configuration; returns the last one's path.
+
+    For who holds the data directory's lock: no process of this gateway reads them meanwhile. Raises OSError.
+    """
     write_active(plan.data_dir / ACTIVE_NAME, active)
     shutil.rmtree(plan.run_dir / STARTS_DIR, ignore_errors=True)
     for name in (STARTS_DIR, TASKS_DIR):

@@ -13,8 +13,9 @@ from typing import Final
 from common.io.variables import GATEWAY_VARIABLE, TOP_VARIABLE
 
 PATIENCE_S: Final = 10.0
-"""So long they may take to end in order."""
+"""So long they may take to end in order, which a port reader uses to write down what it has read."""
 KILLED_S: Final = 5.0
+"""So long the kernel may take to end what was killed."""
 
 
 def end_leftovers(data_dir: Path, patience_s: float = PATIENCE_S) -> int:
@@ -59,6 +60,7 @@ def _leftovers(data_dir: Path) -> Iterator[tuple[int, int]]:
 
 
 def _send(handle: int, number: signal.Signals) -> None:
+    """Sends a signal to exactly this process; nothing to one that is gone."""
     try:
         signal.pidfd_send_signal(handle, number)
     except OSError:
@@ -66,7 +68,7 @@ def _send(handle: int, number: signal.Signals) -> None:
 
 
 def _wait(handles: set[int], seconds: float) -> set[int]:
-    """Waits until these are gone; those that are not in time."""
+    """Waits until the processes behind these handles are gone; those that are not in time."""
     end_s = time.monotonic() + seconds
     left = set(handles)
     poll = select.poll()

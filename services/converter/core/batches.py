@@ -15,13 +15,18 @@ from services.converter.core.events import ConvertWithUserCode, UserConverted
 from services.converter.core.sections import Compiled
 
 NEEDS_SECTION: Final = frozenset({Entry.FRAMES, Entry.ANSWER})
+"""Entries whose frames are converted, by what the device's section says."""
 PASSED: Final = frozenset({Entry.OPENED, Entry.LOST, Entry.DEAD})
+"""Entries that only say something about the stream; they go through as they are."""
 READINGS_BYTES: Final = 8 * 1024 * 1024
 """A reading batch has at most so much; the broker cuts off who sends much more, and the frames would come for ever."""
 
 
 def open_batch(batch: FrameBatch) -> FrameBody:
-    """The entries of a batch, of checked shape. Raises WireError."""
+    """The entries of a batch. Raises WireError for a body that is none of `length` entries.
+
+    The codec has looked at every field's type; here only what it can't know is asked: what the numbers mean together.
+    """
     body = codec.unpack_frames(batch.body, batch.length)
     if batch.length < 1 or batch.first < 1:
         raise WireError(f"{batch.length} entries from number {batch.first}")
@@ -48,7 +53,11 @@ def reading_batch(batch: FrameBatch, body: ReadingBody, converter: str, instance
 
 
 def reading_batches(batch: FrameBatch, body: ReadingBody, converter: str, instance: str) -> list[ReadingBatch]:
-    """The same, in parts where it is above READINGS_BYTES. One frame that is above it by itself is a dead letter."""
+    """The answer to a batch in as many parts as READINGS_BYTES asks for, mostly one, halves of halves otherwise.
+
+    The attributes, which are those of the batch's end, go with the last part. One frame whose readings are too large by
+    themselves is a dead letter.
+    """
     answer = reading_batch(batch, body, converter, instance)
     if len(answer.body) <= READINGS_BYTES:
         return [answer]
@@ -71,6 +80,7 @@ def reading_batches(batch: FrameBatch, body: ReadingBody, converter: str, instan
 
 
 def _slice(body: ReadingBody, low: int, high: int) -> ReadingBody:
+    """A run of the readings, with indices that count from its beginning."""
     return body.replace(
         ts_ms=body.ts_ms[low:high],
         telemetry=body.telemetry[low:high],
@@ -98,7 +108,10 @@ def pass_entry(batch: FrameBatch, body: FrameBody) -> ReadingBody:
 def convert_batch(
     batch: FrameBatch, body: FrameBody, compiled: Compiled, counters: ConverterCounts
 ) -> tuple[ReadingBody, str]:
-    """What the built-in converter makes of a batch, and its first error or ""."""
+    """What the built-in converter makes of a batch, and its first error or "".
+
+    A device whose data points can't be compiled makes a dead letter of every frame, with the reason.
+    """
     answer = answer_of(batch, body, compiled)
     if compiled.converter is None:
         dead = dict.fromkeys(range(batch.length), compiled.fault)
@@ -127,7 +140,10 @@ def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[s
 
 
 class UserJob:
-    """A batch on its way through users' code, in slices."""
+    """A batch on its way through users' code, in slices: between two of them calls get their turn.
+
+    It keeps what was made so far, because one reading batch answers the whole frame batch.
+    """
 
     def __init__(self, number: int, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> None:
         self.number = number
@@ -142,6 +158,7 @@ class UserJob:
 
     @property
     def is_finished(self) -> bool:
+        """True when every frame has its readings, or is dead."""
         return self._done == self.batch.length
 
     def order(self) -> ConvertWithUserCode:
@@ -152,7 +169,8 @@ class UserJob:
         return ConvertWithUserCode(self.number, self._compiled.device, batch.section, *where, frames, self._rpc)
 
     def take(self, converted: UserConverted, counters: ConverterCounts) -> str:
-        """Takes a slice of results; the first error among them or ""."""
+        """Takes a slice of results, which users' code may have made longer than what was asked; the first error among
+        them or ""."""
         sample = ""
         for index, frame in enumerate(converted.frames[: self.batch.length - self._done], self._done):
             if frame.error:

@@ -50,16 +50,24 @@ from services.converter.core.lanes import Lanes
 from services.converter.core.sections import Compiled, Sections
 
 CALLS_HELD: Final = 64
+"""Calls that wait for a section, and steps that wait for the socket; the next one is refused."""
 
 
 class _Call(NamedTuple):
+    """A step that was asked of this process, its body already looked at, and the moment at which its caller gives
+    up."""
+
     request: Request
     body: Encode | EncodeUpdate | Decode
     deadline_s: float
 
 
 class Calls:
-    """Calls on their way through this process."""
+    """Calls on their way through this process: each is a step that ends in a message, or waits for one of three things.
+
+    It waits for the section of its device, for users' code, or for the socket. Each wait has a bound, and none outlasts
+    the caller's patience.
+    """
 
     def __init__(self, sections: Sections, lanes: Lanes, counters: ConverterCounts, jobs: count[int]) -> None:
         self._sections = sections
@@ -67,11 +75,15 @@ class Calls:
         self._counters = counters
         self._jobs = jobs
         self._held: list[_Call] = []
+        """Steps whose device's section was asked for."""
         self._with_user_code: dict[int, tuple[_Call, Rpc]] = {}
+        """Number of the order → the step that it belongs to. One that is missing has expired, and its result is
+        dropped."""
         self._unsent: list[tuple[Request | Reply, float]] = []
+        """Messages that the socket did not take, each with the moment at which it was to go."""
 
     def take(self, request: Request, now_s: float) -> Sequence[Send | Note]:
-        """Effects of a request that came in."""
+        """Begins with a request that came in, or refuses it: what it asks for may be no step of ours."""
         self._counters["calls_in"] += 1
         if request.time_left_s <= 0:
             return self._expire(request)
@@ -86,6 +98,8 @@ class Calls:
                 return self._fail(request, unknown_verb(request.verb))
 
     def _begin(self, call: _Call, now_s: float) -> Sequence[Send | Note]:
+        """Goes on with a step if its section is known, else asks for that. A request without one says that its device
+        is not there."""
         request = call.request
         compiled = self._sections.find(request.section)
         if compiled is not None:
@@ -104,7 +118,7 @@ class Calls:
         return [effect for call in waiting for effect in self._go_on(call, compiled, now_s)]
 
     def user_answered(self, event: UserAnswered, now_s: float) -> list[Send]:
-        """Effects of what users' code made of a call."""
+        """Goes on with what users' code made of a step. A result that nobody waits for any more leads to nothing."""
         if event.job not in self._with_user_code:
             return []
         call, rpc = self._with_user_code.pop(event.job)
@@ -163,10 +177,12 @@ class Calls:
 
     @property
     def is_idle(self) -> bool:
+        """True if no caller waits for something that is to happen here."""
         return not (self._held or self._unsent or self._with_user_code)
 
     @property
     def wanted_sections(self) -> Iterable[str]:
+        """The sections whose question must stay open."""
         return (call.request.section for call in self._held)
 
     @property
@@ -175,6 +191,7 @@ class Calls:
         return min((*(call.deadline_s for call in self._held), *with_users), default=None)
 
     def _go_on(self, call: _Call, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
+        """The step itself, now that the device is known."""
         body = call.body
         if isinstance(body, EncodeUpdate):
             return self._encode_update(call, body.data, compiled, now_s)
@@ -186,9 +203,11 @@ class Calls:
         return self._encode(call, body.params, compiled, rpc, now_s)
 
     def _encode(self, call: _Call, params: bytes, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Send]:
+        """Params to bytes, by the built-in rules or in the lane of the device's users' code. A template needs no
+        converter."""
         device = compiled.device
         try:
-            if compiled.has_user_downlink and rpc.template is None:
+            if compiled.device.has_user_downlink and rpc.template is None:
                 value = read_json(params)
                 order = EncodeWithUserCode(next(self._jobs), device, call.request.section, rpc, value)
                 return self._with_users(order, call, rpc)
@@ -197,6 +216,7 @@ class Calls:
             return self._fail(call.request, str(error))
 
     def _encode_update(self, call: _Call, data: bytes, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
+        """Data of attribute updates to bytes. Attributes that nobody configured are logged, and the others written."""
         request = call.request
         try:
             writes, unknown = update_writes(compiled.device, data)
@@ -209,7 +229,8 @@ class Calls:
         return [*notes, *self._exchange(call, writes, None, now_s)]
 
     def _decode(self, call: _Call, frame: bytes, compiled: Compiled, rpc: Rpc) -> list[Send]:
-        if compiled.has_user_uplink:
+        """A device's answer to the value that the platform gets."""
+        if compiled.device.has_user_uplink:
             order = DecodeWithUserCode(next(self._jobs), compiled.device, call.request.section, rpc, frame)
             return self._with_users(order, call, rpc)
         try:
@@ -218,7 +239,7 @@ class Calls:
             return self._fail(call.request, str(error))
 
     def _with_users(self, order: EncodeWithUserCode | DecodeWithUserCode, call: _Call, rpc: Rpc) -> list[Send]:
-        """The step waits for its turn in the device's lane."""
+        """Queues the step in the device's lane; one too many is refused."""
         if not self._lanes.put_call(order):
             return self._fail(call.request, QUEUE_FULL)
         self._with_user_code[order.job] = call, rpc
@@ -234,9 +255,11 @@ class Calls:
         return [Send(Plane.CALLS, request.replace(target=target, verb=verb, time_left_s=left_s, body=body))]
 
     def _expire(self, request: Request) -> list[Send]:
+        """Refuses a step whose time is over: its caller has been told so already, or will be in a moment."""
         self._counters["calls_expired"] += 1
         return self._fail(request, EXPIRED)
 
     def _fail(self, request: Request, text: str) -> list[Send]:
+        """Ends a step with an error text for its caller."""
         self._counters["calls_failed"] += 1
         return [Send(Plane.CALLS, refuse(request, text))]

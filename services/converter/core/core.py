@@ -1,14 +1,7 @@
-"""The converter's core: frames to readings, params to bytes, answers to values. Pure; run by `shell` or a simulation.
-
-    ConverterCore(identity, new_id, notes=(), answer_s=12)  identity.name is the slot, new_id mints correlation ids,
-                                                   notes are deaths that no reader has answered yet,
-                                                   answer_s is how long users' code may take over one order
-
-Hears `common.core.events` and, as results of its own effects, `UserConverted`, `UserAnswered` and what becomes of
-hosts. Orders `Send`, `Note`, `Exit` and the effects of `services.converter.core.events`.
+"""The converter's core: frames to readings, params to bytes, answers to values. Pure.
 
 - A `FrameBatch` is answered by one `ReadingBatch` (more where that would be too large): converted, or of length 0 where
-  its section was not to be had in 5 s, it can't be read, or it holds a frame whose note is unanswered. Batches of any
+  its section was not to be had in 5 s, it can't be read, or it holds a frame whose death is unanswered. Batches of any
   epoch are converted.
 - Built-in conversion happens in `handle`; users' code in hosts, one for each device, in slices between which calls get
   their turn. A host that does not answer in time is ended, and its frame reported; nothing else waits for that.
@@ -18,10 +11,9 @@ hosts. Orders `Send`, `Note`, `Exit` and the effects of `services.converter.core
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Final, NamedTuple, assert_never
+from typing import assert_never
 
 from common.core.counters import new_counts, totals
 from common.core.errors import ConversionError, WireError
@@ -35,7 +27,6 @@ from common.wire.messages import (
     Message,
     Plane,
     ReadingBatch,
-    ReadingBody,
     Registered,
     Reply,
     Request,
@@ -46,16 +37,16 @@ from services.converter.core.batches import (
     PASSED,
     UserJob,
     convert_batch,
-    empty_batch,
     open_batch,
     pass_entry,
-    reading_batches,
 )
 from services.converter.core.calls import Calls
+from services.converter.core.complaints import Complaints
 from services.converter.core.counters import ConverterCounts
 from services.converter.core.deaths import Deaths
 from services.converter.core.events import (
     ConvertWithUserCode,
+    Death,
     DecodeWithUserCode,
     Effect,
     EncodeWithUserCode,
@@ -63,40 +54,34 @@ from services.converter.core.events import (
     HostEnded,
     HostLoading,
     HostReady,
-    PoisonNote,
     PullFrom,
     UserAnswered,
     UserConverted,
 )
+from services.converter.core.held import HeldBatches
 from services.converter.core.lanes import ANSWER_S, Lanes
+from services.converter.core.leaving import DRAIN_QUIET_S, Leaving
+from services.converter.core.outgoing import Outgoing
 from services.converter.core.sections import WAIT_FOR_SECTION_S, Compiled, Sections
-
-BATCHES_HELD: Final = 256
-"""Batches that wait for their sections: credit allows two, and two of each device with users' code."""
-DRAIN_S: Final = 2.0
-DRAIN_QUIET_S: Final = 0.1
-"""What the broker sent before it heard of the drain comes within this."""
-WARN_AGAIN_S: Final = 60.0
-
-
-class _Held(NamedTuple):
-    """A batch that waits for its section."""
-
-    batch: FrameBatch
-    body: FrameBody
-    deadline_s: float
 
 
 class ConverterCore:
-    """One converter process; see the module's text."""
+    """One converter process: what it holds, and to whom it passes it on.
+
+    Hears `common.core.events` and, as results of its own effects, what becomes of orders to users' code and of the
+    hosts that they run in. Its address is `converter:SLOT`; the pool's slots share the devices' batches among them.
+    """
 
     def __init__(
         self,
         identity: Identity,
         new_id: Callable[[], str],
-        notes: Sequence[PoisonNote] = (),
+        deaths: Sequence[Death] = (),
         answer_s: float = ANSWER_S,
     ) -> None:
+        """`new_id` mints correlation ids, `deaths` are those that no reader has answered yet, from the process before
+        this one, and `answer_s` is how long users' code may take over one order before its host is ended.
+        """
         self.counters = new_counts(ConverterCounts)
         self._identity = identity
         self._member = Membership(identity, {})
@@ -104,17 +89,20 @@ class ConverterCore:
         self._job_numbers = count(1)
         self._lanes = Lanes(self.counters, answer_s)
         self._calls = Calls(self._sections, self._lanes, self.counters, self._job_numbers)
-        self._deaths = Deaths(identity.address, notes, self.counters)
-        self._held: list[_Held] = []
-        self._unsent: deque[ReadingBatch] = deque()
+        self._deaths = Deaths(identity.address, deaths, self.counters)
+        self._held = HeldBatches()
+        self._outgoing = Outgoing(identity, self.counters)
         self._endpoint = ""
+        """Where frames come from: each broker names its own."""
         self._user_devices: set[str] = set()
-        self._warned_s: dict[tuple[str, str], float] = {}
-        self._drain_s: float | None = None
-        self._quiet_s = 0.0
+        self._complaints = Complaints()
+        self._leaving = Leaving()
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
-        """The effects of an event, in order."""
+        """The effects of an event, in order.
+
+        Frames are the hot path: they end no wait, so times are only looked at with other events.
+        """
         had_broker = bool(self._member.broker)
         effects: list[Effect] = []
         effects += self._member.handle(event, now_s)
@@ -131,12 +119,13 @@ class ConverterCore:
     def next_deadline_s(self) -> float | None:
         deadlines = [self._member.next_deadline_s, self._lanes.next_deadline_s, self._sections.next_deadline_s]
         deadlines += [self._calls.next_deadline_s, self._deaths.next_deadline_s if self._member.broker else None]
-        deadlines += [held.deadline_s for held in self._held]
-        if self._drain_s is not None:
-            deadlines.append(min(self._drain_s + DRAIN_S, self._quiet_s) if self._is_idle else self._drain_s + DRAIN_S)
+        deadlines += [held.deadline_s for held in self._held.batches]
+        if self._leaving.since_s is not None:
+            deadlines.append(self._leaving.deadline_s(is_idle=self._is_idle))
         return min(deadline for deadline in deadlines if deadline is not None)
 
     def _react(self, event: Event, now_s: float) -> Sequence[Effect]:
+        """What the event itself leads to, by its type."""
         match event:
             case Arrived(message=message):
                 return self._take(message, now_s)
@@ -154,12 +143,11 @@ class ConverterCore:
             case Blocked(plane=plane, message=message):
                 self._keep(plane, message, now_s)
             case Writable(plane=Plane.READINGS):
-                unsent, self._unsent = self._unsent, deque()
-                return [Send(Plane.READINGS, batch) for batch in unsent]
+                return self._outgoing.send_again()
             case Writable(plane=Plane.CALLS):
                 return self._calls.send_again(now_s)
-            case Drain() if self._drain_s is None:
-                self._drain_s, self._quiet_s = now_s, now_s + DRAIN_QUIET_S
+            case Drain() if self._leaving.since_s is None:
+                self._leaving.begin(now_s)
                 return [Note("info", "process.draining", {"held": len(self._held)}), *self._beat(now_s)]
             case Tick() | Start() | Junk():
                 # Only time and the membership are concerned.
@@ -175,6 +163,7 @@ class ConverterCore:
         return []
 
     def _take(self, message: Message, now_s: float) -> Sequence[Effect]:
+        """A message, by its type. Others than these are of no interest here and are passed over."""
         match message:
             case FrameBatch():
                 return self._take_batch(message, now_s)
@@ -190,24 +179,27 @@ class ConverterCore:
     # Batches
 
     def _take_batch(self, batch: FrameBatch, now_s: float) -> Sequence[Send | Note]:
+        """Converts a batch, passes it on, or holds it until its section is known."""
         self.counters["batches_in"] += 1
-        self._quiet_s = now_s + DRAIN_QUIET_S
+        self._leaving.quiet_s = now_s + DRAIN_QUIET_S
         try:
             body = open_batch(batch)
         except WireError as error:
-            return [*self._warn(batch, "batch.unreadable", str(error), now_s), *self._give_back(batch)]
+            return [
+                *self._complaints.say(batch, "batch.unreadable", str(error), now_s),
+                *self._outgoing.give_back(batch),
+            ]
         if batch.kind in NEEDS_SECTION:
             compiled = self._sections.find(batch.section)
             if compiled is not None:
                 return self._convert(batch, body, compiled, now_s)
-            if len(self._held) >= BATCHES_HELD:
-                return self._give_back(batch)
-            self._held.append(_Held(batch, body, now_s + WAIT_FOR_SECTION_S))
+            if not self._held.put(batch, body, now_s):
+                return self._outgoing.give_back(batch)
             return self._sections.ask(batch.section, batch.device, now_s)
         if batch.kind not in PASSED:
             why = f"entry kind {batch.kind} is unknown to this version"
-            return [*self._warn(batch, "batch.unreadable", why, now_s), *self._give_back(batch)]
-        return self._put_out(batch, pass_entry(batch, body))
+            return [*self._complaints.say(batch, "batch.unreadable", why, now_s), *self._outgoing.give_back(batch)]
+        return self._outgoing.put_out(batch, pass_entry(batch, body))
 
     def _take_section(self, reply: Reply, now_s: float) -> list[Send | Note]:
         """What waited for a section goes on."""
@@ -218,24 +210,25 @@ class ConverterCore:
         compiled = self._sections.find(section) if section is not None else None
         if section is None or compiled is None:
             return []
-        ready = [held for held in self._held if held.batch.section == section]
-        self._held = [held for held in self._held if held.batch.section != section]
+        ready = self._held.take(section)
         effects = [effect for held in ready for effect in self._convert(held.batch, held.body, compiled, now_s)]
         return effects + self._calls.resume(section, compiled, now_s)
 
     def _convert(self, batch: FrameBatch, body: FrameBody, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
-        if compiled.has_user_uplink:
+        """Converts a batch at once if that is built in, else queues it for the device's users' code."""
+        if compiled.device.has_user_uplink:
             return self._queue_job(batch, body, compiled)
         readings, sample = convert_batch(batch, body, compiled, self.counters)
-        notes = self._warn(batch, "conversion.failed", sample, now_s) if sample else []
-        return [*notes, *self._put_out(batch, readings)]
+        notes = self._complaints.say(batch, "conversion.failed", sample, now_s) if sample else []
+        return [*notes, *self._outgoing.put_out(batch, readings)]
 
     def _queue_job(self, batch: FrameBatch, body: FrameBody, compiled: Compiled) -> list[Send]:
+        """Queues a batch for users' code. One with a frame that died unanswered, or one too many, is given back."""
         if self._deaths.concerns(batch):
-            return self._give_back(batch)
+            return self._outgoing.give_back(batch)
         self._user_devices.add(batch.device)
         job = UserJob(next(self._job_numbers), batch, body, compiled)
-        return [] if self._lanes.put_job(job) else self._give_back(batch)
+        return [] if self._lanes.put_job(job) else self._outgoing.give_back(batch)
 
     def _take_slice(self, event: UserConverted, now_s: float) -> list[Send | Note]:
         """Users' code has returned: the batch goes out, or on with the next slice."""
@@ -245,10 +238,10 @@ class ConverterCore:
         sample = job.take(event, self.counters)
         effects: list[Send | Note] = []
         if sample:
-            effects += self._warn(job.batch, "conversion.failed", sample, now_s)
+            effects += self._complaints.say(job.batch, "conversion.failed", sample, now_s)
         if job.is_finished:
             self._lanes.finished(job)
-            effects += self._put_out(job.batch, job.readings())
+            effects += self._outgoing.put_out(job.batch, job.readings())
         return effects
 
     def _take_end(self, event: HostEnded, now_s: float) -> list[Send | Note]:
@@ -256,15 +249,15 @@ class ConverterCore:
         device, order, job, was_ready = self._lanes.ended(event, now_s)
         facts = {"device": device, "reason": event.why}
         effects: list[Send | Note] = []
-        note = event.note
-        if note is None and was_ready and isinstance(order, ConvertWithUserCode):
-            # Nothing says which frame it was, as where there is no room for a note file: all of them are suspects.
+        death = event.death
+        if death is None and was_ready and isinstance(order, ConvertWithUserCode):
+            # Nothing says which frame it was, as where there is no room for a poison file: all of them are suspects.
             numbers = list(range(order.first, order.first + len(order.frames)))
-            death = f"note-{self._identity.instance}-order-{order.job}"
-            note = PoisonNote(death, device, order.journal, order.generation, numbers)
-        if note is not None:
-            facts["numbers"] = ",".join(map(str, note.numbers))
-            self._deaths.add(note)
+            death_id = f"note-{self._identity.instance}-order-{order.job}"
+            death = Death(death_id, device, order.journal, order.generation, numbers)
+        if death is not None:
+            facts["numbers"] = ",".join(map(str, death.numbers))
+            self._deaths.add(death)
         effects.append(Note("warning" if order is not None else "info", "host.ended", facts))
         match order:
             case EncodeWithUserCode() | DecodeWithUserCode():
@@ -272,60 +265,46 @@ class ConverterCore:
                 effects += self._calls.user_answered(UserAnswered(order.job, None, why), now_s)
             case ConvertWithUserCode():
                 if job is not None:
-                    effects += self._give_back(job.batch)
+                    effects += self._outgoing.give_back(job.batch)
             case None:
                 # It was at nothing.
                 pass
             case _:
                 assert_never(order)
         concerned = self._lanes.drop_jobs(lambda job: self._deaths.concerns(job.batch))
-        return [*effects, *(effect for job in concerned for effect in self._give_back(job.batch))]
-
-    def _put_out(self, batch: FrameBatch, readings: ReadingBody) -> list[Send]:
-        self.counters["frames_converted"] += batch.length if batch.kind in NEEDS_SECTION else 0
-        self.counters["dead_letters"] += len(readings.dead)
-        parts = reading_batches(batch, readings, self._identity.name, self._identity.instance)
-        return [effect for part in parts for effect in self._send(part)]
-
-    def _give_back(self, batch: FrameBatch) -> list[Send]:
-        self.counters["credit_returned_empty"] += 1
-        return self._send(empty_batch(batch, self._identity.name, self._identity.instance))
-
-    def _send(self, batch: ReadingBatch) -> list[Send]:
-        if self._unsent:
-            self._unsent.append(batch)
-            return []
-        return [Send(Plane.READINGS, batch)]
+        return [*effects, *(effect for job in concerned for effect in self._outgoing.give_back(job.batch))]
 
     def _keep(self, plane: Plane, message: Message, now_s: float) -> None:
         """Keeps what could not be sent; what is repeated anyway is not kept."""
         self.counters["sends_blocked"] += 1
         if isinstance(message, ReadingBatch):
-            self._unsent.append(message)
+            self._outgoing.unsent.append(message)
         elif isinstance(message, Reply) or (isinstance(message, Request) and message.verb == verb_of(Exchange)):
             self._calls.keep_unsent(message, now_s)
 
     def _drop_everything(self) -> list[Note]:
-        dropped = len(self._held) + self._lanes.clear() + len(self._unsent) + self._calls.forget()
+        """Forgets what an earlier broker handed out: the new one has no account of it."""
+        dropped = len(self._held) + self._lanes.clear() + len(self._outgoing.unsent) + self._calls.forget()
         self.counters["dropped_for_new_broker"] += dropped
         self._held.clear()
-        self._unsent.clear()
+        self._outgoing.unsent.clear()
         return [Note("info", "broker.changed", {"dropped": dropped})]
 
     # Time
 
     def _keep_time(self, now_s: float) -> list[Effect]:
-        late = [held for held in self._held if now_s >= held.deadline_s]
+        """Ends waits whose time is over, and asks, reports and beats when it is time for that."""
         effects: list[Effect] = []
-        if late:
-            self._held = [held for held in self._held if now_s < held.deadline_s]
-        for held in late:
+        for held in self._held.take_late(now_s):
             why = f"section {held.batch.section} did not come in {WAIT_FOR_SECTION_S:g} s"
-            effects += [*self._warn(held.batch, "section.missing", why, now_s), *self._give_back(held.batch)]
+            effects += [
+                *self._complaints.say(held.batch, "section.missing", why, now_s),
+                *self._outgoing.give_back(held.batch),
+            ]
         effects += self._calls.expire(now_s)
         effects += self._lanes.late(now_s)
         self._lanes.rested(now_s)
-        self._sections.keep_questions([*(held.batch.section for held in self._held), *self._calls.wanted_sections])
+        self._sections.keep_questions([*self._held.sections, *self._calls.wanted_sections])
         effects += self._sections.ask_again(now_s)
         if self._member.broker:
             effects += self._deaths.report(now_s)
@@ -335,31 +314,23 @@ class ConverterCore:
         return effects
 
     def _finish_drain(self, now_s: float) -> list[Send | Exit]:
-        if self._drain_s is None:
+        """Ends the process when its drain is over; callers that still wait are told."""
+        if self._leaving.since_s is None or not self._leaving.is_over(now_s, is_idle=self._is_idle):
             return []
-        if now_s >= self._drain_s + DRAIN_S or (self._is_idle and now_s >= self._quiet_s):
-            return [*self._calls.refuse_all(), Exit(0)]
-        return []
+        return [*self._calls.refuse_all(), Exit(0)]
 
     @property
     def _is_idle(self) -> bool:
-        return self._calls.is_idle and self._lanes.is_idle and not (self._held or self._unsent)
+        """True if nothing is held, under way or unsent."""
+        return self._calls.is_idle and self._lanes.is_idle and not (self._held or self._outgoing.unsent)
 
     def _beat(self, now_s: float) -> list[CommonEffect]:
+        """The heartbeat. `held` tells the broker which of the credit that it misses is here."""
         state = ConverterState(
             slot=self._identity.name,
-            draining=self._drain_s is not None,
-            held=len(self._held) + self._lanes.held + len(self._unsent),
+            draining=self._leaving.since_s is not None,
+            held=len(self._held) + self._lanes.held + len(self._outgoing.unsent),
             user_devices=sorted(self._user_devices),
             hosts=list(self._lanes.devices),
         )
         return self._member.beat(now_s, facts_of(state), totals(self.counters))
-
-    def _warn(self, batch: FrameBatch, event: str, reason: str, now_s: float) -> list[Note]:
-        """At most one such warning a minute and device: a bad line must not fill the log."""
-        last_s = self._warned_s.get((batch.device, event))
-        if last_s is not None and now_s < last_s + WARN_AGAIN_S:
-            return []
-        self._warned_s[batch.device, event] = now_s
-        facts = {"device": batch.device, "first": batch.first, "length": batch.length, "reason": reason}
-        return [Note("warning", event, facts)]

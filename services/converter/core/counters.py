@@ -8,7 +8,10 @@ from common.core.counters import Counter
 
 
 class ConverterCounts(TypedDict):
-    """Totals since its start; the heartbeat carries them."""
+    """Totals since its start; the heartbeat carries them.
+
+    A frame that comes twice is counted twice: what arrives at the platform is counted by the publisher.
+    """
 
     batches_in: Annotated[int, Counter("batches", "frame batches")]
     frames_converted: Annotated[int, Counter("frames", "by what is built in and by users' code")]

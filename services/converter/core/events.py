@@ -1,4 +1,4 @@
-"""What the converter's core hears and orders of users' code, the frames socket and the slot's notes.
+"""What the converter's core hears and orders of users' code, the frames socket and the slot's poison file.
 
 Users' code is not pure, and may never come back: it runs in **hosts**, processes of their own, one for each device that
 has some. The core orders it by an effect and hears the result as an event, late or never; the built-in converter is
@@ -14,7 +14,7 @@ from common.core.events import Arrived, Blocked, CommonEffect, Drain, Junk, Star
 from common.wire.messages import UserReading
 
 
-class PoisonNote(NamedTuple):
+class Death(NamedTuple):
     """A frame that was in users' code when the process of that died, or was ended."""
 
     id: str
@@ -31,8 +31,8 @@ class PullFrom(NamedTuple):
     endpoint: str
 
 
-class ForgetNote(NamedTuple):
-    """Effect: the reader knows of this death; strike it from the slot's note file."""
+class ForgetDeath(NamedTuple):
+    """Effect: the reader knows of this death; strike it from the slot's poison file."""
 
     id: str
 
@@ -130,7 +130,7 @@ class HostEnded(NamedTuple):
     """Event: this host's process is gone, or could not be started; nothing more comes from it."""
 
     host: int
-    note: PoisonNote | None
+    death: Death | None
     """The frame that it was in."""
     why: str
 
@@ -138,4 +138,4 @@ class HostEnded(NamedTuple):
 HostEvent = UserConverted | UserAnswered | HostLoading | HostReady | HostEnded
 Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | HostEvent
 """Not `Reconnected`: this shell does not watch for it; the next registration finds a new broker."""
-Effect = CommonEffect | PullFrom | ForgetNote | Order | EndHost
+Effect = CommonEffect | PullFrom | ForgetDeath | Order | EndHost

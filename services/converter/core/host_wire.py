@@ -95,10 +95,12 @@ def _pack_params(params: object) -> str:
 
 
 def _pack_value(value: object) -> bytes:
+    """A value as JSON: msgpack has types that the platform does not."""
     return encode_json(value)
 
 
 def _read_value(text: object) -> object:
+    """The value in JSON bytes that came from a host. Raises WireError."""
     if not isinstance(text, bytes):
         raise WireError("no value of a host")
     try:
@@ -108,6 +110,7 @@ def _read_value(text: object) -> object:
 
 
 def _read_answer(answer: object) -> tuple[object, str] | None:
+    """(value, error) of a converted frame that is an answer too; None for none. Raises WireError."""
     match answer:
         case None:
             return None

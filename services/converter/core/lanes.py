@@ -27,6 +27,7 @@ HOSTS: Final = 64
 LANE_BATCHES: Final = 4
 """Batches that wait for one device; its credit allows two."""
 LANE_CALLS: Final = 64
+"""Steps of calls that wait for one device; the next is refused."""
 GRACE_S: Final = 2.0
 """A host's own watchdog ends it, with a traceback; one that has disarmed it has this much more."""
 ANSWER_S: Final = 10.0 + GRACE_S
@@ -58,6 +59,7 @@ class _Lane:
 
     @property
     def has_work(self) -> bool:
+        """True if the lane would use a host."""
         return bool(self.jobs or self.calls)
 
 
@@ -178,7 +180,7 @@ class Lanes:
             lane.jobs.popleft()
 
     def ended(self, event: HostEnded, now_s: float) -> End:
-        """A host is gone."""
+        """A host is gone: its lane is free again, and rests for a moment if users' code never got to run."""
         lane = self._at_host.pop(event.host, None)
         if lane is None:
             return End("", None, None)
@@ -198,7 +200,11 @@ class Lanes:
         return End(lane.device, running, job, was_ready)
 
     def late(self, now_s: float) -> list[EndHost]:
-        """Those who did not answer in time, to be ended from outside."""
+        """The orders to end those who did not answer in time, from outside.
+
+        A process that stood still itself (stopped, a suspended machine) has no right to call others late: it gives them
+        that time.
+        """
         effects = []
         gap_s, self._seen_s = now_s - self._seen_s, now_s
         for host, lane in self._at_host.items():
@@ -213,7 +219,7 @@ class Lanes:
 
     @property
     def held(self) -> int:
-        """Batches that wait or are under way."""
+        """Batches that wait or are under way, for the heartbeat."""
         return sum(len(lane.jobs) for lane in self._lanes.values())
 
     @property
@@ -247,6 +253,7 @@ class Lanes:
             del self._lanes[lane.device]
 
     def _lane(self, device: str) -> _Lane:
+        """The device's lane, made at its first work."""
         lane = self._lanes.get(device)
         if lane is None:
             lane = self._lanes[device] = _Lane(device)
@@ -269,11 +276,13 @@ class Lanes:
         return False
 
     def _end(self, host: int, why: str) -> EndHost:
+        """The order to end a host; its end is counted as ours, not as a death."""
         self._counters["hosts_ended"] += 1
         self._ending.add(host)
         return EndHost(host, printable(why))
 
     def _start(self, lane: _Lane, now_s: float) -> Order:
+        """The lane's next order, a call before frames, and the moment at which its host is ended."""
         assert lane.host is not None
         order: Order = lane.calls.popleft() if lane.calls else lane.jobs[0].order()
         order = order._replace(host=lane.host)

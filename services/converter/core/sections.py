@@ -10,8 +10,7 @@ import msgspec
 
 from common.config.models import Device, Rpc, device_of
 from common.conversion.calls import rpc_of
-from common.conversion.downlink import BUILTIN_DOWNLINK
-from common.conversion.rows import BUILTIN_UPLINK, DeviceConverter, compile_device
+from common.conversion.rows import DeviceConverter, compile_device
 from common.core.errors import ConversionError, WireError
 from common.core.events import Send
 from common.wire import codec
@@ -22,25 +21,18 @@ from services.converter.core.counters import ConverterCounts
 SECTIONS_KEPT: Final = 256
 """Compiled devices kept; one that was evicted is asked for again."""
 ASK_AGAIN_S: Final = 1.0
+"""A question, or its answer, may be lost with a broker."""
 WAIT_FOR_SECTION_S: Final = 5.0
 """What needs a section waits this long for it; the journal keeps the frames for longer."""
 
 
 class Compiled(NamedTuple):
-    """A device and its data points, ready for frames."""
+    """A device and its data points, ready for frames: compiled once, used for thousands of batches."""
 
     device: Device
     converter: DeviceConverter | None
     fault: str
     """Why no frame of this device can be converted, or "" (then there is a converter)."""
-
-    @property
-    def has_user_uplink(self) -> bool:
-        return self.device.converter != BUILTIN_UPLINK
-
-    @property
-    def has_user_downlink(self) -> bool:
-        return self.device.downlink_converter not in (None, BUILTIN_DOWNLINK)
 
     def rpc(self, method: str) -> Rpc | None:
         """The device's RPC of this name."""
@@ -48,13 +40,19 @@ class Compiled(NamedTuple):
 
 
 class _Question(NamedTuple):
+    """A section that was asked for, of whom, and when it is asked again."""
+
     id: str
     device: str
     again_s: float
 
 
 class Sections:
-    """Compiled devices, least recently used ones evicted, and one open question per unknown section."""
+    """Compiled devices, least recently used ones evicted, and one open question per unknown section.
+
+    A section is known by its hash, so one that has changed is simply another; frames that were journaled before a
+    change are converted by what was configured then.
+    """
 
     def __init__(
         self, address: str, new_id: Callable[[], str], counters: ConverterCounts, limit: int = SECTIONS_KEPT
@@ -67,7 +65,7 @@ class Sections:
         self._questions: dict[str, _Question] = {}
 
     def find(self, section: str) -> Compiled | None:
-        """The device of a section hash; None if it has to be asked for."""
+        """The device of a section's hash; None if it has to be asked for."""
         compiled = self._known.get(section)
         if compiled is not None:
             self._known.move_to_end(section)
@@ -113,6 +111,7 @@ class Sections:
         return min((question.again_s for question in self._questions.values()), default=None)
 
     def _request(self, section: str) -> Send:
+        """The question to the device's reader, which has all sections of its journal."""
         self._counters["section_requests"] += 1
         question = self._questions[section]
         verb, body, target = verb_of(FindSection), pack_body(FindSection(section)), reader_of(question.device)

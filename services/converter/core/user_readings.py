@@ -30,6 +30,7 @@ def normalise_result(result: object, device: Device) -> list[UserReading]:
 
 
 def _normalise(result: object, device: Device) -> UserReading:
+    """One reading of one result. Raises ConversionError."""
     data = _as_dict(result, "convert returned")
     name = _text(data, "deviceName", device.name)
     device_type = _text(data, "deviceType", device.type)
@@ -39,6 +40,7 @@ def _normalise(result: object, device: Device) -> UserReading:
 
 
 def _as_dict(value: object, where: str) -> Mapping[object, object]:
+    """The mapping of a result, or of what its `to_dict` returns: the reference's `ConvertedData` has one."""
     if hasattr(value, "to_dict"):
         value = value.to_dict()
     if not isinstance(value, Mapping):
@@ -47,6 +49,7 @@ def _as_dict(value: object, where: str) -> Mapping[object, object]:
 
 
 def _text(data: Mapping[object, object], key: str, default: str) -> str:
+    """A device's name or type, the default where there is none. Platform and people see it, so it has bounds."""
     value = data.get(key)
     if value is None or value == "":
         return default
@@ -60,6 +63,8 @@ def _text(data: Mapping[object, object], key: str, default: str) -> str:
 
 
 def _telemetry(items: object) -> list[tuple[int | None, dict[str, object]]]:
+    """(timestamp or None, values) of each entry. Entries without a timestamp are one, unless a key comes twice: then
+    both values are kept."""
     if not items:
         return []
     entries: list[tuple[int | None, dict[str, object]]] = []
@@ -84,6 +89,8 @@ def _entry(item: Mapping[object, object]) -> tuple[int | None, dict[str, object]
 
 
 def _timestamp(ts: object) -> int | None:
+    """Milliseconds since 1970 as users' code gives them, whole floats too; None for none: then the frame's own
+    counts."""
     if ts is None:
         return None
     if isinstance(ts, bool) or not isinstance(ts, int | float) or ts != ts // 1 or not 0 <= ts < 2**63:
@@ -92,6 +99,7 @@ def _timestamp(ts: object) -> int | None:
 
 
 def _attributes(items: object) -> dict[str, object]:
+    """All attributes of a result as one object, the last value of each key."""
     merged: dict[str, object] = {}
     for item in _as_list(items, "attributes") if items else []:
         merged.update(_members(_as_dict(item, "attributes: found"), "attributes"))
@@ -99,6 +107,7 @@ def _attributes(items: object) -> dict[str, object]:
 
 
 def _as_list(items: object, where: str) -> list[object]:
+    """The entries of `items`; one that stands by itself is a list of one."""
     if isinstance(items, list | tuple):
         return list(items)
     if isinstance(items, Mapping) or hasattr(items, "to_dict"):
@@ -107,6 +116,7 @@ def _as_list(items: object, where: str) -> list[object]:
 
 
 def _members(values: Mapping[object, object], where: str) -> dict[str, object]:
+    """Values whose keys are text and which JSON can carry; those that are None are left out."""
     members: dict[str, object] = {}
     for key, value in values.items():
         if not isinstance(key, str):
@@ -117,6 +127,7 @@ def _members(values: Mapping[object, object], where: str) -> dict[str, object]:
 
 
 def _plain(value: object, where: str) -> object:
+    """The value as plain Python. Raises ConversionError that says where it stands."""
     try:
         return plain_value(value)
     except ValueError as error:

@@ -19,17 +19,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from common.config.extension_files import is_loose
+from common.config.extension_files import bound_names, extension_files, is_loose
 from common.config.models import Device, Rpc
+from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
 from common.conversion.values import plain_value, shorten
 from common.core.errors import ConversionError
+from common.io.logs import TRACE
 from common.wire.calls import NO_DATA
 from common.wire.messages import UserReading
 from services.converter.core.user_readings import normalise_result
-
-ENTRY_POINTS = "serialgw.converters"
-TRACE = 5
-"""The log level below DEBUG that the reference's loggers have."""
 
 _T = TypeVar("_T")
 
@@ -38,6 +36,7 @@ class ConverterLogger(logging.LoggerAdapter[logging.Logger]):
     """The logger that users' converters get: the usual levels and `trace`."""
 
     def trace(self, message: object, *arguments: object) -> None:
+        """Logs below DEBUG, as the reference's loggers can."""
         self.log(TRACE, message, *arguments)
 
 
@@ -85,10 +84,10 @@ def find_class(name: str, extension_dirs: Sequence[str]) -> type:
     if found is None:
         found = _find_entry_point(name)
     if found is None:
-        places = ", ".join(str(Path(folder, "serial")) for folder in extension_dirs) or "no extension folder"
+        places = ", ".join(str(Path(folder, EXTENSION_FOLDER)) for folder in extension_dirs) or "no extension folder"
         raise ConversionError(
             f"converter {name}: not built in, no such class in {places}, no package.module:Class, "
-            f"no entry point of group {ENTRY_POINTS}"
+            f"no entry point of group {ENTRY_POINT_GROUP}"
         )
     if not inspect.isclass(found) or not callable(getattr(found, "convert", None)):
         raise ConversionError(f"converter {name}: found {shorten(repr(found))}, expected a class with a convert method")
@@ -96,10 +95,14 @@ def find_class(name: str, extension_dirs: Sequence[str]) -> type:
 
 
 def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> object:
+    """The first class, or other object, of this name in the extension files; None if no file binds it.
+
+    A file that fails does not hide one behind it; but where none has the name, the first failure is the reason.
+    """
     if not name.isidentifier():
         return None
     broken = ""
-    for path in (path for folder in extension_dirs for path in sorted(Path(folder, "serial").glob("*.py"))):
+    for path in (path for folder in extension_dirs for path in extension_files(folder)):
         try:
             if not _binds_name(path, name):
                 continue
@@ -128,22 +131,14 @@ def _binds_name(path: Path, name: str) -> bool:
         raise ConversionError(f"{path}: {error}") from None
     except SyntaxError as error:
         raise ConversionError(f"{path}, line {error.lineno}: {error.msg}") from None
-    return any(_binds(node, name) for node in ast.walk(tree))
-
-
-def _binds(node: ast.AST, name: str) -> bool:
-    match node:
-        case ast.ClassDef():
-            return node.name == name
-        case ast.ImportFrom():
-            return any((alias.asname or alias.name) == name for alias in node.names)
-        case ast.Name(ctx=ast.Store()):
-            return node.id == name
-    return False
+    return name in bound_names(tree)
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Imports a file once in the life of the process, under a name that no other module can have."""
+    """Imports a file once in the life of the process, under a name that no other module can have.
+
+    So a user's `utils.py` does not get in the way of anybody's package of that name. Raises ConversionError.
+    """
     module_name = f"serialgw extension {path.resolve()}"
     if module_name in sys.modules:
         return sys.modules[module_name]
@@ -161,6 +156,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _find_in_package(name: str) -> object:
+    """What `package.module:Class` names. Raises ConversionError if the module can't be imported or has no such name."""
     module_name, _, class_name = name.partition(":")
     module = _guarded(name, lambda: importlib.import_module(module_name))
     if not hasattr(module, class_name):
@@ -169,9 +165,10 @@ def _find_in_package(name: str) -> object:
 
 
 def _find_entry_point(name: str) -> object:
+    """What an installed package offers under this name; None for none."""
     from importlib.metadata import entry_points  # Here: it takes long to load, and hardly anybody has any.
 
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
+    for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
         return _guarded(name, entry.load)
     return None
 
@@ -187,7 +184,8 @@ def _guarded(owner: type | Path | str, call: Callable[[], _T]) -> _T:
 
 
 def _describe(owner: type | Path | str, error: BaseException) -> str:
-    """One line: whose code it is, where in its file it raised, and what."""
+    """One line: whose code it is, where in its file it raised, and what. The whole traceback would be of our own frames
+    mostly."""
     said = shorten(" ".join(traceback.format_exception_only(error)[-1].split()), 300)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "thingsboard_gateway":
         said = "it imports thingsboard_gateway, which is not supported yet"
@@ -201,10 +199,12 @@ def _describe(owner: type | Path | str, error: BaseException) -> str:
 
 
 def _name_of(owner: type | Path | str) -> str:
+    """The owner of a piece of users' code, as messages name it."""
     return owner.__name__ if isinstance(owner, type) else str(owner)
 
 
 def _file_of(owner: type) -> str:
+    """The file that a class stands in; its module's name where that has no file."""
     return str(getattr(sys.modules.get(owner.__module__), "__file__", None) or owner.__module__)
 
 
@@ -221,6 +221,7 @@ def _response_config(rpc: Rpc) -> dict[str, object]:
 
 
 def _result_of(answer: object) -> object:
+    """The value in `{"result": value}`, which is how uplink converters answer for calls."""
     if not isinstance(answer, dict) or "result" not in answer:
         raise ConversionError(f'convert returned {shorten(repr(answer))}, expected {{"result": value}}')
     try:
@@ -230,6 +231,7 @@ def _result_of(answer: object) -> object:
 
 
 def _bytes_of(written: object) -> bytes:
+    """What a downlink converter returned, as bytes; nothing for None."""
     if written is None:
         return b""
     if not isinstance(written, bytes | bytearray | memoryview):

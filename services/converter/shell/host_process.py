@@ -36,11 +36,12 @@ from services.converter.core.host_wire import (
     pack_answered,
     pack_converted,
 )
-from services.converter.shell.notes import HostNote
+from services.converter.shell.poison_file import HostRecord
 from services.converter.shell.user_code import UserCode
 from services.converter.shell.watchdog import Watchdog
 
 READ_BYTES: Final = 1024 * 1024
+"""An order with its frames is mostly smaller."""
 CATCH_UP_S: Final = 1.0
 """So often a host at rest tries to tell what it could not."""
 FIRST_VICTIM: Final = "500"
@@ -48,7 +49,10 @@ FIRST_VICTIM: Final = "500"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until the converter is gone; returns 0."""
+    """Serves orders until the converter is gone; returns 0.
+
+    Nothing here outlives the converter: the kernel ends this process when that dies, and the connection ends with it.
+    """
     keep_private()
     options = _parser().parse_args(arguments)
     if not end_with_parent(options.parent, signal.SIGKILL):
@@ -61,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         if descriptor is not None:
             # What users' code starts must not keep them open.
             os.set_inheritable(descriptor, False)
-    note = None if options.note is None else HostNote(options.note, options.host, options.life)
-    code = UserCode(options.extension_dir, note, Watchdog(options.watchdog_s), logger)
+    record = None if options.note is None else HostRecord(options.note, options.host, options.life)
+    code = UserCode(options.extension_dir, record, Watchdog(options.watchdog_s), logger)
     with socket.socket(fileno=options.socket) as connection:
         try:
             _serve(connection, code, logger)
@@ -72,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Arguments are written by the converter alone; nobody types them."""
     parser = argparse.ArgumentParser(prog="python -m services.converter.shell.host_process", description=__doc__)
     for name in ("socket", "host", "parent"):
         parser.add_argument(f"--{name}", type=int, required=True)
@@ -85,7 +90,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(connection: socket.socket, code: UserCode, logger: logging.Logger) -> None:
-    """Takes one order after the other."""
+    """Takes one order after the other: loads users' code if need be, performs the order, answers.
+
+    Around loading it says so, because that may take its time and is no frame's fault.
+    """
     log = handler_of(logger)
     devices: dict[str, Device] = {}
     messages = msgpack.Unpacker(max_buffer_size=0)
@@ -124,6 +132,7 @@ def _receive(connection: socket.socket, log: LogHandler | None) -> bytes:
 
 
 def _order_of(device: Device, verb: str, job: int, section: str, *rest: Any) -> Order:
+    """The order that a message says, with the device's own objects in the place of names."""
     if verb == "convert":
         journal, generation, first, frames, method = rest
         answer_to = None if method is None else rpc_of(device, method)
@@ -136,6 +145,7 @@ def _order_of(device: Device, verb: str, job: int, section: str, *rest: Any) -> 
 
 
 def _perform(order: Order, code: UserCode) -> bytes:
+    """Runs users' code for an order; the answer's bytes."""
     match order:
         case ConvertWithUserCode():
             return pack_converted(code.convert(order))
@@ -148,6 +158,7 @@ def _perform(order: Order, code: UserCode) -> bytes:
 
 
 def _offer_to_memory_killer() -> None:
+    """Asks the kernel to end this process first if memory runs out; where that is not allowed it stays as it is."""
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(FIRST_VICTIM)

@@ -35,9 +35,10 @@ from services.converter.core.host_wire import (
     pack_section,
     read_answer,
 )
-from services.converter.shell.notes import NoteFile
+from services.converter.shell.poison_file import PoisonFile
 
 READ_BYTES: Final = 256 * 1024
+"""As much as is taken from a host at once; what more it has said comes in the next round."""
 DEATH_S: Final = 1.0
 """The kernel takes this long at most, but for a process in a system call that can't be interrupted."""
 HUNG_UP_S: Final = 0.02
@@ -45,7 +46,7 @@ HUNG_UP_S: Final = 0.02
 GOODBYE_S: Final = 0.5
 """At the end hosts have this long to end by themselves."""
 SECRETS: Final = "TB_GW_"
-"""What begins so in the environment is between the publisher and the platform, and no business of users' code."""
+"""Variables that begin so are between the publisher and the platform, and no business of users' code."""
 
 
 class HostSetup(NamedTuple):
@@ -68,7 +69,9 @@ class _Host:
         self.connection = connection
         self.descriptor = connection.fileno()
         self.unsent = bytearray()
+        """What the socket did not take; a host that reads slowly holds nobody but its device."""
         self.answers = msgpack.Unpacker(max_buffer_size=ANSWER_BYTES)
+        """Cuts what the host says into answers; they may come in pieces."""
         self.taught: dict[str, None] = {}
         """Hashes of the sections that it knows, oldest first."""
         self.is_ready = False
@@ -76,14 +79,18 @@ class _Host:
 
 
 class Hosts:
-    """The hosts of one converter process, by number. No method waits for users' code."""
+    """The hosts of one converter process, by number. No method waits for users' code.
+
+    A host is started as a command, with two descriptors and no secret in its environment, in a session of its own: what
+    its code starts can be ended with it.
+    """
 
     def __init__(
-        self, setup: HostSetup, notes: NoteFile | None, sources: Sources[Event], environ: Mapping[str, str]
+        self, setup: HostSetup, poison: PoisonFile | None, sources: Sources[Event], environ: Mapping[str, str]
     ) -> None:
         """What hosts say comes by these sources."""
         self._setup = setup
-        self._notes = notes
+        self._poison = poison
         self._environ = {name: value for name, value in environ.items() if not name.startswith(SECRETS)}
         self._hosts: dict[int, _Host] = {}
         self._dying: list[subprocess.Popen[bytes]] = []
@@ -91,7 +98,8 @@ class Hosts:
         self._sources = sources
 
     def ask(self, order: Order) -> Iterable[HostEvent]:
-        """Hands an order to its host, which is started if it does not run."""
+        """Hands an order to its host, which is started if it does not run, and taught the device's section if it does
+        not know it."""
         host = self._hosts.get(order.host)
         if host is None:
             try:
@@ -111,19 +119,19 @@ class Hosts:
         return self._write(order.host, host)
 
     def end(self, number: int, why: str) -> Iterable[HostEvent]:
-        """Ends a host, whatever it is in."""
+        """Ends a host, whatever it is in, and says what it was in: that is what its reader has to know."""
         host = self._hosts.pop(number, None)
         if host is None:
             return [HostEnded(number, None, why)]
         was_too_slow = host.process.poll() is None
         self._leave(host)
         self._kill(host.process)
-        if self._notes is None:
+        if self._poison is None:
             return [HostEnded(number, None, why)]
         if was_too_slow and not host.is_ready:
             # To load slowly is no frame's fault.
-            self._notes.clear(number)
-        return [HostEnded(number, self._notes.take(number), why)]
+            self._poison.clear(number)
+        return [HostEnded(number, self._poison.take(number), why)]
 
     def close(self) -> None:
         """Ends all of them: those that are at nothing by themselves. What the others are in is not to blame."""
@@ -138,11 +146,11 @@ class Hosts:
             self._signal(host.process)
         for number, host in hosts.items():
             self._kill(host.process)
-            if self._notes is not None:
-                self._notes.clear(number)
+            if self._poison is not None:
+                self._poison.clear(number)
 
     def _start(self, number: int) -> _Host:
-        """Raises OSError."""
+        """Starts a host's process, with the socket pair and, if there is one, the poison file. Raises OSError."""
         self._starts += 1
         self._dying = [process for process in self._dying if process.poll() is None]
         ours, theirs = socket.socketpair()
@@ -162,9 +170,9 @@ class Hosts:
             for folder in setup.extension_dirs:
                 arguments += ["--extension-dir", str(folder)]
             passed = [theirs.fileno()]
-            if self._notes is not None:
-                passed.append(self._notes.descriptor)
-                arguments += ["--note", str(self._notes.descriptor)]
+            if self._poison is not None:
+                passed.append(self._poison.descriptor)
+                arguments += ["--note", str(self._poison.descriptor)]
                 arguments += ["--life", f"{setup.instance}-{self._starts}"]
             try:
                 process = subprocess.Popen(
@@ -183,6 +191,8 @@ class Hosts:
         return host
 
     def _read(self, number: int, host: _Host) -> Iterable[HostEvent]:
+        """What a host has said. Whatever can't be read, or too much at once, ends it: users' code runs at the other
+        end."""
         try:
             data = host.connection.recv(READ_BYTES)
         except BlockingIOError:
@@ -207,6 +217,7 @@ class Hosts:
         return events
 
     def _write(self, number: int, host: _Host) -> Iterable[HostEvent]:
+        """Sends as much as the socket takes, and the rest when it takes more."""
         try:
             sent = host.connection.send(host.unsent)
         except BlockingIOError:
@@ -221,11 +232,13 @@ class Hosts:
         return ()
 
     def _leave(self, host: _Host) -> None:
+        """Hears no more of a host and says nothing to it."""
         self._sources.remove_reader(host.descriptor)
         self._sources.remove_writer(host.descriptor)
         host.connection.close()
 
     def _signal(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL to the process and to all that it has started; neither need be there any more."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(ProcessLookupError, PermissionError):
@@ -240,7 +253,7 @@ class Hosts:
             self._dying.append(process)
 
     def _cause(self, process: subprocess.Popen[bytes]) -> str:
-        """How a process ended that has hung up."""
+        """How a process ended that has hung up: by itself, with its code, or by a signal."""
         try:
             code = process.wait(HUNG_UP_S)
         except subprocess.TimeoutExpired:

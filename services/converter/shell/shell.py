@@ -23,38 +23,45 @@ from services.converter.core.events import (
     EncodeWithUserCode,
     EndHost,
     Event,
-    ForgetNote,
+    ForgetDeath,
     PullFrom,
 )
 from services.converter.shell.hosts import Hosts
-from services.converter.shell.notes import NoteFile
+from services.converter.shell.poison_file import PoisonFile
 
 TOPICS = (b"beat.broker.",)
+"""Of the events plane a converter hears the broker alone, by whose beats it knows that there is a new one."""
 CLOSE_LINGER_MS = 200
 """At the end the last readings get this long to leave."""
 
 
 class ConverterShell:
-    """Performs the core's effects."""
+    """Performs the core's effects.
+
+    One socket for each plane; frames come by a PULL socket to the one endpoint that the broker has named, so that the
+    broker alone says who gets what.
+    """
 
     def __init__(
         self,
         endpoints: Endpoints,
         hosts: Hosts,
-        notes: NoteFile | None,
+        poison: PoisonFile | None,
         sources: Sources[Event],
         logger: logging.Logger,
     ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._endpoints = endpoints
         self._hosts = hosts
-        self._notes = notes
+        self._poison = poison
         self._logger = logger
         self._calls = connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls)
         self._readings = connect(self._context, zmq.PUSH, Plane.READINGS, endpoints.readings_in)
         self._events, self._heard = connect_events(self._context, endpoints, TOPICS)
         self._watch = TapWatch(self._events)
+        """Knows who watches: taps are only made of readings that somebody wants to see."""
         self._frames: Channel | None = None
+        """None until the broker has named its endpoint."""
         self._senders = {channel.plane: channel for channel in (self._calls, self._readings, self._events)}
         self._sources = sources
         # Calls come before frames: a section that has arrived is known before it is needed.
@@ -75,9 +82,9 @@ class ConverterShell:
                 log_note(self._logger, effect)
             case PullFrom(endpoint=endpoint):
                 self._pull_from(endpoint)
-            case ForgetNote(id=note_id):
-                if self._notes is not None:
-                    self._notes.forget(note_id)
+            case ForgetDeath(id=death_id):
+                if self._poison is not None:
+                    self._poison.forget(death_id)
             case Exit():
                 # The loop has left.
                 pass
@@ -91,6 +98,7 @@ class ConverterShell:
         self._context.destroy(linger=CLOSE_LINGER_MS)
 
     def _send(self, plane: Plane, message: Message) -> Iterable[Blocked]:
+        """Sends without waiting; a message that the socket did not take goes back to the core as `Blocked`."""
         channel = self._senders[plane]
         if not channel.send(message):
             self._sources.add_writer(channel.socket, lambda: self._writable(channel))
@@ -101,10 +109,13 @@ class ConverterShell:
         return ()
 
     def _writable(self, channel: Channel) -> Iterable[Writable]:
+        """The socket takes messages again; the core is told once."""
         self._sources.remove_writer(channel.socket)
         return (Writable(channel.plane),)
 
     def _pull_from(self, endpoint: str) -> None:
+        """Takes frames from this endpoint from now on. What the socket before it still held is sent again by its
+        reader."""
         try:
             address = self._endpoints.at(endpoint)
         except LinkError as error:

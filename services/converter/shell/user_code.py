@@ -1,5 +1,5 @@
-"""Runs users' converters, in a host: finds them, keeps their objects, notes what they are at, and watches that they
-come back.
+"""Runs users' converters, in a host: finds them, keeps their objects, writes down what they are at, and watches that
+they come back.
 
 Objects live as long as the process, one per device, section and direction. A converter that doesn't load makes dead
 letters of its device's frames and errors of its calls, and touches nothing else; loading is tried again after RELOAD_S.
@@ -27,7 +27,7 @@ from services.converter.core.events import (
     UserFrame,
 )
 from services.converter.shell.extensions import UserConverter, load_converter
-from services.converter.shell.notes import HostNote
+from services.converter.shell.poison_file import HostRecord
 from services.converter.shell.watchdog import Watchdog
 
 SLICE_S: Final = 0.25
@@ -35,19 +35,24 @@ SLICE_S: Final = 0.25
 SLICE_BYTES: Final = 1024 * 1024
 """It gives way too when it has made so much of the frames so far: that is to be sent, and held at the other end."""
 RELOAD_S: Final = 5.0
+"""A class that did not load is tried again after this: somebody may have mended its file, or installed its package."""
 
 _Direction = Literal["uplink", "downlink"]
 _Key = tuple[str, str, _Direction]
+"""(device, hash of its section, direction): another section is another object, with another `config`."""
 
 
 class UserCode:
-    """The one place from which users' converters run."""
+    """The one place from which users' converters run, guarded by a watchdog.
+
+    It knows no sockets and no numbers beyond the order at hand, so the simulation runs it as it is.
+    """
 
     def __init__(
-        self, extension_dirs: Sequence[str], note: HostNote | None, watchdog: Watchdog, logger: logging.Logger
+        self, extension_dirs: Sequence[str], record: HostRecord | None, watchdog: Watchdog, logger: logging.Logger
     ) -> None:
         self._extension_dirs = extension_dirs
-        self._note = note
+        self._record = record
         self._watchdog = watchdog
         self._logger = logger
         self._converters: dict[_Key, UserConverter] = {}
@@ -59,8 +64,10 @@ class UserCode:
         return key in self._converters or monotonic_s() < self._broken.get(key, (None, 0.0))[1]
 
     def load(self, order: Order) -> None:
-        """Loads it: imports and constructors take their time, and nobody waits for a frame meanwhile. Code that ends
-        the process is noted like one that does it at its first frame."""
+        """Loads it: imports and constructors take their time, and nobody waits for a frame meanwhile.
+
+        Code that ends the process here is written down like code that does it at its first frame.
+        """
         self.begin(order)
         try:
             self._find(_name_of(order), order.device, order.section, _key_of(order)[2])
@@ -69,18 +76,18 @@ class UserCode:
         self.clear()
 
     def begin(self, order: Order) -> None:
-        """Notes that users' code touches what the order says."""
-        if self._note is not None and isinstance(order, ConvertWithUserCode):
+        """Writes down that users' code touches what the order says; of a call there is nothing to write."""
+        if self._record is not None and isinstance(order, ConvertWithUserCode):
             device, length = order.device.name, len(order.frames)
-            self._note.begin(device, order.journal, order.generation, order.first, length)
+            self._record.begin(device, order.journal, order.generation, order.first, length)
 
     def clear(self) -> None:
         """Nothing is touched any more, and what was made of it has been said."""
-        if self._note is not None:
-            self._note.clear()
+        if self._record is not None:
+            self._record.clear()
 
     def convert(self, order: ConvertWithUserCode) -> UserConverted:
-        """Converts frames until the slice is over, at least one. The note stays, for whoever says the result."""
+        """Converts frames until the slice is over, at least one. The record stays, for whoever says the result."""
         self.begin(order)
         with self._watchdog:
             return self._convert(order)
@@ -117,14 +124,16 @@ class UserCode:
             if index:
                 if monotonic_s() >= end_s or size >= SLICE_BYTES:
                     break
-                if self._note is not None:
-                    self._note.mark(index)
+                if self._record is not None:
+                    self._record.mark(index)
             made = self._convert_frame(converter, frame)
             size += _size_of(made)
             frames.append(made)
         return UserConverted(order.job, frames, self._answer(converter, order))
 
     def _convert_frame(self, converter: UserConverter, frame: bytes) -> UserFrame:
+        """What a user's class makes of one frame; a failure, or a result too large to travel, makes a dead letter of
+        it."""
         try:
             made = UserFrame(converter.convert_frame(frame))
         except ConversionError as error:
@@ -135,6 +144,7 @@ class UserCode:
         return made
 
     def _answer(self, converter: UserConverter, order: ConvertWithUserCode) -> tuple[object, str] | None:
+        """The frame as the answer of a call too, where the order says so."""
         if order.answer_to is None:
             return None
         try:
@@ -176,6 +186,7 @@ def _name_of(order: Order) -> str:
 
 
 def _key_of(order: Order) -> _Key:
+    """Which of the device's objects an order needs."""
     direction: _Direction = "downlink" if isinstance(order, EncodeWithUserCode) else "uplink"
     return order.device.name, order.section, direction
 

@@ -1,8 +1,8 @@
-"""The monitor's core: hears all heartbeats and answers `status`.
+"""The monitor's core: hears all heartbeats and answers the call `status`. Pure.
 
-`MonitorCore(identity, devices)`. Events: the common ones; effects: `Send` on CALLS and EVENTS, `Note`, `Exit`. The
-reply's body is msgpack of JSON bytes: {"processes": [{"kind", "name", "device", "pid", "host", "state", "uptime_s",
-"counters", "facts"}], "link": {"state", "epoch", …}, "backlog": {"frames", "bytes"}}.
+The reply's body is JSON: {"processes": [{"kind", "name", "device", "pid", "host", "state", "uptime_s", "counters",
+"facts"}], "link": {"state", "epoch", …}, "backlog": {"frames", "bytes"}}. Programs read it too (`serialgw status
+--json`), so keys may be added, and none changes its meaning.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class MonitorCore:
         return self._membership.next_deadline_s
 
     def _answer(self, request: Request) -> list[Send]:
+        """The answer to `status`, whoever asks; to anything else an error."""
         self._counters["requests"] += 1
         match body_of(request, Status):
             case Status():

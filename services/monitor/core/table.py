@@ -1,4 +1,4 @@
-"""Every process as its last heartbeat showed it."""
+"""Every process as its last heartbeat showed it, and what that comes to for the gateway as a whole. Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from common.wire.states import AnyState, PortReaderState, state_of
 FORGET_S: Final = 3600.0
 """A process that is lost for this long and is not configured is no longer shown."""
 ROWS_LIMIT: Final = 4096
+"""More processes than one gateway has; a bound for what junk can fill."""
 FACTS_BYTES: Final = 64 * 1024
 """Heartbeats whose facts are larger are shown without: a status is for reading."""
 
@@ -26,6 +27,7 @@ class Row:
 
     address: str
     beat: Heartbeat | None = None
+    """None: this process is configured, and has never beaten."""
     heard_s: float = 0.0
     state: Liveness = "lost"
 

@@ -1,4 +1,4 @@
-"""The monitor's sockets."""
+"""The monitor's sockets: one for calls, by which it is asked, and two for events. It decides nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from common.wire.messages import Plane
 
 
 class MonitorShell:
-    """Performs the effects of `MonitorCore`."""
+    """Performs the effects of `MonitorCore`.
+
+    Heartbeats are read once a second and before the core's own timers, not each as it comes: on an idle gateway they
+    would be most of what wakes the machine up.
+    """
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from common.stream.items import Item
 from common.wire.calls import Decode, converter_of, pack_body, verb_of
 from common.wire.messages import Entry, Reply, Request
 from services.port_reader.core.exchange import Call, Exchange
-from services.port_reader.core.line import Line
+from services.port_reader.core.incoming import Incoming
 from services.port_reader.core.members import Members, Placed
 
 Answer = tuple[Call, bytes]
@@ -17,7 +17,7 @@ Answer = tuple[Call, bytes]
 class Answers:
     """Sorts frames while a call waits for its answer, which is journaled as what it is."""
 
-    def __init__(self, exchange: Exchange, line: Line, members: Members) -> None:
+    def __init__(self, exchange: Exchange, line: Incoming, members: Members) -> None:
         self._exchange = exchange
         self._line = line
         self._members = members
@@ -56,7 +56,7 @@ class Answers:
         answer, rest = frame[: place + len(until)], frame[place + len(until) :]
         if not self._exchange.is_answer(answer):
             return [frame]
-        return [answer] if rest in (b"", self._members.devices[0].delimiter) else [answer, rest]
+        return [answer] if rest in (b"", self._members.devices[0].framing.delimiter) else [answer, rest]
 
 
 def step_after(call: Call, frame: bytes, device: Device, section: str, now_s: float) -> Reply | Request:

@@ -47,7 +47,7 @@ from services.port_reader.core.events import (
     WritePending,
 )
 from services.port_reader.core.exchange import Search, search_plainly
-from services.port_reader.core.line import Line
+from services.port_reader.core.incoming import Incoming
 from services.port_reader.core.members import Owner
 from services.port_reader.core.pace import ReadPace
 from services.port_reader.core.port import Port
@@ -120,7 +120,7 @@ class PortReaderCore:
             clock=clock,
             is_left=not has_port,
         )
-        line = Line(device, members[0].state.line_state)
+        line = Incoming(device.framing, members[0].state.line_state)
         devices = [member.device for member in members]
         self._port = Port(
             devices, self._source, line, self.counters, clock=clock, draw=draw, search=search, owner=owner
@@ -133,7 +133,7 @@ class PortReaderCore:
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """The effects of an event, in order."""
-        if self._standstill.has_been(now_s, self._due_s) and not self._device.port.startswith(TCP):
+        if self._standstill.has_been(now_s, self._due_s) and not self._device.line.port.startswith(TCP):
             self._port.doubt("nobody could read the line for too long", is_anywhere=False)
         effects: list[Effect] = [*self._source.begin(event, now_s)]
         effects += self._handle(event, now_s)
@@ -267,7 +267,7 @@ class PortReaderCore:
         flights = [uplink.in_flight for uplink in uplinks]
         return PortReaderState(
             device=self._device.name,
-            port=self._device.port,
+            port=self._device.line.port,
             connected=self._port.is_connected,
             draining=self._source.is_draining,
             held=self._pace.is_held,

@@ -9,7 +9,7 @@ from common.core.events import Send
 from common.stream.events import SetLineState, SourceEffect
 from common.stream.items import Item, items_of
 from common.stream.source import Source
-from services.port_reader.core.line import Line
+from services.port_reader.core.incoming import Incoming
 
 Owner = Callable[[bytes], int]
 """Whose a frame is that nobody has asked for: a place among the devices."""
@@ -24,7 +24,7 @@ class Members:
     copies would contradict each other after a death between two commits.
     """
 
-    def __init__(self, devices: Sequence[Device], source: Source, line: Line, owner: Owner | None) -> None:
+    def __init__(self, devices: Sequence[Device], source: Source, line: Incoming, owner: Owner | None) -> None:
         """`owner` None: all frames are the first device's."""
         self.devices = tuple(devices)
         self.names = ", ".join(device.name for device in devices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common.config.models import Device
+from common.config.models import Device, Line
 from common.core.errors import ConversionError
 from common.core.events import Note, Send, answer
 from common.core.wall_clock import WallClock
@@ -20,7 +20,7 @@ from services.port_reader.core.dead_pieces import DeadPieces
 from services.port_reader.core.doubt import Doubt
 from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import Exchange, Search
-from services.port_reader.core.line import Line
+from services.port_reader.core.incoming import Incoming
 from services.port_reader.core.members import Members, Owner
 from services.port_reader.core.opening import Opening
 
@@ -28,15 +28,15 @@ from services.port_reader.core.opening import Opening
 class Port:
     """One line in both directions, for the devices on it.
 
-    What comes in goes the way chunk → frames (`Line`) → entries of whom they belong to (`Members`, and `Answers` while
-    a call waits) → streams. What goes out is an exchange at a time (`Exchange`).
+    What comes in goes the way chunk → frames (`Incoming`) → entries of whom they belong to (`Members`, and `Answers`
+    while a call waits) → streams. What goes out is an exchange at a time (`Exchange`).
     """
 
     def __init__(
         self,
         devices: list[Device],
         source: Source,
-        line: Line,
+        line: Incoming,
         counters: PortReaderCounts,
         *,
         clock: WallClock,
@@ -51,7 +51,7 @@ class Port:
         self._clock = clock
         self._members = Members(devices, source, line, owner)
         self._opening = Opening(draw)
-        self._exchange = Exchange(devices[0].write_timeout_s, counters, search)
+        self._exchange = Exchange(devices[0].line.write_timeout_s, counters, search)
         self._answers = Answers(self._exchange, line, self._members)
         self._dead = DeadPieces(self._members.names, counters)
         self._arrival_ms = 0
@@ -60,7 +60,7 @@ class Port:
         self._has_read = False
         self._doubt: Doubt | None = None
         """While a burst is read in which bytes may be missing."""
-        self.byte_s = byte_seconds(devices[0])
+        self.byte_s = byte_seconds(devices[0].line)
 
     @property
     def is_connected(self) -> bool:
@@ -265,13 +265,13 @@ class Port:
     @property
     def _facts(self) -> dict[str, str]:
         """What each line in the log says of the port."""
-        return {"device": self._members.names, "port": self._members.devices[0].port}
+        return {"device": self._members.names, "port": self._members.devices[0].line.port}
 
 
-def byte_seconds(device: Device) -> float:
+def byte_seconds(line: Line) -> float:
     """How long the line takes for a byte: its start bit, parity and stop bits included."""
-    bits = 1 + device.bytesize + (device.parity != "N") + device.stopbits
-    return bits / device.baudrate
+    bits = 1 + line.bytesize + (line.parity != "N") + line.stopbits
+    return bits / line.baudrate
 
 
 def _opened_entry(device: Device) -> Item:

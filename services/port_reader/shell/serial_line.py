@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import serial
 
-from common.config.models import Device
+from common.config.models import Line
 from common.core.errors import LinkError
 
 READ_BYTES: Final = 4096
@@ -130,29 +130,29 @@ class SerialLine:
             return 0
 
 
-def open_line(device: Device) -> SerialLine:
-    """Opens the device's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
-    if device.port.startswith(SOCKET_SCHEME):
-        return _begin_connecting(device.port)
-    if not os.path.exists(device.port):
+def open_line(line: Line) -> SerialLine:
+    """Opens the line's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
+    if line.port.startswith(SOCKET_SCHEME):
+        return _begin_connecting(line.port)
+    if not os.path.exists(line.port):
         raise LinkError("no such port")
     try:
         port = _KeepingSerial(
-            device.port,
-            baudrate=device.baudrate,
-            bytesize=device.bytesize,
-            parity=device.parity,
-            stopbits=device.stopbits,
+            line.port,
+            baudrate=line.baudrate,
+            bytesize=line.bytesize,
+            parity=line.parity,
+            stopbits=line.stopbits,
             timeout=0,
-            xonxoff=device.xonxoff,
-            rtscts=device.rtscts,
-            dsrdtr=device.dsrdtr,
+            xonxoff=line.xonxoff,
+            rtscts=line.rtscts,
+            dsrdtr=line.dsrdtr,
             # Without a value pyserial lets a read of nothing look like a hang-up (VMIN 0).
-            inter_byte_timeout=device.inter_byte_timeout_s or 0,
-            exclusive=device.exclusive or None,
+            inter_byte_timeout=line.inter_byte_timeout_s or 0,
+            exclusive=line.exclusive or None,
         )
     except (OSError, ValueError, termios.error) as error:
-        raise LinkError(_explain(device.port, error)) from None
+        raise LinkError(_explain(line.port, error)) from None
     return SerialLine(port.fileno(), port, None)
 
 

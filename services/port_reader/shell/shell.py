@@ -232,7 +232,7 @@ class PortReaderShell:
 
     def _open_port(self, _: OpenPort) -> Iterable[Event]:
         try:
-            line = open_line(self._device)
+            line = open_line(self._device.line)
         except LinkError as error:
             return (OpenFailed(str(error)),)
         self._line = line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Final, NamedTuple
 
-from common.config.models import Device
+from common.config.models import Framing
 from services.port_reader.core.framers.delimiter import DeadPiece, DelimiterFramer
 
 JOIN_S: Final = 0.020
@@ -44,16 +44,16 @@ def read_line_state(state: bytes) -> LineState:
     return LineState(bool(state[0]), bool(state[1]))
 
 
-class Line:
+class Incoming:
     """Chunks in, frames and dead pieces out; all times are `now_s`."""
 
-    def __init__(self, device: Device, state: bytes) -> None:
+    def __init__(self, framing: Framing, state: bytes) -> None:
         """`state` is what the journal has kept of the line."""
         is_mid_frame, has_seen_delimiter = read_line_state(state)
-        self._framer = DelimiterFramer(device.delimiter, device.max_frame_bytes)
+        self._framer = DelimiterFramer(framing.delimiter, framing.max_frame_bytes)
         self._framer.has_seen_delimiter = has_seen_delimiter
-        self._keeps_first = device.first_frame == "keep"
-        self._timeout_s = device.timeout_s
+        self._keeps_first = framing.first_frame == "keep"
+        self._timeout_s = framing.timeout_s
         self._died_mid_frame = is_mid_frame
         self._awaits_first = False
         """True from opening to the first byte."""

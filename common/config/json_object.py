@@ -1,6 +1,7 @@
 """One JSON object being read: hands out checked values and knows which keys nobody asked for.
 
-A value that is wrong is noted and its default handed out, so that one run finds every problem.
+A value that is wrong is noted and its default handed out, so that one run finds every problem. So no method here
+raises; what was found and what would be right is said in one sentence, with the place.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from common.config.ports import can_name_a_file
 from common.core.shown import is_steering
 
 _ABSENT: Any = object()
+"""Stands for a key that the object does not have; None is JSON's null."""
 _WHOLE_TEXT = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
+"""A whole number in quotes, of up to 18 digits."""
 INT_MAX = 2**31 - 1
+"""The largest number that a key takes if it has no bound of its own."""
 
 
-class Entry:
+class JsonObject:
     """The object at `path` of `file`. `places` moves messages on a key elsewhere (an environment variable)."""
 
     def __init__(
@@ -29,6 +33,8 @@ class Entry:
         findings: Findings,
         places: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
+        """`findings` takes what is wrong or worth a word. `places` moves messages on a key elsewhere: to the
+        environment variable whose value stands in the object instead of the file's."""
         self.values = values
         self.file = file
         self.path = path
@@ -43,9 +49,11 @@ class Entry:
         return self._places.get(key, (self.file, join_path(self.path, key)))
 
     def problem(self, key: str, found: str, expected: str) -> None:
+        """Notes that the value of `key` can't be used; both texts are noun phrases."""
         self.findings.problem(*self.place(key), found, expected)
 
     def warning(self, key: str, sentence: str) -> None:
+        """Notes something about `key` that stops nothing, as one sentence."""
         self.findings.warning(*self.place(key), sentence)
 
     def not_applied(self, key: str, sentence: str) -> None:
@@ -87,15 +95,18 @@ class Entry:
         return self.maybe_name(*keys, nullable=False) or default
 
     def maybe_name(self, *keys: str, nullable: bool = True) -> str | None:
+        """A name as `name` takes it; None where there is none, or a wrong one."""
         value = self.maybe_text(*keys, nullable=nullable)
         return value if value is None or self._is_name(self.used(*keys), value) else None
 
     def required_name(self, key: str, *, meaning: str) -> str:
-        """As `name`; its absence is a problem, and "" is handed out."""
+        """A name without which the object means nothing: its absence is a problem, and "" is handed out."""
         value = self.required_text(key, meaning=meaning)
         return value if self._is_name(key, value) else ""
 
     def _is_name(self, key: str, value: str) -> bool:
+        """False for a text with control characters, which is noted: they would steer terminals and break lines of
+        logs."""
         if is_steering(value):
             self.problem(key, show(value), "a name without control characters")
             return False
@@ -110,7 +121,7 @@ class Entry:
         return value
 
     def required_text(self, *keys: str, meaning: str) -> str:
-        """As `text`; its absence is a problem, and "" is handed out."""
+        """A text without which the object means nothing: its absence is a problem, and "" is handed out."""
         key = self.used(*keys)
         if key not in self.values:
             self.problem(key, "nothing", meaning)
@@ -118,6 +129,8 @@ class Entry:
         return self.text(*keys, default="")
 
     def maybe_text(self, *keys: str, nullable: bool = True) -> str | None:
+        """A text that is not empty; None where there is none, or something else. null counts as none where it is
+        `nullable`."""
         key = self.used(*keys)
         value = self.values.get(key, _ABSENT)
         if value is _ABSENT or (value is None and nullable):
@@ -151,6 +164,8 @@ class Entry:
     def maybe_whole(
         self, key: str, low: int = -INT_MAX, high: int = INT_MAX, *, nullable: bool = True, as_text: bool = False
     ) -> int | None:
+        """A whole number in its bounds; None where there is none, or something else. 5.0 is taken for 5, as JSON has
+        one kind of number only."""
         self.used(key)
         value = self.values.get(key, _ABSENT)
         if value is _ABSENT or (value is None and nullable):
@@ -176,6 +191,7 @@ class Entry:
     def maybe_number(
         self, key: str, low: float, high: float, *, above: bool = False, nullable: bool = True
     ) -> float | None:
+        """A number in its bounds; None where there is none, or something else."""
         self.used(key)
         value = self.values.get(key, _ABSENT)
         if value is _ABSENT or (value is None and nullable):
@@ -212,7 +228,7 @@ class Entry:
 
     # --- objects inside ---
 
-    def child(self, key: str, secret: bool = False) -> Entry | None:
+    def child(self, key: str, secret: bool = False) -> JsonObject | None:
         """The object under `key`, or None where there is none or something else. `secret` hides what was found."""
         self.used(key)
         value = self.values.get(key, _ABSENT)
@@ -221,9 +237,9 @@ class Entry:
         if not isinstance(value, dict):
             self.problem(key, kind_of(value) if secret else show(value), "an object")
             return None
-        return Entry(value, *self.place(key), self.findings)
+        return JsonObject(value, *self.place(key), self.findings)
 
-    def items(self, key: str) -> Iterable[Entry]:
+    def items(self, key: str) -> Iterable[JsonObject]:
         """The objects of the list under `key`, in order; what is no object is noted and left out."""
         self.used(key)
         value = self.values.get(key, [])
@@ -234,13 +250,14 @@ class Entry:
         entries = []
         for index, item in enumerate(value):
             if isinstance(item, dict):
-                entries.append(Entry(item, file, f"{path}[{index}]", self.findings))
+                entries.append(JsonObject(item, file, f"{path}[{index}]", self.findings))
             else:
                 self.findings.problem(file, f"{path}[{index}]", show(item), "an object")
         return entries
 
 
 def _range_of(low: int, high: int) -> str:
+    """The bounds of a whole number in words; bounds that only guard against nonsense are not named."""
     if high == INT_MAX:
         return f"a whole number from {low}" if low > -INT_MAX else f"a whole number within {INT_MAX}"
     return f"a whole number from {low} to {high}"

@@ -1,4 +1,8 @@
-"""Reads what a device section says of values: data points, RPCs, attribute updates, report strategies."""
+"""Reads what a device section says of values: data points, RPCs, attribute updates, report strategies.
+
+The reference takes nearly everything here, and does something with it; so do we. What looks like a slip is a warning,
+and a problem is only what can't mean anything.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,24 @@ import re
 import warnings
 from collections.abc import Collection
 
-from common.config.entry import Entry
 from common.config.findings import SHOWN_CHARS, nearest, show
+from common.config.json_object import JsonObject
 from common.config.models import AttributeUpdate, DataPoint, ReportStrategy, Rpc
 
 POINT_TYPES = ("string", "int", "float", "double", "bool", "json")
-# What people write on purpose to get hexadecimal text.
+"""Types of data points that are converted; any other text, and none, means hexadecimal."""
 _HEX_TYPES = ("bytes", "byte", "hex", "raw")
+"""What people write on purpose to get hexadecimal text; a warning would be wrong."""
 PARAM_TYPES = ("string", "int", "float", "double")
+"""Types of an RPC's params that are written as such; any other text means text."""
 _STRATEGIES = ("ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED")
 _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
+"""A placeholder of a template, whether it is closed or not."""
 DAY_S = 86_400
+"""The longest time that a configuration may name, where it is a time to wait."""
 
 
-def read_strategy(entry: Entry, subject: str) -> ReportStrategy | None:
+def read_strategy(entry: JsonObject, subject: str) -> ReportStrategy | None:
     """The `reportStrategy` of `entry`, warned of as not applied yet on `subject`; None where there is none."""
     if entry.values.get("reportStrategy") is None:
         entry.knows("reportStrategy")
@@ -38,8 +46,11 @@ def read_strategy(entry: Entry, subject: str) -> ReportStrategy | None:
     return strategy
 
 
-def read_points(device: Entry, *keys: str) -> tuple[DataPoint, ...]:
-    """The data points of the lists under `keys` (one is an older spelling of the other), in order."""
+def read_points(device: JsonObject, *keys: str) -> tuple[DataPoint, ...]:
+    """The data points of the lists under `keys` (one is an older spelling of the other), in order.
+
+    Two points with one key are allowed, as in the reference; where both find a value the later one wins.
+    """
     points: list[DataPoint] = []
     first_places: dict[str, str] = {}
     for key in keys:
@@ -54,7 +65,8 @@ def read_points(device: Entry, *keys: str) -> tuple[DataPoint, ...]:
     return tuple(points)
 
 
-def _read_point(entry: Entry) -> DataPoint:
+def _read_point(entry: JsonObject) -> DataPoint:
+    """One data point; of those that a delimiter makes meaningless the byte positions are warned of."""
     key = entry.required_text("key", meaning="the name of the value (a text)")
     point = DataPoint(
         key=key,
@@ -76,13 +88,15 @@ def _read_point(entry: Entry) -> DataPoint:
     return point
 
 
-def _warn_if_empty(entry: Entry, start: int | None, end: int | None, key: str) -> None:
+def _warn_if_empty(entry: JsonObject, start: int | None, end: int | None, key: str) -> None:
+    """Warns of positions between which no byte can ever stand. Whether one is negative and one is not only a frame
+    tells."""
     start = start or 0
     if end is not None and end <= start and (end >= 0) == (start >= 0):
         entry.warning(key, f"bytes {start} to {end} are none: the value is always empty")
 
 
-def _read_type(entry: Entry, key: str, known: Collection[str], otherwise: str) -> str:
+def _read_type(entry: JsonObject, key: str, known: Collection[str], otherwise: str) -> str:
     """A type name; any is allowed, as in the reference, but one that looks like a slip is warned of."""
     name = entry.maybe_text(key) or ""
     if name and name not in known:
@@ -92,8 +106,11 @@ def _read_type(entry: Entry, key: str, known: Collection[str], otherwise: str) -
     return name
 
 
-def read_rpcs(device: Entry) -> tuple[Rpc, ...]:
-    """The entries of `serverSideRpc`; of two with one method the first counts, as in the reference."""
+def read_rpcs(device: JsonObject) -> tuple[Rpc, ...]:
+    """The entries of `serverSideRpc`; of two with one method the first counts, as in the reference.
+
+    An entry that never counts is read too, so that what is wrong in it is found before it is the first one.
+    """
     rpcs: dict[str, Rpc] = {}
     first_places: dict[str, str] = {}
     for entry in device.items("serverSideRpc"):
@@ -107,7 +124,8 @@ def read_rpcs(device: Entry) -> tuple[Rpc, ...]:
     return tuple(rpcs.values())
 
 
-def _read_rpc(entry: Entry) -> Rpc:
+def _read_rpc(entry: JsonObject) -> Rpc:
+    """One entry of `serverSideRpc`. The entry itself is kept too: users' downlink converters get it as `config`."""
     rpc = Rpc(
         method=entry.required_text("method", meaning="the name that the platform calls (a text)"),
         type=_read_type(entry, "type", (*PARAM_TYPES, "text", "str"), "text") or "string",
@@ -132,11 +150,13 @@ def _read_rpc(entry: Entry) -> Rpc:
     return rpc
 
 
-def _read_pattern(entry: Entry) -> str | None:
+def _read_pattern(entry: JsonObject) -> str | None:
+    """The regular expression of an answer, compiled once to see that it can be; None for none, or one that can't."""
     pattern = entry.maybe_text("responsePattern")
     if pattern is None:
         return None
     try:
+        # Python warns of patterns whose meaning may change; that is worth a word to whoever wrote one.
         with warnings.catch_warnings(record=True, action="always", category=FutureWarning) as doubts:
             re.compile(pattern.encode())
     except re.error as error:
@@ -151,8 +171,9 @@ def _read_pattern(entry: Entry) -> str | None:
     return pattern
 
 
-def _read_template(entry: Entry, key: str, names: tuple[str, ...], prefix: str | None = None) -> str | None:
-    """The text under `key`, whose `${…}` all are among `names` or begin with `prefix`."""
+def _read_template(entry: JsonObject, key: str, names: tuple[str, ...], prefix: str | None = None) -> str | None:
+    """The text under `key`, whose placeholders all are among `names` or begin with `prefix`; None where there is
+    none."""
     text = entry.maybe_text(key)
     known = [f"${{{name[:SHOWN_CHARS]}}}" for name in names] + ([f"${{{prefix}NAME}}"] if prefix else [])
     for match in _VARIABLE.finditer(text or ""):
@@ -165,10 +186,11 @@ def _read_template(entry: Entry, key: str, names: tuple[str, ...], prefix: str |
 
 
 def choices_of(names: Collection[str]) -> str:
+    """The words between which a reader of the message may choose."""
     return "one of " + ", ".join(names)
 
 
-def read_attribute_updates(device: Entry) -> tuple[AttributeUpdate, ...]:
+def read_attribute_updates(device: JsonObject) -> tuple[AttributeUpdate, ...]:
     """The entries of `attributeUpdates`; several may name one attribute, and then all are written."""
     updates = []
     for entry in device.items("attributeUpdates"):

@@ -1,0 +1,77 @@
+"""How the commands show things to people: bytes, times, texts, tables; and how they read bytes that people type."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+_TYPED: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([rnt0\\])|(.?))", re.DOTALL)
+_TYPED_CHARACTERS: Final = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
+_BYTE_ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
+
+
+def escape(data: bytes) -> str:
+    r"""Bytes in printable ASCII, with `\r \n \t \" \\ \xNN` for the rest, so that nothing steers a terminal.
+
+    What comes out can be typed again behind `serialgw try --text`.
+    """
+    return "".join(_BYTE_ESCAPES.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}") for byte in data)
+
+
+def unescape(text: str) -> bytes:
+    r"""The bytes of typed text: `\r \n \t \0 \\ \xNN` replaced, the rest as UTF-8.
+
+    Raises ValueError for any other escape, with a sentence for the person who typed it.
+    """
+
+    def replace(found: re.Match[str]) -> str:
+        if found[1]:
+            return _as_character(int(found[1], 16))
+        if found[2]:
+            return _TYPED_CHARACTERS[found[2]]
+        raise ValueError(rf"found {found[0]}, expected \r, \n, \t, \0, \\ or \xNN")
+
+    return _TYPED.sub(replace, text).encode(errors="surrogateescape")
+
+
+def _as_character(byte: int) -> str:
+    """The character that surrogateescape writes as exactly this byte."""
+    return chr(byte) if byte < 0x80 else chr(0xDC00 + byte)
+
+
+def quoted(text: str | bytes) -> str:
+    """A text in double quotes, escaped as JSON does it; bytes that are no UTF-8 come as backslash escapes."""
+    if isinstance(text, bytes):
+        text = text.decode(errors="backslashreplace")
+    return json.dumps(text, ensure_ascii=False)
+
+
+def clock(ts_ms: int) -> str:
+    """A timestamp as the local time of day, HH:MM:SS.mmm; the number itself where it is no time.
+
+    Timestamps come from devices' users too, so any number may stand in one. Raises nothing.
+    """
+    try:
+        return f"{datetime.fromtimestamp(ts_ms // 1000):%H:%M:%S}.{ts_ms % 1000:03d}"
+    except (OverflowError, OSError, ValueError):
+        return str(ts_ms)
+
+
+def utc(ts_ms: int) -> str:
+    """A timestamp in ISO 8601, UTC, with milliseconds; "-" for 0, which means none, and for what no calendar has."""
+    try:
+        return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z" if ts_ms else "-"
+    except (ValueError, OverflowError, OSError):
+        return "-"
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of one length as lines with their columns aligned, two spaces between them; [] for no rows.
+
+    No line ends in spaces: they would wrap in a narrow terminal.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

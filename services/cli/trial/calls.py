@@ -1,0 +1,75 @@
+"""What a configuration makes of a call, and of its answer: the steps that a port reader and a converter share."""
+
+from __future__ import annotations
+
+import re
+from typing import TypedDict
+
+from common.config.models import Device, Gateway, Rpc
+from common.conversion.calls import convert_answer, rpc_of
+from common.conversion.downlink import encode_rpc
+from common.conversion.values import encode_json, shown
+from common.core.errors import ConversionError
+from common.wire.calls import METHOD_NOT_FOUND
+from services.cli.trial.users import users_converter
+
+
+class Called(TypedDict, total=False):
+    """A call as `--json` prints it. Without an error it has the bytes, and the result if an answer was given."""
+
+    bytes_hex: str
+    result: object
+    error: str
+
+
+def try_call(gateway: Gateway, device: Device, method: str, params: object, answer: bytes | None) -> Called:
+    """Encodes the call, and decodes the answer if there is one; what fails ends it with the platform's error text."""
+    called: Called = {}
+    try:
+        rpc = rpc_of(device, method)
+        if rpc is None:
+            raise ConversionError(METHOD_NOT_FOUND)
+        called["bytes_hex"] = _encode(gateway, device, rpc, params).hex()
+        if answer is not None:
+            called["result"] = _convert_answer(gateway, device, rpc, answer)
+    except ConversionError as error:
+        called["error"] = str(error)
+    return called
+
+
+def called_as_json(called: Called) -> str:
+    """A call on one line, for a program."""
+    return encode_json(called).decode()
+
+
+def called_as_text(device: Device, called: Called) -> str:
+    """A call for a person: what is written, the result, the error, each on its line."""
+    lines = []
+    if "bytes_hex" in called:
+        written = bytes.fromhex(called["bytes_hex"])
+        lines.append(f"written to {device.name}, {len(written)} bytes: {shown(written)}  (hex {called['bytes_hex']})")
+    if "result" in called:
+        lines.append(f"result: {encode_json(called['result']).decode()}")
+    if "error" in called:
+        lines.append(f"error: {called['error']}")
+    return "\n".join(lines)
+
+
+def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: object) -> bytes:
+    """The bytes for the device, by a template, the built-in rules or a user's class. Raises ConversionError."""
+    name = device.downlink_converter
+    if rpc.template is None and device.has_user_downlink and name is not None:
+        return users_converter(gateway, device, name).encode_rpc(rpc, params)
+    return encode_rpc(device, rpc, params)
+
+
+def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> object:
+    """The value of an answer that matches the RPC's pattern. Raises ConversionError.
+
+    On a line, a frame that does not match is no answer but telemetry, and the call waits on; here it is an error.
+    """
+    if rpc.response_pattern is not None and not re.search(rpc.response_pattern.encode(), answer):
+        raise ConversionError(f"found {shown(answer)}, which does not match responsePattern {rpc.response_pattern}")
+    if device.has_user_uplink:
+        return users_converter(gateway, device, device.converter).convert_answer(rpc, answer)
+    return convert_answer(rpc, answer)

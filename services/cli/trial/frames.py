@@ -1,0 +1,166 @@
+"""What a configuration makes of frames: pieces of the input, outcomes of their conversion, and both as text or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import simplejson
+
+from common.config.models import Device, Gateway
+from common.conversion.points import PointResult
+from common.conversion.rows import compile_device
+from common.conversion.values import encode_json, shown
+from common.core.errors import ConversionError
+from common.wire.messages import UserReading
+from services.cli.text import table
+from services.cli.trial.inputs import UsageError
+from services.cli.trial.users import users_converter
+
+_READ_BYTES: Final = 4096
+"""As much as a port reader reads at once; how chunks are cut changes nothing, here as there."""
+
+
+class Piece(NamedTuple):
+    """A frame to try. `partial` is what a file ends with behind its last delimiter; `note` says what else is odd.
+
+    `dead` is why the framer makes it a dead letter instead of a frame, or "".
+    """
+
+    frame: bytes
+    partial: bool = False
+    note: str = ""
+    """What a line would have done otherwise, or ""."""
+    dead: str = ""
+
+
+class Outcome(NamedTuple):
+    """What the configuration makes of one frame for one device name, ready for either form of output."""
+
+    device_name: str
+    device_type: str
+    telemetry: dict[str, object]
+    attributes: dict[str, object]
+    errors: list[tuple[str, str]]
+    """(key of the data point, or "" for the whole frame; what is wrong)."""
+    failed: bool
+    """True if an error makes the command's exit code 1; a data point that is absent does not."""
+    lines: list[str]
+    """The outcome for a person."""
+
+
+def whole_frame(frame: bytes, device: Device) -> Piece:
+    """A frame that was typed: taken as one frame all the same, with a note where a line would cut it otherwise."""
+    delimiter = device.framing.delimiter
+    at = frame.find(delimiter)
+    if at < 0:
+        return Piece(frame, note=f"without the delimiter {shown(delimiter)} at its end")
+    if at + len(delimiter) < len(frame):
+        return Piece(frame, note=f"taken whole; a line would end the frame at the first {shown(delimiter)}")
+    return Piece(frame)
+
+
+def pieces_of(path: Path, device: Device) -> Iterator[Piece]:
+    """The frames of a file of raw bytes, cut as on the line. Raises UsageError if it can't be read."""
+    from services.port_reader.core.framers.delimiter import DelimiterFramer
+
+    framer = DelimiterFramer(device.framing.delimiter, device.framing.max_frame_bytes)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_READ_BYTES):
+                frames = framer.feed(chunk)
+                yield from (Piece(piece.data, dead=piece.reason) for piece in framer.take_dead())
+                yield from (Piece(frame) for frame in frames)
+    except OSError as error:
+        raise UsageError(f"--file {path}: {error.strerror or error}") from None
+    if framer.partial:
+        yield Piece(bytes(framer.partial), partial=True, note="partial: the delimiter has not come")
+
+
+def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Outcome]]:
+    """A function from a frame to its outcomes: one, or one per reading of a user's converter.
+
+    A user's converter that can't be loaded gives a function too, which says so of each frame.
+    """
+    if not device.has_user_uplink:
+        converter = compile_device(device)
+        return lambda frame: [_outcome_of(device, converter.explain(frame))]
+    try:
+        user = users_converter(gateway, device, device.converter)
+    except ConversionError as error:
+        reason = str(error)
+        return lambda frame: [failure_of(device, reason)]
+
+    def convert(frame: bytes) -> list[Outcome]:
+        try:
+            readings = user.convert_frame(frame)
+        except ConversionError as error:
+            return [failure_of(device, str(error))]
+        nothing = UserReading(device.name, device.type, [], b"")
+        return [_outcome_of_reading(reading) for reading in readings or [nothing]]
+
+    return convert
+
+
+def failure_of(device: Device, reason: str) -> Outcome:
+    """The outcome of a frame that gives no reading at all."""
+    return Outcome(device.name, device.type, {}, {}, [("", reason)], True, [f"error      {reason}"])
+
+
+def as_json(outcome: Outcome, piece: Piece) -> str:
+    """An outcome on one line, for a program."""
+    shape: dict[str, object] = {
+        "deviceName": outcome.device_name,
+        "deviceType": outcome.device_type,
+        "telemetry": outcome.telemetry,
+        "attributes": outcome.attributes,
+        "errors": [{"key": key, "error": error} for key, error in outcome.errors],
+    }
+    if piece.partial:
+        shape["partial"] = True
+    return encode_json(shape).decode()
+
+
+def as_text(outcome: Outcome, piece: Piece, number: int) -> str:
+    """An outcome for a person: the frame with its number in the input, whose reading it is, and its lines."""
+    note = f" ({piece.note})" if piece.note else ""
+    head = f"frame {number}, {len(piece.frame)} bytes: {shown(piece.frame)}{note}"
+    who = f"  {outcome.device_name} ({outcome.device_type})"
+    return "\n".join([head, who, *(f"    {line}" for line in outcome.lines)])
+
+
+def _outcome_of(device: Device, points: list[PointResult]) -> Outcome:
+    """The outcome of built-in conversion, point by point."""
+    telemetry = {p.key: p.value for p in points if p.status == "value" and p.kind == "telemetry"}
+    attributes = {p.key: p.value for p in points if p.status == "value" and p.kind == "attribute"}
+    errors = [(p.key, p.why if p.status == "error" else f"absent: {p.why}") for p in points if p.status != "value"]
+    failed = any(point.status == "error" for point in points)
+    lines = table([_row_of(point) for point in points]) or ["no data points are configured"]
+    return Outcome(device.name, device.type, telemetry, attributes, errors, failed, lines)
+
+
+def _row_of(point: PointResult) -> tuple[str, ...]:
+    """What a data point found: kind, key, type, slice, bytes taken, value or why not."""
+    return (
+        point.kind,
+        point.key,
+        point.type,
+        f"[{point.span[0]}:{point.span[1]}]" if point.span else "-",
+        shown(point.field) if point.span else "-",
+        f"= {encode_json(point.value).decode()}" if point.status == "value" else f"{point.status}: {point.why}",
+    )
+
+
+def _outcome_of_reading(reading: UserReading) -> Outcome:
+    """The outcome of a user's converter, which may name another device, and return several readings for one frame."""
+    telemetry: dict[str, object] = {}
+    lines = []
+    for ts_ms, values in reading.telemetry:
+        telemetry.update(simplejson.loads(values))
+        lines.append(f"telemetry  {values.decode()}" + (f"  at {ts_ms} ms" if ts_ms is not None else ""))
+    attributes = simplejson.loads(reading.attributes) if reading.attributes else {}
+    if attributes:
+        lines.append(f"attributes {reading.attributes.decode()}")
+    lines = lines or ["the converter returned no values"]
+    return Outcome(reading.device, reading.device_type, telemetry, attributes, [], False, lines)
