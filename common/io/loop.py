@@ -17,12 +17,11 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from common.core.events import Core, Drain, Exit, Start, Tick
 from common.io.clock import monotonic_s
+from common.io.exits import EXIT_CRASH
 from common.io.logs import LogHandler, handler_of
 from common.io.pulse import Pulse
 from common.io.sources import Pollable, Sources
 
-EXIT_CRASH: Final = 70
-"""sysexits' EX_SOFTWARE: a bug; the supervisor restarts."""
 DRAIN_ROUNDS: Final = 16
 """Rounds of the sources before an overdue timer fires all the same: a flood must not stop the clock."""
 

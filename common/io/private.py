@@ -24,6 +24,28 @@ _OTHERS_WRITE: Final = 0o022
 _ANYBODY_WRITES: Final = 0o002
 
 
+def keep_private() -> None:
+    """Files and sockets that this process makes from now on are for its user alone, whatever umask it was started
+    with. Folders and files whose mode matters are made with it all the same; this is for those that libraries make."""
+    os.umask(0o077)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file of mode 0600, whole or not at all; one that says this already is left as it is, so that it can be
+    written again on a full disk. Raises OSError."""
+    content = text.encode()
+    try:
+        if path.read_bytes() == content and not path.is_symlink():
+            return
+    except OSError:
+        pass
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    draft.replace(path)
+
+
 def make_private(path: Path, *, close: bool = False) -> None:
     """Makes the folder, with mode 0700 whatever the umask, or takes one that is private. `close`: one that is, but may
     be read by others, gets mode 0700 too.

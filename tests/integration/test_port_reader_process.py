@@ -20,12 +20,12 @@ from common.config.models import Device, section_of
 from common.core.events import Arrived
 from common.core.liveness import BEAT_S
 from common.io.endpoints import Endpoints, socket_dir
+from common.io.exits import EXIT_CONFIG
 from common.io.journal.files import JournalFile
 from common.io.journal.journal import Journal
 from common.io.journal.opening import open_journal
 from common.io.journal.places import file_name
 from common.io.journal.salvage import section_name
-from common.io.process import EXIT_CONFIG
 from common.io.sockets import Channel, open_socket
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from common.core.errors import LinkError
-from common.io.process import DATA_DIR_VARIABLE
+from common.io.arguments import DATA_DIR_VARIABLE
 from services.cli.arguments import Subparsers, whole_number
 from services.cli.commands.watch import escape
 from services.cli.demo.devices import VirtualDevice, configurations

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from common.config.active import ACTIVE_NAME
 from common.config.task import OPTION as TASK
-from common.io.process import EXIT_CONFIG
+from common.io.exits import EXIT_CONFIG
+from common.io.variables import WITHHELD
 from services.cli.supervise.launch import encode_word
 
 SOCKET_NAME: Final = "sv.sock"
@@ -23,8 +24,6 @@ STARTS_DIR: Final = "starts"
 TASKS_DIR: Final = "tasks"
 STOP_WAIT_S: Final = 10
 FILES_PER_PROGRAM: Final = 4
-WITHHELD: Final = "withheld"
-"""What all but the publisher see in place of a secret: enough for the configuration to be found complete."""
 _GROUPS: Final = ("monitor", "broker", "publisher", "converters", "port_readers")
 """From the one that stops last to the one that stops first."""
 

@@ -20,7 +20,7 @@ from common.config.models import Device, device_of
 from common.conversion.calls import read_json, rpc_of
 from common.io.logs import LogHandler, handler_of, start_logs, take_streams
 from common.io.parent import end_with_parent
-from common.io.process import keep_private
+from common.io.private import keep_private
 from common.io.users_path import add_users_path
 from common.wire import codec
 from services.converter.core.events import (
