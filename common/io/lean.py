@@ -1,7 +1,7 @@
-"""Keeping a process small: modules that are left out, or put off until they are used, and memory that is given back.
+"""Keeping a process small: modules that are left out, or put off until they are used.
 
-For port readers, of which there are as many as ports. Measured in one (KiB of its own): 10,640 with all of this; 1,000
-more where nothing is put off, 1,360 more where `typing_extensions` is found.
+For port readers, of which there are as many as ports. Measured when one has loaded all that it needs, in memory of its
+own: 10.4 MiB with this, 1.0 more where nothing is put off, 1.3 more where `typing_extensions` is found.
 """
 
 from __future__ import annotations
@@ -56,13 +56,3 @@ class _PutOff:
         if spec is not None and spec.loader is not None:
             spec.loader = LazyLoader(spec.loader)
         return spec
-
-
-def give_back_memory() -> None:
-    """What starting has used and left free goes back to the system, where the C library can do that: 0.7 MB."""
-    import ctypes
-
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):
-        pass

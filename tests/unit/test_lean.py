@@ -1,4 +1,4 @@
-"""Modules that are not found, or not loaded, for a while, and memory that is given back."""
+"""Modules that are not found, or not loaded, for a while."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import importlib
 import sys
 
 import pytest
-from common.io.lean import give_back_memory, put_off, without
+
+from common.io.lean import put_off, without
 
 
 def test_a_module_is_not_found_meanwhile():
@@ -29,8 +30,3 @@ def test_a_module_that_is_put_off_loads_at_its_first_use():
     assert type(module) is type(sys)
     sys.modules.pop("colorsys")
     assert type(importlib.import_module("colorsys")) is type(sys)
-
-
-def test_giving_memory_back_harms_nothing():
-    """Whatever the C library is."""
-    give_back_memory()

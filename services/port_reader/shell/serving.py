@@ -27,7 +27,6 @@ from common.io.journal.opening import JournalNewerError, Opening, open_journal
 from common.io.journal.pages import Breathe
 from common.io.journal.places import bytes_used, left_journals
 from common.io.journal.salvage import section_name
-from common.io.lean import give_back_memory
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.private import make_private
@@ -95,7 +94,6 @@ def serve(task: Task) -> int:
             ports=len(task.devices),
             search=BoundedSearch(),
         )
-        give_back_memory()
         return run_core(core, shell, sources, logger, pulse, ends=(shell.close,))
     finally:
         _leave(task, journal, logger)
