@@ -20,7 +20,7 @@ class Inbox(Generic[Item]):
     def __init__(self) -> None:
         self._items: SimpleQueue[Item] = SimpleQueue()
         self.descriptor, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        """To be polled for reading; belongs to this object."""
+        """Polled for reading by whoever takes; it stays open as long as the process lives."""
 
     def put(self, item: Item) -> None:
         """Hands something to the loop, in order. From any thread; never waits."""

@@ -32,8 +32,8 @@ def without(module: str) -> Iterator[None]:
 
 @contextmanager
 def put_off(*modules: str) -> Iterator[None]:
-    """These modules, imported meanwhile, load when something of theirs is used for the first time. Not for packages of
-    which somebody imports a part: that part would be loaded twice."""
+    """Modules of these names, imported meanwhile, load when something of theirs is used for the first time. Not for
+    packages of which somebody imports a part: that part would be loaded twice."""
     finder = _PutOff(frozenset(modules))
     sys.meta_path.insert(0, finder)
     try:

@@ -54,7 +54,7 @@ class Planes:
     ) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.channels: dict[Plane, Channel] = {}
-        """Those on which this process sends."""
+        """The sending side of each plane that was joined."""
         self._endpoints = endpoints
         self._sources = sources
         self._logger = logger

@@ -1,7 +1,11 @@
 """`python -m services.converter --config FILE [--data-dir DIR] [--slot N]`: one converter process.
 
-Exit codes: 0 after a drain, 69 if the slot (or every slot) is taken or its folder unusable, 70 for
-a bug. Of the configuration only its place matters, for the folder of users' converters beside it: devices' sections
+Exit codes: 0 after a drain, 69 if the slot (or every slot) is taken or its folder unusable, 70 for a bug.
+
+A slot is the number of a converter among all of its gateway. It is held by a lock and has a file of notes, in which a
+converter finds what its predecessor in the slot was in when it died, and reports it.
+
+Of the configuration only its place matters, for the folder of users' converters beside it: devices' sections
 come from port readers. So a converter that dies while somebody edits the configuration comes back all the same.
 """
 
@@ -34,6 +38,7 @@ from services.converter.shell.shell import ConverterShell
 from services.converter.shell.watchdog import LIMIT_S
 
 SLOTS: Final = 256
+"""Converters of one gateway at most, when they choose their slots themselves."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     logger = start_logs(identity.address, options.log_level)
     notes = _open_notes(options.data_dir / f"converter-{slot}.notes", logger)
     core = _make_core(identity, notes, options.watchdog_s)
+    # Hosts get what users' code needs, and of the environment nothing that is secret.
     dirs = extension_dirs_of(options.config)
     setup = HostSetup(identity.address, identity.instance, dirs, options.watchdog_s, options.log_level)
     sources: Sources[Event] = Sources()

@@ -33,6 +33,7 @@ from services.publisher.shell.platform_link import Access
 from services.publisher.shell.shell import PublisherShell
 
 PURPOSE: Final = "Publishes readings to the platform, and takes its calls."
+# What any MQTT broker takes: printable, without blanks.
 _CLIENT_ID: Final = re.compile(r"[!-~]{1,128}")
 
 
@@ -54,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     identity = make_identity("publisher", lock=lock.path)
     logger = start_logs(identity.address, options.log_level)
     tell_old_configuration(logger, warnings)
+    # Drawn, not counted: a count would have to be kept on a disk, and this process keeps nothing.
     epoch = os.urandom(16).hex()
     dialect = ThingsBoard()
     core = _make_core(identity, epoch, gateway, dialect)
@@ -94,7 +96,7 @@ def own_client_id(path: Path) -> str:
     try:
         path.write_text(f"{made}\n", encoding="ascii")
     except OSError:
-        pass
+        pass  # The platform takes another id at the next start as well.
     return made
 
 

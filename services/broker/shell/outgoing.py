@@ -35,11 +35,12 @@ class FramesOut:
         self._endpoints = endpoints
         self._sources = sources
         self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        """By the converter's name, as the core says it."""
         self._blocked: set[str] = set()
 
     @property
     def sockets(self) -> Iterable[zmq.Socket[bytes]]:
-        """Those that are open."""
+        """The sockets of all converters that are there."""
         return self._sockets.values()
 
     def open(self, name: str, endpoint: str) -> None:

@@ -39,6 +39,7 @@ CALLS_HIGH_WATER: Final = 1024
 """Calls waiting for one process that doesn't take them; the next is answered with "queue full"."""
 LINGER_MS: Final = 500
 """At the end, what was sent and not yet taken by the peer may take this long."""
+# As `common.io.endpoints.frames_name` makes them.
 _FRAMES_FILE: Final = re.compile(r"frames\.[0-9a-f]{8}")
 
 
@@ -117,6 +118,8 @@ class BrokerShell:
         # The forwarder's sockets are its thread's, which closes them when it hears of this.
         self._context.term()
 
+    # Each message keeps the parts in which it came, so that passing it on takes no encoding.
+
     def _receive_frames(self) -> Iterable[FramesArrived | Junk]:
         for parts, message in _messages(self._frames_in, Plane.FRAMES):
             if type(message) is FrameBatch:
@@ -132,6 +135,7 @@ class BrokerShell:
                 yield _as_junk(Plane.READINGS, message)
 
     def _receive_calls(self) -> Iterable[CallArrived | Junk]:
+        # The ROUTER puts in front of each message by which connection it came: there its answer goes.
         for route, *parts in received(self._calls, is_ready=True):
             try:
                 yield CallArrived(route, decode_call(parts))
@@ -139,6 +143,7 @@ class BrokerShell:
                 yield Junk(Plane.CALLS, str(error))
 
     def _send_to(self, effect: SendTo) -> Iterable[Unreachable]:
+        """Sends a call's message to one connection, or says why that can't be: then the core answers whoever asked."""
         try:
             send_parts(self._calls, (effect.route, *encode_call(effect.message)))
         except zmq.Again:
@@ -160,11 +165,12 @@ def _messages(socket: zmq.Socket[bytes], plane: Plane) -> Iterable[tuple[list[by
 
 
 def _as_junk(plane: Plane, message: Message | Junk) -> Junk:
-    """A good message of the wrong type is junk here."""
+    """Makes junk of a good message of the wrong type: whoever sent it is no process of ours, or of another version."""
     return message if type(message) is Junk else Junk(plane, f"found {type(message).__name__}")
 
 
 def _bind(context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str) -> zmq.Socket[bytes]:
+    """A socket with our limits at an endpoint of ours. Raises zmq.ZMQError where the folder does not allow it."""
     socket = open_socket(context, kind)
     socket.bind(endpoint)
     return socket

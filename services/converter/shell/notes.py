@@ -46,7 +46,7 @@ class HostNote:
             os.pwrite(self._fd, _HEADER.pack(len(record), zlib.crc32(record), 0) + record, self._at)
 
     def mark(self, index: int) -> None:
-        """It is at this frame now."""
+        """Says that this frame is in work now, counted from the order's first."""
         os.pwrite(self._fd, index.to_bytes(4, "little"), self._at + _INDEX_AT)
 
     def clear(self) -> None:
@@ -72,7 +72,7 @@ class NoteFile:
 
     @property
     def descriptor(self) -> int:
-        """For the hosts, which write their notes themselves."""
+        """The file's descriptor, for the hosts, which write their notes themselves."""
         return self._fd
 
     def take(self, host: int) -> PoisonNote | None:

@@ -1,4 +1,8 @@
-"""What the converter does to the world: its sockets, the hosts of users' code, its notes. It decides nothing."""
+"""What the converter does to the world: its sockets, the hosts of users' code, its notes. It decides nothing.
+
+Which frames come is the broker's to say: the core is told an endpoint when it is registered, and another by another
+broker. Conversion by built-in converters needs nothing of the world, so it has no effect here.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +59,7 @@ class ConverterShell:
         self._planes.add_push(Plane.READINGS, endpoints.readings_in)
         _, self._taps = self._planes.add_events(TOPICS)
         self._frames: Channel | None = None
+        """Where frames come from; None until a broker has said it."""
 
     def perform(self, effect: Effect) -> Iterable[Event]:
         """Carries out one effect; returns what follows from it at once."""
@@ -82,6 +87,7 @@ class ConverterShell:
         self._planes.close(CLOSE_LINGER_MS)
 
     def _send(self, plane: Plane, message: Message) -> Iterable[Blocked]:
+        """Sends as all processes do, and shows readings to whoever watches their device."""
         channel = self._planes.channels[plane]
         if not channel.send(message):
             return self._planes.block(channel, message)

@@ -44,7 +44,7 @@ from services.port_reader.shell.serial_line import READ_BYTES, SerialLine, open_
 READS: Final = 4
 """Full reads in a row before other sources get their turn."""
 READS_BEFORE_WRITE: Final = 16
-"""The same before a write: what is left unread then may be taken for its answer, so it is more."""
+"""Full reads in a row before a write: more, because what is left unread may be taken for the write's answer."""
 SUSPENDED_S: Final = 0.1
 """The two clocks that tell of it are not read at the same moment."""
 CONTINUED_S: Final = 1.0
@@ -221,7 +221,7 @@ class Gaps:
     def __init__(self, sources: Sources[Event]) -> None:
         self._sources = sources
         self._suspended_s = suspended_s()
-        """For how long the machine had been suspended when this was last looked at."""
+        """Seconds for which the machine had been suspended when this was last looked at."""
         self._continued_s = float("-inf")
         """The last time that this process went on of which the core was told."""
 

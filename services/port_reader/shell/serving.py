@@ -1,4 +1,9 @@
-"""A port reader at work: its journal, its lock, its core and shell in the loop."""
+"""A port reader at work: its journal, its lock, its core and shell in the loop.
+
+The journal comes first. It is opened under its lock, mended where it was damaged, and says what its predecessor left:
+without it nothing is read, because what is read could not be kept. A reader without a port (a device that is no longer
+configured) serves what waits in its journal, and ends when that is settled.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +47,9 @@ from services.port_reader.shell.shell import PortReaderShell
 
 KIND: Final = "port_reader"
 JOURNAL_BYTES: Final = 256 * 1024 * 1024
+"""One journal takes so much where nothing else is configured."""
 ALL_JOURNALS_BYTES: Final = 4 * 1024**3
+"""All journals of a folder together take so much where nothing else is configured."""
 LEAST_BYTES: Final = 1024 * 1024
 """A journal may take this much, however small the disk."""
 
@@ -59,7 +66,11 @@ def journal_limits(device: Device, storage: Storage, journals: int, room_bytes: 
 
 def serve(task: Task) -> int:
     """Serves until the end; returns the exit code. Raises SystemExit where there is nothing to serve, or it can't be
-    served now."""
+    served now.
+
+    The order is that of what depends on what: the lock, then the pulse, for a large journal takes long to mend, then
+    the journal, which knows the device's name where the task does not, then all that is made for that device.
+    """
     logger = begin(KIND, task.log_level)
     path = Path(task.journal)
     with refusals():
@@ -72,6 +83,7 @@ def serve(task: Task) -> int:
         breathe = partial(_breathe, pulse)
         opening = _open_journal(task, breathe)
         journal = opening.journal
+    # Only now is it known whose reader this is.
     logger = start_logs(f"{KIND}:{journal.device}", task.log_level)
     _tell(opening, journal.device, logger)
     with refusals():
@@ -90,6 +102,7 @@ def serve(task: Task) -> int:
             draw=random.random,
             gauges=lambda: shell.gauges,
             has_port=task.device is not None,
+            # The core knows one clock, and needs the other's time for what it reads.
             wall_offset_ms=wall_ms() - monotonic_s() * 1000,
             ports=len(task.devices),
             search=BoundedSearch(),
@@ -101,6 +114,7 @@ def serve(task: Task) -> int:
 
 
 def _breathe(pulse: Pulse) -> None:
+    """Shows that we go on. Called often by work on a large journal."""
     pulse.beat(monotonic_s())
 
 
@@ -123,12 +137,15 @@ def _tell(opening: Opening, device: str, logger: logging.Logger) -> None:
 
 
 def _limits(task: Task, device: Device, storage: Storage) -> Limits:
+    """The journal's bounds at this start. What journals take already counts as room: a full one is no reason to give it
+    less than an empty one."""
     folder = Path(task.journal).parent
     journals = len(task.devices) + len(left_journals(folder, task.devices))
     return journal_limits(device, storage, journals, _free_bytes(folder) + bytes_used(folder))
 
 
 def _free_bytes(folder: Path) -> int:
+    """What a user without privileges may still write on the folder's disk."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
 
@@ -143,6 +160,8 @@ def _leave(task: Task, journal: Journal, logger: logging.Logger) -> None:
 
 
 def _journal_file(task: Task, storage: Storage) -> JournalFile:
+    """Where the journal is, and what it is to know of its device. The id is for one that is new, or whose own is
+    lost."""
     path, new_id = Path(task.journal), os.urandom(6).hex()
     if task.device is None:
         return JournalFile(path, "", new_id, storage.durability)
@@ -160,6 +179,7 @@ def _section_of(task: Task, opening: Opening, logger: logging.Logger) -> tuple[D
     last = journal.last_section()
     if last is None:
         raise _nothing_to_serve(task, opening, logger)
+    # As the device was configured when it last ran: what waits in the journal was read under that.
     try:
         return device_of(last[1]), last[1]
     except msgspec.DecodeError as error:
@@ -176,6 +196,7 @@ def _nothing_to_serve(task: Task, opening: Opening, logger: logging.Logger) -> R
         return Refusal(0, f"{task.journal} held nothing and was removed")
     for note in Losses(journal.device, new_counts(SourceCounts)).tell(gaps, journal.state.settled):
         log_note(logger, note)
+    # Numbers that were given and not settled, less those of which the journal has no frame any more.
     numbers = journal.state.next_number - journal.state.settled
     waiting = max(0, numbers - sum(high - low + 1 for low, high in gaps))
     journal.close()

@@ -84,8 +84,10 @@ class PortReaderShell:
         self._channels = self._planes.channels
         self._planes.add_push(Plane.FRAMES, endpoints.frames_in)
         self._calls = self._planes.add_calls(self._receive_calls)
+        # A calm reader hears no heartbeats, and learns of a new broker by this.
         connections = ConnectionWatch(self._calls)
         sources.add_reader(connections.socket, connections.receive)
+        # Acknowledgements come under the stream's own name: of 64 readers one is woken by each, not all.
         topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
         self._events, self._taps = self._planes.add_events(topics)
         self._line = LineSource(device, sources, self._events.socket, self._hear)
@@ -118,12 +120,13 @@ class PortReaderShell:
             .on(CheckWrite, line.check_write)
             .on(CancelWrite, line.cancel_write)
         )
+        # mypy refuses a table that lacks a kind of effect, as `assert_never` does at the end of a `match`.
         # Said apart: in a `return` mypy would guess the last kind from what is to be returned.
         return performers  # noqa: RET504
 
     @property
     def gauges(self) -> dict[str, int]:
-        """SourceCounts that only the shell knows."""
+        """The counters of `SourceCounts` that only the shell knows, for the next heartbeat."""
         return {
             "wakeups": self._sources.wakeups,
             "dead_letters_kept": self._journal.letters_kept[0],
@@ -133,7 +136,8 @@ class PortReaderShell:
         }
 
     def perform(self, effect: Effect) -> Iterable[Event]:
-        """Carries out one effect; returns the events that follow at once."""
+        """Carries out one effect; returns the events that follow at once. A line's events come as it is read, one by
+        one: the core handles each before the next is read."""
         return self._performers[type(effect)](effect)
 
     def close(self) -> None:
@@ -155,6 +159,7 @@ class PortReaderShell:
 
     def _hear_beats(self, wanted: bool) -> None:
         """Subscribes to the others' beats, or not. Wanted again they are read at once, whoever rested."""
+        # Asked before each append: where nothing changes it is one comparison.
         if wanted != self._hears_beats:
             self._hears_beats = wanted
             for topic in BEATS:
@@ -163,6 +168,7 @@ class PortReaderShell:
                 self._sources.rest(self._events.socket, monotonic_s())
 
     def _send(self, effect: Send) -> Iterable[Event]:
+        """Sends now, or answers `Blocked`."""
         channel = self._channels[effect.plane]
         if isinstance(effect.message, Heartbeat) and effect.message.every_s > BEAT_S:
             # Nothing waits for an answer: until there is news, the others' beats would only wake us.
@@ -179,6 +185,7 @@ class PortReaderShell:
     # Journal
 
     def _append(self, effect: Append) -> Iterable[Event]:
+        """Writes blocks to the journal, and shows them to whoever watches this device."""
         self._hear_beats(True)
         following = self._store.perform(effect)
         if any(type(event) is JournalFailed for event in following):

@@ -90,7 +90,7 @@ class PlatformLink:
             self._connection = None
 
     def _open(self, connection: Connection) -> None:
-        """In a thread of its own, which ends with the transport made or refused."""
+        """Runs in a thread of its own, which ends with the transport made or refused."""
         self._opened.put((connection, connection.open()))
 
     def _take_opened(self) -> Iterable[LinkEvent]:

@@ -1,4 +1,8 @@
-"""What the publisher does to the world: its sockets and its connection to the platform. It decides nothing."""
+"""What the publisher does to the world: its sockets and its connection to the platform. It decides nothing.
+
+Batches of readings come by the readings plane, calls and their replies by the calls plane; reports on what was settled
+leave by the events plane, where each port reader hears of its own streams.
+"""
 
 from __future__ import annotations
 
