@@ -13,7 +13,7 @@ from common.io.journal.places import file_name, journal_dir
 from common.io.private import is_private
 
 OPTION: Final = "--task="
-"""The argument that names the file of `written_task`."""
+"""The argument that names the file of `written_task`; it wants another one that says whose task it is."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,5 +81,14 @@ def written_task(arguments: Sequence[str]) -> Task | None:
         task = read_task(Path(places[-1]).read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    name = task.device.name if task.device else ""
-    return task if f"--device={name}" in arguments else None
+    return task if _whose(task) in arguments else None
+
+
+def task_words(task: Task, place: Path) -> list[str]:
+    """The arguments by which a port reader finds the task in this file, and by which a person knows it in a list of
+    processes."""
+    return [f"{OPTION}{place}", _whose(task)]
+
+
+def _whose(task: Task) -> str:
+    return f"--journal={task.journal}" if task.device is None else f"--device={task.device.name}"

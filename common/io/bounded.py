@@ -1,4 +1,8 @@
-"""A search in bounded time: a regular expression of a configuration may take for ever on what some device says."""
+"""A search in bounded time: a regular expression of a configuration may take for ever on what some device says.
+
+Python's engine takes no limit of its own, but it looks for signals while it works, and a handler may raise. The timer
+counts this process's own processor time, so that a machine that is busy elsewhere cuts no honest search short.
+"""
 
 from __future__ import annotations
 
@@ -39,5 +43,6 @@ class BoundedSearch:
             signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _stop(self, *_: Any) -> None:
+        # The signal may come when the search is over already, and must not end what follows it.
         if self._is_searching:
             raise _OverError

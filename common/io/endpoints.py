@@ -29,7 +29,7 @@ def socket_dir(data_dir: Path) -> Path:
 
 
 def find_socket_dir(data_dir: Path) -> Path:
-    """The same folder for who only looks, whoever it belongs to. Makes nothing. Raises LinkError, OSError."""
+    """Finds that folder for who only looks, whoever it belongs to. Makes nothing. Raises LinkError, OSError."""
     place = data_dir.absolute() / RUN
     find_folder(place)
     return place

@@ -10,9 +10,15 @@ from common.core.errors import LinkError
 
 
 class FileLock:
-    """Holds an exclusive flock on `path` and writes our pid into it. Raises LinkError with the holder's pid."""
+    """Holds an exclusive flock on a file, from its making until `release`.
+
+    Our pid stands in the file, so that whoever is refused can be told who holds it. The file itself stays when the lock
+    is given back: removed, it could be locked by one process under its old and by another under its new inode.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Raises LinkError with the holder's pid where another process holds it, OSError where no file can be made."""
+        self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

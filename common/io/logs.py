@@ -18,11 +18,12 @@ from common.io.outlet import STANDARD_ERROR, Outlet, OutletStream, open_sink, sh
 
 TRACE: Final = 5
 BURST_LINES: Final = 200
-"""Lines of one kind (one event of ours, one logger of users' code) that may come at once."""
+"""Lines of one kind (one event of ours, one logger of users' code) that may come at once: what a start says of many
+ports is shown whole."""
 LINES_HZ: Final = 10.0
 """Lines of one kind that may come on and on: of call lines, five calls a second."""
 USERS_LINES_HZ: Final = 100.0
-"""The same of what a user's converter logs, which may be a line a frame on purpose."""
+"""Lines of one of users' converters that may come on and on: it may log each frame on purpose."""
 KINDS_KEPT: Final = 1_000
 """Kinds of lines that are told apart; beyond it all others are one."""
 _LEVELS: Final = {
@@ -43,7 +44,10 @@ _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0
 
 
 class _Kind:
-    """How many more lines of one kind may come now, and how many could not be shown."""
+    """How many more lines of one kind may come now, and how many could not be shown.
+
+    `left` grows with time up to BURST_LINES and falls by one a line: a burst is shown whole, a flood in part.
+    """
 
     __slots__ = ("hidden", "left", "since_s")
 
@@ -54,13 +58,14 @@ class _Kind:
 
 
 class LogHandler(logging.Handler):
-    """Writes records to an outlet, so many of a kind."""
+    """Writes records to an outlet, so many of a kind. Ours are of one kind by their event, users' by their logger."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
         self.process = process
         self._kinds: dict[str, _Kind] = {}
         self._hidden: set[str] = set()
+        """Kinds of which something was left out that is not told yet."""
         self.hidden = 0
         """Lines that were not shown, for there were too many of their kind."""
         self.outlet = Outlet(open_sink(sys.stderr), lambda count: self._line("WARNING", f"log.dropped lines={count}"))
@@ -86,6 +91,7 @@ class LogHandler(logging.Handler):
             self.outlet.catch_up()
         for name in sorted(self._hidden):
             kind = self._take(name, LINES_HZ)
+            # Not before the flood has ebbed: this line must not take the place of one that says something.
             if kind.left >= BURST_LINES / 2:
                 self._hidden.discard(name)
                 hidden, kind.hidden = kind.hidden, 0
@@ -101,6 +107,7 @@ class LogHandler(logging.Handler):
         kind = self._kinds.get(name)
         if kind is None:
             if len(self._kinds) >= KINDS_KEPT:
+                # Names of loggers are users' to choose, and may never end.
                 name = "(others)"
             kind = self._kinds.setdefault(name, _Kind(BURST_LINES, now_s))
         kind.left = min(BURST_LINES, kind.left + (now_s - kind.since_s) * lines_hz)
@@ -142,7 +149,7 @@ def start_logs(process: str, level: str = "INFO") -> logging.Logger:
 
 
 def handler_of(logger: logging.Logger) -> LogHandler | None:
-    """The handler that `start_logs` has made; None for any other logger."""
+    """The handler that `start_logs` has made; None for any other logger, as tests have them."""
     return next((handler for handler in logger.handlers if isinstance(handler, LogHandler)), None)
 
 
@@ -169,7 +176,7 @@ def log_counters() -> dict[str, int]:
 
 
 def log_note(logger: logging.Logger, note: Note) -> None:
-    """Writes what a core noted."""
+    """Writes what a core noted, `event key=value …`. Cores do not log: this is where their sentences become lines."""
     level = _NOTE_LEVELS[note.level]
     if logger.isEnabledFor(level):
         text = " ".join([note.event, *(_fact(key, value) for key, value in note.facts.items())])

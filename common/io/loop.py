@@ -1,7 +1,14 @@
 """The one loop: one thread, one poller, a core that decides and a shell that performs.
 
+Each round waits, hears what the sources have, and fires the core's timer where its time has come:
+
+    begin    the pulse beats; where a timer is due, sources that rest are heard as well
+    wait     until a source has something, a rest ends, or the timer is due
+    hear     what the sources have becomes events for the core, one after the other
+    fire     `Tick`, if it is due and nothing more was there, or a flood has lasted for DRAIN_ROUNDS
+
 Sources are drained before timers fire, so that a process that was stopped and continued first hears what happened
-meanwhile. The one broad `except` of a process stands here: a bug is logged once and ends the process; the journal keeps
+meanwhile. The broad `except` of a process stands here: a bug is logged once and ends the process; the journal keeps
 the data and the supervisor restarts it.
 """
 
@@ -17,12 +24,11 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from common.core.events import Core, Drain, Exit, Start, Tick
 from common.io.clock import monotonic_s
+from common.io.exits import EXIT_CRASH
 from common.io.logs import LogHandler, handler_of
 from common.io.pulse import Pulse
 from common.io.sources import Pollable, Sources
 
-EXIT_CRASH: Final = 70
-"""sysexits' EX_SOFTWARE: a bug; the supervisor restarts."""
 DRAIN_ROUNDS: Final = 16
 """Rounds of the sources before an overdue timer fires all the same: a flood must not stop the clock."""
 
@@ -58,18 +64,15 @@ class Loop(Generic[Event, Effect]):
         self._log = handler_of(logger)
         self._pulse = pulse
         self._exit_code: int | None = None
+        """None as long as the core has not said `Exit`."""
 
     def run(self) -> int:
         """Runs until the core says `Exit`; returns its code, or EXIT_CRASH after an exception, which is logged."""
+        # Python writes the number of each signal into this pipe, so that a signal ends the wait like any source.
         wakeup_in, wakeup_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._sources.add_reader(wakeup_in, lambda: self._signalled(wakeup_in))
         old_fd = signal.set_wakeup_fd(wakeup_out, warn_on_full_buffer=False)
-        # Never restored: a second signal while the shell closes must not turn a clean exit into a death.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        # A terminal that closes ends nothing that was started in it by hand.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGCONT, self._continued)
+        self._take_signals()
         # What starting has made is here to stay: no collection has to look at it again.
         gc.collect()
         gc.freeze()
@@ -86,9 +89,19 @@ class Loop(Generic[Event, Effect]):
             os.close(wakeup_in)
             os.close(wakeup_out)
 
+    def _take_signals(self) -> None:
+        """Takes the signals that a process of ours knows. They are never given back: a second one while the shell
+        closes must not turn a clean exit into a death."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # `_signalled` does the work, from the pipe and in the loop's order.
+            signal.signal(number, lambda *_: None)
+        # A terminal that closes ends nothing that was started in it by hand.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGCONT, self._continued)
+
     def _run(self) -> int:
         self.dispatch(Start())
-        rounds = 0
+        overdue_rounds = 0
         while self._exit_code is None:
             deadline_s, now_s = self._core.next_deadline_s, monotonic_s()
             is_due = deadline_s is not None and now_s >= deadline_s
@@ -97,10 +110,10 @@ class Loop(Generic[Event, Effect]):
             self._hear(ready)
             self._sources.end_rests(monotonic_s())
             self._tell()
-            rounds = rounds + 1 if is_due else 0
+            overdue_rounds = overdue_rounds + 1 if is_due else 0
             # What is there comes first, but a flood does not stop the clock.
-            if is_due and (not ready or rounds >= DRAIN_ROUNDS):
-                rounds = 0
+            if is_due and (not ready or overdue_rounds >= DRAIN_ROUNDS):
+                overdue_rounds = 0
                 self._fire()
         return self._exit_code
 
@@ -155,6 +168,7 @@ class Loop(Generic[Event, Effect]):
             self._tell_more(self._log)
 
     def _tell_more(self, log: LogHandler) -> tuple[()]:
+        # Polled for room only while lines wait: a pipe that takes everything would wake us all the time.
         log.catch_up()
         descriptor = log.outlet.descriptor
         if descriptor is not None and log.outlet.wants_room != self._sources.is_written(descriptor):
@@ -175,9 +189,11 @@ class Loop(Generic[Event, Effect]):
                 pending.extend(self._shell.perform(effect))
 
     def _continued(self, *_: object) -> None:
+        # In a signal handler, which may run between any two lines: a time is all that is kept.
         self._sources.continued_s = monotonic_s()
 
     def _signalled(self, wakeup_in: int) -> tuple[()]:
+        # Others that have a handler come by this pipe too (SIGCONT), and end a wait for nothing.
         numbers = os.read(wakeup_in, 64)
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self.dispatch(Drain())

@@ -1,5 +1,10 @@
 """Telling never holds doing: lines for people go out without waiting, or wait in a bounded place, or are dropped and
-counted."""
+counted.
+
+    nothing waits -> something waits    whoever reads has no room at the moment
+    something waits -> lines are dropped    what waits has reached its limit, or nobody reads any more
+    lines are dropped -> nothing waits    somebody reads again, and is told first how many lines are missing
+"""
 
 from __future__ import annotations
 
@@ -50,6 +55,7 @@ class Outlet:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._untold = 0
+        """Lines that were dropped and of which nobody knows yet. While there are any, no other line goes out."""
         self.dropped = 0
         """Lines that were dropped so far."""
         self.wants_room = False
@@ -74,6 +80,7 @@ class Outlet:
     def catch_up(self) -> None:
         """Writes what waits, as far as it is taken."""
         while self._waiting:
+            # One at a time, for a pipe may take a part of it: the rest goes back to the front.
             head = self._waiting.popleft()
             self._waiting_bytes -= len(head)
             rest = self._put(head)
@@ -106,6 +113,7 @@ class Outlet:
         return b""
 
     def _keep(self, lines: bytes) -> None:
+        # Once lines are dropped the next are too: what waits then is a whole piece, and what is missing follows it.
         if self._untold or self._waiting_bytes + len(lines) > self._most_bytes:
             self._drop(lines)
         else:
@@ -125,9 +133,11 @@ class OutletStream:
     """An outlet as `sys.stdout` and `sys.stderr`: for `print`, for tracebacks, for whoever writes there. Whole lines go
     on, without what would steer a terminal; the rest waits for its end."""
 
+    # What a text stream has, as far as anybody asks for it.
     encoding = "utf-8"
     errors = "backslashreplace"
     LONGEST: Final = 65_536
+    """Characters of a line that has no end yet; a longer one is cut there."""
 
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
@@ -170,10 +180,13 @@ def open_sink(stream: TextIO | None, descriptor: int = STANDARD_ERROR) -> Sink:
     except (OSError, ValueError):
         return _sink_of_stream(stream)
     if stat.S_ISSOCK(mode):
+        # systemd's journal, for one.
         return _sink_of_socket(descriptor)
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+        # A file takes everything at once, or raises.
         return Sink(lambda data: os.write(descriptor, data))
     try:
+        # Opened anew it has flags of its own, and does not wait; the one that others share is left alone.
         again = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return _sink_that_asks(descriptor)
@@ -181,7 +194,7 @@ def open_sink(stream: TextIO | None, descriptor: int = STANDARD_ERROR) -> Sink:
 
 
 def _sink_of_stream(stream: TextIO | None) -> Sink:
-    """For a stream in memory, as tests have it."""
+    """Makes a sink of a stream in memory, as tests have it."""
 
     def put(data: bytes) -> int:
         if stream is not None:
@@ -199,7 +212,8 @@ def _sink_of_socket(descriptor: int) -> Sink:
 
 
 def _sink_that_asks(descriptor: int) -> Sink:
-    """For a descriptor that this user may not open anew, such as another user's terminal."""
+    """Makes a sink of a descriptor that this user may not open anew, such as another user's terminal: asked before each
+    write whether it takes something, it takes as much as a pipe must, and no write waits."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
 

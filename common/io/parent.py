@@ -6,6 +6,7 @@ import ctypes
 import os
 
 PR_SET_PDEATHSIG = 1
+"""The number that Linux gives it; Python has no name for it."""
 
 
 def end_with_parent(parent: int, number: int) -> bool:

@@ -17,11 +17,35 @@ from typing import Final
 from common.core.errors import LinkError
 
 MODE: Final = 0o700
+"""For each folder that is made here, whatever the umask."""
 ROOT: Final = 0
 MOST_LINKS: Final = 40
-"""As many links as the kernel follows on one way."""
+"""Links that are followed on one way: as many as the kernel follows."""
 _OTHERS_WRITE: Final = 0o022
 _ANYBODY_WRITES: Final = 0o002
+
+
+def keep_private() -> None:
+    """Files and sockets that this process makes from now on are for its user alone, whatever umask it was started
+    with. Folders and files whose mode matters are made with it all the same; this is for those that libraries make."""
+    os.umask(0o077)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file of mode 0600, whole or not at all; one that says this already is left as it is, so that it can be
+    written again on a full disk. Raises OSError."""
+    content = text.encode()
+    try:
+        if path.read_bytes() == content and not path.is_symlink():
+            return
+    except OSError:
+        pass
+    # Under another name first: nobody ever finds half a file. O_EXCL refuses whatever lies in its way.
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    draft.replace(path)
 
 
 def make_private(path: Path, *, close: bool = False) -> None:
@@ -74,6 +98,7 @@ def _open(path: Path, *, make: bool, by: int) -> int:
             if not stat.S_ISLNK(os.fstat(step).st_mode):
                 folder = _replace(folder, step)
                 continue
+            # A link is followed by hand, so that each folder on its way is checked as those on ours.
             links += 1
             target = Path(_read_link(step, path, by))
             if links > MOST_LINKS:
@@ -81,6 +106,7 @@ def _open(path: Path, *, make: bool, by: int) -> int:
             words.extendleft(reversed(target.parts[1:] if target.is_absolute() else target.parts))
             if target.is_absolute():
                 folder = _replace(folder, _open_step(None, "/"))
+        # What was opened so far can only be named; this one can be read and changed.
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:
         # The kernel names the step at which it failed; a person knows the whole path.
@@ -94,6 +120,7 @@ def _open_step(folder: int | None, word: str) -> int:
 
 
 def _enter(folder: int, word: str, make: bool) -> int:
+    """A descriptor of what is called so in the folder, which is made where it is missing. Raises OSError."""
     try:
         return _open_step(folder, word)
     except FileNotFoundError:
@@ -141,6 +168,7 @@ def _check_step(folder: int, path: Path, by: int) -> None:
 
 
 def _check(folder: int, path: Path) -> None:
+    """Looks at the last step, the folder itself: it is ours, and nobody else writes in it. Raises LinkError."""
     found, wanted = os.fstat(folder), os.geteuid()
     if found.st_uid != wanted:
         raise LinkError(
@@ -155,6 +183,7 @@ def _check(folder: int, path: Path) -> None:
 
 
 def _name_of(folder: int) -> str:
+    """The path of a folder that is known by its descriptor, for a sentence."""
     try:
         return os.readlink(f"/proc/self/fd/{folder}")
     except OSError:

@@ -18,11 +18,11 @@ from common.io.variables import TOP_VARIABLE
 PIPE: Final = "pulse"
 """The pipe's name in the socket directory."""
 EVERY_S: Final = 1.0
-"""At most so often: a pulse costs a write and two timers."""
+"""Seconds between two pulses at least: each costs a write and two timers."""
 ALARM_S: Final = 20.0
-"""So much processor time without going round once is more than any honest work takes."""
+"""Seconds of processor time without going round once that no honest work takes."""
 TRACEBACK_SIGNAL: Final = signal.SIGUSR1
-"""Asks for a traceback of all threads, and changes nothing else."""
+"""The signal that asks for a traceback of all threads, and changes nothing else."""
 
 
 class Pulse:

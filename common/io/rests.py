@@ -16,7 +16,7 @@ Source = TypeVar("Source")
 
 
 class Rests(Generic[Source]):
-    """Who rests, and until when, in the time of the `now_s` that is given."""
+    """Knows who rests, and until when, in the time of the `now_s` that is given."""
 
     def __init__(self) -> None:
         self._until_s: dict[Source, float] = {}
@@ -41,19 +41,20 @@ class Rests(Generic[Source]):
         return bool(self._heard)
 
     def begin(self, source: Source, until_s: float, deep: bool = False) -> None:
-        """It rests from now on; with a time that has passed it is read again at the next `end`."""
+        """Lets a source rest from now on; with a time that has passed it is read again at the next `end`."""
         self._until_s[source] = until_s
         self._heard.pop(source, None)
         (self._deep.add if deep else self._deep.discard)(source)
 
     def forget(self, source: Source) -> None:
-        """It is no source any more."""
+        """Drops a source that is none any more."""
         self._until_s.pop(source, None)
         self._heard.pop(source, None)
         self._deep.discard(source)
 
     def end(self, now_s: float, is_due: bool = False) -> list[Source]:
-        """Those that are to be read again; with `is_due`, because a timer is about to fire, all but the deep ones."""
+        """Ends the rests that are over, and returns whose they were; with `is_due`, as a timer is about to fire, all
+        but the deep ones."""
         ended = []
         for source, until_s in list(self._until_s.items()):
             if now_s < until_s:

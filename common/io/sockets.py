@@ -1,4 +1,8 @@
-"""ZeroMQ sockets as channels of messages. Only the broker binds; everyone else connects."""
+"""ZeroMQ sockets as channels of messages. Only the broker binds; everyone else connects.
+
+A channel never waits and never raises for what others say. Everything that waits in a socket is bounded, by numbers of
+messages and by the size of each, because a peer may stand still or mean harm.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +40,9 @@ EVENTS_HIGH_WATER: Final = 1_000
 """Events are repeated, or for people, and may be lost; this bounds what waits for a subscriber that was stopped: with
 taps of 16 KiB at most, 16 MiB."""
 REPORTS_HIGH_WATER: Final = 10_000
-"""The same of the publisher, which has one small report for each of many streams at a time, and no taps."""
+"""The publisher's bound is higher: it has one small report for each of many streams at a time, and no taps."""
 SOURCE_HIGH_WATER: Final = 64
-"""The same of all others on their way to the broker: there are as many of these as ports."""
+"""All others' bound for events on their way to the broker is lower: there are as many of these sockets as ports."""
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """A peer that sends more in one part is cut off by libzmq; our largest is a frame of `maxFrameBytes` in a batch."""
 RECEIVE_LIMIT: Final = 256
@@ -55,6 +59,7 @@ _DONTWAIT: Final = int(zmq.DONTWAIT)
 _SNDMORE: Final = int(zmq.SNDMORE) | _DONTWAIT
 _RCVMORE: Final = int(zmq.RCVMORE)
 _STAMP: Final = struct.Struct("<d")
+"""Seconds of the monotonic clock, in front of the machine that the clock belongs to."""
 # What `send_multipart` and `recv_multipart` do as well, looking at each part and each option anew, takes as long again.
 _send_part: Final = zmq.backend.Socket.send
 _receive_part: Final = zmq.backend.Socket.recv
@@ -81,7 +86,10 @@ def decode_call(parts: Sequence[bytes]) -> Message:
 
 
 class Channel:
-    """One socket of one plane: `send` never waits, `receive` yields events and never raises for junk."""
+    """One socket of one plane: `send` never waits, `receive` yields events and never raises for junk.
+
+    On the events plane each message follows a topic, by which ZeroMQ finds its subscribers; on the others it is alone.
+    """
 
     def __init__(self, plane: Plane, socket: zmq.Socket[bytes]) -> None:
         self.plane = plane
@@ -90,6 +98,7 @@ class Channel:
     def send(self, message: Message) -> bool:
         """True if it was sent; False at the high-water mark or with nobody connected."""
         if type(message) is Heartbeat:
+            # Every process logs, and no core knows of it: what could not be said is added here.
             message = message.replace(counters={**message.counters, **log_counters()})
         parts: tuple[bytes, ...] = encode_call(message) if self.plane is Plane.CALLS else codec.encode(message)
         if isinstance(message, StreamReport | Heartbeat | Tap):
@@ -101,7 +110,7 @@ class Channel:
         return True
 
     def receive_ready(self) -> Iterable[Arrived | Junk]:
-        """The same as `receive`, for a socket of which a poll has said that it has something."""
+        """Receives as `receive` does, without asking first: a poll has said that there is something."""
         return self.receive(is_ready=True)
 
     def receive(self, is_ready: bool = False) -> Iterable[Arrived | Junk]:
@@ -124,6 +133,7 @@ class Channel:
 
 def send_parts(socket: zmq.Socket[bytes], parts: Sequence[bytes]) -> None:
     """Sends one message, or raises zmq.Again and has sent nothing of it."""
+    # ZeroMQ takes a message's first part or refuses all: a later part never raises for want of room.
     for part in parts[:-1]:
         _send_part(socket, part, _SNDMORE)
     _send_part(socket, parts[-1], _DONTWAIT)
@@ -148,10 +158,12 @@ def received(socket: zmq.Socket[bytes], is_ready: bool = False) -> Iterable[list
 def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, high_water: int = HIGH_WATER) -> zmq.Socket[bytes]:
     """A socket with our limits: no lingering, messages only for connected peers, bounded queues and message sizes."""
     socket: zmq.Socket[bytes] = context.socket(kind)
+    # Whoever closes a socket says how long it may take; a crash must not wait for a peer.
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.SNDHWM, high_water)
     socket.setsockopt(zmq.RCVHWM, high_water)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    # Milliseconds: a broker that was started again is found at once, one that is away costs little.
     socket.setsockopt(zmq.RECONNECT_IVL, 50)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
     if kind in (zmq.PUSH, zmq.DEALER):
@@ -174,7 +186,8 @@ def connect_events(
     high_water: int = SOURCE_HIGH_WATER,
 ) -> tuple[Channel, Channel]:
     """(sending, receiving) sides of the events plane. The sending one is an XPUB, so that a shell can see whether
-    anybody listens to its taps (`tap_change`)."""
+    anybody listens to its taps (`TapWatch`). Of what others say those events arrive that begin with one of the
+    `topics`."""
     publish = open_socket(context, zmq.XPUB, high_water)
     publish.connect(endpoints.events_in)
     subscribe = open_socket(context, zmq.SUB, EVENTS_HIGH_WATER)
@@ -185,7 +198,7 @@ def connect_events(
 
 
 class ConnectionWatch:
-    """Tells when a channel's socket has found its broker again."""
+    """Tells when a channel's socket has found its broker again, for who hears no heartbeats by which it would know."""
 
     def __init__(self, channel: Channel) -> None:
         self.socket: zmq.Socket[bytes] = channel.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)

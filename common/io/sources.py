@@ -31,7 +31,7 @@ class Sources(Generic[Event]):
         self._rests: Rests[Pollable] = Rests()
         self.lazy: list[Source[Event]] = []
         self.round_end: Source[Event] = lambda: ()
-        """Asked for events after each round of sources. For a core that does its work for all that came together."""
+        """Gives events after each round of sources, for a core that does its work for all that came together."""
         self.continued_s = float("-inf")
         """When this process, which had been stopped, went on last."""
         self.wakeups = 0
@@ -80,8 +80,8 @@ class Sources(Generic[Event]):
             self._poller.unregister(source)
 
     def poll(self, timeout_ms: int | None) -> list[tuple[Pollable, int]]:
-        """Those that have something, or take something, as `take` wants them; [] after so long. None: as long as it
-        takes."""
+        """Waits, and returns those that have something, or take something, as `take` wants them; [] after so many
+        milliseconds. None waits as long as it takes."""
         ready = self._poller.poll(timeout_ms)
         self.wakeups += bool(ready)
         return ready
@@ -109,7 +109,7 @@ class Sources(Generic[Event]):
             self._register(source)
 
     def rest_on(self) -> None:
-        """Those that were read for a timer only rest on."""
+        """Lets those rest on that were read for a timer only."""
         if self._rests.has_heard:
             for source in self._rests.go_on():
                 self._register(source)

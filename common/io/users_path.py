@@ -11,7 +11,7 @@ USERS_PATH_VARIABLE: Final = "SERIALGW_USERS_PATH"
 
 
 def add_users_path() -> None:
-    """To be called by whoever runs users' code, before that."""
+    """Lets users' code find what stood in PYTHONPATH, behind all else. Whoever runs such code calls it before."""
     for entry in os.environ.get(USERS_PATH_VARIABLE, "").split(os.pathsep):
         if entry and entry not in sys.path:
             sys.path.append(entry)

@@ -1,7 +1,7 @@
 """The broker's process, to which all others connect: `python -m services.broker --config FILE [--data-dir DIR]`.
 
-Nothing in the configuration concerns it; the option is there because every service has it. So a configuration that is
-broken, or being edited, keeps no broker from starting. Of all processes it is started first.
+Nothing in the configuration concerns it; the option is there because every service has it. What starts it starts first.
+Exit codes: 0 after SIGTERM, 69 if another broker holds the data directory or its folder can't be used, 70 for a bug.
 """
 
 from __future__ import annotations
@@ -11,50 +11,34 @@ from collections.abc import Sequence
 
 import zmq
 
-from common.core.errors import LinkError
 from common.core.events import Note
+from common.io.arguments import service_parser
 from common.io.endpoints import Endpoints, frames_name, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
-from common.io.loop import Loop
-from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
-from common.io.pulse import Pulse
+from common.io.logs import log_note
+from common.io.process import begin, make_identity, pulse_in, refusals, run_core
 from common.io.sources import Sources
 from services.broker.core.core import BrokerCore
-from services.broker.core.events import Effect, Event
+from services.broker.core.events import Event
 from services.broker.shell.shell import BrokerShell, remove_leftovers
 
+PURPOSE = "passes frames, readings, calls and events on between all processes"
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the broker until SIGTERM; returns its exit code.
 
-    The code is 0 after a drain, 69 if another broker has the data directory's lock or the directory can't be used, and
-    70 for a bug.
-    """
-    keep_private()
-    args = service_parser("broker", "passes frames, readings, calls and events on between all processes").parse_args(
-        argv
-    )
-    logger = start_logs("broker:0", args.log_level)
-    take_streams(logger)
-    try:
-        directory = socket_dir(args.data_dir)
-        lock = FileLock(directory / "broker.lock")
-    except (LinkError, OSError) as error:
-        sys.stderr.write(f"broker: {error}\n")
-        return EXIT_UNAVAILABLE
-    # We hold the lock: whoever made these files is dead.
-    remove_leftovers(directory)
-    endpoints = Endpoints(directory)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the broker until SIGTERM; returns its exit code. Raises SystemExit where it can't serve."""
+    options = service_parser("broker", PURPOSE).parse_args(arguments)
+    logger = begin("broker:0", options.log_level)
+    with refusals("broker: "):
+        sockets = socket_dir(options.data_dir)
+        lock = FileLock(sockets / "broker.lock")
+    # Only now: a broker that runs may have its sockets there.
+    remove_leftovers(sockets)
     sources: Sources[Event] = Sources()
-    shell = BrokerShell(zmq.Context(), endpoints, sources, logger)
-    core = BrokerCore(make_identity("broker", lock=directory / "broker.lock"), frames_name)
-    loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, Pulse(directory, unblocking_descriptor(logger)))
-    log_note(logger, Note("info", "broker.started", {"directory": directory}))
-    code = loop.run()
-    shell.close()
-    lock.release()
-    return code
+    shell = BrokerShell(zmq.Context(), Endpoints(sockets), sources, logger)
+    core = BrokerCore(make_identity("broker", lock=lock.path), frames_name)
+    log_note(logger, Note("info", "broker.started", {"directory": sockets}))
+    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 EXIT_INTERRUPTED = 130
-"""As shells say it: 128 and the number of SIGINT."""
+"""128 and the number of SIGINT, which is how a shell says it."""
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.version import RELEASE
-from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE
+from common.io.exits import EXIT_CONFIG, EXIT_UNAVAILABLE
 from services.cli.harmless import HarmlessStream
 
 EXIT_FAILED: Final = 1

@@ -1,8 +1,12 @@
 """One converter process: `python -m services.converter --config FILE [--data-dir DIR] [--slot N]`.
 
-Exit codes: 0 after a drain, 69 if the slot (or every slot) is taken or its folder unusable, 70 for a bug. Of the
-configuration only its place matters, for the folder of users' converters beside it: devices' sections come from port
-readers. So a converter that dies while somebody edits the configuration comes back all the same.
+Exit codes: 0 after a drain, 69 if the slot (or every slot) is taken or its folder unusable, 70 for a bug.
+
+A slot is the number of a converter among all of its gateway. It is held by a lock and has a file of notes, in which a
+converter finds what its predecessor in the slot was in when it died, and reports it.
+
+Of the configuration only its place matters, for the folder of users' converters beside it: devices' sections
+come from port readers. So a converter that dies while somebody edits the configuration comes back all the same.
 """
 
 from __future__ import annotations
@@ -18,15 +22,15 @@ from typing import Final
 from common.config.extension_files import extension_dirs_of
 from common.core.errors import LinkError
 from common.core.events import Note
+from common.io.arguments import service_parser
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
-from common.io.loop import Loop
-from common.io.process import EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
-from common.io.pulse import Pulse
+from common.io.logs import log_note, start_logs
+from common.io.process import begin, make_identity, pulse_in, refusals, run_core
 from common.io.sources import Sources
+from common.wire.messages import Identity
 from services.converter.core.core import ConverterCore
-from services.converter.core.events import Effect, Event
+from services.converter.core.events import Event
 from services.converter.core.lanes import GRACE_S
 from services.converter.shell.hosts import Hosts, HostSetup
 from services.converter.shell.poison_file import PoisonFile
@@ -34,44 +38,28 @@ from services.converter.shell.shell import ConverterShell
 from services.converter.shell.watchdog import LIMIT_S
 
 SLOTS: Final = 256
-"""More converters than a machine has cores for; a bound for the search of a free one."""
+"""Converters of one gateway at most, when they choose their slots themselves."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one converter; returns its exit code.
-
-    The slot's lock is held as long as the process lives: whoever gets it knows that the one before is dead, and takes
-    over its address, its poison file and what it has not reported.
-    """
-    keep_private()
+    """Runs one converter; returns its exit code. Raises SystemExit where it can't serve."""
     options = _parser().parse_args(arguments)
-    take_streams(start_logs("converter", options.log_level))
-    try:
+    begin("converter", options.log_level)
+    with refusals():
         sockets = socket_dir(options.data_dir)
-        slot, lock, lock_path = _take_slot(sockets, options.slot)
-    except (LinkError, OSError) as error:
-        return _refuse(str(error), EXIT_UNAVAILABLE)
-    identity = make_identity("converter", slot, lock_path)
+        slot, lock = _take_slot(sockets, options.slot)
+    identity = make_identity("converter", slot, lock.path)
     logger = start_logs(identity.address, options.log_level)
-    poison = _open_poison_file(options.data_dir / f"converter-{slot}.notes", logger)
-    numbers = count(1)
-    core = ConverterCore(
-        identity,
-        lambda: f"{identity.instance}-{next(numbers)}",
-        poison.reports if poison is not None else (),
-        options.watchdog_s + GRACE_S,
-    )
+    notes = _open_notes(options.data_dir / f"converter-{slot}.notes", logger)
+    core = _make_core(identity, notes, options.watchdog_s)
+    # Hosts get what users' code needs, and of the environment nothing that is secret.
     dirs = extension_dirs_of(options.config)
     setup = HostSetup(identity.address, identity.instance, dirs, options.watchdog_s, options.log_level)
     sources: Sources[Event] = Sources()
-    hosts = Hosts(setup, poison, sources, os.environ)
-    shell = ConverterShell(Endpoints(sockets), hosts, poison, sources, logger)
-    loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, Pulse(sockets, unblocking_descriptor(logger)))
+    hosts = Hosts(setup, notes, sources, os.environ)
+    shell = ConverterShell(Endpoints(sockets), hosts, notes, sources, logger)
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
-    code = loop.run()
-    shell.close()
-    lock.release()
-    return code
+    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,13 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _take_slot(sockets: Path, wanted: int | None) -> tuple[str, FileLock, Path]:
-    """Takes the wanted slot, or the first that is free: its name, its lock and the lock's path. Raises LinkError if it,
-    or every slot, is taken."""
+def _take_slot(sockets: Path, wanted: int | None) -> tuple[str, FileLock]:
+    """The slot's name and its lock. Raises LinkError if it, or every slot, is taken."""
     for slot in map(str, range(SLOTS) if wanted is None else [wanted]):
-        path = sockets / f"converter-{slot}.lock"
         try:
-            return slot, FileLock(path), path
+            return slot, FileLock(sockets / f"converter-{slot}.lock")
         except LinkError:
             if wanted is not None:
                 raise
@@ -117,10 +103,12 @@ def _open_poison_file(path: Path, logger: logging.Logger) -> PoisonFile | None:
     return poison
 
 
-def _refuse(text: str, code: int) -> int:
-    """Says why there is no converter, before there is a log that could."""
-    sys.stderr.write(f"{text}\n")
-    return code
+def _make_core(identity: Identity, notes: NoteFile | None, watchdog_s: float) -> ConverterCore:
+    """The core, which reports first what the notes of this slot's last process say. It leaves a host GRACE_S beyond
+    what the host's own watchdog leaves users' code, so that the host can still say what it was in."""
+    numbers = count(1)
+    reports = notes.reports if notes is not None else ()
+    return ConverterCore(identity, lambda: f"{identity.instance}-{next(numbers)}", reports, watchdog_s + GRACE_S)
 
 
 if __name__ == "__main__":

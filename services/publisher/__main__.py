@@ -14,55 +14,63 @@ from pathlib import Path
 from typing import Final
 
 from common.config.active import find_gateway
-from common.config.names import SECRET_VARIABLES
-from common.core.errors import ConfigError, LinkError
+from common.config.models import Gateway
+from common.config.secret_files import SECRET_VARIABLES
 from common.core.events import Note
 from common.core.version import RELEASE
+from common.io.arguments import service_parser
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.locks import FileLock
-from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
-from common.io.loop import Loop
-from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, keep_private, make_identity, service_parser
-from common.io.pulse import Pulse
+from common.io.logs import log_note, start_logs
+from common.io.process import begin, make_identity, pulse_in, refusals, run_core, tell_old_configuration
 from common.io.sources import Sources
 from common.io.tls import tls_context
+from common.wire.messages import Identity
 from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
-from services.publisher.core.events import Effect, Event
+from services.publisher.core.events import Event
+from services.publisher.shell.platform_link import Access
 from services.publisher.shell.shell import PublisherShell
 
+PURPOSE: Final = "Publishes readings to the platform, and takes its calls."
+# What any MQTT broker takes: printable, without blanks.
 _CLIENT_ID: Final = re.compile(r"[!-~]{1,128}")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the publisher; returns its exit code."""
-    keep_private()
-    options = service_parser("publisher", "Publishes readings to the platform, and takes its calls.").parse_args(
-        arguments
-    )
-    take_streams(start_logs("publisher", options.log_level))
-    try:
+    """Runs the publisher; returns its exit code. Raises SystemExit where it can't serve."""
+    options = service_parser("publisher", PURPOSE).parse_args(arguments)
+    begin("publisher", options.log_level)
+    with refusals():
         sockets = socket_dir(options.data_dir)
         gateway, warnings = find_gateway(
             options.config, options.active, options.data_dir, "publisher", os.environ, with_secrets=True
         )
+        # What it starts, and what reads its environment later, sees no secret.
         for name in SECRET_VARIABLES:
             os.environ.pop(name, None)
-        context = tls_context(gateway.platform)
-        lock_path = options.data_dir / "publisher.lock"
-        lock = FileLock(lock_path)
+        tls = tls_context(gateway.platform)
+        lock = FileLock(options.data_dir / "publisher.lock")
         client_id = gateway.platform.security.client_id or own_client_id(options.data_dir / "publisher.id")
-    except ConfigError as error:
-        return _refuse(str(error), EXIT_CONFIG)
-    except (LinkError, OSError) as error:
-        return _refuse(str(error), EXIT_UNAVAILABLE)
-    identity = make_identity("publisher", lock=lock_path)
+    identity = make_identity("publisher", lock=lock.path)
     logger = start_logs(identity.address, options.log_level)
-    for warning in warnings:
-        log_note(logger, Note("warning", "configuration.last_good", {"reason": warning}))
+    tell_old_configuration(logger, warnings)
+    # Drawn, not counted: a count would have to be kept on a disk, and this process keeps nothing.
     epoch = os.urandom(16).hex()
     dialect = ThingsBoard()
-    core = PublisherCore(
+    core = _make_core(identity, epoch, gateway, dialect)
+    sources: Sources[Event] = Sources()
+    access = Access(gateway.platform, client_id, tls, tuple(dialect.subscriptions))
+    shell = PublisherShell(Endpoints(sockets), access, sources, logger)
+    facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
+    log_note(logger, Note("info", "process.started", facts))
+    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
+
+
+def _make_core(identity: Identity, epoch: str, gateway: Gateway, dialect: ThingsBoard) -> PublisherCore:
+    """The core. `epoch` names this run of the publisher: port readers send again what an earlier one had not settled.
+    Types and connectors of devices are taken once, so a changed configuration takes effect at the next start."""
+    return PublisherCore(
         identity,
         epoch,
         gateway.platform,
@@ -72,28 +80,12 @@ def main(arguments: list[str] | None = None) -> int:
         connectors={device.name: device.connector_name for device in gateway.devices},
         version=RELEASE,
     )
-    sources: Sources[Event] = Sources()
-    shell = PublisherShell(
-        Endpoints(sockets),
-        gateway.platform,
-        client_id,
-        context=context,
-        subscriptions=dialect.subscriptions,
-        sources=sources,
-        logger=logger,
-    )
-    loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, Pulse(sockets, unblocking_descriptor(logger)))
-    facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
-    log_note(logger, Note("info", "process.started", facts))
-    code = loop.run()
-    shell.close()
-    lock.release()
-    return code
 
 
 def own_client_id(path: Path) -> str:
-    """The client id of this data directory: made once, kept in a file. One that was damaged is made anew; on a full
-    disk it lives as long as the process."""
+    """A client id for who has configured none: made once for a data directory and kept in this file, so that the
+    platform takes each start for the same client. One that was damaged is made anew; on a full disk it lives as long
+    as the process. Raises nothing."""
     try:
         known = path.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -104,13 +96,8 @@ def own_client_id(path: Path) -> str:
     try:
         path.write_text(f"{made}\n", encoding="ascii")
     except OSError:
-        pass
+        pass  # The platform takes another id at the next start as well.
     return made
-
-
-def _refuse(text: str, code: int) -> int:
-    sys.stderr.write(f"{text}\n")
-    return code
 
 
 if __name__ == "__main__":

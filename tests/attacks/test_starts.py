@@ -18,7 +18,7 @@ import serialgw
 from common.config.active import ACTIVE_NAME, find_gateway, make_active, read_active, write_active
 from common.config.reading import read_gateway
 from common.core.errors import ConfigError, LinkError
-from common.io.process import EXIT_CONFIG
+from common.io.exits import EXIT_CONFIG
 from services.cli.supervise.environment import gateway_environment
 from services.cli.supervise.launch import Stamp, read_stamp, write_stamp
 from services.cli.supervise.log import SupervisordLog

@@ -19,7 +19,8 @@ from msgspec.structs import astuple
 from common.core.events import Arrived
 from common.core.version import PROTOCOL
 from common.io.endpoints import Endpoints, socket_dir
-from common.io.process import EXIT_CONFIG, EXIT_UNAVAILABLE, make_identity
+from common.io.exits import EXIT_CONFIG, EXIT_UNAVAILABLE
+from common.io.process import make_identity
 from common.io.sockets import Channel, connect, connect_events
 from common.wire import codec
 from common.wire.messages import (

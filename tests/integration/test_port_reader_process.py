@@ -17,16 +17,16 @@ import pytest
 import zmq
 
 from common.config.models import Device, section_of
-from common.config.models import Line as LineSettings
+from common.config.task import written_task
 from common.core.events import Arrived
 from common.core.liveness import BEAT_S
 from common.io.endpoints import Endpoints, socket_dir
+from common.io.exits import EXIT_CONFIG
 from common.io.journal.files import JournalFile
 from common.io.journal.journal import Journal
 from common.io.journal.opening import open_journal
 from common.io.journal.places import file_name
 from common.io.journal.salvage import section_name
-from common.io.process import EXIT_CONFIG
 from common.io.sockets import Channel, open_socket
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter
@@ -183,8 +183,13 @@ class Reader:
         head = [sys.executable, "-m", "services.port_reader", "--config", str(self.config)]
         return [*head, "--device", device, "--data-dir", str(self.data_dir)]
 
-    def start(self) -> None:
-        self.process = subprocess.Popen(self.command(), stderr=self.log)
+    def start(self, **environ: str) -> None:
+        self.process = subprocess.Popen(self.command(), stderr=self.log, env={**os.environ, **environ})
+
+    def shown(self, name: str) -> list[str]:
+        """What the kernel shows of the process: `cmdline` or `environ`."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/{name}").read_bytes().decode().split("\0")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -252,6 +257,47 @@ def test_a_frame_is_journaled_sent_and_trimmed(broker, reader, line):
     broker.until(lambda: not reader.rows("SELECT 1 FROM blocks"), "the trim")
     assert reader.rows("SELECT next_number, settled FROM meta") == [(3, 3)]
     assert broker.entries(Entry.OPENED) == [b"press"]
+
+
+def test_who_was_started_by_hand_becomes_a_program_that_has_its_task(broker, reader, line):
+    """Same pid; the task is in a file of ours, and no secret is in the environment of what has loaded nothing else."""
+    reader.start(TB_GW_ACCESS_TOKEN="very-secret", TB_GW_OTHER="kept")
+    broker.until(lambda: broker.entries(Entry.OPENED), "the OPENED entry")
+    broker.until(lambda: broker.beats, "a beat")
+    assert {beat.pid for beat in broker.beats} == {reader.process.pid}
+    words = reader.shown("cmdline")
+    [place] = [Path(word.removeprefix("--task=")) for word in words if word.startswith("--task=")]
+    assert place.is_relative_to(socket_dir(reader.data_dir))
+    assert (place.stat().st_mode & 0o777, place.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert written_task(words).device.name == DEVICE
+    assert {"TB_GW_ACCESS_TOKEN=withheld", "TB_GW_OTHER=kept"} <= set(reader.shown("environ"))
+
+
+def test_who_can_not_write_its_task_serves_all_the_same(broker, reader, line):
+    """As on a full disk: it has read what it is to do, and needs only more memory."""
+    (socket_dir(reader.data_dir) / "tasks-by-hand").write_text("something is in the way")
+    _open(broker, reader)
+    assert not [word for word in reader.shown("cmdline") if word.startswith("--task=")]
+    line.write(b"one\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES) == [b"one\n"], "the frame")
+
+
+def test_an_edited_configuration_counts_at_the_next_start_by_hand(broker, reader, line):
+    """The task of the last start does not stand in its way."""
+    _open(broker, reader)
+    reader.stop(signal.SIGKILL)
+    reader.configure(deviceType="other press")
+    reader.start()
+    broker.until(lambda: b"other press" in broker.entries(Entry.OPENED), "the OPENED entry of the new type")
+
+
+def test_a_terminal_that_closes_ends_no_reader(broker, reader, line):
+    """SIGHUP to a process that was started in it by hand; SIGTERM still drains."""
+    _open(broker, reader)
+    reader.process.send_signal(signal.SIGHUP)
+    line.write(b"after\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES) == [b"after\n"], "the frame")
+    assert reader.process.poll() is None
 
 
 def test_kill_and_start_again_goes_on_from_the_journal(broker, reader, line):

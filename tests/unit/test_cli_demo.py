@@ -10,12 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from common.config.reading import read_gateway
+from common.io.private import write_private
+from services.cli.commands.demo import own_environment, setpoints
 from services.cli.demo.devices import VirtualDevice, configurations
 from services.cli.demo.figures import Figures, readings_of
 from services.cli.demo.heard import setpoints
 from services.cli.demo.processes import own_environment
 from services.cli.demo.subscriber import TELEMETRY, Arrival
-from services.cli.supervise.prepare import write_private
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor.options import ServerOptions
 
-from services.cli.supervise.conf import WITHHELD, Plan, comment_faults, programs_of, supervisord_conf
+from common.io.variables import WITHHELD
+from services.cli.supervise.conf import Plan, comment_faults, programs_of, supervisord_conf
 from services.cli.supervise.launch import (
     FREE_RESTARTS,
     SHORT_LIFE_S,

@@ -13,7 +13,8 @@ import zmq
 
 from common.core.events import Exit
 from common.io.clock import monotonic_s
-from common.io.loop import DRAIN_ROUNDS, EXIT_CRASH, Loop
+from common.io.exits import EXIT_CRASH
+from common.io.loop import DRAIN_ROUNDS, Loop
 from common.io.sources import Sources
 
 Handler = Callable[[Any, float], list[Any]]
@@ -83,7 +84,8 @@ def logger(records: Records) -> logging.Logger:
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
     """The loop keeps its signal handlers for the life of a process; tests give them back."""
-    old = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    taken = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCONT)
+    old = {number: signal.getsignal(number) for number in taken}
     yield
     for number, handler in old.items():
         signal.signal(number, handler)
@@ -163,6 +165,20 @@ def test_a_signal_is_a_drain(logger: logging.Logger, number: signal.Signals) -> 
     assert Loop(core, Shell(), Sources(), logger).run() == 0
     assert core.names == ["Start", "Drain"]
     os.kill(os.getpid(), number)
+
+
+def test_a_terminal_that_closes_ends_nothing(logger: logging.Logger) -> None:
+    """SIGHUP reaches all that was started by hand in it: nobody who logs out means the gateway."""
+
+    def react(event: Any, now_s: float) -> list[Any]:
+        if name(event) == "Start":
+            os.kill(os.getpid(), signal.SIGHUP)
+            core.deadline_s = now_s
+        return [Exit(0)] if name(event) == "Tick" else []
+
+    core = Core(react)
+    assert Loop(core, Shell(), Sources(), logger).run() == 0
+    assert core.names == ["Start", "Tick"]
 
 
 def test_a_bug_is_logged_once_and_ends_the_process(logger: logging.Logger, records: Records) -> None:

@@ -1,4 +1,8 @@
-"""The events plane: libzmq's own XSUB/XPUB proxy in a thread, the one thread of the broker beside its loop."""
+"""The events plane: libzmq's own XSUB/XPUB proxy in a thread, the one thread of the broker beside its loop.
+
+Events are many, and the broker decides nothing about them: so they pass without waking the interpreter. Subscriptions
+go the other way through the same two sockets, which is how a process knows that somebody watches it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ class EventsForwarder:
         self._thread.start()
 
     def _run(self) -> None:
-        """Copies until the context ends. A socket belongs to one thread, so this one closes them."""
+        # Sockets may be used by one thread only, and closing is use: so this thread closes them itself.
         try:
             zmq.proxy(self._from_publishers, self._to_subscribers)
         except zmq.ContextTerminated:

@@ -1,13 +1,10 @@
-"""The broker's sockets: binds all planes, turns what arrives into events, carries out the core's effects.
-
-It decides nothing. It passes messages on as the parts in which they came: a body is opened by nobody on the way.
-"""
+"""What the broker does to the world: it binds all planes, makes events of what arrives, sends what its core orders."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -17,7 +14,8 @@ from common.core.errors import WireError
 from common.core.events import Exit, Junk, Note, Send
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
-from common.io.sockets import EVENTS_HIGH_WATER, Channel, decode_call, encode_call, open_socket, received, send_parts
+from common.io.shell import add_beats
+from common.io.sockets import decode_call, encode_call, open_socket, received, send_parts
 from common.io.sources import Sources
 from common.wire import codec
 from common.wire.messages import FrameBatch, Message, Plane, ReadingBatch
@@ -28,22 +26,20 @@ from services.broker.core.events import (
     Event,
     ForwardReadings,
     FramesArrived,
-    FramesBlocked,
-    FramesWritable,
     OpenFrames,
     ReadingsArrived,
-    ReadingsBlocked,
-    ReadingsWritable,
     SendFrames,
     SendTo,
     Unreachable,
 )
 from services.broker.shell.forwarder import EventsForwarder
+from services.broker.shell.outgoing import FramesOut, ReadingsOut
 
 CALLS_HIGH_WATER: Final = 1024
 """Calls waiting for one process that doesn't take them; the next is answered with "queue full"."""
 LINGER_MS: Final = 500
 """At the end, what was sent and not yet taken by the peer may take this long."""
+# As `common.io.endpoints.frames_name` makes them.
 _FRAMES_FILE: Final = re.compile(r"frames\.[0-9a-f]{8}")
 
 
@@ -58,10 +54,10 @@ def remove_leftovers(directory: Path) -> None:
 
 
 class BrokerShell:
-    """Performs the effects of `BrokerCore`. Sends never wait: what a socket does not take comes back as an event.
+    """Performs the effects of `BrokerCore`. Sends never wait.
 
-    Of calls and events the order of the planes counts: calls are asked for first, frames last, so that a busy line
-    holds up nobody's call. Heartbeats are read lazily, once a second, because nothing waits for them.
+    Headers are read, bodies are not: what comes in on a plane goes out with the very parts that came. Whoever connects
+    may say anything, so what is no message of its plane becomes a `Junk`, and no exception.
     """
 
     def __init__(
@@ -71,32 +67,22 @@ class BrokerShell:
         sources: Sources[Event],
         logger: logging.Logger,
     ) -> None:
+        """Binds at once; the `context` is this shell's from now on, and ends with it."""
         self._context = context
-        self._endpoints = endpoints
         self._logger = logger
-        self._sources = sources
-        self._forwarder = EventsForwarder(context, endpoints)
-        self._forwarder.start()
-        self._frames_in = self._bind(zmq.PULL, endpoints.frames_in)
-        self._readings_in = self._bind(zmq.PULL, endpoints.readings_in)
-        self._readings_out = self._bind(zmq.PUSH, endpoints.readings_out)
+        EventsForwarder(context, endpoints).start()
+        self._frames_in = _bind(context, zmq.PULL, endpoints.frames_in)
+        self._readings_in = _bind(context, zmq.PULL, endpoints.readings_in)
+        self._frames_out = FramesOut(context, endpoints, sources)
+        self._readings_out = ReadingsOut(_bind(context, zmq.PUSH, endpoints.readings_out), sources)
         self._calls = open_socket(context, zmq.ROUTER, CALLS_HIGH_WATER)
         # Without this a reply to a connection that is gone vanishes silently.
         self._calls.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._calls.bind(endpoints.calls)
-        publish = open_socket(context, zmq.PUB, EVENTS_HIGH_WATER)
-        publish.connect(endpoints.events_in)
-        self._publish = Channel(Plane.EVENTS, publish)
-        subscribe = open_socket(context, zmq.SUB, EVENTS_HIGH_WATER)
-        subscribe.setsockopt(zmq.SUBSCRIBE, b"beat.")
-        subscribe.connect(endpoints.events_out)
-        self._beats = Channel(Plane.EVENTS, subscribe)
-        self._converters: dict[str, zmq.Socket[bytes]] = {}
-        """One PUSH socket for each converter, by its name: the core alone chooses who gets what."""
-        self._blocked: set[str] = set()
-        """Converters whose socket takes nothing at the moment, and of which the core knows it."""
-        self._readings_blocked = False
-        sources.add_lazy_reader(self._beats.receive)
+        # Heartbeats come by the forwarder, as for everyone else.
+        self._publish, self._beats = add_beats(context, endpoints, sources)
+        # In this order they are read where several have something: calls are few, and somebody waits for them;
+        # readings make room for frames.
         sources.add_reader(self._calls, self._receive_calls)
         sources.add_reader(self._readings_in, self._receive_readings)
         sources.add_reader(self._frames_in, self._receive_frames)
@@ -106,19 +92,20 @@ class BrokerShell:
         anything else is sent."""
         match effect:
             case SendFrames():
-                return self._send_frames(effect)
+                return self._frames_out.send(effect)
             case ForwardReadings():
-                return self._forward_readings(effect)
+                return self._readings_out.send(effect)
             case SendTo():
                 return self._send_to(effect)
             case Send(message=message):
+                # Its own heartbeat: sent or lost, another follows.
                 self._publish.send(message)
             case Note():
                 log_note(self._logger, effect)
             case OpenFrames(converter=name, endpoint=endpoint):
-                self._converters[name] = self._bind(zmq.PUSH, self._endpoints.at(endpoint))
+                self._frames_out.open(name, endpoint)
             case CloseFrames(converter=name):
-                self._close_frames(name)
+                self._frames_out.close(name)
             case Exit():
                 # Nothing to do: the loop leaves.
                 pass
@@ -128,18 +115,14 @@ class BrokerShell:
 
     def close(self) -> None:
         """Closes everything; what was sent has LINGER_MS to go out. Terminates the context."""
-        ends = [self._readings_out, self._calls, self._publish.socket, *self._converters.values()]
-        for socket in ends:
+        for socket in (self._readings_out.socket, self._calls, self._publish.socket, *self._frames_out.sockets):
             socket.close(linger=LINGER_MS)
         for socket in (self._frames_in, self._readings_in, self._beats.socket):
             socket.close(linger=0)
+        # The forwarder's sockets are its thread's, which closes them when it hears of this.
         self._context.term()
 
-    def _bind(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
-        """A new socket, bound. Only the broker binds; so all others may come and go in any order."""
-        socket = open_socket(self._context, kind)
-        socket.bind(endpoint)
-        return socket
+    # Each message keeps the parts in which it came, so that passing it on takes no encoding.
 
     def _receive_frames(self) -> Iterable[FramesArrived | Junk]:
         """What port readers have sent; anything else on this plane is junk."""
@@ -158,55 +141,15 @@ class BrokerShell:
                 yield _as_junk(Plane.READINGS, message)
 
     def _receive_calls(self) -> Iterable[CallArrived | Junk]:
-        """Requests, replies and registrations, each with the route by which an answer finds back."""
+        # The ROUTER puts in front of each message by which connection it came: there its answer goes.
         for route, *parts in received(self._calls, is_ready=True):
             try:
                 yield CallArrived(route, decode_call(parts))
             except WireError as error:
                 yield Junk(Plane.CALLS, str(error))
 
-    def _send_frames(self, effect: SendFrames) -> Iterable[FramesBlocked]:
-        """Hands a batch to a converter, or hands it back to the core if the socket is full."""
-        name = effect.converter
-        # Once blocked, nothing is tried before the core has heard of it: order would be lost.
-        if name not in self._blocked and _send(self._converters[name], effect.parts or codec.encode(effect.batch)):
-            return ()
-        if name not in self._blocked:
-            self._blocked.add(name)
-            self._sources.add_writer(self._converters[name], lambda: self._frames_writable(name))
-        return (FramesBlocked(*effect),)
-
-    def _frames_writable(self, name: str) -> Iterable[FramesWritable]:
-        """The socket takes batches again; the core is told once."""
-        self._blocked.discard(name)
-        self._sources.remove_writer(self._converters[name])
-        return (FramesWritable(name),)
-
-    def _close_frames(self, name: str) -> None:
-        """A converter that was replaced gets nothing more, and what waits in its socket is dropped: its reader sends it
-        again."""
-        socket = self._converters.pop(name)
-        self._blocked.discard(name)
-        self._sources.remove_writer(socket)
-        socket.close(linger=0)
-
-    def _forward_readings(self, effect: ForwardReadings) -> Iterable[ReadingsBlocked]:
-        """Hands readings to the publisher, or back to the core if it takes none at the moment."""
-        if not self._readings_blocked and _send(self._readings_out, effect.parts or codec.encode(effect.batch)):
-            return ()
-        if not self._readings_blocked:
-            self._readings_blocked = True
-            self._sources.add_writer(self._readings_out, self._readings_writable)
-        return (ReadingsBlocked(effect.batch, effect.parts),)
-
-    def _readings_writable(self) -> Iterable[ReadingsWritable]:
-        """The publisher takes readings again; the core is told once."""
-        self._readings_blocked = False
-        self._sources.remove_writer(self._readings_out)
-        return (ReadingsWritable(),)
-
     def _send_to(self, effect: SendTo) -> Iterable[Unreachable]:
-        """Sends a call to one connection. "full": it takes no more; "gone": nobody is at its other end."""
+        """Sends a call's message to one connection, or says why that can't be: then the core answers whoever asked."""
         try:
             send_parts(self._calls, (effect.route, *encode_call(effect.message)))
         except zmq.Again:
@@ -228,14 +171,12 @@ def _messages(socket: zmq.Socket[bytes], plane: Plane) -> Iterable[tuple[list[by
 
 
 def _as_junk(plane: Plane, message: Message | Junk) -> Junk:
-    """A good message of the wrong type is junk here."""
+    """Makes junk of a good message of the wrong type: whoever sent it is no process of ours, or of another version."""
     return message if type(message) is Junk else Junk(plane, f"found {type(message).__name__}")
 
 
-def _send(socket: zmq.Socket[bytes], parts: Sequence[bytes]) -> bool:
-    """Sends without waiting; False if the socket takes nothing at the moment."""
-    try:
-        send_parts(socket, parts)
-    except zmq.Again:
-        return False
-    return True
+def _bind(context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str) -> zmq.Socket[bytes]:
+    """A socket with our limits at an endpoint of ours. Raises zmq.ZMQError where the folder does not allow it."""
+    socket = open_socket(context, kind)
+    socket.bind(endpoint)
+    return socket

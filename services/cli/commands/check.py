@@ -14,13 +14,13 @@ from typing import TypedDict
 
 from common.config.models import DataPoint, Device, Line, Platform, Rpc
 from common.core.errors import ConfigError
+from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers
 from services.cli.slices import describe_answer, describe_slice
 from services.cli.text import quoted, table
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
-EXIT_CONFIG = 78
 
 
 class Result(TypedDict):

@@ -18,9 +18,9 @@ from typing import Final
 from common.config.platform_reading import TOKEN_PLACE
 from common.config.ports import identity_of, port_fault
 from common.core.errors import GatewayError
+from common.io.private import write_private
 from services.cli.arguments import Subparsers, utf8_path, utf8_text, whole_number
 from services.cli.commands.ports import BY_ID, by_id_links, list_ports
-from services.cli.supervise.prepare import write_private
 
 MQTT_PORT: Final = 1883
 """The platform's port where none is named; without TLS, as the reference's files have it."""

@@ -22,8 +22,7 @@ from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.journal.places import journal_dir, left_journals
 from common.io.locks import FileLock
 from common.io.outlet import Outlet, OutletStream, open_sink
-from common.io.private import is_private, make_private
-from common.io.process import keep_private
+from common.io.private import is_private, keep_private, make_private
 from services.cli.arguments import Subparsers, add_data_dir, log_level, utf8_path, whole_number
 from services.cli.supervise.conf import Plan, comment_faults
 from services.cli.supervise.environment import gateway_environment

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from common.config.active import ACTIVE_NAME
 from common.config.task import OPTION as TASK
-from common.io.process import EXIT_CONFIG
+from common.io.exits import EXIT_CONFIG
+from common.io.variables import WITHHELD
 from services.cli.supervise.launch import encode_word
 
 SOCKET_NAME: Final = "sv.sock"
@@ -26,9 +27,6 @@ TASKS_DIR: Final = "tasks"
 STOP_WAIT_S: Final = 10
 """A process that has not ended so long after SIGTERM is killed."""
 FILES_PER_PROGRAM: Final = 4
-"""Descriptors that supervisord needs for each: pipes for its output, and some to spare."""
-WITHHELD: Final = "withheld"
-"""What all but the publisher see in place of a secret: enough for the configuration to be found complete."""
 _GROUPS: Final = ("monitor", "broker", "publisher", "converters", "port_readers")
 """From the one that stops last to the one that stops first."""
 

@@ -13,8 +13,8 @@ from typing import Final
 
 from common.core.events import Note
 from common.core.shown import harmless_lines
+from common.io.exits import EXIT_CONFIG
 from common.io.logs import handler_of, log_note, start_logs, take_streams
-from common.io.process import EXIT_CONFIG
 from services.cli.supervise.launch import decode_word
 from services.cli.supervise.signals import release_signals
 from services.cli.supervise.supervisord import OutputEvent, ProcessEvent

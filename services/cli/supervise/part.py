@@ -14,7 +14,7 @@ from typing import TypeVar
 from supervisor import events
 
 from common.core.events import Note
-from common.io.process import EXIT_CONFIG
+from common.io.exits import EXIT_CONFIG
 from services.cli.supervise.launch import decode_word
 from services.cli.supervise.log import SupervisordLog
 from services.cli.supervise.pulse import Pulses

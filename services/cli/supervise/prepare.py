@@ -5,13 +5,13 @@ Each is written only where it is not there already, so that a gateway that was s
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Final
 
 from common.config.active import ACTIVE_NAME, Active, write_active
 from common.config.task import device_task, write_task
+from common.io.private import write_private
 from services.cli.supervise.conf import STARTS_DIR, TASKS_DIR, Plan, supervisord_conf, task_path
 
 CONF_NAME: Final = "supervisord.conf"
@@ -37,18 +37,3 @@ def write_files(plan: Plan, active: Active) -> Path:
     conf = plan.data_dir / CONF_NAME
     write_private(conf, supervisord_conf(plan))
     return conf
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file of mode 0600, whole or not at all; one that says this already is left as it is."""
-    content = text.encode()
-    try:
-        if path.read_bytes() == content and not path.is_symlink():
-            return
-    except OSError:
-        pass
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-    draft.replace(path)

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Final
 
 LIMIT_S: Final = 10.0
-"""So long one order may take, of frames a slice; the converter ends a host 2 s later that is still at it."""
+"""One order may take so long, or of frames one slice. A host that is still at it 2 s later is ended by its
+converter."""
 
 
 class Watchdog:

@@ -20,5 +20,5 @@ class Performers(Generic[Known_contra]):
         self.table = table
 
     def on(self, kind: type[Kind], perform: Callable[[Kind], Iterable[Event]]) -> Performers[Known_contra | Kind]:
-        """These and one more kind."""
+        """Adds one more kind; returns the larger table, for the type of this one can't grow."""
         return Performers({**self.table, kind: perform})

@@ -31,19 +31,20 @@ from services.publisher.core.events import (
 )
 
 KEEPALIVE_S: Final = 30
+"""Seconds without a packet after which either side asks whether the other is there."""
 STORED_PACKET_BYTES: Final = 2 * 1024 * 1024
 """Twice the largest call that is taken. Of a larger packet from the platform only the beginning is kept, to answer
 whoever has sent it."""
 MOST_PACKET_BYTES: Final = 100 * 1024 * 1024
 """A packet above this ends the connection before it is read. MQTT 5 is told beforehand."""
 KEPT_BYTES: Final = 64 * 1024
-"""Of a packet that is not stored: its topic, and what says whose call it is."""
+"""The beginning of a packet that is not stored: it has the topic, and says whose call it is."""
 MOST_UNACKNOWLEDGED: Final = 64
 """Calls that the platform may send before we have taken the first: the rest waits there. Data has its turn between."""
 TRANSPORT_TIMEOUT_S: Final = 5.0
-"""For each address of the host: TCP, and again for TLS."""
+"""Seconds for each address of the host: TCP, and again for TLS."""
 MOST_READS: Final = 64
-"""In one go; then others have their turn."""
+"""Packets that are read in one go; then others have their turn."""
 _QOS_2: Final = 0xF4
 """The bits of a packet's first byte that say what it is, and whether its quality of service is above 1."""
 _PUBLISH_QOS_2: Final = 0x34
@@ -61,7 +62,7 @@ class _BoundedClient(Client):
     refused_bytes = 0
     """Size of the packet that ended the connection; 0: none did."""
     left_out_bytes = 0
-    """Of the packet that is being handled: what was read past."""
+    """Bytes of the packet that is being handled which were read past."""
     has_unasked_qos = False
     """True if the connection was ended because of a message above the quality of service that we subscribe with."""
 
@@ -105,8 +106,10 @@ class Connection:
         self._protocol = protocol
         self._subscriptions = subscriptions
         self._tokens: dict[int, int] = {}
+        """The core's token of each publish that is not acknowledged, by paho's number of it."""
         self._events: list[LinkEvent] = []
         self._unacknowledged: list[tuple[int, int]] = []
+        """(number, quality of service) of the platform's messages that have come and are not acknowledged."""
         self._client = self._make_client(config, client_id, context)
 
     def _make_client(self, config: Platform, client_id: str, context: ssl.SSLContext | None) -> _BoundedClient:
@@ -137,6 +140,7 @@ class Connection:
         client.on_message = self._on_message
         properties = None
         if is_5:
+            # The session ends with the connection: what it did not acknowledge we send again ourselves.
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 0
             properties.ReceiveMaximum = MOST_UNACKNOWLEDGED
@@ -160,6 +164,7 @@ class Connection:
 
     @property
     def wants_write(self) -> bool:
+        """True while something waits that the transport has not taken."""
         return self._client.want_write()
 
     def read(self) -> None:
@@ -191,12 +196,13 @@ class Connection:
         self._client.loop_misc()
 
     def publish(self, order: Publish) -> None:
-        """PUBLISH; on a connection that has ended, nothing: `LinkDown` is on its way."""
+        """Sends PUBLISH, or keeps it until the transport takes it. On a connection that has ended it does nothing:
+        `LinkDown` is on its way."""
         info = self._client.publish(order.topic, order.payload, order.qos)
         self._tokens[info.mid] = order.token
 
     def close(self) -> None:
-        """DISCONNECT, and the end."""
+        """Sends DISCONNECT and ends the connection; nothing that has happened on it is told any more."""
         self._client.disconnect()
         if (sock := self._client.socket()) is not None:
             # DISCONNECT could not be written: the other side does not read.
@@ -256,6 +262,7 @@ class Connection:
             self._events.append(PubAck(self.number, token, code.value))
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
+        # Acknowledged whatever it says: a message that nobody understands would come again and again.
         self._unacknowledged.append((message.mid, message.qos))
         try:
             topic = message.topic
