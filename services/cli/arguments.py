@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from common.config.names import LOG_LEVELS
 from common.io.arguments import DATA_DIR_VARIABLE, default_data_dir
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

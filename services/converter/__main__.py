@@ -50,14 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
         slot, lock = _take_slot(sockets, options.slot)
     identity = make_identity("converter", slot, lock.path)
     logger = start_logs(identity.address, options.log_level)
-    notes = _open_notes(options.data_dir / f"converter-{slot}.notes", logger)
-    core = _make_core(identity, notes, options.watchdog_s)
+    poison = _open_poison_file(options.data_dir / f"converter-{slot}.notes", logger)
+    core = _make_core(identity, poison, options.watchdog_s)
     # Hosts get what users' code needs, and of the environment nothing that is secret.
     dirs = extension_dirs_of(options.config)
     setup = HostSetup(identity.address, identity.instance, dirs, options.watchdog_s, options.log_level)
     sources: Sources[Event] = Sources()
-    hosts = Hosts(setup, notes, sources, os.environ)
-    shell = ConverterShell(Endpoints(sockets), hosts, notes, sources, logger)
+    hosts = Hosts(setup, poison, sources, os.environ)
+    shell = ConverterShell(Endpoints(sockets), hosts, poison, sources, logger)
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
 
@@ -103,11 +103,11 @@ def _open_poison_file(path: Path, logger: logging.Logger) -> PoisonFile | None:
     return poison
 
 
-def _make_core(identity: Identity, notes: NoteFile | None, watchdog_s: float) -> ConverterCore:
-    """The core, which reports first what the notes of this slot's last process say. It leaves a host GRACE_S beyond
-    what the host's own watchdog leaves users' code, so that the host can still say what it was in."""
+def _make_core(identity: Identity, poison: PoisonFile | None, watchdog_s: float) -> ConverterCore:
+    """The core, which reports first what the poison file of this slot's last process says. It leaves a host GRACE_S
+    beyond what the host's own watchdog leaves users' code, so that the host can still say what it was in."""
     numbers = count(1)
-    reports = notes.reports if notes is not None else ()
+    reports = poison.reports if poison is not None else ()
     return ConverterCore(identity, lambda: f"{identity.instance}-{next(numbers)}", reports, watchdog_s + GRACE_S)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from common.config.active import find_gateway
 from common.config.models import Gateway
-from common.config.secret_files import SECRET_VARIABLES
+from common.config.names import SECRET_VARIABLES
 from common.core.events import Note
 from common.core.version import RELEASE
 from common.io.arguments import service_parser

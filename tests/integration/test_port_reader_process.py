@@ -17,6 +17,7 @@ import pytest
 import zmq
 
 from common.config.models import Device, section_of
+from common.config.models import Line as LineSettings
 from common.config.task import written_task
 from common.core.events import Arrived
 from common.core.liveness import BEAT_S

@@ -11,7 +11,6 @@ import pytest
 
 from common.config.reading import read_gateway
 from common.io.private import write_private
-from services.cli.commands.demo import own_environment, setpoints
 from services.cli.demo.devices import VirtualDevice, configurations
 from services.cli.demo.figures import Figures, readings_of
 from services.cli.demo.heard import setpoints

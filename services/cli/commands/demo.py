@@ -11,7 +11,6 @@ import signal
 import sys
 
 from common.core.errors import LinkError
-from common.io.arguments import DATA_DIR_VARIABLE
 from services.cli.arguments import Subparsers, whole_number
 from services.cli.demo.scenes import Demo
 

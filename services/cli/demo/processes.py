@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from common.core.errors import LinkError
-from common.io.process import DATA_DIR_VARIABLE
+from common.io.arguments import DATA_DIR_VARIABLE
 
 HOST: Final = "127.0.0.1"
 START_LIMIT_S: Final = 30.0

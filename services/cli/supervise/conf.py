@@ -27,6 +27,7 @@ TASKS_DIR: Final = "tasks"
 STOP_WAIT_S: Final = 10
 """A process that has not ended so long after SIGTERM is killed."""
 FILES_PER_PROGRAM: Final = 4
+"""Descriptors that supervisord needs for each: pipes for its output, and some to spare."""
 _GROUPS: Final = ("monitor", "broker", "publisher", "converters", "port_readers")
 """From the one that stops last to the one that stops first."""
 

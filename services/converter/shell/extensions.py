@@ -29,11 +29,6 @@ from common.wire.calls import NO_DATA
 from common.wire.messages import UserReading
 from services.converter.core.user_readings import normalise_result
 
-ENTRY_POINTS = "serialgw.converters"
-"""The group in which a package that is installed offers its converters."""
-TRACE = 5
-"""The log level below DEBUG that the reference's loggers have."""
-
 _T = TypeVar("_T")
 
 
@@ -52,7 +47,6 @@ class UserConverter:
         """Raises ConversionError if the constructor raises."""
         self._class = converter_class
         self._device = device
-        # Users' code may change what it is given, and gets a copy.
         config = copy.deepcopy(device.raw)
         adapter = ConverterLogger(logger, {})
         self._object = _guarded(converter_class, lambda: converter_class(config, adapter))
@@ -101,10 +95,9 @@ def find_class(name: str, extension_dirs: Sequence[str]) -> type:
 
 
 def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> object:
-    """The first class of that name in the folders; None if there is none.
+    """The first class, or other object, of this name in the extension files; None if no file binds it.
 
-    A file that can't be read or loaded is passed over, for another may have the name; only where none has it is the
-    first such file what is wrong: then ConversionError says so.
+    A file that fails does not hide one behind it; but where none has the name, the first failure is the reason.
     """
     if not name.isidentifier():
         return None
@@ -138,19 +131,7 @@ def _binds_name(path: Path, name: str) -> bool:
         raise ConversionError(f"{path}: {error}") from None
     except SyntaxError as error:
         raise ConversionError(f"{path}, line {error.lineno}: {error.msg}") from None
-    return any(_binds(node, name) for node in ast.walk(tree))
-
-
-def _binds(node: ast.AST, name: str) -> bool:
-    """True for a class, an import or an assignment of that name, wherever it stands."""
-    match node:
-        case ast.ClassDef():
-            return node.name == name
-        case ast.ImportFrom():
-            return any((alias.asname or alias.name) == name for alias in node.names)
-        case ast.Name(ctx=ast.Store()):
-            return node.id == name
-    return False
+    return name in bound_names(tree)
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -161,12 +142,10 @@ def _import_file(path: Path) -> ModuleType:
     module_name = f"serialgw extension {path.resolve()}"
     if module_name in sys.modules:
         return sys.modules[module_name]
-    # By its path, and not by the search path: two folders may have files of one name.
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise ConversionError(f"{path}: found no Python source, expected a file that can be imported")
     module = importlib.util.module_from_spec(spec)
-    # Known before it runs, as Python does it: a class finds its own module by this.
     sys.modules[module_name] = module
     try:
         _guarded(path, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
@@ -177,7 +156,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _find_in_package(name: str) -> object:
-    """The class that `package.module:Class` names. Raises ConversionError where there is none."""
+    """What `package.module:Class` names. Raises ConversionError if the module can't be imported or has no such name."""
     module_name, _, class_name = name.partition(":")
     module = _guarded(name, lambda: importlib.import_module(module_name))
     if not hasattr(module, class_name):
@@ -186,7 +165,7 @@ def _find_in_package(name: str) -> object:
 
 
 def _find_entry_point(name: str) -> object:
-    """The class that an installed package offers under that name; None if none does."""
+    """What an installed package offers under this name; None for none."""
     from importlib.metadata import entry_points  # Here: it takes long to load, and hardly anybody has any.
 
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
@@ -225,7 +204,7 @@ def _name_of(owner: type | Path | str) -> str:
 
 
 def _file_of(owner: type) -> str:
-    """The file that a class stands in, or its module's name where that has no file."""
+    """The file that a class stands in; its module's name where that has no file."""
     return str(getattr(sys.modules.get(owner.__module__), "__file__", None) or owner.__module__)
 
 
@@ -242,7 +221,7 @@ def _response_config(rpc: Rpc) -> dict[str, object]:
 
 
 def _result_of(answer: object) -> object:
-    """The value in what a user's `convert` returned for an answer. Raises ConversionError for anything else."""
+    """The value in `{"result": value}`, which is how uplink converters answer for calls."""
     if not isinstance(answer, dict) or "result" not in answer:
         raise ConversionError(f'convert returned {shorten(repr(answer))}, expected {{"result": value}}')
     try:
@@ -252,8 +231,7 @@ def _result_of(answer: object) -> object:
 
 
 def _bytes_of(written: object) -> bytes:
-    """The bytes that a user's `convert` returned for a call; b"" for None. Raises ConversionError for text, too: which
-    encoding the device wants only the user knows."""
+    """What a downlink converter returned, as bytes; nothing for None."""
     if written is None:
         return b""
     if not isinstance(written, bytes | bytearray | memoryview):

@@ -43,17 +43,18 @@ from services.converter.shell.watchdog import Watchdog
 READ_BYTES: Final = 1024 * 1024
 """An order with its frames is mostly smaller."""
 CATCH_UP_S: Final = 1.0
-"""Seconds between two tries of a host at rest to tell what it could not."""
+"""So often a host at rest tries to tell what it could not."""
 FIRST_VICTIM: Final = "500"
 """Where memory runs out, the kernel ends users' code before anything of ours."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until the converter is gone; returns 0. It is handed a connection and a note file, and nothing else of the
-    gateway: no socket, no journal, no secret."""
+    """Serves orders until the converter is gone; returns 0.
+
+    Nothing here outlives the converter: the kernel ends this process when that dies, and the connection ends with it.
+    """
     keep_private()
     options = _parser().parse_args(arguments)
-    # A host whose converter was killed would serve nobody, and nobody would end it.
     if not end_with_parent(options.parent, signal.SIGKILL):
         return 0
     logger = start_logs(options.name, options.log_level)
@@ -75,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # No help texts: only a converter starts this, and says everything.
+    """Arguments are written by the converter alone; nobody types them."""
     parser = argparse.ArgumentParser(prog="python -m services.converter.shell.host_process", description=__doc__)
     for name in ("socket", "host", "parent"):
         parser.add_argument(f"--{name}", type=int, required=True)
@@ -89,11 +90,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(connection: socket.socket, code: UserCode, logger: logging.Logger) -> None:
-    """Takes one order after the other, until the converter hangs up. It reads the next only when the last is answered:
-    what a host is in is one frame, or a slice of them, and never in doubt."""
+    """Takes one order after the other: loads users' code if need be, performs the order, answers.
+
+    Around loading it says so, because that may take its time and is no frame's fault.
+    """
     log = handler_of(logger)
     devices: dict[str, Device] = {}
-    # By the hash of their sections, the oldest first: forgotten here when the converter forgets that we know it.
     messages = msgpack.Unpacker(max_buffer_size=0)
     while data := _receive(connection, log):
         messages.feed(data)
@@ -103,7 +105,6 @@ def _serve(connection: socket.socket, code: UserCode, logger: logging.Logger) ->
                     del devices[next(iter(devices))]
                 devices[message[1]] = device_of(message[2])
                 continue
-            # Loading may take long, and says so before and after: the converter's patience depends on it.
             order = _order_of(devices[message[2]], *message)
             if not code.is_loaded(order):
                 connection.sendall(codec.pack(LOADING))
@@ -117,7 +118,6 @@ def _serve(connection: socket.socket, code: UserCode, logger: logging.Logger) ->
 def _receive(connection: socket.socket, log: LogHandler | None) -> bytes:
     """What comes next; b"" at the end. Meanwhile what could not be told is told."""
     while True:
-        # Waits for ever where nothing is to be told, so that a host at rest costs nothing.
         if log is not None and log.is_behind:
             log.catch_up()
             connection.settimeout(CATCH_UP_S)
@@ -132,7 +132,7 @@ def _receive(connection: socket.socket, log: LogHandler | None) -> bytes:
 
 
 def _order_of(device: Device, verb: str, job: int, section: str, *rest: Any) -> Order:
-    """The order in a message of our own converter, which is as `host_wire.pack_order` has made it."""
+    """The order that a message says, with the device's own objects in the place of names."""
     if verb == "convert":
         journal, generation, first, frames, method = rest
         answer_to = None if method is None else rpc_of(device, method)
@@ -145,7 +145,7 @@ def _order_of(device: Device, verb: str, job: int, section: str, *rest: Any) -> 
 
 
 def _perform(order: Order, code: UserCode) -> bytes:
-    """Runs users' code, and returns the answer as bytes. What the code raises is part of the answer."""
+    """Runs users' code for an order; the answer's bytes."""
     match order:
         case ConvertWithUserCode():
             return pack_converted(code.convert(order))
@@ -158,7 +158,7 @@ def _perform(order: Order, code: UserCode) -> bytes:
 
 
 def _offer_to_memory_killer() -> None:
-    """Says which process is to die first. Where the system has no such thing, nothing happens."""
+    """Asks the kernel to end this process first if memory runs out; where that is not allowed it stays as it is."""
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(FIRST_VICTIM)

@@ -1,12 +1,4 @@
-"""The converter's hosts: starts them, speaks with them without ever waiting, ends them from outside.
-
-A host is a process in which one device's users' code runs. It may do anything to itself, so nothing that it says is
-believed unchecked (`host_wire`), and whatever is wrong with it has one end: it is killed with all that it has started,
-and `HostEnded` says which frames it was in.
-
-    started -> loading -> ready    its users' code is imported and constructed, which is no frame's fault
-    any -> ended                   by itself, because it said nonsense, or because the core wants it so
-"""
+"""The converter's hosts: starts them, speaks with them without ever waiting, ends them from outside."""
 
 from __future__ import annotations
 
@@ -48,12 +40,11 @@ from services.converter.shell.poison_file import PoisonFile
 READ_BYTES: Final = 256 * 1024
 """As much as is taken from a host at once; what more it has said comes in the next round."""
 DEATH_S: Final = 1.0
-"""The kernel takes this long at most to end a killed process, but for one in a system call that can't be
-interrupted."""
+"""The kernel takes this long at most, but for a process in a system call that can't be interrupted."""
 HUNG_UP_S: Final = 0.02
-"""A process may end so long after its connection did, and its exit code still says why."""
+"""Between the end of a process's connection and its own end."""
 GOODBYE_S: Final = 0.5
-"""Hosts have this long to end by themselves when the converter does."""
+"""At the end hosts have this long to end by themselves."""
 SECRETS: Final = "TB_GW_"
 """Variables that begin so are between the publisher and the platform, and no business of users' code."""
 
@@ -62,23 +53,23 @@ class HostSetup(NamedTuple):
     """What all hosts of a converter are started with."""
 
     name: str
-    """The name in their log lines."""
+    """In their log lines."""
     instance: str
-    """The instance of the converter, by which notes tell its hosts from those of an earlier one."""
+    """Of the converter."""
     extension_dirs: Sequence[str]
     watchdog_s: float
     log_level: str
 
 
 class _Host:
-    """One process and the way to it: a socket pair, of which it holds the other end."""
+    """One process and the way to it."""
 
     def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
         self.process = process
         self.connection = connection
         self.descriptor = connection.fileno()
         self.unsent = bytearray()
-        """Orders, or the rest of one, that its connection has not taken yet."""
+        """What the socket did not take; a host that reads slowly holds nobody but its device."""
         self.answers = msgpack.Unpacker(max_buffer_size=ANSWER_BYTES)
         """Cuts what the host says into answers; they may come in pieces."""
         self.taught: dict[str, None] = {}
@@ -103,13 +94,12 @@ class Hosts:
         self._environ = {name: value for name, value in environ.items() if not name.startswith(SECRETS)}
         self._hosts: dict[int, _Host] = {}
         self._dying: list[subprocess.Popen[bytes]] = []
-        """Killed ones that the kernel has not let go of; asked for again at each start, so that none stays a zombie."""
         self._starts = 0
         self._sources = sources
 
     def ask(self, order: Order) -> Iterable[HostEvent]:
-        """Hands an order to its host, which is started if it does not run. The answer comes as an event; where there
-        can be none it is among those that are returned."""
+        """Hands an order to its host, which is started if it does not run, and taught the device's section if it does
+        not know it."""
         host = self._hosts.get(order.host)
         if host is None:
             try:
@@ -120,7 +110,6 @@ class Hosts:
             message = pack_order(order)
         except WireError as error:
             return [UserAnswered(order.job, None, str(error), order.host)]
-        # A device's section travels once, not with each of its orders.
         if order.section not in host.taught:
             if len(host.taught) >= SECTIONS_KEPT:
                 del host.taught[next(iter(host.taught))]
@@ -161,14 +150,13 @@ class Hosts:
                 self._poison.clear(number)
 
     def _start(self, number: int) -> _Host:
-        """Starts a host, which has two descriptors of ours: its end of the connection, and the notes. Raises OSError
-        where no process can be had."""
+        """Starts a host's process, with the socket pair and, if there is one, the poison file. Raises OSError."""
         self._starts += 1
         self._dying = [process for process in self._dying if process.poll() is None]
-        notes = [] if self._notes is None else [self._notes.descriptor]
         ours, theirs = socket.socketpair()
         with theirs:
             ours.setblocking(False)
+            notes = [] if self._poison is None else [self._poison.descriptor]
             try:
                 process = subprocess.Popen(
                     self._command(number, theirs.fileno()),
@@ -186,26 +174,26 @@ class Hosts:
         return host
 
     def _command(self, number: int, connection: int) -> list[str]:
-        """The command line of a host: all that it is told at its start. Devices come later, with the first order."""
+        """What starts a host that talks to us over this descriptor."""
         setup = self._setup
         command = [sys.executable, "-P", "-m", "services.converter.shell.host_process", "--socket", str(connection)]
         command += ["--host", str(number), "--parent", str(os.getpid()), "--name", setup.name]
         command += ["--watchdog-s", str(setup.watchdog_s), "--log-level", setup.log_level]
         for folder in setup.extension_dirs:
             command += ["--extension-dir", str(folder)]
-        if self._notes is not None:
-            command += ["--note", str(self._notes.descriptor)]
+        if self._poison is not None:
+            command += ["--note", str(self._poison.descriptor)]
             command += ["--life", f"{setup.instance}-{self._starts}"]
         return command
 
     def _read(self, number: int, host: _Host) -> Iterable[HostEvent]:
-        """What a host has said. One that has hung up, or says what can't be read, is ended."""
+        """What a host has said. Whatever can't be read, or too much at once, ends it: users' code runs at the other
+        end."""
         try:
             data = host.connection.recv(READ_BYTES)
         except BlockingIOError:
             return ()
         except OSError:
-            # Reset by a process that died with orders unread: the same end.
             data = b""
         if not data:
             return self.end(number, self._cause(host.process))
@@ -225,7 +213,7 @@ class Hosts:
         return events
 
     def _write(self, number: int, host: _Host) -> Iterable[HostEvent]:
-        """Sends what its connection takes now; the rest when there is room again."""
+        """Sends as much as the socket takes, and the rest when it takes more."""
         try:
             sent = host.connection.send(host.unsent)
         except BlockingIOError:
@@ -240,13 +228,13 @@ class Hosts:
         return ()
 
     def _leave(self, host: _Host) -> None:
-        """Hears and says nothing more. A host that is at nothing ends by itself at that."""
+        """Hears no more of a host and says nothing to it."""
         self._sources.remove_reader(host.descriptor)
         self._sources.remove_writer(host.descriptor)
         host.connection.close()
 
     def _signal(self, process: subprocess.Popen[bytes]) -> None:
-        """Kills the process and its group. Both, because users' code may have left the group."""
+        """SIGKILL to the process and to all that it has started; neither need be there any more."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(ProcessLookupError, PermissionError):

@@ -53,7 +53,7 @@ class HostRecord:
             os.pwrite(self._fd, _HEADER.pack(len(record), zlib.crc32(record), 0) + record, self._at)
 
     def mark(self, index: int) -> None:
-        """Says that this frame is in work now, counted from the order's first."""
+        """Users' code is about to touch the frame at this index of the batch."""
         os.pwrite(self._fd, index.to_bytes(4, "little"), self._at + _INDEX_AT)
 
     def clear(self) -> None:
@@ -79,7 +79,7 @@ class PoisonFile:
 
     @property
     def descriptor(self) -> int:
-        """The file's descriptor, for the hosts, which write their notes themselves."""
+        """The open file, which hosts inherit: they write their records themselves."""
         return self._fd
 
     def take(self, host: int) -> Death | None:

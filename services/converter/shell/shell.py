@@ -48,11 +48,11 @@ class ConverterShell:
         sources: Sources[Event],
         logger: logging.Logger,
     ) -> None:
-        """`notes`: None where no file could be made for them; then deaths in users' code are counted by the reader
+        """`poison`: None where no such file could be made; then deaths in users' code are counted by the reader
         alone."""
         self._endpoints = endpoints
         self._hosts = hosts
-        self._notes = notes
+        self._poison = poison
         self._planes = Planes(endpoints, sources, logger)
         # Calls come before frames: a section that has arrived is known before it is needed.
         self._planes.add_calls()
@@ -74,9 +74,9 @@ class ConverterShell:
                 return self._planes.perform(effect)
             case PullFrom(endpoint=endpoint):
                 return self._pull_from(endpoint)
-            case ForgetNote(id=note_id):
-                if self._notes is not None:
-                    self._notes.forget(note_id)
+            case ForgetDeath(id=death_id):
+                if self._poison is not None:
+                    self._poison.forget(death_id)
             case _:
                 assert_never(effect)
         return ()

@@ -33,10 +33,9 @@ from services.converter.shell.watchdog import Watchdog
 SLICE_S: Final = 0.25
 """Users' code gives way after this, so that calls get their turn, and what is done is known, during a long batch."""
 SLICE_BYTES: Final = 1024 * 1024
-"""Users' code gives way too when it has made so much of the frames so far: that is to be sent, and held at the other
-end."""
+"""It gives way too when it has made so much of the frames so far: that is to be sent, and held at the other end."""
 RELOAD_S: Final = 5.0
-"""A file may have been mended meanwhile. Sooner than that, each batch would import it anew."""
+"""A class that did not load is tried again after this: somebody may have mended its file, or installed its package."""
 
 _Direction = Literal["uplink", "downlink"]
 _Key = tuple[str, str, _Direction]
@@ -58,7 +57,6 @@ class UserCode:
         self._logger = logger
         self._converters: dict[_Key, UserConverter] = {}
         self._broken: dict[_Key, tuple[ConversionError, float]] = {}
-        """What doesn't load: why, and when it is tried again."""
 
     def is_loaded(self, order: Order) -> bool:
         """True if the user's object for this order is there, or is known not to load."""
@@ -78,9 +76,8 @@ class UserCode:
         self.clear()
 
     def begin(self, order: Order) -> None:
-        """Notes that users' code touches what the order says. Should the process die now, the note is what is left of
-        it, and says which frames to suspect."""
-        if self._note is not None and isinstance(order, ConvertWithUserCode):
+        """Writes down that users' code touches what the order says; of a call there is nothing to write."""
+        if self._record is not None and isinstance(order, ConvertWithUserCode):
             device, length = order.device.name, len(order.frames)
             self._record.begin(device, order.journal, order.generation, order.first, length)
 
@@ -114,7 +111,6 @@ class UserCode:
                 return UserAnswered(order.job, None, printable(str(error)))
 
     def _convert(self, order: ConvertWithUserCode) -> UserConverted:
-        # Fewer frames than were ordered is no fault: the converter orders the rest.
         end_s = monotonic_s() + SLICE_S
         try:
             converter = self._find(_name_of(order), order.device, order.section, "uplink")
@@ -128,16 +124,16 @@ class UserCode:
             if index:
                 if monotonic_s() >= end_s or size >= SLICE_BYTES:
                     break
-                if self._note is not None:
-                    # The note names one frame from now on, not all of the order.
-                    self._note.mark(index)
+                if self._record is not None:
+                    self._record.mark(index)
             made = self._convert_frame(converter, frame)
             size += _size_of(made)
             frames.append(made)
         return UserConverted(order.job, frames, self._answer(converter, order))
 
     def _convert_frame(self, converter: UserConverter, frame: bytes) -> UserFrame:
-        """One frame's readings, or why there are none: then the frame is a dead letter."""
+        """What a user's class makes of one frame; a failure, or a result too large to travel, makes a dead letter of
+        it."""
         try:
             made = UserFrame(converter.convert_frame(frame))
         except ConversionError as error:
@@ -148,7 +144,7 @@ class UserCode:
         return made
 
     def _answer(self, converter: UserConverter, order: ConvertWithUserCode) -> tuple[object, str] | None:
-        """(value, "") or (None, why not) of a frame that answers a call too; None for one that does not."""
+        """The frame as the answer of a call too, where the order says so."""
         if order.answer_to is None:
             return None
         try:
@@ -168,7 +164,6 @@ class UserCode:
             converter = load_converter(name, device, self._extension_dirs, self._device_logger(device))
         except ConversionError as failure:
             self._broken[key] = failure, monotonic_s() + RELOAD_S
-            # Said once, and again when it is another reason: somebody is mending it.
             if error is None or str(error) != str(failure):
                 facts = {"device": device.name, "converter": name, "reason": str(failure)}
                 log_note(self._logger, Note("error", "converter.broken", facts))
@@ -191,7 +186,7 @@ def _name_of(order: Order) -> str:
 
 
 def _key_of(order: Order) -> _Key:
-    """The object that an order needs. With the section in it: a device that is configured anew gets a new object."""
+    """Which of the device's objects an order needs."""
     direction: _Direction = "downlink" if isinstance(order, EncodeWithUserCode) else "uplink"
     return order.device.name, order.section, direction
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from common.config.models import Device
+from common.config.models import Line
 from common.core.errors import LinkError
 from common.core.events import Arrived, Junk
 from common.io.clock import monotonic_s, suspended_s, wall_ms
@@ -32,8 +32,7 @@ from services.port_reader.core.events import (
     OpenPort,
     PortLost,
     ReadOut,
-    RestLine,
-    RestReports,
+    Rest,
     WriteDrained,
     WriteFailed,
     WritePending,
@@ -58,14 +57,14 @@ class LineSource:
 
     def __init__(
         self,
-        device: Device,
+        settings: Line,
         sources: Sources[Event],
         reports: Pollable,
         hear: Callable[[], Iterable[Arrived | Junk]],
     ) -> None:
-        """`reports` is the socket by which others are heard, which rests as the line does; `hear` takes what is in
-        it."""
-        self._device = device
+        """`settings` are the line's; all devices on it have the same. `reports` is the socket by which others are heard,
+        which rests as the line does; `hear` takes what is in it."""
+        self._settings = settings
         self._sources = sources
         self._reports = reports
         self._hear = hear
@@ -78,7 +77,7 @@ class LineSource:
     def open_port(self, _: OpenPort) -> Iterable[Event]:
         """Opens the port, or begins to connect; `Opened` or `OpenFailed` follows."""
         try:
-            line = open_line(self._device)
+            line = open_line(self._settings)
         except LinkError as error:
             return (OpenFailed(str(error)),)
         self._line = line
@@ -151,17 +150,13 @@ class LineSource:
 
     # Resting
 
-    def rest(self, effect: RestLine) -> Iterable[Event]:
-        """Leaves the line unread until a time, and reports too until theirs. Nothing is lost: the kernel keeps it."""
-        if self._line is not None:
-            self._is_resting, self._rests_until_s = True, effect.until_s
-            self._sources.rest(self._reports, effect.reports_until_s)
-            self._sources.rest(self._line.fd, effect.until_s, deep=True)
-        return ()
-
-    def rest_reports(self, effect: RestReports) -> Iterable[Event]:
-        """Leaves only the reports unread."""
-        self._sources.rest(self._reports, effect.until_s)
+    def rest(self, effect: Rest) -> Iterable[Event]:
+        """Leaves reports unread until their time, and the line too where it is to rest. Nothing is lost: the kernel
+        keeps it."""
+        self._sources.rest(self._reports, effect.reports_until_s)
+        if effect.line_until_s is not None and self._line is not None:
+            self._is_resting, self._rests_until_s = True, effect.line_until_s
+            self._sources.rest(self._line.fd, effect.line_until_s, deep=True)
         return ()
 
     # Writing

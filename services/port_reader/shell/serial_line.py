@@ -18,7 +18,6 @@ from common.config.models import Line
 from common.core.errors import LinkError
 
 READ_BYTES: Final = 4096
-"""The kernel's line discipline keeps 4,095 bytes, so one read of a port takes all that is there."""
 _TIOCGICOUNT: Final = 0x545D
 _COUNTS: Final = struct.Struct("20i")
 _OVERRUN, _BUFFER_OVERRUN = 7, 10
@@ -44,7 +43,6 @@ class SerialLine:
         self._connection = connection
         self._unwritten = b""
         self._overruns = self._count_overruns() if port is not None else None
-        """Losses that the driver has counted so far; None where it counts none, and nobody asks again."""
 
     def has_overrun(self) -> bool:
         """True if the driver has lost bytes since this was asked last. Always False where it does not count them, as
@@ -55,7 +53,6 @@ class SerialLine:
         return self._overruns is not None and self._overruns > before
 
     def _count_overruns(self) -> int | None:
-        """Bytes that were lost since the driver was loaded, by the driver's own count; None where it has none."""
         try:
             counts = _COUNTS.unpack(fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(_COUNTS.size)))
         except OSError:
@@ -69,7 +66,6 @@ class SerialLine:
 
     def finish_connecting(self) -> None:
         """The connection that was begun is there. Raises LinkError if it failed."""
-        # Whatever comes of it: an attempt is made once, and the core decides on the next.
         self.is_connecting = False
         if self._connection is None:
             return
@@ -85,7 +81,6 @@ class SerialLine:
         except OSError as error:
             raise LinkError(os.strerror(error.errno or 0)) from None
         if not data:
-            # Readable and empty: the adapter was unplugged, the peer has closed, or a pseudo-terminal's other end has.
             raise LinkError("hung up")
         return data
 
@@ -97,7 +92,6 @@ class SerialLine:
     def write_more(self) -> tuple[int, int]:
         """(bytes that the kernel has not taken, bytes that have not left the machine). (0, 0): all is out."""
         try:
-            # Called with nothing left too: then only the kernel's own queue is looked at.
             if self._unwritten:
                 self._unwritten = self._unwritten[os.write(self.fd, self._unwritten) :]
         except BlockingIOError:
@@ -110,7 +104,7 @@ class SerialLine:
         return unwritten, left_bytes
 
     def cancel_write(self) -> None:
-        """Throws away what has not left: of a port also what the kernel has taken, of a connection only our part."""
+        """Throws away what has not left."""
         self._unwritten, self.is_writing = b"", False
         if self._port is not None:
             try:
@@ -128,8 +122,6 @@ class SerialLine:
             self._connection.close()
 
     def _queued_bytes(self) -> int:
-        """Bytes that the kernel has taken of us and the port has not sent. 0 where that can't be asked: a connection
-        sends by itself."""
         if self._port is None:
             return 0
         try:
@@ -138,12 +130,11 @@ class SerialLine:
             return 0
 
 
-def open_line(device: Device) -> SerialLine:
-    """Opens the device's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
-    if device.port.startswith(SOCKET_SCHEME):
-        return _begin_connecting(device.port)
-    # Asked before, for the sentence: pyserial's own names the path and the error twice.
-    if not os.path.exists(device.port):
+def open_line(line: Line) -> SerialLine:
+    """Opens the line's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
+    if line.port.startswith(SOCKET_SCHEME):
+        return _begin_connecting(line.port)
+    if not os.path.exists(line.port):
         raise LinkError("no such port")
     try:
         port = _KeepingSerial(
@@ -166,8 +157,6 @@ def open_line(device: Device) -> SerialLine:
 
 
 def _begin_connecting(url: str) -> SerialLine:
-    """A connection that is being made; `finish_connecting` says whether it was. Raises LinkError for what is no such
-    address, or is refused at once. A host's name is looked up here, which may take a while where no server answers."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -181,7 +170,6 @@ def _begin_connecting(url: str) -> SerialLine:
     except OSError as error:
         raise LinkError(error.strerror or str(error)) from None
     connection.setblocking(False)
-    # Small writes leave at once. A peer that says nothing for 10 s is asked whether it is there, every 5 s.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)

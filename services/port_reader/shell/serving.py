@@ -28,7 +28,7 @@ from common.io.exits import EXIT_CONFIG, EXIT_UNAVAILABLE
 from common.io.journal.asides import damaged_note
 from common.io.journal.files import JournalError, JournalFile
 from common.io.journal.journal import Journal
-from common.io.journal.opening import JournalNewerError, Opening, open_journal
+from common.io.journal.opening import Opening, open_journal
 from common.io.journal.pages import Breathe
 from common.io.journal.places import bytes_used, left_journals
 from common.io.journal.salvage import section_name
@@ -40,9 +40,9 @@ from common.io.process import Refusal, begin, make_identity, pulse_in, refusals,
 from common.io.pulse import Pulse
 from common.io.sources import Sources
 from common.stream.counters import SourceCounts
-from common.stream.losses import Losses
-from common.stream.window import Limits
-from services.port_reader.core.core import PortReaderCore
+from common.stream.keeping.losses import Losses
+from common.stream.limits import Limits
+from services.port_reader.core.core import Member, PortReaderCore
 from services.port_reader.core.events import Event
 from services.port_reader.shell.shell import PortReaderShell
 
@@ -96,9 +96,7 @@ def serve(task: Task) -> int:
         shell = PortReaderShell(device, [journal], endpoints, sources, logger=logger, breathe=breathe)
         core = PortReaderCore(
             make_identity(KIND, device.name, lock.path),
-            device,
-            section_name(section),
-            journal.state,
+            [Member(device, section_name(section), journal.state)],
             limits=_limits(task, device, task.storage),
             draw=random.random,
             gauges=lambda: shell.gauges,

@@ -15,8 +15,6 @@ import zmq
 
 from common.config.models import Device
 from common.core.events import Arrived, Exit, Junk, Note, Send
-from common.core.liveness import BEAT_S
-from common.io.clock import monotonic_s
 from common.io.endpoints import Endpoints
 from common.io.journal.journal import Journal
 from common.io.journal.pages import Breathe
@@ -52,8 +50,7 @@ from services.port_reader.core.events import (
     Event,
     OpenPort,
     ReadOut,
-    RestLine,
-    RestReports,
+    Rest,
     WritePort,
 )
 from services.port_reader.shell.line_source import LineSource
@@ -78,12 +75,12 @@ class PortReaderShell:
         logger: logging.Logger,
         breathe: Breathe,
     ) -> None:
-        """`breathe` is called now and then by work on the journal that may take seconds."""
-        self._device = device
-        self._journal = journal
-        self._store = Store(device.name, journal, logger, breathe)
+        """`device`: one of those on the line, whose settings are all theirs. `journals`: one for each device, in the
+        order in which the core knows them. `breathe` is called now and then by work on a journal that may take seconds.
+        """
+        self._journals = journals
+        self._stores = [Store(journal.device, journal, logger, breathe) for journal in journals]
         self._sources = sources
-        self._hears_beats = True
         self._planes = Planes(endpoints, sources, logger)
         self._channels = self._planes.channels
         self._planes.add_push(Plane.FRAMES, endpoints.frames_in)
@@ -92,13 +89,13 @@ class PortReaderShell:
         connections = ConnectionWatch(self._calls)
         sources.add_reader(connections.socket, connections.receive)
         # Acknowledgements come under the stream's own name: of 64 readers one is woken by each, not all.
-        topics = [*BEATS, f"ack.{journal.state.journal}.".encode()]
+        topics = [*BEATS, *(f"ack.{journal.state.journal}.".encode() for journal in journals)]
         self._events, self._taps = self._planes.add_events(topics)
-        self._line = LineSource(device, sources, self._events.socket, self._hear)
+        self._line = LineSource(device.line, sources, self._events.socket, self._hear)
         self._performers = self._all_performers().table
 
     def _all_performers(self) -> Performers[Effect]:
-        planes, store, line = self._planes.perform, self._store.perform, self._line
+        planes, store, line = self._planes.perform, self._stores[0].perform, self._line
         performers = (
             Performers[Never]({})
             .on(Send, self._send)
@@ -117,8 +114,9 @@ class PortReaderShell:
             .on(Exit, planes)
             .on(OpenPort, line.open_port)
             .on(ClosePort, line.close_port)
-            .on(RestLine, line.rest)
-            .on(RestReports, line.rest_reports)
+            .on(Rest, line.rest)
+            .on(Listen, self._listen)
+            .on(ForMember, self._for_member)
             .on(ReadOut, line.read_out)
             .on(WritePort, line.write_port)
             .on(CheckWrite, line.check_write)
@@ -164,26 +162,18 @@ class PortReaderShell:
 
     def _hear(self) -> Iterable[Arrived | Junk]:
         """What the others have said meanwhile."""
-        self._hear_beats(True)
         yield from self._events.receive()
 
-    def _hear_beats(self, wanted: bool) -> None:
-        """Subscribes to the others' beats, or not. Wanted again they are read at once, whoever rested."""
-        # Asked before each append: where nothing changes it is one comparison.
-        if wanted != self._hears_beats:
-            self._hears_beats = wanted
-            for topic in BEATS:
-                self._events.socket.setsockopt(zmq.SUBSCRIBE if wanted else zmq.UNSUBSCRIBE, topic)
-            if wanted:
-                self._sources.rest(self._events.socket, monotonic_s())
+    def _listen(self, effect: Listen) -> Iterable[Event]:
+        """Subscribes to the others' beats, or to none of them."""
+        for topic in BEATS:
+            self._events.socket.setsockopt(zmq.SUBSCRIBE if effect.beats else zmq.UNSUBSCRIBE, topic)
+        self._sources.rest(self._events.socket, effect.until_s)
+        return ()
 
     def _send(self, effect: Send) -> Iterable[Event]:
         """Sends now, or answers `Blocked`."""
         channel = self._channels[effect.plane]
-        if isinstance(effect.message, Heartbeat) and effect.message.every_s > BEAT_S:
-            # Nothing waits for an answer: until there is news, the others' beats would only wake us.
-            self._hear_beats(False)
-            self._sources.rest(self._events.socket, monotonic_s() + effect.message.every_s)
         if channel.send(effect.message):
             if effect.is_urgent:
                 # ZeroMQ's own thread passes it on, and may have to share this core [seen: 0.27 ms of each].
@@ -193,10 +183,9 @@ class PortReaderShell:
 
     # Journal
 
-    def _append(self, effect: Append) -> Iterable[Event]:
+    def _append(self, effect: Append, member: int = 0) -> Iterable[JournalEvent]:
         """Writes blocks to the journal, and shows them to whoever watches this device."""
-        self._hear_beats(True)
-        following = self._store.perform(effect)
+        following = self._stores[member].perform(effect)
         if any(type(event) is JournalFailed for event in following):
             # Nobody sees a frame that is not on disk, not even who only watches.
             return following
@@ -204,6 +193,6 @@ class PortReaderShell:
         if device in self._taps:
             for block in effect.blocks:
                 if block.kind in (Entry.FRAMES, Entry.ANSWER):
-                    for tap in taps_of_frames(self._device.name, block.body, block.length):
+                    for tap in taps_of_frames(device, block.body, block.length):
                         self._planes.send(Plane.EVENTS, tap)
         return following

@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 
 from common.config.active import find_gateway
 from common.config.models import Device, Gateway
-from common.config.secret_files import SECRET_VARIABLES
+from common.config.names import SECRET_VARIABLES
 from common.config.task import Task, device_task, task_words, write_task, written_task
 from common.core.errors import ConfigError, LinkError
 from common.core.shown import harmless_lines
