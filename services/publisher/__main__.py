@@ -79,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         client_id,
         context=context,
         subscriptions=dialect.subscriptions,
+        will=dialect.will,
         sources=sources,
         logger=logger,
     )

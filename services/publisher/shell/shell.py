@@ -19,6 +19,7 @@ from common.io.logs import log_note
 from common.io.sockets import REPORTS_HIGH_WATER, Channel, TapWatch, connect, connect_events
 from common.io.sources import Sources
 from common.wire.messages import Message, Plane
+from services.publisher.core.dialects import Outgoing
 from services.publisher.core.events import (
     CheckLink,
     ConnectPlatform,
@@ -49,6 +50,7 @@ class PublisherShell:
         *,
         context: ssl.SSLContext | None,
         subscriptions: Sequence[tuple[str, bool]],
+        will: Outgoing | None,
         sources: Sources[Event],
         logger: logging.Logger,
     ) -> None:
@@ -56,6 +58,7 @@ class PublisherShell:
         self._client_id = client_id
         self._tls = context
         self._subscriptions = tuple(subscriptions)
+        self._will = will
         self._logger = logger
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._calls = connect(self._context, zmq.DEALER, Plane.CALLS, endpoints.calls)
@@ -132,6 +135,7 @@ class PublisherShell:
             self._client_id,
             context=self._tls,
             subscriptions=self._subscriptions,
+            will=self._will,
         )
         self._connection = connection
         threading.Thread(target=self._open, args=(connection,), name="mqtt-open", daemon=True).start()
