@@ -106,7 +106,7 @@ LISTED: Final = (
         "refused device refuses all",
         (Choice, "choose_data"),
         "suspicion = self._suspicion\n",
-        "suspicion = self._suspicion\n    if self._backing_off:\n        return []\n",
+        "suspicion = self._suspicion\n    if self._backing_off.until_s:\n        return []\n",
     ),
     one(
         "expected number lost at publisher start",

@@ -129,28 +129,8 @@ class PublisherCore:
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """The effects of an event, in the order in which they are to be performed."""
         self._standstill.notice(now_s)
-        self._out.order_all(self._membership.handle(event, now_s))
-        self._hear(event, now_s)
-        return self._out.take()
-
-    @property
-    def next_deadline_s(self) -> float | None:
-        """When to send `Tick`; 0.0 while there is work for this turn of the loop."""
-        if self._events:
-            return 0.0
-        times = (
-            self._membership.next_deadline_s,
-            self._session.link.next_deadline_s,
-            self._session.next_deadline_s(self._now_s),
-            self._downlink.calls.next_deadline_s,
-            self._ordering.next_report_s,
-            self._drain_until_s,
-        )
-        return min(time_s for time_s in times if time_s is not None)
-
-    # What arrives.
-
-    def _hear(self, event: Event, now_s: float) -> None:
+        out = self._out
+        out.effects += self._membership.handle(event, now_s)
         match event:
             case Arrived(message=ReadingBatch() as batch):
                 self._take(batch, now_s)
@@ -159,12 +139,12 @@ class PublisherCore:
             case RoundOver():
                 if self._events:
                     self._work(now_s)
-                return
+                return out.take()
             case Tick():
                 self._turn(now_s)
-                return
+                return out.take()
             case Arrived(message=Request() as request) if body_of(request, Beat):
-                self._out.order_all(self._membership.answer(request, now_s))
+                out.effects += self._membership.answer(request, now_s)
             case Arrived(message=message):
                 self._hear_message(message, now_s)
                 # Somebody waits for these; they are not put off till the turn's end.
@@ -175,7 +155,7 @@ class PublisherCore:
                 self._hear_link(event, now_s)
             case Blocked(plane=Plane.CALLS, message=Request() | Reply() as message):
                 self._downlink.hold(message)
-                return
+                return out.take()
             case Writable(plane=Plane.CALLS):
                 self._downlink.send_held(now_s)
             case Start():
@@ -196,6 +176,24 @@ class PublisherCore:
         self._events += 1
         if self._events >= EVENTS_PER_TURN:
             self._work(now_s)
+        return out.take()
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When to send `Tick`; 0.0 while there is work for this turn of the loop."""
+        if self._events:
+            return 0.0
+        times = (
+            self._membership.next_deadline_s,
+            self._session.link.next_deadline_s,
+            self._session.next_deadline_s(self._now_s),
+            self._downlink.calls.next_deadline_s,
+            self._ordering.next_report_s,
+            self._drain_until_s,
+        )
+        return min(time_s for time_s in times if time_s is not None)
+
+    # What arrives.
 
     def _take(self, batch: ReadingBatch, now_s: float) -> None:
         """Readings: what is in order goes to the outbox. While this process ends, nothing is taken; it comes again."""
@@ -289,9 +287,8 @@ class PublisherCore:
     def _turn(self, now_s: float) -> None:
         """What time has decided, when everything that had arrived was handled, and then the work."""
         self._now_s = now_s
-        self._session.expire(now_s)
         self._downlink.expire(now_s)
-        self._session.end_if_stuck(now_s)
+        self._session.expire(now_s)
         if self._drain_until_s is None:
             self._session.link.tick(now_s)
         if self._membership.is_due(now_s):
@@ -302,7 +299,7 @@ class PublisherCore:
         """What there is to publish, to report and to say; the end, where that was all (`is_over`: in any case)."""
         self._events, self._now_s = 0, now_s
         self._session.publish(now_s)
-        self._out.order_all([Send(Plane.EVENTS, report) for report in self._ordering.changed_reports(now_s)])
+        self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports(now_s)]
         self._out.end_turn()
         if is_over or (self._drain_until_s is not None and self._session.is_drained):
             self._out.order(DisconnectPlatform(self._session.link.connection))
@@ -325,6 +322,6 @@ class PublisherCore:
             backlog=self._ordering.unsettled,
             calls=len(self._downlink.calls),
         )
-        self._out.order_all(self._membership.beat(now_s, facts_of(state), totals(self._counters)))
+        self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
         self._session.check()
-        self._out.order_all([Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)])
+        self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from common.core.events import Level, Note
 from services.publisher.core.events import Effect
 
@@ -18,19 +16,16 @@ class Outlet:
     Notes wait until the end of the turn, so that writing a log line delays no publish and no call.
     """
 
-    __slots__ = ("_effects", "_notes")
+    __slots__ = ("_notes", "effects")
 
     def __init__(self) -> None:
-        self._effects: list[Effect] = []
+        self.effects: list[Effect] = []
+        """What was ordered since the core has taken them last; several at once are added to the end here."""
         self._notes: list[Note] = []
 
     def order(self, effect: Effect) -> None:
         """Lets the shell perform this, after everything that was ordered before."""
-        self._effects.append(effect)
-
-    def order_all(self, effects: Iterable[Effect]) -> None:
-        """Lets the shell perform these, in their order."""
-        self._effects += effects
+        self.effects.append(effect)
 
     def note(self, level: Level, event: str, /, **facts: float | str) -> None:
         """Logs one line at the end of the turn: `event key=value …`, the facts in the order given."""
@@ -38,10 +33,11 @@ class Outlet:
 
     def end_turn(self) -> None:
         """Puts the turn's notes behind what it has ordered."""
-        self._effects += self._notes
-        self._notes = []
+        if self._notes:
+            self.effects += self._notes
+            self._notes = []
 
     def take(self) -> list[Effect]:
         """Everything that was ordered since the last call, and is now the caller's."""
-        effects, self._effects = self._effects, []
+        effects, self.effects = self.effects, []
         return effects

@@ -130,14 +130,12 @@ class PlatformSession:
             self.link.prove()
 
     def expire(self, now_s: float) -> None:
-        """What time has decided about publishes whose PUBACK has come."""
+        """What time has decided about publishes whose PUBACK has come. A connection on which one was never acknowledged
+        is given up."""
         accepted = self._counters["readings_accepted"]
         self.acceptance.expire(now_s)
         if accepted < self._counters["readings_accepted"]:
             self.link.prove()
-
-    def end_if_stuck(self, now_s: float) -> None:
-        """Gives a connection up on which a publish was never acknowledged."""
         if self.link.state == "up" and self.acceptance.is_stuck(now_s):
             self._out.order(DisconnectPlatform(self.link.connection))
             event = LinkDown(self.link.connection, "a publish was never acknowledged", reached=True)

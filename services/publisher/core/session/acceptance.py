@@ -74,11 +74,15 @@ class Acceptance:
 
     def sent(self, token: int, parcel: Parcel, now_s: float) -> None:
         """A parcel goes out now."""
-        self._flights.add(token, parcel, now_s)
+        flights = self._flights
+        flights.in_flight[token] = Flight(token, parcel, now_s, now_s)
         if parcel.is_data:
             self._pace.sent(now_s)
         elif parcel.is_mark:
             self._marks_pace.sent(now_s)
+            flights.marks += 1
+        else:
+            flights.replies += 1
         self._suspicion.sent(token, parcel)
 
     # What the platform said.
@@ -86,15 +90,18 @@ class Acceptance:
     def acknowledge(self, token: int, verdict: Verdict, code: int, *, protocol: int, now_s: float) -> None:
         """PUBACK with this reason code, which the dialect has understood. Nothing for a token that is not in flight.
         `protocol`: 5, or 4 for MQTT 3.1.1."""
-        flight = self._flights.land(token)
+        flights = self._flights
+        flight = flights.in_flight.pop(token, None)
         if flight is None:
             return
         parcel = flight.parcel
+        flights.marks -= parcel.is_mark
+        flights.replies -= parcel.kind == "reply"
         flight = flight._replace(since_s=now_s, verdict=verdict, code=code)
         if verdict == "accepted":
             self._outbox.answer(parcel, now_s)
             if protocol < 5 and parcel.is_data:
-                self._flights.in_doubt.append(flight)
+                flights.in_doubt.append(flight)
             else:
                 self._accept(flight, now_s)
             return
@@ -102,7 +109,7 @@ class Acceptance:
         if verdict == "rate" and parcel.is_mark:
             self._marks_pace.slow_down(flight.sent_s, now_s)
         if verdict in ("rate", "unclear"):
-            self._flights.refused.append(flight)
+            flights.refused.append(flight)
         else:
             self._refuse(flight, now_s)
 
@@ -113,7 +120,8 @@ class Acceptance:
             self._accept(flights.in_doubt.popleft(), now_s)
         while flights.refused and now_s >= flights.refused[0].since_s + DOUBT_S:
             self._refuse(flights.refused.popleft(), now_s)
-        self._backing_off.expire(now_s)
+        if self._backing_off.until_s:
+            self._backing_off.expire(now_s)
 
     def is_stuck(self, now_s: float) -> bool:
         """True if a publish has had no PUBACK for ACK_TIMEOUT_S."""

@@ -110,7 +110,7 @@ class Choice:
         publish now. `may_send`: True if data may flow at all."""
         flights, data = self._flights, self._outbox.data
         times = [waiting[0].since_s + DOUBT_S for waiting in (flights.in_doubt, flights.refused) if waiting]
-        times += self._backing_off.ends_s
+        times += self._backing_off.until_s.values()
         if flights.in_flight:
             times.append(next(iter(flights.in_flight.values())).since_s + ACK_TIMEOUT_S)
         if may_send and data and flights.has_slot and self._suspicion.trial is None:

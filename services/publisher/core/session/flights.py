@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from common.core.backoff import Backoff
@@ -73,21 +72,6 @@ class Flights:
         """Publishes that are not accepted for good."""
         return len(self.in_flight) + len(self.in_doubt) + len(self.refused)
 
-    def add(self, token: int, parcel: Parcel, now_s: float) -> None:
-        """A parcel goes out now, in a slot of its own."""
-        self.in_flight[token] = Flight(token, parcel, now_s, now_s)
-        if not parcel.is_data:
-            self.marks += parcel.is_mark
-            self.replies += parcel.kind == "reply"
-
-    def land(self, token: int) -> Flight | None:
-        """Frees the slot of a publish whose PUBACK has come; None if none is in flight under this token."""
-        flight = self.in_flight.pop(token, None)
-        if flight is not None:
-            self.marks -= flight.parcel.is_mark
-            self.replies -= flight.parcel.kind == "reply"
-        return flight
-
     def clear(self) -> None:
         """The connection has ended: what was on its way is the caller's to give back."""
         self.in_flight, self.in_doubt, self.refused = {}, deque(), deque()
@@ -98,10 +82,7 @@ class BackingOff:
     """Devices that the platform could not serve, each until it is tried again: longer after each refusal in a row."""
 
     def __init__(self) -> None:
-        self._until_s: dict[Lane, float] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._until_s)
+        self.until_s: dict[Lane, float] = {}
 
     def add(self, lane: Lane, now_s: float, free: int = 0) -> float:
         """Keeps a device back from now on. The first `free` refusals do not lengthen the wait. Returns the wait in
@@ -109,16 +90,11 @@ class BackingOff:
         standing = lane.standing
         delay_s = DEVICE_BACKOFF.delay_s(max(0, standing.refusals - free))
         standing.refusals += 1
-        standing.retry_at_s = self._until_s[lane] = now_s + delay_s
+        standing.retry_at_s = self.until_s[lane] = now_s + delay_s
         return delay_s
 
     def expire(self, now_s: float) -> None:
         """Forgets those whose wait is over; what they may do says their standing."""
-        for lane, until_s in list(self._until_s.items()):
+        for lane, until_s in list(self.until_s.items()):
             if now_s >= until_s:
-                del self._until_s[lane]
-
-    @property
-    def ends_s(self) -> Iterable[float]:
-        """When each wait is over."""
-        return self._until_s.values()
+                del self.until_s[lane]
