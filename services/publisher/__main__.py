@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     dialect = ThingsBoard()
     core = _make_core(identity, epoch, gateway, dialect)
     sources: Sources[Event] = Sources()
-    access = Access(gateway.platform, client_id, tls, tuple(dialect.subscriptions))
+    access = Access(gateway.platform, client_id, tls, tuple(dialect.subscriptions), dialect.will)
     shell = PublisherShell(Endpoints(sockets), access, sources, logger)
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))

@@ -28,7 +28,7 @@ from services.publisher.core.dialects import DeviceRpc, Unusable
 from services.publisher.core.dialects.thingsboard import LONGEST_ID, LONGEST_NAME, ThingsBoard
 from services.publisher.core.events import LinkDown, LinkUp, PacketRefused, PlatformMessage
 from services.publisher.core.ordering import MOST_STREAMS
-from services.publisher.core.outbox import batching
+from services.publisher.core.outbox import outbox
 from services.publisher.shell.mqtt import Connection
 from tests.attacks.conftest import FULL
 from tests.attacks.rig import gateway, share_late, wait_arrived
@@ -161,8 +161,8 @@ def named(number: int, name: str) -> Any:
 @pytest.fixture
 def few_lanes(monkeypatch: pytest.MonkeyPatch) -> int:
     """The bound of devices, made small."""
-    monkeypatch.setattr(batching, "MOST_LANES", 1_000)
-    monkeypatch.setattr(batching, "SPARE_LANES", 200)
+    monkeypatch.setattr(outbox, "MOST_LANES", 1_000)
+    monkeypatch.setattr(outbox, "SPARE_LANES", 200)
     return 1_000
 
 
@@ -173,7 +173,7 @@ def test_ever_new_device_names_leave_memory_flat(few_lanes: int) -> None:
     driver.up(limits={})
     driver.take(batch(1, [None], kind=Entry.OPENED, device_type="t"))
     driver.ack_all()
-    lanes = driver.core._batching.lanes
+    lanes = driver.core._outbox.lanes
     count, sizes = 6 * few_lanes, []
     tracemalloc.start()
     for number in range(2, count):
@@ -200,7 +200,7 @@ def test_names_that_find_no_room_are_dead_letters(few_lanes: int) -> None:
     driver = Driver()
     for number in range(1, few_lanes + 50):
         driver.take(named(number, f"name {number}"))
-    assert len(driver.core._batching.lanes) <= few_lanes
+    assert len(driver.core._outbox.lanes) <= few_lanes
     assert driver.core._counters["devices_refused"] > 0
     assert driver.core._counters["dead_letters"] == driver.core._counters["devices_refused"]
 
@@ -351,7 +351,7 @@ def test_kept_messages_are_told_from_new_ones_by_their_flag() -> None:
     assert [note.event for note in driver.notes if note.event == "downlink.retained"] == ["downlink.retained"]
     for number in range(100):
         driver.hear(PlatformMessage(driver.connection, f"v1/{number}", said, True))
-    assert len(driver.core._retained) <= 16
+    assert len(driver.core._downlink.retained) <= 16
     effects = driver.hear(PlatformMessage(driver.connection, "v1/gateway/rpc", said))
     assert isinstance(calls_sent(effects)[0], Request)
 

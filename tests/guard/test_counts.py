@@ -133,7 +133,7 @@ def test_calls_for_a_frame_that_comes_alone() -> None:
 
     check(calls_of(lambda: rig.core.handle(Chunk(FRAME, rig.wall_ms), rig.now_s)), 114)
     check(calls_of(lambda: world.core.handle(Arrived(Plane.FRAMES, frame), world.now_s)), 67)
-    check(calls_of(publish), 185)
+    check(calls_of(publish), 179)
 
 
 def test_a_busy_line_takes_few_messages_and_commits() -> None:

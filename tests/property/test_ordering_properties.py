@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from common.core.counters import new_counts
 from services.publisher.core.counters import PublisherCounts
-from services.publisher.core.ordering import STREAM_CREDIT_BYTES, WINDOW, Ordering
+from services.publisher.core.ordering import STREAM_CREDIT_BYTES, Ordering
+from services.publisher.core.outlet import Outlet
+from services.publisher.core.stream import WINDOW, Release
 from tests.support.publisher_driving import EPOCH, batch, points
 
 cuts = st.lists(st.integers(1, 200), min_size=1, max_size=12)
@@ -28,7 +30,7 @@ def pieces(total: int, lengths: list[int]) -> list[tuple[int, int]]:
 def test_every_number_once_and_in_order(data, total, lengths, again):
     """Batches are cut anyhow, shuffled, doubled, lost; what is missing or not received comes again."""
     counters = new_counts(PublisherCounts)
-    ordering = Ordering(EPOCH, counters)
+    ordering = Ordering(EPOCH, counters, Outlet())
     seen: list[int] = []
     wanted = data.draw(st.permutations(pieces(total, lengths) * 2))
     lost = data.draw(st.integers(0, len(wanted)))
@@ -37,6 +39,7 @@ def test_every_number_once_and_in_order(data, total, lengths, again):
     while True:
         for first, length in sends:
             for release in ordering.take(batch(first, points(first, length)), 0.0):
+                assert isinstance(release, Release)
                 seen += range(release.run.first, release.run.end)
                 release.run.done = release.run.end
                 release.run.stream.advance()
@@ -62,10 +65,10 @@ def test_every_number_once_and_in_order(data, total, lengths, again):
 )
 def test_what_is_kept_is_bounded(firsts, size):
     """Whatever comes early: kept bytes stay within the credit, kept numbers within the window."""
-    ordering = Ordering(EPOCH, new_counts(PublisherCounts))
+    ordering = Ordering(EPOCH, new_counts(PublisherCounts), Outlet())
     template = batch(2, [{"s": "x" * size}])
     for first in firsts:
         ordering.take(template.replace(first=first, base=1), 0.0)
-    kept = [item for stream in ordering._streams.values() for item in stream._kept]
+    kept = [item for stream in ordering._streams.values() for item in stream._early.batches]
     assert sum(len(item.batch.body) for item in kept) <= STREAM_CREDIT_BYTES
     assert all(item.end <= 1 + WINDOW for item in kept)

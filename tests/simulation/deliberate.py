@@ -30,10 +30,10 @@ from services.converter.shell.user_code import UserCode
 from services.port_reader.core.exchange import Exchange
 from services.port_reader.core.port import Port
 from services.publisher.core.ordering import Ordering
-from services.publisher.core.ordering import Stream as PublisherStream
-from services.publisher.core.outbox.batching import Batching
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.session.acceptance import Acceptance
+from services.publisher.core.session.choice import Choice
+from services.publisher.core.stream import Stream as PublisherStream
 
 Method = tuple[type, str]
 """The class itself and a method's name: a class that moves to another file takes its faults with it."""
@@ -100,15 +100,15 @@ LISTED: Final = (
     ),
     one(
         "two publishes of one device in flight",
-        (Batching, "_send"),
-        "lane.busy = True",
-        "lane.busy = False",
+        (Lane, "sent"),
+        'self.sending = "unanswered"',
+        'self.sending = "idle"',
     ),
     one(
         "refused device refuses all",
-        (Acceptance, "choose_data"),
+        (Choice, "choose_data"),
         "suspicion = self._suspicion\n",
-        "suspicion = self._suspicion\n    if self.backing_off:\n        return []\n",
+        "suspicion = self._suspicion\n    if self._backing_off.until_s:\n        return []\n",
     ),
     one(
         "expected number lost at publisher start",
@@ -181,15 +181,15 @@ DRAWN: Final = (
         "data before connect is accepted",
         (Lane, "kind"),
         (
-            ("if head.mark is None and self.open and not self.announced:", "if False:"),
-            ("if not self.announced:", "if False:"),
+            ('if head.mark is None and self.presence == "open":', "if False:"),
+            ('if self.presence != "announced":', "if False:"),
         ),
     ),
     one(
         "what was in flight at a close is forgotten",
         (Acceptance, "close"),
-        "self._batching.give_back(flight.parcel, now_s)",
-        "self._batching.accept(flight.parcel, now_s)",
+        "self._outbox.give_back(flight.parcel, now_s)",
+        "self._outbox.accept(flight.parcel, now_s)",
     ),
     one(
         "a PUBACK on MQTT 3.1.1 counts at once",
@@ -200,7 +200,7 @@ DRAWN: Final = (
     one(
         "a refusal counts as acceptance",
         (Acceptance, "acknowledge"),
-        "if code < 128:",
+        'if verdict == "accepted":',
         "if True:",
     ),
     one(

@@ -7,7 +7,8 @@ from typing import Any
 
 from common.wire import codec
 from services.converter.core.lanes import LANE_BATCHES
-from services.publisher.core.ordering import STREAM_CREDIT_BYTES, WINDOW
+from services.publisher.core.ordering import STREAM_CREDIT_BYTES
+from services.publisher.core.stream import WINDOW
 from tests.simulation.faults import Faults
 from tests.simulation.frames import is_whole
 from tests.simulation.load import Asked, Load
@@ -100,11 +101,12 @@ class Oracle:
         if core is None:
             return
         for stream in core._ordering._streams.values():
-            if stream._kept and max(kept.end for kept in stream._kept) > stream.received + WINDOW:
+            early = stream._early
+            if early.batches and max(kept.end for kept in early.batches) > stream.received + WINDOW:
                 self._note("the publisher keeps numbers beyond its window")
-            if stream._kept_bytes > STREAM_CREDIT_BYTES:
+            if early.bytes > STREAM_CREDIT_BYTES:
                 self._note("the publisher keeps more bytes than the credit")
-        flights = core._acceptance.in_flight.values()
+        flights = core._session.flights.in_flight.values()
         # Announcements go out before the platform has said what it takes.
         data = sum(flight.parcel.is_data for flight in flights)
         if data > self.scenario.session_limits.get("maxInflightMessages", 100) or len(flights) > 100:

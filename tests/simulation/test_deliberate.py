@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.publisher.core.ordering import Stream
+from services.publisher.core.stream import Stream
 from tests.simulation.deliberate import ALL, ATTACKED, DRAWN, LISTED, LOST, Deliberate, applied
 from tests.simulation.proving import prove_all
 

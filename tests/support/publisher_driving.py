@@ -21,6 +21,7 @@ from common.wire.messages import (
     UserReading,
 )
 from services.publisher.core.core import PublisherCore
+from services.publisher.core.dialects import Dialect
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import (
     ConnectPlatform,
@@ -78,13 +79,13 @@ def points(first: int, count: int) -> list[dict[str, int]]:
 class Driver:
     """Runs the core's effects by hand."""
 
-    def __init__(self, config: Platform | None = None) -> None:
+    def __init__(self, config: Platform | None = None, dialect: Dialect | None = None) -> None:
         self.now_s = 100.0
         self.core = PublisherCore(
             Identity("publisher", "0", "i", 1, "here"),
             EPOCH,
             config or Platform(),
-            ThingsBoard(),
+            dialect or ThingsBoard(),
             TYPES,
             draw=lambda: 0.5,
             version="9.9",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from common.core.counters import new_counts
+from common.core.events import Note
 from common.wire.messages import Entry, ReadingBatch
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.ordering import (
     RECEIVED_S,
     REPEAT_S,
     STREAM_CREDIT_BYTES,
-    WINDOW,
     Ordering,
-    Release,
+    Unwanted,
 )
+from services.publisher.core.outlet import Outlet
+from services.publisher.core.stream import WINDOW, Release
 from tests.support.publisher_driving import EPOCH, batch, points
 
 
@@ -21,12 +23,16 @@ class Bench:
 
     def __init__(self) -> None:
         self.counters = new_counts(PublisherCounts)
-        self.ordering = Ordering(EPOCH, self.counters)
+        self.out = Outlet()
+        self.ordering = Ordering(EPOCH, self.counters, self.out)
         self.open: list[Release] = []
+        self.unwanted: list[Unwanted] = []
         self.numbers: list[int] = []
 
     def take(self, item: ReadingBatch, now_s: float = 0.0) -> list[tuple[int, int]]:
-        released = self.ordering.take(item, now_s)
+        found = self.ordering.take(item, now_s)
+        self.unwanted += [said for said in found if isinstance(said, Unwanted)]
+        released = [said for said in found if isinstance(said, Release)]
         self.open += released
         for release in released:
             assert len(release.body.telemetry) == release.run.end - release.run.first
@@ -38,6 +44,10 @@ class Bench:
             release.run.done = release.run.end
             release.run.stream.advance()
         self.open = []
+
+    def notes(self) -> list[Note]:
+        self.out.end_turn()
+        return [effect for effect in self.out.take() if isinstance(effect, Note)]
 
     def report(self):
         (report,) = self.ordering.all_reports(0.0)
@@ -231,7 +241,7 @@ def test_unreadable_batch_is_dead_letters_in_the_end():
     assert [number for number, _ in bench.report().dead] == [1, 2, 3]
     assert bench.take(batch(4, points(4, 1))) == [(4, 5)]
     assert bench.counters["bad_batches"] == 5
-    notes = [(note.event, note.facts["device"]) for note in bench.ordering.take_notes()]
+    notes = [(note.event, note.facts["device"]) for note in bench.notes()]
     assert notes == [("readings.unreadable", "press1"), ("readings.given_up", "press1")]
 
 
@@ -278,8 +288,8 @@ def test_what_the_reader_has_shed_is_settled_and_not_wanted():
     bench = Bench()
     bench.take(batch(1, points(1, 5)))
     bench.take(batch(6, points(6, 5)))
-    assert bench.ordering.take_unwanted() == []
+    assert bench.unwanted == []
     bench.take(batch(11, points(11, 5), base=6))
-    ((stream, end),) = bench.ordering.take_unwanted()
+    ((stream, end),) = bench.unwanted
     assert (stream.device, end) == ("press1", 6)
     assert (bench.report().received, bench.report().settled) == (16, 6)

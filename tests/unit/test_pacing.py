@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from services.publisher.core.session.pacing import Pace
+from services.publisher.core.session.pacing import PublishPace
 
 
-def publish(pace: Pace, now_s: float, is_accepted: bool) -> float:
+def publish(pace: PublishPace, now_s: float, is_accepted: bool) -> float:
     """One publish as soon as it is allowed; when that was."""
     now_s = max(now_s, pace.next_s)
     pace.sent(now_s)
@@ -18,7 +18,7 @@ def publish(pace: Pace, now_s: float, is_accepted: bool) -> float:
 
 def test_a_platform_that_is_well_again_is_found_soon():
     """After refusals up to the longest distance, full speed is back within 15 s of the first acceptance."""
-    pace = Pace(0.25, 10.0, 0.8)
+    pace = PublishPace(0.25, 10.0, 0.8)
     now_s = 0.0
     while not pace.is_slowest:
         now_s = publish(pace, now_s, is_accepted=False)
@@ -30,7 +30,7 @@ def test_a_platform_that_is_well_again_is_found_soon():
 
 def test_at_a_real_limit_most_publishes_are_accepted():
     """A bucket of one publish a second: after the limit was met once, the distance is felt for, not thrown away."""
-    pace = Pace(0.25, 10.0, 0.8)
+    pace = PublishPace(0.25, 10.0, 0.8)
     now_s, bucket_s = 0.0, 0.0
     taken = refused = 0
     while now_s < 300:

@@ -35,9 +35,9 @@ def test_telemetry_is_joined_from_fragments():
 def test_names_are_escaped():
     """A device name with quotes, backslashes and letters beyond ASCII is one JSON string everywhere."""
     name = 'a "b" \\ ü\n'
-    quoted = BOARD.quote(name)
-    assert json.loads(BOARD.connect(quoted, 'x"y').payload) == {"device": name, "type": 'x"y'}
-    assert json.loads(BOARD.disconnect(quoted).payload) == {"device": name}
+    quoted = BOARD.label(name)
+    assert json.loads(BOARD.announce(quoted, 'x"y').payload) == {"device": name, "type": 'x"y'}
+    assert json.loads(BOARD.withdraw(quoted).payload) == {"device": name}
     assert json.loads(BOARD.attributes([(quoted, {'k"': b"1"})]).payload) == {name: {'k"': 1}}
     assert json.loads(BOARD.rpc_reply(name, 7, b'{"result":1}').payload) == {
         "device": name,
@@ -81,7 +81,7 @@ def test_split_keeps_the_time_and_every_key():
             SessionLimits(800, 7),
         ),
         ("v1/devices/me/rpc/response/9", {}, Ignored("our own reply")),
-        ("v1/gateway/disconnect", {"device": "A", "reason": 150}, DeviceDropped("A", 150)),
+        ("v1/gateway/disconnect", {"device": "A", "reason": 150}, DeviceDropped("A", 150, True)),
         ("v1/devices/me/attributes", {"deleted": ["k"]}, Ignored("v1/devices/me/attributes")),
     ],
 )

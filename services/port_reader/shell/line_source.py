@@ -62,7 +62,7 @@ class LineSource:
         reports: Pollable,
         hear: Callable[[], Iterable[Arrived | Junk]],
     ) -> None:
-        """`settings` are the line's; all devices on it have the same. `reports` is the socket by which others are heard,
+        """`settings`: all devices on the line have the same. `reports` is the socket by which others are heard,
         which rests as the line does; `hear` takes what is in it."""
         self._settings = settings
         self._sources = sources

@@ -1,7 +1,11 @@
 """The table of calls: RPCs from the platform and from clients, attribute updates; one reply each. Pure.
 
 An RPC from the platform gets a new id; one from a client keeps the client's. The first reply wins, and at the deadline
-the table answers itself. An answer that was journaled comes as a reading too: see `take_answer`.
+the table answers itself.
+
+What a device answers comes twice: as a reply over the calls plane, for it is fast, and as a journaled reading, for it
+is never lost. So the ids of answered calls are remembered for a while, to tell a reading that was said already from one
+that comes too late to be an answer, which is telemetry then: see `take_answer`.
 """
 
 from __future__ import annotations
@@ -18,9 +22,8 @@ from common.wire.calls import QUEUE_FULL, Encode, EncodeUpdate, converter_of, no
 from common.wire.messages import PUBLISHER, Reply, Request
 from services.publisher.core.dialects import Outgoing
 
-PLATFORM_DEADLINE_S: Final = 10.0
-"""ThingsBoard's default time-out of an RPC; a request does not say its own."""
 MOST_CALLS: Final = 1_000
+"""Open calls at a time; the next one is refused at once."""
 MOST_CALLS_BYTES: Final = 16 * 1024 * 1024
 """Of the params of all open calls: what they take anywhere between here and the devices."""
 REMEMBERED: Final = 4_096
@@ -58,16 +61,19 @@ class Ended(NamedTuple):
 
     @property
     def payload(self) -> bytes:
-        """JSON that the platform gets."""
-        if self.error:
-            return msgspec.json.encode({"error": self.error, "success": False})
-        return self.data
+        """JSON that a client gets: what the device said, or why it did not."""
+        return error_json(self.error) if self.error else self.data
 
 
 class Calls:
-    """Open calls by id, and the ids that were answered."""
+    """Open calls by id, and the ids that were answered.
+
+    Every call that `begin` opens is ended once: by `reply`, `take_answer`, `expire` or `end_all`, which say so by an
+    `Ended`. What comes for it later is nothing.
+    """
 
     def __init__(self, prefix: str) -> None:
+        """`prefix` begins each id that is made here; it is another one in each life of the publisher."""
         self._prefix = prefix
         self._count = 0
         self._open: dict[str, Call] = {}
@@ -87,6 +93,7 @@ class Calls:
         return origin in self._origins
 
     def is_open(self, call_id: str) -> bool:
+        """True while nobody has answered this call."""
         return call_id in self._open
 
     def renew(self, request: Request, now_s: float) -> Request | None:
@@ -178,6 +185,11 @@ class Calls:
         while self._deadlines and self._deadlines[0][1] not in self._open:
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else None
+
+
+def error_json(error: str) -> bytes:
+    """What a client is told instead of a device's answer."""
+    return msgspec.json.encode({"error": error, "success": False})
 
 
 def _json_of(body: bytes) -> bytes | None:

@@ -1,23 +1,22 @@
-"""From the platform and from clients to devices, and the replies back: pure.
+"""From the platform and from clients to devices, and the replies back. Pure.
 
-Every call that was begun here ends here, once: by the first reply, at its deadline, or at the end of the process.
+A call goes out as a request to the device's converter or port reader, over the calls plane, and is a row in the table
+of `calls` meanwhile. Every call that was begun here ends here, once: by the first reply, at its deadline, or at the end
+of the process. Who asked then gets one answer: the platform over MQTT, in its dialect; a client over the calls plane.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
-import msgspec
 from msgspec.structs import astuple
 
 from common.core.errors import WireError
-from common.core.events import Level, Note, Send
+from common.core.events import Level, Send
 from common.wire import codec
 from common.wire.calls import (
     EXPIRED,
-    METHOD_NOT_FOUND,
     SHUTTING_DOWN,
     CallDevice,
     Encode,
@@ -28,223 +27,218 @@ from common.wire.calls import (
     unknown_verb,
 )
 from common.wire.messages import Plane, Reply, Request
-from services.publisher.core.calls import PLATFORM_DEADLINE_S, Call, Calls, Ended, Origin
+from services.publisher.core.calls import Call, Calls, Ended, Origin, error_json
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
     DeviceAttributes,
-    DeviceDropped,
     DeviceRpc,
     Dialect,
     GatewayRpc,
-    Ignored,
-    Outgoing,
     RpcRefused,
-    SessionLimits,
-    Unusable,
 )
-from services.publisher.core.dialects import Downlink as Message
-from services.publisher.core.outbox.batching import Batching
-from services.publisher.core.session.acceptance import QUOTA, Acceptance
+from services.publisher.core.gateway import Gateway
+from services.publisher.core.outlet import Outlet
+from services.publisher.core.replies import Replies
 
-RATE_REASONS: Final = (150, QUOTA)
 CLIENT_BYTES: Final = 1024 * 1024
-"""Of a call from a client, as of one from the platform."""
-MOST_REPLIES: Final = 1_000
-"""Replies that wait for the link; the oldest give way."""
+"""A call from a client may have as many bytes as one from the platform."""
+MOST_BLOCKED: Final = 2_000
+"""Requests and replies that wait for the calls plane; the oldest give way."""
+RETAINED_NOTED: Final = 16
+"""Topics with an old message on them that are told of."""
+Calling = DeviceRpc | DeviceAttributes | GatewayRpc | RpcRefused
+"""What the platform says that is a call, or would have been one."""
 
 
 class Downlink:
-    """Requests in, first steps out; replies in, answers out. `replies` are due at the platform, with their times.
-    `note` takes what is to be logged once the calls are on their way."""
+    """Takes calls from the platform and from clients, sends their first step, and answers whoever has asked."""
 
     def __init__(
         self,
         dialect: Dialect,
-        batching: Batching,
-        acceptance: Acceptance,
-        counters: PublisherCounts,
-        note: Callable[[Note], None],
         *,
+        replies: Replies,
+        gateway: Gateway,
+        counters: PublisherCounts,
+        out: Outlet,
         prefix: str,
-        connectors: Mapping[str, str],
-        version: str,
     ) -> None:
+        """`replies` takes what the platform is to be told; `prefix` begins the ids of its calls."""
         self._dialect = dialect
-        self._batching = batching
-        self._acceptance = acceptance
+        self._replies = replies
+        self._gateway = gateway
         self._counters = counters
-        self._note = note
-        self._connectors = connectors
-        self._version = version
+        self._out = out
         self.calls = Calls(prefix)
-        self.replies: deque[tuple[float, Outgoing]] = deque(maxlen=MOST_REPLIES)
+        self._blocked: deque[Request | Reply] = deque(maxlen=MOST_BLOCKED)
+        """What the calls plane did not take."""
+        self.retained: set[str] = set()
+        """Topics of which it was said that a message on them is old."""
 
-    def hear_platform(self, message: Message, topic: str, now_s: float, waited_s: float) -> Sequence[Send | Note]:
-        """What a message from the platform said; `waited_s`: how long it may have lain in our socket."""
+    # Calls come.
+
+    def hear_platform(self, message: Calling, now_s: float, waited_s: float) -> None:
+        """A call from the platform; `waited_s`: how long it may have lain in our socket."""
         match message:
             case DeviceRpc() as rpc:
-                return self._begin_rpc(rpc, now_s, waited_s)
+                self._begin_rpc(rpc, now_s, waited_s)
             case DeviceAttributes(device=device, data=data):
-                origin = Origin("update", device, 0)
-                return self._begin(origin, "attributes", EncodeUpdate(data), time_s=PLATFORM_DEADLINE_S, now_s=now_s)
-            case GatewayRpc(request=request, method=method):
-                data = msgspec.json.encode(self._answer_gateway(method))
-                self._reply((now_s, self._dialect.gateway_reply(request, data)))
-            case DeviceDropped(device=device, reason=reason):
-                lane = self._batching.lanes.get(device)
-                is_news = lane is None or not lane.standing.dropped
-                if lane:
-                    self._acceptance.drop(lane, now_s, reason in RATE_REASONS)
-                level: Level = "warning" if is_news else "debug"
-                return [Note(level, "device.dropped", {"device": device, "reason": reason})]
+                origin, time_s = Origin("update", device, 0), self._dialect.call_time_s
+                self._begin(origin, "attributes", EncodeUpdate(data), time_s=time_s, now_s=now_s)
+            case GatewayRpc():
+                self._replies.add(self._dialect.gateway_reply(message, self._gateway), now_s)
             case RpcRefused(device=device, request=request, reason=reason):
                 self._counters["downlink_junk"] += 1
-                data = msgspec.json.encode({"error": reason, "success": False})
-                self._reply((now_s, self._dialect.rpc_reply(device, request, data)))
-                return [Note("warning", "call.refused", {"device": device, "request": request, "reason": reason})]
-            case Unusable(reason=reason):
-                self._counters["downlink_junk"] += 1
-                return [Note("warning", "downlink.junk", {"topic": topic, "reason": reason})]
-            case SessionLimits() | Ignored():
-                pass  # No call: the core takes the limits.
+                self._refuse_rpc(device, request, reason, now_s)
+                self._out.note("warning", "call.refused", device=device, request=request, reason=reason)
             case _:
                 assert_never(message)
-        return []
 
-    def _reply(self, due: tuple[float, Outgoing]) -> None:
-        self._counters["replies_dropped"] += len(self.replies) == MOST_REPLIES
-        self.replies.append(due)
+    def ignore_retained(self, topic: str) -> None:
+        """A call that the MQTT broker has kept was carried out, or answered, when it was said; each new connection
+        brings it again."""
+        self._counters["retained_ignored"] += 1
+        if topic not in self.retained and len(self.retained) < RETAINED_NOTED:
+            self.retained.add(topic)
+            advice = "an empty retained message on this topic removes it"
+            self._out.note("warning", "downlink.retained", topic=topic, then="ignored", advice=advice)
 
-    def _begin_rpc(self, rpc: DeviceRpc, now_s: float, waited_s: float) -> Sequence[Send | Note]:
+    def _begin_rpc(self, rpc: DeviceRpc, now_s: float, waited_s: float) -> None:
         origin = Origin("platform", rpc.device, rpc.request)
         if self.calls.is_known(origin):
-            return []
-        time_s = PLATFORM_DEADLINE_S - waited_s
-        if time_s <= 0:
-            data = msgspec.json.encode({"error": EXPIRED, "success": False})
-            self._reply((now_s, self._dialect.rpc_reply(rpc.device, rpc.request, data)))
-            return [Note("info", "call.refused", {"device": rpc.device, "request": rpc.request, "reason": EXPIRED})]
-        return self._begin(origin, rpc.method, Encode(rpc.method, rpc.params), time_s=time_s, now_s=now_s)
+            return
+        time_s = self._dialect.call_time_s - waited_s
+        if time_s > 0:
+            self._begin(origin, rpc.method, Encode(rpc.method, rpc.params), time_s=time_s, now_s=now_s)
+            return
+        self._refuse_rpc(rpc.device, rpc.request, EXPIRED, now_s)
+        self._out.note("info", "call.refused", device=rpc.device, request=rpc.request, reason=EXPIRED)
 
-    def hear_client(self, request: Request, now_s: float, is_draining: bool) -> list[Send]:
-        """A request over the calls plane."""
+    def _refuse_rpc(self, device: str, request: int | str, error: str, now_s: float) -> None:
+        self._replies.add(self._dialect.rpc_error(device, request, error), now_s)
+
+    def hear_client(self, request: Request, now_s: float, is_draining: bool) -> None:
+        """A request over the calls plane. `is_draining`: this process ends, and begins nothing new."""
         if is_draining:
-            return _refuse(request, SHUTTING_DOWN)
-        if request.time_left_s <= 0:
-            return _refuse(request, EXPIRED)
-        if self.calls.is_open(request.id):
-            return []
-        if len(request.body) > CLIENT_BYTES:
-            return _refuse(
-                request, f"the call is too large: found {len(request.body)} bytes, expected at most {CLIENT_BYTES}"
-            )
+            self._refuse(request, SHUTTING_DOWN)
+        elif request.time_left_s <= 0:
+            self._refuse(request, EXPIRED)
+        elif self.calls.is_open(request.id):
+            pass  # The same request once more.
+        elif len(request.body) > CLIENT_BYTES:
+            size = len(request.body)
+            self._refuse(request, f"the call is too large: found {size} bytes, expected at most {CLIENT_BYTES}")
+        else:
+            self._begin_for_client(request, now_s)
+
+    def _begin_for_client(self, request: Request, now_s: float) -> None:
         try:
             asked = body_of(request, CallDevice, UpdateAttributes)
         except WireError as error:
-            return _refuse(request, str(error))
+            self._refuse(request, str(error))
+            return
         time_s = request.time_left_s
         match asked:
             case CallDevice(device=device, method=method, params=params):
                 origin = Origin("client", device, request.id, request.reply_to)
-                return self._begin(origin, method, Encode(method, params), time_s=time_s, now_s=now_s)
+                self._begin(origin, method, Encode(method, params), time_s=time_s, now_s=now_s)
             case UpdateAttributes(device=device, data=data):
                 origin = Origin("client", device, request.id, request.reply_to)
-                return self._begin(origin, "attributes", EncodeUpdate(data), time_s=time_s, now_s=now_s)
+                self._begin(origin, "attributes", EncodeUpdate(data), time_s=time_s, now_s=now_s)
             case _:
-                return _refuse(request, unknown_verb(request.verb))
+                self._refuse(request, unknown_verb(request.verb))
 
-    def _begin(
-        self, origin: Origin, method: str, first: Encode | EncodeUpdate, *, time_s: float, now_s: float
-    ) -> list[Send]:
+    def _refuse(self, request: Request, error: str) -> None:
+        """A client is told at once that there will be no call."""
+        self._out.order(Send(Plane.CALLS, refuse(request, error).replace(body=codec.pack(error_json(error)))))
+
+    def _begin(self, origin: Origin, method: str, first: Encode | EncodeUpdate, *, time_s: float, now_s: float) -> None:
         self._counters["attribute_updates" if isinstance(first, EncodeUpdate) else "rpc_calls"] += 1
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
         size = sum(map(len, astuple(first)))
-        call = Call(call_id, origin, self._source_of(origin.device), method, now_s, now_s + time_s, size)
-        step = self.calls.begin(call, first)
+        source = self._gateway.source_of(origin.device)
+        step = self.calls.begin(Call(call_id, origin, source, method, now_s, now_s + time_s, size), first)
         if isinstance(step, Ended):
             self._counters["calls_refused"] += 1
-            return self.end(step, now_s)
-        self._note(
-            Note("info", "call.begun", {"id": call_id, "device": origin.device, "method": method, "from": origin.kind})
-        )
-        return [Send(Plane.CALLS, step)]
+            self._end(step, now_s)
+            return
+        begun: dict[str, str] = {"id": call_id, "device": origin.device, "method": method, "from": origin.kind}
+        self._out.note("info", "call.begun", **begun)
+        self._out.order(Send(Plane.CALLS, step))
 
-    def _source_of(self, device: str) -> str:
-        """The configured device that serves this one: another only where a user's converter has named it."""
-        if device in self._connectors:
-            return device
-        lane = self._batching.lanes.get(device)
-        return lane.source if lane else device
+    # Calls end.
 
-    def hear_reply(self, reply: Reply, now_s: float) -> list[Send]:
+    def hear_reply(self, reply: Reply, now_s: float) -> None:
         """A step of a call has ended it."""
-        ended = self.calls.reply(reply)
-        return self.end(ended, now_s) if ended else []
+        if ended := self.calls.reply(reply):
+            self._end(ended, now_s)
 
-    def take_answer(self, call_id: str, data: bytes, *, can_reply: bool, now_s: float) -> tuple[list[Send], bool]:
-        """A journaled answer: (effects, True if it is to be published as telemetry).
+    def take_answer(self, call_id: str, data: bytes, *, can_reply: bool, now_s: float) -> bool:
+        """A journaled answer has come as a reading: True if it is to be published as telemetry.
 
         Also where it is a reply that can't go out now (`can_reply` False) and may be too old when it can: a reply is
         dropped then, and what a device said is not to be lost with it.
         """
         ended, is_telemetry = self.calls.take_answer(call_id, data)
-        effects = self.end(ended, now_s) if ended else []
+        if ended:
+            self._end(ended, now_s)
         reply = self.calls.reply_of(call_id)
-        is_waiting = reply is not None and any(reply is waiting for _, waiting in self.replies)
-        return effects, is_telemetry or (is_waiting and not can_reply)
+        is_waiting = reply is not None and self._replies.holds(reply)
+        return is_telemetry or (is_waiting and not can_reply)
 
     def drop_stale_replies(self, now_s: float) -> None:
         """Nobody waits any more for a reply that is older than the platform's time-out. What the device said is still
         to be told: its journaled answer is telemetry then, if it has not come yet."""
-        stale = [reply for since_s, reply in self.replies if now_s - since_s >= PLATFORM_DEADLINE_S]
-        for reply in stale:
+        for reply in self._replies.drop_stale(now_s, self._dialect.call_time_s):
             self.calls.forget_reply(reply)
-        fresh = [entry for entry in self.replies if now_s - entry[0] < PLATFORM_DEADLINE_S]
-        self.replies.clear()
-        self.replies.extend(fresh)
 
-    def expire(self, now_s: float) -> list[Send]:
+    def expire(self, now_s: float) -> None:
         """Answers the calls whose time is over."""
-        return [effect for ended in self.calls.expire(now_s) for effect in self.end(ended, now_s)]
+        for ended in self.calls.expire(now_s):
+            self._end(ended, now_s)
 
-    def end_all(self, now_s: float) -> list[Send]:
+    def end_all(self, now_s: float) -> None:
         """Answers every open call, because this process ends."""
-        return [effect for ended in self.calls.end_all(SHUTTING_DOWN) for effect in self.end(ended, now_s)]
+        for ended in self.calls.end_all(SHUTTING_DOWN):
+            self._end(ended, now_s)
 
-    def end(self, ended: Ended, now_s: float) -> list[Send]:
-        """Tells whoever wanted to know."""
+    def _end(self, ended: Ended, now_s: float) -> None:
+        """Tells whoever wanted to know; nobody waits for the end of an attribute update from the platform."""
         call, origin = ended.call, ended.call.origin
-        facts = {"id": call.id, "device": origin.device, "method": call.method, "took_s": now_s - call.began_s}
-        if ended.error:
-            self._counters["rpc_errors"] += 1
-            facts["error"] = ended.error
+        facts: dict[str, str] = {"error": ended.error} if ended.error else {}
+        self._counters["rpc_errors"] += bool(ended.error)
         level: Level = "warning" if ended.error and origin.kind == "update" else "info"
-        self._note(Note(level, "call.ended", facts))
+        took_s = now_s - call.began_s
+        self._out.note(
+            level, "call.ended", id=call.id, device=origin.device, method=call.method, took_s=took_s, **facts
+        )
         if origin.kind == "platform":
-            reply = self._dialect.rpc_reply(origin.device, origin.request, ended.payload)
-            self._reply((now_s, reply))
-            self.calls.keep_reply(call.id, reply)
+            self._reply_to_platform(ended, now_s)
         elif origin.kind == "client":
-            return [Send(Plane.CALLS, Reply(call.id, origin.address, ended.error, codec.pack(ended.payload)))]
-        return []
+            body = codec.pack(ended.payload)
+            self._out.order(Send(Plane.CALLS, Reply(call.id, origin.address, ended.error, body)))
 
-    def _answer_gateway(self, method: str) -> dict[str, Any]:
-        match method:
-            case "gateway_ping":
-                return {"code": 200, "resp": "pong"}
-            case "gateway_version":
-                return {"code": 200, "resp": self._version}
-            case "gateway_devices":
-                lanes = self._batching.lanes.values()
-                devices = {lane.name: self._connectors.get(lane.source, "serial") for lane in lanes if lane.open}
-                return {"code": 200, "resp": devices}
-            case "gateway_stats":
-                produced, sent = self._counters["readings_received"], self._counters["readings_accepted"]
-                return {"code": 200, "resp": {"eventsProduced": produced, "eventsSent": sent}}
-        return {"error": METHOD_NOT_FOUND, "code": 404}
+    def _reply_to_platform(self, ended: Ended, now_s: float) -> None:
+        dialect, origin = self._dialect, ended.call.origin
+        if ended.error:
+            reply = dialect.rpc_error(origin.device, origin.request, ended.error)
+        else:
+            reply = dialect.rpc_reply(origin.device, origin.request, ended.data)
+        self._replies.add(reply, now_s)
+        self.calls.keep_reply(ended.call.id, reply)
 
+    # The calls plane.
 
-def _refuse(request: Request, error: str) -> list[Send]:
-    """Clients get what the platform would get as well."""
-    body = codec.pack(msgspec.json.encode({"error": error, "success": False}))
-    return [Send(Plane.CALLS, refuse(request, error).replace(body=body))]
+    def hold(self, message: Request | Reply) -> None:
+        """The calls plane did not take this; it goes out when there is room."""
+        self._blocked.append(message)
+
+    def send_held(self, now_s: float) -> None:
+        """Sends what the calls plane did not take before. A request has the time that is left to its call; one whose
+        call has ended meanwhile is not sent."""
+        while self._blocked:
+            message: Request | Reply | None = self._blocked.popleft()
+            if isinstance(message, Request):
+                message = self.calls.renew(message, now_s)
+            if message:
+                self._out.order(Send(Plane.CALLS, message))

@@ -104,7 +104,10 @@ class Publish(NamedTuple):
     token: int
     topic: str
     payload: bytes
+    retain: bool = False
+    """True if the MQTT broker is to keep it for whoever subscribes later."""
     qos: int = 1
+    """Always 1: what is settled has a PUBACK."""
 
 
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PacketRefused | PlatformMessage | PubAck

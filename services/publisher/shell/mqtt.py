@@ -19,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common.config.models import Platform
+from services.publisher.core.dialects import Outgoing
 from services.publisher.core.events import (
     LinkDown,
     LinkEvent,
@@ -101,7 +102,9 @@ class Connection:
         *,
         context: ssl.SSLContext | None,
         subscriptions: Subscriptions,
+        will: Outgoing | None = None,
     ) -> None:
+        """`will`: what the MQTT broker says for us when this connection breaks; None: nothing."""
         self.number = number
         self._protocol = protocol
         self._subscriptions = subscriptions
@@ -111,6 +114,8 @@ class Connection:
         self._unacknowledged: list[tuple[int, int]] = []
         """(number, quality of service) of the platform's messages that have come and are not acknowledged."""
         self._client = self._make_client(config, client_id, context)
+        if will is not None:
+            self._client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
 
     def _make_client(self, config: Platform, client_id: str, context: ssl.SSLContext | None) -> _BoundedClient:
         is_5 = self._protocol == 5
@@ -198,7 +203,7 @@ class Connection:
     def publish(self, order: Publish) -> None:
         """Sends PUBLISH, or keeps it until the transport takes it. On a connection that has ended it does nothing:
         `LinkDown` is on its way."""
-        info = self._client.publish(order.topic, order.payload, order.qos)
+        info = self._client.publish(order.topic, order.payload, order.qos, order.retain)
         self._tokens[info.mid] = order.token
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from common.config.models import Platform
 from common.io.inbox import Inbox
 from common.io.sources import Sources
+from services.publisher.core.dialects import Outgoing
 from services.publisher.core.events import CheckLink, ConnectPlatform, Event, LinkDown, LinkEvent, LinkOpened, Publish
 from services.publisher.shell.mqtt import Connection, Subscriptions
 
@@ -32,6 +33,8 @@ class Access(NamedTuple):
     """None for a connection that is not encrypted."""
     subscriptions: Subscriptions
     """(topic filter, True if our own messages on it are not wanted back) for all that is subscribed to."""
+    will: Outgoing | None = None
+    """What the platform says in our place once it has lost us; None for nothing."""
 
 
 class PlatformLink:
@@ -62,6 +65,7 @@ class PlatformLink:
             self._access.client_id,
             context=self._access.tls,
             subscriptions=self._access.subscriptions,
+            will=self._access.will,
         )
         self._connection = connection
         threading.Thread(target=self._open, args=(connection,), name="mqtt-open", daemon=True).start()

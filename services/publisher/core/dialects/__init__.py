@@ -1,13 +1,28 @@
-"""The seam behind which a platform's topics and payloads stand.
+"""The seam behind which everything stands that one kind of platform has to itself.
 
-A dialect is a pure object: it makes `Outgoing` messages from readings and turns what comes in into one of the
-downlinks below. Another platform is another module here with a class that has the methods of `Dialect`.
+A dialect is a pure object. It makes `Outgoing` messages from readings, turns what comes in into one of the downlinks
+below, and says what the platform's refusals mean. What it does not do: keep order, keep one unaccepted publish per
+device, wait, repeat, slow down, or look for bad records. That is the core's, and the same for all platforms.
+
+Another platform is another module here with a class that has the members of `Dialect`. `tests/conformance` runs the
+whole core over each dialect of its registry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
+
+Refusal = Literal["rate", "bad", "unclear", "wait"]
+"""What a PUBACK with a failure code says about the publish:
+
+- `rate`: too much at once. A close that follows belongs to it; if the connection stands, something in it is bad.
+- `bad`: a record of it can never be taken. It is looked for, and becomes a dead letter.
+- `unclear`: as `rate`, but nothing is said of a rate: some record is not taken now, and none is a dead letter for that.
+- `wait`: its devices can't be served now, and are tried again later.
+"""
+Verdict = Literal["accepted", "rate", "bad", "unclear", "wait"]
+"""A PUBACK's meaning: acceptance, or one of the refusals."""
 
 
 class Outgoing(NamedTuple):
@@ -15,6 +30,8 @@ class Outgoing(NamedTuple):
 
     topic: str
     payload: bytes
+    retain: bool = False
+    """True if the MQTT broker is to keep it for whoever subscribes later."""
 
 
 class DeviceRpc(NamedTuple):
@@ -34,7 +51,7 @@ class DeviceAttributes(NamedTuple):
 
 
 class GatewayRpc(NamedTuple):
-    """Downlink: a call to the gateway itself. `request` is the last level of the topic."""
+    """Downlink: a call to the gateway itself, which `Dialect.gateway_reply` answers. `request` is the call's id."""
 
     request: str
     method: str
@@ -52,6 +69,9 @@ class DeviceDropped(NamedTuple):
 
     device: str
     reason: int
+    """The platform's own number, for the log."""
+    is_rate: bool = False
+    """True if the device has said too much at once, and is to wait before it is announced again."""
 
 
 class Ignored(NamedTuple):
@@ -64,7 +84,7 @@ class RpcRefused(NamedTuple):
     """Downlink: a call to a device that is answered with an error at once."""
 
     device: str
-    request: int
+    request: int | str
     reason: str
 
 
@@ -74,30 +94,78 @@ class Unusable(NamedTuple):
     reason: str
 
 
-Downlink = DeviceRpc | DeviceAttributes | GatewayRpc | SessionLimits | DeviceDropped | RpcRefused | Ignored | Unusable
+Downlink = DeviceRpc | DeviceAttributes | GatewayRpc | SessionLimits | DeviceDropped | Ignored | RpcRefused | Unusable
+"""What a message from the platform can be."""
 
 
 class Split(NamedTuple):
-    """A telemetry item cut into items of the same time, and the keys whose value alone is too large."""
+    """A telemetry item in pieces, and the keys that are too large even by themselves."""
 
     entries: list[bytes]
     too_large: list[str]
 
 
-class Dialect(Protocol):
-    """Topics and payloads of one kind of platform. No method raises for what a device or the platform said."""
+class Shape(NamedTuple):
+    """How a message of data is filled: what its syntax costs in bytes, and how much it holds by its nature."""
+
+    around_bytes: int
+    """Around everything."""
+    device_bytes: int
+    """Beside its label, for each device. Each item costs a byte more than its own, for what parts it from the next."""
+    most_devices: int | None = None
+    """None: as many as fit. 1 for a platform with a topic per device."""
+    most_readings: int | None = None
+    """None: as many as fit. 1 for a platform that takes one reading a message."""
+
+
+class GatewayFacts(Protocol):
+    """What the gateway can say of itself when the platform asks."""
 
     @property
-    def subscriptions(self) -> Sequence[tuple[str, bool]]:
-        """(topic filter, True if our own messages on it are not wanted back)."""
+    def version(self) -> str:
+        """The release that runs."""
         ...
 
-    def quote(self, name: str) -> bytes:
-        """A device's name as it stands in payloads, made once per device."""
+    @property
+    def received(self) -> int:
+        """Readings that have come from the devices since the publisher's start."""
+        ...
+
+    @property
+    def accepted(self) -> int:
+        """Telemetry items that the platform has accepted since the publisher's start."""
+        ...
+
+    def devices(self) -> dict[str, str]:
+        """Each connected device and the name of its connector."""
+        ...
+
+
+class Dialect(Protocol):
+    """A kind of platform: its topics, its payloads and its words. The attributes never change while we run."""
+
+    shape: Shape
+    subscriptions: Sequence[tuple[str, bool]]
+    """(topic filter, True if our own messages on it are not wanted back)."""
+    will: Outgoing | None
+    """What the MQTT broker says for us when the connection breaks; None: nothing."""
+    greeting: Sequence[Outgoing]
+    """What is said first on each connection, before announcements and data: a birth message, questions."""
+    asks_limits: bool
+    """True if a `greeting` asks for `SessionLimits`: data waits for the answer, for two seconds at most."""
+    call_time_s: float
+    """So long the platform waits for the answer to a call, which does not say its own time."""
+
+    def refusal(self, code: int) -> Refusal:
+        """What a PUBACK's reason code of 128 or more means; below, MQTT itself says that it is acceptance."""
+        ...
+
+    def label(self, name: str) -> bytes:
+        """A device's name as the methods below want it, made once per device."""
         ...
 
     def entries(self, ts_ms: Sequence[int], telemetry: Sequence[bytes]) -> list[bytes]:
-        """One telemetry item per reading, b"" where the reading has none."""
+        """One telemetry item per reading, b"" where the reading has none. `telemetry` are JSON objects."""
         ...
 
     def split(self, entry: bytes, limit_bytes: int) -> Split:
@@ -108,34 +176,41 @@ class Dialect(Protocol):
         """Each attribute's JSON value; None if the bytes are no JSON object."""
         ...
 
+    def attribute_bytes(self, key: str, value: bytes) -> int:
+        """How much one attribute takes of a message, with what parts it from the next."""
+        ...
+
     def telemetry(self, parts: Sequence[tuple[bytes, Sequence[bytes]]]) -> Outgoing:
-        """One message of (quoted name, items) parts."""
+        """One message of (label, items) parts, within what `shape` allows."""
         ...
 
     def attributes(self, parts: Sequence[tuple[bytes, Mapping[str, bytes]]]) -> Outgoing:
-        """One message of (quoted name, JSON values by key) parts."""
+        """One message of (label, JSON values by key) parts, within what `shape` allows."""
         ...
 
-    def connect(self, quoted: bytes, device_type: str) -> Outgoing:
-        """Announces a device."""
+    def announce(self, label: bytes, device_type: str) -> Outgoing | None:
+        """Says that a device is there. None: the platform is not told, and the device's data may go out at once."""
         ...
 
-    def disconnect(self, quoted: bytes) -> Outgoing:
-        """Says that a device is gone."""
+    def withdraw(self, label: bytes) -> Outgoing | None:
+        """Says that a device is gone; None: the platform is not told."""
         ...
 
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:
         """The answer to a `DeviceRpc`; `data` is JSON."""
         ...
 
-    def gateway_reply(self, request: str, data: bytes) -> Outgoing:
-        """The answer to a `GatewayRpc`; `data` is JSON."""
+    def rpc_error(self, device: str, request: int | str, error: str) -> Outgoing:
+        """The answer to a `DeviceRpc` or `RpcRefused` that has failed."""
         ...
 
-    def limits_request(self) -> Outgoing | None:
-        """Asks for `SessionLimits`; None if the platform has none."""
+    def gateway_reply(self, call: GatewayRpc, facts: GatewayFacts) -> Outgoing:
+        """The answer to a call to the gateway itself, an error for a method that there is not."""
         ...
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
-        """What a message from the platform says; `size_bytes` where it had more than its payload's beginning."""
+        """What a message from the platform says; `size_bytes` where it had more than its payload's beginning.
+
+        Raises nothing: bytes that can't be understood are `Unusable`, with a reason.
+        """
         ...

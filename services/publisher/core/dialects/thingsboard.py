@@ -1,8 +1,8 @@
 """ThingsBoard's MQTT gateway API: topics and payloads.
 
 Source: ThingsBoard documentation "MQTT Gateway API" and "Gateway API: RPC", and the server's `MqttTopics.java`.
-Readings are already JSON when they come here (converters make it); payloads are joined from those fragments, never
-parsed.
+One message holds many devices and many readings of each: `{"device":[{"ts":…,"values":{…}},…],…}`. Readings are already
+JSON when they come here (converters make it); payloads are joined from those fragments, never parsed.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ from typing import Final
 import msgspec
 import simplejson
 
+from common.wire.calls import METHOD_NOT_FOUND
 from services.publisher.core.dialects import (
     DeviceAttributes,
     DeviceDropped,
     DeviceRpc,
     Downlink,
+    GatewayFacts,
     GatewayRpc,
     Ignored,
     Outgoing,
+    Refusal,
     RpcRefused,
     SessionLimits,
+    Shape,
     Split,
     Unusable,
 )
@@ -38,8 +42,16 @@ OWN_REQUEST: Final = "v1/devices/me/rpc/request/"
 OWN_RESPONSE: Final = "v1/devices/me/rpc/response/"
 LIMITS_ID: Final = "1"
 LIMITS_METHOD: Final = "getSessionLimits"
+LIMITS_QUESTION: Final = b'{"method":"%b","params":{"timeout":5000}}' % LIMITS_METHOD.encode()
 PAYLOAD_SHARE: Final = 0.8
 """Of the server's payload limit, which counts more than the payload; the reference takes the same share."""
+
+REFUSALS: Final[dict[int, Refusal]] = {151: "rate", 128: "unclear", 153: "bad"}
+"""MQTT 5 reason codes of a PUBACK. The server sends 151 (quota exceeded) for its rate limits, but also for a device
+that it can't create; 128 (unspecified) for faults of its own and for devices; 153 (payload format) for what it can't
+read."""
+DROPPED_FOR_RATE: Final = (150, 151)
+"""Reasons of a disconnect notice that mean that the device has said too much."""
 
 DOWNLINK_BYTES: Final = 1024 * 1024
 """Far above what the server sends (65,536 by default), and far below what a call may weigh between our processes."""
@@ -71,6 +83,7 @@ _objects: Final = msgspec.json.Decoder(_JsonObject)
 class ThingsBoard:
     """`services.publisher.core.dialects.Dialect` for ThingsBoard and for MQTT brokers that stand in for it."""
 
+    shape = Shape(around_bytes=len("{}"), device_bytes=len(":[],"))
     # A plain MQTT broker sends our own replies back on these; `request/+` we want back: see `parse`.
     subscriptions: Sequence[tuple[str, bool]] = (
         (ATTRIBUTES, True),
@@ -79,8 +92,17 @@ class ThingsBoard:
         (OWN_RESPONSE + "+", False),
         (OWN_ATTRIBUTES, True),
     )
+    # The server knows from its own sessions which gateway is connected; nobody else is to be told.
+    will: Outgoing | None = None
+    greeting: Sequence[Outgoing] = (Outgoing(OWN_REQUEST + LIMITS_ID, LIMITS_QUESTION),)
+    asks_limits = True
+    call_time_s = 10.0
 
-    def quote(self, name: str) -> bytes:
+    def refusal(self, code: int) -> Refusal:
+        return REFUSALS.get(code, "wait")
+
+    def label(self, name: str) -> bytes:
+        """The name as a JSON string, quotes included: so it stands in every payload."""
         return msgspec.json.encode(name)
 
     def entries(self, ts_ms: Sequence[int], telemetry: Sequence[bytes]) -> list[bytes]:
@@ -96,7 +118,7 @@ class ThingsBoard:
         group: list[bytes] = []
         size = overhead
         for key, value in item.values.items():
-            pair = self.quote(key) + b":" + bytes(value)
+            pair = self.label(key) + b":" + bytes(value)
             if overhead + len(pair) > limit_bytes:
                 split.too_large.append(key)
                 continue
@@ -115,6 +137,9 @@ class ThingsBoard:
         except NOT_JSON:
             return None
 
+    def attribute_bytes(self, key: str, value: bytes) -> int:
+        return len(self.label(key)) + len(value) + len(":,")
+
     def telemetry(self, parts: Sequence[tuple[bytes, Sequence[bytes]]]) -> Outgoing:
         joined = b",".join([b"%b:[%b]" % (name, b",".join(entries)) for name, entries in parts])
         return Outgoing(TELEMETRY, b"{" + joined + b"}")
@@ -122,28 +147,27 @@ class ThingsBoard:
     def attributes(self, parts: Sequence[tuple[bytes, Mapping[str, bytes]]]) -> Outgoing:
         joined = b",".join(
             [
-                b"%b:{%b}" % (name, b",".join([self.quote(key) + b":" + value for key, value in values.items()]))
+                b"%b:{%b}" % (name, b",".join([self.label(key) + b":" + value for key, value in values.items()]))
                 for name, values in parts
             ]
         )
         return Outgoing(ATTRIBUTES, b"{" + joined + b"}")
 
-    def connect(self, quoted: bytes, device_type: str) -> Outgoing:
-        return Outgoing(CONNECT, b'{"device":%b,"type":%b}' % (quoted, self.quote(device_type)))
+    def announce(self, label: bytes, device_type: str) -> Outgoing | None:
+        return Outgoing(CONNECT, b'{"device":%b,"type":%b}' % (label, self.label(device_type)))
 
-    def disconnect(self, quoted: bytes) -> Outgoing:
-        return Outgoing(DISCONNECT, b'{"device":%b}' % quoted)
+    def withdraw(self, label: bytes) -> Outgoing | None:
+        return Outgoing(DISCONNECT, b'{"device":%b}' % label)
 
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:
-        payload = b'{"device":%b,"id":%b,"data":%b}' % (self.quote(device), msgspec.json.encode(request), data)
+        payload = b'{"device":%b,"id":%b,"data":%b}' % (self.label(device), msgspec.json.encode(request), data)
         return Outgoing(RPC, payload)
 
-    def gateway_reply(self, request: str, data: bytes) -> Outgoing:
-        return Outgoing(OWN_RESPONSE + request, data)
+    def rpc_error(self, device: str, request: int | str, error: str) -> Outgoing:
+        return self.rpc_reply(device, request, msgspec.json.encode({"error": error, "success": False}))
 
-    def limits_request(self) -> Outgoing | None:
-        payload = b'{"method":"%b","params":{"timeout":5000}}' % LIMITS_METHOD.encode()
-        return Outgoing(OWN_REQUEST + LIMITS_ID, payload)
+    def gateway_reply(self, call: GatewayRpc, facts: GatewayFacts) -> Outgoing:
+        return Outgoing(OWN_RESPONSE + call.request, msgspec.json.encode(_answer_gateway(call.method, facts)))
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         size_bytes = max(size_bytes, len(payload))
@@ -166,6 +190,20 @@ class ThingsBoard:
         if topic.startswith(OWN_RESPONSE):
             return _session_limits(topic.removeprefix(OWN_RESPONSE), value)
         return Ignored(topic)
+
+
+def _answer_gateway(method: str, facts: GatewayFacts) -> dict[str, object]:
+    """The gateway's own words, as ThingsBoard's gateway dashboards use them."""
+    match method:
+        case "gateway_ping":
+            return {"code": 200, "resp": "pong"}
+        case "gateway_version":
+            return {"code": 200, "resp": facts.version}
+        case "gateway_devices":
+            return {"code": 200, "resp": facts.devices()}
+        case "gateway_stats":
+            return {"code": 200, "resp": {"eventsProduced": facts.received, "eventsSent": facts.accepted}}
+    return {"error": METHOD_NOT_FOUND, "code": 404}
 
 
 def _too_large(topic: str, payload: bytes, size_bytes: int) -> Downlink:
@@ -227,8 +265,9 @@ def _device_attributes(value: dict[str, object]) -> Downlink:
 def _device_dropped(value: dict[str, object]) -> Downlink:
     match value:
         case {"device": str(device)}:
-            reason = value.get("reason")
-            return DeviceDropped(device, reason if isinstance(reason, int) else 0)
+            said = value.get("reason")
+            reason = said if isinstance(said, int) else 0
+            return DeviceDropped(device, reason, reason in DROPPED_FOR_RATE)
     return Unusable('found no disconnect notice, expected {"device","reason"}')
 
 

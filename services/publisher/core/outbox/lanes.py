@@ -1,4 +1,4 @@
-"""What waits for one device on the platform, in its order: pure.
+"""What waits for one device on the platform, and what the platform knows of it. Pure.
 
 A lane is a queue of segments. A segment begins with a mark (`connect` or `disconnect`), or with none, and holds
 telemetry and attributes that may be published only after the mark and everything before it was accepted.
@@ -9,55 +9,188 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, Literal
 
-from services.publisher.core.ordering import Stream
-from services.publisher.core.outbox.segments import Segment
+from services.publisher.core.outbox.segments import MarkKind, Segment
+from services.publisher.core.outbox.standing import Standing
+from services.publisher.core.stream import Stream
 
 TELEMETRY_RUN: Final = 4
 """Attributes, of which only the last value counts, wait for so many publishes of telemetry at most."""
 Kind = Literal["connect", "disconnect", "telemetry", "attributes"]
+"""What a publish says of a device."""
+ParcelKind = Literal["connect", "disconnect", "telemetry", "attributes", "reply"]
+"""What a publish is: it says something of devices, or is a reply, which is about none of the lanes."""
+Presence = Literal["closed", "open", "announced"]
+"""What the platform was told of a device; see `Lane`."""
+Sending = Literal["idle", "unanswered", "void"]
+"""Whether a publish of a device is on its way; see `Lane`."""
 
 
 class Lane:
-    """One device on the platform. What the platform made of it stands in `standing`; see `acceptance`."""
+    """One device on the platform.
+
+    Its `presence` and the head of its queue decide what goes out next (`kind`):
+
+    | presence    | meaning                                            | mark is first | data is first | nothing   |
+    |-------------|----------------------------------------------------|---------------|---------------|-----------|
+    | `closed`    | the platform need not know that it is there        | the mark      | `connect`     | nothing   |
+    | `open`      | this connection has not accepted a `connect` yet   | the mark      | `connect`     | `connect` |
+    | `announced` | this connection has accepted it                    | the mark      | the data      | nothing   |
+
+    And `sending` says whether anything may go out at all:
+
+    | sending      | meaning                                                          | what may go out |
+    |--------------|------------------------------------------------------------------|-----------------|
+    | `idle`       | nothing is on its way                                            | `kind`          |
+    | `unanswered` | a publish with something of this lane has no answer yet          | nothing         |
+    | `void`       | the same, and the platform has ended the device's session since  | nothing         |
+
+    | what happens       | presence                                                    | sending               |
+    |--------------------|-------------------------------------------------------------|-----------------------|
+    | `sent`             |                                                             | `unanswered`          |
+    | `answered`         | `connect`: `announced`, or `open` if it was `void`          | `idle`                |
+    |                    | `disconnect`: `closed`                                      | `idle`                |
+    | `given_back`       |                                                             | `idle`                |
+    | `connected`        | `closed` → `open`                                           |                       |
+    | `dropped`          | `announced` → `open`                                        | `unanswered` → `void` |
+    | `connection_begun` | `announced` → `open`                                        |                       |
+
+    Only the outbox calls these methods: after each it settles the lane's head and lists the lane by its new `kind`.
+    Reading a property changes nothing. How the platform has treated the device stands in `standing`.
+    """
 
     __slots__ = (
-        "announced",
-        "busy",
         "device_type",
         "is_marked",
-        "is_void",
+        "label",
         "name",
-        "open",
-        "quoted",
+        "presence",
         "segments",
+        "sending",
         "source",
         "standing",
         "telemetry_run",
         "unaccepted",
     )
 
-    def __init__(self, name: str, quoted: bytes, device_type: str) -> None:
+    def __init__(self, name: str, label: bytes, device_type: str) -> None:
+        """`label` is the name as the platform's dialect wants it in messages."""
         self.name = name
-        self.quoted = quoted
+        self.label = label
         self.device_type = device_type
         self.source = name
         """The device whose port reader and converter serve this one: another name only with users' converters."""
-        self.open = False
-        """True while the platform should know the device as connected."""
+        self.presence: Presence = "closed"
+        self.sending: Sending = "idle"
         self.is_marked = False
         """True once its stream has said in this epoch that its port was opened or lost."""
-        self.announced = False
-        """True once `connect` was accepted on this connection."""
-        self.busy = False
-        """True while a publish that has something of this lane is unanswered."""
-        self.is_void = False
-        """True if the platform has ended the device's session since that publish: a `connect` is of no use then."""
         self.unaccepted = 0
         """Publishes of this lane that are not accepted for good (on MQTT 3.1.1 more than the unanswered one)."""
         self.telemetry_run = 0
         """Publishes of telemetry since the last one of attributes."""
         self.segments: deque[Segment] = deque([Segment(None)])
+        """Never empty; what arrives goes to the last one."""
         self.standing = Standing()
+
+    # What can be asked.
+
+    @property
+    def kind(self) -> Kind | None:
+        """What has to be published next; None if nothing."""
+        head = self.segments[0]
+        if head.mark == "connect":
+            return "connect"
+        if head.mark is None and self.presence == "open":
+            return "connect"
+        if head.mark:
+            return "disconnect"
+        if not head.items and not head.attributes.values:
+            return None
+        if self.presence != "announced":
+            return "connect"
+        if head.attributes.values and (self.telemetry_run >= TELEMETRY_RUN or not head.items):
+            return "attributes"
+        # Items that say nothing wait here until everything before them is accepted; see `Outbox.settle_head`.
+        return "telemetry" if any(items.live for items in head.items) else None
+
+    @property
+    def is_open(self) -> bool:
+        """True while the platform should know the device as connected."""
+        return self.presence != "closed"
+
+    @property
+    def has_data(self) -> bool:
+        """True if something of a stream is still to be published."""
+        return any(not segment.is_empty for segment in self.segments)
+
+    @property
+    def is_ending(self) -> bool:
+        """True if the last thing in the queue is a `disconnect`."""
+        last = self.segments[-1]
+        return last.mark == "disconnect" and not last.items and not last.attributes.values
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """(telemetry items, their bytes) that could be published next."""
+        queued = self.segments[0].items
+        return sum(items.live for items in queued), sum(items.size for items in queued)
+
+    # What happens to it; the table above says what follows.
+
+    def sent(self, kind: ParcelKind) -> None:
+        """A publish of this kind goes out with something of this lane."""
+        self.sending = "unanswered"
+        self.unaccepted += 1
+        if kind == "telemetry":
+            self.telemetry_run += 1
+        elif kind == "attributes":
+            self.telemetry_run = 0
+
+    def answered(self, kind: ParcelKind) -> None:
+        """The platform has taken that publish; it may not be accepted for good yet."""
+        if kind == "connect":
+            self.presence = "open" if self.sending == "void" else "announced"
+        elif kind == "disconnect":
+            self.presence = "closed"
+        self.sending = "idle"
+
+    def accepted(self) -> None:
+        """A publish that was answered is accepted for good."""
+        self.unaccepted -= 1
+
+    def given_back(self) -> None:
+        """A publish, answered or not, is not accepted: what it said is in the queue again."""
+        self.sending = "idle"
+        self.unaccepted -= 1
+
+    def connected(self) -> None:
+        """The device's port reader says that it is there. Its stream knows better, where it has said anything."""
+        if self.presence == "closed" and not self.is_marked:
+            self.presence = "open"
+
+    def dropped(self) -> None:
+        """The platform has ended the device's session: a `connect` that is on its way may be older than that."""
+        self.connection_begun()
+        if self.sending == "unanswered":
+            self.sending = "void"
+
+    def connection_begun(self) -> None:
+        """A new connection to the platform: whoever was announced has to be announced again."""
+        if self.presence == "announced":
+            self.presence = "open"
+
+    # Its queue.
+
+    def take_mark(self) -> tuple[MarkKind, Segment | None]:
+        """Takes the announcement or goodbye that is due from the queue; no segment where no entry has asked for it."""
+        head = self.segments[0]
+        if self.kind == "disconnect":
+            head.mark = None
+            return "disconnect", head
+        if head.mark != "connect":
+            return "connect", None
+        self.device_type = head.device_type or self.device_type
+        head.mark = None
+        return "connect", head
 
     def reopen(self, segment: Segment) -> None:
         """Makes a segment the head again if it was left."""
@@ -69,117 +202,7 @@ class Lane:
         for segment in self.segments:
             segment.forget(stream, end)
         segments = self.segments
-        while len(segments) > 1 and not self.busy and not segments[0].mark and not segments[0].chunks:
+        while len(segments) > 1 and self.sending == "idle" and not segments[0].mark and not segments[0].items:
             if segments[1].mark:
                 break
             segments.popleft().attributes.put_before(segments[0].attributes)
-
-    @property
-    def kind(self) -> Kind | None:
-        """What has to be published next; None if nothing."""
-        head = self._head()
-        if head.mark == "connect":
-            return "connect"
-        if head.mark is None and self.open and not self.announced:
-            return "connect"
-        if head.mark:
-            return "disconnect"
-        if not head.chunks and not head.attributes.values:
-            return None
-        if not self.announced:
-            return "connect"
-        if head.attributes.values and (self.telemetry_run >= TELEMETRY_RUN or not head.chunks):
-            return "attributes"
-        # What says nothing waits here until everything before it is accepted; see `_head`.
-        return "telemetry" if any(chunk.live for chunk in head.chunks) else None
-
-    def _head(self) -> Segment:
-        """The first segment that has something left; passes items that say nothing, once all before is accepted."""
-        while True:
-            head = self.segments[0]
-            while head.chunks and not head.mark and not head.chunks[0].live and not self.unaccepted:
-                chunk = head.chunks.popleft()
-                chunk.go_to(len(chunk.entries))
-                chunk.accept(len(chunk.entries))
-            if head.attributes.runs and not head.attributes.values and not self.unaccepted:
-                # All that was left of them has become dead letters.
-                head.attributes.accept()
-            if len(self.segments) == 1 or not head.is_empty or self.busy:
-                return head
-            self.segments.popleft()
-
-    @property
-    def has_data(self) -> bool:
-        """True if something of a stream is still to be published."""
-        return any(not segment.is_empty for segment in self.segments)
-
-    @property
-    def waiting(self) -> tuple[int, int]:
-        """(telemetry items, their bytes) that could be published next."""
-        chunks = self.segments[0].chunks
-        return sum(chunk.live for chunk in chunks), sum(chunk.size for chunk in chunks)
-
-
-class Standing:
-    """How the platform has treated a lane; only `acceptance` changes it."""
-
-    __slots__ = (
-        "blamed_for",
-        "cap",
-        "closes",
-        "dropped",
-        "group",
-        "is_stuck",
-        "refusals",
-        "retry_at_s",
-        "solo_until_s",
-        "strike_mark",
-        "strikes",
-        "suspects",
-    )
-
-    def __init__(self) -> None:
-        self.group = 0
-        """Lanes of one group travel together and with no others; 0: with everyone."""
-        self.cap: int | None = None
-        """Most items (or attributes) of the next publish, which then has no other lane; None: no limit."""
-        self.suspects = 0
-        """Items among which the bad one is, while there is a cap."""
-        self.solo_until_s = 0.0
-        self.retry_at_s = 0.0
-        self.refusals = 0
-        self.closes = 0
-        """Closes in a row with a publish of this lane in flight."""
-        self.blamed_for = ""
-        """What kind of publish that was, the last time."""
-        self.strikes = 0
-        """Closes with one record of this lane alone in flight, with others accepted between."""
-        self.strike_mark = 0
-        self.dropped = False
-        """True once the platform has ended the device's session, until it accepts data again."""
-        self.is_stuck = False
-        """True once a warning has said that a record closes the connection and nothing else is accepted."""
-
-    def clear(self, count: int) -> None:
-        """A publish of `count` items was accepted."""
-        self.group = self.refusals = 0
-        self.dropped = False
-        self.suspects -= count
-        if self.suspects <= 0:
-            self.cap, self.blamed_for = None, ""
-            self.closes = self.strikes = 0
-            self.is_stuck = False
-
-    def narrow(self, count: int) -> None:
-        """One of `count` items is bad: half of them go first."""
-        self.cap, self.suspects = max(1, count // 2), count
-
-    def single_out(self, until_s: float) -> None:
-        """The bad item is found: the lane travels alone for a while."""
-        self.cap, self.suspects, self.group, self.closes, self.strikes = None, 0, 0, 0, 0
-        self.blamed_for = ""
-        self.solo_until_s = until_s
-
-    def is_alone(self, now_s: float) -> bool:
-        """True if this lane's publishes may hold nothing of other lanes."""
-        return self.cap is not None or now_s < self.solo_until_s

@@ -1,34 +1,38 @@
 """One publish and what it says: parts of lanes, each accepted or given back as a whole. Pure.
 
-Parts must be given back latest first, so that each finds its place.
+A part knows where in its lane it was taken from. Accepted, it raises what is settled of its runs; given back, it stands
+at the head of its lane again, as if it had never been taken. Parts must be given back latest first, so that each finds
+its place.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from services.publisher.core.dialects import Outgoing
-from services.publisher.core.outbox.lanes import Lane
-from services.publisher.core.outbox.segments import Attributes, Chunk, MarkKind, Segment
+from services.publisher.core.outbox.lanes import Lane, ParcelKind
+from services.publisher.core.outbox.segments import Attributes, Items, MarkKind, Segment
 
 
 class TelemetryPart(NamedTuple):
-    """Items `start` to `stop` (exclusive) of a chunk."""
+    """Some of a segment's telemetry: `items` from `start` to `stop` (exclusive)."""
 
     lane: Lane
     segment: Segment
-    chunk: Chunk
+    items: Items
     start: int
     stop: int
 
     def accept(self) -> None:
-        self.chunk.accept(self.stop)
+        """These items are settled; those before them were accepted earlier, for a device has one publish at a time."""
+        self.items.accept(self.stop)
 
     def give_back(self) -> None:
+        """Begins at `start` again, also where the whole of `items` had left the segment."""
         self.lane.reopen(self.segment)
-        self.chunk.seek(self.start)
-        if not self.segment.chunks or self.segment.chunks[0] is not self.chunk:
-            self.segment.chunks.appendleft(self.chunk)
+        self.items.seek(self.start)
+        if not self.segment.items or self.segment.items[0] is not self.items:
+            self.segment.items.appendleft(self.items)
 
 
 class AttributesPart(NamedTuple):
@@ -39,9 +43,11 @@ class AttributesPart(NamedTuple):
     taken: Attributes
 
     def accept(self) -> None:
+        """The runs that said these values need wait no longer for them."""
         self.taken.accept()
 
     def give_back(self) -> None:
+        """Puts the values back, except where a later one has come meanwhile."""
         self.lane.reopen(self.segment)
         waiting = self.segment.attributes
         waiting.values = {**self.taken.values, **waiting.values}
@@ -56,19 +62,20 @@ class MarkPart(NamedTuple):
     segment: Segment | None
 
     def accept(self) -> None:
+        """The entry of the stream that this mark stands for is settled."""
         if self.segment:
             for run in self.segment.runs:
                 run.done = run.end
                 run.stream.advance()
 
     def give_back(self) -> None:
+        """The mark stands before its segment again."""
         if self.segment:
             self.lane.reopen(self.segment)
             self.segment.mark = self.kind
 
 
 Part = TelemetryPart | AttributesPart | MarkPart
-ParcelKind = Literal["connect", "disconnect", "telemetry", "attributes", "reply"]
 
 
 class Parcel(NamedTuple):
@@ -94,8 +101,10 @@ class Parcel(NamedTuple):
 
     @property
     def is_data(self) -> bool:
+        """True for telemetry and attributes."""
         return self.kind in ("telemetry", "attributes")
 
     @property
     def is_mark(self) -> bool:
+        """True for an announcement or a goodbye."""
         return self.kind in ("connect", "disconnect")

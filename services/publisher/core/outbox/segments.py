@@ -1,5 +1,8 @@
 """What a lane's queue is made of: segments of telemetry and attributes behind a mark. Pure.
 
+A mark is `connect` or `disconnect`. Within a segment all telemetry keeps its order, while of each attribute only the
+last value is kept: an attribute is a property, and the platform would overwrite the earlier ones.
+
 Things are taken from the head of a queue as parts (see `parcels`); a part is accepted, or given back to where it was.
 """
 
@@ -10,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Literal
 
-from services.publisher.core.ordering import Run, Stream
+from services.publisher.core.stream import Run, Stream
 
 MarkKind = Literal["connect", "disconnect"]
 
 
-class Chunk:
+class Items:
     """Telemetry items of one run, or of one number of it; `entries[pos:]` are still to be published.
 
-    `entries[i]` says number `numbers[i]`; b"" says nothing. A chunk with `holds` is a part of its run that belongs to
+    `entries[i]` says number `numbers[i]`; b"" says nothing. An object with `holds` is a part of its run that belongs to
     some device beside the run's own: it raises no `done`, it only holds the run until all of it is accepted.
     """
 
@@ -121,14 +124,14 @@ class Attributes:
 class Segment:
     """A mark and what comes after it."""
 
-    __slots__ = ("attributes", "chunks", "device_type", "mark", "runs")
+    __slots__ = ("attributes", "device_type", "items", "mark", "runs")
 
     def __init__(self, mark: MarkKind | None, device_type: str = "", runs: tuple[Run, ...] = ()) -> None:
         self.mark = mark
         """None once it is accepted."""
         self.device_type = device_type
         self.runs = runs
-        self.chunks: deque[Chunk] = deque()
+        self.items: deque[Items] = deque()
         self.attributes = Attributes()
 
     def forget(self, stream: Stream, end: int) -> None:
@@ -139,14 +142,14 @@ class Segment:
 
         if self.mark and self.runs and all(map(is_old, self.runs)):
             self.mark = None
-        while self.chunks and is_old(self.chunks[0].run):
-            self.chunks.popleft()
-        if self.chunks and self.chunks[0].run.stream is not stream:
-            self.chunks = deque(chunk for chunk in self.chunks if not is_old(chunk.run))
+        while self.items and is_old(self.items[0].run):
+            self.items.popleft()
+        if self.items and self.items[0].run.stream is not stream:
+            self.items = deque(items for items in self.items if not is_old(items.run))
         runs = self.attributes.runs
         if runs and is_old(runs[0]):
             self.attributes.runs = [run for run in runs if not is_old(run)] or runs[-1:]
 
     @property
     def is_empty(self) -> bool:
-        return self.mark is None and not self.chunks and not self.attributes.values and not self.attributes.runs
+        return self.mark is None and not self.items and not self.attributes.values and not self.attributes.runs

@@ -1,4 +1,8 @@
-"""Slower after the platform has said "too many", smaller where slower does not help, and back again. Pure."""
+"""Slower after the platform has said "too many", smaller where slower does not help, and back again. Pure.
+
+The platform counts what it takes in buckets that refill over time, and does not say how large they are. So the rate is
+found by trying: a refusal lengthens the distance between publishes, each acceptance shortens it.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,23 @@ GROW_S: Final = 10.0
 """A size that was halved is raised by a quarter as often as this."""
 IDLE_S: Final = 60.0
 """After so long without a publish the distance begins at its first again: a bucket has filled up meanwhile."""
+DATA_PACE: Final = (0.25, 10.0, 0.8)
+"""First and longest distance in seconds, and to what share of it an accepted publish shortens it."""
+MARKS_PACE: Final = (0.1, 2.0, 0.9)
+"""The same for announcements, which are small and many after a restart of the platform."""
 
 
-class Pace:
-    """The distance between publishes, and how much one may hold.
+class PublishPace:
+    """The distance between publishes in seconds, and how much one may hold.
 
-    Each "too many" doubles the distance. A bucket smaller than one publish never takes it, however long we wait, so
-    several in a row halve it. What was sent before the last slow-down says nothing new.
-
-    An accepted publish halves the distance, which finds a platform that is well again within seconds; but not below the
-    distance that it last found too short after something was accepted: from there on each shortens it to `mend` only.
+    - A refusal doubles the distance, from `first_s` up to `most_s`. One of a publish that went out before the last
+      refusal says nothing new and counts for nothing.
+    - Several refusals in a row halve the publish: a bucket that is smaller than one publish never takes it, however
+      long we wait.
+    - An acceptance halves the distance, so that a platform that is well again is at full speed within seconds. It does
+      so down to the *edge* only: the distance at which the platform said "too many" last, after it had accepted
+      something. From there on each acceptance shortens it to the share `mend` of itself, and feels its way.
+    - Below an eighth of `first_s` there is no distance any more.
     """
 
     def __init__(self, first_s: float, most_s: float, mend: float) -> None:
@@ -27,15 +38,19 @@ class Pace:
         self._most_s = most_s
         self._mend = mend
         self.interval_s = 0.0
+        """The distance; 0.0 while there is no limit."""
         self.most_items: int | None = None
         self.most_devices: int | None = None
+        """How much of each a publish may hold; both None while that is no limit."""
         self.next_s = 0.0
         """Nothing is to be published before."""
         self._sent_s = 0.0
+        """When the last publish went out."""
         self._slowed_s = -1.0
+        """When the last refusal came."""
         self._edge_s = first_s
-        """The distance at which the platform said "too many" for the first time after it had accepted something."""
         self._in_a_row = 0
+        """Refusals since the last acceptance."""
         self._sized_s = 0.0
         """When the size was last changed."""
         self._good = (0, 0)
@@ -48,10 +63,11 @@ class Pace:
 
     @property
     def is_slowest(self) -> bool:
+        """True if nothing slower is left to try."""
         return self.interval_s >= self._most_s
 
     def sent(self, now_s: float) -> None:
-        """A publish goes out."""
+        """A publish goes out: the next one not before the distance is over."""
         if now_s > self.next_s + IDLE_S:
             self.interval_s = min(self.interval_s, self._first_s)
         self._sent_s, self.next_s = now_s, now_s + self.interval_s
@@ -75,7 +91,8 @@ class Pace:
         self._slowed_s, self.next_s = now_s, now_s + self.interval_s
 
     def speed_up(self, now_s: float, items: int = 1, devices: int = 1, enough: int = 1) -> None:
-        """A publish was accepted; sizes of `enough` and more are no limit."""
+        """A publish of `items` records of `devices` devices was accepted. A size that was halved is raised now and
+        then, and at `enough` items is no limit any more."""
         self._in_a_row = 0
         if self.interval_s / 2 > self._edge_s:
             self.interval_s /= 2
@@ -93,3 +110,11 @@ class Pace:
             self.most_devices += max(1, self.most_devices // 4)
             if self.most_items >= enough:
                 self.most_items = self.most_devices = None
+
+
+class Paces:
+    """The publisher's two: data and announcements fill different buckets of the platform."""
+
+    def __init__(self) -> None:
+        self.data = PublishPace(*DATA_PACE)
+        self.marks = PublishPace(*MARKS_PACE)

@@ -1,17 +1,23 @@
-"""Which record is it that the platform refuses, or closes the connection at: found by halves. Pure."""
+"""Which record is it that the platform refuses, or closes the connection at: found by halves. Pure.
+
+One bad record must not keep back the thousands that share a message with it, and must not be given up before it is
+known to be the one. So a publish that was refused is cut in two, first by devices, then by the records of one device,
+until one record is alone. A platform that closes the connection says nothing about which publish it minds: then the
+devices that were in flight each time are tried alone, one after the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final
 
-from common.core.events import Note
 from services.publisher.core.counters import PublisherCounts
-from services.publisher.core.outbox.batching import Batching
 from services.publisher.core.outbox.lanes import Lane
+from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.parcels import Parcel
+from services.publisher.core.outlet import Outlet
+from services.publisher.core.session.flights import BackingOff, Flight
 
-BAD_PAYLOAD: Final = 153
 SOLO_S: Final = 60.0
 """So long a device travels alone after a bad record of it was found."""
 CLOSES: Final = 3
@@ -20,32 +26,29 @@ STRIKES: Final = 3
 """Closes with one record alone in flight that make it a dead letter."""
 
 _UNRELATED: Final = (("telemetry", "attributes"), ("attributes", "telemetry"))
-
-
-class Flight(NamedTuple):
-    """A publish that is not accepted for good; a higher token was published later."""
-
-    token: int
-    parcel: Parcel
-    sent_s: float
-    since_s: float
-    """When it was published; in doubt or refused: when that was said."""
-    code: int = 0
+"""What an acceptance of the second kind says about blame for the first: nothing."""
 
 
 class Suspicion:
-    """The trial that is under way, and what closes have said against devices (see `lanes.Standing`)."""
+    """The trial that is under way, and what closes have said against devices (see `standing.Standing`).
 
-    def __init__(self, batching: Batching, counters: PublisherCounts, back_off: Callable[[Lane, float], float]) -> None:
-        self._batching = batching
+    A suspect is a device that was in flight at `CLOSES` closes in a row. A trial is a publish of a suspect with nothing
+    else in flight: if the connection closes again, it was this one.
+    """
+
+    def __init__(self, outbox: Outbox, backing_off: BackingOff, counters: PublisherCounts, out: Outlet) -> None:
+        self._outbox = outbox
+        self._backing_off = backing_off
         self._counters = counters
-        self._back_off = back_off
+        self._out = out
         self.trial: int | None = None
         """The token of a suspect's publish, beside which no other data may be in flight."""
         self.others_accepted = False
         """True if something else was accepted since the last trial."""
         self._accepted = 0
+        """Publishes of data that were accepted so far."""
         self._groups = 0
+        """The number of the last group that was made."""
 
     @staticmethod
     def is_suspect(lane: Lane) -> bool:
@@ -74,8 +77,10 @@ class Suspicion:
         if self.trial == token:
             self.trial = None
 
-    def narrow(self, parcel: Parcel, code: int, now_s: float) -> None:
-        """Comes closer to the bad record of a parcel that was refused and given back."""
+    def narrow(self, flight: Flight, now_s: float) -> None:
+        """Comes closer to the bad record of a publish that was refused and given back. Alone, it becomes a dead letter
+        where the platform can never take it, and else is tried again later."""
+        parcel = flight.parcel
         lanes = parcel.lanes
         if len(lanes) > 1:
             for half in (lanes[: len(lanes) // 2], lanes[len(lanes) // 2 :]):
@@ -86,50 +91,48 @@ class Suspicion:
             lanes[0].standing.narrow(parcel.records)
         else:
             lanes[0].standing.single_out(now_s + SOLO_S)
-            if code == BAD_PAYLOAD:
-                self._batching.bury_head(parcel, f"refused by the platform with reason code {code}")
+            if flight.verdict == "bad":
+                self._outbox.bury_head(parcel, f"refused by the platform with reason code {flight.code}", now_s)
             else:
-                self._back_off(lanes[0], now_s)
-        for lane in lanes:
-            self._batching.touch(lane, now_s)
+                self._backing_off.add(lanes[0], now_s)
 
-    def blame(self, flights: Iterable[Flight], now_s: float) -> list[Note]:
+    def blame(self, flights: Iterable[Flight], now_s: float) -> None:
         """The connection has closed at these publishes, which were given back."""
         trial, self.trial = self.trial, None
         flights = list(flights)
-        notes = []
         kinds = {lane: flight.parcel.kind for flight in flights for lane in flight.parcel.lanes}
         for lane, kind in kinds.items():
             lane.standing.closes += 1
             lane.standing.blamed_for = kind
             if lane.standing.closes == CLOSES:
-                notes.append(Note("warning", "device.suspected", {"device": lane.name, "closes": CLOSES}))
+                self._out.note("warning", "device.suspected", device=lane.name, closes=CLOSES)
         for flight in flights:
             if flight.token == trial:
-                notes += self._strike(flight.parcel, now_s)
-        return notes
+                self._strike(flight.parcel, now_s)
 
-    def _strike(self, parcel: Parcel, now_s: float) -> list[Note]:
+    def _strike(self, parcel: Parcel, now_s: float) -> None:
         """A suspect was alone in flight, and the connection closed again."""
         lane = parcel.lanes[0]
-        standing = lane.standing
-        notes = []
         if not parcel.is_data:
-            self._back_off(lane, now_s)
+            self._backing_off.add(lane, now_s)
         elif parcel.records > 1:
-            standing.narrow(parcel.records)
+            lane.standing.narrow(parcel.records)
         else:
             self._counters["record_closes"] += 1
-            if not standing.strikes or self._accepted > standing.strike_mark:
-                standing.strikes += 1
-                standing.strike_mark = self._accepted
-                standing.is_stuck = False
-            elif not standing.is_stuck:
-                standing.is_stuck = True
-                reason = "the platform closes the connection at one record, and accepts nothing else: kept"
-                notes.append(Note("warning", "device.stuck", {"device": lane.name, "reason": reason}))
-            if standing.strikes >= STRIKES:
-                standing.single_out(now_s + SOLO_S)
-                self._batching.bury_head(parcel, f"the platform closed the connection at it {STRIKES} times")
-        self._batching.touch(lane, now_s)
-        return notes
+            self._strike_record(lane)
+            if lane.standing.strikes >= STRIKES:
+                lane.standing.single_out(now_s + SOLO_S)
+                self._outbox.bury_head(parcel, f"the platform closed the connection at it {STRIKES} times", now_s)
+
+    def _strike_record(self, lane: Lane) -> None:
+        """The suspect's publish was one record. A strike counts only if something was accepted since the last one: a
+        platform that closes at everything says nothing against this record."""
+        standing = lane.standing
+        if not standing.strikes or self._accepted > standing.strike_mark:
+            standing.strikes += 1
+            standing.strike_mark = self._accepted
+            standing.is_stuck = False
+        elif not standing.is_stuck:
+            standing.is_stuck = True
+            reason = "the platform closes the connection at one record, and accepts nothing else: kept"
+            self._out.note("warning", "device.stuck", device=lane.name, reason=reason)

@@ -1,10 +1,10 @@
-"""Which devices have something to publish: a lane per device, many devices in one message, one unaccepted publish per
-device. Pure.
+"""Everything that waits for the platform: a lane per device, and which of them have something to publish. Pure.
 
-Telemetry of a lane goes out first, attributes at its end or at every fifth turn; `connect` and `disconnect` stand where
-the stream has them. All that was made of a run's numbers (telemetry of its device, attributes, readings of other
-devices) has to be accepted before the run is settled, or superseded; `services.publisher.core.ordering` keeps
-that count.
+Many devices share a message, and each device has one unanswered publish at most. Telemetry of a lane goes out first,
+attributes at its end or at every fifth turn; `connect` and `disconnect` stand where the stream has them.
+
+All that was made of a run's numbers (telemetry of its device, attributes, readings of other devices) has to be accepted
+before the run is settled, or superseded; `services.publisher.core.stream` keeps that count.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Final
 from common.wire.messages import Entry, ReadingBody, UserReading
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import Dialect
-from services.publisher.core.ordering import Release, Run, Stream
+from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.lanes import Lane
-from services.publisher.core.outbox.packing import Bury, Packer, Packing
-from services.publisher.core.outbox.parcels import Parcel
-from services.publisher.core.outbox.segments import Chunk, Segment
+from services.publisher.core.outbox.packing import Packer, Packing
+from services.publisher.core.outbox.parcels import MarkPart, Parcel
+from services.publisher.core.outbox.segments import Items, Segment
+from services.publisher.core.stream import Release, Run, Stream
 
 DEFAULT_TYPE: Final = "default"
 MOST_LANES: Final = 10_000
@@ -31,29 +32,38 @@ FORGOTTEN_AT_ONCE: Final = 100
 TOO_MANY: Final = f"users' converters have named more than {MOST_LANES} devices, and all have something to publish"
 
 
-class Batching:
-    """All lanes, and which of them have something to publish."""
+class Outbox:
+    """All lanes, and which of them have something to publish.
 
-    def __init__(self, dialect: Dialect, types: Mapping[str, str], bury: Bury, counters: PublisherCounts) -> None:
+    Whatever happens to a lane is said to the outbox, which tells the lane and then looks at it again (`settle_head`).
+    So `marks` and `data` are always right, and nobody else has to remember to bring them up to date.
+    """
+
+    def __init__(
+        self, dialect: Dialect, types: Mapping[str, str], dead_letters: DeadLetters, counters: PublisherCounts
+    ) -> None:
+        """`types`: the device type of each configured device."""
         self._dialect = dialect
         self._types = types
-        self._bury = bury
+        self._dead_letters = dead_letters
         self._counters = counters
         self._named = 0
         """Devices named anew while there was little room."""
-        self._packer = Packer(dialect, bury)
+        self._packer = Packer(dialect, dead_letters)
         self.lanes: dict[str, Lane] = {}
         self.marks: dict[Lane, float] = {}
         """Lanes that wait to say connect or disconnect, and since when."""
         self.data: dict[Lane, float] = {}
         """Lanes that have telemetry or attributes to publish, and since when; the longest waiting first."""
 
+    # What arrives.
+
     def lane(self, name: str, device_type: str = "") -> Lane:
         """The lane of a device, begun where it is new."""
         lane = self.lanes.get(name)
         if lane is None:
             kind = device_type or self._types.get(name, DEFAULT_TYPE)
-            lane = self.lanes[name] = Lane(name, self._dialect.quote(name), kind)
+            lane = self.lanes[name] = Lane(name, self._dialect.label(name), kind)
         return lane
 
     def add(self, release: Release, device: str, now_s: float) -> None:
@@ -69,16 +79,19 @@ class Batching:
             self._end_named_by(device, now_s)
         else:
             self._add_readings(lane, run, body, now_s)
-        self.touch(lane, now_s)
+        self.settle_head(lane, now_s)
 
     def _end_named_by(self, source: str, now_s: float) -> None:
         """The devices that a user's converter has named in this device's readings are gone with it."""
         for lane in self.lanes.values():
-            last = lane.segments[-1]
-            is_ended = last.mark == "disconnect" and not last.chunks and not last.attributes.values
-            if lane.source == source and lane.name != source and (lane.open or lane.has_data) and not is_ended:
-                lane.segments.append(Segment("disconnect"))
-                self.touch(lane, now_s)
+            is_named = lane.source == source and lane.name != source
+            if is_named and (lane.is_open or lane.has_data) and not lane.is_ending:
+                self._end(lane, now_s)
+
+    def _end(self, lane: Lane, now_s: float) -> None:
+        """Says goodbye to a device behind all that waits for it."""
+        lane.segments.append(Segment("disconnect"))
+        self.settle_head(lane, now_s)
 
     def _add_readings(self, lane: Lane, run: Run, body: ReadingBody, now_s: float) -> None:
         run.holds += 1
@@ -87,10 +100,10 @@ class Batching:
             for reading in readings:
                 self._add_user_reading(lane.name, run, number, ts_ms=body.ts_ms[index], reading=reading, now_s=now_s)
         if body.attributes:
-            self._add_attributes(lane, run, body.attributes, run.end - 1)
-        chunk = Chunk(run, self._dialect.entries(body.ts_ms, body.telemetry), range(run.first, run.end), holds=False)
-        if chunk.live:
-            lane.segments[-1].chunks.append(chunk)
+            self._add_attributes(lane, run, body.attributes, number=run.end - 1, now_s=now_s)
+        items = Items(run, self._dialect.entries(body.ts_ms, body.telemetry), range(run.first, run.end), holds=False)
+        if items.live:
+            lane.segments[-1].items.append(items)
         else:
             run.done = run.end
         run.holds -= 1
@@ -101,7 +114,7 @@ class Batching:
     ) -> None:
         if reading.device not in self.lanes and not self._has_room(now_s):
             self._counters["devices_refused"] += 1
-            self._bury(run, number, TOO_MANY)
+            self._dead_letters.bury(run, number, TOO_MANY, now_s)
             return
         if reading.device != source and reading.device in self.lanes:
             # The one that was named longest ago stands first.
@@ -114,10 +127,10 @@ class Batching:
         entries = self._dialect.entries(times, [values for _, values in reading.telemetry])
         if any(entries):
             run.holds += 1
-            lane.segments[-1].chunks.append(Chunk(run, entries, [number] * len(entries), holds=True))
+            lane.segments[-1].items.append(Items(run, entries, [number] * len(entries), holds=True))
         if reading.attributes:
-            self._add_attributes(lane, run, reading.attributes, number)
-        self.touch(lane, now_s)
+            self._add_attributes(lane, run, reading.attributes, number=number, now_s=now_s)
+        self.settle_head(lane, now_s)
 
     def _has_room(self, now_s: float) -> bool:
         """True if a device may be named anew."""
@@ -133,22 +146,21 @@ class Batching:
         connected are disconnected first."""
         looked_at = 0
         for lane in list(self.lanes.values()):
-            if lane.name == lane.source or lane.name in self._types or lane.busy or lane.unaccepted or lane.has_data:
+            if lane.name == lane.source or lane.name in self._types or lane.unaccepted or lane.has_data:
                 continue
             looked_at += 1
-            if lane.open or lane.announced:
-                lane.segments.append(Segment("disconnect"))
-                self.touch(lane, now_s)
+            if lane.is_open:
+                self._end(lane, now_s)
             else:
                 del self.lanes[lane.name]
                 self._counters["devices_forgotten"] += 1
             if looked_at >= FORGOTTEN_AT_ONCE:
                 return
 
-    def _add_attributes(self, lane: Lane, run: Run, attributes: bytes, number: int) -> None:
+    def _add_attributes(self, lane: Lane, run: Run, attributes: bytes, *, number: int, now_s: float) -> None:
         values = self._dialect.keys(attributes)
         if values is None:
-            self._bury(run, number, "attributes are no JSON object")
+            self._dead_letters.bury(run, number, "attributes are no JSON object", now_s)
         elif values:
             run.holds += 1
             lane.segments[-1].attributes.add(values, run)
@@ -158,13 +170,40 @@ class Batching:
         for lane in self.lanes.values():
             if stream.device in (lane.name, lane.source):
                 lane.forget(stream, end)
-                self.touch(lane, now_s)
+                self.settle_head(lane, now_s)
 
-    def touch(self, lane: Lane, now_s: float) -> None:
-        """Looks again at what a lane has to publish; to be called after anything about it has changed."""
-        kind = None if lane.busy else lane.kind
+    # What changes which lanes have something to publish.
+
+    def settle_head(self, lane: Lane, now_s: float) -> None:
+        """Passes what says nothing at the head of a lane, and lists the lane by what comes next.
+
+        What says nothing (items that gave no telemetry or became dead letters, attributes of which none is left) counts
+        as accepted, and segments that are empty end, but only when nothing before them is unaccepted: numbers settle in
+        order. A lane with an unanswered publish is in no list.
+        """
+        if lane.sending != "idle":
+            kind = None
+        else:
+            self._pass_empty(lane)
+            kind = lane.kind
         self._list(self.marks, lane, kind in ("connect", "disconnect"), now_s)
         self._list(self.data, lane, kind in ("telemetry", "attributes"), now_s)
+
+    @staticmethod
+    def _pass_empty(lane: Lane) -> None:
+        while True:
+            head = lane.segments[0]
+            if not lane.unaccepted:
+                while head.items and not head.mark and not head.items[0].live:
+                    items = head.items.popleft()
+                    items.go_to(len(items.entries))
+                    items.accept(len(items.entries))
+                if head.attributes.runs and not head.attributes.values:
+                    # All that was left of them has become dead letters.
+                    head.attributes.accept()
+            if len(lane.segments) == 1 or not head.is_empty:
+                return
+            lane.segments.popleft()
 
     @staticmethod
     def _list(listed: dict[Lane, float], lane: Lane, wanted: bool, now_s: float) -> None:
@@ -173,63 +212,82 @@ class Batching:
         elif lane not in listed:
             listed[lane] = now_s
 
-    def pack_mark(self, lane: Lane) -> Parcel:
-        """The publish of a lane's `connect` or `disconnect`."""
-        return self._send(self._packer.take_mark(lane))
+    def connected(self, device: str, now_s: float) -> None:
+        """A device's port reader says that the device is there."""
+        lane = self.lane(device)
+        if not lane.is_open:
+            lane.connected()
+            self.settle_head(lane, now_s)
 
-    def pack(self, lanes: list[Lane], packing: Packing) -> Parcel | None:
+    def dropped(self, lane: Lane, now_s: float) -> None:
+        """The platform has ended the device's session."""
+        lane.dropped()
+        self.settle_head(lane, now_s)
+
+    def connection_begun(self, now_s: float) -> None:
+        """A new connection to the platform: every device that is open has to be announced again."""
+        for lane in self.lanes.values():
+            lane.connection_begun()
+            self.settle_head(lane, now_s)
+
+    # What leaves, and what becomes of it.
+
+    def pack_mark(self, lane: Lane, now_s: float) -> Parcel | None:
+        """The publish of a lane's `connect` or `disconnect`. None where the platform is not told of such: then the mark
+        counts as accepted, and the lane may have another thing to publish now."""
+        kind, segment = lane.take_mark()
+        dialect = self._dialect
+        message = dialect.announce(lane.label, lane.device_type) if kind == "connect" else dialect.withdraw(lane.label)
+        part = MarkPart(lane, kind, segment)
+        if message is not None:
+            return self._send(Parcel(kind, message, (part,)))
+        lane.answered(kind)
+        part.accept()
+        self.settle_head(lane, now_s)
+        return None
+
+    def pack(self, lanes: list[Lane], packing: Packing, now_s: float) -> Parcel | None:
         """The next publish of data: of the first lane, and of the others where they fit. None if there was only what
         has now become a dead letter."""
-        parcel = self._packer.take(lanes, packing)
-        return self._send(parcel) if parcel else None
+        parcel = self._packer.take(lanes, packing, now_s)
+        if parcel is None:
+            self.settle_head(lanes[0], now_s)
+            return None
+        return self._send(parcel)
 
     def _send(self, parcel: Parcel) -> Parcel:
         for lane in parcel.lanes:
-            lane.busy = True
-            lane.unaccepted += 1
-            if parcel.is_data:
-                lane.telemetry_run = lane.telemetry_run + 1 if parcel.kind == "telemetry" else 0
+            lane.sent(parcel.kind)
             self.marks.pop(lane, None)
             self.data.pop(lane, None)
         return parcel
 
-    def bury_head(self, parcel: Parcel, reason: str) -> None:
+    def bury_head(self, parcel: Parcel, reason: str, now_s: float) -> None:
         """Makes the one record of a parcel that was given back a dead letter."""
-        self._packer.bury_head(parcel, reason)
+        self._packer.bury_head(parcel, reason, now_s)
+        self.settle_head(parcel.lanes[0], now_s)
 
     def answer(self, parcel: Parcel, now_s: float) -> None:
         """The platform has taken the parcel: its lanes may go on, though it may not be accepted for good yet."""
         for lane in parcel.lanes:
-            lane.busy = False
-            if parcel.kind == "connect":
-                lane.open, lane.announced = True, not lane.is_void
-            elif parcel.kind == "disconnect":
-                lane.announced = lane.open = False
-            lane.is_void = False
-            self.touch(lane, now_s)
+            lane.answered(parcel.kind)
+            self.settle_head(lane, now_s)
 
     def accept(self, parcel: Parcel, now_s: float) -> None:
         """The parcel is accepted for good."""
         for part in parcel.parts:
             part.accept()
         for lane in parcel.lanes:
-            lane.unaccepted -= 1
-            self.touch(lane, now_s)
+            lane.accepted()
+            self.settle_head(lane, now_s)
 
     def give_back(self, parcel: Parcel, now_s: float) -> None:
         """The parcel is not accepted: what it says is first in its lanes again. Latest parcel first."""
         for part in reversed(parcel.parts):
             part.give_back()
         for lane in parcel.lanes:
-            lane.busy = False
-            lane.unaccepted -= 1
-            self.touch(lane, now_s)
-
-    def forget_announcements(self, now_s: float) -> None:
-        """A new connection: every device that is open has to be announced again."""
-        for lane in self.lanes.values():
-            lane.announced = lane.is_void = False
-            self.touch(lane, now_s)
+            lane.given_back()
+            self.settle_head(lane, now_s)
 
     @property
     def is_empty(self) -> bool:

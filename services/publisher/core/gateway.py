@@ -1,0 +1,48 @@
+"""What the publisher knows of the gateway as a whole: for a platform that asks, and for calls to devices. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from services.publisher.core.counters import PublisherCounts
+from services.publisher.core.outbox.outbox import Outbox
+
+UNNAMED_CONNECTOR: Final = "serial"
+"""Said of a device whose connector is not known, such as one of a journal that is only sent to its end."""
+
+
+class Gateway:
+    """`services.publisher.core.dialects.GatewayFacts`, and which configured device serves another.
+
+    `connectors` are the names of the configured devices' connectors, `version` is the release that runs.
+    """
+
+    def __init__(self, outbox: Outbox, counters: PublisherCounts, connectors: Mapping[str, str], version: str) -> None:
+        self._outbox = outbox
+        self._counters = counters
+        self._connectors = connectors
+        self._version = version
+
+    @property
+    def version(self) -> str:
+        return self._version
+
+    @property
+    def received(self) -> int:
+        return self._counters["readings_received"]
+
+    @property
+    def accepted(self) -> int:
+        return self._counters["readings_accepted"]
+
+    def devices(self) -> dict[str, str]:
+        lanes = self._outbox.lanes.values()
+        return {lane.name: self._connectors.get(lane.source, UNNAMED_CONNECTOR) for lane in lanes if lane.is_open}
+
+    def source_of(self, device: str) -> str:
+        """The configured device that serves this one: another only where a user's converter has named it."""
+        if device in self._connectors:
+            return device
+        lane = self._outbox.lanes.get(device)
+        return lane.source if lane else device

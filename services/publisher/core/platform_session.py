@@ -1,0 +1,203 @@
+"""The publisher's side of the platform: one connection after the other, and what goes over it. Pure.
+
+Here the parts of `session` are put together: the link, what is in flight, who may publish next, what was accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from common.config.models import Platform as PlatformConfig
+from common.core.events import Level
+from services.publisher.core.counters import PublisherCounts
+from services.publisher.core.dialects import DeviceDropped, Dialect, SessionLimits
+from services.publisher.core.events import CheckLink, DisconnectPlatform, LinkDown, LinkUp, PubAck, Publish
+from services.publisher.core.outbox.outbox import Outbox
+from services.publisher.core.outbox.parcels import Parcel
+from services.publisher.core.outlet import Outlet
+from services.publisher.core.replies import Replies
+from services.publisher.core.session.acceptance import Acceptance
+from services.publisher.core.session.choice import Choice
+from services.publisher.core.session.flights import MOST_IN_FLIGHT, BackingOff, Flights
+from services.publisher.core.session.limits import PayloadLimits
+from services.publisher.core.session.link import Link
+from services.publisher.core.session.pacing import Paces
+from services.publisher.core.session.suspicion import Suspicion
+
+REFUSED_FROM: Final = 128
+"""MQTT itself says that a reason code below is success; the dialect knows what the others mean."""
+
+
+class PlatformSession:
+    """Begins and ends sessions with the platform, and publishes what the outbox and the replies hold.
+
+    Publishes share the slots that the platform gives (`Flights.limit`); announcements go before data, and replies and
+    the rest in turns. What was not accepted when a connection ends goes back to where it came from.
+    """
+
+    def __init__(
+        self,
+        config: PlatformConfig,
+        dialect: Dialect,
+        *,
+        outbox: Outbox,
+        replies: Replies,
+        counters: PublisherCounts,
+        out: Outlet,
+        draw: Callable[[], float],
+    ) -> None:
+        """`draw` gives numbers in [0, 1) for the jitter of reconnecting."""
+        self._dialect = dialect
+        self._outbox = outbox
+        self._replies = replies
+        self._counters = counters
+        self._out = out
+        self._limits = PayloadLimits(config, dialect.shape)
+        self.flights = Flights()
+        paces, backing_off = Paces(), BackingOff()
+        suspicion = Suspicion(outbox, backing_off, counters, out)
+        self._choice = Choice(outbox, self.flights, suspicion, paces, backing_off)
+        self.acceptance = Acceptance(
+            outbox=outbox,
+            flights=self.flights,
+            suspicion=suspicion,
+            paces=paces,
+            backing_off=backing_off,
+            counters=counters,
+            out=out,
+        )
+        self.link = Link(draw, out)
+        self._token = 0
+        """The last one that was given to a publish."""
+        self._reply_turn = True
+        """True if it is the replies' turn to be published, where both wait."""
+
+    # Connections.
+
+    def begin(self, event: LinkUp, now_s: float) -> None:
+        """The connection stands. What the dialect says first goes before all else; devices are announced anew."""
+        self._counters["reconnects"] += self.link.established > 0
+        self.flights.limit = max(1, min(MOST_IN_FLIGHT, event.receive_maximum))
+        self._limits.begin(event.maximum_packet_bytes)
+        self._replies.put_first(self._dialect.greeting, now_s)
+        self._outbox.connection_begun(now_s)
+        self.link.up(event, now_s, asks_limits=self._dialect.asks_limits)
+
+    def end(self, event: LinkDown, now_s: float, blame: bool = True) -> None:
+        """The connection has ended, or could not be made. `blame` False: it was our own doing, or the time ran out, and
+        no device is suspected. Replies that were in flight go out again; a greeting is the next connection's own."""
+        greeting = self._dialect.greeting
+        for flight in reversed(self.acceptance.close(now_s, blame)):
+            if flight.parcel.message not in greeting:
+                self._replies.put_back(flight.parcel.message, flight.since_s)
+        if self.acceptance.was_rate:
+            # The connection was good; what goes over the next one has its pace.
+            self.link.prove()
+        self.link.down(event, now_s)
+
+    def hear_limits(self, limits: SessionLimits) -> None:
+        """The platform has said what it takes: data need not wait for that any more."""
+        self.link.end_limits_wait()
+        if limits.max_payload_bytes:
+            self._limits.hear(limits.max_payload_bytes)
+        if limits.max_in_flight:
+            self.flights.limit = max(1, min(self.flights.limit, limits.max_in_flight))
+
+    def drop(self, notice: DeviceDropped, now_s: float) -> None:
+        """The platform has ended a device's session, which is worth a warning only once until it accepts data again."""
+        lane = self._outbox.lanes.get(notice.device)
+        is_news = lane is None or not lane.standing.dropped
+        if lane:
+            self.acceptance.drop(lane, now_s, notice.is_rate)
+        level: Level = "warning" if is_news else "debug"
+        self._out.note(level, "device.dropped", device=notice.device, reason=notice.reason)
+
+    def check(self) -> None:
+        """Lets the shell keep a standing connection alive; to be called each second."""
+        if self.link.state == "up":
+            self._out.order(CheckLink(self.link.connection))
+
+    # What time and the platform decide.
+
+    def acknowledge(self, event: PubAck, now_s: float) -> None:
+        """PUBACK on this connection."""
+        code = event.code
+        verdict = "accepted" if code < REFUSED_FROM else self._dialect.refusal(code)
+        accepted = self._counters["readings_accepted"]
+        self.acceptance.acknowledge(event.token, verdict, code, protocol=self.link.protocol, now_s=now_s)
+        if accepted < self._counters["readings_accepted"]:
+            self.link.prove()
+
+    def expire(self, now_s: float) -> None:
+        """What time has decided about publishes whose PUBACK has come. A connection on which one was never acknowledged
+        is given up."""
+        accepted = self._counters["readings_accepted"]
+        self.acceptance.expire(now_s)
+        if accepted < self._counters["readings_accepted"]:
+            self.link.prove()
+        if self.link.state == "up" and self.acceptance.is_stuck(now_s):
+            self._out.order(DisconnectPlatform(self.link.connection))
+            event = LinkDown(self.link.connection, "a publish was never acknowledged", reached=True)
+            self.end(event, now_s, blame=False)
+
+    def next_deadline_s(self, now_s: float) -> float | None:
+        """When time alone may change what can be published; the link has its own."""
+        return self._choice.next_deadline_s(self._limits.packing, now_s, self.link.may_send_data(now_s))
+
+    # Publishing.
+
+    @property
+    def may_publish(self) -> bool:
+        """True if a publish could go out now."""
+        return self.link.state == "up" and self.flights.has_slot
+
+    @property
+    def is_drained(self) -> bool:
+        """True if everything was accepted, or nothing can be: there is no connection."""
+        is_empty = self._outbox.is_empty and not self.flights.unaccepted and not self._replies.waiting
+        return self.link.state != "up" or is_empty
+
+    def publish(self, now_s: float) -> None:
+        """Publishes as much as there are slots; replies and the rest in turns, so that neither keeps the other from
+        them."""
+        replies = self._replies.waiting
+        has_more = True
+        while self.link.state == "up" and self.flights.has_slot and (has_more or replies):
+            if replies and (self._reply_turn or not has_more):
+                self._publish_reply(now_s)
+                self._reply_turn = False
+                continue
+            self._reply_turn = True
+            parcel = self._next_parcel(now_s)
+            has_more = parcel is not None
+            if parcel is not None:
+                self._send(parcel, now_s)
+
+    def publish_replies(self, now_s: float) -> None:
+        """Publishes the replies that need not wait for the turn's end: as many as leave slots for the rest."""
+        while self._replies.waiting and self.link.state == "up" and self.flights.has_reply_slot:
+            self._publish_reply(now_s)
+
+    def _publish_reply(self, now_s: float) -> None:
+        self._send(Parcel("reply", self._replies.waiting.popleft()[1]), now_s)
+
+    def _send(self, parcel: Parcel, now_s: float) -> None:
+        self._token += 1
+        self.acceptance.sent(self._token, parcel, now_s)
+        self._counters["publishes"] += 1
+        self._counters["bytes_published"] += len(parcel.message.payload)
+        self._counters["readings_published"] += parcel.items
+        self._out.order(Publish(self.link.connection, self._token, *parcel.message))
+
+    def _next_parcel(self, now_s: float) -> Parcel | None:
+        """An announcement, or else data; None if there is nothing that may go out now."""
+        choice, packing = self._choice, self._limits.packing
+        while lane := choice.choose_mark(now_s):
+            if parcel := self._outbox.pack_mark(lane, now_s):
+                return parcel
+        while self.link.may_send_data(now_s) and (lanes := choice.choose_data(packing, now_s)):
+            # None where the first reading has become a dead letter: look again.
+            if parcel := self._outbox.pack(lanes, choice.narrow(packing), now_s):
+                return parcel
+        return None

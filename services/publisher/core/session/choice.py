@@ -1,0 +1,121 @@
+"""Who may publish next: the order of devices, and who has to wait for whom. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.publisher.core.outbox.lanes import Lane
+from services.publisher.core.outbox.outbox import Outbox
+from services.publisher.core.outbox.packing import Packing, is_full
+from services.publisher.core.session.flights import ACK_TIMEOUT_S, DOUBT_S, BackingOff, Flights
+from services.publisher.core.session.pacing import Paces
+from services.publisher.core.session.suspicion import Suspicion
+
+MOST_MARKS_IN_FLIGHT: Final = 20
+"""Announcements at a time: each costs the platform's bucket a message, and those beyond it come back refused."""
+
+
+class Choice:
+    """Chooses lanes out of those that the outbox has listed, and changes nothing.
+
+    Whoever waits longest is first. Besides the pace of the platform these hold a device back: its own wait after a
+    refusal; a trial, beside which nothing else may be in flight; a bad record that is being looked for, which makes a
+    device travel alone or with its group.
+    """
+
+    def __init__(
+        self, outbox: Outbox, flights: Flights, suspicion: Suspicion, paces: Paces, backing_off: BackingOff
+    ) -> None:
+        self._outbox = outbox
+        self._flights = flights
+        self._suspicion = suspicion
+        self._pace = paces.data
+        self._marks_pace = paces.marks
+        self._backing_off = backing_off
+
+    def choose_mark(self, now_s: float) -> Lane | None:
+        """The next device to say connect or disconnect for."""
+        if self._flights.marks >= (1 if self._marks_pace.is_slow else MOST_MARKS_IN_FLIGHT):
+            return None
+        if now_s < self._marks_pace.next_s:
+            return None
+        suspicion = self._suspicion
+        for lane in self._outbox.marks:
+            if lane.standing.retry_at_s > now_s:
+                continue
+            if not suspicion.is_suspect(lane) or (suspicion.trial is None and not self._flights.in_flight):
+                return lane
+        return None
+
+    def choose_data(self, packing: Packing, now_s: float) -> list[Lane]:
+        """The devices whose data may go into the next publish, the longest waiting first; [] if none now."""
+        suspicion = self._suspicion
+        if suspicion.trial is not None or now_s < self._pace.next_s or not self._outbox.data:
+            return []
+        in_flight = self._flights.has_data
+        if self._pace.is_slow and in_flight:
+            return []
+        if suspicion.others_accepted and self._suspect_marks(now_s):
+            return []
+        ready = [lane for lane in self._outbox.data if lane.standing.retry_at_s <= now_s]
+        if suspects := [lane for lane in ready if suspicion.is_suspect(lane)]:
+            ready = [lane for lane in ready if not suspicion.is_suspect(lane)]
+            if suspicion.others_accepted or not ready:
+                return self._choose_suspect(suspects, in_flight, now_s)
+        if not ready:
+            return []
+        first = ready[0]
+        standing = first.standing
+        if standing.is_alone(now_s):
+            return [first]
+        ready = [lane for lane in ready if lane.standing.group == standing.group and not lane.standing.is_alone(now_s)]
+        ready = ready[: self._pace.most_devices][: packing.most_devices]
+        waited = now_s >= self._outbox.data[first] + packing.delay_s
+        return ready if waited or not in_flight or is_full(ready, packing) else []
+
+    def _choose_suspect(self, suspects: list[Lane], in_flight: bool, now_s: float) -> list[Lane]:
+        """The next trial, where there is room for one.
+
+        Others that are still to be announced go first: where something was accepted the next connection is made at
+        once, and their data does not wait for ours. Who is in doubt would go down with a trial. The least suspicious is
+        first: one that closes the connection each time must not keep the others from their trial.
+        """
+        others_wait = not self._suspicion.others_accepted and self._others_marks(now_s)
+        if in_flight or self._flights.in_doubt or others_wait:
+            return []
+        return [min(suspects, key=lambda lane: lane.standing.closes)]
+
+    def narrow(self, packing: Packing) -> Packing:
+        """How full the next publish may be, at the pace that the platform takes."""
+        most = self._pace.most_items
+        if most is None:
+            return packing
+        return packing._replace(
+            most_readings=min(most, packing.most_readings), most_attributes=min(most, packing.most_attributes)
+        )
+
+    def _suspect_marks(self, now_s: float) -> bool:
+        """True if a suspect waits to say connect or disconnect with nothing else in flight."""
+        marks = self._outbox.marks
+        return any(self._suspicion.is_suspect(lane) and lane.standing.retry_at_s <= now_s for lane in marks)
+
+    def _others_marks(self, now_s: float) -> bool:
+        """True while announcements are in flight, or wait for devices that are no suspects."""
+        marks = self._outbox.marks
+        waiting = (lane for lane in marks if not self._suspicion.is_suspect(lane))
+        return self._flights.marks > 0 or any(lane.standing.retry_at_s <= now_s for lane in waiting)
+
+    def next_deadline_s(self, packing: Packing, now_s: float, may_send: bool) -> float | None:
+        """When time alone may decide something: what a publish in flight, in doubt or refused has become, or who may
+        publish now. `may_send`: True if data may flow at all."""
+        flights, data = self._flights, self._outbox.data
+        times = [waiting[0].since_s + DOUBT_S for waiting in (flights.in_doubt, flights.refused) if waiting]
+        times += self._backing_off.until_s.values()
+        if flights.in_flight:
+            times.append(next(iter(flights.in_flight.values())).since_s + ACK_TIMEOUT_S)
+        if may_send and data and flights.has_slot and self._suspicion.trial is None:
+            oldest_s = next(iter(data.values())) + packing.delay_s
+            times += [time_s for time_s in (oldest_s, self._pace.next_s) if time_s > now_s]
+        if self._outbox.marks and self._marks_pace.next_s > now_s:
+            times.append(self._marks_pace.next_s)
+        return min(times, default=None)
