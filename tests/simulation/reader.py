@@ -70,7 +70,7 @@ class Disk(FakeJournal):
         return list(self.rows.values())
 
     def perform(self, effect: Any) -> list[Any] | None:
-        """As the journal, and keeps book of numbers that are given out a second time."""
+        """Does what the journal does, and keeps book of numbers that are given out a second time."""
         if isinstance(effect, Append) and not effect.is_retry and not self.is_full:
             self.reused += [block.first for block in effect.blocks if block.first < self.mark.next_number]
         return super().perform(effect)
