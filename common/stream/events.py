@@ -20,7 +20,8 @@ class DeadLetter(NamedTuple):
     reason: str
     data: bytes
     origin: str = ""
-    """That of its block: without it nobody could say what a poll's answer answers, should it be sent through again."""
+    """What was asked for it, as its block said: without that nobody could say what a poll's answer answers, should it
+    be sent through again."""
 
 
 class KeptLetter(NamedTuple):

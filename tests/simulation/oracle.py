@@ -87,10 +87,10 @@ class Oracle:
     def _look_at_patience(self, reader: ReaderProcess, uplink: Any) -> None:
         now_s = self.world.clock.now_s
         generation, base, since_s = self._oldest.get(reader, (0, 0, now_s))
-        is_moving = generation != reader.disk.generation or base != uplink._window.base or uplink.backlog == 0
+        is_moving = generation != reader.disk.state.generation or base != uplink._window.base or uplink.backlog == 0
         patience_s = NEIGHBOUR_S if self.faults.troubled else PATIENCE_S
         if is_moving or reader.device.name in self.faults.refused | self.faults.troubled:
-            self._oldest[reader] = (reader.disk.generation, uplink._window.base, now_s)
+            self._oldest[reader] = (reader.disk.state.generation, uplink._window.base, now_s)
         elif now_s > self.faults.calm_from_s and now_s - since_s > patience_s:
             if self.faults.troubled and now_s - self.faults.calm_from_s < patience_s:
                 return  # what went wrong before may take its 12 s
@@ -151,7 +151,7 @@ class Oracle:
     def judge(self, is_settled: bool) -> list[str]:
         """All problems of the run; [] if everything held."""
         if not is_settled:
-            rest = {r.device.name: r.disk.next_number - r.disk.base for r in self.world.readers}
+            rest = {r.device.name: r.disk.backlog for r in self.world.readers}
             self._note(f"not everything is delivered long after the last fault: {rest}")
         for reader in self.world.readers:
             self._judge_device(reader)
@@ -168,7 +168,7 @@ class Oracle:
 
     def _judge_effort(self) -> None:
         converted = sum(converter.frames_converted for converter in self.world.converters)
-        numbered = sum(reader.disk.next_number - 1 for reader in self.world.readers)
+        numbered = sum(reader.disk.state.next_number - 1 for reader in self.world.readers)
         if converted > 1.1 * numbered:
             self._note(f"{converted} conversions of {numbered} frames without any fault")
 

@@ -8,31 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from common.config.models import Device, section_of
 from common.core.events import Arrived, Send, Tick
-from common.io.journal.mark import Mark
-from common.io.journal.recovery import Extent, Recovery
-from common.io.journal.seals import SCHEMA_VERSION, Meta
 from common.stream.blocks import Block
 from common.stream.events import (
     Append,
     Bury,
-    DeadLetter,
     Fetch,
-    FetchFailed,
-    FindSection,
-    JournalBack,
-    JournalBlocks,
     JournalFailed,
-    KeepJournal,
     Listen,
-    MarkSettled,
-    RaiseGeneration,
-    SectionFound,
     SetLineState,
     Strike,
     Trim,
 )
 from common.stream.limits import Limits
-from common.stream.numbers import StreamState
 from common.wire import codec
 from common.wire.messages import Identity, Plane
 from services.port_reader.core.core import Member, PortReaderCore
@@ -55,106 +42,61 @@ from services.port_reader.core.events import (
 from tests.simulation.ears import Ears
 from tests.simulation.kernel import Process, Stall
 from tests.simulation.line import SerialLine
+from tests.support.fake_journal import FakeJournal
 from tests.support.journals import told_numbers
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
-class Disk:
-    """A journal that survives its reader."""
+class Disk(FakeJournal):
+    """A journal that survives its reader, on a disk that is slow, full, or forgets."""
 
     def __init__(self, journal: str) -> None:
+        super().__init__(journal)
         self.journal = journal
-        self.is_full = False
-        self.is_failing = False
-        """It can't be read either."""
         self.slow_s = 0.0
-        self.generation = 0
-        self.next_number = 1
-        self.last_ts_ms = 0
-        self.base = 1
-        self.line_state = b""
-        self.blocks: list[Block] = []
-        self.marked = (0, 1, 1, 0)
-        """The mark: generation, next number, settled, last timestamp."""
         self.taken: dict[int, bytes] = {}
         """Number -> the entry that damage took."""
         self.reused: list[int] = []
         """Numbers that were committed twice."""
-        self.strikes: dict[int, int] = {}
-        self.dead: list[DeadLetter] = []
 
-    def open(self) -> StreamState:
-        """What the real journal says when it is opened."""
-        meta = Meta(
-            SCHEMA_VERSION,
-            self.journal,
-            self.journal,
-            self.generation,
-            self.next_number,
-            self.last_ts_ms,
-            self.base,
-            self.line_state,
-        )
-        recovery = Recovery(meta, Mark(self.journal, 0, *self.marked), self.journal)
-        extents = [Extent(block.first, block.length, len(block.body), block.at_ms) for block in self.blocks]
-        state = recovery.state(extents, self.strikes)
-        self.generation, self.next_number, self.base = state.generation, state.next_number, state.settled
-        self._mark()
-        return state
+    @property
+    def backlog(self) -> int:
+        """Numbers that were given out and are not settled."""
+        return self.state.next_number - self.state.settled
+
+    @property
+    def blocks(self) -> list[Block]:
+        """What waits on it, in order."""
+        return list(self.rows.values())
+
+    def perform(self, effect: Any) -> list[Any] | None:
+        """Does what the journal does, and keeps book of numbers that are given out a second time."""
+        if isinstance(effect, Append) and not effect.is_retry and not self.is_full:
+            self.reused += [block.first for block in effect.blocks if block.first < self.mark.next_number]
+        return super().perform(effect)
 
     def damage(self, draw: random.Random) -> None:
         """What stands on it is not what was written, as the next reader finds: all after some commit is gone, what
         the journal remembers included, or one block, or all of it. The mark is whole."""
-        if not self.blocks:
+        blocks, state = self.blocks, self.state
+        if not blocks:
             return
-        place = draw.randrange(len(self.blocks))
+        place = draw.randrange(len(blocks))
         match draw.choice(["log", "block", "file"]):
             case "log":
-                gone, self.blocks = self.blocks[place:], self.blocks[:place]
-                self.next_number = gone[0].first
-                self.generation -= draw.randrange(2)
+                gone = blocks[place:]
+                generation = state.generation - draw.randrange(2)
+                self.state = state._replace(next_number=gone[0].first, generation=generation)
             case "block":
-                gone = [self.blocks.pop(place)]
+                gone = [blocks[place]]
             case _:
-                gone, self.blocks = self.blocks, []
-                self.generation, self.next_number, self.base = 0, 1, 1
+                gone = blocks
+                self.state = state._replace(generation=0, next_number=1, settled=1)
         for block in gone:
+            del self.rows[block.first]
             self.taken |= enumerate_entries(block)
-
-    def _mark(self) -> None:
-        self.marked = (self.generation, self.next_number, self.base, self.last_ts_ms)
-
-    def append(self, effect: Append) -> None:
-        """One commit."""
-        self.reused += [block.first for block in effect.blocks if block.first < self.marked[1] and not effect.is_retry]
-        self.blocks += effect.blocks
-        self.next_number, self.last_ts_ms = effect.next_number, effect.last_ts_ms
-        self.line_state = effect.line_state
-        self.trim(effect.base, [])
-
-    def trim(self, base: int, dead: list[DeadLetter]) -> None:
-        """One commit."""
-        self.base = max(self.base, base)
-        self.dead += dead
-        keep = 0
-        while keep < len(self.blocks) and self.blocks[keep].end <= self.base:
-            keep += 1
-        del self.blocks[:keep]
-        self._mark()
-
-    def fetch(self, effect: Fetch) -> list[Block]:
-        """As the real journal reads."""
-        found: list[Block] = []
-        frames = size = 0
-        for block in self.blocks:
-            if block.end > effect.first:
-                found.append(block)
-                frames, size = frames + block.length, size + len(block.body)
-                if frames >= effect.max_frames or size >= effect.max_bytes:
-                    break
-        return found
 
 
 class ReaderProcess(Process):
@@ -188,6 +130,7 @@ class ReaderProcess(Process):
     def make_core(self) -> PortReaderCore:
         identity = Identity("port_reader", self.device.name, f"{self.name}#{self.life}", 1, "host", f"lock {self.name}")
         draw = self.clock.random.random
+        self.disk.put_section(self.section, section_of(self.device))
         member = Member(self.device, self.section, self.disk.open())
         return PortReaderCore(identity, [member], limits=self.limits, draw=draw)
 
@@ -224,38 +167,16 @@ class ReaderProcess(Process):
         return self._perform_on_disk(effect)
 
     def _perform_on_disk(self, effect: Any) -> Iterable[Any]:
-        disk = self.disk
-        match effect:
-            case Append() | Trim() | Bury() | SetLineState() | Strike() if disk.is_full:
-                blocks, dead = getattr(effect, "blocks", []), getattr(effect, "dead", [])
-                return [JournalFailed("disk full", blocks, dead)]
-            case MarkSettled(base=base):
-                generation, next_number, settled, last_ts_ms = disk.marked
-                disk.marked = (generation, next_number, max(settled, base), last_ts_ms)
-            case Append():
-                disk.append(effect)
-                self.line.committed()
-                return [JournalBack(effect.next_number)] if effect.is_retry else ()
-            case Trim(base=base, dead=dead):
-                disk.trim(base, dead)
-            case Bury(dead=dead):
-                disk.dead += dead
-            case SetLineState(state=state):
-                disk.line_state = state
-            case Strike(counts=counts):
-                disk.strikes.update(counts)
-                self.world.strikes.extend((self, number) for number in counts)
-            case Fetch():
-                return [FetchFailed("I/O error")] if disk.is_failing else [JournalBlocks(disk.fetch(effect))]
-            case KeepJournal():
-                pass
-            case RaiseGeneration(generation=generation):
-                disk.generation = max(disk.generation, generation)
-            case FindSection(section=section, request=request):
-                return [SectionFound(request, section_of(self.device) if section == self.section else None)]
-            case _:
-                return self._perform_on_line(effect)
-        return ()
+        events = self.disk.perform(effect)
+        if events is None:
+            return self._perform_on_line(effect)
+        if not any(isinstance(event, JournalFailed) for event in events):
+            match effect:
+                case Append():
+                    self.line.committed()
+                case Strike(counts):
+                    self.world.strikes.extend((self, number) for number in counts)
+        return events
 
     def _perform_on_line(self, effect: Any) -> Iterable[Any]:
         line = self.line

@@ -300,7 +300,7 @@ class World:
     @property
     def is_settled(self) -> bool:
         """True when no journal holds anything and no line has anything to say."""
-        return all(reader.disk.base == reader.disk.next_number and not reader.line.waiting for reader in self.readers)
+        return all(not reader.disk.backlog and not reader.line.waiting for reader in self.readers)
 
 
 def platform_names(reader: ReaderProcess) -> list[str]:

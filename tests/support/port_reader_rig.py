@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 from common.config.models import Device
@@ -11,26 +10,8 @@ from common.core.events import Arrived, Exit, Note, Send, Start, Tick
 from common.stream.blocks import Block
 from common.stream.events import (
     Append,
-    Bury,
-    DeadLetter,
-    Fetch,
-    FetchFailed,
-    FindLetters,
-    FindSection,
-    JournalBack,
-    JournalBlocks,
-    JournalFailed,
-    KeptLetter,
-    LettersFound,
-    MarkSettled,
-    SectionFound,
-    SetLineState,
-    Strike,
-    Trim,
 )
-from common.stream.ledger import Ledger
 from common.stream.limits import Limits
-from common.stream.numbers import StreamState
 from common.stream.uplink import Uplink
 from common.wire import codec
 from common.wire.messages import (
@@ -54,95 +35,11 @@ from services.port_reader.core.events import (
     WriteDrained,
     WritePort,
 )
+from tests.support.fake_journal import FakeJournal
 
 WALL_MS = 1_700_000_000_000
 SECTION = "s1"
 IDENTITY = Identity("port_reader", "d", "i1", 1, "host", "")
-
-
-class FakeJournal:
-    """The journal's promises without a disk; `is_full` makes every write fail."""
-
-    def __init__(self) -> None:
-        self.rows: dict[int, Block] = {}
-        self.state = StreamState("j", 0)
-        self.letters: dict[int, DeadLetter] = {}
-        self._letter_ids = count(1)
-        self.is_full = False
-        self.marked = 0
-        """What is settled, as said while nothing could be written."""
-        self.commits = 0
-        self.line_state = b""
-
-    def open(self) -> StreamState:
-        ledger = Ledger()
-        for first in sorted(self.rows):
-            ledger.add(self.rows[first].end, len(self.rows[first].body), self.rows[first].at_ms)
-        self.state = self.state._replace(
-            generation=self.state.generation + 1,
-            spans=ledger.spans,
-            line_state=self.line_state,
-        )
-        return self.state
-
-    def perform(self, effect: Any) -> list[Any] | None:
-        """The events that follow from an effect; None if it is not for the journal."""
-        if isinstance(effect, Fetch):
-            return [FetchFailed("no disk")] if self.is_full else [self._fetch(effect)]
-        if isinstance(effect, FindLetters):
-            return [self._find(effect)]
-        if isinstance(effect, MarkSettled):
-            self.marked = max(self.marked, effect.base)
-            return []
-        if not isinstance(effect, Append | Trim | Bury | SetLineState | Strike):
-            return None
-        if self.is_full:
-            dead = effect.dead if isinstance(effect, Trim | Bury) else []
-            return [JournalFailed("disk full", effect.blocks if isinstance(effect, Append) else [], dead)]
-        self.commits += 1
-        match effect:
-            case Append():
-                self.rows |= {block.first: block for block in effect.blocks}
-                self.state = self.state._replace(next_number=effect.next_number, last_ts_ms=effect.last_ts_ms)
-                self.line_state = effect.line_state
-                self._trim(effect.base)
-                self.letters = {key: letter for key, letter in self.letters.items() if key not in effect.revived}
-                return [JournalBack(effect.next_number)] if effect.is_retry else []
-            case Trim():
-                self._trim(effect.base)
-                self._bury(effect.dead)
-            case Bury():
-                self._bury(effect.dead)
-            case SetLineState():
-                self.line_state = effect.state
-            case Strike():
-                self.state = self.state._replace(strikes=self.state.strikes | effect.counts)
-        return []
-
-    def _fetch(self, effect: Fetch) -> JournalBlocks:
-        blocks = [block for _, block in sorted(self.rows.items()) if block.end > effect.first]
-        size = 0
-        for number, block in enumerate(blocks):
-            size += len(block.body)
-            if size > effect.max_bytes and number:
-                return JournalBlocks(blocks[:number])
-        return JournalBlocks(blocks)
-
-    @property
-    def dead(self) -> list[DeadLetter]:
-        return list(self.letters.values())
-
-    def _bury(self, dead: list[DeadLetter]) -> None:
-        self.letters |= {next(self._letter_ids): letter for letter in dead}
-
-    def _find(self, effect: FindLetters) -> LettersFound:
-        found = [KeptLetter(key, *letter) for key, letter in self.letters.items() if effect.after < key < effect.before]
-        found = (found[::-1] if effect.newest_first else found)[: effect.most]
-        return LettersFound(effect.request, found, len(self.letters), sum(len(letter.data) for letter in self.dead))
-
-    def _trim(self, base: int) -> None:
-        self.rows = {first: block for first, block in self.rows.items() if block.end > base}
-        self.state = self.state._replace(settled=max(base, self.state.settled))
 
 
 class Rig:
@@ -218,8 +115,6 @@ class Rig:
             case WritePort(data):
                 self.written.append(data)
                 return [WriteDrained()] if self.drains else []
-            case FindSection(_, request):
-                return [SectionFound(request, None)]
             case Note():
                 self.notes.append(effect)
             case Exit(code):

@@ -1,4 +1,8 @@
-"""Damaged journals that were set aside: their names, how many are kept, and what is said of them."""
+"""Damaged journals that were set aside: their names, how many are kept, and what is said of them.
+
+What was readable of one goes on in a new journal; the old files are kept for whoever wants to know what happened to
+them, or to get more out of them by hand.
+"""
 
 from __future__ import annotations
 
@@ -52,4 +56,5 @@ def remove_old(path: Path, newest: Path | None) -> int:
 def _age(parts: list[Path]) -> tuple[str, int]:
     """What sorts them: the time in their name, and of those of one second when they got it."""
     stamp = re.sub(r"-\d+$", "", re.sub("-(wal|shm)$", "", parts[0].name))
+    # A clock that is set back makes names that sort wrong; within a second only the file system knows the order.
     return stamp, max(part.stat().st_ctime_ns for part in parts)

@@ -81,7 +81,7 @@ class BlockQueue:
                     self.damaged += 1
                     continue
                 if block.end <= first:
-                    continue
+                    continue  # the one before, where a gap is asked for
                 blocks.append(block)
                 frames, size = frames + block.length, size + len(block.body)
                 if frames >= max_frames or size >= max_bytes:

@@ -190,7 +190,9 @@ class Database:
         return self._marks.mark
 
     def mark_settled(self, base: int) -> None:
-        """Says in the mark what is settled, while the file can't be written."""
+        """Says in the mark what is settled, while the file can't be written. The next commit says it too, whatever else
+        it is for: the mark is written behind it, and must not fall back."""
+        self.meta = self.meta._replace(settled=max(self.meta.settled, base))
         if (mark := self._marks.mark) is not None:
             self._marks.write(mark._replace(settled=max(mark.settled, base)))
 

@@ -25,8 +25,8 @@ _PASSING: Final = frozenset(
         sqlite3.SQLITE_INTERRUPT,
     }
 )
-"""What SQLite says of a file that may be sound: the place can't be used now."""
-
+"""What SQLite says of a file that may be sound: the place can't be used now. Everything else is damage: to make anew a
+journal that is sound costs time, to go on with one that is not costs frames."""
 
 SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
 """What its calls raise; the second where it says what is wrong in the damaged file's own words."""
@@ -68,13 +68,16 @@ def connect(path: Path) -> sqlite3.Connection:
     damages it. An index in a file would be believed."""
     put_log_back(path)
     shared_memory_of(path).unlink(missing_ok=True)
+    # Commits are begun and ended by us: Python's own would begin one at a moment of its choice.
     database = sqlite3.connect(path, isolation_level=None, timeout=1.0)
     # A text that is damaged is one whose checksum does not hold, and no reason to read nothing.
     database.text_factory = lambda data: data.decode("utf-8", "replace")
     try:
+        # The size that `pages.py` reads, whatever this SQLite's default is.
         database.execute("PRAGMA page_size = 4096")
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("PRAGMA journal_mode = WAL")
+        # After a long outage the log is cut to 4 MiB; the cache is small, as 64 processes may have one each.
         database.execute("PRAGMA journal_size_limit = 4194304")
         database.execute("PRAGMA cache_size = -512")
         database.execute("PRAGMA synchronous = FULL")
@@ -95,6 +98,7 @@ def close_as_is(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _kept_log_of(path: Path) -> Path:
+    """Where the log is while its file is closed, out of SQLite's reach."""
     return path.with_name(f"{path.name}-wal-kept")
 
 
@@ -107,6 +111,7 @@ def put_log_back(path: Path) -> None:
 
 
 def size_of(path: Path) -> int:
+    """The bytes of a file; 0 for one that is not there, or can't be looked at."""
     try:
         return path.stat().st_size
     except OSError:
@@ -115,7 +120,8 @@ def size_of(path: Path) -> int:
 
 @contextmanager
 def source_of(path: Path) -> Iterator[Source]:
-    """A journal's file and log, to be read as they are."""
+    """A journal's file and log, to be read as they are, as long as the block lasts; one that is missing has no bytes.
+    Raises OSError."""
     with ExitStack() as stack:
         parts: list[tuple[Read, int]] = []
         for part in (path, log_of(path)):
@@ -130,6 +136,7 @@ def source_of(path: Path) -> Iterator[Source]:
 
 
 def _reader(descriptor: int) -> Read:
+    """Reads at a place without moving any: several readers have the same file open."""
     return lambda size, place: os.pread(descriptor, size, place)
 
 

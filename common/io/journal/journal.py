@@ -56,6 +56,8 @@ class Journal:
             raise
         self.faults += database.faults
         self._database, self._letters, self._queue = database, letters, queue
+        self._trimmed = database.state.settled
+        """Below it no block is left to delete; what is settled may be further on, while only the mark can say so."""
         self._identities = identities_of(self.path)
 
     # The queue.
@@ -64,13 +66,14 @@ class Journal:
         """Adds blocks, keeps the stream's state with them, and deletes what is below the base: the one write that each
         batch costs."""
         database = self._database
-        is_above = effect.base > database.meta.settled
+        is_above = effect.base > self._trimmed
+        settled = database.meta.settled
         if len(effect.line_state) > LINE_STATE_BYTES:
             raise _too_long(effect.line_state)
         meta = database.meta._replace(
             next_number=effect.next_number,
             last_ts_ms=effect.last_ts_ms,
-            settled=effect.base if is_above else database.meta.settled,
+            settled=settled if settled > effect.base else effect.base,
             line_state=effect.line_state,
         )
         with database:
@@ -80,6 +83,8 @@ class Journal:
             if is_above:
                 self._queue.trim(effect.base)
             database.next_meta = meta
+        if is_above:
+            self._trimmed = effect.base
 
     def trim(self, base: int, dead: list[DeadLetter]) -> None:
         """Deletes what is below `base` and keeps these dead letters, which may be among it: both or neither."""
@@ -88,6 +93,7 @@ class Journal:
             self._queue.trim(base)
             self._letters.put(dead)
             database.next_meta = database.meta._replace(settled=max(database.meta.settled, base))
+        self._trimmed = max(self._trimmed, base)
 
     def mark_settled(self, base: int) -> None:
         """Says beside the journal, which can't be written, what is settled. Raises nothing."""

@@ -1,4 +1,8 @@
-"""The journal's dead letters: a table that drops its oldest above its limits. Part of the journal's commits."""
+"""The journal's dead letters: a table that drops its oldest above its limits.
+
+They are looked at by people, and may be sent through again. Nobody has to, so they need bounds of their own: a device
+that sends nothing but junk must not fill the disk with it. Part of the journal's commits.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from common.io.journal.seals import Seals, is_kept_letter
 from common.stream.events import DeadLetter, FindLetters, KeptLetter
 
 DEAD_LETTERS: Final = 10_000
+"""So many are kept of one device."""
 DEAD_BYTES: Final = 64 * 1024 * 1024
+"""So many bytes of their data are kept, if they are long."""
 PUT: Final = "INSERT INTO dead_letters (number, ts_ms, reason, data, origin, checksum) VALUES (?, ?, ?, ?, ?, ?)"
 
 PUT_WITH_ID: Final = (
@@ -28,6 +34,7 @@ class LetterBox:
         """Dropped under the limits, oldest first, since the opening."""
         self.damaged: set[int] = set()
         """Ids of those that somebody asked for, and that are not as they were written."""
+        # Counted as they come and go: to ask the table at each commit would read all of it.
         self.count = self.bytes = 0
         self.recount()
 
@@ -46,6 +53,7 @@ class LetterBox:
         self.bytes += sum(len(letter.data) for letter in dead)
         if self.count <= DEAD_LETTERS and self.bytes <= DEAD_BYTES:
             return
+        # The ids of those that go are found in one pass from the oldest on, and deleted in one statement.
         last, before = 0, self.count
         for number, size in self._database.execute("SELECT id, length(data) FROM dead_letters ORDER BY id"):
             if self.count <= DEAD_LETTERS and self.bytes <= DEAD_BYTES:
@@ -59,6 +67,7 @@ class LetterBox:
     def forget(self, ids: tuple[int, ...]) -> None:
         """Removes those that are in the queue again."""
         for letter_id in ids:
+            # One that is gone already was dropped meanwhile, and is not counted a second time.
             size = self._database.execute("SELECT length(data) FROM dead_letters WHERE id = ?", (letter_id,)).fetchone()
             if size is not None:
                 self.count -= 1
@@ -78,6 +87,7 @@ class LetterBox:
             if not self._holds(row[1:]):
                 self.damaged.add(row[0])
                 continue
+            # The first one is found however large it is: else nobody could ever see it.
             size += len(row[4])
             if found and size > effect.most_bytes:
                 break
@@ -85,4 +95,5 @@ class LetterBox:
         return found
 
     def _holds(self, row: tuple[int, int, str, bytes, str, int]) -> bool:
+        """True if (number, ts_ms, reason, data, origin, checksum) is as it was written."""
         return is_kept_letter(row, self._seals)

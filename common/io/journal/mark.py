@@ -18,15 +18,18 @@ SUFFIX: Final = ".mark"
 SECTOR_BYTES: Final = 512
 """What a disk writes whole or not at all, at least."""
 ID_BYTES: Final = 32
+"""Room for a journal's id in a slot."""
+# A slot: magic, journal, turn, salt, generation, next number, settled, last timestamp, checksum of all before it.
 _MAGIC: Final = b"sgwmark1"
 _SLOT: Final = struct.Struct(f"<8s{ID_BYTES}sQQQQQqI")
 _SUM: Final = struct.Struct("<I")
 
 
 class Mark(NamedTuple):
-    """What a journal had come to."""
+    """What a journal had come to: all that is needed to know what of it is missing, and to go on behind that."""
 
     journal: str
+    """The journal's id, ID_BYTES at most: a mark of another journal says nothing of this one."""
     salt: int
     """Short for the device; see `Seals`."""
     generation: int
@@ -119,6 +122,7 @@ class MarkFile:
         return False
 
     def close(self) -> None:
+        """Closes the file; it can be renewed again."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -129,12 +133,14 @@ class MarkFile:
         self.path.unlink(missing_ok=True)
 
     def _content(self) -> bytes:
+        """What stands there now; b"" where that can't be read."""
         try:
             return os.pread(self._descriptor, 2 * SECTOR_BYTES, 0)
         except OSError:
             return b""
 
     def _is_in_place(self) -> bool:
+        """True if the file that we have open is the one under our name: neither deleted nor replaced."""
         if self._descriptor < 0:
             return False
         try:

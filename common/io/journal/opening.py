@@ -1,4 +1,9 @@
-"""Opens a journal, whatever has become of it: one that is damaged is set aside, and what can be read of it goes on."""
+"""Opens a journal, whatever has become of it: one that is damaged is set aside, and what can be read of it goes on.
+
+A new file is made in two steps, so that a process may die at any moment. It is written as NAME.draft, which counts for
+nothing, and becomes NAME.new once it is whole. Whoever finds NAME.new puts the old files aside and gives it their name:
+the process that wrote it, or the next that opens the journal.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +57,7 @@ class Opening(NamedTuple):
     """An open journal, and what was wrong with what stood there."""
 
     journal: Journal
+    """Sound, whatever stood there: what is lost of it stands in `state.gaps`."""
     aside: Path | None
     """Where a damaged one was put; None too where there was nothing to be put aside."""
     damage: str
@@ -72,12 +78,14 @@ def open_journal(file: JournalFile, stamp: str, breathe: Breathe = hold_breath) 
 
 
 def _open_anyway(file: JournalFile, stamp: str, breathe: Breathe) -> Opening:
+    """Opens or makes the journal; a JournalNewerError from here says neither where it is nor what to do."""
     _finish_salvage(file.path, stamp)
     _refuse_newer(file.path)
     try:
         return Opening(Journal(file), None, "")
     except (JournalDamageError, *SQLITE_FAULTS) as error:
         if is_passing(error):
+            # The file may be sound: nothing that is only a moment's trouble makes it anew.
             raise JournalError(f"{file.path}: {error}") from None
         why = str(error)
     try:
@@ -96,9 +104,11 @@ def renew_journal(journal: Journal, stamp: str, breathe: Breathe = hold_breath) 
         _check_room(path, 0 if journal.is_in_place else journal.size_bytes)
         is_whole = not journal.is_in_place and _is_copied(journal, _new_name(path, ".new"), breathe)
         journal.abandon()
+        # The mark may have gone with the files. Without one nobody would know what was given out, and what is lost.
         if mark is not None:
             with closing(MarkFile(path)) as marks:
                 marks.renew(mark)
+        # A whole copy needs no salvage: it only has to take its place.
         aside = _finish_salvage(path, stamp) if is_whole else _salvage(journal.file, mark, stamp, breathe)
         journal.reopen(breathe)
     except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
@@ -135,6 +145,7 @@ def _check_room(path: Path, open_bytes: int = 0) -> None:
 
 
 def _new_name(path: Path, ending: str) -> Path:
+    """A file beside the journal: its name is ours alone, as the journal's is."""
     return path.with_name(path.name + ending)
 
 
@@ -147,14 +158,17 @@ def _refuse_newer(path: Path) -> None:
         pages = Pages(source)
         version = pages.version
         if version <= SCHEMA_VERSION:
-            return
+            return  # nearly always, and then no row has been read
         said = {values[1] for _, values in pages.rows() if len(values) >= 11 and values[1] == version}
     if said:
         raise JournalNewerError(f"its schema is {version}, expected {SCHEMA_VERSION} or older")
 
 
 def _salvage(file: JournalFile, mark: Mark | None, stamp: str, breathe: Breathe) -> Path | None:
-    """Makes a new journal of what holds of the old one, and puts it in its place; returns where the old one is."""
+    """Makes a new journal of what holds of the old one, and puts it in its place; returns where the old one is.
+
+    The old files are only read, but twice: what a block needs to be believed, its section above all, may stand anywhere
+    behind it, and blocks are too many to be kept in memory meanwhile."""
     _check_room(file.path)
     draft = _new_name(file.path, ".draft")
     try:
@@ -175,6 +189,8 @@ def _salvage(file: JournalFile, mark: Mark | None, stamp: str, breathe: Breathe)
 
 
 def _fill(database: sqlite3.Connection, pages: Pages, found: Salvage, seals: Seals) -> None:
+    """Writes all that holds into an empty file. It has no log and is not flushed: until it is whole it counts for
+    nothing. The generation is that of the process before, as the opening that follows raises it."""
     recovery = found.recovery
     meta = recovery.meta._replace(schema_version=SCHEMA_VERSION, journal=recovery.journal, closed=0)
     make_tables(database, meta)
@@ -186,6 +202,7 @@ def _fill(database: sqlite3.Connection, pages: Pages, found: Salvage, seals: Sea
     rows_left = _put_letters(database, pages.rows(), seals)
     database.executemany(BLOCK, (block.row for block in blocks_of(rows_left, found, seals)))
     drop_overlaps(database)
+    # A block may be further on than anything that says how far the journal had come: its number was given out.
     last = database.execute("SELECT max(first + length) FROM blocks").fetchone()[0] or 1
     put_meta(
         database,

@@ -27,6 +27,9 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 BREATH_PAGES: Final = 256
 """Between two breaths: 1 MiB, half a second's work on a slow machine."""
 _LEAF: Final = 0x0D
+"""The first byte of a page that is a leaf of a table."""
+# A row of up to _INLINE bytes stands in its cell. Of a longer one between _LEAST and _INLINE do, so many that the rest
+# fills its own pages, _CHAINED bytes on each behind the number of the next.
 _INLINE: Final = PAGE_BYTES - 35
 _LEAST: Final = (PAGE_BYTES - 12) * 32 // 255 - 23
 _CHAINED: Final = PAGE_BYTES - 4
@@ -34,6 +37,7 @@ _CHAINED: Final = PAGE_BYTES - 4
 Read = Callable[[int, int], bytes]
 """(bytes, place) -> what stands there, shorter at the end of the file."""
 Row = tuple[int, tuple[Any, ...]]
+"""(row id, values). The column that is a table's INTEGER PRIMARY KEY is None among them: it is the row id."""
 Breathe = Callable[[], None]
 """Called now and then during what may take long: whoever waits for us sees that we go on."""
 
@@ -67,7 +71,7 @@ class Pages:
             yield from self._rows_of(self._source.read_file(PAGE_BYTES, place), place == 0)
 
     def log_rows(self) -> Iterator[Row]:
-        """Those in the log."""
+        """The rows in the log alone, older states of them too."""
         source = self._source
         for place in self._places(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
             head = source.read_log(4, place)
@@ -116,6 +120,7 @@ class Pages:
         return self._source.read_file(PAGE_BYTES, (number - 1) * PAGE_BYTES) if number > 0 else b""
 
     def _rows_of(self, page: bytes, is_first: bool) -> Iterator[Row]:
+        """What looks like a row on one page, which may be any: each cell is tried, and what makes no sense left out."""
         base = HEAD_BYTES if is_first else 0
         if len(page) < PAGE_BYTES or page[base] != _LEAF:
             return
@@ -163,6 +168,7 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
 
 
 def _signed(value: int) -> int:
+    """A row id as SQLite means it, of 64 bits."""
     return value - 2**64 if value >= 2**63 else value
 
 
@@ -188,9 +194,11 @@ def _values(payload: bytes) -> tuple[Any, ...] | None:
 
 
 _SIZES: Final = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0, -1, -1)
+"""How many bytes a value of each kind has; -1 for kinds that stand in no file, and larger kinds say their size."""
 
 
 def _value(kind: int, data: bytes) -> Any:
+    """A value of the kinds of the record format: nothing, a whole number, a real one, 0 or 1, bytes or a text."""
     if kind == 0:
         return None
     if kind <= 6:

@@ -15,7 +15,9 @@ from common.core.hashes import short_hash
 from common.io.private import is_private, make_private
 
 SUFFIX: Final = ".journal"
+"""What else belongs to a journal has a name that begins with its whole name."""
 SHARED_MEMORY: Final = Path("/dev/shm")
+"""A file system in memory that every Linux has."""
 MEMORY_NOTE: Final = "memory-folder"
 """The file of the data directory that says which folder of SHARED_MEMORY is this gateway's. Everybody may make folders
 there, so ours has a name that nobody can know before."""
@@ -63,6 +65,7 @@ def _new_memory_dir(note: Path) -> str:
 
 
 def _write_note(note: Path, name: str) -> None:
+    """Writes it whole or not at all: a note that is cut would lose what waits in the folder."""
     draft = note.with_name(note.name + ".new")
     draft.write_text(f"{name}\n", encoding="ascii")
     draft.replace(note)
@@ -79,6 +82,7 @@ def _noted_name(note: Path) -> str:
 
 def file_name(device: str) -> str:
     """The journal's file name for a device: readable, safe, distinct for distinct names."""
+    # The readable part is cut, and is then no longer distinct: the digest is.
     digest = short_hash(device.encode(), 8)
     name = quote(device, safe="")[:80]
     if name.startswith("."):

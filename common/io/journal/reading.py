@@ -46,7 +46,7 @@ class Contents(NamedTuple):
     """A sound journal."""
 
     meta: Meta
-    """As the next commit writes it."""
+    """What the next commit writes."""
     state: StreamState
     sections: dict[str, bytes]
     faults: list[str]
@@ -56,7 +56,7 @@ class Contents(NamedTuple):
 def check_files(file: JournalFile, marks: MarkFile) -> None:
     """A file of no bytes was cut, one that is missing was deleted: SQLite would take either for a new one, and delete
     its log. Raises sqlite3.DatabaseError."""
-    put_log_back(file.path)
+    put_log_back(file.path)  # a process that died while it closed a damaged journal has left it aside
     has_log = size_of(log_of(file.path)) > 0
     if file.path.is_file():
         if not size_of(file.path):
@@ -66,14 +66,16 @@ def check_files(file: JournalFile, marks: MarkFile) -> None:
 
 
 def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFile, held: ExitStack) -> Contents:
-    """All but the blocks themselves. `held` is to be closed after the database: it keeps what was opened beside it.
-    Raises sqlite3.DatabaseError if it is damaged, or can't be used now."""
+    """Reads all but the bodies of the blocks. `held` is to be closed after the database: it keeps what was opened
+    beside it. Raises sqlite3.DatabaseError if it is damaged, or can't be used now."""
     is_new = not has_tables(database)
     if is_new:
         if marks.is_there:
             raise sqlite3.DatabaseError("damaged: the file has no tables")
         make_tables(database, Meta(SCHEMA_VERSION, file.new_id, file.device))
+        # Out of the log at once: then the tables are in the file, whatever becomes of its log.
         database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    # Journals had no mark before; a migration changes the version, so it is read before that.
     needs_no_mark = is_new or row_of(database, "PRAGMA user_version")[0] < FIRST_WITH_MARK
     meta = read_meta(database)
     check_columns(database)
@@ -89,6 +91,7 @@ def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFi
     seals = Seals(meta.device)
     sections = read_sections(database, seals)
     state = _read_state(database, recovery, seals)
+    # What the next commit writes is what was found, not what the file says: it may have forgotten some.
     meta = meta._replace(
         journal=state.journal,
         generation=state.generation,
@@ -117,6 +120,8 @@ def _recovery(meta: Meta, file: JournalFile, marks: MarkFile, needs_no_mark: boo
 
 
 def _check_pages(database: sqlite3.Connection, meta: Meta) -> None:
+    """Lets SQLite look at the structure of its file. It reads all of it, so a large one is spared that if it was closed
+    in order. What a row says is not looked at here: its checksum is, when it is read."""
     if not meta.closed or row_of(database, "PRAGMA page_count")[0] <= _CHECK_PAGES:
         found = row_of(database, "PRAGMA quick_check(1)")[0]
         if found != "ok":
@@ -136,6 +141,7 @@ def _rescue(database: sqlite3.Connection, source: Source, file: JournalFile, rec
     blocks = list(blocks_of(pages.log_rows(), found, seals))
     letters = list(letters_of(pages.log_rows(), seals))
     try:
+        # A row that the table has stays: the log may hold older states of it too.
         database.execute("BEGIN IMMEDIATE")
         sections = ((key, *section, seals.section(*section)) for key, section in found.sections.items())
         database.executemany(SECTION.replace("REPLACE", "IGNORE"), sections)
@@ -150,11 +156,14 @@ def _rescue(database: sqlite3.Connection, source: Source, file: JournalFile, rec
             database.execute("ROLLBACK")
         if not is_passing(error):
             raise
+        # A full disk: what the log holds can't be added, and counts as lost.
         return recovery
     return recovery._replace(meta=meta._replace(next_number=max(meta.next_number, end)))
 
 
 def _read_state(database: sqlite3.Connection, recovery: Recovery, seals: Seals) -> StreamState:
+    """The state to go on from. Strikes that are damaged are forgotten: at worst a frame that kills converters gets its
+    chances anew. Raises sqlite3.DatabaseError where the blocks make no sense, JournalNewerError."""
     run = database.execute
     other_forms: list[int] = []
     extents = _extents(database, other_forms)

@@ -34,7 +34,7 @@ class Recovery(NamedTuple):
     meta: Meta
     mark: Mark | None
     journal: str
-    """The id under which it goes on."""
+    """The id under which it goes on: a new one where it is not certain to be the latest of its line."""
 
     @property
     def next_number(self) -> int:
@@ -43,6 +43,7 @@ class Recovery(NamedTuple):
 
     @property
     def settled(self) -> int:
+        """Below it nothing is sent again: either may say so, as the mark does while the journal can't be written."""
         return max(self.meta.settled, self.mark.settled if self.mark else 1)
 
     @property
@@ -52,7 +53,7 @@ class Recovery(NamedTuple):
 
     @property
     def last_ts_ms(self) -> int:
-        """Of whoever had come further."""
+        """The timestamp that the stream goes on behind: the word of whoever had come further."""
         mark, meta = self.mark, self.meta
         return mark.last_ts_ms if mark is not None and mark.next_number > meta.next_number else meta.last_ts_ms
 
@@ -75,11 +76,12 @@ class Recovery(NamedTuple):
             if extent.size < 0 or end > next_number:
                 raise ValueError(f"a block says {tuple(extent)}, numbers go up to {next_number}")
             if end <= place:
-                continue
+                continue  # settled, and not deleted yet
             ledger.add(end, extent.size, extent.at_ms)
             if extent.first > place and len(gaps) < MOST_GAPS:
                 gaps.append((place, extent.first - 1))
             place = end
+        # What was given out behind the last block is lost too.
         if place < next_number and len(gaps) < MOST_GAPS:
             gaps.append((place, next_number - 1))
         return StreamState(

@@ -1,5 +1,8 @@
 """What of a damaged journal holds: rows of its pages whose checksums say that they are ours, and as they were written.
 
+Which table a row was in is not known any more. Its number of columns says it, as no two tables have the same, but for
+sections of schema 2 and strikes, which differ in their types; and the checksum of one never fits another.
+
 Blocks are not kept in memory: a journal may have 256 MiB of them. Pure; the files are read through `pages.Source`.
 """
 
@@ -42,11 +45,13 @@ class Salvage(NamedTuple):
     recovery: Recovery
     """What the journal remembered, or else what its mark does."""
     sections: dict[int, tuple[str, bytes]]
+    """(hash, section) by the number under which blocks name it."""
     strikes: dict[int, int]
+    """The highest count that was found of each number: counts only rise."""
 
 
 def section_name(section: bytes) -> str:
-    """The short name of a section."""
+    """The name of a section, SECTION_DIGITS of its hash: who has the section can see that the name is its own."""
     return short_hash(section, SECTION_DIGITS)
 
 
@@ -85,6 +90,9 @@ def device_of(rows: Iterator[Row]) -> str:
 
 
 def _recovery_of(metas: list[Meta], device: str, mark: Mark | None, new_id: str) -> Recovery:
+    """How far the journal had come. Of several rows of `meta`, which are states of one, the latest counts; if none
+    holds, the mark's word does. Where there is no mark either it is taken for a journal of schema 2, which had none,
+    and whose blocks have plain checksums."""
     if metas:
         meta = max(metas, key=lambda meta: (meta.generation, meta.next_number))
         if mark is not None and mark.journal == meta.journal:
@@ -97,6 +105,7 @@ def _recovery_of(metas: list[Meta], device: str, mark: Mark | None, new_id: str)
 
 
 def _section_of(values: tuple[Any, ...], seals: Seals) -> tuple[str, bytes] | None:
+    """(hash, section) of a row that holds. Schema 2 had no checksum for it, but its hash says the same."""
     name, section = values[1:3]
     if type(name) is not str or type(section) is not bytes:
         return None
@@ -124,6 +133,7 @@ def blocks_of(rows: Iterator[Row], salvage: Salvage, seals: Seals) -> Iterator[F
     """The unsettled blocks that hold, in any order, some of them more than once."""
     recovery = salvage.recovery
     settled, plain_below = recovery.settled, recovery.meta.plain_below
+    # A block's checksum covers the name of its section, while its row has only the section's number.
     names = {section_id: name for section_id, (name, _) in salvage.sections.items()}
     ids = {name: section_id for section_id, name in names.items()}
     for first, values in rows:

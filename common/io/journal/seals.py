@@ -57,8 +57,8 @@ class Seals:
         """Short for the device."""
 
     def block(self, block: Block, plain_below: int = 0, form: int = BODY_FORM) -> int:
-        """Of everything that a block's row says. An origin and another form than the first are said only where there
-        are any: so blocks of older schemas, which had neither, need no new checksum."""
+        """Covers everything that a block's row says. An origin and another form than the first are said only where
+        there are any: so blocks of older schemas, which had neither, need no new checksum."""
         head = f"{block.first} {block.length} {block.kind} {block.section} {block.at_ms} "
         if block.origin or form != _FIRST_FORM:
             head += f"{form} {block.origin} "
@@ -66,28 +66,28 @@ class Seals:
         return zlib.crc32(block.body, zlib.crc32(head.encode(), salt))
 
     def section(self, section_hash: str, section: bytes) -> int:
-        """Of a section and its name."""
+        """Covers a section and its name."""
         return zlib.crc32(section, zlib.crc32(f"section {section_hash} ".encode(), self.salt))
 
     def letter(self, number: int, ts_ms: int, reason: str, data: bytes, origin: str = "") -> int:
-        """Of a dead letter; its origin is said where it has one, as in `block`."""
+        """Covers a dead letter; its origin is said where it has one, as in `block`."""
         head = f"letter {number} {ts_ms} {reason} "
         if origin:
             head += f"{origin} "
         return zlib.crc32(data, zlib.crc32(head.encode(), self.salt))
 
     def strike(self, number: int, count: int) -> int:
-        """Of the deaths that a number was alone in."""
+        """Covers a number and the deaths that it was alone in."""
         return zlib.crc32(f"strike {number} {count}".encode(), self.salt)
 
 
 def seal_meta(meta: Meta) -> int:
-    """Of the row of `meta`: it names its device itself."""
+    """The checksum of what the row of `meta` says. It needs no salt: the row names its device itself."""
     return zlib.crc32(repr(tuple(meta)).encode())
 
 
 def seal_row(values: tuple[object, ...]) -> int:
-    """Of a row of `meta` in any schema, without its id and its checksum."""
+    """The checksum of a row of `meta` in any schema, given without its id and its checksum."""
     return zlib.crc32(repr(values).encode())
 
 

@@ -1,6 +1,8 @@
 """Effects on the journal, and the events that follow: the part of the shell that has a disk.
 
-A journal that turns out to be damaged is made anew from what can be read of it, and what was to be done is done there.
+A journal that turns out to be damaged is made anew from what can be read of it, and what was to be done is done there:
+the core hears which numbers are lost (`GapsFound`) and goes on. A disk that can't be used now is the core's affair: it
+hears that, keeps in memory what could not be written, and tries again.
 """
 
 from __future__ import annotations
@@ -54,13 +56,13 @@ STORED: Final = (
     RaiseGeneration,
     MarkSettled,
 )
-"""Beside `Append`, to which the shell has something to add."""
+"""Every effect on a journal but `Append`, to which the shell has something to add."""
 AGAIN_S: Final = 60.0
 """Between two tries to make a journal anew: each reads all of it, and nobody reads the line meanwhile."""
 
 
 class Store:
-    """One open journal."""
+    """One open journal. Nothing here raises for what a disk does: each trouble is an event."""
 
     def __init__(self, device: str, journal: Journal, logger: logging.Logger, breathe: Breathe = hold_breath) -> None:
         """`breathe` is called while a journal is made anew."""
@@ -73,6 +75,7 @@ class Store:
         self._failure = ""
         """Why it failed."""
         self._again_s = 0.0
+        """When it may be tried again, in monotonic seconds."""
 
     def perform(self, effect: JournalEffect) -> Sequence[JournalEvent]:
         """Carries out one effect; returns the events that follow at once."""
@@ -89,6 +92,8 @@ class Store:
             return [*found, *self._failed(effect, str(error))]
 
     def _do(self, effect: JournalEffect) -> Iterable[JournalEvent]:
+        """The effect, carried out. What is committed has no event but for a retry, since the core goes on without
+        waiting for it. Raises JournalError, JournalDamageError."""
         journal = self._journal
         match effect:
             case Append():
@@ -119,6 +124,7 @@ class Store:
         return ()
 
     def _fetch(self, effect: Fetch) -> list[Block]:
+        """Blocks, and a line in the log for those that are damaged: the core sees only that they are missing."""
         damaged = self._journal.rows_damaged
         blocks = self._journal.fetch(effect.first, effect.max_frames, effect.max_bytes)
         if self._journal.rows_damaged > damaged:
@@ -127,6 +133,8 @@ class Store:
         return blocks
 
     def _keep(self, has_backlog: bool) -> Iterable[JournalEvent]:
+        """Looks whether the files are where they were. Somebody may have deleted them, or copied a backup over them,
+        and SQLite would write into what has no name any more until the process ends."""
         if not self._journal.check_mark():
             log_note(self._logger, Note("warning", "journal.mark_renewed", {"device": self._device}))
         if not self._journal.is_in_place:
@@ -136,6 +144,7 @@ class Store:
         return ()
 
     def _renew(self, why: str) -> Iterable[JournalEvent]:
+        """Makes the journal anew. Raises JournalError where that fails, and for AGAIN_S after that without trying."""
         if self._damage and monotonic_s() < self._again_s:
             raise JournalError(self._failure)
         self._damage = why
@@ -158,7 +167,7 @@ class Store:
             case FindSection(section, request):
                 return [SectionFound(request, self._journal.section(section))]
             case KeepJournal():
-                return []  # whatever comes next finds it too
+                return []  # nobody waits for it: whatever comes next finds it too
             case Append(blocks=blocks):
                 return [JournalFailed(reason, blocks)]
             case Trim(dead=dead) | Bury(dead=dead):

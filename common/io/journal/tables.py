@@ -1,4 +1,10 @@
-"""The journal's tables: their schema, and how an older schema becomes this one."""
+"""The journal's tables: their schema, and how an older schema becomes this one.
+
+Each migration makes the next schema of one; a file that is two behind takes both, in one commit. The table of blocks
+only ever gains columns at its end, with a default: then SQLite writes none of its rows anew, however many wait. The
+number of columns has to differ from that of every other table, now and earlier, as the rows of a damaged file are told
+apart by it (`older.py`, `salvage.py`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +20,7 @@ CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1), schema_version INTEGER NOT NULL, journal TEXT NOT NULL, device TEXT NOT NULL,
     generation INTEGER NOT NULL, next_number INTEGER NOT NULL, last_ts_ms INTEGER NOT NULL, settled INTEGER NOT NULL,
     line_state BLOB NOT NULL, closed INTEGER NOT NULL, plain_below INTEGER NOT NULL, checksum INTEGER NOT NULL)"""
+"""The one row of what is remembered beside the queue; see `seals.Meta`."""
 TABLES: Final = f"""{_META_TABLE};
 CREATE TABLE blocks (
     first INTEGER PRIMARY KEY, length INTEGER NOT NULL, kind INTEGER NOT NULL, section INTEGER NOT NULL,
@@ -55,7 +62,9 @@ _COLUMNS: Final = {
     "dead_letters": "id number ts_ms reason data checksum origin",
     "strikes": "number count checksum",
 }
-"""Of each table, the first being its key: SQLite believes whatever its file says of itself."""
+"""The columns of each table, the first being its key. They are checked, as SQLite believes whatever its file says of
+itself."""
+# How each row is written. What says REPLACE may be done twice: a commit is tried again with all that was in it.
 META: Final = (
     "INSERT OR REPLACE INTO meta (schema_version, journal, device, generation, next_number, last_ts_ms, settled,"
     " line_state, closed, plain_below, checksum, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
@@ -132,7 +141,7 @@ def check_columns(database: sqlite3.Connection) -> None:
 
 
 def drop_overlaps(database: sqlite3.Connection) -> None:
-    """Of two blocks that have a number in common, which were in one journal at different times, the first stays."""
+    """Removes the later of two blocks that have a number in common: such were in one journal at different times."""
     end, wrong = 0, []
     for first, length in database.execute("SELECT first, length FROM blocks ORDER BY first"):
         if first < end:
@@ -153,5 +162,5 @@ def find_blocks(database: sqlite3.Connection, first: int) -> sqlite3.Cursor:
 
 
 def row_of(database: sqlite3.Connection, sql: str) -> Any:
-    """The one row of a statement."""
+    """The first row of a statement that has one, as counts and settings do."""
     return database.execute(sql).fetchone()
