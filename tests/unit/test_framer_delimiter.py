@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.port_reader.core.framers.delimiter import DeadPiece, DelimiterFramer
+from services.port_reader.core.framers.base import DeadPiece
+from services.port_reader.core.framers.delimiter import DelimiterFramer
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_frames_end_with_their_delimiter(delimiter, chunks, frames, partial):
     assert [frame for chunk in chunks for frame in framer.feed(chunk)] == frames
     assert framer.partial == partial
     assert framer.take_dead() == []
-    assert framer.has_seen_delimiter == bool(frames)
+    assert framer.has_seen_end == bool(frames)
 
 
 def test_a_frame_of_exactly_the_limit_is_a_frame():
@@ -48,10 +49,10 @@ def test_a_run_without_delimiter_is_dead_pieces_of_the_limit_and_its_tail_too():
 
 
 def test_a_dead_run_ends_with_the_delimiter():
-    """After begin_dead_run what comes up to the next delimiter is dead, with that reason."""
+    """After interrupt what comes up to the next delimiter is dead, with that reason."""
     framer = DelimiterFramer(b"\n", 100)
-    framer.begin_dead_run("joined mid-frame")
-    assert framer.has_partial
+    framer.interrupt("joined mid-frame")
+    assert framer.is_mid_frame
     assert framer.feed(b"tail\nwhole\n") == [b"whole\n"]
     assert framer.take_dead() == [DeadPiece("joined mid-frame", b"tail\n")]
 
@@ -60,7 +61,7 @@ def test_take_partial_ends_the_frame_in_progress():
     """Silence takes what is there, and what comes next begins anew."""
     framer = DelimiterFramer(b"\n", 100)
     framer.feed(b"half")
-    assert framer.take_partial() == (b"half", "")
+    assert framer.end() == (b"half", "")
     assert framer.feed(b"x\n") == [b"x\n"]
 
 
@@ -78,7 +79,7 @@ def test_a_delimiter_right_behind_a_prefix_is_swallowed(after, frames, partial):
     """An answer that ended at its own delimiter takes the device's delimiter behind it along, and nothing else."""
     framer = DelimiterFramer(b"\r\n", 100)
     framer.feed(b"OK;")
-    assert framer.take_prefix(3) == b"OK;"
+    assert framer.cut(3) == b"OK;"
     assert [frame for chunk in after for frame in framer.feed(chunk)] == frames
     assert framer.partial == partial
 
@@ -87,6 +88,6 @@ def test_a_prefix_leaves_the_rest():
     """What stands behind the prefix is the beginning of the next frame, without the delimiter in between."""
     framer = DelimiterFramer(b"\r\n", 100)
     framer.feed(b"OK;\r")
-    assert framer.take_prefix(3) == b"OK;"
+    assert framer.cut(3) == b"OK;"
     assert framer.feed(b"\nab") == []
     assert framer.feed(b"c\r\n") == [b"abc\r\n"]

@@ -63,9 +63,9 @@ def whole_frame(frame: bytes, device: Device) -> Piece:
 
 def pieces_of(path: Path, device: Device) -> Iterator[Piece]:
     """The frames of a file of raw bytes, cut as on the line. Raises UsageError if it can't be read."""
-    from services.port_reader.core.framers.delimiter import DelimiterFramer
+    from services.port_reader.core.framers import framer_of
 
-    framer = DelimiterFramer(device.framing.delimiter, device.framing.max_frame_bytes)
+    framer = framer_of(device.framing)
     try:
         with path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):

@@ -56,7 +56,7 @@ class Answers:
         answer, rest = frame[: place + len(until)], frame[place + len(until) :]
         if not self._exchange.is_answer(answer):
             return [frame]
-        return [answer] if rest in (b"", self._members.devices[0].framing.delimiter) else [answer, rest]
+        return [answer] if self._line.is_bare_end(rest) else [answer, rest]
 
 
 def step_after(call: Call, frame: bytes, device: Device, section: str, now_s: float) -> Reply | Request:

@@ -7,7 +7,7 @@ from typing import Final
 from common.core.events import Note
 from common.stream.counters import SourceCounts
 from common.stream.events import Bury, DeadLetter
-from services.port_reader.core.framers.delimiter import DeadPiece
+from services.port_reader.core.framers.base import DeadPiece
 
 NOTE_AGAIN_S: Final = 60.0
 """Dead pieces of one reason are said again after this; the counter has them all."""

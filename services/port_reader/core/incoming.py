@@ -6,7 +6,8 @@ from math import isfinite
 from typing import Final, NamedTuple
 
 from common.config.models import Framing
-from services.port_reader.core.framers.delimiter import DeadPiece, DelimiterFramer
+from services.port_reader.core.framers import framer_of
+from services.port_reader.core.framers.base import DeadPiece
 
 JOIN_S: Final = 0.020
 """Bytes that come sooner after the line is watched were on their way already: nobody saw the frame begin."""
@@ -49,9 +50,11 @@ class Incoming:
 
     def __init__(self, framing: Framing, state: bytes) -> None:
         """`state` is what the journal has kept of the line."""
-        is_mid_frame, has_seen_delimiter = read_line_state(state)
-        self._framer = DelimiterFramer(framing.delimiter, framing.max_frame_bytes)
-        self._framer.has_seen_delimiter = has_seen_delimiter
+        is_mid_frame, has_seen_end = read_line_state(state)
+        self._framer = framer_of(framing)
+        self._framer.has_seen_end = has_seen_end
+        self._dead: list[DeadPiece] = []
+        """What was found here to be no frame, and all that the framer had found before it."""
         self._keeps_first = framing.first_frame == "keep"
         self._timeout_s = framing.timeout_s
         self._died_mid_frame = is_mid_frame
@@ -66,7 +69,7 @@ class Incoming:
     @property
     def ends_by_silence(self) -> bool:
         """True if the line never sent its delimiter, and silence is to end its frames."""
-        return not self._framer.has_seen_delimiter and isfinite(self._timeout_s)
+        return not self._framer.has_seen_end and isfinite(self._timeout_s)
 
     @property
     def partial_bytes(self) -> int:
@@ -89,12 +92,12 @@ class Incoming:
 
     def interrupt(self, reason: str) -> None:
         """Bytes may be missing here: what comes up to the next delimiter is no frame."""
-        self._framer.begin_dead_run(reason)
+        self._framer.interrupt(reason)
 
     def put_dead(self, frames: list[bytes], reason: str) -> None:
         """Frames that are none after all."""
         for frame in frames:
-            self._framer.put_dead(DeadPiece(reason, frame))
+            self._add_dead(DeadPiece(reason, frame))
 
     def distrust(self) -> None:
         """Whether somebody died in the middle of a frame can't be known: nobody saw the next one begin."""
@@ -105,14 +108,21 @@ class Incoming:
         if self._awaits_first:
             joined = self._died_mid_frame or now_s <= self._joins_until_s
             if joined and not self._keeps_first:
-                self._framer.begin_dead_run(JOINED)
+                self._framer.interrupt(JOINED)
             self._awaits_first = self._died_mid_frame = False
         self._last_byte_s = now_s
         return self._framer.feed(chunk)
 
     def take_dead(self) -> list[DeadPiece]:
         """Dead pieces since the last call."""
-        return self._framer.take_dead()
+        if not self._dead:
+            return self._framer.take_dead()
+        dead, self._dead = [*self._dead, *self._framer.take_dead()], []
+        return dead
+
+    def is_bare_end(self, data: bytes) -> bool:
+        """True for bytes that end a frame and say nothing."""
+        return self._framer.is_bare_end(data)
 
     def take_prefix(self, until: bytes) -> bytes | None:
         """The beginning of the frame in progress up to and with `until`, if it has it; not taken yet."""
@@ -124,7 +134,7 @@ class Incoming:
 
     def cut(self, count: int) -> None:
         """Takes the prefix that was looked at; a delimiter right behind it is swallowed."""
-        self._framer.take_prefix(count)
+        self._framer.cut(count)
 
     def expire(self, now_s: float) -> bytes | None:
         """What silence has made a frame, on a line that never sent its delimiter; None for nothing.
@@ -134,48 +144,53 @@ class Incoming:
         silence_s = self._silence_s
         if silence_s is None or now_s < self._last_byte_s + silence_s:
             return None
-        data, reason = self._framer.take_partial()
+        data, reason = self._framer.end()
         if not data:
             return None
-        if self._framer.has_seen_delimiter:
+        if self._framer.has_seen_end:
             reason = reason or f"no delimiter within {STALE_S:g} s"
         if not reason:
             return data
-        self._framer.put_dead(DeadPiece(reason, data))
+        self._add_dead(DeadPiece(reason, data))
         return None
 
     def abort(self, reason: str) -> None:
         """The line ends here: a frame in progress becomes a dead piece."""
         self._awaits_first = False
-        data, dead_reason = self._framer.take_partial()
+        data, dead_reason = self._framer.end()
         if data:
-            self._framer.put_dead(DeadPiece(dead_reason or reason, data))
+            self._add_dead(DeadPiece(dead_reason or reason, data))
 
     def state_after_append(self, now_s: float) -> bytes:
         """The state that goes with an append, whose commit has room for it anyway."""
-        self.stored_mid_frame = self._framer.has_partial or (
+        self.stored_mid_frame = self._framer.is_mid_frame or (
             self.stored_mid_frame and now_s - self._flagged_s < CHOPPY_S
         )
-        return _PACKED[self.stored_mid_frame][self._framer.has_seen_delimiter]
+        return _PACKED[self.stored_mid_frame][self._framer.has_seen_end]
 
     def state_change(self, now_s: float) -> bytes | None:
         """The state if it needs a commit of its own now, as it does where a frame has begun; None if not."""
-        if self._framer.has_partial:
+        if self._framer.is_mid_frame:
             if self.stored_mid_frame:
                 return None
             self._flagged_s = now_s
         elif not self.stored_mid_frame or now_s < self._last_byte_s + QUIET_S or self._died_mid_frame:
             return None
-        self.stored_mid_frame = self._framer.has_partial
-        return _PACKED[self.stored_mid_frame][self._framer.has_seen_delimiter]
+        self.stored_mid_frame = self._framer.is_mid_frame
+        return _PACKED[self.stored_mid_frame][self._framer.has_seen_end]
 
     @property
     def next_deadline_s(self) -> float | None:
         if (silence_s := self._silence_s) is not None:
             return self._last_byte_s + silence_s
-        if self.stored_mid_frame and not self._framer.has_partial and not self._died_mid_frame:
+        if self.stored_mid_frame and not self._framer.is_mid_frame and not self._died_mid_frame:
             return self._last_byte_s + QUIET_S
         return None
+
+    def _add_dead(self, piece: DeadPiece) -> None:
+        """In its place among those that the framer finds."""
+        self._dead += self._framer.take_dead()
+        self._dead.append(piece)
 
     @property
     def _has_bytes(self) -> bool:
@@ -184,8 +199,8 @@ class Incoming:
     @property
     def _silence_s(self) -> float | None:
         """The silence that ends the frame in progress; None if there is none or it waits for ever."""
-        if not self._framer.has_partial or self._awaits_first:
+        if not self._framer.is_mid_frame or self._awaits_first:
             return None
-        if self._framer.has_seen_delimiter:
+        if self._framer.has_seen_end:
             return STALE_S
         return self._timeout_s if isfinite(self._timeout_s) else None

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class DeadPiece(NamedTuple):
-    """Bytes of the line that are no frame, and why."""
-
-    reason: str
-    data: bytes
+from services.port_reader.core.framers.base import DeadPiece
 
 
 class DelimiterFramer:
@@ -27,7 +20,7 @@ class DelimiterFramer:
         self._dead: list[DeadPiece] = []
         self._dead_reason = ""
         self._swallow = False
-        self.has_seen_delimiter = False
+        self.has_seen_end = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The frames that this chunk completes, each with its delimiter; [] if none. `take_dead` has the rest."""
@@ -50,14 +43,14 @@ class DelimiterFramer:
         delimiter = self._delimiter
         frames = [piece + delimiter for piece in pieces]
         if frames:
-            self.has_seen_delimiter = True
+            self.has_seen_end = True
             if self._dead_reason or len(chunk) > self._max:
                 frames = self._sift(frames)
         if len(pending) > self._held_limit:
             self._bound()
         return frames
 
-    def begin_dead_run(self, reason: str) -> None:
+    def interrupt(self, reason: str) -> None:
         """What comes up to the next delimiter, that included, is dead."""
         self._dead_reason = reason
 
@@ -66,9 +59,9 @@ class DelimiterFramer:
         dead, self._dead = self._dead, []
         return dead
 
-    def put_dead(self, piece: DeadPiece) -> None:
-        """Adds what somebody else found to be no frame."""
-        self._dead.append(piece)
+    def is_bare_end(self, data: bytes) -> bool:
+        """True for nothing, or for a delimiter alone."""
+        return not data or data == self._delimiter
 
     @property
     def is_dead_run(self) -> bool:
@@ -81,18 +74,18 @@ class DelimiterFramer:
         return bytes(self._pending)
 
     @property
-    def has_partial(self) -> bool:
+    def is_mid_frame(self) -> bool:
         """True in the middle of a frame or of a dead run."""
         return bool(self._pending) or bool(self._dead_reason)
 
-    def take_partial(self) -> tuple[bytes, str]:
+    def end(self) -> tuple[bytes, str]:
         """Ends the frame in progress without its delimiter: (bytes, why it is dead or "")."""
         data, reason = bytes(self._pending), self._dead_reason
         self._pending.clear()
         self._dead_reason, self._swallow = "", False
         return data, reason
 
-    def take_prefix(self, count: int) -> bytes:
+    def cut(self, count: int) -> bytes:
         """The first `count` bytes of `partial` as a frame of their own; a delimiter right behind them is swallowed."""
         prefix = bytes(self._pending[:count])
         del self._pending[:count]
