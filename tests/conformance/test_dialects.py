@@ -257,7 +257,7 @@ def test_a_record_that_closes_the_connection_is_a_dead_letter_alone(platform: Pl
 
 @pytest.mark.parametrize("refusal", ["rate", "unclear", "wait"])
 def test_what_may_be_taken_later_is_tried_again(platform: Platform, refusal: Refusal) -> None:
-    """And nothing of it is a dead letter."""
+    """It arrives in the end, and nothing of it is a dead letter."""
     gateway = Gateway(platform)
     gateway.put("press1", numbered(1, 10))
     refused = []
@@ -381,7 +381,7 @@ def test_a_call_without_an_answer_ends_in_the_platforms_time(platform: Platform)
 
 
 def test_attribute_updates_arrive(platform: Platform) -> None:
-    """As a call of their own to the device's converter, which nobody waits for."""
+    """Each is a call to the device's converter, for whose end nobody waits."""
     gateway = Gateway(platform)
     (request,) = calls_sent(gateway.tell(platform.update("press1", {"level": 3})))
     assert request.device == "press1"

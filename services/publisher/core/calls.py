@@ -25,7 +25,7 @@ from services.publisher.core.dialects import Outgoing
 MOST_CALLS: Final = 1_000
 """Open calls at a time; the next one is refused at once."""
 MOST_CALLS_BYTES: Final = 16 * 1024 * 1024
-"""Of the params of all open calls: what they take anywhere between here and the devices."""
+"""The params of all open calls together: so much memory they take anywhere between here and the devices."""
 REMEMBERED: Final = 4_096
 """Answered calls whose journaled answers are still recognised."""
 
@@ -49,7 +49,7 @@ class Call(NamedTuple):
     began_s: float
     deadline_s: float
     size_bytes: int = 0
-    """Of its params."""
+    """How large its params are."""
 
 
 class Ended(NamedTuple):
@@ -142,7 +142,7 @@ class Calls:
             self._answered[call_id] = reply
 
     def forget_reply(self, reply: Outgoing) -> None:
-        """That reply never went out: its call counts as one that ended without an answer."""
+        """Forgets that a call was answered, whose reply never went out: the journaled answer is telemetry then."""
         for call_id in [call_id for call_id, kept in self._answered.items() if kept is reply]:
             del self._answered[call_id]
 

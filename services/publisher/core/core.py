@@ -127,7 +127,11 @@ class PublisherCore:
         """When the end comes in any case; None while nobody has asked for it."""
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
-        """The effects of an event, in the order in which they are to be performed."""
+        """The effects of an event, in the order in which they are to be performed.
+
+        Raises nothing for what a device, a client or the platform has said; anything raised is a bug. The first cases
+        are the frequent ones.
+        """
         self._standstill.notice(now_s)
         out = self._out
         out.effects += self._membership.handle(event, now_s)
@@ -219,6 +223,7 @@ class PublisherCore:
         return release._replace(body=silent)
 
     def _hear_message(self, message: Message, now_s: float) -> None:
+        """What other processes say, but for readings."""
         match message:
             case Request():
                 self._downlink.hear_client(message, now_s, self._drain_until_s is not None)
@@ -239,9 +244,11 @@ class PublisherCore:
     # The platform.
 
     def _is_ours(self, event: LinkEvent) -> bool:
+        """False for what is said of a connection that was given up: it may still be on its way to us."""
         return event.connection == self._session.link.connection
 
     def _hear_link(self, event: LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage, now_s: float) -> None:
+        """What happens on the current connection, and fits the state that it is in."""
         session = self._session
         state = session.link.state
         match event:
@@ -266,6 +273,7 @@ class PublisherCore:
                 assert_never(event)
 
     def _hear_platform(self, event: PlatformMessage, now_s: float) -> None:
+        """A message from the platform: a call, or a word about the session."""
         said = self._dialect.parse(event.topic, event.payload, event.size_bytes)
         match said:
             case DeviceRpc() | DeviceAttributes() | GatewayRpc() | RpcRefused():
@@ -285,7 +293,10 @@ class PublisherCore:
     # The work.
 
     def _turn(self, now_s: float) -> None:
-        """What time has decided, when everything that had arrived was handled, and then the work."""
+        """What time has decided, when everything that had arrived was handled, and then the work.
+
+        What has arrived comes first: a PUBACK that was in the socket is no PUBACK that is missing.
+        """
         self._now_s = now_s
         self._downlink.expire(now_s)
         self._session.expire(now_s)

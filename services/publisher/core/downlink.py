@@ -51,7 +51,11 @@ Calling = DeviceRpc | DeviceAttributes | GatewayRpc | RpcRefused
 
 
 class Downlink:
-    """Takes calls from the platform and from clients, sends their first step, and answers whoever has asked."""
+    """Takes calls from the platform and from clients, sends their first step, and answers whoever has asked.
+
+    The platform may send a call again when it has not heard of it (it is the same call), and the MQTT broker may keep
+    one for ever (it is none). A call that is late already is refused: to carry it out would do what nobody expects.
+    """
 
     def __init__(
         self,
@@ -104,6 +108,7 @@ class Downlink:
             self._out.note("warning", "downlink.retained", topic=topic, then="ignored", advice=advice)
 
     def _begin_rpc(self, rpc: DeviceRpc, now_s: float, waited_s: float) -> None:
+        """An RPC begins if its time has not run out in our socket, and if it has not come before."""
         origin = Origin("platform", rpc.device, rpc.request)
         if self.calls.is_known(origin):
             return
@@ -153,6 +158,7 @@ class Downlink:
         self._out.order(Send(Plane.CALLS, refuse(request, error).replace(body=codec.pack(error_json(error)))))
 
     def _begin(self, origin: Origin, method: str, first: Encode | EncodeUpdate, *, time_s: float, now_s: float) -> None:
+        """Opens a call; `first` is its first step. Where there are too many it ends at once."""
         self._counters["attribute_updates" if isinstance(first, EncodeUpdate) else "rpc_calls"] += 1
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
         size = sum(map(len, astuple(first)))
@@ -219,6 +225,7 @@ class Downlink:
             self._out.order(Send(Plane.CALLS, Reply(call.id, origin.address, ended.error, body)))
 
     def _reply_to_platform(self, ended: Ended, now_s: float) -> None:
+        """Keeps the reply beside the call's id, to know whether it still waits when the journaled answer comes."""
         dialect, origin = self._dialect, ended.call.origin
         if ended.error:
             reply = dialect.rpc_error(origin.device, origin.request, ended.error)

@@ -67,7 +67,7 @@ class PlatformMessage(NamedTuple):
     is_retained: bool = False
     """True for one that the MQTT broker has kept from before we subscribed."""
     size_bytes: int = 0
-    """Of the whole payload, where `payload` is only its beginning; else its length, or 0."""
+    """How large the whole payload is, where `payload` is only its beginning; else its length, or 0."""
 
 
 class PacketRefused(NamedTuple):

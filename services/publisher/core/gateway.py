@@ -26,17 +26,21 @@ class Gateway:
 
     @property
     def version(self) -> str:
+        """The release that runs; "" if nobody has said it."""
         return self._version
 
     @property
     def received(self) -> int:
+        """Readings, counted when their stream's order was restored."""
         return self._counters["readings_received"]
 
     @property
     def accepted(self) -> int:
+        """Telemetry items for which the platform has said so."""
         return self._counters["readings_accepted"]
 
     def devices(self) -> dict[str, str]:
+        """Devices that are connected, those that users' converters have named among them, and their connectors."""
         lanes = self._outbox.lanes.values()
         return {lane.name: self._connectors.get(lane.source, UNNAMED_CONNECTOR) for lane in lanes if lane.is_open}
 

@@ -17,14 +17,14 @@ from services.publisher.core.stream import Release, Stream
 TOTAL_CREDIT_BYTES: Final = 64 * 1024 * 1024
 """What readers may have on its way here, over all streams: the bound of this process's memory."""
 STREAM_CREDIT_BYTES: Final = 1024 * 1024
-"""And one stream at most, however few there are."""
+"""What one stream may have at most, however few there are."""
 ACTIVE_S: Final = 60.0
 """A stream that was heard within this time, or has something here, shares in the credit."""
 REPEAT_S: Final = 10.0
 """So long after its last batch, and after its last news, a stream that is settled is reported each second; a reader
 that has lost all of these asks, see `ASK_S` there."""
 MOST_STREAMS: Final = 4_096
-"""As many as the broker has devices; each is some KiB here."""
+"""Streams at a time, as many as the broker has devices; each is some KiB here."""
 FORGET_S: Final = 600.0
 """A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
 RECEIVED_S: Final = 0.05

@@ -78,6 +78,7 @@ class PlatformSession:
     def begin(self, event: LinkUp, now_s: float) -> None:
         """The connection stands. What the dialect says first goes before all else; devices are announced anew."""
         self._counters["reconnects"] += self.link.established > 0
+        # 0 would be no platform at all.
         self.flights.limit = max(1, min(MOST_IN_FLIGHT, event.receive_maximum))
         self._limits.begin(event.maximum_packet_bytes)
         self._replies.put_first(self._dialect.greeting, now_s)
@@ -121,7 +122,7 @@ class PlatformSession:
     # What time and the platform decide.
 
     def acknowledge(self, event: PubAck, now_s: float) -> None:
-        """PUBACK on this connection."""
+        """PUBACK on this connection. Data that is accepted proves the connection to be a good one."""
         code = event.code
         verdict = "accepted" if code < REFUSED_FROM else self._dialect.refusal(code)
         accepted = self._counters["readings_accepted"]
@@ -162,6 +163,7 @@ class PlatformSession:
         """Publishes as much as there are slots; replies and the rest in turns, so that neither keeps the other from
         them."""
         replies = self._replies.waiting
+        # True until there was nothing but replies: what may go out changes with each publish.
         has_more = True
         while self.link.state == "up" and self.flights.has_slot and (has_more or replies):
             if replies and (self._reply_turn or not has_more):
@@ -183,6 +185,7 @@ class PlatformSession:
         self._send(Parcel("reply", self._replies.waiting.popleft()[1]), now_s)
 
     def _send(self, parcel: Parcel, now_s: float) -> None:
+        """Orders the publish under a token of its own, by which its PUBACK is known."""
         self._token += 1
         self.acceptance.sent(self._token, parcel, now_s)
         self._counters["publishes"] += 1

@@ -72,7 +72,7 @@ class Early:
     def __init__(self) -> None:
         self.batches: list[Kept] = []
         self.bytes = 0
-        """Of their bodies, which the credit bounds."""
+        """The size of their bodies, which the credit bounds."""
         self.ranges: list[Range] = []
         """The numbers that they cover, both ends included."""
         self._arrivals = 0

@@ -32,19 +32,23 @@ from services.publisher.core.dialects import (
     Unusable,
 )
 
+# The gateway API: one topic for all devices, whose names stand in the payload.
 CONNECT: Final = "v1/gateway/connect"
 DISCONNECT: Final = "v1/gateway/disconnect"
 TELEMETRY: Final = "v1/gateway/telemetry"
 ATTRIBUTES: Final = "v1/gateway/attributes"
 RPC: Final = "v1/gateway/rpc"
+# The device API, for the gateway is a device of its own to the server.
 OWN_ATTRIBUTES: Final = "v1/devices/me/attributes"
 OWN_REQUEST: Final = "v1/devices/me/rpc/request/"
 OWN_RESPONSE: Final = "v1/devices/me/rpc/response/"
 LIMITS_ID: Final = "1"
+"""The last level of the topic on which we ask; the answer comes on a topic with the same."""
 LIMITS_METHOD: Final = "getSessionLimits"
 LIMITS_QUESTION: Final = b'{"method":"%b","params":{"timeout":5000}}' % LIMITS_METHOD.encode()
 PAYLOAD_SHARE: Final = 0.8
-"""Of the server's payload limit, which counts more than the payload; the reference takes the same share."""
+"""A payload may fill this share of the server's limit, which counts more than the payload; the reference does the
+same."""
 
 REFUSALS: Final[dict[int, Refusal]] = {151: "rate", 128: "unclear", 153: "bad"}
 """MQTT 5 reason codes of a PUBACK. The server sends 151 (quota exceeded) for its rate limits, but also for a device
@@ -62,6 +66,7 @@ LONGEST_ID: Final = 64
 """Characters of a call's id, where it is a text."""
 
 HEAD_BYTES: Final = 4096
+"""The beginning of a call that is too large, in which we look for whose it is."""
 _RPC_HEAD: Final = re.compile(
     rb'\s*{\s*"device"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"data"\s*:\s*{\s*"id"\s*:\s*(\d{1,18})\s*,'
 )
@@ -70,6 +75,8 @@ _JsonObject = dict[str, msgspec.Raw]
 
 
 class _Item(msgspec.Struct):
+    """A telemetry item, its values unread."""
+
     ts: int
     values: _JsonObject
 
@@ -81,8 +88,12 @@ _objects: Final = msgspec.json.Decoder(_JsonObject)
 
 
 class ThingsBoard:
-    """`services.publisher.core.dialects.Dialect` for ThingsBoard and for MQTT brokers that stand in for it."""
+    """`services.publisher.core.dialects.Dialect` for ThingsBoard and for MQTT brokers that stand in for it.
 
+    What each method is for stands at the protocol; here stands only what is ThingsBoard's.
+    """
+
+    # {"press1":[{…},{…}],"press2":[{…}]}
     shape = Shape(around_bytes=len("{}"), device_bytes=len(":[],"))
     # A plain MQTT broker sends our own replies back on these; `request/+` we want back: see `parse`.
     subscriptions: Sequence[tuple[str, bool]] = (
@@ -96,6 +107,7 @@ class ThingsBoard:
     will: Outgoing | None = None
     greeting: Sequence[Outgoing] = (Outgoing(OWN_REQUEST + LIMITS_ID, LIMITS_QUESTION),)
     asks_limits = True
+    # The server's default; it can be set for each call, but a call does not say how.
     call_time_s = 10.0
 
     def refusal(self, code: int) -> Refusal:
@@ -106,9 +118,11 @@ class ThingsBoard:
         return msgspec.json.encode(name)
 
     def entries(self, ts_ms: Sequence[int], telemetry: Sequence[bytes]) -> list[bytes]:
+        """`{"ts":milliseconds,"values":{…}}` each."""
         return [b'{"ts":%d,"values":%b}' % pair if pair[1] else b"" for pair in zip(ts_ms, telemetry, strict=True)]
 
     def split(self, entry: bytes, limit_bytes: int) -> Split:
+        """Cuts between keys, in their order; each piece has the item's time, so the platform joins them again."""
         try:
             item = _items.decode(entry)
         except NOT_JSON:
@@ -141,6 +155,7 @@ class ThingsBoard:
         return len(self.label(key)) + len(value) + len(":,")
 
     def telemetry(self, parts: Sequence[tuple[bytes, Sequence[bytes]]]) -> Outgoing:
+        # To be joined is all that a reading costs here.
         joined = b",".join([b"%b:[%b]" % (name, b",".join(entries)) for name, entries in parts])
         return Outgoing(TELEMETRY, b"{" + joined + b"}")
 
@@ -154,6 +169,7 @@ class ThingsBoard:
         return Outgoing(ATTRIBUTES, b"{" + joined + b"}")
 
     def announce(self, label: bytes, device_type: str) -> Outgoing | None:
+        """The server creates a device that it does not know, of this type (its "device profile")."""
         return Outgoing(CONNECT, b'{"device":%b,"type":%b}' % (label, self.label(device_type)))
 
     def withdraw(self, label: bytes) -> Outgoing | None:
@@ -164,12 +180,15 @@ class ThingsBoard:
         return Outgoing(RPC, payload)
 
     def rpc_error(self, device: str, request: int | str, error: str) -> Outgoing:
+        """The reference's way of saying that a call has failed; the server itself knows none."""
         return self.rpc_reply(device, request, msgspec.json.encode({"error": error, "success": False}))
 
     def gateway_reply(self, call: GatewayRpc, facts: GatewayFacts) -> Outgoing:
         return Outgoing(OWN_RESPONSE + call.request, msgspec.json.encode(_answer_gateway(call.method, facts)))
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
+        """Goes by topic. A plain MQTT broker sends our own messages back on some of them, so the payload is looked at
+        for whose it is."""
         size_bytes = max(size_bytes, len(payload))
         if size_bytes > DOWNLINK_BYTES:
             return _too_large(topic, payload, size_bytes)
@@ -207,7 +226,8 @@ def _answer_gateway(method: str, facts: GatewayFacts) -> dict[str, object]:
 
 
 def _too_large(topic: str, payload: bytes, size_bytes: int) -> Downlink:
-    """What is not read; a call whose beginning says whose it is, as ThingsBoard's does, is answered all the same."""
+    """Nothing of it is read but the beginning. A call that says there whose it is, as ThingsBoard's do, is answered all
+    the same."""
     reason = f"found {size_bytes} bytes, expected at most {DOWNLINK_BYTES}"
     head = _RPC_HEAD.match(payload[:HEAD_BYTES]) if topic == RPC else None
     try:
@@ -215,6 +235,9 @@ def _too_large(topic: str, payload: bytes, size_bytes: int) -> Downlink:
     except ValueError:
         device = ""
     return RpcRefused(device, int(head[2]), f"the call is too large: {reason}") if head and device else Unusable(reason)
+
+
+# JSON out of fragments, and back.
 
 
 def _item(ts_ms: int, pairs: list[bytes]) -> bytes:
@@ -236,7 +259,11 @@ def _is_text(value: object) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
+# What the server says, by its topic.
+
+
 def _device_rpc(value: dict[str, object]) -> Downlink:
+    """`{"device":name,"data":{"id":number,"method":name,"params":anything}}`; our replies have their `id` outside."""
     match value:
         case {"device": str(device), "data": {"id": int() | str() as request, "method": str(method), **rest}}:
             if _is_text(device) and _is_text(method) and (isinstance(request, int) or _is_text(request)):
@@ -251,6 +278,7 @@ def _device_rpc(value: dict[str, object]) -> Downlink:
 
 
 def _device_attributes(value: dict[str, object]) -> Downlink:
+    """`{"device":name,"data":{…}}`; our own are `{name:{…},…}`."""
     match value:
         case {"device": str(device), "data": dict(data)}:
             if _is_text(device):
@@ -263,6 +291,7 @@ def _device_attributes(value: dict[str, object]) -> Downlink:
 
 
 def _device_dropped(value: dict[str, object]) -> Downlink:
+    """`{"device":name,"reason":number}`; it comes without a subscription, on the topic of our own goodbyes."""
     match value:
         case {"device": str(device)}:
             said = value.get("reason")
@@ -272,6 +301,7 @@ def _device_dropped(value: dict[str, object]) -> Downlink:
 
 
 def _gateway_rpc(request: str, value: dict[str, object]) -> Downlink:
+    """`{"method":name,"params":…}`, on a topic that ends with the call's id; our reply has the same end."""
     method = value.get("method")
     if not isinstance(method, str) or not _is_text(request) or any(letter in request for letter in "/+#"):
         return Unusable('found no RPC, expected {"method","params"}')
@@ -282,6 +312,7 @@ def _gateway_rpc(request: str, value: dict[str, object]) -> Downlink:
 
 
 def _session_limits(request: str, value: dict[str, object]) -> Downlink:
+    """The answer to our only question. A server that does not know it says an error, which names no limits."""
     if request != LIMITS_ID:
         return Ignored("our own reply")
     payload = _positive(value.get("maxPayloadSize"))
@@ -290,4 +321,5 @@ def _session_limits(request: str, value: dict[str, object]) -> Downlink:
 
 
 def _positive(value: object) -> int | None:
+    """A limit; None for 0 and for anything else, which is none."""
     return value if type(value) is int and value > 0 else None

@@ -180,6 +180,11 @@ class Lane:
 
     # Its queue.
 
+    def queue_mark(self, segment: Segment) -> None:
+        """The device's stream says that its port was opened or lost: what comes later stands behind that."""
+        self.is_marked = True
+        self.segments.append(segment)
+
     def take_mark(self) -> tuple[MarkKind, Segment | None]:
         """Takes the announcement or goodbye that is due from the queue; no segment where no entry has asked for it."""
         head = self.segments[0]

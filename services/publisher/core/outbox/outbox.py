@@ -71,11 +71,10 @@ class Outbox:
         run, kind, body = release
         lane = self.lane(device)
         lane.source = device
-        lane.is_marked = lane.is_marked or kind in (Entry.OPENED, Entry.LOST)
         if kind is Entry.OPENED:
-            lane.segments.append(Segment("connect", body.device_type or self._types.get(device, ""), (run,)))
+            lane.queue_mark(Segment("connect", body.device_type or self._types.get(device, ""), (run,)))
         elif kind is Entry.LOST:
-            lane.segments.append(Segment("disconnect", runs=(run,)))
+            lane.queue_mark(Segment("disconnect", runs=(run,)))
             self._end_named_by(device, now_s)
         else:
             self._add_readings(lane, run, body, now_s)

@@ -1,7 +1,7 @@
 """How full a publish is: takes from lanes what fits one message, splits what does not, buries what never will. Pure.
 
-Sizes are counted before anything is written: the dialect's `shape` says what its syntax costs. What a size says is an
-upper bound, so that a message is never larger than the platform takes.
+Sizes are counted before anything is written: the dialect's `shape` says what its syntax costs. They are upper bounds,
+so that no message is larger than the limit, unless that leaves less than `LEAST_ROOM_BYTES` beside a device's name.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Packing(NamedTuple):
     """When and how full a message of data goes out."""
 
     limit_bytes: int
+    """Largest payload."""
     most_readings: int
     """Telemetry items in one message."""
     most_attributes: int
@@ -43,12 +44,14 @@ class Packer:
     def take(self, lanes: list[Lane], packing: Packing, now_s: float) -> Parcel | None:
         """The next publish of data: of the first lane, and of the others where they fit. None if there was only what
         has now become a dead letter."""
+        # A message holds telemetry or attributes; lanes that have the other kind to say wait for their own.
         kind = lanes[0].kind
         if kind == "telemetry":
             return self._pack_telemetry(lanes, packing, now_s)
         return self._pack_attributes(lanes, packing, now_s) if kind == "attributes" else None
 
     def _pack_telemetry(self, lanes: list[Lane], packing: Packing, now_s: float) -> Parcel | None:
+        """Fills a message lane by lane. The first lane always gets in: its first item is split if need be."""
         room = packing.limit_bytes - self._shape.around_bytes
         device_bytes, most_readings = self._shape.device_bytes, packing.most_readings
         count = 0
@@ -90,6 +93,7 @@ class Packer:
         return bool(split.entries)
 
     def _pack_attributes(self, lanes: list[Lane], packing: Packing, now_s: float) -> Parcel | None:
+        """Fills a message lane by lane, and stops at the first lane of which nothing fits."""
         room = packing.limit_bytes - self._shape.around_bytes
         count = 0
         parts: list[Part] = []
@@ -134,6 +138,7 @@ class Packer:
         return taken, size
 
     def _drop_large_attributes(self, lane: Lane, room: int, now_s: float) -> None:
+        """An attribute can't be split, so one that fills more than a message alone is a dead letter."""
         waiting = lane.segments[0].attributes
         large = [key for key, value in waiting.values.items() if self._dialect.attribute_bytes(key, value) > room]
         for key in large:
@@ -151,6 +156,7 @@ class Packer:
         if isinstance(part, AttributesPart):
             self._bury_attribute(part.segment.attributes, next(iter(part.taken.values)), reason, now_s)
             return
+        # Parts before it may hold items that say nothing.
         for part in parcel.parts:
             if isinstance(part, TelemetryPart) and (index := _first_live(part)) is not None:
                 self._dead_letters.bury(part.items.run, part.items.numbers[index], reason, now_s)
@@ -158,7 +164,7 @@ class Packer:
 
 
 def is_full(lanes: list[Lane], packing: Packing) -> bool:
-    """True if these lanes have enough for a full message."""
+    """True if these lanes have enough for a full message, so that to wait for more would be of no use."""
     count = size = 0
     for lane in lanes:
         more, bytes_more = lane.waiting
@@ -170,7 +176,8 @@ def is_full(lanes: list[Lane], packing: Packing) -> bool:
 
 
 def _take_telemetry(lane: Lane, space: int, most: int) -> tuple[list[Part], list[bytes]]:
-    """As many of a lane's items as fit into `space` bytes; takes nothing if no item fits."""
+    """(parts, items): as many of a lane's items as fit into `space` bytes, at most `most`, in order. Takes nothing if
+    no item fits. Whole runs go at once where they fit, which is the common case and costs nothing per item."""
     head = lane.segments[0]
     taken: list[Part] = []
     entries: list[bytes] = []

@@ -24,7 +24,7 @@ class TelemetryPart(NamedTuple):
     stop: int
 
     def accept(self) -> None:
-        """These items are settled; those before them were accepted earlier, for a device has one publish at a time."""
+        """Settles these items; those before them were accepted earlier, for a device has one publish at a time."""
         self.items.accept(self.stop)
 
     def give_back(self) -> None:
@@ -89,7 +89,7 @@ class Parcel(NamedTuple):
 
     @property
     def lanes(self) -> list[Lane]:
-        """Its devices, each once, in order."""
+        """The devices of which it says something, each once, in order."""
         return list(dict.fromkeys(part.lane for part in self.parts))
 
     @property

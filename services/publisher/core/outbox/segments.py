@@ -36,7 +36,7 @@ class Items:
         self.live = 0
         """Items left to publish."""
         self.size = 0
-        """Their bytes, with a comma each."""
+        """Bytes of these items, with one each for what parts it from the next."""
         self.seek(0)
 
     def seek(self, pos: int) -> None:

@@ -63,7 +63,7 @@ class Standing:
             self.is_stuck = False
 
     def narrow(self, count: int) -> None:
-        """One of `count` items is bad: half of them go first."""
+        """Half of `count` items go first, because one of them is bad."""
         self.cap, self.suspects = max(1, count // 2), count
 
     def single_out(self, until_s: float) -> None:

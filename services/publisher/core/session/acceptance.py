@@ -226,7 +226,7 @@ class Acceptance:
         return [flight for flight in reversed(ended) if flight.parcel.kind == "reply"]
 
     def _slow_down(self, flights: list[Flight], now_s: float) -> None:
-        """These were too many: the pace takes the largest of them for the measure."""
+        """Goes slower, because these publishes were too many; the largest of them is the measure."""
         if not flights:
             return
         was_slow = self._pace.is_slow

@@ -28,7 +28,9 @@ class PayloadLimits:
         self.packing = self._configured()
 
     def _configured(self) -> Packing:
+        """What holds before anybody else has said anything."""
         config, shape = self._config, self._shape
+        # The configuration knows one number for both; attributes of a device share a message in any dialect.
         most = config.min_pack_size_to_send
         return Packing(
             config.max_payload_size_bytes,

@@ -23,8 +23,8 @@ MARKS_PACE: Final = (0.1, 2.0, 0.9)
 class PublishPace:
     """The distance between publishes in seconds, and how much one may hold.
 
-    - A refusal doubles the distance, from `first_s` up to `most_s`. One of a publish that went out before the last
-      refusal says nothing new and counts for nothing.
+    - A refusal doubles the distance, from `first_s` up to `most_s`. Where the publish went out before the last refusal
+      came, it says nothing new and counts for nothing.
     - Several refusals in a row halve the publish: a bucket that is smaller than one publish never takes it, however
       long we wait.
     - An acceptance halves the distance, so that a platform that is well again is at full speed within seconds. It does

@@ -44,7 +44,7 @@ class Suspicion:
         self.trial: int | None = None
         """The token of a suspect's publish, beside which no other data may be in flight."""
         self.others_accepted = False
-        """True if something else was accepted since the last trial."""
+        """True if something else was accepted since the last trial: the next trial can wait for a new connection."""
         self._accepted = 0
         """Publishes of data that were accepted so far."""
         self._groups = 0
@@ -61,7 +61,7 @@ class Suspicion:
             self.trial, self.others_accepted = token, False
 
     def accepted(self, token: int, parcel: Parcel) -> None:
-        """A parcel was accepted for good."""
+        """A parcel was accepted for good, so what stood against its devices is forgiven if it is about that."""
         if parcel.is_data:
             self._accepted += 1
             self.others_accepted = self.others_accepted or token != self.trial
@@ -73,7 +73,7 @@ class Suspicion:
         self.end_trial(token)
 
     def end_trial(self, token: int) -> None:
-        """This publish was answered."""
+        """A publish was answered, or its connection has ended: if it was the trial, others may go on."""
         if self.trial == token:
             self.trial = None
 
@@ -97,7 +97,8 @@ class Suspicion:
                 self._backing_off.add(lanes[0], now_s)
 
     def blame(self, flights: Iterable[Flight], now_s: float) -> None:
-        """The connection has closed at these publishes, which were given back."""
+        """The connection has closed at these publishes, which were given back: their devices are suspected, and a
+        record that was alone in flight has a strike."""
         trial, self.trial = self.trial, None
         flights = list(flights)
         kinds = {lane: flight.parcel.kind for flight in flights for lane in flight.parcel.lanes}
