@@ -32,12 +32,12 @@ from common.core.membership import Membership
 from common.core.wall_clock import WallClock
 from common.stream.counters import SourceCounts
 from common.stream.device_stream import DeviceStream, Kept
+from common.stream.ending import Ending
 from common.stream.events import ForMember, JournalEffect, OfMember, SourceEffect, SourceEvent, StreamEffect
 from common.stream.held_calls import HeldCalls
 from common.stream.items import Item
 from common.stream.limits import Limits
 from common.stream.listening import Listening
-from common.stream.sending.peer import SILENT_S
 from common.wire.calls import (
     EXPIRED,
     SHUTTING_DOWN,
@@ -67,45 +67,8 @@ from common.wire.messages import (
 )
 from common.wire.states import PublisherState, State, facts_of, state_of
 
-SETTLE_S: Final = 3.0
-"""How long a source that is told to end waits for the platform to accept the rest."""
-LISTEN_S: Final = 1.5
-"""Within this a publisher that lives is heard."""
 SERVED: Final = (FindSection, DiedIn, ListDeadLetters, RetryDeadLetters, Beat)
 """What every source is asked."""
-
-
-class Ending:
-    """Whether a source that was told to end may end."""
-
-    def __init__(self) -> None:
-        self.since_s: float | None = None
-        """Since when it was told; None while it was not."""
-        self._publisher_s = -SILENT_S
-        self._link = ""
-
-    def hear(self, now_s: float, link: str | None = None) -> None:
-        """The publisher lives; `link`: how it says that the platform is reached."""
-        self._publisher_s = now_s
-        self._link = self._link if link is None else link
-
-    def begin(self, now_s: float, *, was_deaf: bool) -> None:
-        """It is told to end. One that has not listened gives the publisher a moment to show that it is there."""
-        self.since_s = now_s
-        if was_deaf:
-            self._publisher_s = max(self._publisher_s, now_s - SILENT_S + LISTEN_S)
-
-    @property
-    def next_deadline_s(self) -> float | None:
-        """When nothing is waited for any more."""
-        return None if self.since_s is None else self.since_s + SETTLE_S
-
-    def is_vain(self, now_s: float) -> bool:
-        """True if waiting for the platform's acceptance is of no use any more."""
-        if self.since_s is None:
-            return False
-        is_heard = self._link == "up" and now_s < self._publisher_s + SILENT_S
-        return not is_heard or now_s >= self.since_s + SETTLE_S
 
 
 class Source:

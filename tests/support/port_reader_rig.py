@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from common.config.models import Device
 from common.core.events import Arrived, Exit, Note, Send, Start, Tick
 from common.stream.blocks import Block
-from common.stream.events import (
-    Append,
-)
+from common.stream.events import Append, ForMember, OfMember
 from common.stream.limits import Limits
 from common.stream.uplink import Uplink
 from common.wire import codec
@@ -45,9 +43,18 @@ IDENTITY = Identity("port_reader", "d", "i1", 1, "host", "")
 class Rig:
     """One core, started; what it did is in lists."""
 
-    def __init__(self, device: Device | None = None, journal: FakeJournal | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        device: Device | None = None,
+        journal: FakeJournal | None = None,
+        more: Sequence[Device] = (),
+        **options: Any,
+    ) -> None:
+        """`more`: further devices on the line, each with a journal of its own (`journals`)."""
         self.device = device or Device(name="d", type="t")
+        self.devices = [self.device, *more]
         self.journal = journal or FakeJournal()
+        self.journals = [self.journal, *(FakeJournal(f"j {one.name}") for one in more)]
         self.now_s = 100.0
         self.wall_offset_ms = 0
         self.opens = True
@@ -64,12 +71,18 @@ class Rig:
         self.beats: list[Heartbeat] = []
         self.exit: int | None = None
         self.before_send: Callable[[FrameBatch], Any] = lambda _: None
-        limits = options.pop("limits", Limits())
-        self.core = PortReaderCore(
-            IDENTITY, [Member(self.device, SECTION, self.journal.open())], limits=limits, **options
-        )
+        self.core = self.make_core(**{"limits": Limits(), **options})
         self.give(Start())
         self.give(Arrived(Plane.CALLS, Registered("port_reader:d", True, "", "b1", "")))
+
+    def make_core(self, **options: Any) -> Any:
+        """The core that is driven."""
+        opened = zip(self.devices, self.journals, strict=True)
+        return PortReaderCore(IDENTITY, [Member(one, SECTION, journal.open()) for one, journal in opened], **options)
+
+    def say(self, *entries: bytes) -> None:
+        """What the source has to tell."""
+        self.read(b"".join(entry + b"\n" for entry in entries))
 
     @property
     def uplink(self) -> Uplink:
@@ -98,6 +111,8 @@ class Rig:
             self.now_s += self.commit_s if isinstance(effect, Append) else 0
             return events
         match effect:
+            case ForMember(member, order):
+                return [OfMember(member, event) for event in self.journals[member].perform(order) or []]
             case Send(Plane.FRAMES, batch):
                 event = self.before_send(batch)
                 if event is not None:
@@ -156,6 +171,14 @@ class Rig:
         target = "port_reader:d"
         request = Request(call_id, "publisher:0", target, verb, "d", SECTION, time_left_s, codec.pack(body))
         self.give(Arrived(Plane.CALLS, request))
+
+    def give_call(self, request: Request) -> None:
+        """A request of whatever kind."""
+        self.give(Arrived(Plane.CALLS, request))
+
+    def give_report(self, report: StreamReport) -> None:
+        """A report on whatever stream."""
+        self.give(Arrived(Plane.EVENTS, report))
 
     def exchange(self, call_id: str = "c1", time_left_s: float = 10.0, **body: Any) -> None:
         default = {"writes": [b"GET\n"], "method": "get", "with_response": True, "timeout_s": 2.0, "pattern": ""}
