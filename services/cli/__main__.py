@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 EXIT_INTERRUPTED = 130
-"""As shells say it: 128 and the number of SIGINT."""
+"""The code that shells give to what Ctrl-C has ended: 128 and the number of SIGINT."""
 
 
 def main(argv: list[str] | None = None) -> int:

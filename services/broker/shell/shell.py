@@ -43,7 +43,7 @@ from services.broker.shell.forwarder import EventsForwarder
 CALLS_HIGH_WATER: Final = 1024
 """Calls waiting for one process that doesn't take them; the next is answered with "queue full"."""
 LINGER_MS: Final = 500
-"""At the end, what was sent and not yet taken by the peer may take this long."""
+"""How long what was sent and not yet taken by the peer may take, at the end."""
 _FRAMES_FILE: Final = re.compile(r"frames\.[0-9a-f]{8}")
 
 

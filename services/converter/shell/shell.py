@@ -30,9 +30,9 @@ from services.converter.shell.hosts import Hosts
 from services.converter.shell.poison_file import PoisonFile
 
 TOPICS = (b"beat.broker.",)
-"""Of the events plane a converter hears the broker alone, by whose beats it knows that there is a new one."""
+"""What a converter hears of the events plane: the broker's beats, by which it knows that there is a new one."""
 CLOSE_LINGER_MS = 200
-"""At the end the last readings get this long to leave."""
+"""How long the last readings get to leave, at the end."""
 
 
 class ConverterShell:

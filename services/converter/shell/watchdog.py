@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final
 
 LIMIT_S: Final = 10.0
-"""So long one order may take, of frames a slice; the converter ends a host 2 s later that is still at it."""
+"""How long one order may take, of frames a slice; the converter ends a host 2 s later that is still at it."""
 
 
 class Watchdog:
