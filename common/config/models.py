@@ -119,7 +119,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     line: Line = Line()
     framing: Framing = Framing()
     byteorder: Literal["big", "little"] = "big"
-    """Of the numbers that calls write to the device and read from its answers."""
+    """The order of bytes in the numbers that calls write to the device."""
     converter: str = BUILTIN_UPLINK
     """The class that turns frames into readings: ours, or a user's."""
     downlink_converter: str | None = None

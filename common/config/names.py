@@ -23,7 +23,7 @@ A user's class is looked for in these files first, folder by folder and file by 
 LOG_LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """How much a process logs, from most to least. TRACE, below Python's own levels, is the reference's."""
 CONNECTOR_LOG_LEVELS: Final = (*LOG_LEVELS, "NONE")
-"""The same for what a connector's users' converters log, of which there may be nothing at all."""
+"""Levels of what a connector's users' converters log: the same words, and one for nothing at all."""
 SECRETS: Final = {
     "TB_GW_ACCESS_TOKEN": "access_token",
     "TB_GW_USERNAME": "username",

@@ -112,7 +112,7 @@ def read_platform(
 
 
 def without_secrets(platform: Platform) -> Platform:
-    """The same platform for those that don't speak to it: user name and client id can be credentials too.
+    """A copy of the platform for those that don't speak to it: user name and client id can be credentials too.
 
     What a process does not have, no crash, heartbeat or log line of it can say.
     """

@@ -143,7 +143,7 @@ def _write_ints(fields: list[bytes]) -> list[bytes] | None:
 
 
 def _last_writer_of(point: DataPoint) -> Write:
-    """Of attributes only the last value is wanted; all of them are looked at."""
+    """The writer of an attribute, of which only the last value is wanted; all of them are looked at."""
     return _write_last_text if point.type == "string" else _writer_of(point)
 
 

@@ -24,7 +24,7 @@ class Counter(NamedTuple):
     """What one number counts."""
 
     unit: str
-    """In the plural: `frames`, `bytes`, `calls`."""
+    """What is counted, in the plural: `frames`, `bytes`, `calls`."""
     help: str
 
 

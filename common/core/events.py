@@ -89,7 +89,7 @@ class Exit(Struct, frozen=True):
 
 
 CommonEvent = Start | Tick | Drain | Arrived | Blocked | Writable | Reconnected | Junk
-"""Of every core but the broker's, which has sends of its own."""
+"""What every core hears; the broker's has events of its own for what it sends."""
 CommonEffect = Send | Note | Exit
 
 Event_contra = TypeVar("Event_contra", contravariant=True)

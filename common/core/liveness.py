@@ -1,4 +1,4 @@
-"""Who is alive, late or lost, from heartbeats. One set of limits for everyone who asks."""
+"""Tells from heartbeats who is alive, late or lost: one set of limits for everyone who asks."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def is_steering(text: str) -> bool:
 
 
 def harmless_lines(text: str) -> str:
-    """The same of each line of a text, which keeps its line feeds."""
+    """Makes each line of a text harmless, and keeps its line feeds."""
     if text.isprintable():
         return text
     return "\n".join(map(harmless, text.split("\n")))

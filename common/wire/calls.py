@@ -30,7 +30,7 @@ class Encode(Struct, frozen=True):
 
 
 class EncodeUpdate(Struct, frozen=True):
-    """The same for an attribute update: a JSON object of attributes. Goes on as `Exchange`."""
+    """Step 2 of an attribute update: a JSON object of attributes. Goes on as `Exchange`."""
 
     data: bytes
 
@@ -44,7 +44,7 @@ class Exchange(Struct, frozen=True):
     """"" for an attribute update."""
     with_response: bool = False
     timeout_s: float = 0.0
-    """For the answer, from the end of the write."""
+    """How long the answer may take, counted from the end of the write."""
     pattern: str = ""
     """A regular expression that is found in the answer, and in nothing else that the device says."""
     until: bytes = b""
@@ -197,7 +197,7 @@ SHUTTING_DOWN: Final = "shutting down"
 NO_CONVERTER: Final = "no converter is running"
 NO_PUBLISHER: Final = "the publisher is not running"
 METHOD_NOT_FOUND: Final = "Method not found"
-"""This and `NO_DATA` are the reference's own words."""
+"""The reference's own words, as `NO_DATA` is."""
 NO_DATA: Final = "No data to send"
 UNKNOWN_SECTION: Final = "unknown section"
 TOO_SLOW_PATTERN: Final = "the responsePattern takes too long on what the device says"
@@ -234,5 +234,5 @@ def reply(request: Request, value: object) -> Reply:
 
 
 def refuse(request: Request, error: str) -> Reply:
-    """Its end with an error, which the platform's user reads."""
+    """The bad end of a call: an error text, which the platform's user reads."""
     return Reply(request.id, request.reply_to, printable(error), b"")

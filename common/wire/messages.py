@@ -19,7 +19,7 @@ MONITOR: Final = "monitor:0"
 MOST_NUMBER: Final = 2**53
 """Far more than a stream will ever count to, and small enough to be added up and sent on."""
 MOST_ENTRIES: Final = 65_536
-"""In one batch; a port reader's batches have 512 at most."""
+"""The most entries of one batch; a port reader's batches have 512 at most."""
 Number = Annotated[int, Meta(ge=-MOST_NUMBER, le=MOST_NUMBER)]
 Count = Annotated[int, Meta(ge=0, le=MOST_NUMBER)]
 Length = Annotated[int, Meta(ge=0, le=MOST_ENTRIES)]
@@ -29,7 +29,7 @@ class Wire(Struct, frozen=True, array_like=True):
     """What travels between processes, as an array of its fields."""
 
     def replace(self, **fields: Any) -> Self:
-        """The same with other values for these fields."""
+        """A copy with other values for these fields."""
         return msgspec.structs.replace(self, **fields)
 
 

@@ -9,7 +9,7 @@ from common.wire import codec
 from common.wire.messages import FrameBody, ReadingBody, Tap, UserReading
 
 TAP_BYTES: Final = 16 * 1024
-"""Of one tap; a person reads no more at once, and a socket keeps many for one who reads none."""
+"""The most bytes of one tap; a person reads no more at once, and a socket keeps many for one who reads none."""
 LEFT_OUT: Final = "left_out"
 """The stage of a tap that says how many of the entries before it were not shown."""
 

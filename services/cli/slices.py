@@ -23,7 +23,7 @@ def describe_slice(point: DataPoint) -> str:
 
 
 def describe_answer(rpc: Rpc) -> str:
-    """The same for an answer to `rpc`; its frame is called `answer`.
+    """The slice of an answer to `rpc`; its frame is called `answer`.
 
     Both are written as Python would slice them, because that is what people try when a value looks wrong.
     """

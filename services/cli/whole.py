@@ -12,7 +12,7 @@ from common.core.errors import ConfigError
 
 
 def read_whole(path: str | Path, environ: Mapping[str, str], *, with_secrets: bool = False) -> Loaded:
-    """As `read_gateway`; also looks into the TLS files, and at who may change or read what.
+    """Reads a configuration like `read_gateway`; also looks into the TLS files, and at who may change or read what.
 
     Raises ConfigError with every problem.
     """

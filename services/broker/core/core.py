@@ -59,9 +59,9 @@ SETTLE_S: Final = 2 * BEAT_S
 SETTLING_BEAT_S: Final = BEAT_S / 4
 """A new broker beats faster until it knows everyone: who hears it registers again."""
 FIRST_PROTOCOL: Final = 1
-"""Of those that don't say which one they speak."""
+"""What processes speak that don't say which protocol they speak."""
 DRAIN_S: Final = 1.0
-"""After SIGTERM, what is queued has this long to go out."""
+"""How long what is queued has to go out after SIGTERM."""
 
 
 class BrokerCore:

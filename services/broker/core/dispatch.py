@@ -19,12 +19,14 @@ from services.broker.core.registry import Member
 CREDIT: Final = 2
 """Batches that a converter holds: one in work, one waiting, so that it never idles between two."""
 PINNED_CREDIT: Final = 2
-"""The same for each device with users' code, beside the others: such a device waits for itself alone."""
+"""How many a converter holds of each device with users' code, beside the others: such a device waits for itself
+alone."""
 PIN_LOST_S: Final = 20.0
 """Devices with users' code stay with a lost converter for so long: it may be their code that stopped it, and would stop
 the next one too. Within it, whoever started that converter has replaced it, and it is known which frame it was."""
 PIN_GONE_S: Final = 3.0
-"""The same where nobody listens any more: a process that ended is started again sooner than one that hangs."""
+"""How long they stay where nobody listens any more: a process that ended is started again sooner than one that
+hangs."""
 TAKE_BACK_S: Final = 2.0
 """A batch is converted in milliseconds. Whoever has not answered by then waits for a section, or stands still."""
 SURPLUS_BEATS: Final = 3
@@ -84,7 +86,7 @@ class _DeviceQueue:
         self.keys: set[_Key] = set()
 
     def put(self, item: _Queued) -> None:
-        """In its place by `order`: at the end, or, after it could not be sent, among the first."""
+        """Puts a batch in its place by `order`: at the end, or, after it could not be sent, among the first."""
         place = 0
         if self.items and item.order > self.items[-1].order:
             place = len(self.items)
@@ -112,7 +114,7 @@ class Converter:
         self.handed: list[_Handed] = []
         """What it has not answered, in the order in which it got it."""
         self.pinned_out: dict[str, int] = {}
-        """Of that, how many batches of each device with users' code."""
+        """How many of the batches it has are of each device with users' code."""
         self.is_behind = False
         """True while a batch was taken back from it that it has not answered."""
         self.is_blocked = False
@@ -139,7 +141,7 @@ class Converter:
         return missing
 
     def take(self, item: _Queued, now_s: float) -> None:
-        """It gets a batch."""
+        """Counts a batch that it gets, and the credit that this costs."""
         self.handed.append(_Handed(item, now_s))
         batch = item.batch
         if batch.pinned:
@@ -148,7 +150,7 @@ class Converter:
             self.credit -= 1
 
     def give(self, handed: _Handed) -> None:
-        """It has a batch no more."""
+        """Counts a batch that it has no more, and gives the credit back."""
         self.handed.remove(handed)
         batch = handed.item.batch
         if not batch.pinned:
@@ -247,7 +249,7 @@ class Dispatcher:
             converter.is_blocked = True
 
     def unblock(self, name: str) -> None:
-        """This converter's socket takes batches again."""
+        """Notes that this converter's socket takes batches again."""
         if name in self._converters:
             self._converters[name].is_blocked = False
 
@@ -289,7 +291,7 @@ class Dispatcher:
                     self.release(name)
 
     def take_back_late(self, now_s: float) -> None:
-        """Others get what was not answered in time."""
+        """Offers to others what was not answered in time."""
         usable = self._preferred()
         for converter in self._converters.values():
             if usable in ([], [converter]):
@@ -327,8 +329,8 @@ class Dispatcher:
         turn.extendleft(reversed(skipped))
 
     def converter_for(self, device: str, is_pinned: bool) -> Member | None:
-        """Who serves a call for this device: the one it is pinned to, else the longest idle of the live ones; None if
-        there is none."""
+        """The converter that serves a call for this device: the one it is pinned to, else the longest idle of the live
+        ones; None if there is none."""
         usable = self._preferred()
         if is_pinned and (pin := self._pin(device, usable)) is not None and pin.is_live:
             return pin.member
@@ -377,7 +379,8 @@ class Dispatcher:
         return self._pinned_turn if batch.pinned else self._turn
 
     def _take_back(self, converter: Converter, some: list[_Handed]) -> None:
-        """Others get these batches. Readers send those for users' code again: they know which frames are suspects."""
+        """Offers these batches to others. Readers send those for users' code again: they know which frames are
+        suspects."""
         for handed in some:
             batch = handed.item.batch
             if handed.is_taken_back or batch.pinned:
@@ -409,7 +412,7 @@ class Dispatcher:
         return prompt or live
 
     def _choose(self, device: str, is_pinned: bool, usable: list[Converter]) -> Converter | None:
-        """Who gets this device's next batch; None if it has to wait."""
+        """The converter that gets this device's next batch; None if it has to wait."""
         if is_pinned:
             pin = self._pin(device, usable)
             is_there = pin is not None and (pin.member.liveness == "alive" or pin in usable)

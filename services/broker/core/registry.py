@@ -1,4 +1,4 @@
-"""Who is there: one live process per address, from registrations and heartbeats."""
+"""Knows who is there: one live process per address, from registrations and heartbeats. Pure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Admission(NamedTuple):
     is_new: bool = False
     """True for an instance that was not registered before."""
     replaced: Member | None = None
-    """Who had the address until now."""
+    """The member that had the address until now."""
 
 
 class Registry:
@@ -144,11 +144,11 @@ class Registry:
         return gone
 
     def find(self, address: str) -> Member | None:
-        """Who has registered under this address, lost ones too."""
+        """The member that has registered under this address, even if it is lost; None if there is none."""
         return self._members.get(address)
 
     def find_live(self, address: str) -> Member | None:
-        """Who can be reached under this address."""
+        """The member that can be reached under this address; None if there is none."""
         member = self._members.get(address)
         return None if member is None or member.liveness == "lost" else member
 
@@ -157,7 +157,7 @@ class Registry:
         return instance in self._superseded
 
     def is_superseded_route(self, route: bytes) -> bool:
-        """The same of the connection it came by."""
+        """True for a connection by which an instance came that has lost its identity."""
         return bool(self._superseded) and route in self._superseded.values()
 
     @property

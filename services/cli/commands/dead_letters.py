@@ -24,10 +24,10 @@ from services.cli.text import escape, utc
 ANSWER_S: Final = 10.0
 """A page, or a batch of a retry, takes far less even on a slow card."""
 SHOWN_BYTES: Final = 60
-"""Of a dead letter, in the text; `--json` has them all."""
+"""How much of a dead letter the text shows; `--json` has all of it."""
 DEFAULT_LAST: Final = 100
 MOST_LAST: Final = 10_000
-"""As many as a journal keeps."""
+"""The most that can be asked for: as many as a journal keeps."""
 _Letter = tuple[int, int, int, str, bytes]
 """(id, number, ts_ms, reason, bytes)."""
 
@@ -38,7 +38,7 @@ class Page(NamedTuple):
     letters: list[_Letter]
     total: int
     total_bytes: int
-    """Of all of them, not of this page."""
+    """Bytes of all dead letters of the device, not of this page."""
 
 
 class Retried(NamedTuple):

@@ -25,7 +25,7 @@ from services.cli.commands.ports import BY_ID, by_id_links, list_ports
 MQTT_PORT: Final = 1883
 """The platform's port where none is named; without TLS, as the reference's files have it."""
 FASTEST_BAUD: Final = 2**31 - 1
-"""As much as a configuration takes; what the adapter can do shows when the port is opened."""
+"""The highest baud rate that a configuration takes; what the adapter can do shows when the port is opened."""
 _PLATFORM: Final = re.compile(r"(?:\[([^\]\s/]+)\]|([^:\s/]+|[0-9A-Fa-f:.]+))(?::(\d+))?")
 """HOST or HOST:PORT; an IPv6 address in brackets, or bare without a port."""
 MAIN_FILE: Final = "tb_gateway.json"

@@ -21,9 +21,9 @@ from services.cli.supervise.launch import encode_word
 SOCKET_NAME: Final = "sv.sock"
 """Short: supervisord first binds it with its pid appended, and a Unix socket's path ends at 107 bytes."""
 STARTS_DIR: Final = "starts"
-"""In the run directory: when each program was last started, for the launcher's waits."""
+"""Folder in the run directory that says when each program was last started, for the launcher's waits."""
 TASKS_DIR: Final = "tasks"
-"""In the run directory: what each port reader is to do, a file each."""
+"""Folder in the run directory with a file for each port reader, which says what it is to do."""
 STOP_WAIT_S: Final = 10
 """A process that has not ended so long after SIGTERM is killed."""
 FILES_PER_PROGRAM: Final = 4
@@ -55,14 +55,14 @@ class Plan(NamedTuple):
     python: str
     user_id: int
     secrets: tuple[str, ...] = ()
-    """Those of SECRET_VARIABLES that are set."""
+    """The variables among SECRET_VARIABLES that are set."""
     log_level: str = "INFO"
     socket_base: str = ""
     """`run_dir` as supervisord names its socket there, where the path is too long for one: by a descriptor."""
     pid: int = 0
-    """Of the process that becomes supervisord."""
+    """The process that becomes supervisord."""
     files: tuple[str, ...] = ()
-    """Those of the configuration."""
+    """The configuration's files, for whose change a process waits that could not use them."""
     left_journals: tuple[Path, ...] = ()
     """Journals of devices that are no longer configured; each is drained by a reader without a port."""
 
@@ -165,7 +165,7 @@ stdout_events_enabled=true
 
 
 def _exit_codes(program: Program) -> str:
-    """Those after which there is no restart."""
+    """Exit codes after which there is no restart."""
     return f"0,{EXIT_CONFIG}" if program.ends else str(EXIT_CONFIG)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 SIGTERM: Final = 15
-"""As a number: the module that names it takes 6 ms to load, at each start of each process."""
+"""The signal as a number: the module that names it takes 6 ms to load, at each start of each process."""
 SHORT_LIFE_S: Final = 2.0
 """A process that was started less than this ago died at its start."""
 PATIENCE: Final = Backoff(first_s=0.5, most_s=5.0)

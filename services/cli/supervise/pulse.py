@@ -21,7 +21,7 @@ from services.cli.supervise.supervisord import Process
 HANG_S: Final = 15.0
 """A process that goes round does so every ten seconds at least, however little there is to do."""
 START_S: Final = 120.0
-"""So long a start may take: one that is patient after quick deaths, or checks a large journal on a slow card."""
+"""How long a start may take: one that is patient after quick deaths, or checks a large journal on a slow card."""
 LATE_S: Final = 12.0
 """If we ourselves were away for longer than this, silence until now says nothing of others."""
 PIPE_BYTES: Final = 65_536
@@ -31,7 +31,7 @@ _IS_STOPPED: Final = "T"
 
 
 class Pulses:
-    """Who has gone round when. `check` to be called every five seconds."""
+    """Knows which process has gone round when. `check` is to be called every five seconds."""
 
     def __init__(
         self, run_dir: Path, note: Callable[[Note], None], clock: Callable[[], float] = time.monotonic

@@ -18,7 +18,7 @@ _Stamp = tuple[int, int, int]
 
 
 class Revival:
-    """Who waits, and for what. `check` to be called every five seconds."""
+    """Knows who waits for a better configuration. `check` is to be called every five seconds."""
 
     def __init__(self, files: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         """`files`: those of the configuration; a change of any is a reason to try again at once."""

@@ -12,7 +12,7 @@ class ProcessConfig(Protocol):
     name: str
     """Spelled by `encode_word`."""
     exitcodes: Collection[int]
-    """Those that are no failure."""
+    """Exit codes that are no failure."""
 
 
 class Process(Protocol):
@@ -22,7 +22,7 @@ class Process(Protocol):
     pid: int
     """0 while it does not run."""
     exitstatus: int
-    """Of one that has ended; -1 for every signal."""
+    """The exit code of one that has ended; -1 for every signal."""
     spawnerr: str | None
     """Why it could not be started."""
 

@@ -13,9 +13,9 @@ from typing import Final
 from common.io.variables import GATEWAY_VARIABLE, TOP_VARIABLE
 
 PATIENCE_S: Final = 10.0
-"""So long they may take to end in order, which a port reader uses to write down what it has read."""
+"""How long they may take to end in order, which a port reader uses to write down what it has read."""
 KILLED_S: Final = 5.0
-"""So long the kernel may take to end what was killed."""
+"""How long the kernel may take to end what was killed."""
 
 
 def end_leftovers(data_dir: Path, patience_s: float = PATIENCE_S) -> int:

@@ -19,7 +19,7 @@ from services.cli.trial.inputs import UsageError
 from services.cli.trial.users import users_converter
 
 _READ_BYTES: Final = 4096
-"""As much as a port reader reads at once; how chunks are cut changes nothing, here as there."""
+"""Bytes that are read at once, as many as a port reader takes; how chunks are cut changes nothing, here as there."""
 
 
 class Piece(NamedTuple):

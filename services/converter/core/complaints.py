@@ -12,7 +12,7 @@ AGAIN_S: Final = 60.0
 
 
 class Complaints:
-    """Who was complained about when."""
+    """Remembers who was complained about, for what, and when."""
 
     def __init__(self) -> None:
         self._said_s: dict[tuple[str, str], float] = {}

@@ -9,7 +9,7 @@ from common.wire.messages import FrameBatch, FrameBody
 from services.converter.core.sections import WAIT_FOR_SECTION_S
 
 BATCHES_HELD: Final = 256
-"""At most so many wait: credit allows two, and two of each device with users' code."""
+"""How many may wait: credit allows two, and two of each device with users' code, so more is a fault."""
 
 
 class Held(NamedTuple):

@@ -36,7 +36,7 @@ START_S: Final = 120.0
 STOOD_STILL_S: Final = 5.0
 """We beat each second: whoever hears nothing of time for this long stood still, and hosts may have, too."""
 START_AGAIN_S: Final = 1.0
-"""After a host that could not be started."""
+"""How long a lane rests after a host that could not be started."""
 
 
 class _Lane:
@@ -174,7 +174,7 @@ class Lanes:
         return lane.jobs[0] if lane.jobs and lane.jobs[0].number == number else None
 
     def finished(self, job: UserJob) -> None:
-        """This batch, the first of its lane, is done."""
+        """Takes out a batch that is done, the first of its lane."""
         lane = self._lanes[job.batch.device]
         if lane.jobs and lane.jobs[0] is job:
             lane.jobs.popleft()

@@ -43,7 +43,7 @@ from services.converter.shell.watchdog import Watchdog
 READ_BYTES: Final = 1024 * 1024
 """An order with its frames is mostly smaller."""
 CATCH_UP_S: Final = 1.0
-"""So often a host at rest tries to tell what it could not."""
+"""How often a host at rest tries to tell what it could not."""
 FIRST_VICTIM: Final = "500"
 """Where memory runs out, the kernel ends users' code before anything of ours."""
 

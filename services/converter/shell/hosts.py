@@ -38,13 +38,13 @@ from services.converter.core.host_wire import (
 from services.converter.shell.poison_file import PoisonFile
 
 READ_BYTES: Final = 256 * 1024
-"""As much as is taken from a host at once; what more it has said comes in the next round."""
+"""Bytes that are taken from a host at once; what more it has said comes in the next round."""
 DEATH_S: Final = 1.0
 """The kernel takes this long at most, but for a process in a system call that can't be interrupted."""
 HUNG_UP_S: Final = 0.02
 """Between the end of a process's connection and its own end."""
 GOODBYE_S: Final = 0.5
-"""At the end hosts have this long to end by themselves."""
+"""How long hosts have to end by themselves, when the converter does."""
 SECRETS: Final = "TB_GW_"
 """Variables that begin so are between the publisher and the platform, and no business of users' code."""
 
@@ -53,9 +53,9 @@ class HostSetup(NamedTuple):
     """What all hosts of a converter are started with."""
 
     name: str
-    """In their log lines."""
+    """What hosts call themselves in their log lines."""
     instance: str
-    """Of the converter."""
+    """The converter's instance, which makes the names of its hosts' lives unique."""
     extension_dirs: Sequence[str]
     watchdog_s: float
     log_level: str

@@ -33,7 +33,8 @@ from services.converter.shell.watchdog import Watchdog
 SLICE_S: Final = 0.25
 """Users' code gives way after this, so that calls get their turn, and what is done is known, during a long batch."""
 SLICE_BYTES: Final = 1024 * 1024
-"""It gives way too when it has made so much of the frames so far: that is to be sent, and held at the other end."""
+"""Users' code gives way too when it has made so much of the frames so far: that is to be sent, and held at the other
+end."""
 RELOAD_S: Final = 5.0
 """A class that did not load is tried again after this: somebody may have mended its file, or installed its package."""
 
