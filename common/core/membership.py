@@ -19,6 +19,27 @@ REGISTER_AGAIN_S: Final = 3.0
 """An accepted one is repeated: the broker knows our connection by it, and a connection can break while both live."""
 
 
+class Registering:
+    """When a registration is said again, and for what reason it was refused last."""
+
+    def __init__(self) -> None:
+        self.retry_s = 0.0
+        """If it is not answered."""
+        self.again_s = 0.0
+        """If it is accepted."""
+        self.refusal = ""
+
+    def said(self, now_s: float) -> None:
+        """It is said now."""
+        self.retry_s, self.again_s = now_s + REGISTER_RETRY_S, now_s + REGISTER_AGAIN_S
+
+    def refused(self, reason: str, now_s: float) -> bool:
+        """The broker has refused it. True if the reason is another one than before, and so to be told."""
+        self.retry_s = now_s + BEAT_S
+        is_new, self.refusal = reason != self.refusal, reason
+        return is_new
+
+
 class Membership:
     """Registration and heartbeat of one process.
 
@@ -39,9 +60,7 @@ class Membership:
         self.junk = 0
         self._started_s = 0.0
         self._beat_s = 0.0
-        self._register_s = 0.0
-        self._again_s = 0.0
-        self._refusal = ""
+        self._said = Registering()
 
     def handle(self, event: object, now_s: float) -> list[CommonEffect]:
         """Effects of what concerns membership; [] for everything else."""
@@ -50,8 +69,8 @@ class Membership:
                 # The first beat is due at once.
                 self._started_s = self._beat_s = now_s
                 return self._register(now_s)
-            case Arrived(message=Registered() as answer):
-                return self._answered(answer, now_s)
+            case Arrived(message=Registered() as said):
+                return self._answered(said, now_s)
             case Arrived(message=Heartbeat(kind="broker") as beat) if self.broker not in ("", beat.instance):
                 self.broker = ""
                 return self._register(now_s)
@@ -63,7 +82,7 @@ class Membership:
                 self.junk += 1
                 if self.junk == 1:
                     return [Note("warning", "wire.junk", {"plane": plane.value, "reason": reason})]
-        if not self.broker and now_s >= self._register_s:
+        if not self.broker and now_s >= self._said.retry_s:
             return self._register(now_s)
         return []
 
@@ -103,28 +122,25 @@ class Membership:
         state = {**state, "release": RELEASE, "registered": bool(self.broker)}
         beat = Heartbeat(who.kind, who.name, who.instance, who.pid, who.host, uptime_s, state, counters, every_s)
         # Who beats slowly is told of new connections (`Reconnected`), and need not look after them.
-        again = self._register(now_s) if self.broker and now_s >= self._again_s and every_s == BEAT_S else []
+        again = self._register(now_s) if self.broker and now_s >= self._said.again_s and every_s == BEAT_S else []
         return [Send(Plane.EVENTS, beat), *again]
 
     @property
     def next_deadline_s(self) -> float:
-        return self._beat_s if self.broker else min(self._beat_s, self._register_s)
+        return self._beat_s if self.broker else min(self._beat_s, self._said.retry_s)
 
     def _register(self, now_s: float) -> list[CommonEffect]:
-        self._register_s = now_s + REGISTER_RETRY_S
-        self._again_s = now_s + REGISTER_AGAIN_S
+        self._said.said(now_s)
         who = self.identity
         detail = {**self.detail, "release": RELEASE, "protocol": PROTOCOL}
         message = Register(who.kind, who.name, who.instance, who.pid, who.host, who.lock, detail)
         return [Send(Plane.CALLS, message)]
 
-    def _answered(self, answer: Registered, now_s: float) -> list[CommonEffect]:
-        if answer.accepted:
-            is_new = answer.broker != self.broker
-            self.broker, self.frames_endpoint, self._refusal = answer.broker, answer.frames_endpoint, ""
+    def _answered(self, said: Registered, now_s: float) -> list[CommonEffect]:
+        if said.accepted:
+            is_new = said.broker != self.broker
+            self.broker, self.frames_endpoint, self._said.refusal = said.broker, said.frames_endpoint, ""
             return self._ask_for_beats() if is_new else []
-        self._register_s = now_s + BEAT_S
-        if answer.reason == self._refusal:
+        if not self._said.refused(said.reason, now_s):
             return []
-        self._refusal = answer.reason
-        return [Note("warning", "registration.refused", {"reason": answer.reason})]
+        return [Note("warning", "registration.refused", {"reason": said.reason})]

@@ -6,6 +6,7 @@ A stream of millions of numbers has a few gaps; so a list of ranges stays short,
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from operator import itemgetter
 
 Range = tuple[int, int]
@@ -37,4 +38,18 @@ def gaps(ranges: list[Range], start: int, end: int) -> list[Range]:
         start = high + 1
     if start <= end:
         found.append((start, end))
+    return found
+
+
+def named(numbers: Range) -> str:
+    """`5-3004`, or `5` for one."""
+    low, high = numbers
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def joined(numbers: Iterable[int]) -> list[Range]:
+    """The runs of these numbers."""
+    found: list[Range] = []
+    for number in sorted(numbers):
+        found = add_range(found, number, number)
     return found

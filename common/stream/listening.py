@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from common.core.calm import Calm
 from common.stream.events import Listen
 
 ROUNDED_S: Final = 0.01
@@ -18,6 +19,7 @@ class Listening:
     """What is heard now, and since when nobody has listened. All times are `now_s`."""
 
     def __init__(self) -> None:
+        self._calm = Calm()
         self._hears_beats = True
         self.rests_until_s = 0.0
         """When reports are heard again; in the past: at once."""
@@ -26,21 +28,26 @@ class Listening:
         where everyone's do, and count as they come: it has infinity here."""
 
     @property
-    def hears_beats(self) -> bool:
-        """False for a calm source between its beats."""
-        return self._hears_beats
+    def is_deaf(self) -> bool:
+        """True if the last beat of a calm source said that the next one comes late: until then it hears nobody's."""
+        return self._calm.is_calm
 
     def wake(self, now_s: float) -> list[Listen]:
         """Something has happened: others' beats count again."""
+        self._calm.news()
         if self._hears_beats:
             return []
         self._hears_beats = True
         return [Listen(True, now_s)]
 
-    def sleep(self, until_s: float) -> list[Listen]:
-        """Nothing waits for anything: others' beats would only wake us before then."""
+    def beat(self, now_s: float, *, is_quiet: bool) -> tuple[float, list[Listen]]:
+        """A beat goes out: after how many seconds the next one does. If that is late, nothing waits for anything, and
+        others' beats would only wake us before then."""
+        every_s = self._calm.beat(is_quiet=is_quiet)
+        if not self._calm.is_calm:
+            return every_s, []
         self._hears_beats = False
-        return [Listen(False, until_s)]
+        return every_s, [Listen(False, now_s + every_s)]
 
     def rest(self, until_s: float, deaf_since_s: float = float("inf")) -> None:
         """Reports are not heard before `until_s`. With `deaf_since_s` those that come then may have come at any time

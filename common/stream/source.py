@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never, get_args
 
-from common.core.calm import Calm
 from common.core.counters import totals
 from common.core.events import (
     Arrived,
@@ -100,7 +99,6 @@ class Source:
         self._gauges = gauges
         self._is_left = is_left
         self._membership = Membership(identity, {**detail}, [PUBLISHER])
-        self._calm = Calm()
         self._ending = Ending()
         self._broker = ""
         self._held_calls = HeldCalls()
@@ -126,7 +124,6 @@ class Source:
         """To be called first, with every event that the process hears."""
         effects: list[SourceEffect] = []
         if _is_news(event):
-            self._calm.news()
             self._membership.hurry(now_s)
             effects += self.listening.wake(now_s)
         effects += self._membership.handle(event, now_s)
@@ -194,7 +191,7 @@ class Source:
         """It is told to end; told twice, it ends at once."""
         if self.is_draining:
             return [Exit(0)]
-        self._ending.begin(now_s, was_deaf=self._calm.is_calm)
+        self._ending.begin(now_s, was_deaf=self.listening.is_deaf)
         return []
 
     def serve(self, request: Request, asked: Body | None, now_s: float) -> Sequence[SourceEffect]:
@@ -270,9 +267,7 @@ class Source:
 
     def _beat(self, state: State, now_s: float) -> list[SourceEffect]:
         """Less often once nothing has happened for some beats, and then nobody listens either."""
-        every_s = self._calm.beat(is_quiet=not self.backlog and not self.is_draining)
-        effects: list[SourceEffect] = []
-        effects += self.listening.sleep(now_s + every_s) if self._calm.is_calm else []
+        every_s, effects = self.listening.beat(now_s, is_quiet=not self.backlog and not self.is_draining)
         counters = {**totals(self._counters), **self._gauges()}
         return [*effects, *self._membership.beat(now_s, facts_of(state), counters, every_s)]
 

@@ -11,30 +11,25 @@ from common.core.events import Note
 from common.core.wall_clock import WallClock
 from common.stream.blocks import Block
 from common.stream.counters import SourceCounts
+from common.stream.dead_letters import dead_among
 from common.stream.events import (
-    Append,
-    Bury,
-    DeadLetter,
     FetchFailed,
     GapsFound,
     JournalBlocks,
     JournalFailed,
     KeptLetter,
-    MarkSettled,
     RaiseGeneration,
     StreamEffect,
     Strike,
-    Trim,
 )
 from common.stream.items import Item
-from common.stream.keeping.losses import Losses, joined, named
-from common.stream.keeping.outage import Outage
+from common.stream.keeping.journal_writer import JournalWriter
+from common.stream.keeping.losses import Losses
 from common.stream.keeping.retention import Retention
-from common.stream.keeping.upkeep import Fetching, Upkeep
 from common.stream.limits import Limits
 from common.stream.numbers import Progress, Stream, StreamState
 from common.stream.poison import Poison
-from common.stream.sending.ready import NOWHERE
+from common.stream.sending.batches import template_of
 from common.stream.sending.window import Window
 from common.wire import codec
 from common.wire.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamReport
@@ -72,13 +67,12 @@ class Uplink:
         self._clock = clock
         self.stream = Stream(state)
         self._poison = Poison(state.strikes)
-        template = _template(device, section, state, is_pinned)
+        template = template_of(device, section, state, is_pinned)
         self._window = Window(template, limits, self._poison, counters, draw)
         self._retention = Retention(device, limits, state.spans, counters)
-        self._line_state = state.line_state
-        self._fetching = Fetching(limits)
-        self._outage = Outage(device, limits.window_bytes, counters)
-        self._upkeep = Upkeep(state.next_number, draw)
+        self._journal = JournalWriter(
+            device, self.stream, state.line_state, limits=limits, counters=counters, draw=draw
+        )
         self._losses = Losses(device, counters, state.gaps)
 
     @property
@@ -100,7 +94,7 @@ class Uplink:
     @property
     def is_down(self) -> bool:
         """True while the journal can't be written."""
-        return self._outage.is_down
+        return self._journal.outage.is_down
 
     @property
     def backlog_bytes(self) -> int:
@@ -114,13 +108,10 @@ class Uplink:
 
     @property
     def next_deadline_s(self) -> float | None:
-        upkeep = self._upkeep
-        deadlines = [self._window.next_deadline_s, upkeep.trim_s, self._outage.next_deadline_s, self._fetching.again_s]
-        if self.backlog:
-            if not self._outage.is_down:
-                deadlines.append(upkeep.keep_s)
-            if self._clock.is_known:
-                deadlines.append(self._retention.next_check_s)
+        has_backlog = self.backlog > 0
+        deadlines = [self._window.next_deadline_s, self._journal.next_deadline_s(has_backlog=has_backlog)]
+        if has_backlog and self._clock.is_known:
+            deadlines.append(self._retention.next_check_s)
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
     # What the source hands over
@@ -131,7 +122,7 @@ class Uplink:
 
     def commit(self, items: list[Item], clock_ms: int, line_state: bytes, now_s: float) -> list[StreamEffect]:
         """Numbers and journals what came at `clock_ms`. `move` is to follow."""
-        self._line_state = line_state
+        self._journal.line_state = line_state
         self._clock.set(clock_ms, now_s)
         steps = self.stream.steps_followed
         blocks = [block for item in items if (block := self._number(item, clock_ms)) is not None]
@@ -139,41 +130,40 @@ class Uplink:
         if self.stream.steps_followed != steps:
             effects.append(Note("warning", "clock.set_back", {"device": self._device, "clock_ms": clock_ms}))
         self._counters["timestamps_repeated"] = self.stream.repeats
-        effects += self._look_after(now_s)
-        if self._outage.is_down:
-            self._outage.held.add(blocks)
-        elif blocks:
-            self._counters["journal_commits"] += 1
-            effects.append(self._append(blocks))
-        return effects
+        effects += self._journal.look_after(self._window.base, now_s)
+        return [*effects, *self._journal.commit(blocks, self._window.base)]
 
     def move(self, now_s: float) -> list[StreamEffect]:
         """Sends what there is room for, and fetches more."""
         effects: list[StreamEffect] = []
         window, ready = self._window, self._window.ready
-        for block in self._outage.held.blocks:
+        for block in self._journal.outage.held.blocks:
             ready.accept(block)
         effects += window.pump(now_s)
-        if ready.end < self._stored_end and ready.wants_more and self._fetching.may_begin:
-            effects.append(self._fetching.begin(ready.end, self._stored_end))
+        # Most often all is in memory, and nobody has to ask further.
+        if ready.end < self.stream.next_number and ready.wants_more and self._journal.may_fetch(ready.end):
+            effects.append(self._journal.fetch(ready.end))
         return effects
 
     def leave(self, now_s: float) -> list[StreamEffect]:
         """The device is no longer configured: what is left of it ends with its being disconnected."""
         if not self.backlog:
             return []
-        return self.put([Item(Entry.LOST, [b"no longer configured"])], self._time_ms(now_s), self._line_state, now_s)
+        return self.put(
+            [Item(Entry.LOST, [b"no longer configured"])], self._time_ms(now_s), self._journal.line_state, now_s
+        )
 
     def revive(self, letters: list[KeptLetter], now_s: float) -> list[StreamEffect]:
         """Sends these, one batch at most, through again: new numbers, the current section, the old timestamps."""
         at_ms = self._time_ms(now_s)
         blocks = [self._revived(list(run), origin, at_ms) for origin, run in groupby(letters, attrgetter("origin"))]
         self._counters["frames_revived"] += len(letters)
-        return [self._append(blocks, revived=tuple(letter.id for letter in letters)), *self.move(now_s)]
+        ids = tuple(letter.id for letter in letters)
+        return [self._journal.append(blocks, self._window.base, revived=ids), *self.move(now_s)]
 
     def refusal(self, letters: list[KeptLetter]) -> str:
         """Why these dead letters can't go back into the stream now, or "". They push out nothing that waits."""
-        if self._outage.is_down:
+        if self.is_down:
             return "the journal can't be written"
         return self._retention.refusal(len(letters), sum(len(letter.data) for letter in letters), self.backlog)
 
@@ -198,13 +188,14 @@ class Uplink:
         effects: list[StreamEffect] = []
         if report.settled > window.flights.floor:
             self._counters["frames_settled"] += report.settled - window.flights.floor
-            dead = self._dead_letters(report)
+            dead, count = dead_among(report, window.flights)
+            self._counters["dead_letters"] += count
             window.settle(report.settled)
             self._forget_settled()
             if dead:
-                effects += self._trim(dead)
+                effects += self._journal.trim(window.base, dead)
             else:
-                self._upkeep.owe_trim(now_s)
+                self._journal.settled(now_s)
             effects += self._retention.settled(window.base, self.stream.next_number, self._clock.at_ms(now_s))
         return [*effects, *self.move(now_s)]
 
@@ -221,24 +212,6 @@ class Uplink:
         self._window.begin_generation(stream.generation)
         note = Note("error", "journal.outdated", facts)
         return [note, RaiseGeneration(stream.generation), *self.move(now_s)]
-
-    def _dead_letters(self, report: StreamReport) -> list[DeadLetter]:
-        """The dead ones among what this report settles."""
-        flights = self._window.flights
-        reasons = {number: reason for number, reason in report.dead if flights.floor <= number < report.settled}
-        if not reasons:
-            return []
-        entries = flights.entries(reasons)
-        self._counters["dead_letters"] += len(entries)
-        lost = [number for number in entries if reasons[number] == NOWHERE]
-        return [
-            *(DeadLetter(low, 0, f"{NOWHERE}: {named((low, high))}", b"") for low, high in joined(lost)),
-            *(
-                DeadLetter(n, ts_ms, reasons[n], data, origin)
-                for n, (ts_ms, data, origin) in entries.items()
-                if reasons[n] != NOWHERE
-            ),
-        ]
 
     # What the sockets say
 
@@ -271,13 +244,13 @@ class Uplink:
 
     def start(self, now_s: float) -> list[StreamEffect]:
         """What the journal has lost, as far as it is known now."""
-        self._upkeep.start(now_s)
+        self._journal.start(now_s)
         return [*self._losses.tell_first(self._window.flights.floor), *self.tick(now_s)]
 
     def load(self, event: JournalBlocks, now_s: float) -> list[StreamEffect]:
         """What was fetched."""
         ready = self._window.ready
-        ready.load(event.blocks, self._fetching.arrived(self._stored_end), self.section)
+        ready.load(event.blocks, self._journal.fetched(), self.section)
         lost, ready.lost = ready.lost, []
         return [*self._losses.tell(lost, self._window.flights.floor), *self.move(now_s)]
 
@@ -289,41 +262,33 @@ class Uplink:
 
     def fetch_failed(self, event: FetchFailed, now_s: float) -> list[Note]:
         """The journal could not be read; it is tried again."""
-        self._fetching.failed(now_s)
-        return self._outage.begin(event.reason, now_s)
+        return self._journal.fetch_failed(event.reason, now_s)
 
     def journal_failed(self, event: JournalFailed, now_s: float) -> list[Note]:
         """The journal could not be written: entries stay in memory until it can, or until they are settled."""
-        self._outage.held.add(event.blocks)
-        self._outage.held.bury(event.dead)
-        return self._outage.begin(event.reason, now_s)
+        return self._journal.failed(event.blocks, event.dead, event.reason, now_s)
 
     def journal_back(self, end: int, now_s: float) -> list[StreamEffect]:
         """The journal was written again, with all that was held below `end`; what has come since follows."""
-        later, unburied, notes = self._outage.end(end)
-        effects: list[StreamEffect] = [*notes]
-        effects += [self._append(later)] if later else []
-        effects += [Bury(unburied)] if unburied else []
-        return [*effects, *self.move(now_s)]
+        return [*self._journal.back(end, self._window.base), *self.move(now_s)]
 
     def end(self) -> list[StreamEffect]:
         """Nothing follows: the journal without what is settled."""
-        return [] if self._upkeep.trim_s is None else self._trim([])
+        return [*self._journal.trim(self._window.base, [])] if self._journal.owes_trim else []
 
     def tick(self, now_s: float) -> list[StreamEffect]:
         """What is due."""
-        effects: list[StreamEffect] = []
-        if (held := self._outage.retried(now_s)) is not None:
-            effects.append(self._append(held, is_retry=True))
-        self._fetching.tick(now_s)
-        if self._upkeep.is_trim_due(now_s):
-            effects += self._trim([])
+        window, journal = self._window, self._journal
+        effects: list[StreamEffect] = [*journal.retry(window.base, now_s)]
+        journal.tick(now_s)
+        if journal.is_trim_due(now_s):
+            effects += journal.trim(window.base, [])
         if self._is_age_due(now_s):
-            base = self._window.base
+            base = window.base
             effects += self._shed(now_s)
-            effects += self._trim([]) if self._window.base > base else []
+            effects += journal.trim(window.base, []) if window.base > base else []
         if self.backlog:
-            effects += self._look_after(now_s)
+            effects += journal.look_after(window.base, now_s)
         return [*effects, *self._window.tick(now_s), *self.move(now_s)]
 
     # Between the rooms
@@ -331,7 +296,8 @@ class Uplink:
     def _number(self, item: Item, clock_ms: int) -> Block | None:
         """A block of new numbers; None if it fits neither disk nor memory, which takes no number."""
         count = len(item.frames)
-        if self._outage.is_down and self._outage.is_full:
+        outage = self._journal.outage
+        if outage.is_down and outage.is_full:
             self._counters["frames_dropped"] += count
             return None
         stamps = self.stream.stamp(count, clock_ms)
@@ -354,45 +320,11 @@ class Uplink:
         self._retention.add(block.end, len(block.body), block.at_ms)
         self._window.ready.accept(block)
 
-    def _append(self, blocks: list[Block], is_retry: bool = False, revived: tuple[int, ...] = ()) -> Append:
-        stream = self.stream
-        self._upkeep.trimmed()
-        return Append(
-            blocks,
-            stream.next_number,
-            stream.last_ts_ms,
-            self._window.base,
-            self._line_state,
-            is_retry,
-            revived,
-        )
-
-    def _trim(self, dead: list[DeadLetter]) -> list[StreamEffect]:
-        """The journal without what is settled, with these dead letters. One that is down gets neither before what is
-        held: numbers that are settled there, but were never written, would be given out again by the next process."""
-        self._upkeep.trimmed()
-        if not self._outage.is_down:
-            return [Trim(self._window.base, dead)]
-        self._outage.held.bury(dead)
-        # A dead letter's bytes stand in the journal until it is buried.
-        return [] if self._outage.held.has_letters else [MarkSettled(self._window.base)]
-
-    @property
-    def _stored_end(self) -> int:
-        """The number after the last that the journal holds."""
-        held = self._outage.held.blocks
-        return held[0].first if held else self.stream.next_number
-
-    def _look_after(self, now_s: float) -> list[StreamEffect]:
-        if self._outage.is_down or now_s < self._upkeep.keep_s:
-            return []
-        return [self._upkeep.look(self._window.base, self.stream.next_number, now_s)]
-
     def _forget_settled(self) -> None:
         """What is no longer in the journal counts no more."""
         base = self._window.base
         self._retention.drop(base)
-        self._outage.held.drop(base)
+        self._journal.outage.held.drop(base)
 
     def _is_age_due(self, now_s: float) -> bool:
         """True if what waits may have become too old."""
@@ -416,21 +348,3 @@ class Uplink:
     def _time_ms(self, now_s: float) -> int:
         """What the wall clock shows; where nobody has read it, the stream's own last time."""
         return self._clock.at_ms(now_s) or self.stream.last_ts_ms
-
-
-def _template(device: str, section: str, state: StreamState, is_pinned: bool) -> FrameBatch:
-    """The fields that all batches of a stream share."""
-    return FrameBatch(
-        device=device,
-        journal=state.journal,
-        generation=state.generation,
-        first=state.settled,
-        length=0,
-        base=state.settled,
-        epoch="",
-        kind=Entry.FRAMES,
-        section=section,
-        pinned=is_pinned,
-        alone=False,
-        body=b"",
-    )

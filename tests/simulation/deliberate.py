@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from common.io.journal.recovery import Recovery
+from common.stream.keeping.journal_writer import JournalWriter
 from common.stream.keeping.losses import Losses
 from common.stream.numbers import Stream
 from common.stream.poison import Poison
 from common.stream.sending.flights import Flights
 from common.stream.sending.ready import Ready
 from common.stream.sending.window import Window
-from common.stream.uplink import Uplink
 from common.wire import codec
 from services.broker.core.dispatch import Converter
 from services.converter.core.batches import UserJob
@@ -63,9 +63,9 @@ LISTED: Final = (
     one("settle at enqueue", (PublisherStream, "advance"), "if runs:", "if False:"),
     one(
         "trim one too many",
-        (Uplink, "_append"),
-        "self._window.base,",
-        "min(self._window.base + 1, stream.next_number),",
+        (JournalWriter, "append"),
+        "stream.last_ts_ms, base,",
+        "stream.last_ts_ms, min(base + 1, stream.next_number),",
     ),
     one(
         "ignore the stream's generation",
@@ -131,7 +131,7 @@ LISTED: Final = (
     one(
         "late answer taken for the next call's",
         (Exchange, "tick"),
-        'self._state, self._deadline_s = "late", now_s + call.asked.timeout_s',
+        "turn.expire(now_s)",
         "effects += self._end(now_s)",
     ),
     one(

@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.core.counters import new_counts
+from common.core.sequence import joined, named
 from common.io.journal.mark import Mark
 from common.io.journal.pages import Pages, Source
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.seals import SCHEMA_VERSION, Meta
 from common.stream.counters import SourceCounts
-from common.stream.keeping.losses import Losses, joined, named
+from common.stream.keeping.losses import Losses
 from tests.support.journals import told_numbers
 
 RANGES = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 9)), max_size=30)

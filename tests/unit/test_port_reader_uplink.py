@@ -13,8 +13,8 @@ from common.stream.sending.company import JOIN_S
 from common.stream.sending.peer import ASK_S
 from common.wire import codec
 from common.wire.messages import Entry, Heartbeat, Plane
-from services.port_reader.core.core import SLOW_BACKLOG, SLOW_REPORTS_S
 from services.port_reader.core.events import Chunk, Rest
+from services.port_reader.core.resting import SLOW_BACKLOG, SLOW_REPORTS_S
 from tests.support.journals import told_numbers
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of
 

@@ -66,8 +66,8 @@ class Store:
 
     def __init__(self, device: str, journal: Journal, logger: logging.Logger, breathe: Breathe = hold_breath) -> None:
         """`breathe` is called while a journal is made anew."""
-        self._device = device
-        self._journal = journal
+        self.device = device
+        self.journal = journal
         self._logger = logger
         self._breathe = breathe
         self._damage = ""
@@ -94,7 +94,7 @@ class Store:
     def _do(self, effect: JournalEffect) -> Iterable[JournalEvent]:
         """The effect, carried out. What is committed has no event but for a retry, since the core goes on without
         waiting for it. Raises JournalError, JournalDamageError."""
-        journal = self._journal
+        journal = self.journal
         match effect:
             case Append():
                 journal.append(effect)
@@ -125,22 +125,22 @@ class Store:
 
     def _fetch(self, effect: Fetch) -> list[Block]:
         """Blocks, and a line in the log for those that are damaged: the core sees only that they are missing."""
-        damaged = self._journal.rows_damaged
-        blocks = self._journal.fetch(effect.first, effect.max_frames, effect.max_bytes)
-        if self._journal.rows_damaged > damaged:
-            facts = {"device": self._device, "first": effect.first, "blocks": self._journal.rows_damaged - damaged}
+        damaged = self.journal.rows_damaged
+        blocks = self.journal.fetch(effect.first, effect.max_frames, effect.max_bytes)
+        if self.journal.rows_damaged > damaged:
+            facts = {"device": self.device, "first": effect.first, "blocks": self.journal.rows_damaged - damaged}
             log_note(self._logger, Note("error", "journal.block_damaged", facts))
         return blocks
 
     def _keep(self, has_backlog: bool) -> Iterable[JournalEvent]:
         """Looks whether the files are where they were. Somebody may have deleted them, or copied a backup over them,
         and SQLite would write into what has no name any more until the process ends."""
-        if not self._journal.check_mark():
-            log_note(self._logger, Note("warning", "journal.mark_renewed", {"device": self._device}))
-        if not self._journal.is_in_place:
+        if not self.journal.check_mark():
+            log_note(self._logger, Note("warning", "journal.mark_renewed", {"device": self.device}))
+        if not self.journal.is_in_place:
             return self._renew("its files were deleted or replaced while they were open")
         if has_backlog:
-            self._journal.checkpoint()
+            self.journal.checkpoint()
         return ()
 
     def _renew(self, why: str) -> Iterable[JournalEvent]:
@@ -149,13 +149,13 @@ class Store:
             raise JournalError(self._failure)
         self._damage = why
         try:
-            aside = renew_journal(self._journal, time.strftime("%Y%m%dT%H%M%S"), self._breathe)
+            aside = renew_journal(self.journal, time.strftime("%Y%m%dT%H%M%S"), self._breathe)
         except JournalError as error:
             self._failure, self._again_s = str(error), monotonic_s() + AGAIN_S
             raise
         self._damage = ""
-        log_note(self._logger, damaged_note(self._journal.path, aside, why))
-        return (GapsFound(list(self._journal.state.gaps)),)
+        log_note(self._logger, damaged_note(self.journal.path, aside, why))
+        return (GapsFound(list(self.journal.state.gaps)),)
 
     def _failed(self, effect: JournalEffect, reason: str) -> Sequence[JournalEvent]:
         """What the core hears of an effect that failed."""
@@ -163,9 +163,9 @@ class Store:
             case Fetch():
                 return [FetchFailed(reason)]
             case FindLetters(request=request):
-                return [LettersFound(request, [], *self._journal.letters_kept)]
+                return [LettersFound(request, [], *self.journal.letters_kept)]
             case FindSection(section, request):
-                return [SectionFound(request, self._journal.section(section))]
+                return [SectionFound(request, self.journal.section(section))]
             case KeepJournal():
                 return []  # nobody waits for it: whatever comes next finds it too
             case Append(blocks=blocks):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from common.core.events import Note
-from common.core.sequence import Range, add_range, gaps
+from common.core.sequence import Range, add_range, gaps, named
 from common.stream.counters import SourceCounts
 
 LINE_RANGES: Final = 20
@@ -45,17 +45,3 @@ class Losses:
     def _facts(self, ranges: list[Range]) -> dict[str, Any]:
         count = sum(high - low + 1 for low, high in ranges)
         return {"device": self._device, "count": count, "numbers": " ".join(map(named, ranges))}
-
-
-def named(numbers: Range) -> str:
-    """`5-3004`, or `5` for one."""
-    low, high = numbers
-    return str(low) if low == high else f"{low}-{high}"
-
-
-def joined(numbers: Iterable[int]) -> list[Range]:
-    """The runs of these numbers."""
-    found: list[Range] = []
-    for number in sorted(numbers):
-        found = add_range(found, number, number)
-    return found

@@ -74,10 +74,6 @@ class Upkeep:
         if self.trim_s is None:
             self.trim_s = now_s + TRIM_S
 
-    def trimmed(self) -> None:
-        """What is settled leaves the journal with this commit."""
-        self.trim_s = None
-
     def is_trim_due(self, now_s: float) -> bool:
         """True if no append has come that would have taken the settled ones along."""
         return self.trim_s is not None and now_s >= self.trim_s

@@ -5,8 +5,28 @@ from __future__ import annotations
 from common.core.events import Send
 from common.stream.blocks import Block
 from common.stream.counters import SourceCounts
+from common.stream.numbers import StreamState
 from common.stream.poison import Poison
-from common.wire.messages import FrameBatch, Plane
+from common.wire.messages import Entry, FrameBatch, Plane
+
+
+def template_of(device: str, section: str, state: StreamState, is_pinned: bool) -> FrameBatch:
+    """The fields that all batches of a stream share. `section`: the hash that names the device's configuration;
+    `is_pinned`: users' code converts, so that one converter gets all batches."""
+    return FrameBatch(
+        device=device,
+        journal=state.journal,
+        generation=state.generation,
+        first=state.settled,
+        length=0,
+        base=state.settled,
+        epoch="",
+        kind=Entry.FRAMES,
+        section=section,
+        pinned=is_pinned,
+        alone=False,
+        body=b"",
+    )
 
 
 class Batches:

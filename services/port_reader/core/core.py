@@ -51,14 +51,9 @@ from services.port_reader.core.incoming import Incoming
 from services.port_reader.core.members import Owner
 from services.port_reader.core.pace import ReadPace
 from services.port_reader.core.port import Port
+from services.port_reader.core.resting import Resting
 from services.port_reader.core.standstill import Standstill
 
-REPORTS_S: Final = 0.02
-"""The publisher's news may wait so long while it is needed to send more: a window in that time is 200,000 frames/s."""
-SLOW_REPORTS_S: Final = 0.2
-"""The same while so little is on its way that nobody waits for it; less than the first resend."""
-SLOW_BACKLOG: Final = 64
-"""Entries on their way that nobody waits for."""
 TCP: Final = "socket://"
 """What such a line says while nobody reads it waits at the other end."""
 _SERVED: Final = (calls.Exchange, *SERVED)
@@ -125,10 +120,9 @@ class PortReaderCore:
         self._port = Port(
             devices, self._source, line, self.counters, clock=clock, draw=draw, search=search, owner=owner
         )
-        self._pace = ReadPace(self._port.byte_s, limits.window_frames, ports)
+        pace = ReadPace(self._port.byte_s, limits.window_frames, ports)
+        self._resting = Resting(pace, self._source.listening)
         self._standstill = Standstill(self._port.byte_s)
-        self._line_rests_until_s = 0.0
-        """Nobody reads the line before this."""
         self._is_reading_out = False
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
@@ -146,8 +140,7 @@ class PortReaderCore:
 
     def _due_s(self, since_s: float) -> float:
         """By when an event would have come, were we not kept from running since `since_s`."""
-        rests = [self._line_rests_until_s, self._source.listening.rests_until_s]
-        deadlines = [until_s for until_s in rests if until_s > since_s]
+        deadlines = self._resting.ends_after(since_s)
         deadline_s = self.next_deadline_s
         return min(deadlines if deadline_s is None else [deadline_s, *deadlines])
 
@@ -209,25 +202,13 @@ class PortReaderCore:
 
     def _rest(self, chunk: Chunk, now_s: float) -> list[Rest]:
         """How long the line, and what the publisher says, may wait after a read."""
-        listening, uplink = self._source.listening, self._source.streams[0].uplink
         if self._source.is_draining:
-            return self._rest_reports(now_s, 0.0)
-        progress, waits = uplink.progress, uplink.waits_for_report
-        rest_s = self._pace.rest_s(now_s, len(chunk.data), progress)
-        if not rest_s or self._port.is_exchanging or self._port.ends_by_silence:
-            return self._rest_reports(now_s, SLOW_REPORTS_S if progress.backlog <= SLOW_BACKLOG and not waits else 0.0)
-        until_s = now_s + rest_s
-        self._port.rest(until_s)
-        self._line_rests_until_s = until_s
-        listening.rest(min(until_s, now_s + REPORTS_S) if waits else until_s)
-        return [Rest(until_s, listening.rests_until_s)]
-
-    def _rest_reports(self, now_s: float, rest_s: float) -> list[Rest]:
-        """What the publisher says of the little that is on its way may be heard with the next frame."""
-        listening = self._source.listening
-        was_resting = now_s < listening.rests_until_s
-        listening.rest(now_s + rest_s, now_s)
-        return [Rest(None, now_s + rest_s)] if rest_s or was_resting else []
+            return self._resting.reports(0.0, now_s)
+        may_rest = not self._port.is_exchanging and not self._port.ends_by_silence
+        until = self._resting.after_read(len(chunk.data), self._source.streams[0].uplink, now_s, may_rest=may_rest)
+        if until and until[0].line_until_s is not None:
+            self._port.rest(until[0].line_until_s)
+        return until
 
     def _serve(self, request: Request, now_s: float) -> Sequence[Effect]:
         source = self._source
@@ -250,7 +231,7 @@ class PortReaderCore:
         effects: list[Effect] = [*self._source.drain(now_s)]
         if was_draining:
             return effects
-        effects += self._rest_reports(now_s, 0.0)
+        effects += self._resting.reports(0.0, now_s)
         if not self._port.is_connected:
             return [*effects, *self._port.drain(now_s)]
         self._is_reading_out = True
@@ -270,7 +251,7 @@ class PortReaderCore:
             port=self._device.line.port,
             connected=self._port.is_connected,
             draining=self._source.is_draining,
-            held=self._pace.is_held,
+            held=self._resting.is_held,
             temporary=not self._has_port,
             journal=uplinks[0].stream.journal,
             generation=uplinks[0].stream.generation,

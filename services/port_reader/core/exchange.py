@@ -13,7 +13,7 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, assert_never
 
 from common.core.errors import ConversionError
 from common.core.events import Send, answer
@@ -50,50 +50,72 @@ class Call(NamedTuple):
     deadline_s: float
 
 
+class Turn:
+    """The call that is on the line, and how far it is. Each state has one time at which it ends without the device."""
+
+    def __init__(self, call: Call, write_until_s: float) -> None:
+        self.call = call
+        self.state: Literal["writing", "waiting", "late"] = "writing"
+        self.ends_s = write_until_s
+        """When the state is over: the write has failed, the answer is late, or will not come any more."""
+        self.poll_s = write_until_s
+        """When to look how far the write is; nothing tells when a serial port has sent its last byte."""
+        self.ignored = 0
+        """Frames that had begun before the write was out, and so are no answer."""
+        self.is_hopeless = False
+        """True once the awaited answer's pattern has taken too long on a frame."""
+
+    @property
+    def next_deadline_s(self) -> float:
+        return min(self.poll_s, self.ends_s) if self.state == "writing" else self.ends_s
+
+    @property
+    def awaits_answer(self) -> bool:
+        """True if the next frame may be the answer."""
+        return self.state == "waiting" and not self.ignored
+
+    def wait(self, ignored: int, now_s: float) -> None:
+        """The write is out: the answer has its time from now on."""
+        self.state, self.ends_s, self.ignored = "waiting", now_s + self.call.asked.timeout_s, ignored
+
+    def expire(self, now_s: float) -> None:
+        """No answer in time: one that comes late must not be taken for the next call's."""
+        self.state, self.ends_s = "late", now_s + self.call.asked.timeout_s
+
+
 class Exchange:
-    """The calls of one port."""
+    """The calls of one port: a queue, and at most one call on the line (`Turn`)."""
 
     def __init__(
         self, write_timeout_s: float | None, counters: PortReaderCounts, search: Search = search_plainly
     ) -> None:
+        """`write_timeout_s` None: a write may take as long as its call has. `search` finds patterns in frames."""
         self._write_timeout_s = write_timeout_s
         self._counters = counters
+        self._search = search
         self._queue: deque[Call] = deque()
         self._taken: deque[str] = deque(maxlen=IDS_REMEMBERED)
-        self._call: Call | None = None
-        self._state: Literal["idle", "writing", "waiting", "late"] = "idle"
-        self._deadline_s = 0.0
-        self._poll_s = 0.0
-        self._ignored = 0
-        self._search = search
-        self._is_hopeless = False
-        """True once the awaited answer's pattern has taken too long on a frame."""
+        """Ids of calls, so that one that comes twice is written once."""
+        self._turn: Turn | None = None
 
     @property
     def is_idle(self) -> bool:
         """True if no call is on the line."""
-        return self._state == "idle"
+        return self._turn is None
 
     @property
     def is_listening(self) -> bool:
         """True if frames have to be offered one by one."""
-        return self._state in ("waiting", "late")
+        return self._turn is not None and self._turn.state != "writing"
 
     @property
     def until(self) -> bytes:
         """What ends the awaited answer besides the device's delimiter; b"" for nothing."""
-        if self._state != "waiting" or self._ignored or self._call is None:
-            return b""
-        return self._call.asked.until
+        return self._turn.call.asked.until if self._turn is not None and self._turn.awaits_answer else b""
 
     @property
     def next_deadline_s(self) -> float | None:
-        match self._state:
-            case "idle":
-                return None
-            case "writing":
-                return min(self._poll_s, self._deadline_s)
-        return self._deadline_s
+        return None if self._turn is None else self._turn.next_deadline_s
 
     def add(self, request: Request, asked: calls.Exchange, now_s: float) -> list[Effect]:
         """Takes a call, or answers it at once if it can't be. A call that comes twice is written once."""
@@ -117,114 +139,115 @@ class Exchange:
 
     def pending(self, left_bytes: int, byte_s: float, now_s: float) -> None:
         """So many bytes have not left yet; each takes `byte_s` on the line."""
-        self._poll_s = now_s + min(POLL_MOST_S, max(POLL_LEAST_S, left_bytes * byte_s))
+        if self._turn is not None:
+            self._turn.poll_s = now_s + min(POLL_MOST_S, max(POLL_LEAST_S, left_bytes * byte_s))
 
     def drained(self, has_frame_begun: bool, now_s: float) -> list[Effect]:
         """The write is out. A frame that has begun before is no answer."""
-        call = self._call
-        if self._state != "writing" or call is None:
+        turn = self._turn
+        if turn is None or turn.state != "writing":
             return []
-        if call.asked.with_response:
-            self._state, self._deadline_s = "waiting", now_s + call.asked.timeout_s
-            self._ignored = int(has_frame_begun)
+        if turn.call.asked.with_response:
+            turn.wait(int(has_frame_begun), now_s)
             return []
-        return [answer(reply(call.request, SUCCESS)), *self._end(now_s)]
+        return [answer(reply(turn.call.request, SUCCESS)), *self._end(now_s)]
 
     def lose_begun(self) -> None:
         """The frame that had begun before the write will not come: it has turned out to be none."""
-        self._ignored = 0
+        if self._turn is not None:
+            self._turn.ignored = 0
 
     def failed(self, reason: str, now_s: float) -> list[Effect]:
         """The write failed."""
-        call = self._call
-        if self._state != "writing" or call is None:
+        turn = self._turn
+        if turn is None or turn.state != "writing":
             return []
-        return [self.refuse(call.request, write_failed(reason)), *self._end(now_s)]
+        return [self.refuse(turn.call.request, write_failed(reason)), *self._end(now_s)]
 
     def is_answer(self, frame: bytes) -> bool:
         """True if `offer` would take this frame for the awaited answer."""
-        if self._state != "waiting" or self._ignored or self._call is None:
-            return False
-        return self._matches(self._call, frame)
+        return self._turn is not None and self._turn.awaits_answer and self._matches(self._turn, frame)
 
     def offer(self, frame: bytes) -> Call | None:
         """The call whose answer this frame is; None for telemetry. To be followed by `go_on` after the chunk."""
-        call = self._call
-        if call is None or not self.is_listening:
+        turn = self._turn
+        if turn is None or turn.state == "writing":
             return None
-        if self._ignored:
-            self._ignored -= 1
+        if turn.ignored:
+            turn.ignored -= 1
             return None
-        if not self._matches(call, frame):
+        if not self._matches(turn, frame):
             return None
-        is_answer = self._state == "waiting"
-        self._state, self._call = "idle", None
-        return call if is_answer else None
+        self._turn = None
+        return turn.call if turn.state == "waiting" else None
 
     def go_on(self, now_s: float) -> list[Effect]:
         """Begins the next call if nothing is going on; ends one whose answer will not be recognised."""
-        call = self._call
-        if self._is_hopeless and call is not None and self.is_listening:
-            is_answered = self._state == "late"
-            effects: list[Effect] = [] if is_answered else [self.refuse(call.request, TOO_SLOW_PATTERN)]
-            return [*effects, *self._end(now_s)]
-        return self._next(now_s) if self._state == "idle" else []
+        turn = self._turn
+        if turn is None:
+            return self._next(now_s)
+        if not turn.is_hopeless or turn.state == "writing":
+            return []
+        is_answered = turn.state == "late"
+        effects: list[Effect] = [] if is_answered else [self.refuse(turn.call.request, TOO_SLOW_PATTERN)]
+        return [*effects, *self._end(now_s)]
 
     def tick(self, now_s: float) -> list[Effect]:
         """What is due: a look at the write, time-outs, the next call."""
-        effects: list[Effect] = []
-        call = self._call
-        if call is not None and self._state == "writing":
-            if now_s >= self._deadline_s:
-                effects = [CancelWrite(), *self.failed("timed out", now_s)]
-            elif now_s >= self._poll_s:
-                self._poll_s = now_s + POLL_MOST_S
-                effects = [CheckWrite()]
-        elif call is not None and self._state != "idle" and now_s >= self._deadline_s:
-            if self._state == "late":
+        turn = self._turn
+        if turn is None or now_s < turn.next_deadline_s:
+            return []
+        if turn.state == "writing" and now_s < turn.ends_s:
+            turn.poll_s = now_s + POLL_MOST_S
+            return [CheckWrite()]
+        match turn.state:
+            case "writing":
+                return [CancelWrite(), *self.failed("timed out", now_s)]
+            case "waiting":
+                effects: list[Effect] = [self.refuse(turn.call.request, no_answer(turn.call.asked.timeout_s))]
+                turn.expire(now_s)
+                return effects
+            case "late":
                 return self._end(now_s)
-            effects = [self.refuse(call.request, no_answer(call.asked.timeout_s))]
-            self._state, self._deadline_s = "late", now_s + call.asked.timeout_s
-        return effects
+            case _:
+                assert_never(turn.state)
 
     def close(self, error: str) -> list[Effect]:
         """Ends all calls with this error: the port is gone, or the process ends."""
         effects: list[Effect] = []
-        call = self._call
-        if call is not None and self._state in ("writing", "waiting"):
-            text = write_failed(error) if self._state == "writing" else error
-            effects.append(self.refuse(call.request, text))
+        turn, self._turn = self._turn, None
+        if turn is not None and turn.state != "late":
+            text = write_failed(error) if turn.state == "writing" else error
+            effects.append(self.refuse(turn.call.request, text))
         effects += [self.refuse(waiting.request, error) for waiting in self._queue]
         self._queue.clear()
-        self._state, self._call, self._ignored = "idle", None, 0
         return effects
 
-    def _matches(self, call: Call, frame: bytes) -> bool:
+    def _matches(self, turn: Turn, frame: bytes) -> bool:
         """True for what may be the answer. A pattern that takes too long is not tried on every frame of a busy line."""
-        if self._is_hopeless:
+        if turn.is_hopeless:
             return False
-        found = self._search(call.pattern, frame)
+        found = self._search(turn.call.pattern, frame)
         if found is None:
-            self._is_hopeless = True
+            turn.is_hopeless = True
             self._counters["patterns_timed_out"] += 1
         return bool(found)
 
     def _end(self, now_s: float) -> list[Effect]:
-        self._state, self._call, self._ignored = "idle", None, 0
+        self._turn = None
         return self._next(now_s)
 
     def _next(self, now_s: float) -> list[Effect]:
+        """Writes the first call that still has time, if none is on the line."""
         effects: list[Effect] = []
-        while self._queue and self._state == "idle":
+        while self._queue and self._turn is None:
             call = self._queue.popleft()
             if now_s >= call.deadline_s:
                 effects.append(self.refuse(call.request, EXPIRED))
                 continue
             self._counters["exchanges"] += 1
             timeout_s = self._write_timeout_s
-            self._deadline_s = call.deadline_s if timeout_s is None else now_s + timeout_s
-            self._poll_s = self._deadline_s
-            self._call, self._state, self._is_hopeless = call, "writing", False
+            self._turn = Turn(call, call.deadline_s if timeout_s is None else now_s + timeout_s)
             effects.append(WritePort(call.data))
         return effects
 

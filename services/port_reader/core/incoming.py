@@ -45,6 +45,36 @@ def read_line_state(state: bytes) -> LineState:
     return LineState(bool(state[0]), bool(state[1]))
 
 
+class Joining:
+    """Whether anybody saw the next frame begin.
+
+    Who opens a talking line comes in somewhere in a frame; what comes up to its end is no frame, unless the line was
+    watched for JOIN_S in silence before, or the configuration says that it is one (`first_frame`).
+    """
+
+    def __init__(self, *, keeps_first: bool, died_mid_frame: bool) -> None:
+        """`died_mid_frame`: an earlier process had read the beginning of a frame, and is gone."""
+        self.died_mid_frame = died_mid_frame
+        self.awaits_first = False
+        """True from opening to the first byte."""
+        self._keeps_first = keeps_first
+        self._until_s = 0.0
+
+    def open(self) -> None:
+        """The port was opened; `watch` follows."""
+        self.awaits_first, self._until_s = True, float("inf")
+
+    def watch(self, now_s: float) -> None:
+        """From here on the line is watched."""
+        self._until_s = min(self._until_s, now_s + JOIN_S)
+
+    def begins_dead(self, now_s: float) -> bool:
+        """The first bytes have come: True if nobody saw their frame begin."""
+        joined = self.died_mid_frame or now_s <= self._until_s
+        self.awaits_first = self.died_mid_frame = False
+        return joined and not self._keeps_first
+
+
 class Incoming:
     """Chunks in, frames and dead pieces out; all times are `now_s`."""
 
@@ -55,12 +85,8 @@ class Incoming:
         self._framer.has_seen_end = has_seen_end
         self._dead: list[DeadPiece] = []
         """What was found here to be no frame, and all that the framer had found before it."""
-        self._keeps_first = framing.first_frame == "keep"
         self._timeout_s = framing.timeout_s
-        self._died_mid_frame = is_mid_frame
-        self._awaits_first = False
-        """True from opening to the first byte."""
-        self._joins_until_s = 0.0
+        self._joining = Joining(keeps_first=framing.first_frame == "keep", died_mid_frame=is_mid_frame)
         self._last_byte_s = 0.0
         self._flagged_s = -1.0
         self.stored_mid_frame = is_mid_frame
@@ -83,12 +109,12 @@ class Incoming:
 
     def open(self) -> None:
         """The port was opened; `watch` follows."""
-        self._awaits_first, self._joins_until_s = True, float("inf")
+        self._joining.open()
 
     def watch(self, now_s: float) -> None:
         """What had come between opening and now was read: from here on the line is watched. (A journal on a slow disk
         takes its time with the entry that says so, and meanwhile nobody sees a frame begin.)"""
-        self._joins_until_s = min(self._joins_until_s, now_s + JOIN_S)
+        self._joining.watch(now_s)
 
     def interrupt(self, reason: str) -> None:
         """Bytes may be missing here: what comes up to the next delimiter is no frame."""
@@ -101,15 +127,12 @@ class Incoming:
 
     def distrust(self) -> None:
         """Whether somebody died in the middle of a frame can't be known: nobody saw the next one begin."""
-        self._died_mid_frame = True
+        self._joining.died_mid_frame = True
 
     def feed(self, chunk: bytes, now_s: float) -> list[bytes]:
         """The frames that this chunk completes."""
-        if self._awaits_first:
-            joined = self._died_mid_frame or now_s <= self._joins_until_s
-            if joined and not self._keeps_first:
-                self._framer.interrupt(JOINED)
-            self._awaits_first = self._died_mid_frame = False
+        if self._joining.awaits_first and self._joining.begins_dead(now_s):
+            self._framer.interrupt(JOINED)
         self._last_byte_s = now_s
         return self._framer.feed(chunk)
 
@@ -156,7 +179,7 @@ class Incoming:
 
     def abort(self, reason: str) -> None:
         """The line ends here: a frame in progress becomes a dead piece."""
-        self._awaits_first = False
+        self._joining.awaits_first = False
         data, dead_reason = self._framer.end()
         if data:
             self._add_dead(DeadPiece(dead_reason or reason, data))
@@ -174,7 +197,7 @@ class Incoming:
             if self.stored_mid_frame:
                 return None
             self._flagged_s = now_s
-        elif not self.stored_mid_frame or now_s < self._last_byte_s + QUIET_S or self._died_mid_frame:
+        elif not self.stored_mid_frame or now_s < self._last_byte_s + QUIET_S or self._joining.died_mid_frame:
             return None
         self.stored_mid_frame = self._framer.is_mid_frame
         return _PACKED[self.stored_mid_frame][self._framer.has_seen_end]
@@ -183,7 +206,7 @@ class Incoming:
     def next_deadline_s(self) -> float | None:
         if (silence_s := self._silence_s) is not None:
             return self._last_byte_s + silence_s
-        if self.stored_mid_frame and not self._framer.is_mid_frame and not self._died_mid_frame:
+        if self.stored_mid_frame and not self._framer.is_mid_frame and not self._joining.died_mid_frame:
             return self._last_byte_s + QUIET_S
         return None
 
@@ -199,7 +222,7 @@ class Incoming:
     @property
     def _silence_s(self) -> float | None:
         """The silence that ends the frame in progress; None if there is none or it waits for ever."""
-        if not self._framer.is_mid_frame or self._awaits_first:
+        if not self._framer.is_mid_frame or self._joining.awaits_first:
             return None
         if self._framer.has_seen_end:
             return STALE_S

@@ -78,7 +78,6 @@ class PortReaderShell:
         """`device`: one of those on the line, whose settings are all theirs. `journals`: one for each device, in the
         order in which the core knows them. `breathe` is called now and then by work on a journal that may take seconds.
         """
-        self._journals = journals
         self._stores = [Store(journal.device, journal, logger, breathe) for journal in journals]
         self._sources = sources
         self._planes = Planes(endpoints, sources, logger)
@@ -137,10 +136,10 @@ class PortReaderShell:
         """The counters of `SourceCounts` that only the shell knows, for the next heartbeat."""
         return {
             "wakeups": self._sources.wakeups,
-            "dead_letters_kept": sum(journal.letters_kept[0] for journal in self._journals),
-            "dead_letters_shed": sum(journal.letters_shed for journal in self._journals),
-            "dead_letters_damaged": sum(journal.letters_damaged for journal in self._journals),
-            "blocks_damaged": sum(journal.rows_damaged for journal in self._journals),
+            "dead_letters_kept": sum(store.journal.letters_kept[0] for store in self._stores),
+            "dead_letters_shed": sum(store.journal.letters_shed for store in self._stores),
+            "dead_letters_damaged": sum(store.journal.letters_damaged for store in self._stores),
+            "blocks_damaged": sum(store.journal.rows_damaged for store in self._stores),
         }
 
     def perform(self, effect: Effect) -> Iterable[Event]:
@@ -189,7 +188,7 @@ class PortReaderShell:
         if any(type(event) is JournalFailed for event in following):
             # Nobody sees a frame that is not on disk, not even who only watches.
             return following
-        device = self._journals[member].device
+        device = self._stores[member].device
         if device in self._taps:
             for block in effect.blocks:
                 if block.kind in (Entry.FRAMES, Entry.ANSWER):
