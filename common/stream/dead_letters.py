@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from common.core.sequence import joined, named
 from common.stream.blocks import BATCH_BYTES, BATCH_FRAMES
-from common.stream.events import DeadLetter, FindLetters, KeptLetter, LettersFound
-from common.stream.sending.flights import Flights
-from common.stream.sending.ready import NOWHERE
+from common.stream.events import FindLetters, KeptLetter, LettersFound
 from common.wire.calls import MOST_ID, ListDeadLetters, RetryDeadLetters
-from common.wire.messages import Request, StreamReport
+from common.wire.messages import Request
 
 PAGE_LETTERS: Final = 256
 """Letters of one answer: more would not fit a screen, and the next page is a call away."""
@@ -38,21 +35,6 @@ def page_of(event: LettersFound) -> dict[str, Any]:
     """The answer to `list-dead-letters`: all of each letter but its origin, which the message has no place for."""
     letters = [list(letter[:5]) for letter in event.letters]
     return {"count": event.total, "bytes": event.total_bytes, "letters": letters}
-
-
-def dead_among(report: StreamReport, flights: Flights) -> tuple[list[DeadLetter], int]:
-    """(dead letters, entries that they stand for) among what a report settles. What the journal has lost has no bytes,
-    and one letter for each run of numbers."""
-    reasons = {number: reason for number, reason in report.dead if flights.floor <= number < report.settled}
-    if not reasons:
-        return [], 0
-    entries = flights.entries(reasons)
-    lost = [number for number in entries if reasons[number] == NOWHERE]
-    letters = [DeadLetter(low, 0, f"{NOWHERE}: {named((low, high))}", b"") for low, high in joined(lost)]
-    for number, (ts_ms, data, origin) in entries.items():
-        if reasons[number] != NOWHERE:
-            letters.append(DeadLetter(number, ts_ms, reasons[number], data, origin))
-    return letters, len(entries)
 
 
 def frames_among(letters: list[KeptLetter]) -> list[KeptLetter]:

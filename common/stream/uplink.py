@@ -11,7 +11,6 @@ from common.core.events import Note
 from common.core.wall_clock import WallClock
 from common.stream.blocks import Block
 from common.stream.counters import SourceCounts
-from common.stream.dead_letters import dead_among
 from common.stream.events import (
     FetchFailed,
     GapsFound,
@@ -30,6 +29,7 @@ from common.stream.limits import Limits
 from common.stream.numbers import Progress, Stream, StreamState
 from common.stream.poison import Poison
 from common.stream.sending.batches import template_of
+from common.stream.sending.dead import dead_among
 from common.stream.sending.window import Window
 from common.wire import codec
 from common.wire.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamReport

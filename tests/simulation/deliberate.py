@@ -155,7 +155,7 @@ LISTED: Final = (
     one(
         "window never closed",
         (Window, "_next_fitting"),
-        "frames = self._limits.window_frames - len(flights)",
+        "frames = self._limits.window_frames - (flights.end - flights.floor)",
         "frames = self._limits.window_frames",
     ),
 )
