@@ -60,6 +60,11 @@ _EARLY: Final = ("frame hangs", "frame kills", "platform refuses: payload")
 """They go on until the bad frame is found out, which takes its time."""
 
 
+HANGS_ALONE: Final = 12
+"""In every such seed users' code hangs, all devices have some, and nothing else goes wrong: only then can it be seen
+that a neighbour waits for it."""
+
+
 class Fault(NamedTuple):
     """One thing that goes wrong, `at_s` after the start, where it lasts for `for_s`."""
 
@@ -113,13 +118,17 @@ def draw_scenario(seed: int) -> Scenario:
     # Drawn apart: what else a seed has is what it always had.
     if kinds and random.Random(f"damage {seed}").random() < 0.12:
         kinds.append(DISK_LOSES)
+    if is_alone := seed % HANGS_ALONE == 0 and seed % 10 != 0:
+        kinds = ["frame hangs", "frame hangs"]
     speaks_mqtt_5 = draw.random() < 0.75
     if "platform refuses: device" in kinds:
         speaks_mqtt_5 = True
     count = draw.choice([1, 2, 2, 3])
     if "platform refuses: payload" in kinds or "platform refuses: device" in kinds:
         count = max(2, count)
-    devices = _draw_devices(draw, kinds, count)
+    devices = _draw_devices(draw, kinds, max(2, count) if is_alone else count)
+    if is_alone:
+        devices = tuple(plan._replace(is_users=True) for plan in devices)
     if not speaks_mqtt_5:
         # Acceptance takes a second there: fewer numbers in flight than a second brings would never be enough.
         devices = tuple(
