@@ -110,7 +110,7 @@ class Scenario(NamedTuple):
 
 
 def draw_scenario(seed: int) -> Scenario:
-    """The scenario of a seed: three to nine faults, none in every tenth seed."""
+    """The scenario of a seed: three to nine faults, none in every tenth seed; see HANGS_ALONE for some others."""
     draw = random.Random(f"scenario {seed}")
     kinds = [] if seed % 10 == 0 else draw.sample(_SAMPLED, 3 + draw.randrange(6))
     if kinds and draw.random() < 0.3:
@@ -119,7 +119,7 @@ def draw_scenario(seed: int) -> Scenario:
     if kinds and random.Random(f"damage {seed}").random() < 0.12:
         kinds.append(DISK_LOSES)
     if is_alone := seed % HANGS_ALONE == 0 and seed % 10 != 0:
-        kinds = ["frame hangs", "frame hangs"]
+        kinds = ["frame hangs"] * 3
     speaks_mqtt_5 = draw.random() < 0.75
     if "platform refuses: device" in kinds:
         speaks_mqtt_5 = True
