@@ -24,11 +24,11 @@ from common.stream.events import (
 from common.stream.limits import Limits
 from common.stream.numbers import StreamState
 from common.stream.uplink import Uplink
+from common.wire import calls
 from common.wire.calls import UNKNOWN_SECTION, DiedIn, ListDeadLetters, RetryDeadLetters, body_of, refuse, reply
-from common.wire.calls import FindSection as SectionWanted
 from common.wire.messages import Request
 
-Asked = ListDeadLetters | RetryDeadLetters | SectionWanted | DiedIn
+Asked = ListDeadLetters | RetryDeadLetters | calls.FindSection | DiedIn
 """What a stream is asked over the calls plane."""
 
 
@@ -46,7 +46,11 @@ class Kept(NamedTuple):
 
 
 class DeviceStream:
-    """A device's way through its journal to the platform."""
+    """A device's way through its journal to the platform.
+
+    What comes in and goes out is the uplink's; here stands what others ask about the stream over the calls plane. The
+    journal answers such questions later, by an event that carries the request along: nothing is remembered meanwhile.
+    """
 
     def __init__(
         self,
@@ -74,7 +78,7 @@ class DeviceStream:
         self._is_left = is_left
 
     def handle(self, event: JournalEvent, now_s: float) -> list[StreamEffect]:
-        """What the device's journal says."""
+        """What the device's journal says: the answer to an effect of before, or that one could not be done."""
         uplink = self.uplink
         match event:
             case JournalBlocks():
@@ -95,7 +99,7 @@ class DeviceStream:
                 assert_never(event)
 
     def serve(self, request: Request, asked: Asked) -> list[StreamEffect]:
-        """What is asked about it."""
+        """What is asked about the stream. Each question ends in one reply, now or when the journal has answered."""
         match asked:
             case ListDeadLetters():
                 return [find_page(request, asked)]
@@ -104,8 +108,9 @@ class DeviceStream:
                 return [answer(refuse(request, text))]
             case RetryDeadLetters():
                 return [find_retried(request, asked)]
-            case SectionWanted(section=section):
+            case calls.FindSection(section=section):
                 if section == self._kept.section_hash:
+                    # The usual one: the journal need not be asked.
                     return [_section_reply(request, self._kept.section())]
                 return [FindSection(section, request)]
             case DiedIn(journal=journal, generation=generation, numbers=numbers):
@@ -115,7 +120,8 @@ class DeviceStream:
                 assert_never(asked)
 
     def _letters_found(self, event: LettersFound, now_s: float) -> list[StreamEffect]:
-        """Answers with the page, or sends the letters through again."""
+        """Answers with the page, or sends the letters through again. Whoever retries is told how many were, how many
+        can't be, and the last id that was looked at, from which the next request goes on."""
         if not body_of(event.request, RetryDeadLetters):
             return [answer(reply(event.request, page_of(event)))]
         frames = frames_among(event.letters)
@@ -131,6 +137,7 @@ class DeviceStream:
 
 
 def _section_reply(request: Request, section: bytes | None) -> Send:
+    """The section as JSON, or that nobody here knows it."""
     if section is None:
         return answer(refuse(request, UNKNOWN_SECTION))
     return answer(reply(request, section))

@@ -126,7 +126,8 @@ class PortReaderCore:
         self._is_reading_out = False
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
-        """The effects of an event, in order."""
+        """The effects of an event, in order. The source comes first and last with every event: who is there and what is
+        heard; the beat, and the end."""
         if self._standstill.has_been(now_s, self._due_s) and not self._device.line.port.startswith(TCP):
             self._port.doubt("nobody could read the line for too long", is_anywhere=False)
         effects: list[Effect] = [*self._source.begin(event, now_s)]
@@ -145,14 +146,17 @@ class PortReaderCore:
         return min(deadlines if deadline_s is None else [deadline_s, *deadlines])
 
     def _handle(self, event: Event, now_s: float) -> Sequence[Effect]:
+        """What is the line's, to the port; what is any source's, to the source; what is both's, in that order."""
         match event:
             case Chunk():
+                # Journaled and sent first; only then it is known how much is under way, and how long the line may rest.
                 return [*self._port.read(event, now_s), *self._rest(event, now_s)]
             case Arrived(message=Request() as request):
                 return self._serve(request, now_s)
             case Tick():
                 return [*self._port.tick(now_s), *self._source.handle(event, now_s)]
             case Start() if self._has_port:
+                # What the journal has lost is told before anything new comes.
                 return [*self._source.handle(event, now_s), *self._port.open(now_s)]
             case Drain():
                 return self._drain(now_s)
@@ -177,6 +181,7 @@ class PortReaderCore:
                 return self._handle_port(event, now_s)
 
     def _handle_port(self, event: PortEvent, now_s: float) -> list[Effect]:
+        """What happened to the port, beside what came in on it."""
         port = self._port
         match event:
             case Opened():
@@ -211,6 +216,8 @@ class PortReaderCore:
         return until
 
     def _serve(self, request: Request, now_s: float) -> Sequence[Effect]:
+        """A call: the line's own verbs are served here, those of every source there. A reader that is told to end takes
+        nothing that would still have to be written to the device."""
         source = self._source
         try:
             asked = body_of(request, *self._served)
@@ -227,6 +234,7 @@ class PortReaderCore:
                 return source.serve(request, asked, now_s)
 
     def _drain(self, now_s: float) -> list[Effect]:
+        """It is told to end. What the line has said by now is read and journaled before the port is closed."""
         was_draining = self._source.is_draining
         effects: list[Effect] = [*self._source.drain(now_s)]
         if was_draining:
@@ -264,6 +272,8 @@ class PortReaderCore:
 
 
 def _kept(member: Member) -> Kept:
+    """A member as a source knows it, which has no devices. The section is put together when somebody asks for it: most
+    never are, and each would take a kilobyte."""
     device = member.device
     section = partial(section_of, device)
     return Kept(device.name, member.section_hash, section, member.state, device.has_user_converter)

@@ -33,7 +33,11 @@ class _KeepingSerial(serial.Serial):
 
 
 class SerialLine:
-    """One open line; every method returns at once. LinkError means that it is lost."""
+    """One open line; every method returns at once. LinkError means that it is lost.
+
+    A write is taken whole (`begin_write`) and goes out as the kernel takes it (`write_more`). A serial port keeps what
+    it was given for as long as the line takes for it; only the kernel's count of what is left says when it is out.
+    """
 
     def __init__(self, fd: int, port: serial.Serial | None, connection: socket.socket | None) -> None:
         self.fd = fd
@@ -46,13 +50,14 @@ class SerialLine:
 
     def has_overrun(self) -> bool:
         """True if the driver has lost bytes since this was asked last. Always False where it does not count them, as
-        pseudo-terminals and many adapters don't."""
+        pseudo-terminals and many adapters don't. A count that falls is a new adapter's, and no loss."""
         if self._overruns is None:
             return False
         before, self._overruns = self._overruns, self._count_overruns()
         return self._overruns is not None and self._overruns > before
 
     def _count_overruns(self) -> int | None:
+        """Bytes lost so far by the driver's own count; None where it does not count."""
         try:
             counts = _COUNTS.unpack(fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(_COUNTS.size)))
         except OSError:
@@ -122,6 +127,7 @@ class SerialLine:
             self._connection.close()
 
     def _queued_bytes(self) -> int:
+        """Bytes that the driver has taken and not sent yet; 0 for a TCP connection, where the kernel sees to them."""
         if self._port is None:
             return 0
         try:
@@ -157,6 +163,8 @@ def open_line(line: Line) -> SerialLine:
 
 
 def _begin_connecting(url: str) -> SerialLine:
+    """Begins to connect to a TCP port that is a serial line at its other end. Keepalive: a cable that is pulled there
+    is noticed within half a minute, also where nothing is said."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -170,6 +178,7 @@ def _begin_connecting(url: str) -> SerialLine:
     except OSError as error:
         raise LinkError(error.strerror or str(error)) from None
     connection.setblocking(False)
+    # Calls are short, and somebody waits for the answer.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
