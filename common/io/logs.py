@@ -14,7 +14,7 @@ from typing import Any, Final
 from common.core.events import Note
 from common.core.shown import harmless, harmless_lines
 from common.io.clock import monotonic_s
-from common.io.outlet import STANDARD_ERROR, Outlet, OutletStream, open_sink, shortened
+from common.io.outlet import STANDARD_ERROR, LogOutlet, OutletStream, open_sink, shortened
 
 TRACE: Final = 5
 BURST_LINES: Final = 200
@@ -68,7 +68,9 @@ class LogHandler(logging.Handler):
         """Kinds of which something was left out that is not told yet."""
         self.hidden = 0
         """Lines that were not shown, for there were too many of their kind."""
-        self.outlet = Outlet(open_sink(sys.stderr), lambda count: self._line("WARNING", f"log.dropped lines={count}"))
+        self.outlet = LogOutlet(
+            open_sink(sys.stderr), lambda count: self._line("WARNING", f"log.dropped lines={count}")
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record, if its kind has one left."""

@@ -42,7 +42,7 @@ class Sink(NamedTuple):
     """What to poll for writing while something waits; None where that would tell nothing."""
 
 
-class Outlet:
+class LogOutlet:
     """A descriptor to which lines are written, whatever is behind it: a pipe that nobody reads, a terminal that was
     stopped, a full disk. No method waits, and none raises."""
 
@@ -139,7 +139,7 @@ class OutletStream:
     LONGEST: Final = 65_536
     """Characters of a line that has no end yet; a longer one is cut there."""
 
-    def __init__(self, outlet: Outlet) -> None:
+    def __init__(self, outlet: LogOutlet) -> None:
         self._outlet = outlet
         self._partial = ""
 

@@ -11,13 +11,13 @@ from common.stream.counters import SourceCounts
 from common.stream.dead_letters import find_page, find_retried, frames_among, page_of
 from common.stream.events import (
     FetchFailed,
-    FindSection,
     GapsFound,
     JournalBack,
     JournalBlocks,
     JournalEvent,
     JournalFailed,
     LettersFound,
+    LookUpSection,
     SectionFound,
     StreamEffect,
 )
@@ -32,7 +32,7 @@ Asked = ListDeadLetters | RetryDeadLetters | calls.FindSection | DiedIn
 """What a stream is asked over the calls plane."""
 
 
-class Kept(NamedTuple):
+class KeptDevice(NamedTuple):
     """One device as its source knows it: who it is, and what its journal said when it was opened."""
 
     device: str
@@ -54,7 +54,7 @@ class DeviceStream:
 
     def __init__(
         self,
-        kept: Kept,
+        kept: KeptDevice,
         *,
         limits: Limits,
         counters: SourceCounts,
@@ -112,7 +112,7 @@ class DeviceStream:
                 if section == self._kept.section_hash:
                     # The usual one: the journal need not be asked.
                     return [_section_reply(request, self._kept.section())]
-                return [FindSection(section, request)]
+                return [LookUpSection(section, request)]
             case DiedIn(journal=journal, generation=generation, numbers=numbers):
                 effects = self.uplink.died_in(request.id, journal, generation, numbers)
                 return [*effects, answer(reply(request, None))]

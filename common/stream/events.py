@@ -72,7 +72,7 @@ class GapsFound(Struct, frozen=True):
 
 
 class SectionFound(Struct, frozen=True):
-    """The answer to `FindSection`; None if the journal doesn't know it."""
+    """The answer to `LookUpSection`; None if the journal doesn't know it."""
 
     request: Request
     section: bytes | None
@@ -160,7 +160,7 @@ class Strike(Struct, frozen=True):
     counts: dict[int, int]
 
 
-class FindSection(Struct, frozen=True):
+class LookUpSection(Struct, frozen=True):
     """Look a section up by its hash; `SectionFound` follows."""
 
     section: str
@@ -197,7 +197,7 @@ JournalEffect = (
     | KeepJournal
     | Fetch
     | Strike
-    | FindSection
+    | LookUpSection
     | FindLetters
 )
 StreamEffect = JournalEffect | Send | Note

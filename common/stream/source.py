@@ -30,7 +30,7 @@ from common.core.events import (
 from common.core.membership import Membership
 from common.core.wall_clock import WallClock
 from common.stream.counters import SourceCounts
-from common.stream.device_stream import DeviceStream, Kept
+from common.stream.device_stream import DeviceStream, KeptDevice
 from common.stream.ending import Ending
 from common.stream.events import ForMember, JournalEffect, OfMember, SourceEffect, SourceEvent, StreamEffect
 from common.stream.held_calls import HeldCalls
@@ -80,7 +80,7 @@ class Source:
     def __init__(
         self,
         identity: Identity,
-        kept: Sequence[Kept],
+        kept: Sequence[KeptDevice],
         detail: Mapping[str, Any],
         *,
         limits: Limits,

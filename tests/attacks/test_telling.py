@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.io.outlet import Outlet, OutletStream, Sink, open_sink
+from common.io.outlet import LogOutlet, OutletStream, Sink, open_sink
 from tests.attacks.rig import gateway, share_late, wait_arrived
 from tests.attacks.stranger import needs_root
 from tests.e2e.feeding import Feeder
@@ -59,8 +59,8 @@ class Pipe:
         return len(part)
 
 
-def make_outlet(pipe: Pipe, waiting_bytes: int = 100) -> Outlet:
-    return Outlet(Sink(pipe.put), lambda count: b"dropped %d\n" % count, waiting_bytes)
+def make_outlet(pipe: Pipe, waiting_bytes: int = 100) -> LogOutlet:
+    return LogOutlet(Sink(pipe.put), lambda count: b"dropped %d\n" % count, waiting_bytes)
 
 
 @given(
@@ -110,7 +110,7 @@ def test_a_full_disk_drops_and_counts() -> None:
         taken.append(data)
         return len(data)
 
-    outlet = Outlet(Sink(put), lambda count: b"dropped %d\n" % count)
+    outlet = LogOutlet(Sink(put), lambda count: b"dropped %d\n" % count)
     outlet.write(b"one\ntwo\n")
     outlet.write(b"three\n")
     full = False
@@ -121,7 +121,7 @@ def test_a_full_disk_drops_and_counts() -> None:
 def test_a_reader_that_has_gone_is_not_waited_for() -> None:
     """Whoever polls for room would else wake up for ever: a pipe without a reader is always ready."""
     reader, writer = os.pipe()
-    outlet = Outlet(open_sink(None, writer), lambda count: b"dropped %d\n" % count)
+    outlet = LogOutlet(open_sink(None, writer), lambda count: b"dropped %d\n" % count)
     os.set_blocking(writer, True)
     while not outlet.wants_room:
         outlet.write(b"x" * 999 + b"\n")
@@ -207,7 +207,7 @@ def test_a_terminal_of_another_user_can_be_written_to() -> None:
     from common.io.outlet import _sink_that_asks
 
     with stuck("pipe") as (writer, reader):
-        outlet = Outlet(_sink_that_asks(writer), lambda _: b"")
+        outlet = LogOutlet(_sink_that_asks(writer), lambda _: b"")
         for _ in range(100):
             outlet.write(b"y" * 5000 + b"\n")
         assert outlet.dropped > 0

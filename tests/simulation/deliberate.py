@@ -22,18 +22,18 @@ from common.stream.sending.flights import Flights
 from common.stream.sending.ready import Ready
 from common.stream.sending.window import Window
 from common.wire import codec
-from services.broker.core.dispatch import Converter
+from services.broker.core.dispatch import ConverterCredit
 from services.converter.core.batches import UserJob
 from services.converter.core.core import ConverterCore
 from services.converter.core.lanes import Lanes
 from services.converter.shell.user_code import UserCode
-from services.port_reader.core.exchange import Exchange
+from services.port_reader.core.exchange import Exchanges
 from services.port_reader.core.port import Port
 from services.publisher.core.ordering import Ordering
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.session.acceptance import Acceptance
 from services.publisher.core.session.choice import Choice
-from services.publisher.core.stream import Stream as PublisherStream
+from services.publisher.core.stream import ReadingStream as PublisherStream
 
 Method = tuple[type, str]
 """The class itself and a method's name: a class that moves to another file takes its faults with it."""
@@ -130,13 +130,13 @@ LISTED: Final = (
     ),
     one(
         "late answer taken for the next call's",
-        (Exchange, "tick"),
+        (Exchanges, "tick"),
         "turn.expire(now_s)",
         "effects += self._end(now_s)",
     ),
     one(
         "expired call still written",
-        (Exchange, "_next"),
+        (Exchanges, "_next"),
         "if now_s >= call.deadline_s:",
         "if False:",
     ),
@@ -260,7 +260,7 @@ ATTACKED: Final = (
     ),
     one(
         "users' code takes credit of what is built in",
-        (Converter, "can_take"),
+        (ConverterCredit, "can_take"),
         "self.credit > 0",
         "self.credit - sum(self.pinned_out.values()) > 0",
     ),

@@ -22,7 +22,7 @@ from common.stream.events import (
 from common.stream.limits import Limits
 from common.wire import codec
 from common.wire.messages import Identity, Plane
-from services.port_reader.core.core import Member, PortReaderCore
+from services.port_reader.core.core import LineMember, PortReaderCore
 from services.port_reader.core.events import (
     CancelWrite,
     CheckWrite,
@@ -131,7 +131,7 @@ class ReaderProcess(Process):
         identity = Identity("port_reader", self.device.name, f"{self.name}#{self.life}", 1, "host", f"lock {self.name}")
         draw = self.clock.random.random
         self.disk.put_section(self.section, section_of(self.device))
-        member = Member(self.device, self.section, self.disk.open())
+        member = LineMember(self.device, self.section, self.disk.open())
         return PortReaderCore(identity, [member], limits=self.limits, draw=draw)
 
     def cut(self, core: PortReaderCore) -> None:

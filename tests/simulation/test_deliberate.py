@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.publisher.core.stream import Stream
+from services.publisher.core.stream import ReadingStream
 from tests.simulation.deliberate import ALL, ATTACKED, DRAWN, LISTED, LOST, Deliberate, applied
 from tests.simulation.proving import prove_all
 
@@ -25,15 +25,15 @@ def test_table_is_whole() -> None:
 
 def test_fault_is_gone_afterwards() -> None:
     """The code is as it was when the proof of one fault is over."""
-    before = Stream.advance
+    before = ReadingStream.advance
     [fault] = [fault for fault in ALL if fault.name == "settle at enqueue"]
     with applied(fault):
-        assert Stream.advance is not before
-    assert Stream.advance is before
+        assert ReadingStream.advance is not before
+    assert ReadingStream.advance is before
 
 
 @pytest.mark.parametrize("name", ["gone", "take"])
 def test_fault_without_its_target_is_an_error(name: str) -> None:
     """A method that was renamed, or reads differently now, makes the table fail, not pass."""
-    with pytest.raises(LookupError), applied(Deliberate("stale", (Stream, name), (("no such text", ""),))):
+    with pytest.raises(LookupError), applied(Deliberate("stale", (ReadingStream, name), (("no such text", ""),))):
         pass

@@ -17,13 +17,13 @@ from common.stream.events import (
     Fetch,
     FetchFailed,
     FindLetters,
-    FindSection,
     JournalBack,
     JournalBlocks,
     JournalFailed,
     KeepJournal,
     KeptLetter,
     LettersFound,
+    LookUpSection,
     MarkSettled,
     RaiseGeneration,
     SectionFound,
@@ -103,7 +103,7 @@ class FakeJournal:
             case FindLetters():
                 size = sum(len(letter.data) for letter in self.dead)
                 return [LettersFound(effect.request, list(self._find(effect)), len(self.letters), size)]
-            case FindSection(section, request):
+            case LookUpSection(section, request):
                 return [SectionFound(request, self.sections.get(section))]
             case KeepJournal():
                 pass

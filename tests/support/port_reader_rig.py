@@ -23,7 +23,7 @@ from common.wire.messages import (
     Request,
     StreamReport,
 )
-from services.port_reader.core.core import Member, PortReaderCore
+from services.port_reader.core.core import LineMember, PortReaderCore
 from services.port_reader.core.events import (
     Chunk,
     LineRead,
@@ -78,7 +78,9 @@ class Rig:
     def make_core(self, **options: Any) -> Any:
         """The core that is driven."""
         opened = zip(self.devices, self.journals, strict=True)
-        return PortReaderCore(IDENTITY, [Member(one, SECTION, journal.open()) for one, journal in opened], **options)
+        return PortReaderCore(
+            IDENTITY, [LineMember(one, SECTION, journal.open()) for one, journal in opened], **options
+        )
 
     def say(self, *entries: bytes) -> None:
         """What the source has to tell."""

@@ -11,7 +11,7 @@ from common.core.errors import WireError
 from common.core.events import Arrived
 from common.core.wall_clock import WallClock
 from common.stream.counters import SourceCounts
-from common.stream.device_stream import Kept
+from common.stream.device_stream import KeptDevice
 from common.stream.events import SourceEffect, SourceEvent
 from common.stream.items import items_of
 from common.stream.limits import Limits
@@ -32,7 +32,7 @@ class Say(Struct, frozen=True):
 class TalkerCore:
     """The least that a process needs around a `Source`."""
 
-    def __init__(self, identity: Identity, kept: Kept, *, limits: Limits, **options: Any) -> None:
+    def __init__(self, identity: Identity, kept: KeptDevice, *, limits: Limits, **options: Any) -> None:
         self.counters = new_counts(SourceCounts)
         self._source = Source(
             identity,
@@ -72,7 +72,7 @@ class TalkerRig(Rig):
     """As a port reader's, around a talker. It numbers nothing of its own: its first entry is the first that is said."""
 
     def make_core(self, **options: Any) -> TalkerCore:
-        kept = Kept("d", SECTION, lambda: b"{}", self.journal.open())
+        kept = KeptDevice("d", SECTION, lambda: b"{}", self.journal.open())
         return TalkerCore(IDENTITY, kept, **options)
 
     def say(self, *entries: bytes) -> None:

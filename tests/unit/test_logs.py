@@ -12,7 +12,7 @@ import pytest
 
 from common.core.events import Note
 from common.io.logs import log_note, start_logs
-from common.io.outlet import LONGEST_TEXT, Outlet, OutletStream, Sink
+from common.io.outlet import LONGEST_TEXT, LogOutlet, OutletStream, Sink
 
 
 class Lines:
@@ -104,7 +104,7 @@ def test_starting_again_writes_each_line_once(lines: Lines) -> None:
 def test_a_text_without_end_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     """Else it would be copied for each bit of it that a pipe takes: 50 MB took longer than users' code may."""
     said: list[bytes] = []
-    outlet = Outlet(Sink(lambda data: said.append(data[:4096]) or len(data[:4096])), lambda count: b"")
+    outlet = LogOutlet(Sink(lambda data: said.append(data[:4096]) or len(data[:4096])), lambda count: b"")
     stream = OutletStream(outlet)
     start_s = time.process_time()
     assert stream.write("y" * 50_000_000) == 50_000_000

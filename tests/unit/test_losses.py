@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from common.core.counters import new_counts
 from common.core.sequence import joined, named
 from common.io.journal.mark import Mark
-from common.io.journal.pages import Pages, Source
+from common.io.journal.pages import Pages, PageSource
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.seals import SCHEMA_VERSION, Meta
 from common.stream.counters import SourceCounts
@@ -71,6 +71,6 @@ def test_junk_has_no_rows_worth_a_crash(file, log):
         return lambda size, place: data[max(0, place) : max(0, place) + size]
 
     for junk in (file, head + file * 2):
-        pages = Pages(Source(reader(junk), len(junk), reader(log), len(log)))
+        pages = Pages(PageSource(reader(junk), len(junk), reader(log), len(log)))
         assert all(isinstance(row_id, int) for row_id, _ in pages.rows())
         assert pages.version >= 0

@@ -14,7 +14,7 @@ from services.publisher.core.outbox.lanes import Lane, Presence
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.segments import Items, Segment
 from services.publisher.core.outlet import Outlet
-from services.publisher.core.stream import Run, Stream
+from services.publisher.core.stream import ReadingStream, Run
 from tests.support.publisher_driving import batch, points
 
 
@@ -31,8 +31,8 @@ def in_state(presence: Presence) -> Lane:
     return lane
 
 
-def make_stream() -> Stream:
-    return Stream(batch(1, points(1, 2)), {}, Outlet())
+def make_stream() -> ReadingStream:
+    return ReadingStream(batch(1, points(1, 2)), {}, Outlet())
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from common.io.journal.mark import Mark, MarkFile
 from common.io.journal.pages import BREATH_PAGES, Breathe, hold_breath
 from common.io.journal.reading import check_files, read_contents
 from common.io.journal.seals import Meta, Seals, seal_meta
-from common.io.journal.sections import Sections
+from common.io.journal.sections import StoredSections
 from common.io.journal.tables import BREATH_STEPS, put_meta, row_of
 
 _META: Final = (
@@ -59,7 +59,7 @@ class Database:
         try:
             self.meta, self.state, sections, self.faults = read_contents(self.connection, file, self._marks, self._held)
             self.seals = Seals(self.meta.device)
-            self.sections = Sections(self.connection, self.seals, sections)
+            self.sections = StoredSections(self.connection, self.seals, sections)
         except BaseException:
             self.abandon()
             raise

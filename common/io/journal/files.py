@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from common.io.journal.pages import Read, Source
+from common.io.journal.pages import PageSource, Read
 
 _PASSING: Final = frozenset(
     {
@@ -119,7 +119,7 @@ def size_of(path: Path) -> int:
 
 
 @contextmanager
-def source_of(path: Path) -> Iterator[Source]:
+def source_of(path: Path) -> Iterator[PageSource]:
     """A journal's file and log, to be read as they are, as long as the block lasts; one that is missing has no bytes.
     Raises OSError."""
     with ExitStack() as stack:
@@ -132,7 +132,7 @@ def source_of(path: Path) -> Iterator[Source]:
                 continue
             stack.callback(os.close, descriptor)
             parts.append((_reader(descriptor), os.fstat(descriptor).st_size))
-        yield Source(*parts[0], *parts[1])
+        yield PageSource(*parts[0], *parts[1])
 
 
 def _reader(descriptor: int) -> Read:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.io.journal.block_queue import BlockQueue
 from common.io.journal.database import Database
 from common.io.journal.files import SQLITE_FAULTS, JournalFile, are_in_place, identities_of, log_of, shared_memory_of
 from common.io.journal.letter_box import LetterBox
 from common.io.journal.mark import Mark
 from common.io.journal.pages import Breathe, hold_breath
+from common.io.journal.stored_blocks import StoredBlocks
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter, FindLetters, KeptLetter
 from common.stream.numbers import LINE_STATE_BYTES, StreamState
@@ -46,7 +46,7 @@ class Journal:
         database = Database(self.file, breathe)
         try:
             letters = LetterBox(database.connection, database.seals)
-            queue = BlockQueue(database.connection, database.seals, database.sections, database.meta.plain_below)
+            queue = StoredBlocks(database.connection, database.seals, database.sections, database.meta.plain_below)
             database.undone = letters.recount
             if database.write_opening() and queue.is_empty:
                 database.compact()

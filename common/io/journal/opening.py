@@ -53,7 +53,7 @@ SPARE_BYTES: Final = 1024 * 1024
 """What a disk has to have left when a journal was made anew: for its log, and for whoever else writes there."""
 
 
-class Opening(NamedTuple):
+class OpenedJournal(NamedTuple):
     """An open journal, and what was wrong with what stood there."""
 
     journal: Journal
@@ -64,7 +64,7 @@ class Opening(NamedTuple):
     """What was wrong with it, or ""."""
 
 
-def open_journal(file: JournalFile, stamp: str, breathe: Breathe = hold_breath) -> Opening:
+def open_journal(file: JournalFile, stamp: str, breathe: Breathe = hold_breath) -> OpenedJournal:
     """Opens or makes the journal. A damaged one goes aside under a name with `stamp`; what holds of it is in the new
     one, which goes on behind its numbers. `breathe` is called while a damaged one is read, and not before: a sound one
     on a slow card is checked in one call. Raises JournalError if the place can't be used at all, JournalNewerError."""
@@ -77,12 +77,12 @@ def open_journal(file: JournalFile, stamp: str, breathe: Breathe = hold_breath) 
         ) from None
 
 
-def _open_anyway(file: JournalFile, stamp: str, breathe: Breathe) -> Opening:
+def _open_anyway(file: JournalFile, stamp: str, breathe: Breathe) -> OpenedJournal:
     """Opens or makes the journal; a JournalNewerError from here says neither where it is nor what to do."""
     _finish_salvage(file.path, stamp)
     _refuse_newer(file.path)
     try:
-        return Opening(Journal(file), None, "")
+        return OpenedJournal(Journal(file), None, "")
     except (JournalDamageError, *SQLITE_FAULTS) as error:
         if is_passing(error):
             # The file may be sound: nothing that is only a moment's trouble makes it anew.
@@ -90,7 +90,7 @@ def _open_anyway(file: JournalFile, stamp: str, breathe: Breathe) -> Opening:
         why = str(error)
     try:
         aside = _salvage(file, MarkFile(file.path).mark, stamp, breathe)
-        return Opening(Journal(file, breathe), aside, why)
+        return OpenedJournal(Journal(file, breathe), aside, why)
     except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
         raise JournalError(f"{file.path}: {error}") from None
 

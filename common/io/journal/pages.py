@@ -46,7 +46,7 @@ def hold_breath() -> None:
     """Where nobody waits."""
 
 
-class Source(NamedTuple):
+class PageSource(NamedTuple):
     """A file and its log, each with its size; 0 for one that is not there."""
 
     read_file: Read
@@ -58,7 +58,7 @@ class Source(NamedTuple):
 class Pages:
     """All pages of a file and its log, older states of them too."""
 
-    def __init__(self, source: Source, breathe: Breathe = hold_breath) -> None:
+    def __init__(self, source: PageSource, breathe: Breathe = hold_breath) -> None:
         self._source = source
         self._breathe = breathe
         self._most_bytes = min(MOST_BYTES, source.file_bytes + source.log_bytes)

@@ -20,7 +20,7 @@ from common.io.journal.files import (
 from common.io.journal.letter_box import PUT_WITH_ID
 from common.io.journal.mark import MarkFile
 from common.io.journal.older import FIRST_WITH_MARK
-from common.io.journal.pages import Pages, Source
+from common.io.journal.pages import Pages, PageSource
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.salvage import Salvage, blocks_of, letters_of, survey
 from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals, kept_block
@@ -128,7 +128,7 @@ def _check_pages(database: sqlite3.Connection, meta: Meta) -> None:
             raise sqlite3.DatabaseError(f"damaged: {found}")
 
 
-def _rescue(database: sqlite3.Connection, source: Source, file: JournalFile, recovery: Recovery) -> Recovery:
+def _rescue(database: sqlite3.Connection, source: PageSource, file: JournalFile, recovery: Recovery) -> Recovery:
     """Adds what the log holds behind the place where SQLite ends it. A log is small enough to be in memory, and has to
     be: the commit that adds it writes over it.
 

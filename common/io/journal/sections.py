@@ -17,7 +17,7 @@ _PRUNE: Final = (
 )
 
 
-class Sections:
+class StoredSections:
     """The sections of one open journal, all of them in memory. What is in the table, and what could not be written yet,
     are two things: `by_name` has both, `ids` and `names` only the former."""
 

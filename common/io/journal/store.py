@@ -27,7 +27,6 @@ from common.stream.events import (
     Fetch,
     FetchFailed,
     FindLetters,
-    FindSection,
     GapsFound,
     JournalBack,
     JournalBlocks,
@@ -36,6 +35,7 @@ from common.stream.events import (
     JournalFailed,
     KeepJournal,
     LettersFound,
+    LookUpSection,
     MarkSettled,
     RaiseGeneration,
     SectionFound,
@@ -51,7 +51,7 @@ STORED: Final = (
     Strike,
     Fetch,
     FindLetters,
-    FindSection,
+    LookUpSection,
     KeepJournal,
     RaiseGeneration,
     MarkSettled,
@@ -115,7 +115,7 @@ class Store:
                 return (JournalBlocks(self._fetch(effect)),)
             case FindLetters():
                 return (LettersFound(effect.request, journal.find_letters(effect), *journal.letters_kept),)
-            case FindSection(section, request):
+            case LookUpSection(section, request):
                 return (SectionFound(request, journal.section(section)),)
             case KeepJournal(has_backlog):
                 return self._keep(has_backlog)
@@ -164,7 +164,7 @@ class Store:
                 return [FetchFailed(reason)]
             case FindLetters(request=request):
                 return [LettersFound(request, [], *self.journal.letters_kept)]
-            case FindSection(section, request):
+            case LookUpSection(section, request):
                 return [SectionFound(request, self.journal.section(section))]
             case KeepJournal():
                 return []  # nobody waits for it: whatever comes next finds it too

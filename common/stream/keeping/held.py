@@ -14,7 +14,7 @@ LETTER_BYTES: Final = 256
 """What a dead letter costs beside its bytes."""
 
 
-class Held:
+class HeldEntries:
     """One stream's."""
 
     def __init__(self, counters: SourceCounts) -> None:

@@ -8,7 +8,7 @@ from common.core.events import Note
 from common.stream.blocks import Block
 from common.stream.counters import SourceCounts
 from common.stream.events import DeadLetter
-from common.stream.keeping.held import Held
+from common.stream.keeping.held import HeldEntries
 
 RETRY_S: Final = 1.0
 """A journal that failed is tried again this often."""
@@ -29,7 +29,7 @@ class Outage:
         """When it is tried again."""
         self.is_down = False
         """True while the journal can't be written."""
-        self.held = Held(counters)
+        self.held = HeldEntries(counters)
 
     @property
     def is_full(self) -> bool:

@@ -105,7 +105,7 @@ class _DeviceQueue:
         return item
 
 
-class Converter:
+class ConverterCredit:
     """The account of one converter."""
 
     def __init__(self, member: Member, age: int) -> None:
@@ -190,7 +190,7 @@ class Dispatcher:
         """Devices with something queued, next one first; those whose next batch is for users' code have a turn of their
         own, for their credit is their own too."""
         self._pinned_turn: deque[str] = deque()
-        self._converters: dict[str, Converter] = {}
+        self._converters: dict[str, ConverterCredit] = {}
         self._pins: dict[str, str] = {}
         """Device → name of its converter."""
         self._size_bytes = 0
@@ -201,7 +201,7 @@ class Dispatcher:
         self.release(member.name)
         if (old := self._converters.get(member.name)) is not None:
             self._take_back(old, old.handed)
-        self._converters[member.name] = Converter(member, self._order)
+        self._converters[member.name] = ConverterCredit(member, self._order)
 
     def release(self, name: str) -> None:
         """The devices pinned to this converter are free to be pinned again."""
@@ -311,7 +311,7 @@ class Dispatcher:
             self._serve(self._turn, usable, sent, now_s)
         return sent
 
-    def _serve(self, turn: deque[str], usable: list[Converter], sent: list[SendFrames], now_s: float) -> None:
+    def _serve(self, turn: deque[str], usable: list[ConverterCredit], sent: list[SendFrames], now_s: float) -> None:
         """Hands out batches of the devices whose turn it is, one for each device a round, while somebody takes them."""
         ready = sum(converter.credit for converter in usable if not converter.is_blocked)
         is_pinned = turn is self._pinned_turn
@@ -345,7 +345,7 @@ class Dispatcher:
         return device in self._queues
 
     @property
-    def converters(self) -> dict[str, Converter]:
+    def converters(self) -> dict[str, ConverterCredit]:
         return self._converters
 
     @property
@@ -378,7 +378,7 @@ class Dispatcher:
     def _turn_for(self, batch: FrameBatch) -> deque[str]:
         return self._pinned_turn if batch.pinned else self._turn
 
-    def _take_back(self, converter: Converter, some: list[_Handed]) -> None:
+    def _take_back(self, converter: ConverterCredit, some: list[_Handed]) -> None:
         """Offers these batches to others. Readers send those for users' code again: they know which frames are
         suspects."""
         for handed in some:
@@ -391,7 +391,7 @@ class Dispatcher:
                 self._put(handed.item)
                 self._counters["batches_taken_back"] += 1
 
-    def _take(self, device: str, queue: _DeviceQueue, converter: Converter, now_s: float) -> SendFrames:
+    def _take(self, device: str, queue: _DeviceQueue, converter: ConverterCredit, now_s: float) -> SendFrames:
         """A converter gets the device's oldest batch; the device goes to the end of its turn if it has more."""
         item = queue.take()
         self._size_bytes -= len(item.batch.body) + ENTRY_BYTES
@@ -404,14 +404,14 @@ class Dispatcher:
         converter.served = self._order
         return SendFrames(converter.member.name, converter.member.instance, *item)
 
-    def _preferred(self) -> list[Converter]:
+    def _preferred(self) -> list[ConverterCredit]:
         """Converters that may get work: the live ones, without those who are late with beats or batches if there are
         others."""
         live = [converter for converter in self._converters.values() if converter.is_live]
         prompt = [converter for converter in live if converter.member.liveness == "alive" and not converter.is_behind]
         return prompt or live
 
-    def _choose(self, device: str, is_pinned: bool, usable: list[Converter]) -> Converter | None:
+    def _choose(self, device: str, is_pinned: bool, usable: list[ConverterCredit]) -> ConverterCredit | None:
         """The converter that gets this device's next batch; None if it has to wait."""
         if is_pinned:
             pin = self._pin(device, usable)
@@ -424,7 +424,7 @@ class Dispatcher:
             return None
         return min(free, key=lambda converter: (CREDIT - converter.credit, converter.served))
 
-    def _pin(self, device: str, usable: list[Converter]) -> Converter | None:
+    def _pin(self, device: str, usable: list[ConverterCredit]) -> ConverterCredit | None:
         """The converter of a pinned device, which is chosen now if it has none."""
         name = self._pins.get(device)
         if name is not None and not self._converters[name].member.draining:

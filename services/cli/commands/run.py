@@ -21,7 +21,7 @@ from common.core.errors import ConfigError, GatewayError, LinkError
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.journal.places import journal_dir, left_journals
 from common.io.locks import FileLock
-from common.io.outlet import Outlet, OutletStream, open_sink
+from common.io.outlet import LogOutlet, OutletStream, open_sink
 from common.io.private import is_private, keep_private, make_private
 from services.cli.arguments import Subparsers, add_data_dir, log_level, utf8_path, whole_number
 from services.cli.supervise.conf import Plan, comment_faults
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     """
     keep_private()
     # A start waits for nobody who should read of it.
-    told = OutletStream(Outlet(open_sink(sys.stderr), lambda _: b""))
+    told = OutletStream(LogOutlet(open_sink(sys.stderr), lambda _: b""))
     wanted = _find_wanted(args)
     for warning in wanted.warnings:
         print(f"warning: {warning}", file=told)

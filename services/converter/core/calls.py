@@ -1,6 +1,6 @@
 """The converter's steps of a call: params to bytes (`Encode`, `EncodeUpdate`), an answer to a value (`Decode`).
 
-Calls of devices with users' converters come here; a port reader does the same itself where all are built in.
+CallConverter of devices with users' converters come here; a port reader does the same itself where all are built in.
 A call whose section is not known waits for it; it never waits past its own time. Steps go on as `Exchange` to the port
 reader under the same id and `reply_to`, or end in a `Reply` to `reply_to`.
 """
@@ -62,7 +62,7 @@ class _Call(NamedTuple):
     deadline_s: float
 
 
-class Calls:
+class CallConverter:
     """Calls on their way through this process: each is a step that ends in a message, or waits for one of three things.
 
     It waits for the section of its device, for users' code, or for the socket. Each wait has a bound, and none outlasts

@@ -40,7 +40,7 @@ from services.converter.core.batches import (
     open_batch,
     pass_entry,
 )
-from services.converter.core.calls import Calls
+from services.converter.core.calls import CallConverter
 from services.converter.core.complaints import Complaints
 from services.converter.core.counters import ConverterCounts
 from services.converter.core.deaths import Deaths
@@ -61,7 +61,7 @@ from services.converter.core.events import (
 from services.converter.core.held import HeldBatches
 from services.converter.core.lanes import ANSWER_S, Lanes
 from services.converter.core.leaving import DRAIN_QUIET_S, Leaving
-from services.converter.core.outgoing import Outgoing
+from services.converter.core.outgoing import OutgoingReadings
 from services.converter.core.sections import WAIT_FOR_SECTION_S, Compiled, Sections
 
 
@@ -88,10 +88,10 @@ class ConverterCore:
         self._sections = Sections(identity.address, new_id, self.counters)
         self._job_numbers = count(1)
         self._lanes = Lanes(self.counters, answer_s)
-        self._calls = Calls(self._sections, self._lanes, self.counters, self._job_numbers)
+        self._calls = CallConverter(self._sections, self._lanes, self.counters, self._job_numbers)
         self._deaths = Deaths(identity.address, deaths, self.counters)
         self._held = HeldBatches()
-        self._outgoing = Outgoing(identity, self.counters)
+        self._outgoing = OutgoingReadings(identity, self.counters)
         self._endpoint = ""
         """Where frames come from: each broker names its own."""
         self._user_devices: set[str] = set()

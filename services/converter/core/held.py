@@ -12,7 +12,7 @@ BATCHES_HELD: Final = 256
 """How many may wait: credit allows two, and two of each device with users' code, so more is a fault."""
 
 
-class Held(NamedTuple):
+class HeldBatch(NamedTuple):
     """A batch that waits for its section, until the deadline: then it is given back."""
 
     batch: FrameBatch
@@ -24,7 +24,7 @@ class HeldBatches:
     """The batches that wait, in the order in which they came."""
 
     def __init__(self) -> None:
-        self.batches: list[Held] = []
+        self.batches: list[HeldBatch] = []
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -33,16 +33,16 @@ class HeldBatches:
         """Takes a batch; False if too many wait already."""
         if len(self.batches) >= BATCHES_HELD:
             return False
-        self.batches.append(Held(batch, body, now_s + WAIT_FOR_SECTION_S))
+        self.batches.append(HeldBatch(batch, body, now_s + WAIT_FOR_SECTION_S))
         return True
 
-    def take(self, section: str) -> list[Held]:
+    def take(self, section: str) -> list[HeldBatch]:
         """Takes out the batches that waited for this section, which is here."""
         ready = [held for held in self.batches if held.batch.section == section]
         self.batches = [held for held in self.batches if held.batch.section != section]
         return ready
 
-    def take_late(self, now_s: float) -> list[Held]:
+    def take_late(self, now_s: float) -> list[HeldBatch]:
         """Takes out the batches whose section did not come in time."""
         late = [held for held in self.batches if now_s >= held.deadline_s]
         if late:

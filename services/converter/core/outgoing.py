@@ -10,7 +10,7 @@ from services.converter.core.batches import NEEDS_SECTION, empty_batch, reading_
 from services.converter.core.counters import ConverterCounts
 
 
-class Outgoing:
+class OutgoingReadings:
     """Makes reading batches of what was converted, and keeps those that the socket did not take.
 
     While any are kept, new ones go behind them. Nothing bounds them but the broker's credit, which comes back only with

@@ -6,18 +6,18 @@ from common.config.models import Device
 from common.stream.items import Item
 from common.wire.calls import Decode, converter_of, pack_body, verb_of
 from common.wire.messages import Entry, Reply, Request
-from services.port_reader.core.exchange import Call, Exchange
+from services.port_reader.core.exchange import Exchanges, LineCall
 from services.port_reader.core.incoming import Incoming
 from services.port_reader.core.members import Members, Placed
 
-Answer = tuple[Call, bytes]
+Answer = tuple[LineCall, bytes]
 """A call, and the frame that is its answer."""
 
 
 class Answers:
     """Sorts frames while a call waits for its answer, which is journaled as what it is."""
 
-    def __init__(self, exchange: Exchange, line: Incoming, members: Members) -> None:
+    def __init__(self, exchange: Exchanges, line: Incoming, members: Members) -> None:
         self._exchange = exchange
         self._line = line
         self._members = members
@@ -59,7 +59,7 @@ class Answers:
         return [answer] if self._line.is_bare_end(rest) else [answer, rest]
 
 
-def step_after(call: Call, frame: bytes, device: Device, section: str, now_s: float) -> Reply | Request:
+def step_after(call: LineCall, frame: bytes, device: Device, section: str, now_s: float) -> Reply | Request:
     """What follows an answer: its value to whoever called, or the question to whoever can tell it."""
     request, method = call.request, call.asked.method
     if not device.has_user_converter:

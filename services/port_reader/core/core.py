@@ -11,7 +11,7 @@ from common.core.counters import new_counts
 from common.core.errors import WireError
 from common.core.events import Arrived, Blocked, Drain, Junk, Reconnected, Start, Tick, Writable
 from common.core.wall_clock import WallClock
-from common.stream.device_stream import Kept
+from common.stream.device_stream import KeptDevice
 from common.stream.events import (
     FetchFailed,
     GapsFound,
@@ -61,7 +61,7 @@ _SERVED_WITH_CALLS: Final = (*_SERVED, Encode, EncodeUpdate)
 """By a reader that converts its devices' calls itself."""
 
 
-class Member(NamedTuple):
+class LineMember(NamedTuple):
     """One device on the line, and what its journal said when it was opened (its generation is raised already)."""
 
     device: Device
@@ -79,7 +79,7 @@ class PortReaderCore:
     def __init__(
         self,
         identity: Identity,
-        members: Sequence[Member],
+        members: Sequence[LineMember],
         *,
         limits: Limits = Limits(),  # noqa: B008 (immutable)
         draw: Callable[[], float] = lambda: 0.5,
@@ -271,9 +271,9 @@ class PortReaderCore:
         )
 
 
-def _kept(member: Member) -> Kept:
+def _kept(member: LineMember) -> KeptDevice:
     """A member as a source knows it, which has no devices. The section is put together when somebody asks for it: most
     never are, and each would take a kilobyte."""
     device = member.device
     section = partial(section_of, device)
-    return Kept(device.name, member.section_hash, section, member.state, device.has_user_converter)
+    return KeptDevice(device.name, member.section_hash, section, member.state, device.has_user_converter)

@@ -39,7 +39,7 @@ def search_plainly(pattern: re.Pattern[bytes], frame: bytes) -> bool:
     return pattern.search(frame) is not None
 
 
-class Call(NamedTuple):
+class LineCall(NamedTuple):
     """One exchange as it was asked for."""
 
     request: Request
@@ -53,7 +53,7 @@ class Call(NamedTuple):
 class Turn:
     """The call that is on the line, and how far it is. Each state has one time at which it ends without the device."""
 
-    def __init__(self, call: Call, write_until_s: float) -> None:
+    def __init__(self, call: LineCall, write_until_s: float) -> None:
         self.call = call
         self.state: Literal["writing", "waiting", "late"] = "writing"
         self.ends_s = write_until_s
@@ -83,7 +83,7 @@ class Turn:
         self.state, self.ends_s = "late", now_s + self.call.asked.timeout_s
 
 
-class Exchange:
+class Exchanges:
     """The calls of one port: a queue, and at most one call on the line (`Turn`)."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Exchange:
         self._write_timeout_s = write_timeout_s
         self._counters = counters
         self._search = search
-        self._queue: deque[Call] = deque()
+        self._queue: deque[LineCall] = deque()
         self._taken: deque[str] = deque(maxlen=IDS_REMEMBERED)
         """Ids of calls, so that one that comes twice is written once."""
         self._turn: Turn | None = None
@@ -168,7 +168,7 @@ class Exchange:
         """True if `offer` would take this frame for the awaited answer."""
         return self._turn is not None and self._turn.awaits_answer and self._matches(self._turn, frame)
 
-    def offer(self, frame: bytes) -> Call | None:
+    def offer(self, frame: bytes) -> LineCall | None:
         """The call whose answer this frame is; None for telemetry. To be followed by `go_on` after the chunk."""
         turn = self._turn
         if turn is None or turn.state == "writing":
@@ -252,7 +252,7 @@ class Exchange:
         return effects
 
 
-def _read_call(request: Request, asked: calls.Exchange, now_s: float) -> Call:
+def _read_call(request: Request, asked: calls.Exchange, now_s: float) -> LineCall:
     """The exchange that a request asks for. Raises ConversionError if there is nothing to write, or the pattern is
     none."""
     data = b"".join(asked.writes)
@@ -264,4 +264,4 @@ def _read_call(request: Request, asked: calls.Exchange, now_s: float) -> Call:
             pattern = re.compile(asked.pattern.encode())
     except (re.error, RecursionError) as error:
         raise ConversionError(f"responsePattern is no regular expression: {error}") from None
-    return Call(request.replace(body=b""), asked, data, pattern, now_s + request.time_left_s)
+    return LineCall(request.replace(body=b""), asked, data, pattern, now_s + request.time_left_s)

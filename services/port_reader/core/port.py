@@ -19,7 +19,7 @@ from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
 from services.port_reader.core.doubt import Doubt
 from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
-from services.port_reader.core.exchange import Exchange, Search
+from services.port_reader.core.exchange import Exchanges, Search
 from services.port_reader.core.incoming import Incoming
 from services.port_reader.core.members import Members, Owner
 from services.port_reader.core.opening import Opening
@@ -29,7 +29,7 @@ class Port:
     """One line in both directions, for the devices on it.
 
     What comes in goes the way chunk → frames (`Incoming`) → entries of whom they belong to (`Members`, and `Answers`
-    while a call waits) → streams. What goes out is an exchange at a time (`Exchange`).
+    while a call waits) → streams. What goes out is an exchange at a time (`Exchanges`).
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Port:
         self._clock = clock
         self._members = Members(devices, source, line, owner)
         self._opening = Opening(draw)
-        self._exchange = Exchange(devices[0].line.write_timeout_s, counters, search)
+        self._exchange = Exchanges(devices[0].line.write_timeout_s, counters, search)
         self._answers = Answers(self._exchange, line, self._members)
         self._dead = DeadPieces(self._members.names, counters)
         self._arrival_ms = 0

@@ -28,7 +28,7 @@ from common.io.exits import EXIT_CONFIG, EXIT_UNAVAILABLE
 from common.io.journal.asides import damaged_note
 from common.io.journal.files import JournalError, JournalFile
 from common.io.journal.journal import Journal
-from common.io.journal.opening import Opening, open_journal
+from common.io.journal.opening import OpenedJournal, open_journal
 from common.io.journal.pages import Breathe
 from common.io.journal.places import bytes_used, left_journals
 from common.io.journal.salvage import section_name
@@ -42,7 +42,7 @@ from common.io.sources import Sources
 from common.stream.counters import SourceCounts
 from common.stream.keeping.losses import Losses
 from common.stream.limits import Limits
-from services.port_reader.core.core import Member, PortReaderCore
+from services.port_reader.core.core import LineMember, PortReaderCore
 from services.port_reader.core.events import Event
 from services.port_reader.shell.shell import PortReaderShell
 
@@ -96,7 +96,7 @@ def serve(task: Task) -> int:
         shell = PortReaderShell(device, [journal], endpoints, sources, logger=logger, breathe=breathe)
         core = PortReaderCore(
             make_identity(KIND, device.name, lock.path),
-            [Member(device, section_name(section), journal.state)],
+            [LineMember(device, section_name(section), journal.state)],
             limits=_limits(task, device, task.storage),
             draw=random.random,
             gauges=lambda: shell.gauges,
@@ -117,7 +117,7 @@ def _breathe(pulse: Pulse) -> None:
     pulse.beat(monotonic_s())
 
 
-def _open_journal(task: Task, breathe: Breathe) -> Opening:
+def _open_journal(task: Task, breathe: Breathe) -> OpenedJournal:
     """The journal, salvaged where it was damaged. Raises Refusal; OSError where the disk does not let us."""
     try:
         return open_journal(_journal_file(task, task.storage), time.strftime("%Y%m%dT%H%M%S"), breathe)
@@ -127,7 +127,7 @@ def _open_journal(task: Task, breathe: Breathe) -> Opening:
         raise Refusal(EXIT_UNAVAILABLE, str(error)) from None
 
 
-def _tell(opening: Opening, device: str, logger: logging.Logger) -> None:
+def _tell(opening: OpenedJournal, device: str, logger: logging.Logger) -> None:
     """What was wrong with the journal; the core tells which numbers it cost."""
     if opening.damage:
         log_note(logger, damaged_note(opening.journal.path, opening.aside, opening.damage))
@@ -168,7 +168,7 @@ def _journal_file(task: Task, storage: Storage) -> JournalFile:
     return JournalFile(path, task.device.name, new_id, storage.durability, (section_name(section), section))
 
 
-def _section_of(task: Task, opening: Opening, logger: logging.Logger) -> tuple[Device, bytes]:
+def _section_of(task: Task, opening: OpenedJournal, logger: logging.Logger) -> tuple[Device, bytes]:
     """The device and its section: the configured one, or the last that the journal knows."""
     journal = opening.journal
     if task.device is not None:
@@ -186,7 +186,7 @@ def _section_of(task: Task, opening: Opening, logger: logging.Logger) -> tuple[D
         raise Refusal(EXIT_CONFIG, f"{task.journal}: its section can't be read: {error}") from None
 
 
-def _nothing_to_serve(task: Task, opening: Opening, logger: logging.Logger) -> Refusal:
+def _nothing_to_serve(task: Task, opening: OpenedJournal, logger: logging.Logger) -> Refusal:
     """What a journal that does not know its device any more ends with. One that had something in it is kept."""
     journal = opening.journal
     gaps, letters = list(journal.state.gaps), journal.letters_kept[0]

@@ -27,12 +27,12 @@ from common.stream.events import (
     Bury,
     Fetch,
     FindLetters,
-    FindSection,
     ForMember,
     JournalEvent,
     JournalFailed,
     KeepJournal,
     Listen,
+    LookUpSection,
     MarkSettled,
     OfMember,
     RaiseGeneration,
@@ -107,7 +107,7 @@ class PortReaderShell:
             .on(KeepJournal, store)
             .on(Fetch, store)
             .on(Strike, store)
-            .on(FindSection, store)
+            .on(LookUpSection, store)
             .on(FindLetters, store)
             .on(Note, planes)
             .on(Exit, planes)

@@ -39,7 +39,7 @@ class Origin(NamedTuple):
     address: str = ""
 
 
-class Call(NamedTuple):
+class OpenCall(NamedTuple):
     """An open call."""
 
     id: str
@@ -55,7 +55,7 @@ class Call(NamedTuple):
 class Ended(NamedTuple):
     """A call and how it ended: `error` "" and JSON, or an error text."""
 
-    call: Call
+    call: OpenCall
     error: str
     data: bytes
 
@@ -65,7 +65,7 @@ class Ended(NamedTuple):
         return error_json(self.error) if self.error else self.data
 
 
-class Calls:
+class CallTable:
     """Open calls by id, and the ids that were answered.
 
     Every call that `begin` opens is ended once: by `reply`, `take_answer`, `expire` or `end_all`, which say so by an
@@ -76,7 +76,7 @@ class Calls:
         """`prefix` begins each id that is made here; it is another one in each life of the publisher."""
         self._prefix = prefix
         self._count = 0
-        self._open: dict[str, Call] = {}
+        self._open: dict[str, OpenCall] = {}
         self._open_bytes = 0
         self._origins: set[Origin] = set()
         self._deadlines: list[tuple[float, str]] = []
@@ -104,7 +104,7 @@ class Calls:
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, call: Call, step: Encode | EncodeUpdate) -> Request | Ended:
+    def begin(self, call: OpenCall, step: Encode | EncodeUpdate) -> Request | Ended:
         """Opens a call: its first step, or its end if there are too many."""
         if len(self._open) >= MOST_CALLS or self._open_bytes + call.size_bytes > MOST_CALLS_BYTES:
             return Ended(call, QUEUE_FULL, b"")

@@ -65,14 +65,14 @@ from services.publisher.core.events import (
     PubAck,
     RoundOver,
 )
-from services.publisher.core.gateway import Gateway
+from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.ordering import Ordering, Unwanted
 from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.platform_session import PlatformSession
 from services.publisher.core.replies import Replies
-from services.publisher.core.standstill import Standstill
+from services.publisher.core.standstill import LinkStandstill
 from services.publisher.core.stream import Release
 
 DRAIN_S: Final = 3.0
@@ -114,11 +114,11 @@ class PublisherCore:
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
         )
         known = connectors if connectors is not None else dict.fromkeys(types, "serial")
-        gateway = Gateway(self._outbox, counters, known, version)
+        gateway = GatewayCalls(self._outbox, counters, known, version)
         self._downlink = Downlink(
             dialect, replies=replies, gateway=gateway, counters=counters, out=out, prefix=f"rpc-{epoch[:8]}"
         )
-        self._standstill = Standstill()
+        self._standstill = LinkStandstill()
         self._events = 0
         """Events since the last turn."""
         self._now_s = 0.0

@@ -27,7 +27,7 @@ from common.wire.calls import (
     unknown_verb,
 )
 from common.wire.messages import Plane, Reply, Request
-from services.publisher.core.calls import Call, Calls, Ended, Origin, error_json
+from services.publisher.core.calls import CallTable, Ended, OpenCall, Origin, error_json
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
     DeviceAttributes,
@@ -36,7 +36,7 @@ from services.publisher.core.dialects import (
     GatewayRpc,
     RpcRefused,
 )
-from services.publisher.core.gateway import Gateway
+from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.replies import Replies
 
@@ -62,7 +62,7 @@ class Downlink:
         dialect: Dialect,
         *,
         replies: Replies,
-        gateway: Gateway,
+        gateway: GatewayCalls,
         counters: PublisherCounts,
         out: Outlet,
         prefix: str,
@@ -73,7 +73,7 @@ class Downlink:
         self._gateway = gateway
         self._counters = counters
         self._out = out
-        self.calls = Calls(prefix)
+        self.calls = CallTable(prefix)
         self._blocked: deque[Request | Reply] = deque(maxlen=MOST_BLOCKED)
         """What the calls plane did not take."""
         self.retained: set[str] = set()
@@ -163,7 +163,7 @@ class Downlink:
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
         size = sum(map(len, astuple(first)))
         source = self._gateway.source_of(origin.device)
-        step = self.calls.begin(Call(call_id, origin, source, method, now_s, now_s + time_s, size), first)
+        step = self.calls.begin(OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size), first)
         if isinstance(step, Ended):
             self._counters["calls_refused"] += 1
             self._end(step, now_s)

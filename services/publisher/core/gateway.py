@@ -12,7 +12,7 @@ UNNAMED_CONNECTOR: Final = "serial"
 """Said of a device whose connector is not known, such as one of a journal that is only sent to its end."""
 
 
-class Gateway:
+class GatewayCalls:
     """`services.publisher.core.dialects.GatewayFacts`, and which configured device serves another.
 
     `connectors` are the names of the configured devices' connectors, `version` is the release that runs.

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from common.wire.messages import Entry, ReadingBatch, StreamReport
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.outlet import Outlet
-from services.publisher.core.stream import Release, Stream
+from services.publisher.core.stream import ReadingStream, Release
 
 TOTAL_CREDIT_BYTES: Final = 64 * 1024 * 1024
 """What readers may have on its way here, over all streams: the bound of this process's memory."""
@@ -35,7 +35,7 @@ asks after 250 ms."""
 class Unwanted(NamedTuple):
     """What a stream said below `end` and is not published need not be any more: its reader has let it go."""
 
-    stream: Stream
+    stream: ReadingStream
     end: int
 
 
@@ -50,13 +50,13 @@ class Ordering:
         self.epoch = epoch
         self._counters = counters
         self._out = out
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, ReadingStream] = {}
         """Journal's id → its stream."""
-        self._replaced: dict[str, Stream] = {}
+        self._replaced: dict[str, ReadingStream] = {}
         """Journal's id → its stream in the generation before."""
-        self._changed: dict[Stream, None] = {}
+        self._changed: dict[ReadingStream, None] = {}
         """Streams that owe a report at once."""
-        self._received: dict[Stream, float] = {}
+        self._received: dict[ReadingStream, float] = {}
         """Streams of which something was received since their last report, and when that is to be said at last."""
         self._credit_bytes = STREAM_CREDIT_BYTES
 
@@ -77,7 +77,7 @@ class Ordering:
         unwanted: tuple[Unwanted, ...] = ()
         if stream is None or batch.generation > stream.generation:
             unwanted = self._give_way(batch.journal, stream)
-            stream = self._streams[batch.journal] = Stream(batch, self._changed, self._out)
+            stream = self._streams[batch.journal] = ReadingStream(batch, self._changed, self._out)
         elif batch.base > stream.settled:
             unwanted = (Unwanted(stream, batch.base),)
         stream.heard_s = now_s
@@ -98,7 +98,7 @@ class Ordering:
         del self._streams[journal]
         self._replaced.pop(journal, None)
 
-    def _give_way(self, journal: str, before: Stream | None) -> tuple[Unwanted, ...]:
+    def _give_way(self, journal: str, before: ReadingStream | None) -> tuple[Unwanted, ...]:
         """A new generation begins. What is left of the last one may be nowhere else, if its disk was full, and is still
         published; what is left of those before it comes again, and is not."""
         oldest = self._replaced.pop(journal, None)
@@ -142,7 +142,7 @@ class Ordering:
             if not stream.is_idle or now_s - max(stream.heard_s, stream.told_s) <= REPEAT_S
         ]
 
-    def _is_current(self, stream: Stream) -> bool:
+    def _is_current(self, stream: ReadingStream) -> bool:
         return self._streams.get(stream.journal) is stream
 
     @property

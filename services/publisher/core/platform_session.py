@@ -19,7 +19,7 @@ from services.publisher.core.outlet import Outlet
 from services.publisher.core.replies import Replies
 from services.publisher.core.session.acceptance import Acceptance
 from services.publisher.core.session.choice import Choice
-from services.publisher.core.session.flights import MOST_IN_FLIGHT, BackingOff, Flights
+from services.publisher.core.session.flights import MOST_IN_FLIGHT, BackingOff, Publishes
 from services.publisher.core.session.limits import PayloadLimits
 from services.publisher.core.session.link import Link
 from services.publisher.core.session.pacing import Paces
@@ -54,7 +54,7 @@ class PlatformSession:
         self._counters = counters
         self._out = out
         self._limits = PayloadLimits(config, dialect.shape)
-        self.flights = Flights()
+        self.flights = Publishes()
         paces, backing_off = Paces(), BackingOff()
         suspicion = Suspicion(outbox, backing_off, counters, out)
         self._choice = Choice(outbox, self.flights, suspicion, paces, backing_off)

@@ -11,7 +11,7 @@ STALE_FOR_S: Final = 0.5
 """So long after a stop the sockets are taken to hold what came during it."""
 
 
-class Standstill:
+class LinkStandstill:
     """Notices that the process was stopped (SIGSTOP, a frozen container, a host that swaps) and went on.
 
     A call from the platform has a deadline that begins when it is sent, and says no time of its own. So a call that is

@@ -36,7 +36,7 @@ class Run:
 
     __slots__ = ("done", "end", "first", "holds", "stream")
 
-    def __init__(self, stream: Stream, first: int, end: int) -> None:
+    def __init__(self, stream: ReadingStream, first: int, end: int) -> None:
         self.stream = stream
         self.first = first
         self.end = end
@@ -52,7 +52,7 @@ class Release(NamedTuple):
     body: ReadingBody
 
 
-class Kept(NamedTuple):
+class KeptReadings(NamedTuple):
     """A batch that came before its turn; sorted by `first`, then `end`."""
 
     first: int
@@ -70,7 +70,7 @@ class Early:
     __slots__ = ("_arrivals", "batches", "bytes", "ranges")
 
     def __init__(self) -> None:
-        self.batches: list[Kept] = []
+        self.batches: list[KeptReadings] = []
         self.bytes = 0
         """The size of their bodies, which the credit bounds."""
         self.ranges: list[Range] = []
@@ -83,13 +83,13 @@ class Early:
         self._arrivals += 1
         self.bytes += len(batch.body)
         self.ranges = add_range(self.ranges, batch.first, end - 1)
-        insort(self.batches, Kept(batch.first, end, self._arrivals, batch))
+        insort(self.batches, KeptReadings(batch.first, end, self._arrivals, batch))
 
     def has_all_of(self, batch: ReadingBatch) -> bool:
         """True if each of its numbers is kept already."""
         return not gaps(self.ranges, batch.first, batch.first + batch.length - 1)
 
-    def pop(self) -> Kept:
+    def pop(self) -> KeptReadings:
         """The first of them, which is kept no longer."""
         kept = self.batches.pop(0)
         self.bytes -= len(kept.batch.body)
@@ -105,7 +105,7 @@ class Early:
         return gaps(self.ranges, received, self.ranges[-1][1]) if self.ranges else []
 
 
-class Stream:
+class ReadingStream:
     """One journal in one generation: four numbers that only rise, `base <= settled <= received`.
 
     - `base`: below it the reader has let everything go;
@@ -114,7 +114,7 @@ class Stream:
     - above `received` come the batches that are kept, at most `WINDOW` numbers away.
     """
 
-    def __init__(self, batch: ReadingBatch, changed: dict[Stream, None], out: Outlet) -> None:
+    def __init__(self, batch: ReadingBatch, changed: dict[ReadingStream, None], out: Outlet) -> None:
         """`changed`: the streams that owe their reader a report, to which this one adds itself."""
         self.device = batch.device
         self.journal = batch.journal

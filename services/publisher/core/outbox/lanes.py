@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from services.publisher.core.outbox.segments import MarkKind, Segment
 from services.publisher.core.outbox.standing import Standing
-from services.publisher.core.stream import Stream
+from services.publisher.core.stream import ReadingStream
 
 TELEMETRY_RUN: Final = 4
 """Attributes, of which only the last value counts, wait for so many publishes of telemetry at most."""
@@ -202,7 +202,7 @@ class Lane:
         if self.segments[0] is not segment:
             self.segments.appendleft(segment)
 
-    def forget(self, stream: Stream, end: int) -> None:
+    def forget(self, stream: ReadingStream, end: int) -> None:
         """Drops what this stream said below `end` and is not in flight: its reader does not want it any more."""
         for segment in self.segments:
             segment.forget(stream, end)

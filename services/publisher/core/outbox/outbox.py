@@ -20,7 +20,7 @@ from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.packing import Packer, Packing
 from services.publisher.core.outbox.parcels import MarkPart, Parcel
 from services.publisher.core.outbox.segments import Items, Segment
-from services.publisher.core.stream import Release, Run, Stream
+from services.publisher.core.stream import ReadingStream, Release, Run
 
 DEFAULT_TYPE: Final = "default"
 MOST_LANES: Final = 10_000
@@ -164,7 +164,7 @@ class Outbox:
             run.holds += 1
             lane.segments[-1].attributes.add(values, run)
 
-    def forget(self, stream: Stream, end: int, now_s: float) -> None:
+    def forget(self, stream: ReadingStream, end: int, now_s: float) -> None:
         """Drops what this stream said below `end`: without this the time without a platform would fill the memory."""
         for lane in self.lanes.values():
             if stream.device in (lane.name, lane.source):

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Literal
 
-from services.publisher.core.stream import Run, Stream
+from services.publisher.core.stream import ReadingStream, Run
 
 MarkKind = Literal["connect", "disconnect"]
 
@@ -134,7 +134,7 @@ class Segment:
         self.items: deque[Items] = deque()
         self.attributes = Attributes()
 
-    def forget(self, stream: Stream, end: int) -> None:
+    def forget(self, stream: ReadingStream, end: int) -> None:
         """Drops what this stream said below `end` and is not in flight. Attributes stay: they are few, and the last."""
 
         def is_old(run: Run) -> bool:

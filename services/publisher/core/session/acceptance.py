@@ -29,7 +29,7 @@ from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.parcels import Parcel
 from services.publisher.core.outlet import Outlet
-from services.publisher.core.session.flights import ACK_TIMEOUT_S, DOUBT_S, BackingOff, Flight, Flights
+from services.publisher.core.session.flights import ACK_TIMEOUT_S, DOUBT_S, BackingOff, Flight, Publishes
 from services.publisher.core.session.pacing import Paces
 from services.publisher.core.session.suspicion import Suspicion
 
@@ -54,7 +54,7 @@ class Acceptance:
         self,
         *,
         outbox: Outbox,
-        flights: Flights,
+        flights: Publishes,
         suspicion: Suspicion,
         paces: Paces,
         backing_off: BackingOff,

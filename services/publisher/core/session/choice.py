@@ -7,7 +7,7 @@ from typing import Final
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.packing import Packing, is_full
-from services.publisher.core.session.flights import ACK_TIMEOUT_S, DOUBT_S, BackingOff, Flights
+from services.publisher.core.session.flights import ACK_TIMEOUT_S, DOUBT_S, BackingOff, Publishes
 from services.publisher.core.session.pacing import Paces
 from services.publisher.core.session.suspicion import Suspicion
 
@@ -24,7 +24,7 @@ class Choice:
     """
 
     def __init__(
-        self, outbox: Outbox, flights: Flights, suspicion: Suspicion, paces: Paces, backing_off: BackingOff
+        self, outbox: Outbox, flights: Publishes, suspicion: Suspicion, paces: Paces, backing_off: BackingOff
     ) -> None:
         self._outbox = outbox
         self._flights = flights

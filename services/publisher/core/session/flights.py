@@ -33,7 +33,7 @@ class Flight(NamedTuple):
     """The PUBACK's reason code, for the log."""
 
 
-class Flights:
+class Publishes:
     """Publishes from their sending until they are accepted or given back, in one of three places:
 
     - `in_flight`: no PUBACK yet. These take the slots, `limit` at a time;

@@ -11,17 +11,19 @@ from typing import Final
 
 from common.io.journal.files import SQLITE_FAULTS, failure_of
 from common.io.journal.seals import Seals, kept_block
-from common.io.journal.sections import Sections
+from common.io.journal.sections import StoredSections
 from common.io.journal.tables import BLOCK, STRIKE, find_blocks, row_of
 from common.stream.blocks import Block
 
 _TRIM: Final = "DELETE FROM blocks WHERE first < ? AND first + length <= ?"
 
 
-class BlockQueue:
+class StoredBlocks:
     """The queue of one open journal."""
 
-    def __init__(self, connection: sqlite3.Connection, seals: Seals, sections: Sections, plain_below: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, seals: Seals, sections: StoredSections, plain_below: int
+    ) -> None:
         """`plain_below`: blocks below it have the plain checksums of schema 2."""
         self._connection = connection
         self._seals = seals
