@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from common.config.findings import Findings
-from common.config.models import VERSION, Connector, Gateway, Security, nested, version_of
+from common.config.models import VERSION, Connector, Gateway, Security, updated, version_of
 from common.config.names import SECRET_FILE_SUFFIX, SECRETS
 from common.config.platform_reading import without_secrets
 from common.config.reading import read_gateway
@@ -101,16 +101,18 @@ def read_active(path: Path) -> Active | None:
 
 def _decode(content: bytes) -> Active:
     """A snapshot of this release, or of the one before it: what was good last is needed most while people update."""
-    if version_of(content) > 1:
+    version = version_of(content)
+    if version == VERSION:
         return msgspec.json.decode(content, type=Active)
     old = msgspec.json.decode(content, type=_ActiveOfVersion1)
-    connectors = tuple(_connector_of(fields) for fields in old.gateway.pop("connectors", ()))
+    connectors = tuple(_connector_of(fields, version) for fields in old.gateway.pop("connectors", ()))
     gateway = msgspec.convert(old.gateway, Gateway)
     return Active(gateway=msgspec.structs.replace(gateway, connectors=connectors), secrets=old.secrets)
 
 
-def _connector_of(fields: dict[str, Any]) -> Connector:
-    devices = [nested(device) for device in fields.get("devices", ())]
+def _connector_of(fields: dict[str, Any], version: int) -> Connector:
+    """A connector of an older version, its devices as they are now."""
+    devices = [updated(device, version) for device in fields.get("devices", ())]
     return msgspec.convert(fields | {"devices": devices}, Connector)
 
 

@@ -10,14 +10,14 @@ import msgspec
 
 from common.config.checking import ConverterChecker
 from common.config.findings import Findings, show
+from common.config.framing import read_framing
 from common.config.json_object import JsonObject
-from common.config.models import Connector, DataPoint, Device, Framing, Line
+from common.config.models import Connector, DataPoint, Device, Line
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault
+from common.stream.limits import MAX_RECORDS
 
-MAX_FRAME_LIMIT = 16 * 1024 * 1024
-"""The largest `maxFrameBytes`: a bound against slips, far above what a serial device says at once."""
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
 """Keys that the files of other connectors have and a serial one never has."""
 
@@ -52,7 +52,7 @@ def read_connector(
         name=name,
         id=top.maybe_text("id") or defaults.id,
         log_level=top.choice("logLevel", defaults.log_level, CONNECTOR_LOG_LEVELS, any_case=True),
-        uplink_queue_size=top.whole("uplinkQueueSize", 100_000, 1),
+        uplink_queue_size=top.whole("uplinkQueueSize", MAX_RECORDS, 1),
         file=path,
     )
     top.knows("type", "class", "configVersion")
@@ -84,7 +84,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         name=name,
         type=entry.name("deviceType", "type", default="default"),
         line=_read_line(entry),
-        framing=_read_framing(entry),
+        framing=read_framing(entry),
         byteorder=entry.choice("byteorder", "big", ("big", "little")),
         converter=converter,
         downlink_converter=downlink,
@@ -127,19 +127,6 @@ def _read_line(entry: JsonObject) -> Line:
     )
 
 
-def _read_framing(entry: JsonObject) -> Framing:
-    """What ends a frame. `timeout` is the reference's word for the silence that does."""
-    # pyserial waits for ever with null; a day is as long as a frame will ever be waited for.
-    waits_for_ever = entry.values.get("timeout", 1) is None
-    entry.knows("timeout")
-    return Framing(
-        delimiter=_read_delimiter(entry),
-        max_frame_bytes=entry.whole("maxFrameBytes", 65_536, 1, MAX_FRAME_LIMIT),
-        first_frame=entry.choice("firstFrame", "discard", ("discard", "keep")),
-        timeout_s=float(DAY_S) if waits_for_ever else entry.number("timeout", 1.0, 0, DAY_S),
-    )
-
-
 def _read_port(entry: JsonObject) -> str:
     """The port's name. One that can't be served is a problem, a relative one a warning."""
     port = entry.text("port", default="/dev/ttyUSB0")
@@ -149,16 +136,6 @@ def _read_port(entry: JsonObject) -> str:
     elif is_relative(port):
         entry.warning("port", f"{show(port)} depends on the folder in which the gateway is started")
     return port
-
-
-def _read_delimiter(entry: JsonObject) -> bytes:
-    """The delimiter's bytes, UTF-8 of the text. One that is longer than a frame may be could never end one."""
-    delimiter = entry.text("delimiter", default="\n").encode()
-    # `maxFrameBytes` itself is checked where it is read.
-    limit = entry.values.get("maxFrameBytes", 65_536)
-    if isinstance(limit, int) and 1 <= limit <= len(delimiter):
-        entry.problem("maxFrameBytes", show(limit), f"more than the delimiter's {len(delimiter)} bytes")
-    return delimiter
 
 
 def _read_converters(entry: JsonObject, checker: ConverterChecker) -> tuple[str, str | None]:

@@ -10,7 +10,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from common.config.framing import Framing
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK
+from common.stream.limits import MAX_RECORDS
 
 VERSION: Final = 2
 """How devices are written into sections, tasks and snapshots. In version 1, which release 0.2 wrote, the fields of line
@@ -96,21 +98,6 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """True keeps other programs from opening the port while it is ours."""
 
 
-class Framing(msgspec.Struct, frozen=True, kw_only=True):
-    """How the bytes of a device become frames."""
-
-    kind: Literal["delimiter"] = "delimiter"
-    """Which framer cuts them; each kind has one file in the port reader's core."""
-    delimiter: bytes = b"\n"
-    """The bytes that end a frame, at least one; they stay part of it."""
-    max_frame_bytes: int = 65_536
-    """What is longer, without its delimiter, is no frame but a dead letter; so no line can fill our memory."""
-    first_frame: Literal["discard", "keep"] = "discard"
-    """`keep` takes what comes before the first delimiter after joining a talking line as a frame."""
-    timeout_s: float = 1.0
-    """Seconds of silence that end a frame on a line that has never sent the delimiter."""
-
-
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """One instrument on a serial line, with every default filled in."""
 
@@ -130,7 +117,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     rpcs: tuple[Rpc, ...] = ()
     report_strategy: ReportStrategy | None = None
     connector_name: str = ""
-    uplink_queue_size: int = 100_000
+    uplink_queue_size: int = MAX_RECORDS
     """How many frames its journal keeps at most."""
     log_level: str = "INFO"
     """What its users' converters log; the processes of the gateway have a level of their own."""
@@ -159,7 +146,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     id: str | None = None
     log_level: str = "INFO"
-    uplink_queue_size: int = 100_000
+    uplink_queue_size: int = MAX_RECORDS
     devices: tuple[Device, ...] = ()
     file: str = ""
 
@@ -242,9 +229,10 @@ def device_of(section: bytes) -> Device:
     Raises msgspec.DecodeError for anything else, and for what a newer release wrote.
     """
     try:
-        if version_of(section) == 1:
-            return msgspec.convert(nested(msgspec.json.decode(section, type=dict[str, Any])), Device)
-        return msgspec.json.decode(section, type=Device)
+        version = version_of(section)
+        if version == VERSION:
+            return msgspec.json.decode(section, type=Device)
+        return msgspec.convert(updated(msgspec.json.decode(section, type=dict[str, Any]), version), Device)
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(str(error)) from None
 
@@ -261,14 +249,17 @@ def version_of(content: bytes) -> int:
     return version
 
 
-def nested(device: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a device as version 1 wrote them, side by side, in the places where they stand now.
+def updated(device: dict[str, Any], version: int) -> dict[str, Any]:
+    """The fields of a device as an older version wrote them, in the places where they stand now. All that is stored
+    with devices in it is read by this, so a new version is a step here and nowhere else.
 
-    Their names are the same; line and framing only became objects of their own.
+    1 → 2: the names are the same; line and framing became objects of their own.
     """
-    line = {name: device[name] for name in Line.__struct_fields__ if name in device}
-    framing = {name: device[name] for name in Framing.__struct_fields__ if name in device}
-    return {**device, "line": line, "framing": framing}
+    if version < 2:
+        line = {name: device[name] for name in Line.__struct_fields__ if name in device}
+        framing = {name: device[name] for name in Framing.__struct_fields__ if name in device}
+        device = {**device, "line": line, "framing": framing}
+    return device
 
 
 class _Stamp(msgspec.Struct):

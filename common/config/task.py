@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from common.config.models import VERSION, Device, Gateway, Storage, nested, version_of
+from common.config.models import VERSION, Device, Gateway, Storage, updated, version_of
 from common.io.journal.places import file_name, journal_dir
 from common.io.private import is_private
 
@@ -57,11 +57,12 @@ def read_task(data: bytes) -> Task:
 
     Raises msgspec.DecodeError, UnicodeDecodeError for anything else, and for what a newer release wrote.
     """
-    if version_of(data) > 1:
+    version = version_of(data)
+    if version == VERSION:
         return msgspec.json.decode(data, type=Task)
     fields = msgspec.json.decode(data, type=dict[str, Any])
     if isinstance(fields.get("device"), dict):
-        fields["device"] = nested(fields["device"])
+        fields["device"] = updated(fields["device"], version)
     return msgspec.convert(fields | {"version": VERSION}, Task)
 
 

@@ -20,6 +20,13 @@ Write = Callable[[list[bytes]], "Sequence[bytes] | None"]
 """Fields to JSON values; None, or ValueError, if one is no such value."""
 
 
+_READ: Final = ("key", "type", "from_delimiter", "until_delimiter", "keep_delimiter", "from_byte", "to_byte")
+"""The fields of a data point that the ways below know."""
+_ELSEWHERE: Final = ("report_strategy",)
+"""Those that say nothing about how a value is found in a frame."""
+_OTHERS: Final = tuple(name for name in DataPoint.__struct_fields__ if name not in (*_READ, *_ELSEWHERE))
+
+
 class Columns:
     """One device's data points, compiled. Only for devices with telemetry, and with no key twice."""
 
@@ -52,9 +59,15 @@ class Columns:
 def columns_of(telemetry: Sequence[DataPoint], attributes: Sequence[DataPoint]) -> Columns | None:
     """The fast way of these data points; None if there is none."""
     for points in (telemetry, attributes):
-        if len({point.key for point in points}) < len(points):
+        if len({point.key for point in points}) < len(points) or any(map(_says_more, points)):
             return None
     return Columns(telemetry, attributes) if telemetry else None
+
+
+def _says_more(point: DataPoint) -> bool:
+    """True if a data point says something that is not looked at here: then frames are converted one by one, which is
+    slower and never wrong."""
+    return any(getattr(point, name) for name in _OTHERS)
 
 
 def _columns(points: Sequence[tuple[Cut, Write]], frames: Sequence[bytes]) -> list[Sequence[bytes]] | None:

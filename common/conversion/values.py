@@ -1,6 +1,6 @@
 """What values are: bytes of a field to a Python value by data point type, and what JSON can carry to the platform.
 
-Parsers raise ValueError only; `fields` makes the sentence that names the data point.
+Parsers raise ValueError only; `points` makes the sentence that says what was found and what would be right.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """A process among the others: it registers with each new broker and every few seconds, and beats each second. Part of
-every core."""
+every core but the broker's."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Membership:
         counters = {**counters, "junk_messages": self.junk}
         state = {**state, "release": RELEASE, "registered": bool(self.broker)}
         beat = Heartbeat(who.kind, who.name, who.instance, who.pid, who.host, uptime_s, state, counters, every_s)
-        # Who beats slowly is told of new connections (`Reconnected`), and need not look after them.
+        # A slow-beating process learns of reconnections by `Reconnected`, so it need not re-register periodically.
         again = self._register(now_s) if self.broker and now_s >= self._said.again_s and every_s == BEAT_S else []
         return [Send(Plane.EVENTS, beat), *again]
 

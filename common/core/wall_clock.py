@@ -7,7 +7,8 @@ class WallClock:
     """The wall clock's last reading, carried on by `now_s`, which never jumps.
 
     Cores are told the time of day with what comes in (`arrival_ms`); between two readings it goes on at the pace of
-    `now_s`. So a clock that somebody sets is followed at the next reading, and nobody has to ask for the time.
+    `now_s`. So a clock that somebody sets is followed at the next reading, and nobody has to ask for the time. Whoever
+    hears the time sets it, at the moment to which the time belongs; others only look.
     """
 
     def __init__(self, offset_ms: float | None = None) -> None:

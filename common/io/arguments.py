@@ -26,14 +26,16 @@ def default_data_dir(environ: Mapping[str, str]) -> Path:
     return Path(home) / "serialgw"
 
 
-def service_parser(name: str, purpose: str) -> argparse.ArgumentParser:
+def service_parser(name: str, purpose: str, *, needs_config: bool = True) -> argparse.ArgumentParser:
     """An argument parser with what all services take: --config, --data-dir, --active, --log-level.
 
     `name` is the service's package below `services`. A service adds its own options to the parser; what does not fit is
-    said by argparse, with exit code 2.
+    said by argparse, with exit code 2. `needs_config` False: whoever starts all services alike may name one.
     """
     parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=purpose)
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="main or connector configuration")
+    parser.add_argument(
+        "--config", required=needs_config, type=Path, metavar="FILE", help="main or connector configuration"
+    )
     parser.add_argument(
         "--data-dir",
         type=Path,

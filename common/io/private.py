@@ -36,12 +36,12 @@ def write_private(path: Path, text: str) -> None:
     written again on a full disk. Raises OSError."""
     content = text.encode()
     try:
-        if path.read_bytes() == content and not path.is_symlink():
+        if path.read_bytes() == content and not path.is_symlink() and path.stat().st_mode & 0o777 == 0o600:
             return
     except OSError:
         pass
     # Under another name first: nobody ever finds half a file. O_EXCL refuses whatever lies in its way.
-    draft = path.with_name(path.name + ".new")
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)

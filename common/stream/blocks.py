@@ -9,11 +9,11 @@ from common.wire import codec
 from common.wire.messages import Entry, FrameBody
 
 BATCH_FRAMES: Final = 512
-"""A converter has two batches; more frames in one would make the others wait for it."""
+"""A converter holds two batches; larger ones would keep other devices waiting."""
 BATCH_BYTES: Final = 128 * 1024
 BODY_FORM: Final = 1
 """What a block's `body` is: a packed `FrameBody` of three fields. Blocks outlive an upgrade, and a downgrade too, so
-each is stored with the form of its body; whoever changes what a body says raises it."""
+each is stored with the form of its body; this number is raised when the form changes."""
 
 
 class Block(NamedTuple):
@@ -27,8 +27,8 @@ class Block(NamedTuple):
     at_ms: int = 0
     """The wall clock when it was numbered: what the journal's age limit counts from."""
     origin: str = ""
-    """The name of what was asked for these entries; "" if they came unasked. A poll's answer does not say itself which
-    of the device's values it holds."""
+    """The name of what was asked for these entries; "" if they came unasked. A poll's answer alone does not tell
+    which of the device's values it holds."""
 
     @property
     def end(self) -> int:
@@ -85,7 +85,7 @@ def join_blocks(blocks: list[Block]) -> Block:
 
 
 def pack_runs(blocks: Iterable[Block]) -> list[Block]:
-    """The same entries in as few batches as may be."""
+    """The same entries in as few batches as possible."""
     runs: list[list[Block]] = []
     length = size = 0
     for block in blocks:

@@ -1,4 +1,4 @@
-"""What a process that journals counts, whatever it journals."""
+"""The counters of every process that journals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SourceCounts(TypedDict):
     frames_resent: Annotated[int, Counter("entries", "sent again to the same publisher")]
     frames_settled: Annotated[int, Counter("entries", "that the platform has accepted")]
     frames_shed: Annotated[int, Counter("entries", "dropped under a limit of the journal, oldest first")]
-    frames_unjournaled: Annotated[int, Counter("entries", "that went on unjournaled: it could not be written")]
+    frames_unjournaled: Annotated[int, Counter("entries", "sent on although the journal could not be written")]
     frames_dropped: Annotated[int, Counter("frames", "that fitted neither journal nor memory")]
     frames_revived: Annotated[int, Counter("dead letters", "sent through again with `serialgw dead-letters --retry`")]
     frames_lost: Annotated[int, Counter("entries", "that damage has taken from the journal, told with their numbers")]

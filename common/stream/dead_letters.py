@@ -32,7 +32,7 @@ def find_retried(request: Request, asked: RetryDeadLetters) -> FindLetters:
 
 
 def page_of(event: LettersFound) -> dict[str, Any]:
-    """The answer to `list-dead-letters`: all of each letter but its origin, which the message has no place for."""
+    """The answer to `list-dead-letters`: each letter without its origin, for which the message has no field."""
     letters = [list(letter[:5]) for letter in event.letters]
     return {"count": event.total, "bytes": event.total_bytes, "letters": letters}
 

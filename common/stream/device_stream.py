@@ -78,7 +78,7 @@ class DeviceStream:
         self._is_left = is_left
 
     def handle(self, event: JournalEvent, now_s: float) -> list[StreamEffect]:
-        """What the device's journal says: the answer to an effect of before, or that one could not be done."""
+        """Takes what the device's journal says: the answer to an earlier effect, or that an effect failed."""
         uplink = self.uplink
         match event:
             case JournalBlocks():
@@ -120,8 +120,8 @@ class DeviceStream:
                 assert_never(asked)
 
     def _letters_found(self, event: LettersFound, now_s: float) -> list[StreamEffect]:
-        """Answers with the page, or sends the letters through again. Whoever retries is told how many were, how many
-        can't be, and the last id that was looked at, from which the next request goes on."""
+        """Answers with the page, or sends the letters through again. The reply to a retry says how many were sent
+        again, how many can't be, and the last id that was looked at, from which the next request goes on."""
         if not body_of(event.request, RetryDeadLetters):
             return [answer(reply(event.request, page_of(event)))]
         frames = frames_among(event.letters)
@@ -137,7 +137,7 @@ class DeviceStream:
 
 
 def _section_reply(request: Request, section: bytes | None) -> Send:
-    """The section as JSON, or that nobody here knows it."""
+    """The section as JSON, or an error if it is unknown here."""
     if section is None:
         return answer(refuse(request, UNKNOWN_SECTION))
     return answer(reply(request, section))

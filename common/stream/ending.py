@@ -1,4 +1,4 @@
-"""How a source that was told to end goes on until it may: what it holds is to be settled first, if anybody can."""
+"""When a source that was told to end may end: once all that it holds is settled, or nobody can settle it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from common.stream.sending.peer import SILENT_S
 SETTLE_S: Final = 3.0
 """How long a source that is told to end waits for the platform to accept the rest."""
 LISTEN_S: Final = 1.5
-"""Within this a publisher that lives is heard."""
+"""A publisher that lives is heard within this time."""
 
 
 class Ending:
@@ -34,11 +34,11 @@ class Ending:
 
     @property
     def next_deadline_s(self) -> float | None:
-        """When nothing is waited for any more."""
+        """When the source waits no longer in any case; None before it is told to end."""
         return None if self.since_s is None else self.since_s + SETTLE_S
 
     def is_vain(self, now_s: float) -> bool:
-        """True if waiting for the platform's acceptance is of no use any more."""
+        """True if waiting any longer for the platform's acceptance is pointless."""
         if self.since_s is None:
             return False
         is_heard = self._link == "up" and now_s < self._publisher_s + SILENT_S

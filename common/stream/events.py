@@ -20,8 +20,8 @@ class DeadLetter(NamedTuple):
     reason: str
     data: bytes
     origin: str = ""
-    """What was asked for it, as its block said: without that nobody could say what a poll's answer answers, should it
-    be sent through again."""
+    """The name of what was asked for it, as its block said. A retry keeps it: without it a poll's answer can't be
+    interpreted."""
 
 
 class KeptLetter(NamedTuple):
@@ -114,8 +114,8 @@ class Trim(Struct, frozen=True):
 
 
 class MarkSettled(Struct, frozen=True):
-    """Effect: what is below `base` is settled; said beside a journal that can't be written, so that the next process
-    does not begin with what the platform has already."""
+    """Effect: what is below `base` is settled. This is recorded in the mark beside a journal that can't be written, so
+    that the next process does not begin with what the platform has already."""
 
     base: int
 
@@ -140,8 +140,8 @@ class RaiseGeneration(Struct, frozen=True):
 
 
 class KeepJournal(Struct, frozen=True):
-    """Look whether the journal's files are where they were. `has_backlog`: what waits has waited for long, and is
-    better off in the file than in its log. `GapsFound` may follow."""
+    """Check that the journal's files still exist and are the ones that were opened. `has_backlog`: old entries wait, so
+    move them from the write-ahead log into the database. `GapsFound` may follow."""
 
     has_backlog: bool
 
@@ -155,7 +155,7 @@ class Fetch(Struct, frozen=True):
 
 
 class Strike(Struct, frozen=True):
-    """One commit: the deaths that these numbers have been alone in so far."""
+    """One commit: how often a converter has died so far while it converted each of these numbers alone."""
 
     counts: dict[int, int]
 
@@ -180,7 +180,8 @@ class FindLetters(Struct, frozen=True):
 
 
 class Listen(Struct, frozen=True):
-    """Hear others' heartbeats (`beats` True), and what they say at once; or hear none, and nothing before `until_s`."""
+    """Hear others' heartbeats (`beats` True) or none; read nothing from the events plane before `until_s` (in the past:
+    read at once)."""
 
     beats: bool
     until_s: float

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+MAX_RECORDS: Final = 100_000
+"""What the reference calls `uplinkQueueSize`, with its default."""
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""16 journals of talkative devices are then within 4 GiB, which a small memory card has."""
 
 
 class Limits(NamedTuple):
-    """Bounds of one stream. Where the journal's are passed the oldest entries go first, and are counted."""
+    """Bounds of one stream. Where the journal's are passed, the oldest entries are dropped and counted."""
 
-    max_records: int = 100_000
-    """Entries in the journal: what the reference calls `uplinkQueueSize`, with its default."""
-    max_bytes: int = 256 * 1024 * 1024
+    max_records: int = MAX_RECORDS
+    """Entries in the journal."""
+    max_bytes: int = MAX_BYTES
     """Bytes of their bodies in the journal."""
     window_frames: int = 4_096
-    """Entries that are sent and not settled. The publisher keeps as many numbers of a stream, and no more."""
+    """Entries that are sent and not settled. The publisher tracks no more numbers of a stream than this."""
     window_bytes: int = 1024 * 1024
     """Bytes that are sent and not settled; as many may wait in memory for their turn."""
     ttl_s: float | None = None

@@ -20,33 +20,38 @@ class Listening:
 
     def __init__(self) -> None:
         self._calm = Calm()
-        self._hears_beats = True
+        self.hears_beats = True
+        """False for a calm source, until something happens."""
         self.rests_until_s = 0.0
         """When reports are heard again; in the past: at once."""
         self._deaf_since_s = float("inf")
-        """Since when reports wait, where that they come late says nothing of the publisher. A busy line's come late
-        where everyone's do, and count as they come: it has infinity here."""
+        """When we stopped listening: the delay of a report after that is our own, and must not count as round trip.
+        Infinity on a busy line, where it does count: reports come late there because everyone is busy."""
 
     @property
-    def is_deaf(self) -> bool:
-        """True if the last beat of a calm source said that the next one comes late: until then it hears nobody's."""
+    def is_calm(self) -> bool:
+        """True if the last beat said that the next one comes late."""
         return self._calm.is_calm
 
     def wake(self, now_s: float) -> list[Listen]:
-        """Something has happened: others' beats count again."""
-        self._calm.news()
-        if self._hears_beats:
+        """Something has happened, or waits: others' beats count again."""
+        if self.hears_beats:
             return []
-        self._hears_beats = True
+        self.hears_beats = True
         return [Listen(True, now_s)]
 
+    def news(self, now_s: float) -> list[Listen]:
+        """Something has happened that others should hear of soon."""
+        self._calm.news()
+        return self.wake(now_s)
+
     def beat(self, now_s: float, *, is_quiet: bool) -> tuple[float, list[Listen]]:
-        """A beat goes out: after how many seconds the next one does. If that is late, nothing waits for anything, and
-        others' beats would only wake us before then."""
+        """To be called when a beat goes out; returns (the seconds until the next, effects). If the next comes late,
+        nothing waits for anything, and others' beats would only wake us before then."""
         every_s = self._calm.beat(is_quiet=is_quiet)
         if not self._calm.is_calm:
-            return every_s, []
-        self._hears_beats = False
+            return every_s, self.wake(now_s)
+        self.hears_beats = False
         return every_s, [Listen(False, now_s + every_s)]
 
     def rest(self, until_s: float, deaf_since_s: float = float("inf")) -> None:

@@ -10,7 +10,7 @@ from common.stream.ledger import Span
 AHEAD_MS: Final = 1_000
 """How far timestamps may run ahead of the clock to stay distinct."""
 STEP_BACK_MS: Final = 2 * 3600 * 1000
-"""A clock that is set back by more than this was wrong before, and is followed."""
+"""If the clock is set back by more than this, we assume that it was wrong before, and follow the new time."""
 LINE_STATE_BYTES: Final = 64
 """A line may ask the journal to remember so much of it. It goes into each commit, so it has to be small."""
 
@@ -56,6 +56,11 @@ class Stream:
         self._clock_ms = state.last_ts_ms
         self._ahead_ms = AHEAD_MS
 
+    def take_repeats(self) -> int:
+        """How many timestamps were given out twice since the last call."""
+        repeats, self.repeats = self.repeats, 0
+        return repeats
+
     def take(self, count: int) -> int:
         """The first of `count` new numbers."""
         first = self.next_number
@@ -100,3 +105,5 @@ class Progress(NamedTuple):
     """Entries that the platform has accepted so far."""
     backlog: int
     """Entries that it has not."""
+    waits: bool = False
+    """True if there is something to send that the window has no room for."""

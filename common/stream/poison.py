@@ -27,7 +27,7 @@ class Poison:
     def died_in(self, note_id: str, numbers: list[int]) -> dict[int, int]:
         """The new counts of these numbers, in which a converter died; {} for a note that is only repeated.
 
-        A number that died in company is a suspect with no death of its own yet.
+        If several numbers were being converted, all become suspects, and none is charged with the death.
         """
         if note_id in self._noted:
             return {}

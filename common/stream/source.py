@@ -1,4 +1,4 @@
-"""What a process that journals is made of, as one core: a port reader and a connector host each have one.
+"""What a process that journals is made of, as one core. Today only port readers have one; a connector host is next.
 
 A source knows no device, no line and no disk. It is told entries (`put`); it numbers, journals and sends them, answers
 what is asked about them, says that it lives, and knows when it may end. Whoever has one hands it every event:
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never, get_args
 
 from common.core.counters import totals
+from common.core.errors import WireError
 from common.core.events import (
     Arrived,
     Blocked,
@@ -37,6 +38,7 @@ from common.stream.held_calls import HeldCalls
 from common.stream.items import Item
 from common.stream.limits import Limits
 from common.stream.listening import Listening
+from common.stream.numbers import Progress
 from common.wire.calls import (
     EXPIRED,
     SHUTTING_DOWN,
@@ -46,6 +48,7 @@ from common.wire.calls import (
     FindSection,
     ListDeadLetters,
     RetryDeadLetters,
+    body_of,
     refuse,
     unknown_verb,
 )
@@ -115,6 +118,21 @@ class Source:
         return sum(stream.uplink.backlog for stream in self.streams)
 
     @property
+    def progress(self) -> Progress:
+        """How far all streams are together."""
+        if len(self.streams) == 1:
+            return self.streams[0].uplink.progress
+        each = [stream.uplink.progress for stream in self.streams]
+        return Progress(
+            read=sum(one.read for one in each),
+            received=sum(one.received for one in each),
+            # They count together.
+            settled=each[0].settled,
+            backlog=sum(one.backlog for one in each),
+            waits=any(one.waits for one in each),
+        )
+
+    @property
     def next_deadline_s(self) -> float:
         deadlines = [self._membership.next_deadline_s, self._ending.next_deadline_s]
         deadlines += [stream.uplink.next_deadline_s for stream in self.streams]
@@ -125,13 +143,13 @@ class Source:
         effects: list[SourceEffect] = []
         if _is_news(event):
             self._membership.hurry(now_s)
-            effects += self.listening.wake(now_s)
+            effects += self.listening.news(now_s)
         effects += self._membership.handle(event, now_s)
         return effects
 
     def finish(self, state: Callable[[], State], now_s: float, *, is_busy: bool = False) -> list[SourceEffect]:
         """To be called last, after every event: the beat with the owner's `state` if it is due, and the end, unless the
-        owner `is_busy` with something that is still to come into a stream."""
+        owner still has entries to put into a stream (`is_busy`)."""
         effects: list[SourceEffect] = []
         if self._membership.is_due(now_s):
             effects += self._beat(state(), now_s)
@@ -142,7 +160,7 @@ class Source:
         return effects
 
     def handle(self, event: SourceEvent, now_s: float) -> Sequence[SourceEffect]:
-        """What is not the owner's own. A `Request` comes by `serve`, when the owner has read it."""
+        """Every event that is not the owner's own. A `Request` comes by `serve`, when the owner has read it."""
         match event:
             case Arrived(message=message):
                 return self._take(message, now_s)
@@ -159,7 +177,7 @@ class Source:
             case Drain():
                 return self.drain(now_s)
             case Reconnected() | Junk():
-                # Whether we are registered, and what nobody understands, is the membership's affair.
+                # The membership has handled both: registration, and messages that nobody understands.
                 return []
             case _:
                 return self.streams[0].handle(event, now_s)
@@ -175,8 +193,12 @@ class Source:
     ) -> Sequence[SourceEffect]:
         """The first half of `put`: the entries are numbered and journaled. What is to be sent before them comes between
         this and `move`."""
-        effects = self.streams[member].uplink.commit(items, clock_ms, line_state, now_s)
-        return self._of(member, effects) if member else effects
+        found = self.streams[member].uplink.commit(items, clock_ms, line_state, now_s)
+        effects = self._of(member, found) if member else found
+        if self.listening.hears_beats:
+            return effects
+        # Also where only time has made an entry: a new publisher has to be heard before anything reaches it.
+        return [*self.listening.wake(now_s), *effects]
 
     def move(self, now_s: float, member: int = 0) -> Sequence[SourceEffect]:
         """The second half of `put`: they are sent, as far as there is room."""
@@ -191,7 +213,7 @@ class Source:
         """It is told to end; told twice, it ends at once."""
         if self.is_draining:
             return [Exit(0)]
-        self._ending.begin(now_s, was_deaf=self.listening.is_deaf)
+        self._ending.begin(now_s, was_deaf=self.listening.is_calm)
         return []
 
     def serve(self, request: Request, asked: Body | None, now_s: float) -> Sequence[SourceEffect]:
@@ -206,6 +228,13 @@ class Source:
                 return self._of(member, self.streams[member].serve(request, asked))
             case _:
                 return [answer(refuse(request, unknown_verb(request.verb)))]
+
+    def _serve_plainly(self, request: Request, now_s: float) -> Sequence[SourceEffect]:
+        """A call to a source whose owner has no verbs of its own."""
+        try:
+            return self.serve(request, body_of(request, *SERVED), now_s)
+        except WireError as error:
+            return [self.refuse(request, str(error))]
 
     def refuse(self, request: Request, error: str) -> Send:
         """The answer to a call that is not taken, or that fails."""
@@ -234,7 +263,7 @@ class Source:
                 self._broker = instance
                 return []
             case Registered() | Heartbeat():
-                # The membership's, and what others beat, is nothing to us.
+                # The membership has handled the first; other heartbeats do not concern us.
                 return []
             case Reply():
                 # To our asking for a beat, which says all that there is to know.
@@ -243,8 +272,7 @@ class Source:
                 # For others; nobody sends us any.
                 return []
             case Request():
-                # The owner reads it first.
-                return []
+                return self._serve_plainly(message, now_s)
             case _:
                 assert_never(message)
 
@@ -266,7 +294,7 @@ class Source:
         return [*sends, *(self.refuse(request, EXPIRED) for request in expired)]
 
     def _beat(self, state: State, now_s: float) -> list[SourceEffect]:
-        """Less often once nothing has happened for some beats, and then nobody listens either."""
+        """Beats less often once nothing has happened for some beats, and then does not listen either."""
         every_s, effects = self.listening.beat(now_s, is_quiet=not self.backlog and not self.is_draining)
         counters = {**totals(self._counters), **self._gauges()}
         return [*effects, *self._membership.beat(now_s, facts_of(state), counters, every_s)]
@@ -287,7 +315,7 @@ class Source:
         return [effect for at, stream in enumerate(self.streams) for effect in self._of(at, act(stream))]
 
     def _of(self, member: int, effects: Sequence[StreamEffect]) -> Sequence[SourceEffect]:
-        """A member's effects; those on a journal say on whose, unless it is the first one's."""
+        """A member's effects. Those on a journal name the member, unless it is the first."""
         if not member:
             return effects
         return [ForMember(member, effect) if isinstance(effect, _ON_JOURNAL) else effect for effect in effects]
@@ -297,7 +325,7 @@ _ON_JOURNAL: Final = get_args(JournalEffect)
 
 
 def _is_news(event: object) -> bool:
-    """True for what others should hear of soon: all but the passing of time and what they repeat."""
+    """True for what others should hear of soon: everything but ticks and messages that others repeat anyway."""
     if type(event) is Arrived:
         return isinstance(event.message, Request)
     return type(event) is not Tick

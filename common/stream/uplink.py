@@ -43,8 +43,9 @@ class Uplink:
     """One stream, from the entries that its source hands over to the platform's acceptance of them.
 
     Each entry gets its number and its time (`Stream`), goes into the journal before anything else sees it, and is sent
-    as far as the window allows (`Window`). What the platform has settled leaves the journal; what is more than its
-    limits does, too (`Retention`). While the journal can't be written entries wait in memory (`Outage`).
+    as far as the window allows (`Window`). What the platform has settled leaves the journal; where the limits
+    are passed, the oldest entries do too (`Retention`). While the journal can't be written entries wait in memory
+    (`Outage`).
     """
 
     def __init__(
@@ -83,13 +84,8 @@ class Uplink:
     @property
     def progress(self) -> Progress:
         """How far the stream is."""
-        settled = self._counters["frames_settled"]
-        return Progress(self.stream.next_number, self._window.flights.received, settled, self.backlog)
-
-    @property
-    def waits_for_report(self) -> bool:
-        """True if there is something to send that the window has no room for."""
-        return self._window.flights.end < self.stream.next_number
+        settled, flights, end = self._counters["frames_settled"], self._window.flights, self.stream.next_number
+        return Progress(end, flights.received, settled, self.backlog, flights.end < end)
 
     @property
     def is_down(self) -> bool:
@@ -123,13 +119,13 @@ class Uplink:
     def commit(self, items: list[Item], clock_ms: int, line_state: bytes, now_s: float) -> list[StreamEffect]:
         """Numbers and journals what came at `clock_ms`. `move` is to follow."""
         self._journal.line_state = line_state
-        self._clock.set(clock_ms, now_s)
         steps = self.stream.steps_followed
         blocks = [block for item in items if (block := self._number(item, clock_ms)) is not None]
         effects = self._shed(now_s)
         if self.stream.steps_followed != steps:
             effects.append(Note("warning", "clock.set_back", {"device": self._device, "clock_ms": clock_ms}))
-        self._counters["timestamps_repeated"] = self.stream.repeats
+        if self.stream.repeats:
+            self._counters["timestamps_repeated"] += self.stream.take_repeats()
         effects += self._journal.look_after(self._window.base, now_s)
         return [*effects, *self._journal.commit(blocks, self._window.base)]
 
@@ -140,13 +136,14 @@ class Uplink:
         for block in self._journal.outage.held.blocks:
             ready.accept(block)
         effects += window.pump(now_s)
-        # Most often all is in memory, and nobody has to ask further.
+        # Most often all is in memory, and the journal need not be asked.
         if ready.end < self.stream.next_number and ready.wants_more and self._journal.may_fetch(ready.end):
             effects.append(self._journal.fetch(ready.end))
         return effects
 
     def leave(self, now_s: float) -> list[StreamEffect]:
-        """The device is no longer configured: what is left of it ends with its being disconnected."""
+        """The device is no longer configured. Ends what is left of its stream with a `LOST` entry, so that the platform
+        shows it as disconnected."""
         if not self.backlog:
             return []
         return self.put(
@@ -170,7 +167,7 @@ class Uplink:
     # What the publisher says
 
     def heartbeat(self, beat: Heartbeat, now_s: float) -> list[StreamEffect]:
-        """Takes the publisher's heartbeat: what it is called now, and that it lives."""
+        """Takes the publisher's heartbeat: its present epoch, and that it lives."""
         state = state_of(beat, PublisherState)
         if state is None or not state.epoch:
             return []
@@ -200,8 +197,9 @@ class Uplink:
         return [*effects, *self.move(now_s)]
 
     def _compare_generations(self, report: StreamReport, now_s: float) -> list[StreamEffect]:
-        """Where the publisher has heard more of our journal than we have said, that was replaced by an older copy, mark
-        and all; it would take nothing that we send. So we go on under a generation above."""
+        """If the publisher knows a higher generation or higher numbers than we have sent, our journal was replaced by
+        an older copy, and its mark too. The publisher would take nothing that we send, so we go on under a generation
+        above the one it knows."""
         stream = self.stream
         is_ours = (report.journal, report.epoch) == (stream.journal, self._window.epoch)
         is_ahead = (report.generation, report.received) > (stream.generation, stream.next_number)
@@ -228,7 +226,8 @@ class Uplink:
         self._window.broker_changed(now_s)
 
     def died_in(self, note_id: str, journal: str, generation: int, numbers: list[int]) -> list[StreamEffect]:
-        """A converter died in these numbers. Those that an earlier process could not journal are other frames now."""
+        """A converter died in these numbers. Those that an earlier process sent but could not journal have been reused
+        since: a note of its generation does not count for them."""
         if journal != self.stream.journal:
             return []
         end = self.stream.next_number if generation == self.stream.generation else self.stream.opened_number
@@ -255,7 +254,7 @@ class Uplink:
         return [*self._losses.tell(lost, self._window.flights.floor), *self.move(now_s)]
 
     def gaps_found(self, event: GapsFound) -> list[Note]:
-        """The journal lost something while we have it open. What is in memory goes on from there."""
+        """The journal lost something while we have it open. Entries that are still in memory are not lost."""
         end = self._window.ready.end
         ranges = [(max(low, end), high) for low, high in event.ranges if high >= end]
         return self._losses.tell(ranges, self._window.flights.floor)
@@ -273,7 +272,7 @@ class Uplink:
         return [*self._journal.back(end, self._window.base), *self.move(now_s)]
 
     def end(self) -> list[StreamEffect]:
-        """Nothing follows: the journal without what is settled."""
+        """To be called at the end: takes what is settled out of the journal."""
         return [*self._journal.trim(self._window.base, [])] if self._journal.owes_trim else []
 
     def tick(self, now_s: float) -> list[StreamEffect]:
@@ -291,10 +290,10 @@ class Uplink:
             effects += journal.look_after(window.base, now_s)
         return [*effects, *self._window.tick(now_s), *self.move(now_s)]
 
-    # Between the rooms
+    # Shared by the above
 
     def _number(self, item: Item, clock_ms: int) -> Block | None:
-        """A block of new numbers; None if it fits neither disk nor memory, which takes no number."""
+        """A block of new numbers; None, with no number used, if the entries fit neither disk nor memory."""
         count = len(item.frames)
         outage = self._journal.outage
         if outage.is_down and outage.is_full:
@@ -321,7 +320,7 @@ class Uplink:
         self._window.ready.accept(block)
 
     def _forget_settled(self) -> None:
-        """What is no longer in the journal counts no more."""
+        """Stops counting and holding entries that have left the journal."""
         base = self._window.base
         self._retention.drop(base)
         self._journal.outage.held.drop(base)
@@ -332,7 +331,7 @@ class Uplink:
         return check_s is not None and now_s >= check_s and self._clock.is_known and self.backlog > 0
 
     def _shed(self, now_s: float) -> list[StreamEffect]:
-        """Keeps the limits: the oldest go first, and are counted."""
+        """Keeps the limits: drops the oldest entries, and counts them."""
         window = self._window
         base, limit = self._retention.excess(self.stream.next_number, self._clock.at_ms(now_s), now_s)
         if base <= window.base:

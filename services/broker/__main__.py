@@ -27,7 +27,7 @@ PURPOSE = "passes frames, readings, calls and events on between all processes"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the broker until SIGTERM; returns its exit code. Raises SystemExit where it can't serve."""
-    options = service_parser("broker", PURPOSE).parse_args(arguments)
+    options = service_parser("broker", PURPOSE, needs_config=False).parse_args(arguments)
     logger = begin("broker:0", options.log_level)
     with refusals("broker: "):
         sockets = socket_dir(options.data_dir)

@@ -57,7 +57,7 @@ OS_ADVICE: Final = {
 """What an operating system's error asks of a person."""
 DESCRIPTION: Final = """\
 Gateway between serial devices and an IoT platform over MQTT."""
-EPILOG: Final = """\
+EPILOG: Final = f"""\
 first steps:
   serialgw demo                            watch it work, no hardware needed
   serialgw ports                           which serial ports are here?
@@ -68,8 +68,8 @@ exit codes:
   0    done
   1    it failed: a call, the demo, a process that is late or lost
   2    wrong usage
-  69   unavailable: no gateway is running there, or another one is
-  78   the configuration has problems; each is named, with what would be right
+  {EXIT_UNAVAILABLE:<3}  unavailable: no gateway is running there, or another one is
+  {EXIT_CONFIG:<3}  the configuration has problems; each is named, with what would be right
   130  interrupted by Ctrl-C
 """
 

@@ -30,8 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from services.port_reader.shell.starting import find_task, start_anew
 
         task, anew = find_task(words)
-        # Where a new program can't be had, as on a full disk, this one serves: more memory is better than no line.
-        start_anew(task, anew)
+        if arguments is None:
+            # Where a new program can't be had, as on a full disk, this one serves: more memory is better than no line.
+            start_anew(task, anew)
     with _light():
         from services.port_reader.shell.serving import serve
     return serve(task)

@@ -12,6 +12,7 @@ from common.core.events import Arrived, Blocked, Drain, Send, Tick, Writable
 from common.core.liveness import BEAT_S, CALM_BEAT_S
 from common.stream.ending import SETTLE_S
 from common.stream.events import Append, DeadLetter, Listen, Trim
+from common.stream.items import items_of
 from common.stream.keeping.outage import RETRY_S
 from common.stream.keeping.upkeep import TRIM_S
 from common.stream.limits import Limits
@@ -313,3 +314,17 @@ def test_a_step_of_a_call_that_was_not_taken_goes_later_with_the_time_that_is_le
     held += rig.calls
     assert held == [reply]
     assert codec.encode(reply)
+
+
+def test_a_calm_source_hears_a_new_publisher_once_something_waits(source):
+    """Also where nothing but time has made the entry: else it would be sent to a publisher that is gone, for ever."""
+    rig = source()
+    rig.beat()
+    settle_all(rig)
+    rig.wait(4 * BEAT_S + CALM_BEAT_S)
+    assert rig.core._source.listening.hears_beats is False
+    rig.performed.clear()
+    entry = items_of([b"made by time"])
+    for effect in rig.core._source.put(entry, rig.wall_ms, b"", rig.now_s):
+        rig.performed.append(effect)
+    assert [effect.beats for effect in rig.performed if isinstance(effect, Listen)] == [True]

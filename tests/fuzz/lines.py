@@ -6,7 +6,8 @@ from __future__ import annotations
 import random
 import time
 
-from common.config.models import Device, Framing, Line
+from common.config.framing import Framing
+from common.config.models import Device, Line
 from tests.fuzz.memory import MIB, resident_bytes
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of
 

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.broker.core.dispatch import CREDIT, PINNED_CREDIT
+from services.broker.core.credit import CREDIT, PINNED_CREDIT
 from services.broker.core.events import FramesBlocked, FramesWritable, SendFrames
 from tests.support.brokering import World, frames
 

@@ -16,13 +16,14 @@ from typing import Any, Final, NamedTuple
 from common.io.journal.recovery import Recovery
 from common.stream.keeping.journal_writer import JournalWriter
 from common.stream.keeping.losses import Losses
+from common.stream.listening import Listening
 from common.stream.numbers import Stream
 from common.stream.poison import Poison
 from common.stream.sending.flights import Flights
 from common.stream.sending.ready import Ready
 from common.stream.sending.window import Window
 from common.wire import codec
-from services.broker.core.dispatch import ConverterCredit
+from services.broker.core.credit import ConverterCredit
 from services.converter.core.batches import UserJob
 from services.converter.core.core import ConverterCore
 from services.converter.core.lanes import Lanes
@@ -281,7 +282,17 @@ ATTACKED: Final = (
 )
 """What attacks on users' code found, and the rules that hold it now."""
 
-ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST)
+HEARD: Final = (
+    one(
+        "a calm reader stays deaf when something comes",
+        (Listening, "wake"),
+        "if self.hears_beats:",
+        "if True:",
+    ),
+)
+"""What a source hears, and when."""
+
+ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from common.config.models import AttributeUpdate, DataPoint, Device, Framing, Platform, Rpc, section_of
+from common.config.framing import Framing
+from common.config.models import AttributeUpdate, DataPoint, Device, Platform, Rpc, section_of
 from common.core.events import Blocked, Core, Reconnected, Send, Writable
 from common.stream.limits import Limits
 from common.wire.messages import (

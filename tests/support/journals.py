@@ -10,16 +10,16 @@ import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 from common.config.models import Device
 from common.io.journal.files import JournalFile
 from common.io.journal.journal import Journal
 from common.io.journal.opening import open_journal
 from common.io.journal.places import file_name
-from common.io.journal.store import STORED, Store
+from common.io.journal.store import Store
 from common.stream.blocks import Block
-from common.stream.events import Append, DeadLetter, FindLetters
+from common.stream.events import Append, DeadLetter, FindLetters, JournalEffect
 from common.stream.limits import Limits
 from common.stream.numbers import StreamState
 from common.wire import codec
@@ -122,7 +122,7 @@ class DiskJournal:
         return self.state
 
     def perform(self, effect: Any) -> list[Any] | None:
-        return list(self.store.perform(effect)) if isinstance(effect, (Append, *STORED)) else None
+        return list(self.store.perform(effect)) if isinstance(effect, get_args(JournalEffect)) else None
 
 
 class Account(NamedTuple):

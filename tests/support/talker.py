@@ -7,17 +7,14 @@ from typing import Any
 from msgspec import Struct
 
 from common.core.counters import new_counts
-from common.core.errors import WireError
-from common.core.events import Arrived
 from common.core.wall_clock import WallClock
 from common.stream.counters import SourceCounts
 from common.stream.device_stream import KeptDevice
 from common.stream.events import SourceEffect, SourceEvent
 from common.stream.items import items_of
 from common.stream.limits import Limits
-from common.stream.source import SERVED, Source
-from common.wire.calls import body_of
-from common.wire.messages import Identity, Request
+from common.stream.source import Source
+from common.wire.messages import Identity
 from common.wire.states import MonitorState
 from tests.support.port_reader_rig import IDENTITY, SECTION, Rig
 
@@ -34,6 +31,7 @@ class TalkerCore:
 
     def __init__(self, identity: Identity, kept: KeptDevice, *, limits: Limits, **options: Any) -> None:
         self.counters = new_counts(SourceCounts)
+        self._clock = WallClock()
         self._source = Source(
             identity,
             [kept],
@@ -42,7 +40,7 @@ class TalkerCore:
             counters=self.counters,
             draw=lambda: 0.5,
             gauges=dict,
-            clock=WallClock(),
+            clock=self._clock,
             is_left=not options.get("has_port", True),
         )
 
@@ -54,12 +52,8 @@ class TalkerCore:
     def _handle(self, event: SourceEvent | Say, now_s: float) -> Any:
         match event:
             case Say(entries, at_ms):
+                self._clock.set(at_ms, now_s)
                 return self._source.put(items_of(entries), at_ms, b"", now_s)
-            case Arrived(message=Request() as request):
-                try:
-                    return self._source.serve(request, body_of(request, *SERVED), now_s)
-                except WireError as error:
-                    return [self._source.refuse(request, str(error))]
             case _:
                 return self._source.handle(event, now_s)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from common.core.events import Drain, Exit, Note, Send, Tick
-from services.broker.core.dispatch import CREDIT, DEVICE_QUEUE_BYTES, PINNED_CREDIT
+from services.broker.core.credit import CREDIT, PINNED_CREDIT
+from services.broker.core.dispatch import DEVICE_QUEUE_BYTES
 from services.broker.core.events import (
     CloseFrames,
     ForwardReadings,

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from common.config.active import make_active, read_active, write_active
+from common.config.framing import Framing
 from common.config.models import (
     VERSION,
     AttributeUpdate,
     Connector,
     DataPoint,
     Device,
-    Framing,
     Gateway,
     Line,
     ReportStrategy,

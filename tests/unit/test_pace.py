@@ -7,11 +7,9 @@ from itertools import pairwise
 import pytest
 
 from common.stream.numbers import Progress
+from services.port_reader.core.hold import LEAST_S, LONGEST_HELD_S, LONGEST_S
 from services.port_reader.core.pace import (
     BUSY_S,
-    LEAST_S,
-    LONGEST_HELD_S,
-    LONGEST_S,
     PERIODS_S,
     READS_HZ,
     RESTING_BYTES,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from common.config.models import Device, Framing, Line
+from common.config.framing import Framing
+from common.config.models import Device, Line
 from common.core.events import Blocked, Drain, Send, Writable
+from common.stream.events import Append
 from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.events import (
     CancelWrite,
@@ -338,3 +340,18 @@ def test_a_frame_in_progress_that_turns_out_to_be_none_is_not_waited_for():
     assert rig.ended("c1") is None
     rig.read(b"ANSWER\n")
     assert rig.ended("c1") == "answer: ANSWER\n"
+
+
+def test_frames_beside_an_awaited_answer_are_one_entry_of_the_journal():
+    """However many: a busy line must not cost a row a frame because a call waits."""
+    rig = Rig()
+    rig.beat()
+    rig.exchange(pattern="^answer")
+    rig.performed.clear()
+    rig.read(b"x\n" * 300 + b"answer\n" + b"y\n" * 5)
+    [append] = [effect for effect in rig.performed if isinstance(effect, Append)]
+    assert [(block.kind, block.length) for block in append.blocks] == [
+        (Entry.FRAMES, 300),
+        (Entry.ANSWER, 1),
+        (Entry.FRAMES, 5),
+    ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from common.config.models import Device, Framing
+from common.config.framing import Framing
+from common.config.models import Device
 from common.core.events import Drain
 from common.core.liveness import CALM_BEAT_S
-from common.stream.events import Append, SetLineState
+from common.stream.events import Append, Listen, SetLineState
 from common.stream.numbers import LINE_STATE_BYTES
 from common.wire.messages import Entry
 from services.port_reader.core.events import (
@@ -363,3 +364,42 @@ def test_a_line_whose_frames_end_by_silence_never_rests():
     for _ in range(10):
         rig.read(b"no delimiter", 0.004)
     assert not any(isinstance(effect, Rest) and effect.line_until_s is not None for effect in rig.performed)
+
+
+def test_a_calm_reader_hears_of_a_new_publisher_when_silence_ends_a_frame():
+    """Nothing has come for long when the frame is made; the publisher may be another one by then."""
+    rig = Rig(Device(name="d", framing=Framing(timeout_s=20.0)))
+    rig.beat()
+    rig.report(2)
+    rig.read(b"hello", 5.0)
+    rig.wait(30, heartbeats=False)
+    listened = [effect.beats for effect in rig.performed if isinstance(effect, Listen)]
+    assert (listened[-1], rig.uplink.backlog) == (True, 1)
+    rig.beat("e2")
+    assert rig.batches[-1].epoch == "e2"
+
+
+def test_what_happens_at_a_loss_has_the_time_of_the_loss():
+    """The rest of a frame, and the entry of the loss itself: not that of the last byte, an hour before."""
+    rig = Rig()
+    rig.read(b"half a fra")
+    rig.now_s += 10.0
+    lost_ms = rig.wall_ms
+    rig.give(PortLost("EIO", lost_ms))
+    [piece] = [letter for letter in rig.journal.dead if letter.data == b"half a fra"]
+    [entry] = [block for block in rig.journal.rows.values() if block.kind == Entry.LOST]
+    assert (piece.ts_ms, stamps_of(entry)) == (lost_ms, [lost_ms])
+
+
+def test_a_frame_that_silence_has_ended_does_not_set_the_clock_back():
+    """It has the time of its last byte; what comes after it has its own."""
+    rig = Rig(Device(name="d", framing=Framing(timeout_s=10.0)))
+    rig.beat()
+    rig.read(b"hello")
+    came_ms = rig.wall_ms
+    rig.wait(11)
+    rig.report(rig.uplink.stream.next_number)
+    rig.give(Drain())
+    frames = next(block for block in rig.batches if block.kind == Entry.FRAMES)
+    lost = next(block for block in rig.batches if block.kind == Entry.LOST)
+    assert (stamps_of(frames), stamps_of(lost)) == ([came_ms], [rig.wall_ms])

@@ -149,3 +149,11 @@ def test_the_state_adds_up(rig):
     state = rig.core._state()
     assert (state.device, state.backlog) == ("scale", 5)
     assert rig.count("frames_read") == 5
+
+
+def test_the_line_rests_by_what_all_its_devices_have_under_way(rig):
+    """One that says more than the platform takes holds the line that it shares."""
+    rig.read(b"M 1\n" * 40)
+    progress = rig.core._source.progress
+    assert (progress.backlog, progress.waits) == (42, False)
+    assert progress.read == sum(stream.uplink.stream.next_number for stream in rig.core._source.streams)

@@ -105,7 +105,7 @@ class Journal:
             self._queue.strike(counts)
 
     def fetch(self, first: int, max_frames: int, max_bytes: int) -> list[Block]:
-        """Blocks from the one that holds `first` on, about so many; see `BlockQueue.fetch`."""
+        """Blocks from the one that holds `first` on, about so many; see `StoredBlocks.fetch`."""
         return self._queue.fetch(first, max_frames, max_bytes)
 
     @property

@@ -1,7 +1,8 @@
 """Rows as older schemas wrote them, read as this one has them.
 
-A journal outlives an upgrade, and pages of older states lie about in its file long after it was migrated: so a row is
-known by the number of its columns, which each schema that changed a table made another one. Pure.
+A journal outlives an upgrade, and pages of older states lie about in its file long after it was migrated. A row of
+`meta` says its schema itself; any other row is known by the number of its columns, which each schema that changed a
+table made another one. Pure.
 
 The row of `meta`, its id included, had 11 columns in schema 2 and 13 in schema 3, where what the line wanted to be
 remembered stood in two columns of numbers, 0 or 1. A line's state is those two as a byte each.
@@ -29,19 +30,19 @@ BLOCK_COLUMNS: Final = (8, 10)
 """How many columns a row of `blocks` has: it has had its origin and the form of its body since schema 4."""
 LETTER_COLUMNS: Final = (6, 7)
 """How many columns a dead letter has: it has had its origin since schema 4."""
-_SCHEMAS: Final = {len(columns.split()): schema for schema, columns in META_COLUMNS.items()}
+_META_WIDTHS: Final = {schema: len(columns.split()) for schema, columns in META_COLUMNS.items()}
 
 
 def is_meta(values: tuple[Any, ...]) -> bool:
     """True if a row has as many columns as `meta` has, or had once."""
-    return len(values) in _SCHEMAS
+    return len(values) in _META_WIDTHS.values()
 
 
 def meta_of(values: tuple[Any, ...]) -> Meta | None:
     """What a row of `meta` says, its id first, in whichever schema; None if it is not as it was written. The result
     says the schema that it came from."""
-    schema = _SCHEMAS.get(len(values))
-    if schema is None or values[1] != schema:
+    schema = values[1] if len(values) > 1 and type(values[1]) is int else 0
+    if _META_WIDTHS.get(schema) != len(values):
         return None
     if schema != OLDEST and values[-1] != seal_row(values[1:-1]):
         return None

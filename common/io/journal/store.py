@@ -44,19 +44,6 @@ from common.stream.events import (
     Trim,
 )
 
-STORED: Final = (
-    Trim,
-    Bury,
-    SetLineState,
-    Strike,
-    Fetch,
-    FindLetters,
-    LookUpSection,
-    KeepJournal,
-    RaiseGeneration,
-    MarkSettled,
-)
-"""Every effect on a journal but `Append`, to which the shell has something to add."""
 AGAIN_S: Final = 60.0
 """Between two tries to make a journal anew: each reads all of it, and nobody reads the line meanwhile."""
 

@@ -102,7 +102,7 @@ def read_meta(database: sqlite3.Connection) -> Meta:
         if schema == OLDEST:
             raise sqlite3.DatabaseError(f"damaged: its schema is {'' if row is None else row[1]}, expected {OLDEST}")
         raise sqlite3.DatabaseError("damaged: what it remembers is not as it was written")
-    if schema < SCHEMA_VERSION:
+    if meta.schema_version < SCHEMA_VERSION:
         return _migrated(database, meta)
     if row_of(database, "PRAGMA user_version")[0] != SCHEMA_VERSION:
         # Its checksum holds, so it is the file's head that is wrong.

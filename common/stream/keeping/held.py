@@ -25,7 +25,7 @@ class HeldEntries:
         self._letter_bytes = 0
 
     def add(self, blocks: list[Block]) -> None:
-        """Keeps these, those that are kept already aside."""
+        """Adds these blocks, except those already held."""
         known = {block.first for block in self.blocks}
         new = [block for block in blocks if block.first not in known]
         self.blocks += new

@@ -1,4 +1,4 @@
-"""What one stream orders of its journal: appends, trims, reads; and what becomes of them while it can't be written."""
+"""What one stream orders of its journal (appends, trims, reads), also while the journal can't be written."""
 
 from __future__ import annotations
 
@@ -82,8 +82,9 @@ class JournalWriter:
         self._upkeep.owe_trim(now_s)
 
     def trim(self, base: int, dead: list[DeadLetter]) -> list[Trim | MarkSettled]:
-        """The journal without what is settled, with these dead letters. One that is down gets neither before what is
-        held: numbers that are settled there, but were never written, would be given out again by the next process."""
+        """Takes what is settled out of the journal, and adds these dead letters. A journal that is down gets neither
+        before the entries that are held: numbers that are settled there, but were never written, would be given out
+        again by the next process."""
         self._upkeep.trim_s = None
         if not self.outage.is_down:
             return [Trim(base, dead)]
@@ -121,7 +122,7 @@ class JournalWriter:
         return self._fetching.begin(first, self.stored_end)
 
     def fetched(self) -> int:
-        """What was asked for has come: up to where that is all that the journal had."""
+        """What was asked for has come. Returns the number up to which the answer is complete."""
         return self._fetching.arrived(self.stored_end)
 
     def fetch_failed(self, reason: str, now_s: float) -> list[Note]:

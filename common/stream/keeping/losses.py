@@ -1,4 +1,4 @@
-"""What the journal has lost, told once: by number in the log, and counted. Pure."""
+"""Numbers that the journal has lost: each is logged once, and counted. Pure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Losses:
         self._told: list[Range] = []
 
     def tell_first(self, floor: int) -> list[Note]:
-        """Says what was known to be lost from the beginning."""
+        """Logs the numbers that were known to be lost when the journal was opened."""
         known, self._known = self._known, []
         return self.tell(known, floor)
 
     def tell(self, ranges: list[Range], floor: int) -> list[Note]:
-        """Says which of these numbers are lost, unless that was said; what is below `floor` is over."""
+        """Logs those of these numbers that were not logged yet; those below `floor` are settled."""
         if not ranges:
             return []
         self._told = [told for told in self._told if told[1] >= floor]

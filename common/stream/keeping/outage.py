@@ -21,7 +21,7 @@ class Outage:
     """
 
     def __init__(self, device: str, most_bytes: int, counters: SourceCounts) -> None:
-        """`most_bytes`: what memory holds; what comes beyond it is dropped, and counted, without a number."""
+        """`most_bytes`: what memory holds; what comes beyond it gets no number, is dropped and counted."""
         self._device = device
         self._most_bytes = most_bytes
         self._counters = counters
@@ -33,7 +33,7 @@ class Outage:
 
     @property
     def is_full(self) -> bool:
-        """True if what comes now fits neither memory nor, while it is down, the journal."""
+        """True if memory is full while the journal is down: what comes now must be dropped."""
         return self.held.bytes >= self._most_bytes
 
     @property
@@ -41,7 +41,7 @@ class Outage:
         return self._retry_s if self.is_down else None
 
     def begin(self, reason: str, now_s: float) -> list[Note]:
-        """The journal could not be read or written; it is said once for as long as it lasts."""
+        """The journal could not be read or written. Each outage is logged once."""
         self._counters["journal_errors"] += 1
         if self.is_down:
             return []
@@ -49,7 +49,7 @@ class Outage:
         return [Note("warning", "journal.failed", {"device": self._device, "reason": reason})]
 
     def retried(self, now_s: float) -> list[Block] | None:
-        """What is to be written once more, [] where that is only to find out; None while it is not time."""
+        """What is to be written once more. []: nothing is held, only probe the journal; None: it is not yet time."""
         if not self.is_down or now_s < self._retry_s:
             return None
         self._retry_s = now_s + RETRY_S

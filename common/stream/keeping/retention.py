@@ -1,4 +1,4 @@
-"""The limits of a journal: what must go so that the rest fits, and that it is said once."""
+"""The limits of a journal: what must be dropped so that the rest fits, and one log line when that begins."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Excess = tuple[int, str]
 class Retention:
     """How much of one stream its journal may keep.
 
-    Two states: it fits, or it is shedding. A journal that stays full sheds with each append; it is said once when that
-    begins, and once when half of each limit is free again.
+    Two states: it fits, or it is shedding. A journal that stays full sheds with each append; one line is logged when
+    that begins, and one when half of each limit is free again.
     """
 
     def __init__(self, device: str, limits: Limits, spans: Iterable[Span], counters: SourceCounts) -> None:
@@ -67,8 +67,8 @@ class Retention:
         return [Note("warning", "journal.full", facts)]
 
     def settled(self, base: int, next_number: int, wall_ms: int | None) -> list[Note]:
-        """The platform has accepted everything below `base`: half of each limit has to be free for it to be said, so
-        that a journal that stays full brings one warning and not one a frame."""
+        """The platform has accepted everything below `base`. That there is room again is logged only when half of each
+        limit is free, so that a journal that stays full brings one warning and not one a frame."""
         if not self._is_shedding or self._excess(next_number, wall_ms, 0.5)[0] > base:
             return []
         self._is_shedding = False

@@ -38,8 +38,9 @@ class Fetching:
         return Fetch(first, *self._most)
 
     def arrived(self, stored_end: int) -> int:
-        """Blocks have come: up to where they are all that the journal had. What was appended since it was asked is
-        there all the same; what could not be written any more is not (`stored_end`)."""
+        """Blocks have come. Returns the number up to which the answer is complete: what is missing below it is lost.
+        What was appended since the journal was asked has higher numbers, and so has what could not be written
+        (`stored_end` on)."""
         end, self._end = self._end, None
         return stored_end if end is None else min(end, stored_end)
 
@@ -66,7 +67,7 @@ class Upkeep:
         """The next number when the journal was last looked after."""
 
     def start(self, now_s: float) -> None:
-        """The journal has just been opened, which was to look after it."""
+        """The journal has just been opened, and looked after by that."""
         self.keep_s = now_s + KEEP_S
 
     def owe_trim(self, now_s: float) -> None:
@@ -79,8 +80,8 @@ class Upkeep:
         return self.trim_s is not None and now_s >= self.trim_s
 
     def look(self, base: int, next_number: int, now_s: float) -> KeepJournal:
-        """Has the journal looked after: it is time. What stood in it the last time and stands there still has waited
-        for long."""
+        """Has the journal looked after: it is time. Entries already there at the last check count as an old
+        backlog."""
         self.keep_s = now_s + KEEP_S * (0.75 + self._draw() / 2)
         has_backlog, self._kept_number = base < self._kept_number, next_number
         return KeepJournal(has_backlog)

@@ -70,7 +70,7 @@ class Batches:
                 alone=alone,
                 body=piece.body,
             )
-            # One frame alone: nobody has said more, so somebody may be waiting for it.
+            # A single frame is urgent: nothing else has come with it, so somebody may be waiting for it.
             sends.append(Send(Plane.FRAMES, batch, piece.length == 1))
         self._counters["batches_sent"] += len(sends)
         return sends

@@ -11,12 +11,12 @@ from common.stream.blocks import Block, slice_block
 class BlockQueue:
     """A queue of blocks that keeps count of its bytes, so that nobody has to add and subtract beside it.
 
-    Whoever fills it keeps the numbers in order; the queue does not look.
+    The caller keeps the numbers in order; the queue does not check them.
     """
 
     def __init__(self) -> None:
         self.blocks: deque[Block] = deque()
-        """To be looked at only: what changes it goes by the methods, which keep count."""
+        """To be read only: change it by the methods, which keep count."""
         self.bytes = 0
         """Bytes of all bodies together."""
 

@@ -12,7 +12,7 @@ JOIN_S: Final = 0.02
 """While much is in flight, a batch that is not full waits so long for more."""
 MUCH_FRAMES: Final = 1_024
 MUCH_BYTES: Final = 256 * 1024
-"""So much in flight keeps everyone behind us busy: nobody is kept waiting."""
+"""So much in flight keeps all processes behind us busy: none of them is kept waiting."""
 
 
 class Company:
@@ -41,9 +41,11 @@ class Company:
         self._is_waiting = now_s < self._until_s
         return self._is_waiting
 
-    def look_anew(self) -> None:
-        """Somebody looks again at what is ready."""
+    def look_anew(self, ready: Ready) -> None:
+        """Somebody looks again at what is ready; if nothing is, nothing waits."""
         self._is_waiting = False
+        if not ready.queue.blocks:
+            self._until_s = None
 
     def gone(self) -> None:
         """The batch has left; the next one waits a time of its own."""

@@ -34,13 +34,13 @@ class Peer:
         """When the next probe is due; None while it is not silent."""
 
     def hear(self, now_s: float) -> bool:
-        """It lives. True if it had been silent."""
+        """The publisher was heard. True if it had been silent."""
         was_silent = self._probe_s is not None
         self._heard_s, self._probe_s, self._probes = now_s, None, 0
         return was_silent
 
     def owes(self, now_s: float) -> None:
-        """It has told of our stream, or has been sent something to tell of: it has ASK_S from now on."""
+        """Restarts ASK_S: the publisher has just reported on our stream, or now has something to report."""
         self._told_s = now_s
 
     @property

@@ -33,7 +33,7 @@ class Ready:
         self.queue = BlockQueue()
         self.end = end
         self.lost: list[Range] = []
-        """Numbers that the journal should have had, and had not, since somebody took them from here."""
+        """Numbers found missing in the journal since this list was last emptied."""
         self._most_bytes = most_bytes
 
     @property
@@ -72,7 +72,7 @@ class Ready:
         self.queue.cut_below(base)
 
     def put_back(self, blocks: Iterable[Block], base: int) -> None:
-        """Puts what was sent to another publisher in front again, in order, without what is below `base`."""
+        """Puts blocks that were sent to another publisher in front again, in order, without entries below `base`."""
         for block in reversed([*blocks]):
             if block.end > base:
                 self.queue.push_first(slice_block(block, base, block.end))

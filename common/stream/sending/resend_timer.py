@@ -58,8 +58,8 @@ class ResendTimer:
         while self._sent and self._sent[0][0] <= received:
             sent_s = self._sent.popleft()[1]
         if sent_s is not None:
-            # From the first sending on: after a loss that is too long, which is the safe side, and soon forgotten. It
-            # may have taken longer than this, but then it is heard before it is missed: timers listen first.
+            # Measured from the first sending: after a loss that is too long, which is the safe side, and soon
+            # forgotten. A real round trip may be longer, but we read pending reports before the timer fires.
             sample_s = max(0.0, listened_s - sent_s)
             smoothed_s = self._smoothed_s
             self._smoothed_s = smoothed_s + (sample_s - smoothed_s) / 8 if smoothed_s else sample_s

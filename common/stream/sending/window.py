@@ -37,7 +37,7 @@ class Window:
     | what is so                               | what goes out                                        |
     |------------------------------------------|------------------------------------------------------|
     | no epoch: no publisher was heard yet     | nothing                                              |
-    | blocked: the socket took a batch not     | nothing until `writable`, then that batch first      |
+    | blocked: the socket refused a batch      | nothing until `writable`, then that batch first      |
     | the publisher is gone (`Peer.is_gone`)   | one batch now and again, to find out (`Peer`)        |
     | else                                     | all that is ready and fits, and what is due again    |
     """
@@ -135,11 +135,11 @@ class Window:
 
     def pump(self, now_s: float) -> list[Send]:
         """Sends what the window has room for; nothing while the publisher is unknown or silent, or we are blocked."""
-        self._company.look_anew()
+        waiting = self.ready.queue
+        self._company.look_anew(self.ready)
         if not self._batches.epoch or self._is_blocked or self._peer.is_gone(now_s):
             return []
         sends: list[Send] = []
-        waiting = self.ready.queue
         while waiting.blocks and not self._company.is_awaited(self.ready, self.flights, now_s):
             block = self._next_fitting()
             if block is None:

@@ -49,15 +49,16 @@ from services.broker.core.events import (
     SendTo,
     Unreachable,
 )
+from services.broker.core.member import Member
 from services.broker.core.own_state import own_facts
 from services.broker.core.readings_queue import ReadingsQueue
-from services.broker.core.registry import Admission, Member, Registry
+from services.broker.core.registry import Admission, Registry
 from services.broker.core.routing import Router
 
 SETTLE_S: Final = 2 * BEAT_S
 """A new broker waits this long before it says that somebody is not there."""
 SETTLING_BEAT_S: Final = BEAT_S / 4
-"""A new broker beats faster until it knows everyone: who hears it registers again."""
+"""A new broker beats faster until it knows everyone: a process that hears it registers again."""
 FIRST_PROTOCOL: Final = 1
 """What processes speak that don't say which protocol they speak."""
 DRAIN_S: Final = 1.0
@@ -229,7 +230,7 @@ class BrokerCore:
                 effects.append(CloseFrames(member.name))
             effects.append(OpenFrames(member.name, self._frames_endpoint(member)))
         if member.address == PUBLISHER:
-            # What was for the one before has the wrong epoch.
+            # Readings for the publisher before have the wrong epoch.
             self._readings.clear()
         level: Level = "debug" if member.kind == "client" else "info"
         facts: dict[str, str | int] = {"address": member.address, "pid": member.pid}
@@ -238,15 +239,15 @@ class BrokerCore:
         return [*effects, Note(level, "process.registered", facts)]
 
     def _frames_endpoint(self, member: Member) -> str:
-        """A new name for each pair of broker and converter instances: who still holds an old one connected must not
-        be fed, and a socket that closes late must not remove the file of the next."""
+        """A new name for each pair of broker and converter instances: a process that is still connected to an old one
+        must get nothing, and a socket that closes late must not remove the file of the next."""
         if member.kind != "converter":
             return ""
         who = f"{self.identity.instance} {member.instance} {member.name}"
         return self._endpoint_of(short_hash(who.encode(), 8))
 
     def _hear(self, beat: Heartbeat, now_s: float) -> list[Effect]:
-        """A heartbeat may bring back who was late, credit that went missing, or a publisher's new epoch."""
+        """A heartbeat may bring back a process that was late, restore lost credit, or name a publisher's new epoch."""
         heard = self._registry.hear(beat, now_s)
         if heard is None:
             return []
@@ -260,12 +261,12 @@ class BrokerCore:
             if restored or before != "alive" or member.draining:
                 effects += self._hand_out()
         elif member.kind == "publisher" and self._epochs.hear(epoch_of(beat)):
-            # Slow user code would else be busy for minutes with what the new publisher does not take.
+            # Otherwise slow users' code would be busy for minutes with frames whose readings the new publisher drops.
             self.counters["frames_stale"] += self._dispatcher.drop(lambda batch: self._epochs.is_old(batch.epoch))
         return effects
 
     def _unreachable(self, event: Unreachable, now_s: float) -> list[Effect]:
-        """A call that could not be sent: whoever is behind a connection that is gone is lost, and the call finds
+        """A call that could not be sent: the process behind a connection that is gone is lost, and the call finds
         another way."""
         effects: list[Effect] = []
         if event.why == "gone":
@@ -293,7 +294,7 @@ class BrokerCore:
         return effects
 
     def _lose(self, member: Member) -> list[Note]:
-        """Nobody answers there any more, until it is heard again."""
+        """A member is lost: nothing is sent to it until it is heard again."""
         if member.address == PUBLISHER:
             self._readings.clear()
         if member.kind == "client":
@@ -326,8 +327,15 @@ class BrokerCore:
         return [Send(Plane.EVENTS, beat)]
 
     def _facts(self) -> dict[str, Any]:
-        is_draining = self._exit_s is not None
-        return own_facts(self._dispatcher, self._registry, self._router, self._queued_bytes(), is_draining)
+        return own_facts(
+            self._dispatcher.converters,
+            self._registry.members,
+            queued_devices=self._dispatcher.queued_devices,
+            queued_bytes=self._queued_bytes(),
+            held_calls=self._router.held,
+            is_settling=self._router.is_settling,
+            is_draining=self._exit_s is not None,
+        )
 
     def _has_publisher(self) -> bool:
         """True if readings have somewhere to go; without one they are dropped and come again."""

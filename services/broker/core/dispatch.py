@@ -1,180 +1,35 @@
 """Which batch goes to which converter, and when: queues per device, devices in turn, credit, pinning.
 
-What was handed out and not answered in time goes to another converter. Of devices with users' code that is left to
-their readers, who count in which frame a process died: they send again when they have heard of it.
+A batch that was handed out and not answered in time goes to another converter. Batches of devices with users' code do
+not: their readers count in which frame a process died, and send them again once they have heard of the death.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
-from common.core.liveness import BEAT_S
 from common.wire.messages import FrameBatch, ReadingBatch
 from services.broker.core.counters import BrokerCounts
+from services.broker.core.credit import CREDIT, ENTRY_BYTES, ConverterCredit, DeviceQueue, Handed, Queued, key_of
 from services.broker.core.events import FramesBlocked, Parts, SendFrames
-from services.broker.core.registry import Member
+from services.broker.core.member import Member
 
-CREDIT: Final = 2
-"""Batches that a converter holds: one in work, one waiting, so that it never idles between two."""
-PINNED_CREDIT: Final = 2
-"""How many a converter holds of each device with users' code, beside the others: such a device waits for itself
-alone."""
 PIN_LOST_S: Final = 20.0
 """Devices with users' code stay with a lost converter for so long: it may be their code that stopped it, and would stop
-the next one too. Within it, whoever started that converter has replaced it, and it is known which frame it was."""
+the next one too. Within this time the converter has been replaced, and it is known in which frame it stopped."""
 PIN_GONE_S: Final = 3.0
-"""How long they stay where nobody listens any more: a process that ended is started again sooner than one that
-hangs."""
+"""How long they stay with a lost converter whose socket is blocked too, since nobody listens there: a process that
+ended is started again sooner than one that hangs."""
 TAKE_BACK_S: Final = 2.0
-"""A batch is converted in milliseconds. Whoever has not answered by then waits for a section, or stands still."""
-SURPLUS_BEATS: Final = 3
-"""Beats in a row at which a converter must lack a batch before its credit comes back: one beat proves nothing."""
+"""A batch is converted in milliseconds. A converter that has not answered by then waits for a section, or hangs."""
 DEVICE_QUEUE_BYTES: Final = 2 * 1024 * 1024
-"""Twice a reader's window; what is over it is dropped and comes again."""
+"""Twice a reader's window; a batch above it is dropped and comes again."""
 QUEUES_BYTES: Final = 256 * 1024 * 1024
 """All devices together."""
 DEVICES_LIMIT: Final = 4096
 """Devices with a queue or a pin."""
-ENTRY_BYTES: Final = 256
-"""What a batch costs beside its body, so that empty ones are bounded too."""
-
-_Key = tuple[str, int, int, int, int, str, int, bool]
-
-
-class _Queued(NamedTuple):
-    """A batch that waits for a converter; `order` is its place among all batches that came."""
-
-    batch: FrameBatch
-    parts: Parts
-    order: int
-
-
-def _key(batch: FrameBatch) -> _Key:
-    """What makes one batch a repeat of another."""
-    return (
-        batch.journal,
-        batch.generation,
-        batch.first,
-        batch.length,
-        batch.kind,
-        batch.epoch,
-        len(batch.body),
-        batch.alone,
-    )
-
-
-class _Handed:
-    """A batch that a converter has."""
-
-    __slots__ = ("is_taken_back", "item", "since_s")
-
-    def __init__(self, item: _Queued, since_s: float) -> None:
-        self.item = item
-        self.since_s = since_s
-        self.is_taken_back = False
-        """True when another converter may have got it as well."""
-
-
-class _DeviceQueue:
-    """Batches of one device in the order in which they came."""
-
-    def __init__(self) -> None:
-        self.items: deque[_Queued] = deque()
-        self.size_bytes = 0
-        self.keys: set[_Key] = set()
-
-    def put(self, item: _Queued) -> None:
-        """Puts a batch in its place by `order`: at the end, or, after it could not be sent, among the first."""
-        place = 0
-        if self.items and item.order > self.items[-1].order:
-            place = len(self.items)
-        else:
-            while place < len(self.items) and self.items[place].order < item.order:
-                place += 1
-        self.items.insert(place, item)
-        self.keys.add(_key(item.batch))
-        self.size_bytes += len(item.batch.body) + ENTRY_BYTES
-
-    def take(self) -> _Queued:
-        """The oldest batch of the device."""
-        item = self.items.popleft()
-        self.keys.discard(_key(item.batch))
-        self.size_bytes -= len(item.batch.body) + ENTRY_BYTES
-        return item
-
-
-class ConverterCredit:
-    """The account of one converter."""
-
-    def __init__(self, member: Member, age: int) -> None:
-        self.member = member
-        self.credit = CREDIT
-        self.handed: list[_Handed] = []
-        """What it has not answered, in the order in which it got it."""
-        self.pinned_out: dict[str, int] = {}
-        """How many of the batches it has are of each device with users' code."""
-        self.is_behind = False
-        """True while a batch was taken back from it that it has not answered."""
-        self.is_blocked = False
-        self.pins = 0
-        self.lost_s: float | None = None
-        """Since when it is lost."""
-        self.served = age
-        """When it last got a batch, counted in batches: the longest idle one is first among equals."""
-        self._compared_s = 0.0
-        self._surplus = deque([0] * SURPLUS_BEATS, SURPLUS_BEATS)
-        """Batches on their way to it less those that it said it holds, at each of its last beats."""
-
-    def compare(self, held: int, now_s: float) -> int:
-        """Credit to restore, given how many batches the converter says it holds: what went missing on a broken
-        connection never comes back by itself. A batch that was only on its way at each beat is no harm: credit is
-        capped. Beats that come all at once, to a broker that stood still, count as one."""
-        if now_s < self._compared_s + BEAT_S / 2:
-            return 0
-        self._compared_s = now_s
-        self._surplus.append(len(self.handed) - held)
-        missing = max(0, min(self._surplus))
-        if missing:
-            self._surplus.extend([0] * SURPLUS_BEATS)
-        return missing
-
-    def take(self, item: _Queued, now_s: float) -> None:
-        """Counts a batch that it gets, and the credit that this costs."""
-        self.handed.append(_Handed(item, now_s))
-        batch = item.batch
-        if batch.pinned:
-            self.pinned_out[batch.device] = self.pinned_out.get(batch.device, 0) + 1
-        else:
-            self.credit -= 1
-
-    def give(self, handed: _Handed) -> None:
-        """Counts a batch that it has no more, and gives the credit back."""
-        self.handed.remove(handed)
-        batch = handed.item.batch
-        if not batch.pinned:
-            self.credit += 1
-        elif self.pinned_out[batch.device] > 1:
-            self.pinned_out[batch.device] -= 1
-        else:
-            del self.pinned_out[batch.device]
-        if self.is_behind:
-            self.is_behind = any(other.is_taken_back and not other.item.batch.pinned for other in self.handed)
-
-    def can_take_of(self, device: str) -> bool:
-        """True if it takes a batch of this device, which has users' code and is pinned to it."""
-        return not self.is_blocked and self.pinned_out.get(device, 0) < PINNED_CREDIT
-
-    @property
-    def is_live(self) -> bool:
-        """True if it can take part at all."""
-        return self.member.liveness != "lost" and not self.member.draining
-
-    @property
-    def can_take(self) -> bool:
-        """True if it takes a batch of a device without users' code."""
-        return self.credit > 0 and not self.is_blocked
 
 
 class Dispatcher:
@@ -185,7 +40,7 @@ class Dispatcher:
 
     def __init__(self, counters: BrokerCounts) -> None:
         self._counters = counters
-        self._queues: dict[str, _DeviceQueue] = {}
+        self._queues: dict[str, DeviceQueue] = {}
         self._turn: deque[str] = deque()
         """Devices with something queued, next one first; those whose next batch is for users' code have a turn of their
         own, for their credit is their own too."""
@@ -212,17 +67,17 @@ class Dispatcher:
         """Queues a batch. False if there was no room and it was dropped; a repeat of a queued one is dropped silently,
         as nothing is lost by it."""
         queue = self._queues.get(batch.device)
-        if queue is not None and _key(batch) in queue.keys:
+        if queue is not None and key_of(batch) in queue.keys:
             self._counters["batches_repeated"] += 1
             return True
         if not self._has_room(queue, batch):
             return False
         self._order += 1
-        self._put(_Queued(batch, parts, self._order))
+        self._put(Queued(batch, parts, self._order))
         return True
 
     def drop(self, is_unwanted: Callable[[FrameBatch], bool]) -> int:
-        """Takes unwanted batches out of the queues; how many frames they held."""
+        """Takes unwanted batches out of the queues; returns how many frames they held."""
         frames = 0
         for device, queue in list(self._queues.items()):
             unwanted = [item for item in queue.items if is_unwanted(item.batch)]
@@ -239,12 +94,12 @@ class Dispatcher:
 
     def put_back(self, event: FramesBlocked) -> None:
         """A batch that could not be sent is where it was, and the credit too; the converter is blocked."""
-        self._put(_Queued(event.batch, event.parts, event.order))
+        self._put(Queued(event.batch, event.parts, event.order))
         converter = self._converters.get(event.converter)
         if converter is not None and converter.member.instance == event.instance:
             sent = [handed for handed in converter.handed if handed.item.order == event.order]
             if sent:
-                # The last one: one that was taken back may have come to the same converter again.
+                # The last one: a batch that was taken back may have come to the same converter again.
                 converter.give(sent[-1])
             converter.is_blocked = True
 
@@ -254,8 +109,8 @@ class Dispatcher:
             self._converters[name].is_blocked = False
 
     def give_back(self, answer: ReadingBatch) -> bool:
-        """A converter has answered a batch, or the first part of one. False if it does not have that: it has answered
-        before, or is not the one that has the account."""
+        """A converter has answered a batch, or the first part of one. False if it does not have that batch: it has
+        answered before, or another instance has the account now."""
         converter = self._converters.get(answer.converter)
         if converter is None or converter.member.instance != answer.instance:
             return False
@@ -268,7 +123,7 @@ class Dispatcher:
         return False
 
     def compare(self, name: str, instance: str, held: int, now_s: float) -> int:
-        """Takes back what went missing on the way to a converter; how many batches."""
+        """Takes back batches that went missing on the way to a converter; returns how many."""
         converter = self._converters.get(name)
         if converter is None or converter.member.instance != instance:
             return 0
@@ -325,7 +180,7 @@ class Dispatcher:
                 continue
             sent.append(self._take(device, queue, converter, now_s))
             ready -= 1
-        # Who could not be served keeps its place before those who were.
+        # Devices that could not be served keep their places before those that were.
         turn.extendleft(reversed(skipped))
 
     def converter_for(self, device: str, is_pinned: bool) -> Member | None:
@@ -356,7 +211,7 @@ class Dispatcher:
     def queued_devices(self) -> int:
         return len(self._queues)
 
-    def _has_room(self, queue: _DeviceQueue | None, batch: FrameBatch) -> bool:
+    def _has_room(self, queue: DeviceQueue | None, batch: FrameBatch) -> bool:
         """True if a batch may be queued: its device, all devices together and the number of devices have bounds."""
         size_bytes = len(batch.body) + ENTRY_BYTES
         if self._size_bytes + size_bytes > QUEUES_BYTES:
@@ -366,11 +221,11 @@ class Dispatcher:
             return batch.device in self._pins or len(self._queues.keys() | self._pins.keys()) < DEVICES_LIMIT
         return queue.size_bytes + size_bytes <= DEVICE_QUEUE_BYTES
 
-    def _put(self, item: _Queued) -> None:
+    def _put(self, item: Queued) -> None:
         device = item.batch.device
         queue = self._queues.get(device)
         if queue is None:
-            queue = self._queues[device] = _DeviceQueue()
+            queue = self._queues[device] = DeviceQueue()
             self._turn_for(item.batch).append(device)
         queue.put(item)
         self._size_bytes += len(item.batch.body) + ENTRY_BYTES
@@ -378,7 +233,7 @@ class Dispatcher:
     def _turn_for(self, batch: FrameBatch) -> deque[str]:
         return self._pinned_turn if batch.pinned else self._turn
 
-    def _take_back(self, converter: ConverterCredit, some: list[_Handed]) -> None:
+    def _take_back(self, converter: ConverterCredit, some: list[Handed]) -> None:
         """Offers these batches to others. Readers send those for users' code again: they know which frames are
         suspects."""
         for handed in some:
@@ -387,11 +242,11 @@ class Dispatcher:
                 continue
             handed.is_taken_back = converter.is_behind = True
             queue = self._queues.get(batch.device)
-            if (queue is None or _key(batch) not in queue.keys) and self._has_room(queue, batch):
+            if (queue is None or key_of(batch) not in queue.keys) and self._has_room(queue, batch):
                 self._put(handed.item)
                 self._counters["batches_taken_back"] += 1
 
-    def _take(self, device: str, queue: _DeviceQueue, converter: ConverterCredit, now_s: float) -> SendFrames:
+    def _take(self, device: str, queue: DeviceQueue, converter: ConverterCredit, now_s: float) -> SendFrames:
         """A converter gets the device's oldest batch; the device goes to the end of its turn if it has more."""
         item = queue.take()
         self._size_bytes -= len(item.batch.body) + ENTRY_BYTES

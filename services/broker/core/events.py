@@ -1,7 +1,7 @@
 """What the broker's core hears and orders, beside `Start`, `Tick`, `Drain`, `Send` (its heartbeat), `Note` and `Exit`.
 
-`parts` are the raw wire parts of a message, passed through so that forwarding encodes nothing; whoever runs the core
-without a wire leaves them () and uses the message. A `route` is the ROUTER's name for one connection.
+`parts` are the raw wire parts of a message, passed through so that forwarding encodes nothing; a test that runs the
+core without a wire leaves them () and uses the message. A `route` is the ROUTER's name for one connection.
 """
 
 from __future__ import annotations

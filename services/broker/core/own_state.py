@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from common.core.version import RELEASE
 from common.wire.states import BrokerState, ConverterSeen, facts_of
-from services.broker.core.dispatch import Dispatcher
-from services.broker.core.registry import Registry
-from services.broker.core.routing import Router
+from services.broker.core.credit import ConverterCredit
+from services.broker.core.member import Member
 
 
 def own_facts(
-    dispatcher: Dispatcher, registry: Registry, router: Router, queued_bytes: int, is_draining: bool
+    converters: Mapping[str, ConverterCredit],
+    members: Iterable[Member],
+    *,
+    queued_devices: int,
+    queued_bytes: int,
+    held_calls: int,
+    is_settling: bool,
+    is_draining: bool,
 ) -> dict[str, Any]:
     """The state of the heartbeat: who converts, how much waits, and whether the broker begins or ends.
 
-    The broker registers with nobody, as everyone registers with it; so it says itself that it takes part.
+    The broker registers with nobody, as everyone registers with it; so its own heartbeat says that it is registered.
     """
     state = BrokerState(
-        converters={
-            name: ConverterSeen(
-                credit=converter.credit,
-                pinned=converter.pins,
-                liveness=converter.member.liveness,
-                draining=converter.member.draining,
-                blocked=converter.is_blocked,
-            )
-            for name, converter in dispatcher.converters.items()
-        },
-        devices=sum(m.kind == "port_reader" and m.liveness != "lost" for m in registry.members),
-        queued_devices=dispatcher.queued_devices,
+        converters={name: _seen(converter) for name, converter in converters.items()},
+        devices=sum(member.kind == "port_reader" and member.liveness != "lost" for member in members),
+        queued_devices=queued_devices,
         queued_bytes=queued_bytes,
-        held_calls=router.held,
-        settling=router.is_settling,
+        held_calls=held_calls,
+        settling=is_settling,
         draining=is_draining,
     )
     return {**facts_of(state), "release": RELEASE, "registered": True}
+
+
+def _seen(converter: ConverterCredit) -> ConverterSeen:
+    """A converter as the heartbeat shows it."""
+    return ConverterSeen(
+        credit=converter.credit,
+        pinned=converter.pins,
+        liveness=converter.member.liveness,
+        draining=converter.member.draining,
+        blocked=converter.is_blocked,
+    )

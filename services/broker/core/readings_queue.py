@@ -1,4 +1,4 @@
-"""Readings on their way to the publisher: a bounded queue for the time in which it takes nothing."""
+"""Readings on their way to the publisher: a bounded queue for the time in which the publisher takes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.broker.core.counters import BrokerCounts
 from services.broker.core.events import ForwardReadings, Parts, ReadingsArrived, ReadingsBlocked
 
 READINGS_BYTES: Final = 16 * 1024 * 1024
-"""What waits for a publisher that is busy; what is over it is dropped and its frames come again."""
+"""Bytes that wait for a busy publisher; a batch above this is dropped, and its frames come again."""
 ENTRY_BYTES: Final = 256
 """What a batch costs beside its body, so that empty ones are bounded too."""
 

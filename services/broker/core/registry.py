@@ -4,58 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from common.core.liveness import BEAT_S, LOST_S, Liveness, liveness
+from common.core.liveness import LOST_S, Liveness, liveness
 from common.wire.messages import Heartbeat, Register
 from common.wire.states import AnyState, state_of
+from services.broker.core.member import Member
 
 MEMBERS_LIMIT: Final = 4096
-"""Processes that are remembered; far more than one host runs, and a bound for what junk can fill."""
+"""Processes that are remembered: far more than one host runs, and a bound for junk registrations."""
 SUPERSEDED_LIMIT: Final = 4096
 """Instances that lost their identity and are remembered for it."""
 CONVERTER_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-@dataclass(slots=True)
-class Member:
-    """One registered process. `liveness` is as of the last `Registry.age`, so that what waits unread in a socket of a
-    broker that was stopped and continued is heard before anyone is called lost."""
-
-    kind: str
-    name: str
-    instance: str
-    route: bytes
-    pid: int
-    host: str
-    lock: str
-    detail: dict[str, Any]
-    heard_s: float
-    every_s: float = BEAT_S
-    """How often it beats, as it said last."""
-    liveness: Liveness = "alive"
-    draining: bool = False
-
-    @property
-    def address(self) -> str:
-        """The name under which calls reach it: kind and name, such as `port_reader:press1`."""
-        return f"{self.kind}:{self.name}"
-
-    @property
-    def section(self) -> str:
-        """Hash of a port reader's section; "" where it named none."""
-        return str(self.detail.get("section", ""))
-
-    @property
-    def own_calls(self) -> bool:
-        """True for a port reader that converts its device's calls itself."""
-        return self.detail.get("own_calls") is True
-
-    @property
-    def pinned(self) -> bool:
-        """True for a port reader whose device has users' code, which stays with one converter."""
-        return self.detail.get("pinned") is True
 
 
 class Admission(NamedTuple):
@@ -113,7 +73,7 @@ class Registry:
         return Admission(member, is_new=True, replaced=holder)
 
     def hear(self, beat: Heartbeat, now_s: float) -> tuple[Member, Liveness] | None:
-        """Takes a heartbeat: the member and what it was before; None from who is not registered."""
+        """Takes a heartbeat: the member and what it was before; None from a process that is not registered."""
         member = self._members.get(f"{beat.kind}:{beat.name}")
         if member is None or member.instance != beat.instance:
             return None
@@ -136,8 +96,8 @@ class Registry:
         return changed
 
     def disconnect(self, route: bytes, now_s: float) -> list[Member]:
-        """The members whose connection turned out to be gone: lost, until they are heard again. One of ours has a
-        connection of its own; whoever registers several processes over one loses them together."""
+        """The members whose connection turned out to be gone: lost, until they are heard again. Each of our processes
+        has a connection of its own; a peer that registers several over one loses them together."""
         gone = [member for member in self._members.values() if member.route == route and member.liveness != "lost"]
         for member in gone:
             member.heard_s, member.liveness = min(member.heard_s, now_s - LOST_S - member.every_s), "lost"

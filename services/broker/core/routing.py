@@ -1,4 +1,4 @@
-"""Calls: to whom a request or a reply goes, and the answer for whoever is not there. Pure.
+"""Calls: where a request or a reply goes, and the answer in place of a process that is not there. Pure.
 
 A caller names a device or a role, never a process: which converter serves `converter@press1`, or whether its reader
 converts calls itself, is known here alone.
@@ -24,7 +24,8 @@ from common.wire.calls import (
 from common.wire.messages import Reply, Request
 from services.broker.core.counters import BrokerCounts
 from services.broker.core.events import SendTo, Unreachable
-from services.broker.core.registry import Member, Registry
+from services.broker.core.member import Member
+from services.broker.core.registry import Registry
 
 HELD_LIMIT: Final = 1024
 """Calls that wait while a new broker learns who is there."""
@@ -79,8 +80,8 @@ class Router:
         return effects
 
     def unreachable(self, event: Unreachable, now_s: float) -> list[SendTo]:
-        """Finds another way for a call that could not be sent, or refuses it. The registry has heard before this who is
-        gone."""
+        """Finds another way for a call that could not be sent, or refuses it. The registry has already been told which
+        process is gone."""
         match event.message:
             case Request() as request if event.why == "full":
                 return self._refuse(request, QUEUE_FULL, now_s)
@@ -94,7 +95,7 @@ class Router:
 
     @property
     def held(self) -> int:
-        """How many calls wait while the broker settles; the heartbeat says it."""
+        """How many calls wait while the broker settles, for the heartbeat."""
         return len(self._held)
 
     def _request(self, message: Request, now_s: float, since_s: float | None = None) -> list[SendTo]:
@@ -129,7 +130,7 @@ class Router:
         return []
 
     def _refuse(self, message: Request, error: str, now_s: float) -> list[SendTo]:
-        """Answers a request with an error, to whoever is to have the answer."""
+        """Answers a request with an error, at its `reply_to`."""
         self._counters["requests_unroutable"] += 1
         return self._reply(refuse(message, error), now_s)
 

@@ -46,7 +46,7 @@ _FRAMES_FILE: Final = re.compile(r"frames\.[0-9a-f]{8}")
 def remove_leftovers(directory: Path) -> None:
     """Removes the converters' sockets of a broker that was killed: each has another name, so nobody else would.
 
-    Only for who holds the broker's lock.
+    Only for the process that holds the broker's lock.
     """
     for path in directory.iterdir():
         if _FRAMES_FILE.fullmatch(path.name):
@@ -149,7 +149,7 @@ class BrokerShell:
                 yield Junk(Plane.CALLS, str(error))
 
     def _send_to(self, effect: SendTo) -> Iterable[Unreachable]:
-        """Sends a call's message to one connection, or says why that can't be: then the core answers whoever asked."""
+        """Sends a call's message to one connection, or says why that can't be: then the core answers the caller."""
         try:
             send_parts(self._calls, (effect.route, *encode_call(effect.message)))
         except zmq.Again:
@@ -171,7 +171,7 @@ def _messages(socket: zmq.Socket[bytes], plane: Plane) -> Iterable[tuple[list[by
 
 
 def _as_junk(plane: Plane, message: Message | Junk) -> Junk:
-    """Makes junk of a good message of the wrong type: whoever sent it is no process of ours, or of another version."""
+    """Makes junk of a good message of the wrong type: its sender is no process of ours, or of another version."""
     return message if type(message) is Junk else Junk(plane, f"found {type(message).__name__}")
 
 

@@ -46,7 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
         epilog="examples:\n"
         "  serialgw check tb_gateway.json\n"
         "  serialgw check custom_serial.json --json\n\n"
-        "exit codes: 0 it can be used, 78 it can't",
+        f"exit codes: 0 it can be used, {EXIT_CONFIG} it can't",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", help="tb_gateway.json, or a serial connector's file alone")

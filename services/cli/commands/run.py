@@ -19,6 +19,7 @@ from common.config.names import SECRET_VARIABLES
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
+from common.io.exits import EXIT_CONFIG
 from common.io.journal.places import journal_dir, left_journals
 from common.io.locks import FileLock
 from common.io.outlet import LogOutlet, OutletStream, open_sink
@@ -53,7 +54,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "  serialgw run --config tb_gateway.json\n"
         "  TB_GW_ACCESS_TOKEN=… serialgw run --config custom_serial.json --data-dir /srv/serialgw\n\n"
         "exit codes: 0 stopped, 69 another gateway runs on this data directory, or others can write in it,\n"
-        "78 problems in the configuration",
+        f"{EXIT_CONFIG} problems in the configuration",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

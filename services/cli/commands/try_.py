@@ -15,6 +15,7 @@ from typing import Final, TextIO
 
 from common.config.models import Device, Gateway
 from common.config.reading import read_gateway
+from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers
 from services.cli.trial.calls import called_as_json, called_as_text, try_call
 from services.cli.trial.frames import Piece, as_json, as_text, converter_of, failure_of, pieces_of, whole_frame
@@ -39,7 +40,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "  serialgw try tb_gateway.json --device press1 --hex '34 38 0d 0a'\n"
         "  serialgw try tb_gateway.json --device press1 --file recorded.bin --json\n"
         "  serialgw try tb_gateway.json --device press1 --rpc setValue --params 25 --answer 'OK\\n'\n\n"
-        "exit codes: 0 all well, 1 something could not be converted, 2 wrong usage, 78 problems in the configuration",
+        "exit codes: 0 all well, 1 something could not be converted, 2 wrong usage,"
+        f" {EXIT_CONFIG} problems in the configuration",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", metavar="FILE", help="tb_gateway.json or a serial connector file")

@@ -27,10 +27,17 @@ class Answers:
         progress, where its call knows what ends it besides the line's own end of a frame."""
         entries: list[Placed] = []
         answers: list[Answer] = []
+        others: list[bytes] = []
+        """Frames in a row that are no answer: together they are few entries, however many they are."""
         for frame in frames:
             for piece in self._cut_at_until(frame):
-                if not self._take(piece, entries, answers):
-                    entries += self._members.placed([piece])
+                taken: list[Placed] = []
+                if self._take(piece, taken, answers):
+                    entries += [*self._members.placed(others), *taken]
+                    others = []
+                else:
+                    others.append(piece)
+        entries += self._members.placed(others)
         until = self._exchange.until
         prefix = self._line.take_prefix(until) if until else None
         if prefix and self._exchange.is_answer(prefix) and self._take(prefix, entries, answers):
@@ -60,7 +67,7 @@ class Answers:
 
 
 def step_after(call: LineCall, frame: bytes, device: Device, section: str, now_s: float) -> Reply | Request:
-    """What follows an answer: its value to whoever called, or the question to whoever can tell it."""
+    """What follows an answer: the reply to the caller, or a request to the converter that can read the answer."""
     request, method = call.request, call.asked.method
     if not device.has_user_converter:
         # Here: most readers never get a call, and what they load counts.

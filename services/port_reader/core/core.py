@@ -55,7 +55,7 @@ from services.port_reader.core.resting import Resting
 from services.port_reader.core.standstill import Standstill
 
 TCP: Final = "socket://"
-"""What such a line says while nobody reads it waits at the other end."""
+"""Nothing is lost on such a line while nobody reads it: it waits at the other end."""
 _SERVED: Final = (calls.Exchange, *SERVED)
 _SERVED_WITH_CALLS: Final = (*_SERVED, Encode, EncodeUpdate)
 """By a reader that converts its devices' calls itself."""
@@ -210,7 +210,7 @@ class PortReaderCore:
         if self._source.is_draining:
             return self._resting.reports(0.0, now_s)
         may_rest = not self._port.is_exchanging and not self._port.ends_by_silence
-        until = self._resting.after_read(len(chunk.data), self._source.streams[0].uplink, now_s, may_rest=may_rest)
+        until = self._resting.after_read(len(chunk.data), self._source.progress, now_s, may_rest=may_rest)
         if until and until[0].line_until_s is not None:
             self._port.rest(until[0].line_until_s)
         return until

@@ -10,7 +10,7 @@ from common.stream.events import Bury, DeadLetter
 from services.port_reader.core.framers.base import DeadPiece
 
 NOTE_AGAIN_S: Final = 60.0
-"""Dead pieces of one reason are said again after this; the counter has them all."""
+"""Dead pieces of one reason are logged again after this; the counter has them all."""
 
 
 class DeadPieces:
@@ -20,7 +20,7 @@ class DeadPieces:
         self._device = device
         self._counters = counters
         self._noted_s: dict[str, float] = {}
-        """Reason → before when it is not said again. Reasons are few: the framer's and the line's own."""
+        """Reason → the time before which it is not logged again. Reasons are few: the framer's and the line's own."""
 
     def bury(self, pieces: list[DeadPiece], arrival_ms: int, now_s: float) -> list[Bury | Note]:
         """What is to be done with these pieces, which came at `arrival_ms`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Final, NamedTuple
 
-from common.config.models import Framing
+from common.config.framing import Framing
 from services.port_reader.core.framers import framer_of
 from services.port_reader.core.framers.base import DeadPiece
 
@@ -36,8 +36,8 @@ class LineState(NamedTuple):
 
 def read_line_state(state: bytes) -> LineState:
     """The state that a journal has kept. Where nothing is known the line is between two frames and has sent no
-    delimiter. A state that can't be read was left by somebody who knew more, who may have died in mid-frame: one frame
-    too many that is not trusted costs less than half a frame that is."""
+    delimiter. An unreadable state comes from a newer release that may have died in mid-frame: to distrust one good
+    frame is cheaper than to trust half of one."""
     if not state:
         return LineState(is_mid_frame=False, has_seen_delimiter=False)
     if len(state) != len(LineState._fields):
@@ -48,8 +48,8 @@ def read_line_state(state: bytes) -> LineState:
 class Joining:
     """Whether anybody saw the next frame begin.
 
-    Who opens a talking line comes in somewhere in a frame; what comes up to its end is no frame, unless the line was
-    watched for JOIN_S in silence before, or the configuration says that it is one (`first_frame`).
+    A reader that opens a talking line comes in somewhere in a frame; what comes up to its end is no frame, unless the
+    line was watched for JOIN_S in silence before, or the configuration says that it is one (`first_frame`).
     """
 
     def __init__(self, *, keeps_first: bool, died_mid_frame: bool) -> None:

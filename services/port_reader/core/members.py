@@ -46,7 +46,7 @@ class Members:
         return self.devices[self.place_of(device)]
 
     def placed(self, frames: list[bytes]) -> list[Placed]:
-        """Frames as entries of whom they belong to, in order."""
+        """Frames as entries of the devices that they belong to, in order."""
         if self._owner is None:
             return [(0, item) for item in items_of(frames)]
         runs: list[tuple[int, list[bytes]]] = []
@@ -70,7 +70,7 @@ class Members:
     def put(
         self, entries: list[Placed], clock_ms: int, now_s: float, between: Sequence[Send] = ()
     ) -> list[SourceEffect]:
-        """Entries to the streams that they belong to: committed first, then `between` is sent, then they are."""
+        """Entries to the streams that they belong to. Commits the entries, sends `between`, then sends the entries."""
         effects: list[SourceEffect] = []
         by_place: dict[int, list[Item]] = {}
         for place, item in entries:

@@ -38,7 +38,7 @@ class Opening:
         self._opened_s = 0.0
         self._attempt = 0
         self._reason = ""
-        """Why it could not be opened the last time, so that each reason is said once."""
+        """Why it could not be opened the last time, so that each reason is logged once."""
 
     @property
     def is_open(self) -> bool:
@@ -60,7 +60,7 @@ class Opening:
         return True
 
     def failed(self, reason: str, now_s: float) -> bool:
-        """It can't be opened now, and is tried again. True if that is to be said: the reason is another one."""
+        """It can't be opened now, and is tried again. True if that is to be logged: the reason is another one."""
         if self.state != "opening":
             return False
         self._wait(now_s)

@@ -2,7 +2,7 @@
 
 A reader that takes every byte the moment it comes spends its time on waking up. So a busy line rests for some
 milliseconds between reads and hands over together what came meanwhile, all readers of a machine at the same moments, so
-that who is behind them wakes up once for many; a line that says little is read at once. And where
+that the processes behind them wake up once for many; a line that says little is read at once. And where
 a line says more than the platform takes, for as long as it is let, reading on would only fill the journal and take the
 processor from those who could empty it: such a line is read as fast as its entries are settled. What it does meanwhile
 is what it does with any slow reader: it waits, if it can (USB, flow control, TCP, a pseudo-terminal). One that can't
@@ -15,6 +15,7 @@ from collections import deque
 from typing import Final
 
 from common.stream.numbers import Progress
+from services.port_reader.core.hold import FULL_BYTES, LEAST_S, LONGEST_S, Hold
 
 BUSY_S: Final = 0.010
 """A line that has something again so soon is busy, and the shortest rest of one."""
@@ -23,33 +24,18 @@ READS_HZ: Final = 100.0
 millisecond, most of it to have its memory near again; frames that come together cost microseconds."""
 BUSY_FRAMES: Final = 3
 """A line that has so many for one read is busy, too."""
-LONGEST_S: Final = 0.240
-"""Rest of a busy line of many, or when everyone behind us has too much to do: with what follows, half a second."""
 PERIODS_S: Final = (BUSY_S, 0.020, 0.040, 0.080, LONGEST_S)
-"""Rests end at multiples of one of these; each is a multiple of those before it, so that who rests longer is read
-together with all others."""
-LONGEST_HELD_S: Final = 0.050
-"""Rest of a line that is held and would say more: at 4,096 bytes a read still 80 kB/s, so that none is ever stopped."""
+"""Rests end at multiples of one of these; each is a multiple of those before it, so that a line that rests longer is
+read together with all others."""
 LATE_S: Final = 0.1
 """What the publisher does not have after this waits for somebody who has too much to do. News of reception alone takes
 half of it."""
 LENGTHEN: Final = 2.0
 SHORTEN: Final = 0.7
-SAMPLE_S: Final = 0.25
-HOLD_SHARE: Final = 0.9
-"""A line that is held is read at this share of the speed at which its entries are settled."""
-LEAST_S: Final = 0.002
-"""A shorter rest is none: a poll counts in milliseconds."""
-RUN: Final = 2.5
-"""So many reads' worth of time a rest has to have: a few reads in a row cost half of as many alone."""
-CATCH_UP_S: Final = 0.02
-"""A line that is held and was read late is read that much sooner the next times."""
 KERNEL_BYTES: Final = 4_096
 """What the kernel keeps of a line that nobody reads (N_TTY_BUF_SIZE)."""
 RESTING_BYTES: Final = 0.7 * KERNEL_BYTES
-"""So much of it may fill while a line rests; what is left is for a reader that comes late: 0.1 s at 115,200 baud."""
-FULL_BYTES: Final = 3_500
-"""A read of so much: the kernel had no room for more, and to rest would be to hold the line."""
+"""So much of it may fill while a line rests; the rest is for a reader that comes late: 0.1 s at 115,200 baud."""
 
 
 def _period_s(wanted_s: float, most_s: float) -> float:
@@ -62,7 +48,16 @@ def _period_s(wanted_s: float, most_s: float) -> float:
 
 
 class ReadPace:
-    """One line's."""
+    """When one line is read again.
+
+    | what the line does                                   | its rest                                                 |
+    |------------------------------------------------------|----------------------------------------------------------|
+    | it says little                                       | none                                                     |
+    | it is busy                                           | to the next of the moments at which all lines are read   |
+    | it is held: it says more than the platform takes     | as long as what was read takes to be settled (`Hold`)    |
+
+    Whatever it is, no rest is longer than `safe_s`, in which the kernel keeps what the line says.
+    """
 
     def __init__(self, byte_s: float, window_frames: int, ports: int) -> None:
         """`byte_s`: how long the line takes for a byte at its configured rate; `ports` of the gateway."""
@@ -70,70 +65,59 @@ class ReadPace:
         self._window = window_frames
         self._last: Progress | None = None
         self._marks: deque[tuple[float, int]] = deque(maxlen=64)
+        """(when, up to which number) was read, of what the publisher does not have yet."""
         self._free_s = self._read_s = 0.0
         self._has_rested = False
         self._least_s = self._busy_s = min(LONGEST_S, max(BUSY_S, ports / READS_HZ))
-        self._sample = Progress(0, 0, 0, 0)
-        self._sampled_s = 0.0
-        self._rate_hz = 0.0
-        self._due_s = 0.0
-        self.is_held = False
+        self._hold = Hold(window_frames)
+
+    @property
+    def is_held(self) -> bool:
         """True while the line is read no faster than the platform accepts."""
+        return self._hold.is_held
 
     def rest_s(self, now_s: float, size: int, progress: Progress) -> float:
         """How long not to read after this read of `size` bytes."""
         last, self._last = self._last or progress, progress
-        if now_s >= self._sampled_s + SAMPLE_S:
-            self._judge(now_s, progress)
+        hold = self._hold
+        if now_s >= hold.sample_s:
+            hold.judge(now_s, progress)
         frames = progress.read - last.read
         self._mark(now_s, progress)
-        if not frames and not self._has_rested and not self.is_held:
+        if not frames and not self._has_rested and not hold.is_held:
             # A piece of a frame: the rest of it is not to wait.
             return 0.0
-        # On a machine that has too much to do we come late each time: then it is what there was that tells.
-        is_busy = now_s < self._free_s + BUSY_S or frames >= BUSY_FRAMES
-        rest_s = 0.0
-        if self.is_held and size < FULL_BYTES:
-            # It says no more than this; together with others it is too much all the same.
-            rest_s = LONGEST_S
-        elif self.is_held:
-            worth_s = frames / (HOLD_SHARE * self._rate_hz)
-            self._due_s = max(self._due_s, now_s - CATCH_UP_S) + worth_s
-            rest_s = min(LONGEST_HELD_S, self._due_s - now_s)
-            rest_s = rest_s if rest_s >= max(LEAST_S, min(LONGEST_HELD_S, RUN * worth_s)) else 0.0
-        elif not is_busy:
-            self._busy_s = self._least_s
-        elif size < FULL_BYTES:
-            # Our news is taken as fast as it is sent, or everyone behind us has too much to do.
-            is_late = progress.backlog <= self._window and now_s > self._marks[0][0] + LATE_S
-            self._busy_s = min(LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN)))
-            # All lines of this machine at the same moments: what they say is then passed on together.
-            period_s = _period_s(self._busy_s, min(LONGEST_S, self._safe_s))
-            rest_s = period_s - now_s % period_s
-            rest_s += period_s if rest_s < LEAST_S else 0.0
-            if size >= KERNEL_BYTES // 4:
-                # Whatever its configured rate is: at the rate that we see.
-                rest_s = min(rest_s, RESTING_BYTES * max(BUSY_S, now_s - self._read_s) / size)
+        rest_s = hold.rest_s(now_s, size, frames) if hold.is_held else self._rest_of_free(now_s, size, frames, progress)
         self._has_rested = rest_s > 0
         rest_s = min(rest_s, self._safe_s)
         self._read_s = now_s
         self._free_s = now_s + rest_s
         return rest_s
 
+    def _rest_of_free(self, now_s: float, size: int, frames: int, progress: Progress) -> float:
+        """The rest of a line that is not held."""
+        # On a machine that has too much to do we come late each time: then only the number of frames tells.
+        if now_s >= self._free_s + BUSY_S and frames < BUSY_FRAMES:
+            self._busy_s = self._least_s
+            return 0.0
+        return 0.0 if size >= FULL_BYTES else self._rest_of_busy(now_s, size, progress)
+
+    def _rest_of_busy(self, now_s: float, size: int, progress: Progress) -> float:
+        """To the next moment at which all lines of this machine are read: what they say is then passed on together."""
+        # Our news is taken as fast as it is sent, or everyone behind us has too much to do.
+        is_late = progress.backlog <= self._window and now_s > self._marks[0][0] + LATE_S
+        self._busy_s = min(LONGEST_S, max(self._least_s, self._busy_s * (LENGTHEN if is_late else SHORTEN)))
+        period_s = _period_s(self._busy_s, min(LONGEST_S, self._safe_s))
+        rest_s = period_s - now_s % period_s
+        rest_s += period_s if rest_s < LEAST_S else 0.0
+        if size >= KERNEL_BYTES // 4:
+            # Whatever its configured rate is: at the rate that we see.
+            rest_s = min(rest_s, RESTING_BYTES * max(BUSY_S, now_s - self._read_s) / size)
+        return rest_s
+
     def _mark(self, now_s: float, progress: Progress) -> None:
-        """Remembers when what was read; forgets what the publisher has."""
+        """Remembers when which number was read; forgets those that the publisher has."""
         marks = self._marks
         while marks and marks[0][1] <= progress.received:
             marks.popleft()
         marks.append((now_s, progress.read))
-
-    def _judge(self, now_s: float, progress: Progress) -> None:
-        """Holds a line whose backlog grows while the platform accepts; where it accepts nothing, time is all that
-        helps, and the journal is there for it."""
-        before = self._sample
-        self._rate_hz = (progress.settled - before.settled) / (now_s - self._sampled_s) if before.read else 0.0
-        if self._rate_hz <= 0 or progress.backlog <= self._window // 2:
-            self.is_held = False
-        elif progress.backlog > self._window and progress.backlog >= before.backlog:
-            self.is_held = True
-        self._sample, self._sampled_s = progress, now_s

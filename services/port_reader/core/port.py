@@ -28,7 +28,7 @@ from services.port_reader.core.opening import Opening
 class Port:
     """One line in both directions, for the devices on it.
 
-    What comes in goes the way chunk → frames (`Incoming`) → entries of whom they belong to (`Members`, and `Answers`
+    What comes in goes the way chunk → frames (`Incoming`) → entries of their devices (`Members`, and `Answers`
     while a call waits) → streams. What goes out is an exchange at a time (`Exchanges`).
     """
 
@@ -55,7 +55,7 @@ class Port:
         self._answers = Answers(self._exchange, line, self._members)
         self._dead = DeadPieces(self._members.names, counters)
         self._arrival_ms = 0
-        """When the last chunk came."""
+        """When what is told now came: the last chunk, or what happened to the port."""
         self._rests_until_s = 0.0
         self._has_read = False
         self._doubt: Doubt | None = None
@@ -88,7 +88,7 @@ class Port:
         if not self._opening.opened(now_s):
             return []
         self._counters["ports_opened"] += 1
-        self._clock.set(event.wall_ms, now_s)
+        self._set_clock(event.wall_ms, now_s)
         self._line.open()
         entries = self._members.put_each(_opened_entry, event.wall_ms, now_s)
         return [Note("info", "port.opened", self._facts), *entries, ReadOut()]
@@ -107,7 +107,7 @@ class Port:
         """It is gone: closed, an entry of each stream, calls ended, tried again."""
         if not self.is_connected:
             return []
-        self._clock.set(event.wall_ms, now_s)
+        self._set_clock(event.wall_ms, now_s)
         self._counters["ports_lost"] += 1
         effects: list[Effect] = [ClosePort(), Note("warning", "port.lost", {**self._facts, "reason": event.reason})]
         effects += self._close("port lost in mid-frame", event.reason, now_s)
@@ -139,10 +139,11 @@ class Port:
         if self._opening.state != "open":
             return []
         if not self._has_read and self._members.is_unwritable:
-            # Who was here before us could not write down where in a frame it died.
+            # The process before us could not write down whether it died in the middle of a frame.
             self._line.distrust()
         self._has_read, self._rests_until_s = True, 0.0
         self._arrival_ms = event.arrival_ms
+        self._clock.set(event.arrival_ms, now_s)
         self._counters["bytes_read"] += len(event.data)
         frames = self._line.feed(event.data, now_s)
         if self._doubt is None:
@@ -155,12 +156,12 @@ class Port:
             self._doubt = Doubt(reason, self.byte_s, is_anywhere=is_anywhere)
 
     def rest(self, until_s: float) -> None:
-        """The line is not read before then: that nothing comes says nothing."""
+        """The line is not read before then: silence until then must not end a frame."""
         self._rests_until_s = until_s
 
     @property
     def ends_by_silence(self) -> bool:
-        """True while it is silence that ends the line's frames: it has to be heard when it is."""
+        """True while silence ends the line's frames: then the line has to be read all the time."""
         return self._line.ends_by_silence
 
     def _end_doubt(self, now_s: float) -> list[Effect]:
@@ -187,7 +188,7 @@ class Port:
         return [*effects, *self._exchange.go_on(now_s)]
 
     def _answer(self, found: Answer, now_s: float) -> Send:
-        """What an answer says, or the question to whoever can tell."""
+        """The reply to the call, or the request to the converter that can read the answer."""
         call, frame = found
         place = self._members.place_of(call.request.device)
         section = self._source.streams[place].uplink.section
@@ -261,6 +262,11 @@ class Port:
         frame = self._line.expire(now_s)
         effects = self._sort([] if frame is None else [frame], now_s)
         return [*effects, *self._exchange.tick(now_s)]
+
+    def _set_clock(self, wall_ms: int, now_s: float) -> None:
+        """Something has come at this time."""
+        self._arrival_ms = wall_ms
+        self._clock.set(wall_ms, now_s)
 
     @property
     def _facts(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from common.stream.listening import Listening
-from common.stream.uplink import Uplink
+from common.stream.numbers import Progress
 from services.port_reader.core.events import Rest
 from services.port_reader.core.pace import ReadPace
 
@@ -18,7 +18,8 @@ SLOW_BACKLOG: Final = 64
 
 
 class Resting:
-    """One line's rests, and those of what the publisher says, which ends no wait that the line's own rest would not.
+    """One line's rests, and those of the publisher's reports. A report wakes us before the line's own rest ends only if
+    nothing more can be sent without it, and then REPORTS_S after the read.
 
     A busy line rests as its pace says, and reports with it. A slow one is read at once, and reports wait for its next
     frame. While a call is on the line, or silence ends its frames, the line does not rest: somebody waits, or the
@@ -36,9 +37,9 @@ class Resting:
         """True while the line is read no faster than the platform accepts."""
         return self._pace.is_held
 
-    def after_read(self, size: int, uplink: Uplink, now_s: float, *, may_rest: bool) -> list[Rest]:
+    def after_read(self, size: int, progress: Progress, now_s: float, *, may_rest: bool) -> list[Rest]:
         """What rests after a read of `size` bytes. `may_rest` False: the line is read on, whatever its pace."""
-        progress, waits = uplink.progress, uplink.waits_for_report
+        waits = progress.waits
         rest_s = self._pace.rest_s(now_s, size, progress)
         if not rest_s or not may_rest:
             return self.reports(SLOW_REPORTS_S if progress.backlog <= SLOW_BACKLOG and not waits else 0.0, now_s)

@@ -6,7 +6,7 @@
     any -> closed                    ClosePort, or it is lost
 
 Reading is bounded, so that a line that never stops talking leaves the others their turn. What others have said is heard
-beside it, in an order in which nobody waits for what he does not need.
+beside it, in an order in which nobody waits for something unneeded.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class LineSource:
     # Reading
 
     def _readable(self) -> Iterable[Event]:
-        """What is there, in chunks. A write that has drained meanwhile is said first. What others have said comes
+        """What is there, in chunks. A write that has drained meanwhile is reported first. What others have said comes
         before what a line said while it rested, but no frame that has just come waits for it."""
         has_rested = self._is_resting and monotonic_s() < self._rests_until_s + LATE_S
         if has_rested:
@@ -218,7 +218,7 @@ class Gaps:
         self._suspended_s = suspended_s()
         """Seconds for which the machine had been suspended when this was last looked at."""
         self._continued_s = float("-inf")
-        """The last time that this process went on of which the core was told."""
+        """When this process was continued, as of the last stop that the core was told of."""
 
     def find(self, line: SerialLine) -> LineGap | None:
         """Why bytes may be missing before or among those that were just read; None for no reason. Each reason is found

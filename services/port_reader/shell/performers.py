@@ -14,7 +14,7 @@ Table = dict[type, Callable[[Any], Iterable[Event]]]
 
 class Performers(Generic[Known_contra]):
     """A table whose type says which kinds it knows: mypy takes one that lacks a kind of effect for no
-    `Performers[Effect]`. It takes the place of a `match`, which looks at each kind that stands before the right one."""
+    `Performers[Effect]`. It takes the place of a `match`, which would try each kind before the right one."""
 
     def __init__(self, table: Table) -> None:
         self.table = table

@@ -41,14 +41,12 @@ from common.io.pulse import Pulse
 from common.io.sources import Sources
 from common.stream.counters import SourceCounts
 from common.stream.keeping.losses import Losses
-from common.stream.limits import Limits
+from common.stream.limits import MAX_BYTES, Limits
 from services.port_reader.core.core import LineMember, PortReaderCore
 from services.port_reader.core.events import Event
 from services.port_reader.shell.shell import PortReaderShell
 
 KIND: Final = "port_reader"
-JOURNAL_BYTES: Final = 256 * 1024 * 1024
-"""One journal takes so much where nothing else is configured."""
 ALL_JOURNALS_BYTES: Final = 4 * 1024**3
 """All journals of a folder together take so much where nothing else is configured."""
 LEAST_BYTES: Final = 1024 * 1024
@@ -61,7 +59,7 @@ def journal_limits(device: Device, storage: Storage, journals: int, room_bytes: 
     records = min(device.uplink_queue_size, storage.max_records or device.uplink_queue_size)
     together = min(max(ALL_JOURNALS_BYTES, storage.max_bytes or 0), room_bytes // 5)
     share = max(together // max(1, journals), LEAST_BYTES)
-    most = min(storage.max_bytes or JOURNAL_BYTES, share)
+    most = min(storage.max_bytes or MAX_BYTES, share)
     return Limits(max_records=records, max_bytes=most, ttl_s=storage.ttl_s)
 
 

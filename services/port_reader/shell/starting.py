@@ -1,8 +1,8 @@
 """How a port reader that was started without a task gets one: read from the configuration, written into a file.
 
 Reading a configuration takes as much memory as all the rest of a port reader, and a process keeps what it has loaded.
-So whoever has read one writes down what is to be done and becomes a new program (`exec`), with the same arguments and
-the task's file. The process stays the same one, with its pid, its standard streams and its parent: a supervisor, a
+So a process that has read one writes its task into a file and becomes a new program (`exec`), with the same arguments
+and the task's file. The process stays the same one, with its pid, its standard streams and its parent: a supervisor, a
 container or a shell that has started it sees nothing of it.
 """
 
@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
+from zlib import crc32
 
 from common.config.active import find_gateway
 from common.config.models import Device, Gateway
@@ -30,6 +32,10 @@ from common.io.variables import WITHHELD
 KIND: Final = "port_reader"
 TASKS_DIR: Final = "tasks-by-hand"
 """Folder beside the sockets, a file a journal. Not the one of `serialgw run`, whose readers believe what is in it."""
+
+
+OLD_S: Final = 86_400.0
+"""A task is read within a second of its being written."""
 
 
 def find_task(arguments: Sequence[str]) -> tuple[Task, list[str]]:
@@ -54,13 +60,16 @@ def start_anew(task: Task, arguments: Sequence[str]) -> None:
     """Becomes a program that starts with the task and these arguments. Returns only where that can't be.
 
     That is so on a full disk, where the folder of the sockets is not to be had, or where a task in it would not be
-    believed; then whoever has called this still has the task, and serving says itself what is wrong.
+    believed; then the caller still has the task, and serving itself reports what is wrong.
     """
     try:
         folder = socket_dir(Path(task.data_dir)) / TASKS_DIR
         make_private(folder)
-        place = folder / Path(task.journal).name
-        write_private(place, write_task(task).decode())
+        text = write_task(task).decode()
+        # Under a name of its own: another start, with another configuration, must not put its task in place of ours.
+        place = folder / f"{Path(task.journal).name}.{crc32(text.encode()):08x}"
+        _drop_old(folder, Path(task.journal).name)
+        write_private(place, text)
         words = [*arguments, *task_words(task, place)]
         # Else the new program would read the configuration again, and end up here, without an end.
         if written_task(words) == task:
@@ -71,14 +80,21 @@ def start_anew(task: Task, arguments: Sequence[str]) -> None:
         return
 
 
+def _drop_old(folder: Path, journal: str) -> None:
+    """Removes tasks of this journal that were written over a day ago: each edit of the configuration makes one."""
+    for old in folder.glob(f"{journal}.*"):
+        if old.stat().st_mtime < time.time() - OLD_S:
+            old.unlink(missing_ok=True)
+
+
 def _interpreter_words() -> list[str]:
     """Python and its own options, as this process was started: `-P`, `-m` and the module's name among them."""
     return [sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]]
 
 
 def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of who reads no secret. The names stay, with a word for a value, because a configuration that
-    needs them is incomplete without; it would be read again if the task were lost."""
+    """The environment of a process that reads no secrets. The names stay, with a word for a value, because a
+    configuration that needs them is incomplete without; it would be read again if the task were lost."""
     return {name: WITHHELD if name in SECRET_VARIABLES and value else value for name, value in environ.items()}
 
 

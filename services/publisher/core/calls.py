@@ -25,13 +25,13 @@ from services.publisher.core.dialects import Outgoing
 MOST_CALLS: Final = 1_000
 """Open calls at a time; the next one is refused at once."""
 MOST_CALLS_BYTES: Final = 16 * 1024 * 1024
-"""The params of all open calls together: so much memory they take anywhere between here and the devices."""
+"""The params of all open calls together: so much memory they may take in each process between here and the devices."""
 REMEMBERED: Final = 4_096
 """Answered calls whose journaled answers are still recognised."""
 
 
 class Origin(NamedTuple):
-    """Who wants to know. `platform`: (device as the platform knows it, its request id); `client`: an address."""
+    """The caller. `platform`: (device as the platform knows it, its request id); `client`: an address."""
 
     kind: Literal["platform", "client", "update"]
     device: str
@@ -69,7 +69,7 @@ class CallTable:
     """Open calls by id, and the ids that were answered.
 
     Every call that `begin` opens is ended once: by `reply`, `take_answer`, `expire` or `end_all`, which say so by an
-    `Ended`. What comes for it later is nothing.
+    `Ended`. What comes for it later is ignored.
     """
 
     def __init__(self, prefix: str) -> None:

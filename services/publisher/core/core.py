@@ -76,7 +76,7 @@ from services.publisher.core.standstill import LinkStandstill
 from services.publisher.core.stream import Release
 
 DRAIN_S: Final = 3.0
-"""At the end what is in hand may take so long to be accepted."""
+"""How long the publisher waits at its end for the platform to accept what it has."""
 EVENTS_PER_TURN: Final = 64
 """Events after which the turn's work is done even though more may be waiting; what time decides waits for `Tick`."""
 
@@ -103,7 +103,7 @@ class PublisherCore:
     ) -> None:
         self._config = config
         self._dialect = dialect
-        # Those who are connected but silent beat once in a while only.
+        # Readers of connected but silent devices beat rarely, so they are asked for a beat.
         self._membership = Membership(identity, {}, map(reader_of, types))
         self._out = out = Outlet()
         self._counters = counters = new_counts(PublisherCounts)
@@ -170,7 +170,7 @@ class PublisherCore:
             case PubAck() | LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() | PacketRefused():
                 pass  # Of a connection that is over.
             case Blocked() | Writable():
-                pass  # What is neither a call nor an answer is said again anyway.
+                pass  # What is neither a call nor an answer is sent again anyway.
             case Junk():
                 pass  # Membership has counted it.
             case Drain():
@@ -215,7 +215,7 @@ class PublisherCore:
                     assert_never(found)
 
     def _take_answer(self, release: Release, answer: tuple[str, bytes], now_s: float) -> Release:
-        """A device's answer that was journaled: says nothing to the outbox where the call has been answered with it."""
+        """A device's answer that was journaled. If it has answered its call already, nothing of it is published."""
         if self._downlink.take_answer(*answer, can_reply=self._session.may_publish, now_s=now_s):
             return release
         body = release.body
@@ -244,7 +244,7 @@ class PublisherCore:
     # The platform.
 
     def _is_ours(self, event: LinkEvent) -> bool:
-        """False for what is said of a connection that was given up: it may still be on its way to us."""
+        """False for an event of a connection that was given up: such events may still be on their way to us."""
         return event.connection == self._session.link.connection
 
     def _hear_link(self, event: LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage, now_s: float) -> None:

@@ -2,7 +2,7 @@
 
 A call goes out as a request to the device's converter or port reader, over the calls plane, and is a row in the table
 of `calls` meanwhile. Every call that was begun here ends here, once: by the first reply, at its deadline, or at the end
-of the process. Who asked then gets one answer: the platform over MQTT, in its dialect; a client over the calls plane.
+of the process. The caller then gets one answer: the platform over MQTT, in its dialect; a client over the calls plane.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ from services.publisher.core.replies import Replies
 CLIENT_BYTES: Final = 1024 * 1024
 """A call from a client may have as many bytes as one from the platform."""
 MOST_BLOCKED: Final = 2_000
-"""Requests and replies that wait for the calls plane; the oldest give way."""
+"""Requests and replies that wait for the calls plane; when full, the oldest are dropped."""
 RETAINED_NOTED: Final = 16
-"""Topics with an old message on them that are told of."""
+"""How many topics with an old message on them are logged."""
 Calling = DeviceRpc | DeviceAttributes | GatewayRpc | RpcRefused
 """What the platform says that is a call, or would have been one."""
 
 
 class Downlink:
-    """Takes calls from the platform and from clients, sends their first step, and answers whoever has asked.
+    """Takes calls from the platform and from clients, sends their first step, and answers the callers.
 
-    The platform may send a call again when it has not heard of it (it is the same call), and the MQTT broker may keep
-    one for ever (it is none). A call that is late already is refused: to carry it out would do what nobody expects.
+    The platform may send a call again when it has had no answer (it is the same call), and the MQTT broker may keep one
+    for ever (then it is no call). A call that is late already is refused: to carry it out would do what nobody expects.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Downlink:
         self._blocked: deque[Request | Reply] = deque(maxlen=MOST_BLOCKED)
         """What the calls plane did not take."""
         self.retained: set[str] = set()
-        """Topics of which it was said that a message on them is old."""
+        """Topics for which an old message was logged."""
 
     # Calls come.
 
@@ -99,7 +99,7 @@ class Downlink:
                 assert_never(message)
 
     def ignore_retained(self, topic: str) -> None:
-        """A call that the MQTT broker has kept was carried out, or answered, when it was said; each new connection
+        """A call that the MQTT broker has kept was carried out, or answered, when it first came; each new connection
         brings it again."""
         self._counters["retained_ignored"] += 1
         if topic not in self.retained and len(self.retained) < RETAINED_NOTED:
@@ -209,7 +209,7 @@ class Downlink:
             self._end(ended, now_s)
 
     def _end(self, ended: Ended, now_s: float) -> None:
-        """Tells whoever wanted to know; nobody waits for the end of an attribute update from the platform."""
+        """Answers the caller; nobody waits for the end of an attribute update from the platform."""
         call, origin = ended.call, ended.call.origin
         facts: dict[str, str] = {"error": ended.error} if ended.error else {}
         self._counters["rpc_errors"] += bool(ended.error)

@@ -12,7 +12,7 @@ from common.core.events import Arrived, Blocked, CommonEffect, Drain, Junk, Star
 
 
 class RoundOver(NamedTuple):
-    """Event: of each source that was ready, what was there has been said, within bounds. It decides nothing by time."""
+    """Event: everything that ready sources had, within bounds, has been handed over. It decides nothing by time."""
 
 
 class LinkUp(NamedTuple):

@@ -9,7 +9,7 @@ from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.outbox.outbox import Outbox
 
 UNNAMED_CONNECTOR: Final = "serial"
-"""Said of a device whose connector is not known, such as one of a journal that is only sent to its end."""
+"""The connector of a device whose own is not known, such as one of a journal that is only sent to its end."""
 
 
 class GatewayCalls:

@@ -1,6 +1,6 @@
 """All streams of one life of the publisher: what may be published now, and the reports to the readers. Pure.
 
-The rules stand in `docs/protocol.md` under "Acks"; `stream` keeps the order of one stream. Here is decided which
+The rules stand in `docs/protocol.md` under "Acks"; `stream` keeps the order of one stream. This module decides which
 batches belong to a stream of ours at all, when a report is due, and how much each reader may have on its way here.
 """
 
@@ -22,7 +22,7 @@ ACTIVE_S: Final = 60.0
 """A stream that was heard within this time, or has something here, shares in the credit."""
 REPEAT_S: Final = 10.0
 """So long after its last batch, and after its last news, a stream that is settled is reported each second; a reader
-that has lost all of these asks, see `ASK_S` there."""
+that has lost all of these reports asks (`ASK_S` in `common.stream.sending.peer`)."""
 MOST_STREAMS: Final = 4_096
 """Streams at a time, as many as the broker has devices; each is some KiB here."""
 FORGET_S: Final = 600.0
@@ -33,7 +33,7 @@ asks after 250 ms."""
 
 
 class Unwanted(NamedTuple):
-    """What a stream said below `end` and is not published need not be any more: its reader has let it go."""
+    """Entries of a stream below `end` that are not published need not be any more: its reader has let them go."""
 
     stream: ReadingStream
     end: int
@@ -42,8 +42,8 @@ class Unwanted(NamedTuple):
 class Ordering:
     """All current streams of this epoch.
 
-    An epoch is one life of a publisher: what was converted for another is not taken, since who accepted what then is
-    not known any more. The readers send what is not settled again, to the new epoch.
+    An epoch is one life of a publisher. Batches converted for another epoch are not taken, since what the platform
+    accepted then is not known any more. The readers send what is not settled again, to the new epoch.
     """
 
     def __init__(self, epoch: str, counters: PublisherCounts, out: Outlet) -> None:
@@ -57,11 +57,11 @@ class Ordering:
         self._changed: dict[ReadingStream, None] = {}
         """Streams that owe a report at once."""
         self._received: dict[ReadingStream, float] = {}
-        """Streams of which something was received since their last report, and when that is to be said at last."""
+        """Streams of which something was received since their last report, and by when that has to be reported."""
         self._credit_bytes = STREAM_CREDIT_BYTES
 
     def take(self, batch: ReadingBatch, now_s: float) -> Sequence[Release | Unwanted]:
-        """What can be published now that this batch has come, and before that what need not be; in this order.
+        """First what need not be published any more, then what can be published now that this batch has come.
 
         [] for what is old, early or not ours. Raises nothing: what makes no sense is counted."""
         stream = self._streams.get(batch.journal)
@@ -99,8 +99,8 @@ class Ordering:
         self._replaced.pop(journal, None)
 
     def _give_way(self, journal: str, before: ReadingStream | None) -> tuple[Unwanted, ...]:
-        """A new generation begins. What is left of the last one may be nowhere else, if its disk was full, and is still
-        published; what is left of those before it comes again, and is not."""
+        """A new generation begins. What is left of the last one is still published, since it may be nowhere else if the
+        disk was full. What is left of earlier ones is not: the reader sends it again."""
         oldest = self._replaced.pop(journal, None)
         if before:
             self._replaced[journal] = before

@@ -1,4 +1,4 @@
-"""The one way out of the publisher's components: what they order, and what they have to say. Pure."""
+"""The one way out of the publisher's components: effects that they order, and lines that they log. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Outlet:
     """Where every component of the core puts its effects; the core hands them to its shell.
 
     The core makes one and gives it to each component at construction. A component never returns effects, takes no
-    callback for them and keeps none: whoever reads a method sees with `order` and `note` what leaves the process there.
+    callback for them and keeps none: `order` and `note` show the reader of a method what leaves the process there.
 
     Effects are performed in the order in which they were ordered, at the end of the event that is being handled.
     Notes wait until the end of the turn, so that writing a log line delays no publish and no call.

@@ -32,7 +32,7 @@ REFUSED_FROM: Final = 128
 class PlatformSession:
     """Begins and ends sessions with the platform, and publishes what the outbox and the replies hold.
 
-    Publishes share the slots that the platform gives (`Flights.limit`); announcements go before data, and replies and
+    Publishes share the slots that the platform gives (`Publishes.limit`); announcements go before data, and replies and
     the rest in turns. What was not accepted when a connection ends goes back to where it came from.
     """
 

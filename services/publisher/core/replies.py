@@ -10,7 +10,7 @@ from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import Outgoing
 
 MOST_REPLIES: Final = 1_000
-"""Replies that wait for the link; the oldest give way."""
+"""Replies that wait for the link; when full, the oldest are dropped."""
 
 
 class Replies:

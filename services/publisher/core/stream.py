@@ -1,9 +1,9 @@
 """One stream: its numbers back in order, what is accepted of them, and what its reader is told. Pure.
 
 A stream is a journal and its generation. Converters work in parallel, so its batches come in any order, twice, or not
-at all. What comes out of `Stream.take` are `Release`s: runs of consecutive numbers, each number exactly once, in order.
-Whoever publishes a run raises its `done`, lowers its `holds` and calls `advance` of its stream; `settled` follows, and
-is reported to the reader, which then lets these numbers go.
+at all. `ReadingStream.take` returns `Release`s: runs of consecutive numbers, each number exactly once, in order. The
+outbox, which publishes a run, raises its `done`, lowers its `holds` and calls `advance` of its stream; `settled`
+follows, and is reported to the reader, which then lets these numbers go.
 
 All work here is per batch, none per reading.
 """
@@ -131,7 +131,7 @@ class ReadingStream:
         self._early = Early()
         self._dead: dict[int, str] = {}
         self._failures = 0
-        """Batches at `received` whose body could not be read."""
+        """How often a batch at `received` could not be read."""
 
     def take(self, batch: ReadingBatch, credit_bytes: int, counters: PublisherCounts) -> list[Release]:
         """What this batch releases: itself, less what had come before, and what was kept behind it."""
@@ -225,7 +225,8 @@ class ReadingStream:
         return [Release(run, Entry(batch.kind), body)]
 
     def _give_up(self, batch: ReadingBatch, error: str) -> ReadingBody | None:
-        """Stands in for a body that can't be read: None, for it comes again; in the end one of dead letters only."""
+        """Stands in for a body that can't be read: None while the batch is to come again, in the end a body of dead
+        letters only."""
         self._failures += 1
         is_over = self._failures >= UNREADABLE
         if self._failures == 1 or is_over:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from common.config.models import Framing
+from common.config.framing import Framing
 from services.port_reader.core.framers.base import Framer
 from services.port_reader.core.framers.delimiter import DelimiterFramer
 

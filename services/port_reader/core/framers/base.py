@@ -21,7 +21,7 @@ class Framer(Protocol):
     """
 
     has_seen_end: bool
-    """True once the line has ended a frame in the framer's own way; whoever makes a framer tells it what an earlier
+    """True once the line has ended a frame in the framer's own way; the maker of a framer sets it to what an earlier
     process had seen."""
 
     def feed(self, chunk: bytes) -> list[bytes]:

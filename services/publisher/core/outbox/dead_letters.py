@@ -1,4 +1,4 @@
-"""Readings that will never be published: counted, reported to their reader, and said once in a while. Pure."""
+"""Readings that will never be published: counted, reported to their reader, and logged once in a while. Pure."""
 
 from __future__ import annotations
 

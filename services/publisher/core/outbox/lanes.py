@@ -163,7 +163,7 @@ class Lane:
         self.unaccepted -= 1
 
     def connected(self) -> None:
-        """The device's port reader says that it is there. Its stream knows better, where it has said anything."""
+        """The device's port reader says that it is there. Once its stream has said whether it is, only that counts."""
         if self.presence == "closed" and not self.is_marked:
             self.presence = "open"
 
@@ -174,7 +174,7 @@ class Lane:
             self.sending = "void"
 
     def connection_begun(self) -> None:
-        """A new connection to the platform: whoever was announced has to be announced again."""
+        """A new connection to the platform: a device that was announced has to be announced again."""
         if self.presence == "announced":
             self.presence = "open"
 

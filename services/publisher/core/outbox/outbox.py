@@ -26,16 +26,16 @@ DEFAULT_TYPE: Final = "default"
 MOST_LANES: Final = 10_000
 """Devices of all lines together, those that users' converters name among them; each is 2 KiB here."""
 SPARE_LANES: Final = 1_000
-"""So long before that room is made, for saying goodbye to a device takes the platform a moment."""
+"""Room is made when no more than this are left, since saying goodbye to a device takes the platform a moment."""
 FORGOTTEN_AT_ONCE: Final = 100
-"""Named devices that make room together, for each half as many new ones: looking at all of them takes time."""
+"""How many named devices are looked at, and make room, at a time: once for every half as many new ones."""
 TOO_MANY: Final = f"users' converters have named more than {MOST_LANES} devices, and all have something to publish"
 
 
 class Outbox:
     """All lanes, and which of them have something to publish.
 
-    Whatever happens to a lane is said to the outbox, which tells the lane and then looks at it again (`settle_head`).
+    Whatever happens to a lane goes through the outbox, which updates the lane and looks at it again (`settle_head`).
     So `marks` and `data` are always right, and nobody else has to remember to bring them up to date.
     """
 
@@ -174,7 +174,7 @@ class Outbox:
     # What changes which lanes have something to publish.
 
     def settle_head(self, lane: Lane, now_s: float) -> None:
-        """Passes what says nothing at the head of a lane, and lists the lane by what comes next.
+        """Passes over what says nothing at the head of a lane, and lists the lane by what comes next.
 
         What says nothing (items that gave no telemetry or became dead letters, attributes of which none is left) counts
         as accepted, and segments that are empty end, but only when nothing before them is unaccepted: numbers settle in

@@ -99,8 +99,8 @@ class Attributes:
         self.runs: list[Run] = []
 
     def add(self, values: Mapping[str, bytes], run: Run) -> None:
-        """Later values, which the run holds from now on. Runs of which nothing is left here need wait no longer: who
-        still has to be accepted for its values is this one."""
+        """Later values, which the run holds from now on. Runs of which nothing is left here need wait no longer:
+        their keys now wait for this run."""
         if self.runs and not self.is_split and self.values.keys() <= values.keys():
             self.accept()
         self.values.update(values)

@@ -1,7 +1,7 @@
 """What the platform has accepted or refused, and what a closed connection means. Pure.
 
 A PUBACK can be a refusal here, and a connection can be closed because of a publish, with or without a word. The
-dialect says what a reason code means (`Verdict`); these are the rules for it, after the design's section 5:
+dialect says what a reason code means (`Verdict`); these are the rules for it. docs/decisions.md says why.
 
 | what comes                           | what it means, and what follows                                              |
 |--------------------------------------|------------------------------------------------------------------------------|
@@ -37,17 +37,17 @@ DIRECT_S: Final = 0.2
 """A close so soon after a PUBACK belongs to it: the server writes both at once. Less than the first distance of
 `PublishPace`, so that a publish which goes out after that PUBACK is told from it."""
 FULL: Final = 500
-"""Records, or devices, in a publish that count as no limit any more after a rate limit: the default of
+"""After a rate limit, publishes are no longer limited in size once they may hold so many records again: the default of
 `minPackSizeToSend`."""
 QUOTA_IS_NEWS: Final = 3
-"""`rate` to a device's announcement so often in a row is no rate any more: a limit of devices, most likely."""
+"""If a device's announcement gets `rate` so often in a row, the cause is no rate: most likely a limit of devices."""
 
 
 class Acceptance:
-    """Decides what becomes of each publish, once, when its PUBACK, the next second or a close has told.
+    """Decides once what becomes of each publish: when its PUBACK, the second after it or a close has shown it.
 
     Accepted publishes settle their runs, the others are given back to the outbox. Between a PUBACK and its decision a
-    publish stays in `flights`, and what it was taken from is told only that it was answered.
+    publish stays in `flights`, and its lanes know only that it was answered.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Acceptance:
 
     def _refuse_device(self, flight: Flight, now_s: float) -> None:
         """A device could not be announced. A rate has its pace already; only a device that is refused again and again
-        waits longer and longer, and is told of."""
+        waits longer and longer, and is logged."""
         lane = flight.parcel.lanes[0]
         news = QUOTA_IS_NEWS if flight.verdict == "rate" else 1
         retry_in_s = self._backing_off.add(lane, now_s, free=news - 1)
@@ -186,7 +186,8 @@ class Acceptance:
             self._out.note("warning", "device.refused", device=lane.name, code=flight.code, retry_in_s=retry_in_s)
 
     def drop(self, lane: Lane, now_s: float, is_rate: bool) -> None:
-        """The platform says that it has ended a device's session: it is announced again, later if it was its rate."""
+        """The platform says that it has ended a device's session: it is announced again, later if its rate was
+        the cause."""
         lane.standing.dropped = True
         if is_rate:
             self._backing_off.add(lane, now_s)

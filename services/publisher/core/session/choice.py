@@ -1,4 +1,4 @@
-"""Who may publish next: the order of devices, and who has to wait for whom. Pure."""
+"""Which device may publish next: their order, and which has to wait for which. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MOST_MARKS_IN_FLIGHT: Final = 20
 class Choice:
     """Chooses lanes out of those that the outbox has listed, and changes nothing.
 
-    Whoever waits longest is first. Besides the pace of the platform these hold a device back: its own wait after a
-    refusal; a trial, beside which nothing else may be in flight; a bad record that is being looked for, which makes a
-    device travel alone or with its group.
+    The device that waits longest is first. Besides the pace of the platform these hold a device back: its own wait
+    after a refusal; a trial, beside which nothing else may be in flight; a bad record that is being looked for, which
+    makes a device travel alone or with its group.
     """
 
     def __init__(
@@ -77,8 +77,9 @@ class Choice:
         """The next trial, where there is room for one.
 
         Others that are still to be announced go first: where something was accepted the next connection is made at
-        once, and their data does not wait for ours. Who is in doubt would go down with a trial. The least suspicious is
-        first: one that closes the connection each time must not keep the others from their trial.
+        once, and their data does not wait for ours. Publishes in doubt would be taken back if the trial closes the
+        connection. The least suspicious device is first: one that closes the connection each time must not keep the
+        others from their trial.
         """
         others_wait = not self._suspicion.others_accepted and self._others_marks(now_s)
         if in_flight or self._flights.in_doubt or others_wait:

@@ -26,7 +26,7 @@ class Flight(NamedTuple):
     parcel: Parcel
     sent_s: float
     since_s: float
-    """When it was published; in doubt or refused: when that was said."""
+    """When it was published; if it is in doubt or refused: when its PUBACK came."""
     verdict: Verdict = "accepted"
     """What its PUBACK means, once it has come."""
     code: int = 0
@@ -94,7 +94,7 @@ class BackingOff:
         return delay_s
 
     def expire(self, now_s: float) -> None:
-        """Forgets those whose wait is over; what they may do says their standing."""
+        """Forgets those whose wait is over; `lane.standing` decides what they may do."""
         for lane, until_s in list(self.until_s.items()):
             if now_s >= until_s:
                 del self.until_s[lane]

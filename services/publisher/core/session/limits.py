@@ -28,7 +28,7 @@ class PayloadLimits:
         self.packing = self._configured()
 
     def _configured(self) -> Packing:
-        """What holds before anybody else has said anything."""
+        """The limits before the connection or the platform has named any."""
         config, shape = self._config, self._shape
         # The configuration knows one number for both; attributes of a device share a message in any dialect.
         most = config.min_pack_size_to_send

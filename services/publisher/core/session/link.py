@@ -174,7 +174,7 @@ class Link:
             self.next_deadline_s = None
 
     def may_send_data(self, now_s: float) -> bool:
-        """True while the connection stands and nothing is to be waited for."""
+        """True while the connection stands and the wait for the platform's limits is over."""
         if self.state != "up":
             return False
         if self.next_deadline_s is not None and now_s >= self.next_deadline_s:

@@ -1,4 +1,4 @@
-"""Which record is it that the platform refuses, or closes the connection at: found by halves. Pure.
+"""Finds, by halves, the record that the platform refuses, or closes the connection at. Pure.
 
 One bad record must not keep back the thousands that share a message with it, and must not be given up before it is
 known to be the one. So a publish that was refused is cut in two, first by devices, then by the records of one device,
@@ -26,7 +26,7 @@ STRIKES: Final = 3
 """Closes with one record alone in flight that make it a dead letter."""
 
 _UNRELATED: Final = (("telemetry", "attributes"), ("attributes", "telemetry"))
-"""What an acceptance of the second kind says about blame for the first: nothing."""
+"""(blamed kind, accepted kind) pairs where acceptance clears no blame."""
 
 
 class Suspicion:
