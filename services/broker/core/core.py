@@ -50,7 +50,7 @@ from services.broker.core.events import (
     Unreachable,
 )
 from services.broker.core.member import Member
-from services.broker.core.own_state import own_facts
+from services.broker.core.own_state import Waiting, own_facts
 from services.broker.core.readings_queue import ReadingsQueue
 from services.broker.core.registry import Admission, Registry
 from services.broker.core.routing import Router
@@ -327,15 +327,10 @@ class BrokerCore:
         return [Send(Plane.EVENTS, beat)]
 
     def _facts(self) -> dict[str, Any]:
-        return own_facts(
-            self._dispatcher.converters,
-            self._registry.members,
-            queued_devices=self._dispatcher.queued_devices,
-            queued_bytes=self._queued_bytes(),
-            held_calls=self._router.held,
-            is_settling=self._router.is_settling,
-            is_draining=self._exit_s is not None,
-        )
+        dispatcher, router = self._dispatcher, self._router
+        waiting = Waiting(dispatcher.queued_devices, self._queued_bytes(), router.held)
+        is_draining = self._exit_s is not None
+        return own_facts(dispatcher.converters, self._registry.members, waiting, router.is_settling, is_draining)
 
     def _has_publisher(self) -> bool:
         """True if readings have somewhere to go; without one they are dropped and come again."""

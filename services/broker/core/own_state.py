@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.core.version import RELEASE
 from common.wire.states import BrokerState, ConverterSeen, facts_of
@@ -11,13 +11,21 @@ from services.broker.core.credit import ConverterCredit
 from services.broker.core.member import Member
 
 
+class Waiting(NamedTuple):
+    """How much waits in the broker."""
+
+    devices: int
+    """Devices that have batches in a queue."""
+    size_bytes: int
+    """Bytes of all queues together."""
+    calls: int
+    """Calls that are held until everybody has registered."""
+
+
 def own_facts(
     converters: Mapping[str, ConverterCredit],
     members: Iterable[Member],
-    *,
-    queued_devices: int,
-    queued_bytes: int,
-    held_calls: int,
+    waiting: Waiting,
     is_settling: bool,
     is_draining: bool,
 ) -> dict[str, Any]:
@@ -28,9 +36,9 @@ def own_facts(
     state = BrokerState(
         converters={name: _seen(converter) for name, converter in converters.items()},
         devices=sum(member.kind == "port_reader" and member.liveness != "lost" for member in members),
-        queued_devices=queued_devices,
-        queued_bytes=queued_bytes,
-        held_calls=held_calls,
+        queued_devices=waiting.devices,
+        queued_bytes=waiting.size_bytes,
+        held_calls=waiting.calls,
         settling=is_settling,
         draining=is_draining,
     )

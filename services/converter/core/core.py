@@ -23,13 +23,17 @@ from common.wire.calls import Exchange, verb_of
 from common.wire.messages import (
     FrameBatch,
     FrameBody,
+    Heartbeat,
     Identity,
     Message,
     Plane,
     ReadingBatch,
+    Register,
     Registered,
     Reply,
     Request,
+    StreamReport,
+    Tap,
 )
 from common.wire.states import ConverterState, facts_of
 from services.converter.core.batches import (
@@ -163,7 +167,7 @@ class ConverterCore:
         return []
 
     def _take(self, message: Message, now_s: float) -> Sequence[Effect]:
-        """A message, by its type. Others than these are of no interest here and are passed over."""
+        """A message, by its type."""
         match message:
             case FrameBatch():
                 return self._take_batch(message, now_s)
@@ -174,7 +178,11 @@ class ConverterCore:
             case Registered(accepted=True, frames_endpoint=endpoint) if endpoint and endpoint != self._endpoint:
                 self._endpoint = endpoint
                 return [PullFrom(endpoint)]
-        return []
+            case Registered() | Heartbeat() | StreamReport() | ReadingBatch() | Register() | Tap():
+                # The membership's, or for others: nobody sends us these.
+                return []
+            case _:
+                assert_never(message)
 
     # Batches
 
