@@ -77,6 +77,12 @@ def _refuse(sentence: str, code: int) -> NoReturn:
     raise SystemExit(code) from None
 
 
+def draw() -> float:
+    """A number in [0, 1), so that processes that were started together do not act together. From the system: `random`
+    takes 80 KB in each process, for much that nobody here needs."""
+    return int.from_bytes(os.urandom(6), "big") / 2**48
+
+
 def make_identity(kind: str, name: str = "0", lock: Path | None = None) -> Identity:
     """Who this process is at this start. `kind` and `name` are its address, and the same at each start; the instance is
     drawn anew, so that others can tell a successor from its predecessor. `lock` is the file whose lock proves that

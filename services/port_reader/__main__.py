@@ -14,8 +14,8 @@ from typing import Final
 
 from common.io.lean import put_off, without
 
-UNUSED: Final = ("ipaddress", "msgspec.inspect", "socket", "zmq.utils.jsonapi")
-"""Modules that libraries import and this process does not use, unless its line is a TCP connection: 1 MB. None that
+UNUSED: Final = ("ipaddress", "msgspec.inspect", "random", "socket", "zmq.utils.jsonapi")
+"""Modules that libraries import and this process does not use, unless its line is a TCP connection: 1.0 MiB. None that
 is needed where something fails: then it may be too late to load anything."""
 
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @contextmanager
 def _light() -> Iterator[None]:
     """What is imported meanwhile loads little."""
-    # msgspec takes `typing_extensions` where it is installed: 1.4 MB for names that `typing` has.
+    # msgspec takes `typing_extensions` where it is installed: 1.3 MiB for names that `typing` has.
     with without("typing_extensions"), put_off(*UNUSED):
         yield
 

@@ -27,7 +27,7 @@ from common.io.journal.files import JournalFile
 from common.io.journal.journal import Journal
 from common.io.journal.opening import open_journal
 from common.io.journal.places import file_name
-from common.io.journal.salvage import section_name
+from common.io.journal.sections import section_name
 from common.io.sockets import Channel, open_socket
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter

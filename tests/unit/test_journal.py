@@ -13,13 +13,14 @@ from typing import NamedTuple
 import pytest
 
 from common.config.models import Device, Storage
-from common.io.journal import letter_box, opening, store
+from common.io.journal import letter_box, mending, opening, store
 from common.io.journal.asides import damaged_note
+from common.io.journal.breath import BREATH_PAGES
 from common.io.journal.database import log_pages
 from common.io.journal.files import JournalDamageError, JournalError, JournalFile, log_of
 from common.io.journal.journal import Journal
 from common.io.journal.opening import SPARE_BYTES, open_journal, renew_journal
-from common.io.journal.pages import BREATH_PAGES, PAGE_BYTES
+from common.io.journal.pages import PAGE_BYTES
 from common.io.journal.places import file_name
 from common.io.journal.store import AGAIN_S, Store
 from common.stream.blocks import Block
@@ -332,7 +333,7 @@ def test_an_empty_file_is_a_damaged_journal(file):
 def test_a_damaged_journal_on_a_full_disk_is_an_error_and_no_traceback(file, monkeypatch):
     """The file is aside, and a new one can't be made: who asked hears a JournalError."""
     file.path.write_bytes(b"no database" * 1000)
-    monkeypatch.setattr(opening, "STRIKE", "no SQL")
+    monkeypatch.setattr(mending, "STRIKE", "no SQL")
     with pytest.raises(JournalError):
         open_journal(file, "x")
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from common.core.counters import new_counts
 from common.core.sequence import joined, named
+from common.io.journal.files import PageSource
 from common.io.journal.mark import Mark
-from common.io.journal.pages import Pages, PageSource
+from common.io.journal.pages import Pages
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.seals import SCHEMA_VERSION, Meta
 from common.stream.counters import SourceCounts

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from common.io.journal.breath import BREATH_PAGES, Breathe, hold_breath
 from common.io.journal.files import (
     SQLITE_FAULTS,
     JournalDamageError,
@@ -25,7 +26,6 @@ from common.io.journal.files import (
     is_passing,
 )
 from common.io.journal.mark import Mark, MarkFile
-from common.io.journal.pages import BREATH_PAGES, Breathe, hold_breath
 from common.io.journal.reading import check_files, read_contents
 from common.io.journal.seals import Meta, Seals, seal_meta
 from common.io.journal.sections import StoredSections

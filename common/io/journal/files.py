@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
-
-from common.io.journal.pages import PageSource, Read
 
 _PASSING: Final = frozenset(
     {
@@ -116,6 +114,19 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+Read = Callable[[int, int], bytes]
+"""(bytes, place) -> what stands there, shorter at the end of the file."""
+
+
+class PageSource(NamedTuple):
+    """A file and its log, each with its size; 0 for one that is not there."""
+
+    read_file: Read
+    file_bytes: int
+    read_log: Read
+    log_bytes: int
 
 
 @contextmanager

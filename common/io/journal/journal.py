@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.io.journal.breath import Breathe, hold_breath
 from common.io.journal.database import Database
 from common.io.journal.files import SQLITE_FAULTS, JournalFile, are_in_place, identities_of, log_of, shared_memory_of
 from common.io.journal.letter_box import LetterBox
 from common.io.journal.mark import Mark
-from common.io.journal.pages import Breathe, hold_breath
 from common.io.journal.stored_blocks import StoredBlocks
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter, FindLetters, KeptLetter

@@ -8,13 +8,11 @@ the process that wrote it, or the next that opens the journal.
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from common.io.journal.asides import aside_names
+from common.io.journal.breath import Breathe, hold_breath
 from common.io.journal.files import (
     SQLITE_FAULTS,
     JournalDamageError,
@@ -27,27 +25,8 @@ from common.io.journal.files import (
     source_of,
 )
 from common.io.journal.journal import Journal
-from common.io.journal.letter_box import PUT_WITH_ID
 from common.io.journal.mark import Mark, MarkFile
-from common.io.journal.older import LETTER_COLUMNS
-from common.io.journal.pages import Breathe, Pages, Row, hold_breath
-from common.io.journal.salvage import (
-    Salvage,
-    blocks_of,
-    device_of,
-    letters_of,
-    survey,
-)
-from common.io.journal.seals import SCHEMA_VERSION, JournalNewerError, Seals
-from common.io.journal.sections import SECTION
-from common.io.journal.tables import (
-    BLOCK,
-    BREATH_STEPS,
-    STRIKE,
-    drop_overlaps,
-    make_tables,
-    put_meta,
-)
+from common.io.journal.seals import SCHEMA_VERSION, JournalNewerError
 
 SPARE_BYTES: Final = 1024 * 1024
 """What a disk has to have left when a journal was made anew: for its log, and for whoever else writes there."""
@@ -154,6 +133,8 @@ def _refuse_newer(path: Path) -> None:
     has to say so too."""
     if not path.is_file():
         return
+    from common.io.journal.pages import Pages
+
     with source_of(path) as source:
         pages = Pages(source)
         version = pages.version
@@ -165,22 +146,14 @@ def _refuse_newer(path: Path) -> None:
 
 
 def _salvage(file: JournalFile, mark: Mark | None, stamp: str, breathe: Breathe) -> Path | None:
-    """Makes a new journal of what holds of the old one, and puts it in its place; returns where the old one is.
+    """Makes a new journal of what holds of the old one, and puts it in its place; returns where the old one is."""
+    # Here: nearly no start has to mend anything, and a port reader keeps what it has loaded.
+    from common.io.journal.mending import write_anew
 
-    The old files are only read, but twice: what a block needs to be believed, its section above all, may stand anywhere
-    behind it, and blocks are too many to be kept in memory meanwhile."""
     _check_room(file.path)
     draft = _new_name(file.path, ".draft")
     try:
-        with source_of(file.path) as source:
-            pages = Pages(source, breathe)
-            device = file.device or device_of(pages.rows())
-            found = survey(pages.rows(), device, mark, file.new_id, file.section)
-            with closing(sqlite3.connect(draft, isolation_level=None)) as database:
-                database.set_progress_handler(breathe, BREATH_STEPS)
-                database.execute("PRAGMA page_size = 4096")
-                database.execute("PRAGMA journal_mode = OFF")
-                _fill(database, pages, found, Seals(device))
+        write_anew(file, mark, draft, breathe)
     except BaseException:
         draft.unlink(missing_ok=True)  # a full disk needs its room
         raise
@@ -188,55 +161,13 @@ def _salvage(file: JournalFile, mark: Mark | None, stamp: str, breathe: Breathe)
     return _finish_salvage(file.path, stamp)
 
 
-def _fill(database: sqlite3.Connection, pages: Pages, found: Salvage, seals: Seals) -> None:
-    """Writes all that holds into an empty file. It has no log and is not flushed: until it is whole it counts for
-    nothing. The generation is that of the process before, as the opening that follows raises it."""
-    recovery = found.recovery
-    meta = recovery.meta._replace(schema_version=SCHEMA_VERSION, journal=recovery.journal, closed=0)
-    make_tables(database, meta)
-    database.execute("BEGIN")
-    rows = [(number, name, section, seals.section(name, section)) for number, (name, section) in found.sections.items()]
-    database.executemany(SECTION, rows)
-    strikes = [(number, deaths, seals.strike(number, deaths)) for number, deaths in found.strikes.items()]
-    database.executemany(STRIKE, strikes)
-    rows_left = _put_letters(database, pages.rows(), seals)
-    database.executemany(BLOCK, (block.row for block in blocks_of(rows_left, found, seals)))
-    drop_overlaps(database)
-    # A block may be further on than anything that says how far the journal had come: its number was given out.
-    last = database.execute("SELECT max(first + length) FROM blocks").fetchone()[0] or 1
-    put_meta(
-        database,
-        meta._replace(
-            generation=recovery.generation - 1,
-            next_number=max(recovery.next_number, last),
-            last_ts_ms=recovery.last_ts_ms,
-            settled=recovery.settled if recovery.settled > 1 or recovery.mark else _first_of(database),
-            plain_below=min(meta.plain_below, max(recovery.next_number, last)),
-        ),
-    )
-    database.execute("COMMIT")
-
-
-def _put_letters(database: sqlite3.Connection, rows: Iterator[Row], seals: Seals) -> Iterator[Row]:
-    """Keeps the dead letters, and hands on what else there is: reading all pages takes most of the time."""
-    for row in rows:
-        if len(row[1]) not in LETTER_COLUMNS:
-            yield row
-            continue
-        for number, letter in letters_of(iter([row]), seals):
-            database.execute(PUT_WITH_ID, (*letter, seals.letter(*letter), number))
-
-
-def _first_of(database: sqlite3.Connection) -> int:
-    """Where nothing says how far it was settled: up to what is there."""
-    return int(database.execute("SELECT coalesce(min(first), 1) FROM blocks").fetchone()[0])
-
-
 def _finish_salvage(path: Path, stamp: str) -> Path | None:
     """Puts the old files aside, where a new one stands ready, maybe since a process that died meanwhile."""
     new = _new_name(path, ".new")
     if not new.exists():
         return None
+    from common.io.journal.asides import aside_names
+
     aside: Path | None = next(name for name in aside_names(path, stamp) if not name.exists())
     parts = [(part, part.name.removeprefix(path.name)) for part in (path, log_of(path), shared_memory_of(path))]
     there = [(part, ending) for part, ending in parts if part.exists() and (part == path or size_of(part))]

@@ -10,8 +10,11 @@ Nothing here decides what is true, and nothing raises for what it finds; a file 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final
+
+from common.io.journal.breath import BREATH_PAGES, Breathe, hold_breath
+from common.io.journal.files import PageSource
 
 PAGE_BYTES: Final = 4096
 """SQLite's own default, which our journals have."""
@@ -24,8 +27,6 @@ VERSION_PLACE: Final = 60
 """Where that has `user_version`."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 """No row of ours is larger; one that says so is damaged."""
-BREATH_PAGES: Final = 256
-"""Between two breaths: 1 MiB, half a second's work on a slow machine."""
 _LEAF: Final = 0x0D
 """The first byte of a page that is a leaf of a table."""
 # A row of up to _INLINE bytes stands in its cell. Of a longer one between _LEAST and _INLINE do, so many that the rest
@@ -34,25 +35,8 @@ _INLINE: Final = PAGE_BYTES - 35
 _LEAST: Final = (PAGE_BYTES - 12) * 32 // 255 - 23
 _CHAINED: Final = PAGE_BYTES - 4
 
-Read = Callable[[int, int], bytes]
-"""(bytes, place) -> what stands there, shorter at the end of the file."""
 Row = tuple[int, tuple[Any, ...]]
 """(row id, values). The column that is a table's INTEGER PRIMARY KEY is None among them: it is the row id."""
-Breathe = Callable[[], None]
-"""Called now and then during what may take long: whoever waits for us sees that we go on."""
-
-
-def hold_breath() -> None:
-    """Where nobody waits."""
-
-
-class PageSource(NamedTuple):
-    """A file and its log, each with its size; 0 for one that is not there."""
-
-    read_file: Read
-    file_bytes: int
-    read_log: Read
-    log_bytes: int
 
 
 class Pages:

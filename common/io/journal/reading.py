@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from common.io.journal.files import (
     SQLITE_FAULTS,
     JournalFile,
+    PageSource,
     is_passing,
     log_of,
     put_log_back,
@@ -20,9 +21,7 @@ from common.io.journal.files import (
 from common.io.journal.letter_box import PUT_WITH_ID
 from common.io.journal.mark import MarkFile
 from common.io.journal.older import FIRST_WITH_MARK
-from common.io.journal.pages import Pages, PageSource
 from common.io.journal.recovery import Extent, Recovery
-from common.io.journal.salvage import Salvage, blocks_of, letters_of, survey
 from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals, kept_block
 from common.io.journal.sections import SECTION, read_sections
 from common.io.journal.tables import (
@@ -133,6 +132,10 @@ def _rescue(database: sqlite3.Connection, source: PageSource, file: JournalFile,
     be: the commit that adds it writes over it.
 
     `source` stays open as long as the database: whoever closes a file ends all locks that its process has on it."""
+    # Here: nearly no start has to mend anything, and a port reader keeps what it has loaded.
+    from common.io.journal.pages import Pages
+    from common.io.journal.salvage import Salvage, blocks_of, letters_of, survey
+
     meta, seals = recovery.meta, Seals(recovery.meta.device)
     pages = Pages(source)
     found = survey(pages.log_rows(), meta.device, recovery.mark, file.new_id, file.section)

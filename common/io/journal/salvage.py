@@ -9,9 +9,8 @@ Blocks are not kept in memory: a journal may have 256 MiB of them. Pure; the fil
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from common.core.hashes import short_hash
 from common.io.journal.mark import Mark
 from common.io.journal.older import (
     BLOCK_COLUMNS,
@@ -32,11 +31,9 @@ from common.io.journal.seals import (
     is_kept_letter,
     kept_block,
 )
+from common.io.journal.sections import section_name
 from common.stream.blocks import Block
 from common.stream.events import DeadLetter
-
-SECTION_DIGITS: Final = 16
-"""How long the name of a section is, which says whether one of schema 2 is as it was written."""
 
 
 class Salvage(NamedTuple):
@@ -48,11 +45,6 @@ class Salvage(NamedTuple):
     """(hash, section) by the number under which blocks name it."""
     strikes: dict[int, int]
     """The highest count that was found of each number: counts only rise."""
-
-
-def section_name(section: bytes) -> str:
-    """The name of a section, SECTION_DIGITS of its hash: who has the section can see that the name is its own."""
-    return short_hash(section, SECTION_DIGITS)
 
 
 def survey(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from common.core.hashes import short_hash
 from common.io.journal.seals import Seals
 
 SECTION: Final = "INSERT OR REPLACE INTO sections (id, hash, section, checksum) VALUES (?, ?, ?, ?)"
@@ -66,3 +67,12 @@ def read_sections(database: sqlite3.Connection, seals: Seals) -> dict[str, bytes
         if type(name) is not str or type(section) is not bytes or seal != seals.section(name, section):
             raise sqlite3.DatabaseError("damaged: a section is not as it was written")
     return {name: section for name, section, _ in rows}
+
+
+SECTION_DIGITS: Final = 16
+"""How long the name of a section is, which says whether one of schema 2 is as it was written."""
+
+
+def section_name(section: bytes) -> str:
+    """The name of a section, SECTION_DIGITS of its hash: who has the section can see that the name is its own."""
+    return short_hash(section, SECTION_DIGITS)

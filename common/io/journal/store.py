@@ -14,11 +14,10 @@ from typing import Final, assert_never
 
 from common.core.events import Note
 from common.io.clock import monotonic_s
-from common.io.journal.asides import damaged_note
+from common.io.journal.breath import Breathe, hold_breath
 from common.io.journal.files import JournalDamageError, JournalError
 from common.io.journal.journal import Journal
 from common.io.journal.opening import renew_journal
-from common.io.journal.pages import Breathe, hold_breath
 from common.io.logs import log_note
 from common.stream.blocks import Block
 from common.stream.events import (
@@ -141,6 +140,8 @@ class Store:
             self._failure, self._again_s = str(error), monotonic_s() + AGAIN_S
             raise
         self._damage = ""
+        from common.io.journal.asides import damaged_note
+
         log_note(self._logger, damaged_note(self.journal.path, aside, why))
         return (GapsFound(list(self.journal.state.gaps)),)
 

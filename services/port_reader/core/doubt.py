@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-KERNEL_BYTES: Final = 4_095
-"""The kernel keeps at least so much of a line that nobody reads (N_TTY_BUF_SIZE - 1): a shorter burst lost nothing."""
+from services.port_reader.core.standstill import KERNEL_BYTES
+
 MORE_BYTES: Final = 2_048
 """A read of so much: more may be there."""
 BURST_BYTES: Final = 256 * 1024

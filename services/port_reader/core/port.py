@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from common.config.models import Device, Line
 from common.core.errors import ConversionError
@@ -17,12 +18,14 @@ from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.answers import Answer, Answers, step_after
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
-from services.port_reader.core.doubt import Doubt
 from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import Exchanges, Search
 from services.port_reader.core.incoming import Incoming
 from services.port_reader.core.members import Members, Owner
 from services.port_reader.core.opening import Opening
+
+if TYPE_CHECKING:
+    from services.port_reader.core.doubt import Doubt
 
 
 class Port:
@@ -153,6 +156,9 @@ class Port:
     def doubt(self, reason: str, *, is_anywhere: bool) -> None:
         """Bytes may be missing in what is read next."""
         if self.is_connected and self._doubt is None:
+            # Here: nearly no process ever needs it, and a port reader keeps what it has loaded.
+            from services.port_reader.core.doubt import Doubt
+
             self._doubt = Doubt(reason, self.byte_s, is_anywhere=is_anywhere)
 
     def rest(self, until_s: float) -> None:

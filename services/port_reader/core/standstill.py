@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from services.port_reader.core.doubt import KERNEL_BYTES
-
+KERNEL_BYTES: Final = 4_095
+"""The kernel keeps at least so much of a line that nobody reads (N_TTY_BUF_SIZE - 1): a shorter burst lost nothing."""
 LEAST_GAP_S: Final = 1.0
 """A busy machine may keep a process waiting for less; a line that can't wait so long should be slower."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import time
 from functools import partial
 from pathlib import Path
@@ -25,18 +24,17 @@ from common.io.bounded import BoundedSearch
 from common.io.clock import monotonic_s, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.exits import EXIT_CONFIG, EXIT_UNAVAILABLE
-from common.io.journal.asides import damaged_note
+from common.io.journal.breath import Breathe
 from common.io.journal.files import JournalError, JournalFile
 from common.io.journal.journal import Journal
 from common.io.journal.opening import OpenedJournal, open_journal
-from common.io.journal.pages import Breathe
 from common.io.journal.places import bytes_used, left_journals
-from common.io.journal.salvage import section_name
 from common.io.journal.seals import JournalNewerError
+from common.io.journal.sections import section_name
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.private import make_private
-from common.io.process import Refusal, begin, make_identity, pulse_in, refusals, run_core
+from common.io.process import Refusal, begin, draw, make_identity, pulse_in, refusals, run_core
 from common.io.pulse import Pulse
 from common.io.sources import Sources
 from common.stream.counters import SourceCounts
@@ -96,7 +94,7 @@ def serve(task: Task) -> int:
             make_identity(KIND, device.name, lock.path),
             [LineMember(device, section_name(section), journal.state)],
             limits=_limits(task, device, task.storage),
-            draw=random.random,
+            draw=draw,
             gauges=lambda: shell.gauges,
             has_port=task.device is not None,
             # The core knows one clock, and needs the other's time for what it reads.
@@ -128,6 +126,8 @@ def _open_journal(task: Task, breathe: Breathe) -> OpenedJournal:
 def _tell(opening: OpenedJournal, device: str, logger: logging.Logger) -> None:
     """What was wrong with the journal; the core tells which numbers it cost."""
     if opening.damage:
+        from common.io.journal.asides import damaged_note
+
         log_note(logger, damaged_note(opening.journal.path, opening.aside, opening.damage))
     for fault in opening.journal.faults:
         log_note(logger, Note("warning", "journal.faulty", {"device": device, "reason": fault}))

@@ -16,8 +16,8 @@ import zmq
 from common.config.models import Device
 from common.core.events import Arrived, Exit, Junk, Note, Send
 from common.io.endpoints import Endpoints
+from common.io.journal.breath import Breathe
 from common.io.journal.journal import Journal
-from common.io.journal.pages import Breathe
 from common.io.journal.store import Store
 from common.io.shell import Planes
 from common.io.sockets import ConnectionWatch
@@ -41,7 +41,6 @@ from common.stream.events import (
     Trim,
 )
 from common.wire.messages import Entry, Plane
-from common.wire.taps import taps_of_frames
 from services.port_reader.core.events import (
     CancelWrite,
     CheckWrite,
@@ -190,6 +189,9 @@ class PortReaderShell:
             return following
         device = self._stores[member].device
         if device in self._taps:
+            # Here: most lines are never watched, and a port reader keeps what it has loaded.
+            from common.wire.taps import taps_of_frames
+
             for block in effect.blocks:
                 if block.kind in (Entry.FRAMES, Entry.ANSWER):
                     for tap in taps_of_frames(device, block.body, block.length):
