@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from common.io.journal.seals import SCHEMA_VERSION, Meta, seal_row
+from common.io.journal.seals import Meta, seal_row
 
 OLDEST: Final = 2
 """The oldest schema that is read."""
 FIRST_WITH_MARK: Final = 3
 """A journal of an older schema has no mark beside it, and none is missed."""
+FIRST_WITH_LINE_STATE: Final = 4
+"""Since then a line says itself, in bytes, what is to be remembered of it."""
 META_COLUMNS: Final = {
     2: "id schema_version journal device generation next_number last_ts_ms settled mid_frame seen_delimiter closed",
     3: "id schema_version journal device generation next_number last_ts_ms settled mid_frame seen_delimiter closed"
@@ -46,7 +48,7 @@ def meta_of(values: tuple[Any, ...]) -> Meta | None:
         return None
     if schema != OLDEST and values[-1] != seal_row(values[1:-1]):
         return None
-    if schema == SCHEMA_VERSION:
+    if schema >= FIRST_WITH_LINE_STATE:
         meta = Meta(*values[1:-1])
     else:
         head, flags, rest = values[1:8], values[8:10], values[10:12]
