@@ -252,3 +252,19 @@ def test_after_a_stop_no_value_is_made_of_two(tmp_path: Path, is_calm: bool) -> 
             assert {value + b"\n" for value in values} - talker.said == set()
             letters = gateway.cli("dead-letters", "--device", "press").stdout
             assert "nobody could read the line for too long" in letters
+
+
+def test_what_was_read_before_a_write_is_no_answer_though_it_is_doubted() -> None:
+    """Frames of a doubted burst wait until it is over, and a call may be written meanwhile (seed 1206): what had come
+    before is no answer to it, what comes after is."""
+    rig = Rig(Device(name="d", converter="Users"))
+    rig.wait(1)
+    rig.give(LineGap("nobody could read the line for too long", is_anywhere=False))
+    rig.read(b"-1\n2\n", 0.0)
+    rig.exchange(pattern="^-")
+    assert rig.written == [b"GET\n"]
+    rig.read(b"half\n-7\n", 0.01)
+    rig.wait(1)
+    assert rig.ended("c1") == "answer: -7\n"
+    assert list(dict.fromkeys(rig.sent())) == [b"-1\n", b"2\n", b"half\n"]
+    assert list(dict.fromkeys(rig.sent(Entry.ANSWER))) == [b"-7\n"]

@@ -26,7 +26,10 @@ BURST_S: Final = 0.1
 class Verdict(NamedTuple):
     """The frames of a burst: the first ones are good, the others dead."""
 
+    unasked: list[bytes]
+    """Good ones that came before the call that is on the line was written: none is its answer."""
     good: list[bytes]
+    """The other good ones."""
     dead: list[bytes]
     is_cut: bool
     """True if what comes next, up to its delimiter, is dead too."""
@@ -44,6 +47,8 @@ class Doubt:
         self._began_s = 0.0
         self._is_anywhere = is_anywhere
         self._frames: list[bytes] = []
+        self._unasked = 0
+        """How many of them had come before a call was written."""
         self._bytes = self._late_bytes = 0
         """All, and those of the second half: by then what was kept has come, and the line shows how fast it is."""
 
@@ -59,12 +64,16 @@ class Doubt:
             self._late_bytes += chunk_bytes
         return now_s >= self.ends_s or self._bytes >= BURST_BYTES
 
+    def ask(self) -> None:
+        """A call was written: what has come so far is no answer to it."""
+        self._unasked = len(self._frames)
+
     def judge(self, partial_bytes: int, now_s: float) -> Verdict:
         """What to make of the burst, behind whose last frame stand `partial_bytes`."""
         if self._is_anywhere:
-            return Verdict([], self._frames, True)
+            return Verdict([], [], self._frames, True)
         if self._bytes < KERNEL_BYTES:
-            return Verdict(self._frames, [], False)
+            return self._verdict(len(self._frames), is_cut=False)
         took_s = now_s - self._began_s
         # An emulated line may be faster than its settings say.
         rate_hz = max(1 / self._byte_s, self._late_bytes / max(BURST_S / 2, took_s - BURST_S / 2))
@@ -75,4 +84,9 @@ class Doubt:
         while good and unsafe_bytes > 0:
             good -= 1
             unsafe_bytes -= len(self._frames[good])
-        return Verdict(self._frames[:good], self._frames[good:], True)
+        return self._verdict(good, is_cut=True)
+
+    def _verdict(self, good: int, *, is_cut: bool) -> Verdict:
+        """So many frames are good, the first ones."""
+        unasked = min(self._unasked, good)
+        return Verdict(self._frames[:unasked], self._frames[unasked:good], self._frames[good:], is_cut)

@@ -180,7 +180,10 @@ class Port:
             self._counters["gaps"] += 1
             self._line.interrupt(doubt.reason)
         self._line.put_dead(verdict.dead, doubt.reason)
-        return self._sort(verdict.good, now_s)
+        if not verdict.unasked:
+            return self._sort(verdict.good, now_s)
+        unasked = self._members.put_frames(verdict.unasked, self._arrival_ms, now_s)
+        return [*unasked, *self._sort(verdict.good, now_s)]
 
     def _sort(self, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames to the streams, an answer also to its call, dead pieces to the dead letters."""
@@ -240,6 +243,8 @@ class Port:
 
     def write_drained(self, now_s: float) -> list[Effect]:
         """The write is out."""
+        if self._doubt is not None:
+            self._doubt.ask()
         return self._exchange.drained(self._line.has_frame_begun, now_s)
 
     def write_pending(self, left_bytes: int, now_s: float) -> list[Effect]:
