@@ -86,10 +86,11 @@ class Stream:
         if ahead_ms > STEP_BACK_MS:
             self.steps_followed += 1
             self.last_ts_ms, ahead_ms = clock_ms - 1, -1
-        if clock_ms < self._clock_ms and ahead_ms > AHEAD_MS:
-            self._ahead_ms = ahead_ms + AHEAD_MS
-        else:
-            self._ahead_ms = max(AHEAD_MS, min(self._ahead_ms, ahead_ms + AHEAD_MS))
+        step_back_ms = self._clock_ms - clock_ms
+        if step_back_ms > 0:
+            # The ceiling stays where it was, so that as many stamps are distinct as without the step.
+            self._ahead_ms += step_back_ms
+        self._ahead_ms = max(AHEAD_MS, min(self._ahead_ms, ahead_ms + AHEAD_MS))
         self._clock_ms = clock_ms
         return self._ahead_ms
 
