@@ -1,0 +1,31 @@
+"""Tasks of port readers that are started by hand, and what a start asks for."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from common.io.arguments import service_parser
+from services.port_reader.shell.starting import OLD_S, _drop_old
+
+
+def test_old_tasks_of_a_journal_go_and_all_others_stay(tmp_path):
+    """Each edit of the configuration makes one; another journal's, and one that somebody may be about to read, stay."""
+    names = ("press.journal.00000001", "press.journal.00000002", "other.journal.00000001")
+    for name in names:
+        (tmp_path / name).write_text("{}")
+    for name in (names[0], names[2]):
+        os.utime(tmp_path / name, (time.time() - OLD_S - 10,) * 2)
+    _drop_old(tmp_path, "press.journal")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
+
+
+def test_only_who_needs_a_configuration_asks_for_one(capsys):
+    """The broker reads none; any other service ends with 2 without it."""
+    assert service_parser("broker", "…", needs_config=False).parse_args([]).config is None
+    with pytest.raises(SystemExit) as stop:
+        service_parser("converter", "…").parse_args([])
+    assert stop.value.code == 2
+    assert "--config" in capsys.readouterr().err
