@@ -30,16 +30,22 @@ class BatchResult(NamedTuple):
     """Data points that had no place in their frame, and JSON nulls."""
     error_sample: str
     """The first error of a frame that is not dead, or "": for a log line."""
+    never: Sequence[str] = ()
+    """Keys of the data points that were absent from every frame."""
 
 
 class _Faults:
-    """What went wrong in the frame at hand; `reasons` is emptied after each frame."""
+    """What went wrong in the frames of a batch; `reasons` is emptied after each frame."""
 
     __slots__ = ("absent", "reasons")
 
     def __init__(self) -> None:
-        self.absent = 0
+        self.absent: dict[str, int] = {}
         self.reasons: list[str] = []
+
+    def lacks(self, key: str) -> None:
+        """A frame says nothing of this data point."""
+        self.absent[key] = self.absent.get(key, 0) + 1
 
 
 class DeviceConverter:
@@ -86,7 +92,9 @@ class DeviceConverter:
                 else:
                     error_sample = error_sample or faults.reasons[0]
                 faults.reasons.clear()
-        return BatchResult(telemetry, attributes, dead, errors, faults.absent, error_sample)
+        absent = faults.absent
+        never = [key for key, count in absent.items() if count >= len(frames)] if absent else ()
+        return BatchResult(telemetry, attributes, dead, errors, sum(absent.values()), error_sample, never)
 
     def explain(self, frame: bytes) -> list[PointResult]:
         """What each data point finds in `frame`, telemetry first, in the order of the configuration."""
@@ -125,7 +133,7 @@ def _reader_of(points: Sequence[Point]) -> Callable[[bytes, _Faults], bytes]:
         for key, locate, parse, source in points:
             span = locate(frame)
             if span is None:
-                faults.absent += 1
+                faults.lacks(key)
                 continue
             start, end = span
             try:
@@ -134,7 +142,7 @@ def _reader_of(points: Sequence[Point]) -> Callable[[bytes, _Faults], bytes]:
                 faults.reasons.append(f"{key}: {sentence_of(source, frame[start:end], error)}")
                 continue
             if value is None:
-                faults.absent += 1
+                faults.lacks(key)
             else:
                 values[key] = value
         return encode_json(values) if values else b""

@@ -10,7 +10,7 @@ from common.core.counters import Counter, Gauge
 class SourceCounts(TypedDict):
     """Totals since its start; the heartbeat carries them."""
 
-    frames_read: Annotated[int, Counter("entries", "numbered: frames, and ports opened and lost")]
+    frames_read: Annotated[int, Counter("frames", "of the device, answers to calls among them")]
     frames_sent: Annotated[int, Counter("entries", "sent for the first time to a publisher")]
     frames_resent: Annotated[int, Counter("entries", "sent again to the same publisher")]
     frames_settled: Annotated[int, Counter("entries", "that the platform has accepted")]

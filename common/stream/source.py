@@ -147,12 +147,12 @@ class Source:
         effects += self._membership.handle(event, now_s)
         return effects
 
-    def finish(self, state: Callable[[], State], now_s: float, *, is_busy: bool = False) -> list[SourceEffect]:
+    def finish(self, state: Callable[[float], State], now_s: float, *, is_busy: bool = False) -> list[SourceEffect]:
         """To be called last, after every event: the beat with the owner's `state` if it is due, and the end, unless the
         owner still has entries to put into a stream (`is_busy`)."""
         effects: list[SourceEffect] = []
         if self._membership.is_due(now_s):
-            effects += self._beat(state(), now_s)
+            effects += self._beat(state(now_s), now_s)
         may_end = self._is_left or self._ending.since_s is not None
         if may_end and not is_busy and self._is_done(now_s):
             effects += self._each(lambda stream: stream.uplink.end())

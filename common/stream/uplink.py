@@ -35,6 +35,8 @@ from common.wire import codec
 from common.wire.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamReport
 from common.wire.states import PublisherState, state_of
 
+_SAID: Final = (Entry.FRAMES, Entry.ANSWER)
+"""Entries that the device has said; the others say what happened to its port."""
 MOST_GENERATION: Final = 2**62
 """Nobody starts so often."""
 
@@ -302,7 +304,8 @@ class Uplink:
         stamps = self.stream.stamp(count, clock_ms)
         body = codec.pack_frames(FrameBody(stamps, item.frames, item.extra))
         block = Block(self.stream.take(count), count, item.kind, self.section, body, clock_ms, item.origin)
-        self._counters["frames_read"] += count
+        if item.kind in _SAID:
+            self._counters["frames_read"] += count
         self._take(block)
         return block
 

@@ -178,7 +178,8 @@ def pack_readings(body: ReadingBody) -> bytes:
     if body.user:
         user = {place: [astuple(reading) for reading in readings] for place, readings in body.user.items()}
         fields = (*fields[:4], user, *fields[5:])
-    return pack(fields)
+    # Nearly every batch has none, and then it is written as before there were any.
+    return pack((*fields[:-1], astuple(body.faults)) if body.faults else fields[:-1])
 
 
 def unpack_readings(data: bytes, count: int) -> ReadingBody:

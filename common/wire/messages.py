@@ -131,6 +131,19 @@ class UserReading(Wire, frozen=True, array_like=True):
     """JSON object, or b""."""
 
 
+class Faults(Wire, frozen=True, array_like=True):
+    """What went wrong in the frames of one reading batch, which may have readings all the same."""
+
+    errors: Count = 0
+    """Data points that failed on a frame, those of frames that are dead letters included."""
+    error: str = ""
+    """The first of them, as a sentence."""
+    absent: list[str] = []
+    """Keys of the data points that none of these frames has."""
+    looks: str = ""
+    """What is wrong with the line's settings, by the look of a frame of which nothing could be made; "" if nothing."""
+
+
 class ReadingBody(Wire, frozen=True, array_like=True):
     """Readings of consecutive numbers.
 
@@ -147,6 +160,7 @@ class ReadingBody(Wire, frozen=True, array_like=True):
     user: dict[int, list[UserReading]] = {}
     answer: tuple[str, bytes] | None = None
     device_type: str = ""
+    faults: Faults | None = None
 
 
 class StreamReport(Wire, frozen=True, array_like=True):

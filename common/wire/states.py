@@ -41,6 +41,16 @@ class PortReaderState(Struct, frozen=True):
     in_flight: int = 0
     in_flight_bytes: int = 0
     journal_writable: bool = True
+    fault: str = ""
+    """Why the port is not open; "" while it is, and before the first try has failed."""
+    since_s: float = 0.0
+    """For how long it has been open, or for how long not."""
+    byte_s: float | None = None
+    """Seconds since the last byte came; None if none has come."""
+    frame_s: float | None = None
+    """Seconds since the last frame ended; None if none has."""
+    unframed: str = ""
+    """What is wrong with bytes that come and end no frame; "" while nothing is."""
 
 
 class ConverterState(Struct, frozen=True):
@@ -53,6 +63,25 @@ class ConverterState(Struct, frozen=True):
     user_devices: list[str] = []
     hosts: list[str] = []
     """Devices for which a process with users' code runs."""
+
+
+class YieldSeen(Struct, frozen=True):
+    """What comes of a device's frames, as the publisher sees it."""
+
+    barren: int = 0
+    """Frames in a row of which no value came."""
+    value_s: float | None = None
+    """Seconds since the last value; None if none has come."""
+    absent: list[str] = []
+    """Keys of the data points that no frame has had so far; [] also while too few have come to say so."""
+    errors: int = 0
+    """Data points that failed on a frame."""
+    error: str = ""
+    """The last error, as a sentence."""
+    error_s: float = 0.0
+    """Seconds since then."""
+    looks: str = ""
+    """What is wrong with the line's settings, by the look of the frame; "" if nothing."""
 
 
 class PublisherState(Struct, frozen=True):
@@ -72,6 +101,12 @@ class PublisherState(Struct, frozen=True):
     in_flight: int = 0
     backlog: int = 0
     calls: int = 0
+    yields: dict[str, YieldSeen] = {}
+    """What comes of the frames of those devices of which there is anything to say."""
+    refused: dict[str, str] = {}
+    """Device that the platform does not take → why."""
+    unaccepted_s: float = 0.0
+    """For how long something has waited while the platform accepted nothing."""
 
 
 class ConverterSeen(Struct, frozen=True):
@@ -112,6 +147,8 @@ def facts_of(state: State) -> dict[str, Any]:
     facts = asdict(state)
     if isinstance(state, BrokerState):
         facts["converters"] = {name: asdict(seen) for name, seen in state.converters.items()}
+    if isinstance(state, PublisherState):
+        facts["yields"] = {name: asdict(seen) for name, seen in state.yields.items()}
     return facts
 
 

@@ -47,7 +47,7 @@ class TalkerCore:
     def handle(self, event: SourceEvent | Say, now_s: float) -> list[SourceEffect]:
         """The effects of an event, in order."""
         effects = [*self._source.begin(event, now_s), *self._handle(event, now_s)]
-        return [*effects, *self._source.finish(MonitorState, now_s)]
+        return [*effects, *self._source.finish(lambda _: MonitorState(), now_s)]
 
     def _handle(self, event: SourceEvent | Say, now_s: float) -> Any:
         match event:

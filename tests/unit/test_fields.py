@@ -168,7 +168,7 @@ def test_a_frame_of_errors_only_is_a_dead_letter() -> None:
 
 def test_a_frame_without_any_place_is_an_empty_reading() -> None:
     """Absent data points are counted and make no dead letter; nor do devices without data points."""
-    assert convert(b"x\n", DataPoint(key="a", from_byte=9)) == BatchResult([b""], [b""], {}, 0, 1, "")
+    assert convert(b"x\n", DataPoint(key="a", from_byte=9)) == BatchResult([b""], [b""], {}, 0, 1, "", ["a"])
     assert convert(b"x\n") == BatchResult([b""], [b""], {}, 0, 0, "")
 
 

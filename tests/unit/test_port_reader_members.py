@@ -146,9 +146,9 @@ def test_the_end_waits_for_both(rig):
 def test_the_state_adds_up(rig):
     """Backlog and bytes are of all; the first device gives the process its name."""
     rig.read(b"S 1\nM 1\nM 2\n")
-    state = rig.core._state()
+    state = rig.core._state(rig.now_s)
     assert (state.device, state.backlog) == ("scale", 5)
-    assert rig.count("frames_read") == 5
+    assert rig.count("frames_read") == 3
 
 
 def test_the_line_rests_by_what_all_its_devices_have_under_way(rig):

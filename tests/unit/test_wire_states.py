@@ -37,12 +37,18 @@ KEYS: list[tuple[State, list[str]]] = [
             "in_flight",
             "in_flight_bytes",
             "journal_writable",
+            "fault",
+            "since_s",
+            "byte_s",
+            "frame_s",
+            "unframed",
         ],
     ),
     (ConverterState(), ["slot", "draining", "held", "user_devices", "hosts"]),
     (
         PublisherState(),
-        ["epoch", "link", "fault", "protocol", "host", "port", "devices", "in_flight", "backlog", "calls"],
+        ["epoch", "link", "fault", "protocol", "host", "port", "devices", "in_flight", "backlog", "calls"]
+        + ["yields", "refused", "unaccepted_s"],
     ),
     (
         BrokerState(),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from common.conversion.calls import convert_answer, failure, success
-from common.conversion.rows import merge_attributes
+from common.conversion.rows import BatchResult, merge_attributes
 from common.core.errors import ConversionError, WireError, printable
 from common.wire import codec
 from common.wire.calls import METHOD_NOT_FOUND
-from common.wire.messages import Entry, FrameBatch, FrameBody, ReadingBatch, ReadingBody, UserReading
+from common.wire.messages import Entry, Faults, FrameBatch, FrameBody, ReadingBatch, ReadingBody, UserReading
 from services.converter.core.counters import ConverterCounts
 from services.converter.core.events import ConvertWithUserCode, UserConverted
 from services.converter.core.sections import Compiled
@@ -18,6 +18,8 @@ NEEDS_SECTION: Final = frozenset({Entry.FRAMES, Entry.ANSWER})
 """Entries whose frames are converted, by what the device's section says."""
 PASSED: Final = frozenset({Entry.OPENED, Entry.LOST, Entry.DEAD})
 """Entries that only say something about the stream; they go through as they are."""
+MOST_NEVER: Final = 16
+"""Of so many data points that no frame has the keys are told: more than a person reads."""
 READINGS_BYTES: Final = 8 * 1024 * 1024
 """A reading batch has at most so much; the broker cuts off who sends much more, and the frames would come for ever."""
 
@@ -55,8 +57,8 @@ def reading_batch(batch: FrameBatch, body: ReadingBody, converter: str, instance
 def reading_batches(batch: FrameBatch, body: ReadingBody, converter: str, instance: str) -> list[ReadingBatch]:
     """The answer to a batch in as many parts as READINGS_BYTES asks for, mostly one, halves of halves otherwise.
 
-    The attributes, which are those of the batch's end, go with the last part. One frame whose readings are too large by
-    themselves is a dead letter.
+    The attributes, which are those of the batch's end, and what went wrong go with the last part. One frame whose
+    readings are too large by themselves is a dead letter.
     """
     answer = reading_batch(batch, body, converter, instance)
     if len(answer.body) <= READINGS_BYTES:
@@ -66,13 +68,13 @@ def reading_batches(batch: FrameBatch, body: ReadingBody, converter: str, instan
         reply = (body.answer[0], failure(why)) if body.answer else None
         return [reading_batch(batch, ReadingBody(body.ts_ms, [b""], dead={0: why}, answer=reply), converter, instance)]
     middle = batch.length // 2
-    parts = (0, middle, b""), (middle, batch.length, body.attributes)
+    parts = (0, middle, b"", None), (middle, batch.length, body.attributes, body.faults)
     return [
         part
-        for low, high, attributes in parts
+        for low, high, attributes, faults in parts
         for part in reading_batches(
             batch.replace(first=batch.first + low, length=high - low),
-            _slice(body, low, high).replace(attributes=attributes),
+            _slice(body, low, high).replace(attributes=attributes, faults=faults),
             converter,
             instance,
         )
@@ -115,14 +117,27 @@ def convert_batch(
     answer = answer_of(batch, body, compiled)
     if compiled.converter is None:
         dead = dict.fromkeys(range(batch.length), compiled.fault)
-        return ReadingBody(body.ts_ms, [b""] * batch.length, dead=dead, answer=answer), compiled.fault
+        broken = Faults(batch.length, printable(compiled.fault))
+        return ReadingBody(body.ts_ms, [b""] * batch.length, dead=dead, answer=answer, faults=broken), compiled.fault
     result = compiled.converter.convert_batch(body.frames)
     counters["conversion_errors"] += result.errors
     counters["points_absent"] += result.absent
     attributes = merge_attributes(result.attributes)
     counters["readings_made"] += sum(map(any, zip(result.telemetry, result.attributes, strict=True)))
     sample = result.error_sample or next(iter(result.dead.values()), "")
-    return ReadingBody(body.ts_ms, result.telemetry, attributes, result.dead, answer=answer), sample
+    faults = _faults_of(result, body.frames, sample) if result.errors or result.never else None
+    return ReadingBody(body.ts_ms, result.telemetry, attributes, result.dead, answer=answer, faults=faults), sample
+
+
+def _faults_of(result: BatchResult, frames: list[bytes], sample: str) -> Faults:
+    """What went wrong in a batch."""
+    looks = ""
+    if result.dead:
+        # Here: most converters never need it.
+        from common.core.looks import looks_of
+
+        looks = looks_of(frames[next(iter(result.dead))])
+    return Faults(result.errors, printable(sample), list(result.never)[:MOST_NEVER], looks)
 
 
 def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[str, bytes] | None:
@@ -193,4 +208,5 @@ class UserJob:
         if self.batch.kind == Entry.ANSWER and self._rpc is None:
             answer = self._body.extra[0], failure(METHOD_NOT_FOUND)
         empty = [b""] * self.batch.length
-        return ReadingBody(self._body.ts_ms, empty, b"", self._dead, self._user, answer)
+        faults = Faults(len(self._dead), next(iter(self._dead.values()))) if self._dead else None
+        return ReadingBody(self._body.ts_ms, empty, b"", self._dead, self._user, answer, faults=faults)

@@ -1,8 +1,9 @@
 """The monitor's core: hears all heartbeats and answers the call `status`. Pure.
 
-The reply's body is JSON: {"processes": [{"kind", "name", "device", "pid", "host", "state", "uptime_s", "counters",
-"facts"}], "link": {"state", "epoch", …}, "backlog": {"frames", "bytes"}}. Programs read it too (`serialgw status
---json`), so keys may be added, and none changes its meaning.
+The reply's body is JSON: {"devices": [{"name", "port", "state", "is_served", "reason", "for_s", "frame_age_s",
+"backlog", "dead_letters", "conversion_errors"}], "processes": [{"kind", "name", "device", "pid", "host", "state",
+"uptime_s", "counters", "facts"}], "link": {"state", "epoch", …}, "backlog": {"frames", "bytes"}}. Programs read it too
+(`serialgw status --json`), so keys may be added, and none changes its meaning.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from common.core.membership import Membership
 from common.wire.calls import Status, body_of, reader_of, refuse, reply, unknown_verb
 from common.wire.messages import Heartbeat, Identity, Plane, Request
 from services.monitor.core.counters import MonitorCounts
+from services.monitor.core.news import DeviceNews
 from services.monitor.core.table import Table
 
 
@@ -43,6 +45,7 @@ class MonitorCore:
         # Those with nothing to tell beat once in a while only.
         self._membership = Membership(identity, {}, map(reader_of, names))
         self._table = Table(names)
+        self._news = DeviceNews()
         self._counters = new_counts(MonitorCounts)
 
     def handle(self, event: CommonEvent, now_s: float) -> list[CommonEffect]:
@@ -58,6 +61,7 @@ class MonitorCore:
                 effects += self._answer(request)
             case Tick():
                 self._table.age(now_s)
+                effects += self._news.tell((row.name, row.state, row.for_s) for row in self._table.devices())
             case Drain():
                 return [*effects, Exit(0)]
             case Arrived() | Junk() | Reconnected():

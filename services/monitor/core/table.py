@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from common.core.liveness import Liveness, liveness
+from common.core.liveness import LOST_S, Liveness, liveness
 from common.wire.calls import reader_of
 from common.wire.messages import PUBLISHER, Heartbeat
-from common.wire.states import AnyState, PortReaderState, state_of
+from common.wire.states import AnyState, PortReaderState, PublisherState, state_of
+from services.monitor.core.devices import LOSING_S, DeviceState, Platform, Reader, state_of_device
 
 FORGET_S: Final = 3600.0
 """A process that is lost for this long and is not configured is no longer shown."""
@@ -19,6 +20,38 @@ ROWS_LIMIT: Final = 4096
 """More processes than one gateway has; a bound for what junk can fill."""
 FACTS_BYTES: Final = 64 * 1024
 """Heartbeats whose facts are larger are shown without: a status is for reading."""
+
+
+_DROPS: Final = ("frames_shed", "frames_dropped")
+"""Counters of a port reader that count what is lost for good."""
+
+
+class DeviceRow(NamedTuple):
+    """A configured device as `status` shows it."""
+
+    name: str
+    port: str
+    state: DeviceState
+    for_s: float
+    frame_age_s: float | None
+    backlog: int
+    dead_letters: int
+    conversion_errors: int
+
+    def show(self) -> dict[str, object]:
+        """As JSON; ages are rounded to what a person reads."""
+        return {
+            "name": self.name,
+            "port": self.port,
+            "state": self.state.word,
+            "is_served": self.state.is_served,
+            "reason": self.state.reason,
+            "for_s": round(self.for_s, 1),
+            "frame_age_s": None if self.frame_age_s is None else round(self.frame_age_s, 1),
+            "backlog": self.backlog,
+            "dead_letters": self.dead_letters,
+            "conversion_errors": self.conversion_errors,
+        }
 
 
 @dataclass(slots=True)
@@ -30,6 +63,28 @@ class Row:
     """None: this process is configured, and has never beaten."""
     heard_s: float = 0.0
     state: Liveness = "lost"
+    lost_data_s: float | None = None
+    """When frames were last found to be dropped."""
+    pause_s: float = 0.0
+    """The longest pause between what its device said."""
+
+    def take(self, beat: Heartbeat, now_s: float) -> None:
+        """The next heartbeat, of this instance or of another."""
+        if self.beat is not None and self.beat.kind == beat.kind == "port_reader":
+            self._compare(self.beat, beat, now_s)
+        self.beat, self.heard_s, self.state = beat, now_s, "alive"
+
+    def _compare(self, before: Heartbeat, beat: Heartbeat, now_s: float) -> None:
+        """What has happened between two heartbeats of a port reader."""
+        if before.instance == beat.instance and any(
+            beat.counters.get(name, 0) > before.counters.get(name, 0) for name in _DROPS
+        ):
+            self.lost_data_s = now_s
+        was, said = state_of(before, PortReaderState), state_of(beat, PortReaderState)
+        if was and said and was.byte_s is not None and said.byte_s is not None:
+            elapsed_s = now_s - self.heard_s
+            if said.byte_s < was.byte_s + elapsed_s:
+                self.pause_s = max(self.pause_s, was.byte_s + elapsed_s - said.byte_s)
 
     def show(self) -> dict[str, object]:
         """The process as `status` shows it."""
@@ -52,11 +107,18 @@ class Table:
     """The last heartbeat of every process but the command line's; configured devices are there from the start."""
 
     def __init__(self, devices: Iterable[str]) -> None:
-        self._configured = frozenset(reader_of(device) for device in devices)
+        self._devices = sorted(devices)
+        self._configured = frozenset(map(reader_of, self._devices))
         self._rows = {address: Row(address) for address in sorted(self._configured)}
+        self._began_s: float | None = None
+        """When the first heartbeat came, or time first passed."""
+        self._now_s = 0.0
+        self._words: dict[str, tuple[str, float]] = {}
+        """Device → its state's word, and since when it has that."""
 
     def hear(self, beat: Heartbeat, now_s: float) -> None:
         """Takes a heartbeat. Of two instances of one address the later started one is shown while it is alive."""
+        self._pass_time(now_s)
         if beat.kind == "client":
             return
         row = self._rows.get(beat.address)
@@ -66,10 +128,11 @@ class Table:
             row = self._rows[beat.address] = Row(beat.address)
         if row.state == "alive" and _is_older(beat, now_s, row):
             return
-        row.beat, row.heard_s, row.state = _presentable(beat), now_s, "alive"
+        row.take(_presentable(beat), now_s)
 
     def age(self, now_s: float) -> None:
         """Finds out who is late or lost by now, and forgets who has been lost for long."""
+        self._pass_time(now_s)
         for row in list(self._rows.values()):
             if row.beat is None:
                 continue
@@ -80,12 +143,49 @@ class Table:
             if (silent_s > FORGET_S or has_finished) and row.address not in self._configured:
                 del self._rows[row.address]
 
+    def _pass_time(self, now_s: float) -> None:
+        self._now_s = now_s
+        if self._began_s is None:
+            self._began_s = now_s
+
+    def devices(self) -> list[DeviceRow]:
+        """Each configured device, by its name, as of the last time that was told."""
+        publisher = self._rows.get(PUBLISHER)
+        said = state_of(publisher.beat, PublisherState) if publisher and publisher.beat else None
+        platform = Platform(bool(publisher and publisher.state != "lost"), said or PublisherState())
+        return [self._device(name, platform) for name in self._devices]
+
+    def _device(self, name: str, platform: Platform) -> DeviceRow:
+        row, now_s = self._rows[reader_of(name)], self._now_s
+        beat = row.beat
+        said = (state_of(beat, PortReaderState) if beat else None) or PortReaderState()
+        is_losing = row.lost_data_s is not None and now_s < row.lost_data_s + LOSING_S
+        is_known = beat is not None or now_s >= (self._began_s or now_s) + LOST_S
+        reader = Reader(row.state, is_known, said, now_s - row.heard_s, is_losing, row.pause_s)
+        state = state_of_device(reader, platform, name)
+        word, since_s = self._words.get(name, ("", now_s))
+        if word != state.word:
+            since_s = now_s
+            self._words[name] = state.word, now_s
+        counters, seen = beat.counters if beat else {}, platform.state.yields.get(name)
+        return DeviceRow(
+            name,
+            said.port,
+            state,
+            max(state.for_s, now_s - since_s),
+            reader.frame_age_s,
+            said.backlog,
+            counters.get("dead_letters_kept", 0),
+            seen.errors if seen else 0,
+        )
+
     def show(self) -> dict[str, object]:
-        """The whole status: `processes`, `link`, `backlog`."""
+        """The whole status: `devices`, `processes`, `link`, `backlog`."""
         rows = sorted(self._rows.values(), key=lambda row: row.address)
         publisher = self._rows.get(PUBLISHER)
         backlogs = [_backlog(row.beat) for row in rows if row.beat and row.beat.kind == "port_reader"]
         return {
+            "devices": [device.show() for device in self.devices()],
             "processes": [row.show() for row in rows],
             "link": _link(publisher),
             "backlog": {"frames": sum(found[0] for found in backlogs), "bytes": sum(found[1] for found in backlogs)},

@@ -250,14 +250,15 @@ class PortReaderCore:
         self._is_reading_out = False
         return self._port.drain(now_s)
 
-    def _state(self) -> PortReaderState:
+    def _state(self, now_s: float) -> PortReaderState:
         """What the heartbeat says: of the first device's journal, and of what waits in all of them."""
         uplinks = [stream.uplink for stream in self._source.streams]
         flights = [uplink.in_flight for uplink in uplinks]
+        line = self._port.seen(now_s)
         return PortReaderState(
             device=self._device.name,
             port=self._device.line.port,
-            connected=self._port.is_connected,
+            **line._asdict(),
             draining=self._source.is_draining,
             held=self._resting.is_held,
             temporary=not self._has_port,

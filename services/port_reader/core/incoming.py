@@ -98,8 +98,18 @@ class Incoming:
         return not self._framer.has_seen_end and isfinite(self._timeout_s)
 
     @property
+    def last_byte_s(self) -> float | None:
+        """When the last bytes came; None if none ever did."""
+        return self._last_byte_s or None
+
+    @property
+    def partial(self) -> bytes:
+        """What waits for its end."""
+        return self._framer.partial
+
+    @property
     def partial_bytes(self) -> int:
-        """Bytes that wait for their delimiter."""
+        """How many bytes wait for their end."""
         return len(self._framer.partial)
 
     @property

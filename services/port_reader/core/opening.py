@@ -35,10 +35,11 @@ class Opening:
         self.state: Literal["closed", "opening", "open", "waiting"] = "closed"
         self._due_s = 0.0
         """When opening has taken too long, or waiting is over."""
-        self._opened_s = 0.0
+        self.since_s = 0.0
+        """Since when it has been open, or since when it has not."""
         self._attempt = 0
-        self._reason = ""
-        """Why it could not be opened the last time, so that each reason is logged once."""
+        self.reason = ""
+        """Why it is not open, in words; "" while it is, and before the first try has failed."""
 
     @property
     def is_open(self) -> bool:
@@ -50,13 +51,15 @@ class Opening:
 
     def begin(self, now_s: float) -> None:
         """The shell is told to open it."""
+        if self.state == "closed":
+            self.since_s = now_s
         self.state, self._due_s = "opening", now_s + OPEN_TIMEOUT_S
 
     def opened(self, now_s: float) -> bool:
         """It is open. False if nobody waits for that any more."""
         if self.state != "opening":
             return False
-        self.state, self._opened_s, self._reason = "open", now_s, ""
+        self.state, self.since_s, self.reason = "open", now_s, ""
         return True
 
     def failed(self, reason: str, now_s: float) -> bool:
@@ -65,12 +68,13 @@ class Opening:
             return False
         self._wait(now_s)
         self._attempt += 1
-        is_new, self._reason = reason != self._reason, reason
+        is_new, self.reason = reason != self.reason, reason
         return is_new
 
-    def lost(self, now_s: float) -> None:
+    def lost(self, reason: str, now_s: float) -> None:
         """The open port is gone, and is tried again."""
-        self._attempt = 0 if now_s >= self._opened_s + STABLE_S else self._attempt + 1
+        self._attempt = 0 if now_s >= self.since_s + STABLE_S else self._attempt + 1
+        self.since_s, self.reason = now_s, reason
         self._wait(now_s)
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.config.models import Device, Line
 from common.core.errors import ConversionError
@@ -26,6 +26,21 @@ from services.port_reader.core.opening import Opening
 
 if TYPE_CHECKING:
     from services.port_reader.core.doubt import Doubt
+
+UNFRAMED_S: Final = 15.0
+"""Bytes that have come for so long without the end of a frame are told: a person who waits for values has begun to
+wonder, and no device takes so long for a message."""
+
+
+class LineSeen(NamedTuple):
+    """How the line is: what the fields of the same names say in a port reader's heartbeat."""
+
+    connected: bool
+    fault: str
+    since_s: float
+    byte_s: float | None
+    frame_s: float | None
+    unframed: str
 
 
 class Port:
@@ -61,8 +76,15 @@ class Port:
         """When what is told now came: the last chunk, or what happened to the port."""
         self._rests_until_s = 0.0
         self._has_read = False
+        self._frame_s: float | None = None
+        """When the last frame ended."""
+        self._unframed_s: float | None = None
+        """Since when bytes have come and no frame has ended; None while there are none."""
+        self._unframed = ""
+        """What is said of these bytes; the newest may be dead letters by now."""
         self._doubt: Doubt | None = None
         """While a burst is read in which bytes may be missing."""
+        self._framing = devices[0].framing
         self.byte_s = byte_seconds(devices[0].line)
 
     @property
@@ -114,7 +136,7 @@ class Port:
         self._counters["ports_lost"] += 1
         effects: list[Effect] = [ClosePort(), Note("warning", "port.lost", {**self._facts, "reason": event.reason})]
         effects += self._close("port lost in mid-frame", event.reason, now_s)
-        self._opening.lost(now_s)
+        self._opening.lost(event.reason, now_s)
         return [*effects, *self._exchange.close(not_connected(self._members.names))]
 
     def drain(self, now_s: float) -> list[Effect]:
@@ -149,6 +171,10 @@ class Port:
         self._clock.set(event.arrival_ms, now_s)
         self._counters["bytes_read"] += len(event.data)
         frames = self._line.feed(event.data, now_s)
+        if frames:
+            self._frame_s, self._unframed_s = now_s, None
+        elif self._unframed_s is None:
+            self._unframed_s = now_s
         if self._doubt is None:
             return self._sort(frames, now_s)
         return self._end_doubt(now_s) if self._doubt.take(len(event.data), frames, now_s) else []
@@ -271,8 +297,35 @@ class Port:
         if now_s < self._rests_until_s:
             return self._exchange.tick(now_s)
         frame = self._line.expire(now_s)
+        if frame is not None:
+            self._frame_s, self._unframed_s = now_s, None
         effects = self._sort([] if frame is None else [frame], now_s)
         return [*effects, *self._exchange.tick(now_s)]
+
+    # What a person is to know
+
+    def seen(self, now_s: float) -> LineSeen:
+        """How the line is now, for the heartbeat."""
+        opening, frame_s, byte_s = self._opening, self._frame_s, self._line.last_byte_s
+        return LineSeen(
+            connected=opening.is_open,
+            fault="" if opening.is_open else opening.reason,
+            since_s=now_s - opening.since_s,
+            byte_s=None if byte_s is None else now_s - byte_s,
+            frame_s=None if frame_s is None else now_s - frame_s,
+            unframed=self._why_unframed(now_s),
+        )
+
+    def _why_unframed(self, now_s: float) -> str:
+        """What is wrong with bytes that have come for UNFRAMED_S without the end of a frame; "" if nothing is."""
+        if self._unframed_s is None or not self.is_connected:
+            self._unframed = ""
+        elif now_s >= self._unframed_s + UNFRAMED_S and (waiting := self._line.partial):
+            # Here: most lines never need it, and a port reader keeps what it has loaded.
+            from services.port_reader.core.unframed import why_unframed
+
+            self._unframed = why_unframed(self._framing, waiting)
+        return self._unframed
 
     def _set_clock(self, wall_ms: int, now_s: float) -> None:
         """Something has come at this time."""

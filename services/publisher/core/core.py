@@ -74,6 +74,7 @@ from services.publisher.core.platform_session import PlatformSession
 from services.publisher.core.replies import Replies
 from services.publisher.core.standstill import LinkStandstill
 from services.publisher.core.stream import Release
+from services.publisher.core.yields import Waiting, Yields
 
 DRAIN_S: Final = 3.0
 """How long the publisher waits at its end for the platform to accept what it has."""
@@ -118,6 +119,8 @@ class PublisherCore:
         self._downlink = Downlink(
             dialect, replies=replies, gateway=gateway, counters=counters, out=out, prefix=f"rpc-{epoch[:8]}"
         )
+        self._yields = Yields()
+        self._waiting = Waiting()
         self._standstill = LinkStandstill()
         self._events = 0
         """Events since the last turn."""
@@ -208,6 +211,7 @@ class PublisherCore:
                 case Release(kind=Entry.ANSWER, body=body) if body.answer:
                     self._outbox.add(self._take_answer(found, body.answer, now_s), batch.device, now_s)
                 case Release():
+                    self._yields.note(batch.device, found, now_s)
                     self._outbox.add(found, batch.device, now_s)
                 case Unwanted(stream=stream, end=end):
                     self._outbox.forget(stream, end, now_s)
@@ -332,6 +336,13 @@ class PublisherCore:
             in_flight=self._session.flights.unaccepted,
             backlog=self._ordering.unsettled,
             calls=len(self._downlink.calls),
+            yields=self._yields.seen(now_s),
+            refused=self._outbox.refused,
+            unaccepted_s=self._waiting.look(
+                now_s,
+                accepted=self._counters["readings_accepted"],
+                is_waiting=bool(self._session.flights.unaccepted or self._outbox.data or self._outbox.marks),
+            ),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
         self._session.check()

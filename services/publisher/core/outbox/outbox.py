@@ -289,6 +289,12 @@ class Outbox:
             self.settle_head(lane, now_s)
 
     @property
+    def refused(self) -> dict[str, str]:
+        """Device that is kept back after refusals → why it was refused. One that has nothing to say is none of them."""
+        waiting = (*self.marks, *self.data)
+        return {lane.name: lane.standing.refused_for for lane in waiting if lane.standing.refusals}
+
+    @property
     def is_empty(self) -> bool:
         """True if there is nothing to publish and nothing unaccepted."""
         return not any(lane.unaccepted or lane.has_data for lane in self.lanes.values())

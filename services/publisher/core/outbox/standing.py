@@ -19,6 +19,7 @@ class Standing:
         "group",
         "is_stuck",
         "refusals",
+        "refused_for",
         "retry_at_s",
         "solo_until_s",
         "strike_mark",
@@ -39,6 +40,8 @@ class Standing:
         """Nothing of it goes out before."""
         self.refusals = 0
         """Refusals in a row, which lengthen the wait for the next try."""
+        self.refused_for = ""
+        """Why the last one came, in words."""
         self.closes = 0
         """Closes in a row with a publish of this lane in flight."""
         self.blamed_for = ""

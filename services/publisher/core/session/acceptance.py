@@ -29,7 +29,14 @@ from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.parcels import Parcel
 from services.publisher.core.outlet import Outlet
-from services.publisher.core.session.flights import ACK_TIMEOUT_S, DOUBT_S, BackingOff, Flight, Publishes
+from services.publisher.core.session.flights import (
+    ACK_TIMEOUT_S,
+    DOUBT_S,
+    BackingOff,
+    Flight,
+    Publishes,
+    refused_with,
+)
 from services.publisher.core.session.pacing import Paces
 from services.publisher.core.session.suspicion import Suspicion
 
@@ -156,7 +163,7 @@ class Acceptance:
             self._refuse_device(flight, now_s)
         elif flight.verdict == "wait":
             for lane in parcel.lanes:
-                self._backing_off.add(lane, now_s)
+                self._backing_off.add(lane, now_s, refused_with(flight.code))
             if any(lane.standing.refusals == 1 for lane in parcel.lanes):
                 self._note_refusal(flight, is_news=True)
         else:
@@ -181,7 +188,7 @@ class Acceptance:
         waits longer and longer, and is logged."""
         lane = flight.parcel.lanes[0]
         news = QUOTA_IS_NEWS if flight.verdict == "rate" else 1
-        retry_in_s = self._backing_off.add(lane, now_s, free=news - 1)
+        retry_in_s = self._backing_off.add(lane, now_s, refused_with(flight.code), free=news - 1)
         if lane.standing.refusals == news:
             self._out.note("warning", "device.refused", device=lane.name, code=flight.code, retry_in_s=retry_in_s)
 
@@ -190,7 +197,7 @@ class Acceptance:
         the cause."""
         lane.standing.dropped = True
         if is_rate:
-            self._backing_off.add(lane, now_s)
+            self._backing_off.add(lane, now_s, "it says too much for the platform, which has ended its session")
         self._outbox.dropped(lane, now_s)
 
     # What a close means.

@@ -84,10 +84,11 @@ class BackingOff:
     def __init__(self) -> None:
         self.until_s: dict[Lane, float] = {}
 
-    def add(self, lane: Lane, now_s: float, free: int = 0) -> float:
+    def add(self, lane: Lane, now_s: float, why: str, free: int = 0) -> float:
         """Keeps a device back from now on. The first `free` refusals do not lengthen the wait. Returns the wait in
         seconds."""
         standing = lane.standing
+        standing.refused_for = why
         delay_s = DEVICE_BACKOFF.delay_s(max(0, standing.refusals - free))
         standing.refusals += 1
         standing.retry_at_s = self.until_s[lane] = now_s + delay_s
@@ -98,3 +99,20 @@ class BackingOff:
         for lane, until_s in list(self.until_s.items()):
             if now_s >= until_s:
                 del self.until_s[lane]
+
+
+_NAMES: Final = {
+    128: "unspecified error",
+    131: "an error of its own",
+    135: "not authorized",
+    144: "it does not serve the topic",
+    151: "quota exceeded",
+    153: "it can't read the payload",
+}
+"""MQTT 5 reason codes of a PUBACK, in words."""
+
+
+def refused_with(code: int) -> str:
+    """A PUBACK that refuses a device, in words."""
+    name = f": {_NAMES[code]}" if code in _NAMES else ""
+    return f"the platform refuses it{name} (MQTT reason code {code})"

@@ -16,7 +16,7 @@ from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.parcels import Parcel
 from services.publisher.core.outlet import Outlet
-from services.publisher.core.session.flights import BackingOff, Flight
+from services.publisher.core.session.flights import BackingOff, Flight, refused_with
 
 SOLO_S: Final = 60.0
 """So long a device travels alone after a bad record of it was found."""
@@ -94,7 +94,7 @@ class Suspicion:
             if flight.verdict == "bad":
                 self._outbox.bury_head(parcel, f"refused by the platform with reason code {flight.code}", now_s)
             else:
-                self._backing_off.add(lanes[0], now_s)
+                self._backing_off.add(lanes[0], now_s, refused_with(flight.code))
 
     def blame(self, flights: Iterable[Flight], now_s: float) -> None:
         """The connection has closed at these publishes, which were given back: their devices are suspected, and a
@@ -115,7 +115,7 @@ class Suspicion:
         """A suspect was alone in flight, and the connection closed again."""
         lane = parcel.lanes[0]
         if not parcel.is_data:
-            self._backing_off.add(lane, now_s)
+            self._backing_off.add(lane, now_s, "the platform closes the connection each time it is announced")
         elif parcel.records > 1:
             lane.standing.narrow(parcel.records)
         else:

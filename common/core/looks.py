@@ -1,0 +1,51 @@
+"""What bytes look like to somebody who knows serial lines: a hint where nothing can be made of them. Pure.
+
+Imported only where something is wrong already.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SAMPLE_BYTES: Final = 256
+"""So many of the newest bytes are looked at: a few lines of text, or some binary frames."""
+SURE_BYTES: Final = 12
+"""Fewer bytes than this have a certain parity, or a certain bit, by chance."""
+MOSTLY: Final = 0.9
+"""Text with a disturbed byte here and there is still text."""
+_TEXT: Final = frozenset(b"\t\r\n\x02\x03") | frozenset(range(0x20, 0x7F))
+_ENDS: Final = (b"\r\n", b"\n\r", b"\n", b"\r", b"\x03", b"\x04", b"\x00", b";")
+"""What ends the messages of most devices, the longer ones first: LF CR is no LF."""
+_SEVEN_BITS: Final = 'the bytes look like text of 7 data bits and {} parity: try "bytesize": 7, "parity": "{}"'
+NO_TEXT: Final = "the bytes are no text: the device uses another baud rate or parity, or it speaks binary"
+
+
+def looks_of(data: bytes) -> str:
+    """What is probably wrong with the line's settings, in words; "" for text as it should be, and for too few bytes."""
+    sample = data[-SAMPLE_BYTES:]
+    if len(sample) < SURE_BYTES or _share_of_text(sample) >= MOSTLY:
+        return ""
+    if _share_of_text(bytes(byte & 0x7F for byte in sample)) >= MOSTLY:
+        ones = [byte.bit_count() % 2 for byte in sample]
+        if all(byte & 0x80 for byte in sample):
+            return _SEVEN_BITS.format("mark", "M")
+        if _share(ones.count(0), sample) >= MOSTLY:
+            return _SEVEN_BITS.format("even", "E")
+        if _share(ones.count(1), sample) >= MOSTLY:
+            return _SEVEN_BITS.format("odd", "O")
+    return NO_TEXT
+
+
+def end_in(data: bytes) -> bytes:
+    """What seems to end the messages in these bytes: the first of the usual ends that stands in them at least twice,
+    or once at their end; b"" if none does."""
+    sample = data[-SAMPLE_BYTES:]
+    return next((end for end in _ENDS if sample.count(end) > 1 or sample.endswith(end)), b"")
+
+
+def _share_of_text(sample: bytes) -> float:
+    return _share(sum(byte in _TEXT for byte in sample), sample)
+
+
+def _share(count: int, sample: bytes) -> float:
+    return count / len(sample)

@@ -1,0 +1,203 @@
+"""How each configured device is, in a word and a reason that a person can act on. Pure.
+
+A device is looked at on its whole way: the process that reads its port, the port, the bytes, the frames, the values,
+the platform. The first of these that is not as it should be is its state.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from common.core.liveness import Liveness
+from common.wire.states import PortReaderState, PublisherState, YieldSeen
+
+DeviceWord = Literal[
+    "unknown",
+    "not_running",
+    "port_closed",
+    "losing_data",
+    "no_frame_end",
+    "no_values",
+    "not_accepted",
+    "slowed_down",
+    "some_values_missing",
+    "silent",
+    "receiving",
+    "idle",
+]
+SERVED: Final = frozenset({"unknown", "slowed_down", "some_values_missing", "silent", "receiving", "idle"})
+"""States in which what the device says reaches the platform, as far as anybody knows. In all others the log has a
+warning, and `status` exits with 1."""
+BARREN_FRAMES: Final = 5
+"""So many frames in a row without a value are no accident: a line that was joined in the middle gives one or two."""
+BARREN_S: Final = 20.0
+"""Some devices say one thing in every few messages: nothing is wrong with frames without a value before this."""
+UNACCEPTED_S: Final = 20.0
+"""A platform that accepts nothing for so long will probably not do so by itself: a PUBACK takes milliseconds, and the
+publisher gives a connection that brings none up after 15 s."""
+ERROR_S: Final = 60.0
+"""A data point that failed in the last minute is missing now."""
+SILENT_S: Final = 60.0
+"""A device that has never been silent for so long is silent now; others have the longest pause that was seen."""
+PAUSES: Final = 3.0
+"""So many times the longest pause that was seen are a silence."""
+LOSING_S: Final = 60.0
+"""Frames that were dropped in the last minute are told as being lost now."""
+NOTHING_CAME: Final = (
+    "the port is open, and nothing has come since: is the device on, is its cable right, and does it talk unasked?"
+)
+
+
+class Reader(NamedTuple):
+    """A port reader as its last heartbeat showed it."""
+
+    liveness: Liveness
+    is_known: bool
+    """False while nobody can have heard from it: the monitor has just started."""
+    state: PortReaderState
+    age_s: float
+    """Seconds since that heartbeat, by which the ages in it have grown."""
+    is_losing: bool
+    """True if it has dropped frames lately."""
+    pause_s: float
+    """The longest pause of the device that was seen."""
+
+    @property
+    def byte_age_s(self) -> float | None:
+        """Seconds since the last byte; None if none has come."""
+        return None if self.state.byte_s is None else self.state.byte_s + self.age_s
+
+    @property
+    def frame_age_s(self) -> float | None:
+        """Seconds since the last frame; None if none has come."""
+        return None if self.state.frame_s is None else self.state.frame_s + self.age_s
+
+
+class Platform(NamedTuple):
+    """The publisher as its last heartbeat showed it."""
+
+    is_alive: bool
+    state: PublisherState
+
+
+class DeviceState(NamedTuple):
+    """A word, and the reason for it as a sentence: "" where there is nothing to say."""
+
+    word: DeviceWord
+    reason: str
+    for_s: float = 0.0
+    """For how long at least, as others have said."""
+    is_own: bool = True
+    """False where the cause is no device's, and is told without it."""
+
+    @property
+    def is_served(self) -> bool:
+        return self.word in SERVED
+
+
+def state_of_device(reader: Reader, platform: Platform, name: str) -> DeviceState:
+    """How a device is now."""
+    return (
+        _of_process(reader)
+        or _of_port(reader)
+        or _of_bytes(reader)
+        or _of_values(reader, platform.state.yields.get(name))
+        or _of_platform(reader, platform, name)
+        or _of_pace(reader)
+        or _of_points(platform.state.yields.get(name))
+        or _of_silence(reader)
+    )
+
+
+def _of_process(reader: Reader) -> DeviceState | None:
+    if not reader.is_known:
+        return DeviceState("unknown", "nothing has been heard of its port reader yet")
+    if reader.liveness == "lost":
+        return DeviceState("not_running", "its port reader does not run: its log says why")
+    return None
+
+
+def _of_port(reader: Reader) -> DeviceState | None:
+    state = reader.state
+    if reader.is_losing:
+        why = "the journal is full or can't be written, so frames are dropped: the platform takes less than comes"
+        return DeviceState("losing_data", f"{why}; {state.backlog} frames wait")
+    if state.connected:
+        return None
+    return DeviceState(
+        "port_closed", f"{state.port}: {state.fault or 'it is being opened'}", reader.state.since_s + reader.age_s
+    )
+
+
+def _of_bytes(reader: Reader) -> DeviceState | None:
+    return DeviceState("no_frame_end", reader.state.unframed) if reader.state.unframed else None
+
+
+def _of_values(reader: Reader, seen: YieldSeen | None) -> DeviceState | None:
+    """Frames come, and no value does."""
+    if seen is None or seen.barren < BARREN_FRAMES:
+        return None
+    if seen.value_s is not None and seen.value_s < BARREN_S:
+        return None
+    parts = [f"{seen.barren} frames in a row gave no value"]
+    if seen.error:
+        parts.append(f"the last error: {seen.error}")
+    if seen.looks:
+        parts.append(seen.looks)
+    if seen.absent:
+        parts.append(f"no frame has {_points(seen.absent)}; `serialgw try` shows what each data point finds in a frame")
+    return DeviceState("no_values", "; ".join(parts), seen.value_s or 0.0)
+
+
+def _of_platform(reader: Reader, platform: Platform, name: str) -> DeviceState | None:
+    """Readings are there, and the platform does not take them."""
+    state = platform.state
+    if name in state.refused:
+        return DeviceState("not_accepted", state.refused[name])
+    if not reader.state.backlog:
+        return None
+    if not platform.is_alive:
+        return DeviceState("not_accepted", "the publisher does not run: its log says why", is_own=False)
+    if state.link != "up":
+        why = f"the platform is not reached: {state.fault or 'it is being connected'}"
+        return DeviceState("not_accepted", why, is_own=False)
+    if state.unaccepted_s >= UNACCEPTED_S:
+        why = state.fault or f"the platform has accepted nothing for {state.unaccepted_s:.0f} s"
+        return DeviceState("not_accepted", why, state.unaccepted_s, is_own=False)
+    return None
+
+
+def _of_pace(reader: Reader) -> DeviceState | None:
+    if not reader.state.held:
+        return None
+    why = "the line says more than the platform takes, and is read as fast as that goes"
+    return DeviceState("slowed_down", f"{why}; {reader.state.backlog} frames wait")
+
+
+def _of_points(seen: YieldSeen | None) -> DeviceState | None:
+    """Some data points have their values, others have not."""
+    if seen is None:
+        return None
+    if seen.errors and seen.error_s < ERROR_S:
+        return DeviceState("some_values_missing", seen.error)
+    if seen.absent:
+        advice = "`serialgw try` shows what each data point finds in a frame"
+        return DeviceState("some_values_missing", f"no frame has {_points(seen.absent)}; {advice}")
+    return None
+
+
+def _of_silence(reader: Reader) -> DeviceState:
+    """All is well, but nothing may come."""
+    open_s, byte_s = reader.state.since_s + reader.age_s, reader.byte_age_s
+    if byte_s is None or byte_s > open_s:
+        if open_s < SILENT_S:
+            return DeviceState("idle", "the port is open, and nothing has come yet", open_s)
+        return DeviceState("silent", NOTHING_CAME, open_s)
+    if byte_s < max(SILENT_S, PAUSES * reader.pause_s):
+        return DeviceState("receiving", "")
+    return DeviceState("silent", "the port is open, and the device has stopped talking", byte_s)
+
+
+def _points(keys: list[str]) -> str:
+    """`the data point T`, `the data points T, H`."""
+    return f"the data point{'s' if len(keys) > 1 else ''} {', '.join(keys)}"

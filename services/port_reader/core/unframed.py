@@ -1,0 +1,38 @@
+"""Bytes that come and never end a frame: what is awaited, and what stands in the data instead. Pure.
+
+To be imported only when it has come to that: most lines never need it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from common.config.framing import Framing
+from common.core.looks import SAMPLE_BYTES, end_in, looks_of
+
+SHOWN_BYTES = 40
+"""So many of the newest bytes are shown: a line or two of text."""
+
+
+def why_unframed(framing: Framing, waiting: bytes) -> str:
+    """Why these bytes, the newest last, are no frame yet, and what would probably be right: a sentence for a person."""
+    awaited = framing.delimiter
+    parts = [f"bytes come, and no frame ends: the configuration awaits {spelled(awaited)}"]
+    sample = waiting[-SAMPLE_BYTES:]
+    found = end_in(sample)
+    if found and found not in awaited:
+        parts.append(f'the data has {spelled(found)} instead: set "delimiter": {spelled(found)}')
+    elif looks := looks_of(sample):
+        parts.append(looks)
+    elif awaited not in sample:
+        parts.append("nothing in the data ends a frame")
+    parts.append(f"newest bytes: {spelled(waiting[-SHOWN_BYTES:])}")
+    return "; ".join(parts)
+
+
+def spelled(data: bytes) -> str:
+    """Bytes as they are written in a configuration file: text in quotes with JSON's escapes, anything else as
+    `hex:`."""
+    if data.isascii():
+        return json.dumps(data.decode())
+    return f'"hex:{data.hex(" ").upper()}"'

@@ -1,0 +1,112 @@
+"""What comes of each device's frames: values, errors, or nothing. Pure.
+
+The publisher is where the readings of one device come together again, in order, whichever converters made them. So it
+is the one process that can say that a data point has never found its place, or that frames come and no value does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from common.wire.messages import Entry, Faults
+from common.wire.states import YieldSeen
+from services.publisher.core.stream import ReadingStream, Release
+
+ENOUGH_FRAMES: Final = 10
+"""A data point that none of so many frames had is told: some devices say one thing in every few messages."""
+MOST_TOLD: Final = 256
+"""Devices of which the heartbeat says something; more than that have one common cause, which these show."""
+
+
+class DeviceYield:
+    """One device, since its port reader was started."""
+
+    __slots__ = ("absent", "barren", "error", "error_s", "errors", "frames", "looks", "stream", "value_s")
+
+    def __init__(self, stream: ReadingStream) -> None:
+        self.stream = stream
+        """Its section is one for all that comes on this stream."""
+        self.frames = 0
+        self.barren = 0
+        """Frames in a row of which no value came."""
+        self.value_s: float | None = None
+        """When the last value came."""
+        self.absent: frozenset[str] | None = None
+        """Keys of the data points that no frame has had so far; None before the first frame."""
+        self.errors = 0
+        self.error = ""
+        self.error_s = 0.0
+        self.looks = ""
+
+    def fail(self, faults: Faults, now_s: float) -> None:
+        """Something went wrong in a batch."""
+        absent = frozenset(faults.absent)
+        self.absent = absent if self.absent is None else self.absent & absent
+        if faults.errors:
+            self.errors += faults.errors
+            self.error, self.error_s, self.looks = faults.error, now_s, faults.looks
+
+    @property
+    def is_told(self) -> bool:
+        """True if there is anything to say of it."""
+        return bool(self.errors or self.barren or (self.absent and self.frames >= ENOUGH_FRAMES))
+
+    def seen(self, now_s: float) -> YieldSeen:
+        """What the heartbeat says of it."""
+        return YieldSeen(
+            barren=self.barren,
+            value_s=None if self.value_s is None else now_s - self.value_s,
+            absent=sorted(self.absent or ()) if self.frames >= ENOUGH_FRAMES else [],
+            errors=self.errors,
+            error=self.error,
+            error_s=now_s - self.error_s if self.errors else 0.0,
+            looks=self.looks,
+        )
+
+
+class Yields:
+    """All devices whose frames have come. There are as many as port readers: others name no stream."""
+
+    def __init__(self) -> None:
+        self._devices: dict[str, DeviceYield] = {}
+
+    def note(self, device: str, release: Release, now_s: float) -> None:
+        """What a run of a device's entries came to; only frames count."""
+        if release.kind is not Entry.FRAMES:
+            return
+        body = release.body
+        found = self._devices.get(device)
+        if found is None or found.stream is not release.run.stream:
+            found = self._devices[device] = DeviceYield(release.run.stream)
+        found.frames += len(body.telemetry)
+        if body.faults is not None:
+            found.fail(body.faults, now_s)
+        if any(body.telemetry) or body.attributes or body.user:
+            found.barren, found.value_s = 0, now_s
+            if body.faults is None:
+                # Each data point was in one of these frames, or they were a user's class's, which has none.
+                found.absent = frozenset()
+        else:
+            found.barren += len(body.telemetry)
+
+    def seen(self, now_s: float) -> dict[str, YieldSeen]:
+        """What the heartbeat says: of those devices of which there is anything to say."""
+        told = {name: found for name, found in self._devices.items() if found.is_told}
+        return {name: told[name].seen(now_s) for name in sorted(told)[:MOST_TOLD]}
+
+
+class Waiting:
+    """For how long something has waited for the platform while it accepted nothing."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._accepted = 0
+
+    def look(self, now_s: float, *, accepted: int, is_waiting: bool) -> float:
+        """To be called with each beat; returns the seconds. `accepted`: readings that were accepted so far."""
+        if not is_waiting:
+            self._since_s = None
+            return 0.0
+        if self._since_s is None or accepted != self._accepted:
+            self._since_s, self._accepted = now_s, accepted
+        return now_s - self._since_s
