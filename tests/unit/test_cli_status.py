@@ -25,7 +25,21 @@ def test_all_well_shows_every_process_and_the_link() -> None:
     """Kind, device, pid, state, uptime, backlog and main counters in columns."""
     document = table()
     assert is_well(document)
-    head, publisher, reader, _, link, backlog = as_text(document).splitlines()
+    devices, device, why, _, link, backlog, _, head, publisher, reader = as_text(document).splitlines()
+    assert devices.split() == [
+        "DEVICE",
+        "STATE",
+        "FOR",
+        "PORT",
+        "LAST",
+        "FRAME",
+        "WAITING",
+        "DEAD",
+        "LETTERS",
+        "ERRORS",
+    ]
+    assert device.split() == ["press1", "idle", "0s", "3"]
+    assert why == "    the port is open, and nothing has come yet"
     assert head.split() == ["PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS"]
     assert publisher.split() == ["publisher", "11", "alive", "1m", "15s", "readings_accepted=7"]
     assert reader.split() == ["port_reader", "press1", "12", "alive", "1m", "15s", "3", "frames_read=9"]

@@ -47,8 +47,21 @@ KEYS: list[tuple[State, list[str]]] = [
     (ConverterState(), ["slot", "draining", "held", "user_devices", "hosts"]),
     (
         PublisherState(),
-        ["epoch", "link", "fault", "protocol", "host", "port", "devices", "in_flight", "backlog", "calls"]
-        + ["yields", "refused", "unaccepted_s"],
+        [
+            "epoch",
+            "link",
+            "fault",
+            "protocol",
+            "host",
+            "port",
+            "devices",
+            "in_flight",
+            "backlog",
+            "calls",
+            "yields",
+            "refused",
+            "unaccepted_s",
+        ],
     ),
     (
         BrokerState(),

@@ -13,6 +13,7 @@ from typing import Any, Final
 import simplejson
 
 from common.core.errors import LinkError
+from common.core.shown import harmless
 from common.wire.calls import Status
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir
@@ -26,9 +27,17 @@ RETRY_S: Final = 0.25
 """The monitor is asked again after this, while it is too young to know everyone."""
 REGISTERED_S: Final = 10.0
 """A process that is older than this has found its broker, or never will."""
+_DEVICES: Final = ("DEVICE", "STATE", "FOR", "PORT", "LAST FRAME", "WAITING", "DEAD LETTERS", "ERRORS")
+"""The columns of the devices' table."""
+_NARROW: Final = 3
+"""So many of them stand beside each other in any terminal."""
 _HEAD: Final = ("PROCESS", "DEVICE", "PID", "STATE", "UPTIME", "BACKLOG", "COUNTERS")
-"""The table's columns."""
+"""The columns of the processes' table."""
 _INDENT: Final = "    "
+REASON_WIDTH: Final = 100
+"""How long a line with a reason may be where there is no terminal."""
+MIN_REASON: Final = 40
+"""And how long at least, however narrow the terminal."""
 _MAIN_COUNTERS: Final = {
     "broker": ("frames_in", "readings_out", "frames_dropped", "batches_dropped", "requests", "takeovers"),
     "publisher": ("readings_accepted", "publishes", "publishes_refused", "reconnects", "dead_letters", "rpc_calls"),
@@ -43,7 +52,6 @@ _MAIN_COUNTERS: Final = {
     ),
     "port_reader": (
         "frames_read",
-        "frames_settled",
         "frames_resent",
         "frames_shed",
         "frames_dropped",
@@ -62,14 +70,17 @@ def add_parser(subparsers: Subparsers) -> None:
     """Adds `status` and its options."""
     parser = subparsers.add_parser(
         "status",
-        help="show every process of a running gateway",
-        description="Shows every process: device, pid, alive, late (2 s after a beat was due) or lost (4 s), uptime, "
-        "what waits in its journal, its counters; and whether the platform can be reached.",
+        help="show every device and process of a running gateway",
+        description="Shows every device: its state and the reason, for how long, when its last frame came, how many "
+        "frames wait in its journal, how many dead letters it keeps, and how many values could not be read. Then "
+        "whether the platform can be reached. Then every process: device, pid, alive, late (no heartbeat for 3 s) or "
+        "lost (5 s), uptime, what waits in its journal, its counters.",
         epilog="examples:\n"
         "  serialgw status\n"
         "  serialgw status --json\n\n"
-        "exit codes: 0 all are alive and the platform is reached, 1 something is late, lost, down or of another "
-        "version, 69 no gateway is running there",
+        "exit codes: 0 all devices are served and the platform is reached, 1 a device is not served (its port is "
+        "closed, or what it says does not reach the platform), or a process is late, lost or of another version, "
+        "69 no gateway is running there",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="one JSON object, with all counters")
@@ -111,9 +122,11 @@ def is_young(document: Mapping[str, Any]) -> bool:
 
 
 def is_well(document: Mapping[str, Any]) -> bool:
-    """True if every process is alive and takes part, all are of one version, and the platform is reached."""
+    """True if every device is served, every process is alive and takes part, all are of one version, and the platform
+    is reached."""
     is_alive = all(process["state"] == "alive" for process in document["processes"])
-    return document["link"]["state"] == "up" and is_alive and not faults_of(document)
+    is_served = all(device["is_served"] for device in document.get("devices", ()))
+    return document["link"]["state"] == "up" and is_alive and is_served and not faults_of(document)
 
 
 def faults_of(document: Mapping[str, Any]) -> list[str]:
@@ -147,21 +160,62 @@ def losses_of(document: Mapping[str, Any]) -> list[str]:
 
 
 def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
-    """The table for a person; where it does not fit into `width` characters, counters go below their process."""
+    """The tables for a person; where one does not fit into `width` characters, counters go below their process."""
     processes = sorted(document["processes"], key=_place)
     rows = [_HEAD, *(_row(process) for process in processes)]
     backlog = document["backlog"]
     waiting = f"waiting in journals: {backlog['frames']} frames, {backlog['bytes']} bytes"
     faults = [f"fault: {fault}" for fault in faults_of(document)]
     losses = [f"lost: {loss}" for loss in losses_of(document)]
-    return "\n".join([*_fitting(rows, width), "", f"platform: {_link(document['link'])}", waiting, *losses, *faults])
+    whole = [f"platform: {_link(document['link'])}", waiting, *losses, *faults]
+    return "\n".join([*_devices(document.get("devices", []), width), *whole, "", *_fitting(rows, width)])
+
+
+def _devices(devices: Sequence[Mapping[str, Any]], width: int | None) -> list[str]:
+    """The lines of the devices' table, each with the reason for its state below it; an empty line follows."""
+    if not devices:
+        return []
+    rows = [_DEVICES, *map(_device_row, devices)]
+    lines = table(rows)
+    room = max(MIN_REASON, (width or REASON_WIDTH) - len(_INDENT))
+    below: list[list[str]] = [[] for _ in rows]
+    if width is not None and max(map(len, lines)) > width:
+        lines = table([row[:_NARROW] for row in rows])
+        below = [textwrap.wrap(_cells(row), room) if row is not _DEVICES else [] for row in rows]
+    found = lines[:1]
+    for line, more, device in zip(lines[1:], below[1:], devices, strict=True):
+        reason = textwrap.wrap(harmless(device["reason"]), room)
+        found += [line, *(_INDENT + part for part in (*more, *reason))]
+    return [*found, ""]
+
+
+def _cells(row: Sequence[str]) -> str:
+    """What does not fit beside a device, in words."""
+    return ", ".join(
+        f"{name.lower()} {cell}" for name, cell in zip(_DEVICES[_NARROW:], row[_NARROW:], strict=True) if cell
+    )
+
+
+def _device_row(device: Mapping[str, Any]) -> tuple[str, ...]:
+    """A device as the cells of its row; what is 0 or unknown is left out."""
+    age_s = device["frame_age_s"]
+    return (
+        harmless(device["name"]),
+        device["state"].replace("_", " "),
+        uptime(device["for_s"]),
+        device["port"],
+        "" if age_s is None else f"{uptime(age_s)} ago",
+        str(device["backlog"] or ""),
+        str(device["dead_letters"] or ""),
+        str(device["conversion_errors"] or ""),
+    )
 
 
 def _link(link: Mapping[str, Any]) -> str:
-    """The platform's line: its state, where it is, and what it speaks; a fault only while it is down."""
+    """The platform's line: its state, where it is, and what it speaks; and what is wrong with it."""
     is_up = link["state"] == "up"
     protocol = {4: "MQTT 3.1.1", 5: "MQTT 5"}.get(link.get("protocol", 0), "") if is_up else ""
-    fault = f" ({link['fault']})" if link.get("fault") and not is_up else ""
+    fault = f" ({link['fault']})" if link.get("fault") else ""
     place = f"{link['host']}:{link.get('port', '')}" if "host" in link else ""
     return ", ".join(part for part in (link["state"] + fault, place, protocol) if part)
 
@@ -181,7 +235,15 @@ def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
     counters = " ".join(f"{key}={value}" for key, value in process["counters"].items() if value and key in wanted)
     pid = "-" if process["pid"] is None else str(process["pid"])
     shown = f"{kind} {name}" if kind == "converter" else kind
-    return (shown, process["device"], pid, state, uptime(process["uptime_s"]), str(facts.get("backlog", "")), counters)
+    return (
+        shown,
+        harmless(process["device"]),
+        pid,
+        state,
+        uptime(process["uptime_s"]),
+        str(facts.get("backlog", "")),
+        counters,
+    )
 
 
 def _fitting(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
