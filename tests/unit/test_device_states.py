@@ -1,0 +1,133 @@
+"""How each device is: the word, the reason, and what the log says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from common.core.events import Note
+from common.wire.messages import Heartbeat
+from common.wire.states import PortReaderState, PublisherState, YieldSeen
+from services.monitor.core.devices import SILENT_S, DeviceState, Platform, Reader, state_of_device
+from services.monitor.core.news import STANDS_S, DeviceNews
+from services.monitor.core.table import Table
+
+
+def state(
+    *,
+    liveness: Any = "alive",
+    is_known: bool = True,
+    age_s: float = 0.0,
+    is_losing: bool = False,
+    pause_s: float = 0.0,
+    link: str = "up",
+    is_alive: bool = True,
+    link_fault: str = "",
+    seen: YieldSeen | None = None,
+    refused: str = "",
+    unaccepted_s: float = 0.0,
+    **reader: Any,
+) -> DeviceState:
+    """The state of a device that talks and is well, but for what is given."""
+    said = PortReaderState(
+        **{"connected": True, "since_s": 500.0, "byte_s": 1.0, "frame_s": 1.0, "port": "p", **reader}
+    )
+    publisher = PublisherState(
+        link=link,
+        fault=link_fault,
+        yields={"d": seen} if seen else {},
+        refused={"d": refused} if refused else {},
+        unaccepted_s=unaccepted_s,
+    )
+    return state_of_device(
+        Reader(liveness, is_known, said, age_s, is_losing, pause_s), Platform(is_alive, publisher), "d"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "word", "said"),
+    [
+        ({}, "receiving", ""),
+        ({"is_known": False}, "unknown", "yet"),
+        ({"liveness": "lost"}, "not_running", "does not run"),
+        ({"connected": False, "fault": "no such port"}, "port_closed", "p: no such port"),
+        ({"connected": False}, "port_closed", "p: it is being opened"),
+        ({"is_losing": True, "connected": False, "backlog": 7}, "losing_data", "7 frames wait"),
+        ({"unframed": "awaits x"}, "no_frame_end", "awaits x"),
+        ({"seen": YieldSeen(barren=5, error="t: found 'x'", errors=5)}, "no_values", "5 frames in a row"),
+        ({"seen": YieldSeen(barren=5, absent=["t", "h"])}, "no_values", "the data points t, h;"),
+        ({"seen": YieldSeen(barren=9, value_s=30.0)}, "no_values", "9 frames"),
+        ({"seen": YieldSeen(barren=9, value_s=3.0)}, "receiving", ""),
+        ({"seen": YieldSeen(barren=4)}, "receiving", ""),
+        ({"seen": YieldSeen(errors=3, error="h: found", error_s=5.0)}, "some_values_missing", "h: found"),
+        ({"seen": YieldSeen(errors=3, error="h: found", error_s=500.0)}, "receiving", ""),
+        ({"seen": YieldSeen(absent=["h"])}, "some_values_missing", "the data point h;"),
+        ({"refused": "quota"}, "not_accepted", "quota"),
+        ({"link": "down", "link_fault": "Not authorized", "backlog": 1}, "not_accepted", "not reached: Not authorized"),
+        ({"link": "down"}, "receiving", ""),
+        ({"is_alive": False, "backlog": 1}, "not_accepted", "the publisher does not run"),
+        ({"unaccepted_s": 21.0, "backlog": 1}, "not_accepted", "has accepted nothing for 21 s"),
+        ({"unaccepted_s": 21.0, "backlog": 1, "link_fault": "no gateway"}, "not_accepted", "no gateway"),
+        ({"held": True, "backlog": 4}, "slowed_down", "4 frames wait"),
+        ({"byte_s": None, "since_s": 3.0}, "idle", "nothing has come yet"),
+        ({"byte_s": None}, "silent", "is the device on"),
+        ({"byte_s": 600.0}, "silent", "is the device on"),
+        ({"byte_s": SILENT_S + 1}, "silent", "has stopped talking"),
+        ({"byte_s": SILENT_S - 5, "age_s": 9.0}, "silent", "has stopped talking"),
+        ({"byte_s": 290.0, "pause_s": 300.0}, "receiving", ""),
+        ({"byte_s": 290.0, "pause_s": 60.0}, "silent", "has stopped talking"),
+    ],
+)
+def test_the_first_thing_that_is_wrong_on_the_way_is_the_state(given: dict[str, Any], word: str, said: str) -> None:
+    """Process, port, bytes, frames, values, platform; and a healthy device says why it is quiet."""
+    found = state(**given)
+    assert (found.word, said in found.reason) == (word, True), found
+
+
+def test_silence_is_measured_by_the_device_itself() -> None:
+    """One that speaks every five minutes is not silent after one, once it has done so."""
+    table = Table(["d"])
+
+    def hear(at_s: float, byte_s: float | None) -> str:
+        said = {"connected": True, "since_s": at_s, "byte_s": byte_s}
+        table.hear(Heartbeat("port_reader", "d", "i", 1, "h", at_s, said, {}), 1000.0 + at_s)
+        return table.devices()[0].state.word
+
+    assert hear(1.0, 0.5) == "receiving"
+    assert hear(100.0, 99.5) == "silent"
+    assert hear(301.0, 0.5) == "receiving"
+    assert hear(500.0, 199.5) == "receiving"
+
+
+def test_frames_that_are_dropped_are_told_for_a_minute() -> None:
+    """The counters say it; those of another process count from 0."""
+    table = Table(["d"])
+    said = {"connected": True, "since_s": 9.0, "byte_s": 0.1}
+
+    def hear(at_s: float, dropped: int, instance: str = "i") -> str:
+        table.hear(Heartbeat("port_reader", "d", instance, 1, "h", at_s, said, {"frames_shed": dropped}), 1000.0 + at_s)
+        return table.devices()[0].state.word
+
+    words = [hear(1.0, 5), hear(2.0, 5), hear(3.0, 6), hear(60.0, 6), hear(64.0, 6), hear(65.0, 9, "later")]
+    assert words == ["receiving", "receiving", "losing_data", "losing_data", "receiving", "receiving"]
+
+
+def test_a_state_is_logged_once_when_it_stands() -> None:
+    """And its end; what is over at once, or is the platform's, is no line."""
+    news = DeviceNews()
+    closed, fine = DeviceState("port_closed", "no such port"), DeviceState("receiving", "")
+    down = DeviceState("not_accepted", "the platform is not reached", is_own=False)
+
+    def tell(told: DeviceState, for_s: float = STANDS_S) -> list[tuple[str, Any]]:
+        return [(note.level, note.facts["state"]) for note in news.tell([("d", told, for_s)]) if isinstance(note, Note)]
+
+    assert tell(fine) == []
+    assert tell(closed, STANDS_S / 2) == []
+    assert tell(closed) == [("warning", "port closed")]
+    assert tell(closed, 99.0) == []
+    assert tell(down) == []
+    assert tell(fine) == [("info", "receiving")]
+    assert tell(fine) == []
+    assert tell(DeviceState("silent", "…")) == [("info", "silent")]
+    assert tell(DeviceState("some_values_missing", "…")) == [("warning", "some values missing")]
