@@ -14,6 +14,7 @@ from tests.simulation.frames import is_whole
 from tests.simulation.load import Asked, Load
 from tests.simulation.reader import ReaderProcess, shed_by
 from tests.simulation.scenario import Scenario
+from tests.simulation.watching import Watch
 from tests.simulation.world import MAX_FRAME_BYTES, RPC_TIMEOUT_S, World, platform_names
 
 LOOK_S = 0.25
@@ -42,6 +43,7 @@ class Oracle:
         self._oldest: dict[ReaderProcess, tuple[int, int, float]] = {}
         """Reader -> (generation, its lowest unsettled number, since when it is that)."""
         self._struck = 0
+        self._watch = Watch(world)
         self._behind: dict[Any, float] = {}
         """(reader, life) -> when it wrote the last call whose answer was one for a call of the reader before it."""
         world.clock.after(LOOK_S, self._look)
@@ -54,6 +56,8 @@ class Oracle:
         self._look_at_publisher()
         self._look_at_converters()
         self._look_at_strikes()
+        for problem in self._watch.look(self.faults.calm_from_s):
+            self._note(problem)
         self.world.clock.after(LOOK_S, self._look)
 
     def _note(self, problem: str) -> None:
@@ -157,6 +161,8 @@ class Oracle:
             self._judge_device(reader)
         for call in self.load.asked:
             self._judge_call(call)
+        for problem in self._watch.judge() if is_settled else ():
+            self._note(problem)
         for problem in dict.fromkeys(self.world.platform.faults):
             self._note(problem)
         for process in self.world.processes.values():

@@ -48,6 +48,7 @@ from tests.simulation.platform import FakePlatform
 from tests.simulation.reader import ReaderProcess
 from tests.simulation.scenario import Scenario
 from tests.simulation.users import BESIDE, Harm, UserDevices
+from tests.simulation.watching import MonitorProcess
 
 MAX_FRAME_BYTES = 128
 RPC_TIMEOUT_S = 2.0
@@ -60,6 +61,7 @@ _HEARS = {
     "port_reader": frozenset({"broker", "publisher"}),
     "converter": frozenset({"broker"}),
     "publisher": frozenset({"broker", "port_reader"}),
+    "monitor": frozenset({"broker", "publisher", "converter", "port_reader", "monitor"}),
 }
 
 
@@ -197,11 +199,12 @@ class World:
         self.broker = BrokerProcess(self)
         self.converters = [ConverterProcess(self, slot) for slot in range(scenario.converters)]
         self.publisher = PublisherProcess(self, {reader.device.name: reader.device.type for reader in self.readers})
-        everyone: list[Process] = [self.broker, self.publisher, *self.converters, *self.readers]
+        self.monitor = MonitorProcess(self, [reader.device.name for reader in self.readers])
+        everyone: list[Process] = [self.broker, self.publisher, self.monitor, *self.converters, *self.readers]
         self.processes: dict[str, Process] = {process.name: process for process in everyone}
         self._listeners = {
             kind: [process for process in everyone if kind in _HEARS[process.name.split(":")[0]]]
-            for kind in ("broker", "publisher", "converter", "port_reader")
+            for kind in ("broker", "publisher", "converter", "port_reader", "monitor")
         }
         self._by_journal = {reader.disk.journal: reader for reader in self.readers}
         self.returning: set[Process] = set()

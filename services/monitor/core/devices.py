@@ -120,8 +120,8 @@ def _of_process(reader: Reader) -> DeviceState | None:
 def _of_port(reader: Reader) -> DeviceState | None:
     state = reader.state
     if reader.is_losing:
-        why = "the journal is full or can't be written, so frames are dropped: the platform takes less than comes"
-        return DeviceState("losing_data", f"{why}; {state.backlog} frames wait")
+        why = "frames were dropped in the last minute: more comes than the platform takes, and the journal is full or"
+        return DeviceState("losing_data", f"{why} can't be written; {state.backlog} frames wait")
     if state.connected:
         return None
     return DeviceState(

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from common.core.liveness import LOST_S, Liveness, liveness
+from common.core.liveness import CALM_BEAT_S, LATE_S, Liveness, liveness
 from common.wire.calls import reader_of
 from common.wire.messages import PUBLISHER, Heartbeat
 from common.wire.states import AnyState, PortReaderState, PublisherState, state_of
@@ -16,6 +16,8 @@ from services.monitor.core.devices import LOSING_S, DeviceState, Platform, Reade
 
 FORGET_S: Final = 3600.0
 """A process that is lost for this long and is not configured is no longer shown."""
+HEARD_S: Final = CALM_BEAT_S + LATE_S
+"""Who has not been heard of after this does not run: a calm reader has beaten by then, also if it was never asked."""
 ROWS_LIMIT: Final = 4096
 """More processes than one gateway has; a bound for what junk can fill."""
 FACTS_BYTES: Final = 64 * 1024
@@ -160,7 +162,7 @@ class Table:
         beat = row.beat
         said = (state_of(beat, PortReaderState) if beat else None) or PortReaderState()
         is_losing = row.lost_data_s is not None and now_s < row.lost_data_s + LOSING_S
-        is_known = beat is not None or now_s >= (self._began_s or now_s) + LOST_S
+        is_known = beat is not None or now_s >= (self._began_s or now_s) + HEARD_S
         reader = Reader(row.state, is_known, said, now_s - row.heard_s, is_losing, row.pause_s)
         state = state_of_device(reader, platform, name)
         word, since_s = self._words.get(name, ("", now_s))
