@@ -55,6 +55,8 @@ class Watch:
         """Reader → (is its port open, since when nothing of all that matters here has changed)."""
         self._whole: tuple[Any, float] = (None, 0.0)
         """Who lives, and since when that is so."""
+        self._disturbed_s = 0.0
+        """When heartbeats were last lost or late."""
 
     def look(self, calm_from_s: float) -> Iterable[str]:
         """What the monitor says that is not so."""
@@ -62,6 +64,8 @@ class Watch:
         who = tuple((process.life, process.alive, process.stopped) for process in world.processes.values())
         if who != self._whole[0]:
             self._whole = who, now_s
+        if self._is_disturbed:
+            self._disturbed_s = now_s
         rows = world.monitor.states()
         for reader in world.readers:
             is_open = reader.line.is_open and reader.alive
@@ -69,8 +73,8 @@ class Watch:
             if before is not is_open:
                 since_s = now_s
                 self._truth[reader] = is_open, now_s
-            started_s = max(since_s, self._whole[1], calm_from_s if is_open else 0.0)
-            if now_s < started_s + SEEN_S or self._is_disturbed or reader.device.name not in rows:
+            started_s = max(since_s, self._whole[1], self._disturbed_s, calm_from_s if is_open else 0.0)
+            if now_s < started_s + SEEN_S or reader.device.name not in rows:
                 continue
             word = rows[reader.device.name].state.word
             if is_open is (word in ("port_closed", "not_running", "unknown")):
@@ -86,6 +90,8 @@ class Watch:
     def judge(self) -> Iterable[str]:
         """At the end, when all is delivered: no device is told to be in trouble, unless its last frames were bad, or
         its journal was too small a minute ago."""
+        if self._world.clock.now_s < self._disturbed_s + SEEN_S:
+            return
         for name, row in self._world.monitor.states().items():
             if not row.state.is_served and row.state.word not in ("no_values", "losing_data"):
                 yield f"at the end the monitor says of {name}: {row.state}"
