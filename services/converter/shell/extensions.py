@@ -22,6 +22,7 @@ from typing import TypeVar
 from common.config.extension_files import bound_names, extension_files, is_loose
 from common.config.models import Device, Rpc
 from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
+from common.conversion.calls import called_as
 from common.conversion.values import plain_value, shorten
 from common.core.errors import ConversionError
 from common.io.logs import TRACE
@@ -59,9 +60,14 @@ class UserConverter:
         """The value of an answer to an RPC: what stands under `result`. Raises ConversionError."""
         return _guarded(self._class, lambda: _result_of(self._object.convert(_response_config(rpc), frame)))
 
-    def encode_rpc(self, rpc: Rpc, params: object) -> bytes:
-        """The bytes to write for a call. Raises ConversionError, "No data to send" for None or nothing."""
-        config = copy.deepcopy(rpc.raw)
+    def encode_rpc(self, rpc: Rpc, params: object, called: str = "", called_type: str = "") -> bytes:
+        """The bytes to write for a call. Raises ConversionError, "No data to send" for None or nothing.
+
+        The class gets the RPC's section, and in it who was called: `called` where a converter has named that device,
+        else the configured one. What the section says under these keys itself stays.
+        """
+        device = called_as(self._device, called, called_type)
+        config = {"deviceName": device.name, "deviceType": device.type, **copy.deepcopy(rpc.raw)}
         written = _guarded(self._class, lambda: _bytes_of(self._object.convert(config, params)))
         if not written:
             raise ConversionError(NO_DATA)
