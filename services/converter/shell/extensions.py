@@ -50,7 +50,11 @@ class UserConverter:
         self._device = device
         config = copy.deepcopy(device.raw)
         adapter = ConverterLogger(logger, {})
+        _check_takes(
+            converter_class, converter_class, (config, adapter), "its constructor", "__init__(self, config, logger)"
+        )
         self._object = _guarded(converter_class, lambda: converter_class(config, adapter))
+        _check_takes(converter_class, self._object.convert, (None, b""), "convert", "convert(self, config, data)")
 
     def convert_frame(self, frame: bytes) -> list[UserReading]:
         """What the user's class makes of a frame; [] for nothing. Raises ConversionError."""
@@ -189,12 +193,39 @@ def _guarded(owner: type | Path | str, call: Callable[[], _T]) -> _T:
         raise ConversionError(_describe(owner, error)) from error
 
 
+def _check_takes(owner: type, call: Callable[..., object], given: tuple[object, ...], what: str, expected: str) -> None:
+    """Raises ConversionError if something of a user's class can't be called with what we give it. Where Python doesn't
+    know what it takes, the call itself will tell."""
+    try:
+        signature = inspect.signature(call)
+    except (ValueError, TypeError):
+        return
+    try:
+        signature.bind(*given)
+    except TypeError:
+        message = f"{owner.__name__}: {_file_of(owner)}: {what} takes {shorten(str(signature))}, expected {expected}"
+        raise ConversionError(message) from None
+
+
+def _missing(owner: type | Path | str, error: ModuleNotFoundError) -> str:
+    """What to do about a module that is not there; "" where the package is, and only a part of it is missing."""
+    package = (error.name or "").split(".")[0]
+    if package == "thingsboard_gateway":
+        return "it imports thingsboard_gateway, which is not supported yet"
+    if not package or package in sys.modules:
+        return ""
+    file = Path(_file_of(owner) if isinstance(owner, type) else owner)
+    if file.with_name(f"{package}.py").exists() and file.suffix == ".py":
+        return f"it imports {package}, which lies beside it, but such files can't import each other: put both into one"
+    return f"{package} is not installed for this Python; to install it: {sys.executable} -m pip install {package}"
+
+
 def _describe(owner: type | Path | str, error: BaseException) -> str:
     """One line: whose code it is, where in its file it raised, and what. The whole traceback would be of our own frames
     mostly."""
     said = shorten(" ".join(traceback.format_exception_only(error)[-1].split()), 300)
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "thingsboard_gateway":
-        said = "it imports thingsboard_gateway, which is not supported yet"
+    if isinstance(error, ModuleNotFoundError):
+        said = _missing(owner, error) or said
     if isinstance(owner, str):
         return f"{owner}: {said}"
     file = _file_of(owner) if isinstance(owner, type) else str(owner)
