@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ class Good(Converter):
 """
 
 
-def write(folder: Path, *devices: dict[str, object], **files: str) -> Path:
+def write(folder: Path, *devices: Mapping[str, object], **files: str) -> Path:
     """A configuration of these devices, and files of converters beside it."""
     (folder / "extensions" / "serial").mkdir(parents=True, exist_ok=True)
     for name, source in files.items():
@@ -58,53 +59,56 @@ def checked(
     return code, said["problems"], said["devices"]
 
 
-@pytest.mark.parametrize(
-    ("source", "why"),
-    [
-        (
-            of(top="import pandas_of_nobody"),
-            f"mine.py, line 1: {MISSING}: {sys.executable} -m pip install pandas_of_nobody",
+FAULTS: list[tuple[str, str]] = [
+    (
+        of(top="import pandas_of_nobody"),
+        f", line 1: {MISSING}: {sys.executable} -m pip install pandas_of_nobody",
+    ),
+    (of(top="from pandas_of_nobody.core import x"), "line 1: pandas_of_nobody is not installed for this Python"),
+    (of(INIT + "import pandas_of_nobody"), "Mine: {file}, line 4: pandas_of_nobody is not installed"),
+    (of(top="import beside"), "line 1: it imports beside, which lies beside it, but such files can't import each"),
+    (of(top="import json.nothing"), "line 1: ModuleNotFoundError: No module named 'json.nothing'"),
+    (of(top="1 / 0"), "line 1: ZeroDivisionError: division by zero"),
+    (of(INIT + "raise KeyError('offset')"), "Mine: {file}, line 4: KeyError: 'offset'"),
+    (of(INIT + "raise SystemExit(3)"), "Mine: {file}, line 4: SystemExit: 3"),
+    (of(INIT + "import sys; sys.exit('no')"), "Mine: {file}, line 4: SystemExit: no"),
+    (of(top="import sys; sys.exit()"), "line 1: SystemExit"),
+    (
+        of(
+            INIT + "import contextlib, os\n    for n in range(3, 1024):\n        with contextlib.suppress(OSError):\n"
+            "            os.write(n, b'junk\\n')"
         ),
-        (of(top="from pandas_of_nobody.core import x"), "line 1: pandas_of_nobody is not installed for this Python"),
-        (of(INIT + "import pandas_of_nobody"), "Mine: {file}, line 4: pandas_of_nobody is not installed"),
-        (of(top="import beside"), "line 1: it imports beside, which lies beside it, but such files can't import each"),
-        (of(top="import json.nothing"), "line 1: ModuleNotFoundError: No module named 'json.nothing'"),
-        (of(top="1 / 0"), "line 1: ZeroDivisionError: division by zero"),
-        (of(INIT + "raise KeyError('offset')"), "Mine: {file}, line 4: KeyError: 'offset'"),
-        (of(INIT + "raise SystemExit(3)"), "Mine: {file}, line 4: SystemExit: 3"),
-        (of(INIT + "import sys; sys.exit('no')"), "Mine: {file}, line 4: SystemExit: no"),
-        (of(top="import sys; sys.exit()"), "line 1: SystemExit"),
-        (
-            of(
-                INIT + "import contextlib, os\n    for n in range(3, 99):\n        with contextlib.suppress(OSError):\n"
-                "            os.write(n, b'junk\\n')"
-            ),
-            "Mine has written",
-        ),
-        (of(INIT + "import os; os.closerange(0, 99)"), "Mine ended its process with exit code 1"),
-        (of(INIT + "import os; os._exit(0)"), "Mine ended its process with exit code 0"),
-        (of(INIT + "import os; print('bye', flush=True); os._exit(9)"), "exit code 9, having printed: bye"),
-        (of(INIT + "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"), "Mine ended its process by SIGSEGV"),
-        (of("def __init__(self):\n    pass"), "its constructor takes (), expected __init__(self, config, logger)"),
-        (of("def __init__(self, a, b, c):\n    pass"), "its constructor takes (a, b, c), expected __init__("),
-        (
-            "from common.converters import Converter\nclass Mine(Converter):\n def convert(self, data): pass",
-            "convert takes (data), expected convert(self,",
-        ),
-        ("from common.converters import Converter as Mine", "TypeError: Can't instantiate abstract class"),
-    ],
-)
-def test_what_fails_is_said_with_its_place(
-    source: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In the words in which the gateway would say it; what the gateway understands is shown all the same."""
-    path = write(tmp_path, {"name": "hub", "converter": "Mine"}, mine=source, beside="x = 1")
-    code, problems, devices = checked(path, capsys)
+        "Mine has written",
+    ),
+    (of(INIT + "import os; os.closerange(0, 1024)"), "Mine ended its process with exit code 1"),
+    (of(INIT + "import os; os._exit(0)"), "Mine ended its process with exit code 0"),
+    (of(INIT + "import os; print('bye', flush=True); os._exit(9)"), "exit code 9, having printed: bye"),
+    (of(INIT + "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"), "Mine ended its process by SIGSEGV"),
+    (of("def __init__(self):\n    pass"), "its constructor takes (), expected __init__(self, config, logger)"),
+    (of("def __init__(self, a, b, c):\n    pass"), "its constructor takes (a, b, c), expected __init__("),
+    (
+        "from common.converters import Converter\nclass Mine(Converter):\n def convert(self, data): pass",
+        "convert takes (data), expected convert(self,",
+    ),
+    ("from common.converters import Converter as Mine", "TypeError: Can't instantiate abstract class"),
+]
+"""(a file with the class `Mine`, what is said of it); all are checked at once, as each start of Python takes time."""
+
+
+def test_what_fails_is_said_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the words in which the gateway would say it; none hides another, and what the gateway understands is shown all
+    the same."""
+    devices = [{"name": f"d{number}", "converter": f"Mine{number}"} for number in range(len(FAULTS))]
+    files = {f"f{number}": source.replace("Mine", f"Mine{number}") for number, (source, _) in enumerate(FAULTS)}
+    path = write(tmp_path, *devices, beside="x = 1", **files)
+    code, problems, shown = checked(path, capsys)
     assert code == 78
-    assert len(problems) == 1
-    assert problems[0].startswith(f"{path}: device hub: converter: ")
-    assert why.replace("{file}", str(tmp_path / "extensions" / "serial" / "mine.py")) in problems[0]
-    assert [device["name"] for device in devices] == ["hub"]
+    assert len(problems) == len(FAULTS)
+    assert [device["name"] for device in shown] == [device["name"] for device in devices]
+    for number, ((_, why), problem) in enumerate(zip(FAULTS, problems, strict=True)):
+        file = tmp_path / "extensions" / "serial" / f"f{number}.py"
+        assert problem.startswith(f"{path}: device d{number}: converter: ")
+        assert why.replace("{file}", str(file)).replace("Mine", f"Mine{number}") in problem
 
 
 @pytest.mark.parametrize("source", ["class Mine(:", "x = 1"])

@@ -149,7 +149,7 @@ class _Child:
     def read(self, until_s: float) -> list[tuple[int, str | None]] | None:
         """What it says next: (number, None) before a class, and (number, why it does not load, or "") behind it; [] at
         its end, None for nothing until then. What it prints is taken too, and never holds it."""
-        while (left_s := until_s - monotonic()) > 0:
+        while not self._has_junk and (left_s := until_s - monotonic()) > 0:
             for key, _ in self._selector.select(left_s):
                 data = os.read(key.fd, READ_BYTES)
                 if key.fd == self._printed:
@@ -160,15 +160,19 @@ class _Child:
                 *lines, self._unread = (self._unread + data).split(b"\n")
                 if lines or not data:
                     return self._understood(lines)
-        return None
+        return [] if self._has_junk else None
 
     def _understood(self, lines: list[bytes]) -> list[tuple[int, str | None]]:
-        """What it has said; [] for what no process of ours says: users' code can write to any descriptor."""
-        try:
-            return [(int(number), why if why is None else str(why)) for number, why in map(json.loads, lines)]
-        except (ValueError, TypeError):
-            self._has_junk = True
-            return []
+        """What it has said, up to what no process of ours says: users' code can write to any descriptor."""
+        understood: list[tuple[int, str | None]] = []
+        for line in lines:
+            try:
+                number, why = json.loads(line)
+                understood.append((int(number), why if why is None else str(why)))
+            except (ValueError, TypeError):
+                self._has_junk = True
+                break
+        return understood
 
     def why_ended(self) -> str:
         """How its process has ended, and what it printed last."""
