@@ -8,7 +8,7 @@ not required, nor is returning `ConvertedData`: a dict of the same shape will do
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -30,16 +30,39 @@ class Converter(ABC):
         """
 
 
+def split_entry(item: Mapping[Any, Any]) -> tuple[Any, dict[Any, Any]]:
+    """(time or None, values) of one telemetry item; the time is as it stands there.
+
+    An item is `{key: value}`, with `ts` among the keys or not, or `{"ts": ms, "values": {key: value}}`, where more keys
+    may stand beside `values` if no key comes twice. Raises ValueError for anything else: `ts` and `values` are never
+    taken for keys of telemetry.
+    """
+    if "values" not in item:
+        return item.get("ts"), {key: value for key, value in item.items() if key != "ts"}
+    values = {} if item["values"] is None else item["values"]
+    if not isinstance(values, Mapping):
+        raise ValueError(f"found {type(values).__name__} as values, expected values to be a dict of telemetry")
+    others = {
+        key: value for key, value in item.items() if key not in ("ts", "values", "metadata") and value is not None
+    }
+    twice = sorted(str(key) for key in others if key in values)
+    if twice or (others and "ts" not in item):
+        keys = ", ".join(map(str, item))
+        why = f" ({twice[0]} stands beside values and in it)" if twice else ""
+        raise ValueError(f'found keys {keys}{why}, expected {{"ts", "values"}} or plain keys')
+    return item.get("ts"), {**others, **values}
+
+
 class TelemetryEntry:
     """Values of one moment. `ts` is milliseconds since 1970; None takes the time at which the frame came."""
 
     def __init__(self, values: Mapping[str, Any], ts: int | None = None) -> None:
-        """`values` is `{key: value}`, or `{"ts": ms, "values": {key: value}}`."""
-        if isinstance(values.get("values"), Mapping) and set(values) <= {"ts", "values"}:
-            ts = values.get("ts") if ts is None else ts
-            values = values["values"]
-        self.values = dict(values)
-        self.ts = ts
+        """`values` is `{key: value}`, or `{"ts": ms, "values": {key: value}}`. Raises ValueError for a dict that is
+        neither, and TypeError for what is no dict."""
+        if not isinstance(values, Mapping):
+            raise TypeError(f"found {type(values).__name__}, expected a dict of telemetry")
+        said, self.values = split_entry(values)
+        self.ts = said if ts is None else ts
 
     def to_dict(self) -> dict[str, Any]:
         return {"ts": self.ts, "values": self.values}
@@ -60,11 +83,14 @@ class ConvertedData:
     def add_to_telemetry(
         self, entry: TelemetryEntry | Mapping[str, Any] | Sequence[TelemetryEntry | Mapping[str, Any]]
     ) -> None:
-        """Adds one entry, or a list of them; a plain dict is a `TelemetryEntry`'s first argument."""
+        """Adds one entry, or a list of them; a plain dict is a `TelemetryEntry`'s first argument. Raises ValueError or
+        TypeError for what is none."""
         if isinstance(entry, TelemetryEntry):
             self.telemetry.append(entry)
         elif isinstance(entry, Mapping):
             self.telemetry.append(TelemetryEntry(entry))
+        elif isinstance(entry, str | bytes) or not isinstance(entry, Iterable):
+            raise TypeError(f"found {type(entry).__name__}, expected a TelemetryEntry, a dict, or a list of these")
         else:
             for item in entry:
                 self.add_to_telemetry(item)

@@ -14,8 +14,9 @@ from common.config.ports import identity_of
 class ConverterChecker:
     """Says of converter names whether a class stands behind them, as far as that shows without running it.
 
-    Running it would be the only sure way, and `serialgw check` must not run anything. What this finds wrong would fail
-    at the first frame; what it finds right may still fail then, and makes dead letters of that device alone.
+    Running it would be the only sure way, which `serialgw check` takes besides; no process that only reads its
+    configuration may. What this finds wrong would fail at the first frame; what it finds right may still fail then, and
+    makes dead letters of that device alone.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:

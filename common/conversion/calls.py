@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import simplejson
+from msgspec.structs import replace
 
 from common.config.models import DataPoint, Device, Rpc
 from common.conversion.downlink import NOT_DEFINED, encode_attribute_update, encode_rpc
@@ -18,6 +19,12 @@ from common.core.errors import ConversionError, printable
 from common.wire.calls import NO_DATA, Exchange
 
 TOO_DEEP: Final = "nested too deeply"
+
+
+def called_as(device: Device, name: str, device_type: str) -> Device:
+    """The device under the name by which it was called: a converter may have named others in its readings, which it
+    serves. Without a name it is its own."""
+    return replace(device, name=name, type=device_type or device.type) if name else device
 
 
 def rpc_of(device: Device, method: str) -> Rpc | None:

@@ -31,9 +31,9 @@ def keep_private() -> None:
     os.umask(0o077)
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str, *, flush: bool = False) -> None:
     """Writes a file of mode 0600, whole or not at all; one that says this already is left as it is, so that it can be
-    written again on a full disk. Raises OSError."""
+    written again on a full disk. `flush`: it is on the disk when this returns. Raises OSError."""
     content = text.encode()
     try:
         if path.read_bytes() == content and not path.is_symlink() and path.stat().st_mode & 0o777 == 0o600:
@@ -45,7 +45,17 @@ def write_private(path: Path, text: str) -> None:
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
     draft.replace(path)
+    if flush:
+        # The new name too: else a power cut may bring the old file back.
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def make_private(path: Path, *, close: bool = False) -> None:

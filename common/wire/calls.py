@@ -27,12 +27,19 @@ class Encode(Struct, frozen=True):
 
     method: str
     params: bytes
+    called: str = ""
+    """The device as the caller named it, where a converter has made that name; "" for the configured device."""
+    called_type: str = ""
+    """The type of that device."""
 
 
 class EncodeUpdate(Struct, frozen=True):
     """Step 2 of an attribute update: a JSON object of attributes. Goes on as `Exchange`."""
 
     data: bytes
+    called: str = ""
+    """As in `Encode`."""
+    called_type: str = ""
 
 
 class Exchange(Struct, frozen=True):
@@ -211,6 +218,15 @@ def unknown_device(name: str) -> str:
 def not_connected(name: str) -> str:
     """The device is configured, and its port is closed or its reader is not there."""
     return f"device {name} is not connected"
+
+
+def named_error(error: str, device: str, source: str) -> str:
+    """An error text about `source`, for who has called `device`, which a converter has named in that one's readings."""
+    if error == unknown_device(source):
+        return f"unknown device {source}, which serves {device}"
+    if error == not_connected(source):
+        return f"device {source}, which serves {device}, is not connected"
+    return error
 
 
 def unknown_verb(verb: str) -> str:

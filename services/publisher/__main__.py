@@ -10,6 +10,7 @@ import os
 import random
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,8 @@ from common.wire.messages import Identity
 from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import Event
+from services.publisher.core.names import Named
+from services.publisher.shell.names_file import NAME, read_names
 from services.publisher.shell.platform_link import Access
 from services.publisher.shell.shell import PublisherShell
 
@@ -55,19 +58,24 @@ def main(arguments: list[str] | None = None) -> int:
     identity = make_identity("publisher", lock=lock.path)
     logger = start_logs(identity.address, options.log_level)
     tell_old_configuration(logger, warnings)
-    # Drawn, not counted: a count would have to be kept on a disk, and this process keeps nothing.
+    # Drawn, not counted: a count would have to be kept on a disk, and this process keeps only names there.
     epoch = os.urandom(16).hex()
     dialect = ThingsBoard()
-    core = _make_core(identity, epoch, gateway, dialect)
+    names, fault = read_names(options.data_dir / NAME)
+    if fault:
+        log_note(logger, Note("warning", "names.unreadable", {"reason": fault}))
+    core = _make_core(identity, epoch, gateway, dialect, names)
     sources: Sources[Event] = Sources()
     access = Access(gateway.platform, client_id, tls, tuple(dialect.subscriptions), dialect.will)
-    shell = PublisherShell(Endpoints(sockets), access, sources, logger)
+    shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=options.data_dir / NAME)
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
 
 
-def _make_core(identity: Identity, epoch: str, gateway: Gateway, dialect: ThingsBoard) -> PublisherCore:
+def _make_core(
+    identity: Identity, epoch: str, gateway: Gateway, dialect: ThingsBoard, names: Mapping[str, Named]
+) -> PublisherCore:
     """The core. `epoch` names this run of the publisher: port readers send again what an earlier one had not settled.
     Types and connectors of devices are taken once, so a changed configuration takes effect at the next start."""
     return PublisherCore(
@@ -79,6 +87,7 @@ def _make_core(identity: Identity, epoch: str, gateway: Gateway, dialect: Things
         draw=random.random,
         connectors={device.name: device.connector_name for device in gateway.devices},
         version=RELEASE,
+        names=names,
     )
 
 

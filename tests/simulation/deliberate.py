@@ -30,8 +30,11 @@ from services.converter.core.lanes import Lanes
 from services.converter.shell.user_code import UserCode
 from services.port_reader.core.exchange import Exchanges
 from services.port_reader.core.port import Port
+from services.publisher.core.downlink import Downlink
+from services.publisher.core.names import KeptNames
 from services.publisher.core.ordering import Ordering
 from services.publisher.core.outbox.lanes import Lane
+from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.session.acceptance import Acceptance
 from services.publisher.core.session.choice import Choice
 from services.publisher.core.stream import ReadingStream as PublisherStream
@@ -292,7 +295,29 @@ HEARD: Final = (
 )
 """What a source hears, and when."""
 
-ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD)
+NAMED: Final = (
+    one(
+        "names forgotten at restart",
+        (KeptNames, "__init__"),
+        "for name, named in kept.items():",
+        "for name, named in ():",
+    ),
+    one(
+        "a named device is called by its source's name",
+        (Downlink, "_begin"),
+        "first = replace(first, called=origin.device, called_type=named.device_type)",
+        "pass",
+    ),
+    one(
+        "named devices stay away when their source is back",
+        (Outbox, "_announce_named_by"),
+        "if lane.source == source and",
+        "if False and",
+    ),
+)
+"""Calls of devices that users' converters have named."""
+
+ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED)
 
 
 @contextmanager

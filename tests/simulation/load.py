@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from typing import NamedTuple
 
 from tests.simulation.frames import answer_of, frame_of, value_of
 from tests.simulation.reader import ReaderProcess
 from tests.simulation.scenario import LOAD_S, DevicePlan, Scenario
-from tests.simulation.users import Harm
+from tests.simulation.users import BESIDE, Harm
 from tests.simulation.world import World
 
 START_S = 2.0
@@ -22,6 +23,8 @@ class Asked(NamedTuple):
     method: str
     at_s: float
     publisher_life: int
+    device: str
+    """The name by which it was called: the reader's own, or one that a user's converter has given."""
 
     @property
     def answer(self) -> int:
@@ -48,6 +51,12 @@ class Load:
             world.clock.after(START_S, self._speak, reader, plan)
         for _ in range(scenario.calls // 5):
             world.clock.after(START_S + self.draw.random() * (LOAD_S - 10), self._call_burst)
+        # Drawn apart, so that the others stay what they were.
+        self._draw_named = random.Random(f"named {scenario.seed}")
+        named = [reader for reader in world.readers if reader.device.has_user_converter]
+        for _ in range(scenario.calls if named else 0):
+            at_s = START_S + self._draw_named.random() * (LOAD_S - START_S)
+            world.clock.after(at_s, self._call_named, self._draw_named.choice(named))
 
     def stop(self) -> None:
         """Nobody says anything any more."""
@@ -104,10 +113,20 @@ class Load:
             platform.say("v1/gateway/attributes", {"device": reader.device.name, "data": {"level": draw.randrange(9)}})
             return
         method = "ask" if draw.random() < 0.75 else "set"
-        asked = Asked(len(self.asked) + 1, reader, method, self.world.clock.now_s, self.world.publisher.life)
-        data = {"id": asked.id, "method": method, "params": asked.id}
-        if platform.say("v1/gateway/rpc", {"device": reader.device.name, "data": data}):
+        self._ask(reader, reader.device.name, method, draw)
+
+    def _call_named(self, reader: ReaderProcess) -> None:
+        """A call of the device that users' code speaks for beside the one on the line, once the platform knows it."""
+        name = reader.device.name + BESIDE
+        if name in self.world.platform.lifecycle:
+            self._ask(reader, name, self._draw_named.choice(["ask", "tell"]), self._draw_named)
+
+    def _ask(self, reader: ReaderProcess, device: str, method: str, draw: random.Random) -> None:
+        platform, world = self.world.platform, self.world
+        asked = Asked(len(self.asked) + 1, reader, method, world.clock.now_s, world.publisher.life, device)
+        message = {"device": device, "data": {"id": asked.id, "method": method, "params": asked.id}}
+        if platform.say("v1/gateway/rpc", message):
             self.asked.append(asked)
             if draw.random() < 0.05:
                 # At least once is what MQTT promises.
-                platform.say("v1/gateway/rpc", {"device": reader.device.name, "data": data})
+                platform.say("v1/gateway/rpc", message)

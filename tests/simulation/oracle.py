@@ -264,6 +264,10 @@ class Oracle:
         said = self.world.platform.lifecycle.get(name, [])
         if not said or said[-1] != "connect":
             self._note(f"{name}: not connected at the end")
+        for named in platform_names(reader)[1:]:
+            # It comes and goes with the device whose converter has named it.
+            if (heard := self.world.platform.lifecycle.get(named)) and heard[-1] != "connect":
+                self._note(f"{named}: not connected at the end")
         core: Any = reader.core
         if core is not None and reader.life == 1 and not allowed:
             lost = core.counters["ports_lost"]
@@ -275,11 +279,16 @@ class Oracle:
     def _judge_call(self, call: Asked) -> None:
         replies = self.world.platform.replies.get(call.id, [])
         distinct = {str(reply) for reply in replies}
-        name = f"call {call.id} of {call.reader.device.name}"
+        name = f"call {call.id} of {call.device}"
         if len(distinct) > 1:
             self._note(f"{name}: {len(distinct)} replies")
         if not replies and self._must_reply(call):
             self._note(f"{name}: no reply")
+        if others := self.world.platform.replied_as.get(call.id, set()) - {call.device}:
+            self._note(f"{name}: the reply came from {sorted(others)}")
+        is_unknown = any(reply.get("error") == f"unknown device {call.device}" for reply in replies)
+        if is_unknown and call.device != call.reader.device.name:
+            self._note(f"{name}: nobody knows who serves it, though the platform was told of it")
         for reply in replies[:1]:
             if call.method == "ask" and "result" in reply and reply["result"] != call.answer:
                 self._judge_wrong_answer(call, reply["result"], name)
@@ -316,7 +325,16 @@ class Oracle:
         return next((call for call in self.load.asked if call.reader is reader and call.answer == result), None)
 
     def _writes(self, call: Asked) -> list[Any]:
-        wanted = b"?%d\n" % call.id if call.method == "ask" else b"=%d\n" % call.id
+        ids = b"%d\n" % call.id
+        if call.method == "tell":
+            # Whatever name stands in it: that is looked at, too.
+            told = [
+                one for one in call.reader.line.heard if one.data.startswith(b"!") and one.data.endswith(b" " + ids)
+            ]
+            if wrong := [one for one in told if one.data != b"!%s %s" % (call.device.encode(), ids)]:
+                self._note(f"call {call.id} of {call.device}: {wrong[0].data!r} was written")
+            return told
+        wanted = (b"?" if call.method == "ask" else b"=") + ids
         return [written for written in call.reader.line.heard if written.data == wanted]
 
     def _stalled_s(self, start_s: float, end_s: float) -> float:

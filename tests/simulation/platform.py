@@ -61,6 +61,8 @@ class FakePlatform:
         self.attributes: dict[str, dict[str, Any]] = {}
         self.lifecycle: dict[str, list[str]] = {}
         self.replies: dict[Any, list[Any]] = {}
+        self.replied_as: dict[Any, set[str]] = {}
+        """Call → the devices under whose name its replies came."""
         self.links: list[tuple[float, float]] = []
         """Connections: (since, until)."""
         self.tried_replies: set[Any] = set()
@@ -244,6 +246,7 @@ class FakePlatform:
                     self.attributes.setdefault(device, {}).update(values)
             case "v1/gateway/rpc":
                 self.replies.setdefault(said["id"], []).append(said["data"])
+                self.replied_as.setdefault(said["id"], set()).add(said["device"])
             case "v1/devices/me/rpc/request/1" if self.limits:
                 self.say("v1/devices/me/rpc/response/1", self.limits)
 

@@ -38,9 +38,12 @@ from services.publisher.core.events import (
     CheckLink,
     ConnectPlatform,
     DisconnectPlatform,
+    KeepNames,
+    NamesKept,
     Publish,
     RoundOver,
 )
+from services.publisher.core.names import decode_names
 from tests.simulation.broker import BrokerProcess
 from tests.simulation.kernel import Clock, Link, Process, arrived
 from tests.simulation.line import SerialLine
@@ -136,6 +139,8 @@ class PublisherProcess(Process):
         self.world = world
         self.types = types
         self.connection = 0
+        self.names = b""
+        """What its disk keeps of the devices that users' converters have named; it outlives the process."""
         self._is_round_over = False
 
     def idle(self) -> None:
@@ -148,7 +153,13 @@ class PublisherProcess(Process):
     def make_core(self) -> Core:
         identity = Identity("publisher", "0", f"{self.name}#{self.life}", 1, "host", "lock publisher")
         return PublisherCore(
-            identity, f"epoch{self.life}", Platform(), ThingsBoard(), self.types, draw=self.clock.random.random
+            identity,
+            f"epoch{self.life}",
+            Platform(),
+            ThingsBoard(),
+            self.types,
+            draw=self.clock.random.random,
+            names=decode_names(self.names) if self.names else {},
         )
 
     def cut(self, core: PublisherCore) -> None:
@@ -165,6 +176,9 @@ class PublisherProcess(Process):
                 self.world.platform.disconnect(self, connection)
             case Publish():
                 self.world.platform.publish(self, effect)
+            case KeepNames(content=content):
+                self.names = content
+                return [NamesKept()]
             case CheckLink():
                 pass
             case _:
@@ -336,6 +350,7 @@ def counting_device(name: str, is_users: bool) -> Device:
                 response_timeout_s=RPC_TIMEOUT_S,
             ),
             Rpc(method="set", template="=${params}\n"),
+            Rpc(method="tell", template="!${deviceName} ${params}\n"),
         ),
         attribute_updates=(AttributeUpdate(attribute="level", string_to_device="level=${level}\n"),),
         downlink_converter="SerialDownlinkConverter",

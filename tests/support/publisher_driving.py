@@ -25,12 +25,14 @@ from services.publisher.core.dialects import Dialect
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import (
     ConnectPlatform,
+    KeepNames,
     LinkDown,
     LinkUp,
     PlatformMessage,
     PubAck,
     Publish,
 )
+from services.publisher.core.names import Named, decode_names
 
 EPOCH = "epoch-1"
 TYPES = {"press1": "press", "press2": "press", "press3": "press", "press4": "press"}
@@ -79,7 +81,9 @@ def points(first: int, count: int) -> list[dict[str, int]]:
 class Driver:
     """Runs the core's effects by hand."""
 
-    def __init__(self, config: Platform | None = None, dialect: Dialect | None = None) -> None:
+    def __init__(
+        self, config: Platform | None = None, dialect: Dialect | None = None, names: dict[str, Named] | None = None
+    ) -> None:
         self.now_s = 100.0
         self.core = PublisherCore(
             Identity("publisher", "0", "i", 1, "here"),
@@ -89,6 +93,7 @@ class Driver:
             TYPES,
             draw=lambda: 0.5,
             version="9.9",
+            names=names,
         )
         self.unacked: list[Publish] = []
         self.published: list[Publish] = []
@@ -96,6 +101,8 @@ class Driver:
         self.exited = False
         self.reports: dict[str, StreamReport] = {}
         self.notes: list[Note] = []
+        self.kept: list[dict[str, Named]] = []
+        """What was written of the names of devices, oldest first."""
         self.hear(Start())
 
     def hear(self, *events: Any) -> list[Any]:
@@ -128,6 +135,8 @@ class Driver:
                     self.published.append(effect)
                 case Send(message=StreamReport() as report):
                     self.reports[report.journal] = report
+                case KeepNames(content=content):
+                    self.kept.append(decode_names(content))
                 case Exit():
                     self.exited = True
                 case Note():

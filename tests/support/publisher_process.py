@@ -247,8 +247,8 @@ class World:
         prepare(self.proxy)
         self.eyes = Subscriber(port)
         self.broker = FakeBroker(folder / "data")
-        config = {"host": "127.0.0.1", "port": self.proxy.port, "security": {"accessToken": TOKEN}, **platform}
-        self.publisher = Publisher(folder, config)
+        self.config = {"host": "127.0.0.1", "port": self.proxy.port, "security": {"accessToken": TOKEN}, **platform}
+        self.publisher = Publisher(folder, self.config)
 
     def close(self) -> None:
         self.publisher.close()

@@ -9,6 +9,7 @@ import pytest
 from common.core.counters import new_counts
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects.thingsboard import ThingsBoard
+from services.publisher.core.names import KeptNames
 from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.lanes import Lane, Presence
 from services.publisher.core.outbox.outbox import Outbox
@@ -100,7 +101,7 @@ def test_what_the_stream_has_said_counts_more_than_a_heartbeat() -> None:
 def test_what_says_nothing_is_settled_by_the_outbox_once_all_before_is_accepted() -> None:
     """Not by looking at the lane, and not while a publish before it may still come back."""
     counters, out = new_counts(PublisherCounts), Outlet()
-    outbox = Outbox(ThingsBoard(), {}, DeadLetters(counters, out), counters)
+    outbox = Outbox(ThingsBoard(), {}, DeadLetters(counters, out), counters, names=KeptNames({}, {}, counters, out))
     stream = make_stream()
     (release,) = stream.take(batch(1, points(1, 2)), 1 << 20, counters)
     lane = outbox.lane("press1")

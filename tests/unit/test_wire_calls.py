@@ -35,8 +35,13 @@ from common.wire.messages import Reply, Request
 
 WRITES = [b"GET\n", b"\xff"]
 GOLDEN: list[tuple[Body, str, Any]] = [
-    (Encode("set", b"5"), "encode", {"method": "set", "params": b"5"}),
-    (EncodeUpdate(b'{"a":1}'), "encode_update", {"data": b'{"a":1}'}),
+    (Encode("set", b"5"), "encode", {"method": "set", "params": b"5", "called": "", "called_type": ""}),
+    (
+        Encode("set", b"5", "attic", "room"),
+        "encode",
+        {"method": "set", "params": b"5", "called": "attic", "called_type": "room"},
+    ),
+    (EncodeUpdate(b'{"a":1}'), "encode_update", {"data": b'{"a":1}', "called": "", "called_type": ""}),
     (
         Exchange(WRITES, "get", True, 2.5, "^T=", b";"),
         "exchange",

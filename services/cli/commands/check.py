@@ -1,6 +1,8 @@
 """`serialgw check FILE`: says what is wrong with a configuration, or what the gateway understands by it.
 
-Nothing is opened and nothing is run: it may be used on a machine that has none of the ports.
+No port and no connection is opened: it may be used on a machine that has none of the ports. Users' converters are
+loaded, each in a process that is ended afterwards, since only that shows whether they load; `--no-import` leaves that
+out.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers
 from services.cli.slices import describe_answer, describe_slice
 from services.cli.text import quoted, table
+from services.cli.trial.loads import load_all
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
@@ -32,8 +35,9 @@ class Result(TypedDict):
     warnings: list[str]
     """What does not stop it, and is worth a look."""
     platform: str
-    """Where readings go, in words; "" where the configuration can't be used."""
+    """Where readings go, in words; "" where the configuration can't be read."""
     devices: list[dict[str, object]]
+    """What the gateway understands; none where the configuration can't be read."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -42,22 +46,29 @@ def add_parser(subparsers: Subparsers) -> None:
         "check",
         help="check a configuration and show what the gateway understands by it",
         description="Reads a configuration as the gateway would, without opening a port or a connection. "
-        "Says every problem at once, and how frames will be read.",
+        "Says every problem at once, and how frames will be read. Loads converters that users wrote, in a process "
+        "of their own.",
         epilog="examples:\n"
         "  serialgw check tb_gateway.json\n"
+        "  serialgw check tb_gateway.json --no-import\n"
         "  serialgw check custom_serial.json --json\n\n"
         f"exit codes: 0 it can be used, {EXIT_CONFIG} it can't",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", help="tb_gateway.json, or a serial connector's file alone")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--no-import",
+        action="store_true",
+        help="don't run users' converters: for a machine without their packages, or files that you don't trust",
+    )
     # So that it runs by a parser of its own, too.
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check `args.file` and print the result. Returns 0 where it can be used, 78 where it can't."""
-    result, devices = _check(args.file)
+    result, devices = _check(args.file, may_import=not args.no_import)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that can't show a character gets its escape, not a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -68,15 +79,17 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK if result["ok"] else EXIT_CONFIG
 
 
-def _check(file: str) -> tuple[Result, tuple[Device, ...]]:
-    """The result, and the devices for the text; no devices where the configuration can't be used."""
+def _check(file: str, *, may_import: bool) -> tuple[Result, tuple[Device, ...]]:
+    """The result, and the devices for the text; no devices where the configuration can't be read."""
     try:
         gateway, warnings = read_whole(file, os.environ)
     except ConfigError as error:
         return Result(ok=False, problems=error.problems, warnings=error.warnings, platform="", devices=[]), ()
     devices = [_device_as_json(device) for device in gateway.devices]
     platform = describe_platform(gateway.platform)
-    result = Result(ok=True, problems=[], warnings=warnings, platform=platform, devices=devices)
+    problems, untried = load_all(gateway, os.environ) if may_import else ([], [])
+    warnings = [*warnings, *untried]
+    result = Result(ok=not problems, problems=problems, warnings=warnings, platform=platform, devices=devices)
     return result, gateway.devices
 
 

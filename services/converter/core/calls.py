@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from common.config.models import Rpc
 from common.conversion.calls import (
+    called_as,
     convert_answer,
     exchange_for,
     no_entry,
@@ -194,35 +195,39 @@ class CallConverter:
         """The step itself, now that the device is known."""
         body = call.body
         if isinstance(body, EncodeUpdate):
-            return self._encode_update(call, body.data, compiled, now_s)
+            return self._encode_update(call, body, compiled, now_s)
         rpc = compiled.rpc(body.method)
         if rpc is None:
             return self._fail(call.request, METHOD_NOT_FOUND)
         if isinstance(body, Decode):
             return self._decode(call, body.frame, compiled, rpc)
-        return self._encode(call, body.params, compiled, rpc, now_s)
+        return self._encode(call, body, compiled, rpc, now_s)
 
-    def _encode(self, call: _Call, params: bytes, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Send]:
+    def _encode(self, call: _Call, body: Encode, compiled: Compiled, rpc: Rpc, now_s: float) -> list[Send]:
         """Params to bytes, by the built-in rules or in the lane of the device's users' code. A template needs no
         converter."""
         device = compiled.device
         try:
-            if compiled.device.has_user_downlink and rpc.template is None:
-                value = read_json(params)
-                order = EncodeWithUserCode(next(self._jobs), device, call.request.section, rpc, value)
+            if device.has_user_downlink and rpc.template is None:
+                value, names = read_json(body.params), (body.called, body.called_type)
+                order = EncodeWithUserCode(next(self._jobs), device, call.request.section, rpc, value, called=names)
                 return self._with_users(order, call, rpc)
-            return self._exchange(call, rpc_writes(device, rpc, params), rpc, now_s)
+            called = called_as(device, body.called, body.called_type)
+            return self._exchange(call, rpc_writes(called, rpc, body.params), rpc, now_s)
         except ConversionError as error:
             return self._fail(call.request, str(error))
 
-    def _encode_update(self, call: _Call, data: bytes, compiled: Compiled, now_s: float) -> Sequence[Send | Note]:
+    def _encode_update(
+        self, call: _Call, body: EncodeUpdate, compiled: Compiled, now_s: float
+    ) -> Sequence[Send | Note]:
         """Data of attribute updates to bytes. Attributes that nobody configured are logged, and the others written."""
         request = call.request
+        device = called_as(compiled.device, body.called, body.called_type)
         try:
-            writes, unknown = update_writes(compiled.device, data)
+            writes, unknown = update_writes(device, body.data)
         except ConversionError as error:
             return self._fail(request, str(error))
-        facts = {"device": request.device, "attributes": unknown, "id": request.id}
+        facts = {"device": device.name, "attributes": unknown, "id": request.id}
         notes = [Note("warning", "update.no_entry", facts)] if unknown else []
         if not writes:
             return [*notes, *self._fail(request, no_entry(unknown))]

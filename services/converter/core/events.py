@@ -82,6 +82,8 @@ class EncodeWithUserCode(NamedTuple):
     rpc: Rpc
     params: object
     host: int = 0
+    called: tuple[str, str] = ("", "")
+    """(name, type) by which the device was called, where a converter has named that; empty for its own."""
 
 
 class DecodeWithUserCode(NamedTuple):

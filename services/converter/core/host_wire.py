@@ -50,7 +50,8 @@ def pack_order(order: Order) -> bytes:
         case DecodeWithUserCode():
             return codec.pack(["decode", order.job, order.section, order.rpc.method, order.frame])
         case EncodeWithUserCode():
-            return codec.pack(["encode", order.job, order.section, order.rpc.method, _pack_params(order.params)])
+            params = _pack_params(order.params)
+            return codec.pack(["encode", order.job, order.section, order.rpc.method, params, *order.called])
         case _:
             assert_never(order)
 

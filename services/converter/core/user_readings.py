@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
 from common.config.models import Device
 from common.conversion.values import encode_json, plain_value, shorten
+from common.converters import split_entry
 from common.core.errors import ConversionError
 from common.core.shown import is_steering
 from common.wire.messages import UserReading
 
 LONGEST_NAME: Final = 255
 """Characters of a device's name or type, as ThingsBoard takes them."""
+SECONDS_FROM: Final = 10**8
+"""Numbers from here on, 1973 in seconds, look like seconds …"""
+SECONDS_TO: Final = 10**11
+"""… up to here: as milliseconds they would lie before March 1973, and nobody has readings of that time."""
+MICROSECONDS_FROM: Final = 10**14
+"""As milliseconds this is the year 5138: such a number is microseconds …"""
+NANOSECONDS_FROM: Final = 10**17
+"""… or from here on nanoseconds."""
+LONGEST_TIME: Final = 19
+"""Digits of a time that comes as text; more are none of any unit."""
+RETURNED: Final = "convert returned"
+_RESULT_KEYS: Final = {"deviceName", "deviceType", "telemetry", "timeseries", "attributes", "metadata"}
 
 
 def normalise_result(result: object, device: Device) -> list[UserReading]:
@@ -22,19 +36,32 @@ def normalise_result(result: object, device: Device) -> list[UserReading]:
     name or type that is missing is the device's own. Values of None are left out: the platform takes no null.
     Telemetry without `ts` has None, and entries without it are one where their keys differ.
 
-    Raises ConversionError for a shape or a value that can't be sent, saying which.
+    Raises ConversionError for a shape or a value that can't be sent, saying which and where it stands.
     """
-    results = result if isinstance(result, list | tuple) else [result]
-    readings = [_normalise(item, device) for item in results if item is not None]
+    if isinstance(result, list | tuple):
+        readings = [_of_list(item, index, device) for index, item in enumerate(result) if item is not None]
+    else:
+        readings = [] if result is None else [_normalise(result, device)]
     return [reading for reading in readings if reading.telemetry or reading.attributes]
+
+
+def _of_list(result: object, index: int, device: Device) -> UserReading:
+    """One reading of a list of results; an error says of which."""
+    try:
+        return _normalise(result, device)
+    except ConversionError as error:
+        raise ConversionError(f"result[{index}]: {error}") from None
 
 
 def _normalise(result: object, device: Device) -> UserReading:
     """One reading of one result. Raises ConversionError."""
-    data = _as_dict(result, "convert returned")
+    data = _as_dict(result, RETURNED)
+    if data and data.keys().isdisjoint(_RESULT_KEYS):
+        raise ConversionError(f'found keys {_keys_of(data)}, expected "telemetry" or "attributes" with these in it')
     name = _text(data, "deviceName", device.name)
     device_type = _text(data, "deviceType", device.type)
-    telemetry = [(ts, encode_json(values)) for ts, values in _telemetry(data.get("telemetry"))]
+    items = [*_telemetry(data, "telemetry"), *_telemetry(data, "timeseries")]
+    telemetry = [(ts, encode_json(values)) for ts, values in items]
     attributes = _attributes(data.get("attributes"))
     return UserReading(name, device_type, telemetry, encode_json(attributes) if attributes else b"")
 
@@ -44,7 +71,8 @@ def _as_dict(value: object, where: str) -> Mapping[object, object]:
     if hasattr(value, "to_dict"):
         value = value.to_dict()
     if not isinstance(value, Mapping):
-        raise ConversionError(f"{where} {shorten(repr(value))}, expected ConvertedData or a dict")
+        expected = "ConvertedData or a dict" if where == RETURNED else '{"ts", "values"} or {key: value}'
+        raise ConversionError(f"{where} {shorten(repr(value))}, expected {expected}")
     return value
 
 
@@ -62,14 +90,12 @@ def _text(data: Mapping[object, object], key: str, default: str) -> str:
     return str(_plain(value, key))
 
 
-def _telemetry(items: object) -> list[tuple[int | None, dict[str, object]]]:
+def _telemetry(data: Mapping[object, object], key: str) -> list[tuple[int | None, dict[str, object]]]:
     """(timestamp or None, values) of each entry. Entries without a timestamp are one, unless a key comes twice: then
     both values are kept."""
-    if not items:
-        return []
     entries: list[tuple[int | None, dict[str, object]]] = []
-    for item in _as_list(items, "telemetry"):
-        ts, values = _entry(_as_dict(item, "telemetry: found"))
+    for where, item in _as_list(data.get(key), key):
+        ts, values = _entry(_as_dict(item, f"{where}: found"), where)
         if not values:
             continue
         last = entries[-1] if entries else None
@@ -80,39 +106,68 @@ def _telemetry(items: object) -> list[tuple[int | None, dict[str, object]]]:
     return entries
 
 
-def _entry(item: Mapping[object, object]) -> tuple[int | None, dict[str, object]]:
-    """`{"ts", "values"}` or plain `{key: value}`."""
-    values = item.get("values")
-    if isinstance(values, Mapping) and set(item) <= {"ts", "values", "metadata"}:
-        return _timestamp(item.get("ts")), _members(values, "telemetry")
-    return None, _members(item, "telemetry")
+def _entry(item: Mapping[object, object], where: str) -> tuple[int | None, dict[str, object]]:
+    """(timestamp or None, values) of one item, whichever of its forms it has."""
+    try:
+        ts, values = split_entry(item)
+    except ValueError as error:
+        raise ConversionError(f"{where}: {error}") from None
+    return _timestamp(ts, f"{where}: ts"), _members(values, where)
 
 
-def _timestamp(ts: object) -> int | None:
-    """Milliseconds since 1970 as users' code gives them, whole floats too; None for none: then the frame's own
-    counts."""
+def _timestamp(ts: object, where: str) -> int | None:
+    """Milliseconds since 1970 as users' code gives them: integers, floats, whose parts of a millisecond are left out,
+    and digits as text; None for none: then the frame's own counts."""
     if ts is None:
         return None
-    if isinstance(ts, bool) or not isinstance(ts, int | float) or ts != ts // 1 or not 0 <= ts < 2**63:
-        raise ConversionError(f"ts: found {shorten(repr(ts))}, expected milliseconds since 1970")
-    return int(ts)
+    number = int(ts) if isinstance(ts, str) and _is_digits(ts) else ts
+    expected = "expected milliseconds since 1970"
+    if isinstance(number, int) and number.bit_length() > 64:
+        raise ConversionError(f"{where}: found an integer of {number.bit_length()} bits, {expected}")
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number) or number < 0:
+        raise ConversionError(f"{where}: found {shorten(repr(ts))}, {expected}")
+    if SECONDS_FROM <= number < SECONDS_TO:
+        raise ConversionError(
+            f"{where}: found {ts}, which looks like seconds, {expected}, such as {int(number * 1000)}"
+        )
+    if number >= MICROSECONDS_FROM:
+        unit, parts = ("nanoseconds", 10**6) if number >= NANOSECONDS_FROM else ("microseconds", 1000)
+        found = f"{shorten(str(ts))}, which looks like {unit}"
+        raise ConversionError(f"{where}: found {found}, {expected}, such as {int(number) // parts}")
+    return int(number)
+
+
+def _is_digits(text: str) -> bool:
+    """True for text that is nothing but an integer's decimal digits."""
+    digits = text.strip()
+    return digits.isascii() and digits.isdecimal() and len(digits) <= LONGEST_TIME
 
 
 def _attributes(items: object) -> dict[str, object]:
     """All attributes of a result as one object, the last value of each key."""
     merged: dict[str, object] = {}
-    for item in _as_list(items, "attributes") if items else []:
-        merged.update(_members(_as_dict(item, "attributes: found"), "attributes"))
+    for where, item in _as_list(items, "attributes"):
+        values = _as_dict(item, f"{where}: found")
+        if values.keys() == {"ts", "values"}:
+            raise ConversionError(f"{where}: found keys ts, values, expected plain keys: attributes have no time")
+        merged.update(_members(values, where))
     return merged
 
 
-def _as_list(items: object, where: str) -> list[object]:
-    """The entries of `items`; one that stands by itself is a list of one."""
+def _as_list(items: object, where: str) -> list[tuple[str, object]]:
+    """The entries of `items`, each with its place; one that stands by itself is a list of one."""
+    if items is None:
+        return []
     if isinstance(items, list | tuple):
-        return list(items)
+        return [(f"{where}[{index}]", item) for index, item in enumerate(items)]
     if isinstance(items, Mapping) or hasattr(items, "to_dict"):
-        return [items]
+        return [(where, items)]
     raise ConversionError(f"{where}: found {shorten(repr(items))}, expected a list or a dict")
+
+
+def _keys_of(values: Mapping[object, object]) -> str:
+    """Keys in a message, cut short."""
+    return shorten(", ".join(map(str, values)))
 
 
 def _members(values: Mapping[object, object], where: str) -> dict[str, object]:

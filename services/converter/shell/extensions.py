@@ -22,6 +22,7 @@ from typing import TypeVar
 from common.config.extension_files import bound_names, extension_files, is_loose
 from common.config.models import Device, Rpc
 from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
+from common.conversion.calls import called_as
 from common.conversion.values import plain_value, shorten
 from common.core.errors import ConversionError
 from common.io.logs import TRACE
@@ -49,7 +50,11 @@ class UserConverter:
         self._device = device
         config = copy.deepcopy(device.raw)
         adapter = ConverterLogger(logger, {})
+        _check_takes(
+            converter_class, converter_class, (config, adapter), "its constructor", "__init__(self, config, logger)"
+        )
         self._object = _guarded(converter_class, lambda: converter_class(config, adapter))
+        _check_takes(converter_class, self._object.convert, (None, b""), "convert", "convert(self, config, data)")
 
     def convert_frame(self, frame: bytes) -> list[UserReading]:
         """What the user's class makes of a frame; [] for nothing. Raises ConversionError."""
@@ -59,9 +64,14 @@ class UserConverter:
         """The value of an answer to an RPC: what stands under `result`. Raises ConversionError."""
         return _guarded(self._class, lambda: _result_of(self._object.convert(_response_config(rpc), frame)))
 
-    def encode_rpc(self, rpc: Rpc, params: object) -> bytes:
-        """The bytes to write for a call. Raises ConversionError, "No data to send" for None or nothing."""
-        config = copy.deepcopy(rpc.raw)
+    def encode_rpc(self, rpc: Rpc, params: object, called: str = "", called_type: str = "") -> bytes:
+        """The bytes to write for a call. Raises ConversionError, "No data to send" for None or nothing.
+
+        The class gets the RPC's section, and in it who was called: `called` where a converter has named that device,
+        else the configured one. What the section says under these keys itself stays.
+        """
+        device = called_as(self._device, called, called_type)
+        config = {"deviceName": device.name, "deviceType": device.type, **copy.deepcopy(rpc.raw)}
         written = _guarded(self._class, lambda: _bytes_of(self._object.convert(config, params)))
         if not written:
             raise ConversionError(NO_DATA)
@@ -183,12 +193,39 @@ def _guarded(owner: type | Path | str, call: Callable[[], _T]) -> _T:
         raise ConversionError(_describe(owner, error)) from error
 
 
+def _check_takes(owner: type, call: Callable[..., object], given: tuple[object, ...], what: str, expected: str) -> None:
+    """Raises ConversionError if something of a user's class can't be called with what we give it. Where Python doesn't
+    know what it takes, the call itself will tell."""
+    try:
+        signature = inspect.signature(call)
+    except (ValueError, TypeError):
+        return
+    try:
+        signature.bind(*given)
+    except TypeError:
+        message = f"{owner.__name__}: {_file_of(owner)}: {what} takes {shorten(str(signature))}, expected {expected}"
+        raise ConversionError(message) from None
+
+
+def _missing(owner: type | Path | str, error: ModuleNotFoundError) -> str:
+    """What to do about a module that is not there; "" where the package is, and only a part of it is missing."""
+    package = (error.name or "").split(".")[0]
+    if package == "thingsboard_gateway":
+        return "it imports thingsboard_gateway, which is not supported yet"
+    if not package or package in sys.modules:
+        return ""
+    file = Path(_file_of(owner) if isinstance(owner, type) else owner)
+    if file.with_name(f"{package}.py").exists() and file.suffix == ".py":
+        return f"it imports {package}, which lies beside it, but such files can't import each other: put both into one"
+    return f"{package} is not installed for this Python; to install it: {sys.executable} -m pip install {package}"
+
+
 def _describe(owner: type | Path | str, error: BaseException) -> str:
     """One line: whose code it is, where in its file it raised, and what. The whole traceback would be of our own frames
     mostly."""
     said = shorten(" ".join(traceback.format_exception_only(error)[-1].split()), 300)
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "thingsboard_gateway":
-        said = "it imports thingsboard_gateway, which is not supported yet"
+    if isinstance(error, ModuleNotFoundError):
+        said = _missing(owner, error) or said
     if isinstance(owner, str):
         return f"{owner}: {said}"
     file = _file_of(owner) if isinstance(owner, type) else str(owner)

@@ -141,7 +141,8 @@ def _order_of(device: Device, verb: str, job: int, section: str, *rest: Any) -> 
     assert rpc is not None, "the converter has looked for it"
     if verb == "decode":
         return DecodeWithUserCode(job, device, section, rpc, rest[1])
-    return EncodeWithUserCode(job, device, section, rpc, read_json(rest[1].encode()))
+    params, name, device_type = read_json(rest[1].encode()), rest[2], rest[3]
+    return EncodeWithUserCode(job, device, section, rpc, params, called=(name, device_type))
 
 
 def _perform(order: Order, code: UserCode) -> bytes:

@@ -98,7 +98,7 @@ class UserCode:
         with self._watchdog:
             try:
                 converter = self._find(_name_of(order), order.device, order.section, "downlink")
-                return UserAnswered(order.job, converter.encode_rpc(order.rpc, order.params))
+                return UserAnswered(order.job, converter.encode_rpc(order.rpc, order.params, *order.called))
             except ConversionError as error:
                 return UserAnswered(order.job, None, printable(str(error)))
 

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from common.config.models import Device
 from common.conversion.calls import (
+    called_as,
     convert_answer,
     exchange_for,
     no_entry,
@@ -30,6 +31,7 @@ def exchange_of(device: Device, request: Request, asked: Encode | EncodeUpdate, 
 
     Raises ConversionError with the text that the platform gets.
     """
+    device = called_as(device, asked.called, asked.called_type)
     match asked:
         case Encode(method=method, params=params):
             rpc = rpc_of(device, method)

@@ -18,7 +18,16 @@ import msgspec
 
 from common.core.errors import WireError
 from common.wire import codec
-from common.wire.calls import QUEUE_FULL, Encode, EncodeUpdate, converter_of, no_answer, pack_body, verb_of
+from common.wire.calls import (
+    QUEUE_FULL,
+    Encode,
+    EncodeUpdate,
+    converter_of,
+    named_error,
+    no_answer,
+    pack_body,
+    verb_of,
+)
 from common.wire.messages import PUBLISHER, Reply, Request
 from services.publisher.core.dialects import Outgoing
 
@@ -45,6 +54,7 @@ class OpenCall(NamedTuple):
     id: str
     origin: Origin
     device: str
+    """The configured device that serves the one that was called, mostly itself."""
     method: str
     began_s: float
     deadline_s: float
@@ -177,6 +187,8 @@ class CallTable:
             self._answered[call_id] = None
             if len(self._answered) > REMEMBERED:
                 self._answered.popitem(last=False)
+        if error and call.device != call.origin.device:
+            error = named_error(error, call.origin.device, call.device)
         return Ended(call, error, data)
 
     @property

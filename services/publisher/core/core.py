@@ -60,12 +60,14 @@ from services.publisher.core.events import (
     LinkOpened,
     LinkRefused,
     LinkUp,
+    NamesKept,
     PacketRefused,
     PlatformMessage,
     PubAck,
     RoundOver,
 )
 from services.publisher.core.gateway import GatewayCalls
+from services.publisher.core.names import KeptNames, Named
 from services.publisher.core.ordering import Ordering, Unwanted
 from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.outbox import Outbox
@@ -87,7 +89,8 @@ class PublisherCore:
 
     `config` says host, port and packing (never read: the secrets in it); `dialect` the topics and payloads of its kind
     of platform; `types` the device type of each configured device, `connectors` their connectors' names; `draw` gives
-    numbers in [0, 1) for jitter, `version` is our own when a platform asks.
+    numbers in [0, 1) for jitter, `version` is our own when a platform asks; `names` is what an earlier publisher has
+    kept of the devices that users' converters have named.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class PublisherCore:
         draw: Callable[[], float],
         connectors: Mapping[str, str] | None = None,
         version: str = "",
+        names: Mapping[str, Named] | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -109,13 +113,14 @@ class PublisherCore:
         self._out = out = Outlet()
         self._counters = counters = new_counts(PublisherCounts)
         self._ordering = Ordering(epoch, counters, out)
-        self._outbox = Outbox(dialect, types, DeadLetters(counters, out), counters)
+        self._names = KeptNames(names or {}, types, counters, out)
+        self._outbox = Outbox(dialect, types, DeadLetters(counters, out), counters, names=self._names)
         replies = Replies(counters)
         self._session = PlatformSession(
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
         )
         known = connectors if connectors is not None else dict.fromkeys(types, "serial")
-        gateway = GatewayCalls(self._outbox, counters, known, version)
+        gateway = GatewayCalls(self._outbox, self._names, counters, connectors=known, version=version)
         self._downlink = Downlink(
             dialect, replies=replies, gateway=gateway, counters=counters, out=out, prefix=f"rpc-{epoch[:8]}"
         )
@@ -167,6 +172,8 @@ class PublisherCore:
                 self._downlink.send_held(now_s)
             case Start():
                 self._session.link.start(now_s)
+            case NamesKept():
+                self._names.kept(event, now_s)
             case Drain() if self._drain_until_s is None:
                 self._drain_until_s = now_s + DRAIN_S
                 self._downlink.end_all(now_s)
@@ -197,6 +204,7 @@ class PublisherCore:
             self._downlink.calls.next_deadline_s,
             self._ordering.next_report_s,
             self._drain_until_s,
+            self._names.due_s,
         )
         return min(time_s for time_s in times if time_s is not None)
 
@@ -313,6 +321,9 @@ class PublisherCore:
     def _work(self, now_s: float, is_over: bool = False) -> None:
         """What there is to publish, to report and to say; the end, where that was all (`is_over`: in any case)."""
         self._events, self._now_s = 0, now_s
+        if self._names.due_s is not None and now_s >= self._names.due_s:
+            # Before the platform is told of them: it may call them from then on.
+            self._names.keep(now_s)
         self._session.publish(now_s)
         self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports(now_s)]
         self._out.end_turn()

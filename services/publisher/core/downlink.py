@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, assert_never
 
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from common.core.errors import WireError
 from common.core.events import Level, Send
@@ -161,8 +161,11 @@ class Downlink:
         """Opens a call; `first` is its first step. Where there are too many it ends at once."""
         self._counters["attribute_updates" if isinstance(first, EncodeUpdate) else "rpc_calls"] += 1
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
+        source = origin.device
+        if named := self._gateway.named(origin.device):
+            source = named.source
+            first = replace(first, called=origin.device, called_type=named.device_type)
         size = sum(map(len, astuple(first)))
-        source = self._gateway.source_of(origin.device)
         step = self.calls.begin(OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size), first)
         if isinstance(step, Ended):
             self._counters["calls_refused"] += 1

@@ -78,6 +78,20 @@ class PacketRefused(NamedTuple):
     """0 where it is not for its size."""
 
 
+class NamesKept(NamedTuple):
+    """Event: a `KeepNames` was performed."""
+
+    error: str = ""
+    """Why the file is what it was before; "" if it was written."""
+
+
+class KeepNames(NamedTuple):
+    """Effect: write the file of the names that users' converters have given, before anything that is ordered later;
+    `NamesKept` follows."""
+
+    content: bytes
+
+
 class ConnectPlatform(NamedTuple):
     """Effect: begin a connection with a new client object; `LinkUp`, `LinkRefused` or `LinkDown` follows."""
 
@@ -112,6 +126,6 @@ class Publish(NamedTuple):
 
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PacketRefused | PlatformMessage | PubAck
 """What names a connection."""
-Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | LinkEvent
+Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | NamesKept | LinkEvent
 """Not `Reconnected`: this shell does not watch for it; the broker's heartbeat says when it is another."""
-Effect = CommonEffect | ConnectPlatform | DisconnectPlatform | CheckLink | Publish
+Effect = CommonEffect | ConnectPlatform | DisconnectPlatform | CheckLink | Publish | KeepNames

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.publisher.core.counters import PublisherCounts
+from services.publisher.core.names import KeptNames, Named
 from services.publisher.core.outbox.outbox import Outbox
 
 UNNAMED_CONNECTOR: Final = "serial"
@@ -15,11 +16,21 @@ UNNAMED_CONNECTOR: Final = "serial"
 class GatewayCalls:
     """`services.publisher.core.dialects.GatewayFacts`, and which configured device serves another.
 
-    `connectors` are the names of the configured devices' connectors, `version` is the release that runs.
+    `names` are those that users' converters have given in this life or an earlier one, `connectors` the configured
+    devices' connectors, `version` is the release that runs.
     """
 
-    def __init__(self, outbox: Outbox, counters: PublisherCounts, connectors: Mapping[str, str], version: str) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        names: KeptNames,
+        counters: PublisherCounts,
+        *,
+        connectors: Mapping[str, str],
+        version: str,
+    ) -> None:
         self._outbox = outbox
+        self._names = names
         self._counters = counters
         self._connectors = connectors
         self._version = version
@@ -44,9 +55,12 @@ class GatewayCalls:
         lanes = self._outbox.lanes.values()
         return {lane.name: self._connectors.get(lane.source, UNNAMED_CONNECTOR) for lane in lanes if lane.is_open}
 
-    def source_of(self, device: str) -> str:
-        """The configured device that serves this one: another only where a user's converter has named it."""
+    def named(self, device: str) -> Named | None:
+        """The configured device that serves this one, and its type, where a user's converter has named it; None for a
+        device that is called by its own name, and for one that nobody knows."""
         if device in self._connectors:
-            return device
+            return None
         lane = self._outbox.lanes.get(device)
-        return lane.source if lane else device
+        if lane is not None and lane.source != device:
+            return Named(lane.source, lane.device_type)
+        return self._names.get(device)

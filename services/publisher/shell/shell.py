@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, assert_never
 
 from common.core.events import Exit, Note, Send
@@ -22,9 +23,12 @@ from services.publisher.core.events import (
     DisconnectPlatform,
     Effect,
     Event,
+    KeepNames,
+    NamesKept,
     Publish,
     RoundOver,
 )
+from services.publisher.shell.names_file import write_names
 from services.publisher.shell.platform_link import Access, PlatformLink
 
 TOPICS: Final = (b"beat.broker.", b"beat.port_reader.")
@@ -36,7 +40,17 @@ CLOSE_LINGER_MS: Final = 200
 class PublisherShell:
     """Performs the effects of `PublisherCore`."""
 
-    def __init__(self, endpoints: Endpoints, access: Access, sources: Sources[Event], logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        access: Access,
+        sources: Sources[Event],
+        logger: logging.Logger,
+        *,
+        names: Path,
+    ) -> None:
+        """`names` is the file of the names that users' converters have given."""
+        self._names = names
         self._planes = Planes(endpoints, sources, logger)
         self._link = PlatformLink(access, sources)
         # A call comes first: somebody waits for what it does.
@@ -58,6 +72,8 @@ class PublisherShell:
                 return self._planes.perform(effect)
             case CheckLink():
                 return self._link.check(effect)
+            case KeepNames(content=content):
+                return (NamesKept(write_names(self._names, content)),)
             case ConnectPlatform():
                 self._link.connect(effect)
             case DisconnectPlatform():

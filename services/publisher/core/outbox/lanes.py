@@ -60,6 +60,7 @@ class Lane:
 
     __slots__ = (
         "device_type",
+        "is_ended",
         "is_marked",
         "label",
         "name",
@@ -81,6 +82,9 @@ class Lane:
         """The device whose port reader and converter serve this one: another name only with users' converters."""
         self.presence: Presence = "closed"
         self.sending: Sending = "idle"
+        self.is_ended = False
+        """True once a goodbye stands behind all that waits, or has been said, and nothing came since: only of devices
+        that a converter has named."""
         self.is_marked = False
         """True once its stream has said in this epoch that its port was opened or lost."""
         self.unaccepted = 0

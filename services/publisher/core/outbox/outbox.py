@@ -15,6 +15,7 @@ from typing import Final
 from common.wire.messages import Entry, ReadingBody, UserReading
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import Dialect
+from services.publisher.core.names import KeptNames
 from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.packing import Packer, Packing
@@ -40,13 +41,20 @@ class Outbox:
     """
 
     def __init__(
-        self, dialect: Dialect, types: Mapping[str, str], dead_letters: DeadLetters, counters: PublisherCounts
+        self,
+        dialect: Dialect,
+        types: Mapping[str, str],
+        dead_letters: DeadLetters,
+        counters: PublisherCounts,
+        *,
+        names: KeptNames,
     ) -> None:
-        """`types`: the device type of each configured device."""
+        """`types`: the device type of each configured device; `names` hears of each device that a converter names."""
         self._dialect = dialect
         self._types = types
         self._dead_letters = dead_letters
         self._counters = counters
+        self._names = names
         self._named = 0
         """Devices named anew while there was little room."""
         self._packer = Packer(dialect, dead_letters)
@@ -73,6 +81,7 @@ class Outbox:
         lane.source = device
         if kind is Entry.OPENED:
             lane.queue_mark(Segment("connect", body.device_type or self._types.get(device, ""), (run,)))
+            self._announce_named_by(device, now_s)
         elif kind is Entry.LOST:
             lane.queue_mark(Segment("disconnect", runs=(run,)))
             self._end_named_by(device, now_s)
@@ -90,7 +99,23 @@ class Outbox:
     def _end(self, lane: Lane, now_s: float) -> None:
         """Says goodbye to a device behind all that waits for it."""
         lane.segments.append(Segment("disconnect"))
+        lane.is_ended = True
         self.settle_head(lane, now_s)
+
+    def _announce_named_by(self, source: str, now_s: float) -> None:
+        """The devices that a user's converter has named in this device's readings, in this life of the publisher or in
+        an earlier one, are there with it: the platform passes on only calls to devices that were announced."""
+        for name, named in self._names.of(source):
+            lane = self.lanes.get(name)
+            if lane is None:
+                if len(self.lanes) >= MOST_LANES - SPARE_LANES:
+                    return
+                lane = self.lane(name, named.device_type)
+                lane.source = source
+            if lane.source == source and (lane.is_ended or not (lane.is_open or lane.has_data)):
+                lane.segments.append(Segment("connect", lane.device_type))
+                lane.is_ended = False
+                self.settle_head(lane, now_s)
 
     def _add_readings(self, lane: Lane, run: Run, body: ReadingBody, now_s: float) -> None:
         run.holds += 1
@@ -120,8 +145,10 @@ class Outbox:
             self.lanes[reading.device] = self.lanes.pop(reading.device)
         lane = self.lane(reading.device, reading.device_type)
         lane.source = source
-        if reading.device != source and reading.device_type:
-            lane.device_type = reading.device_type
+        lane.is_ended = False
+        if reading.device != source:
+            lane.device_type = reading.device_type or lane.device_type
+            self._names.learn(reading.device, source, reading.device_type, now_s)
         times = [ts_ms if ts is None else ts for ts, _ in reading.telemetry]
         entries = self._dialect.entries(times, [values for _, values in reading.telemetry])
         if any(entries):
@@ -217,6 +244,8 @@ class Outbox:
         if not lane.is_open:
             lane.connected()
             self.settle_head(lane, now_s)
+            if lane.is_open:
+                self._announce_named_by(device, now_s)
 
     def dropped(self, lane: Lane, now_s: float) -> None:
         """The platform has ended the device's session."""
