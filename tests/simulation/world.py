@@ -38,6 +38,8 @@ from services.publisher.core.events import (
     CheckLink,
     ConnectPlatform,
     DisconnectPlatform,
+    Probe,
+    Probed,
     Publish,
     RoundOver,
 )
@@ -163,6 +165,8 @@ class PublisherProcess(Process):
                 self.world.platform.disconnect(self, connection)
             case Publish():
                 self.world.platform.publish(self, effect)
+            case Probe(connection=connection):
+                self.later(0.1, Probed(connection, ""))
             case CheckLink():
                 pass
             case _:

@@ -62,6 +62,7 @@ from services.publisher.core.events import (
     LinkUp,
     PacketRefused,
     PlatformMessage,
+    Probed,
     PubAck,
     RoundOver,
 )
@@ -157,6 +158,8 @@ class PublisherCore:
                 self._counters["packets_refused"] += 1
             case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
                 self._hear_link(event, now_s)
+            case Probed() if self._is_ours(event) and self._session.link.state == "down":
+                self._session.link.probed(event, now_s)
             case Blocked(plane=Plane.CALLS, message=Request() | Reply() as message):
                 self._downlink.hold(message)
                 return out.take()
@@ -167,7 +170,9 @@ class PublisherCore:
             case Drain() if self._drain_until_s is None:
                 self._drain_until_s = now_s + DRAIN_S
                 self._downlink.end_all(now_s)
-            case PubAck() | LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() | PacketRefused():
+            case PubAck() | LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | Probed():
+                pass  # Of a connection that is over.
+            case PlatformMessage() | PacketRefused():
                 pass  # Of a connection that is over.
             case Blocked() | Writable():
                 pass  # What is neither a call nor an answer is sent again anyway.
@@ -334,5 +339,5 @@ class PublisherCore:
             calls=len(self._downlink.calls),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
-        self._session.check()
+        self._session.check(now_s)
         self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

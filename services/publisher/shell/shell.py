@@ -22,6 +22,7 @@ from services.publisher.core.events import (
     DisconnectPlatform,
     Effect,
     Event,
+    Probe,
     Publish,
     RoundOver,
 )
@@ -60,6 +61,8 @@ class PublisherShell:
                 return self._link.check(effect)
             case ConnectPlatform():
                 self._link.connect(effect)
+            case Probe():
+                self._link.probe(effect)
             case DisconnectPlatform():
                 self._link.disconnect()
             case _:
