@@ -113,7 +113,8 @@ def is_young(document: Mapping[str, Any]) -> bool:
 def is_well(document: Mapping[str, Any]) -> bool:
     """True if every process is alive and takes part, all are of one version, and the platform is reached."""
     is_alive = all(process["state"] == "alive" for process in document["processes"])
-    return document["link"]["state"] == "up" and is_alive and not faults_of(document)
+    link = document["link"]
+    return link["state"] == "up" and not link.get("fault") and is_alive and not faults_of(document)
 
 
 def faults_of(document: Mapping[str, Any]) -> list[str]:
@@ -158,10 +159,10 @@ def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
 
 
 def _link(link: Mapping[str, Any]) -> str:
-    """The platform's line: its state, where it is, and what it speaks; a fault only while it is down."""
+    """The platform's line: its state, where it is, and what it speaks; why it is not reached, or not for long."""
     is_up = link["state"] == "up"
     protocol = {4: "MQTT 3.1.1", 5: "MQTT 5"}.get(link.get("protocol", 0), "") if is_up else ""
-    fault = f" ({link['fault']})" if link.get("fault") and not is_up else ""
+    fault = f" ({link['fault']})" if link.get("fault") else ""
     place = f"{link['host']}:{link.get('port', '')}" if "host" in link else ""
     return ", ".join(part for part in (link["state"] + fault, place, protocol) if part)
 

@@ -37,8 +37,8 @@ LinkFault = Literal[
 - "": no more is known than the words say.
 """
 Found = Literal["tls", "no_certificate", "mqtt", "other", ""]
-"""What a look at the other side shows: it speaks TLS; it does, and wants a certificate of ours; MQTT without TLS; something else, a web server for instance;
-nothing that can be said."""
+"""What a look at the other side shows: it speaks TLS; it does, and wants a certificate of ours; it speaks MQTT without
+TLS; it speaks something else, a web server for instance; nothing that can be said."""
 
 
 class RoundOver(NamedTuple):

@@ -55,11 +55,12 @@ PROVED_S: Final = 10.0
 RESTLESS_RETRY: Final = Backoff(1.0, 30.0)
 """Connections that are lost again and again are slowed down; two clients that push each other out, for instance."""
 RESTLESS_FROM: Final = 6
-"""Connections lost in a row, each soon after it was accepted, after which the cause is no passing one."""
+"""Connections lost in a row, each soon after it was accepted, after which the cause is no passing one. One on which no
+data was accepted counts twice."""
 CALM_PAUSES: Final = 4
 """A connection is not lost soon if it stood for so many times the last pause: who pushes us out may wait as long."""
 UNPUBLISHED_FROM: Final = 3
-"""Connections in a row that ended at the first publish, after which the platform is taken not to want it."""
+"""Connections that ended at a publish, while none was ever acknowledged, after which that is taken for the cause."""
 PROBE_TIMEOUT_S: Final = 12.0
 """So long the next attempt waits for a look at the other side, which takes 8 s at most."""
 PROBE_EVERY: Final = 10
@@ -116,9 +117,9 @@ class Link:
         """True once this attempt has sent CONNECT."""
         self._proved = False
         self._losses = 0
-        """Connections in a row that were lost soon after they were accepted."""
+        """Connections in a row that were lost soon after they were accepted; see `RESTLESS_FROM`."""
         self._unpublished = 0
-        """Connections in a row that ended at the first publish."""
+        """Connections that ended while nothing of a device's had been acknowledged, since the last that was."""
         self._pause_s = 0.0
         """The last pause because of such losses."""
         self._unclear: tuple[LinkDown, float] | None = None
@@ -237,11 +238,10 @@ class Link:
         if self._stood(now_s) or was_rate:
             self._losses = 0
         else:
-            self._losses = max(self._losses + 1, RESTLESS_FROM * is_taken)
+            self._losses = max(self._losses + (1 if self._proved else 2), RESTLESS_FROM * is_taken)
         if event.kind == "unacknowledged":
             self.has_accepted = False
-        is_unpublished = was_publishing and not self.has_accepted
-        self._unpublished = self._unpublished + 1 if is_unpublished else 0
+        self._unpublished += was_publishing and not self.has_accepted
         if (self._proved or stood_s >= PROVED_S) and event.kind != "unacknowledged":
             self._attempt = 0
             delay_s = FAST_RETRY.delay_s(0, self._draw())
