@@ -112,9 +112,17 @@ class Downlink:
         origin = Origin("platform", rpc.device, rpc.request)
         if self.calls.is_known(origin):
             return
+        content = hash((rpc.method, rpc.params))
+        if self.calls.is_past(origin, content, now_s):
+            self._counters["calls_repeated"] += 1
+            if reply := self.calls.past_reply(origin):
+                self._replies.add(reply, now_s)
+            self._out.note("info", "call.repeated", device=rpc.device, request=rpc.request, then="answered as before")
+            return
         time_s = self._dialect.call_time_s - waited_s
         if time_s > 0:
-            self._begin(origin, rpc.method, Encode(rpc.method, rpc.params), time_s=time_s, now_s=now_s)
+            first = Encode(rpc.method, rpc.params)
+            self._begin(origin, rpc.method, first, time_s=time_s, now_s=now_s, content=content)
             return
         self._refuse_rpc(rpc.device, rpc.request, EXPIRED, now_s)
         self._out.note("info", "call.refused", device=rpc.device, request=rpc.request, reason=EXPIRED)
@@ -157,13 +165,23 @@ class Downlink:
         """A client is told at once that there will be no call."""
         self._out.order(Send(Plane.CALLS, refuse(request, error).replace(body=codec.pack(error_json(error)))))
 
-    def _begin(self, origin: Origin, method: str, first: Encode | EncodeUpdate, *, time_s: float, now_s: float) -> None:
+    def _begin(
+        self,
+        origin: Origin,
+        method: str,
+        first: Encode | EncodeUpdate,
+        *,
+        time_s: float,
+        now_s: float,
+        content: int = 0,
+    ) -> None:
         """Opens a call; `first` is its first step. Where there are too many it ends at once."""
         self._counters["attribute_updates" if isinstance(first, EncodeUpdate) else "rpc_calls"] += 1
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
         size = sum(map(len, astuple(first)))
         source = self._gateway.source_of(origin.device)
-        step = self.calls.begin(OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size), first)
+        call = OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size, content)
+        step = self.calls.begin(call, first)
         if isinstance(step, Ended):
             self._counters["calls_refused"] += 1
             self._end(step, now_s)
@@ -232,7 +250,7 @@ class Downlink:
         else:
             reply = dialect.rpc_reply(origin.device, origin.request, ended.data)
         self._replies.add(reply, now_s)
-        self.calls.keep_reply(ended.call.id, reply)
+        self.calls.keep_reply(ended.call, reply)
 
     # The calls plane.
 
