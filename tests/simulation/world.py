@@ -148,7 +148,13 @@ class PublisherProcess(Process):
     def make_core(self) -> Core:
         identity = Identity("publisher", "0", f"{self.name}#{self.life}", 1, "host", "lock publisher")
         return PublisherCore(
-            identity, f"epoch{self.life}", Platform(), ThingsBoard(), self.types, draw=self.clock.random.random
+            identity,
+            f"epoch{self.life}",
+            Platform(),
+            ThingsBoard(),
+            self.types,
+            draw=self.clock.random.random,
+            shared={name: ["level"] for name in self.types},
         )
 
     def cut(self, core: PublisherCore) -> None:

@@ -69,6 +69,8 @@ class OpenCall(NamedTuple):
     """How large its params are."""
     content: int = 0
     """A hash of method and params, of a call from the platform: another call may have the same id."""
+    data: bytes = b""
+    """What an attribute update says: a JSON object."""
 
 
 class _Past(NamedTuple):

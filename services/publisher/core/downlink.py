@@ -23,6 +23,7 @@ from common.wire.calls import (
     EncodeUpdate,
     UpdateAttributes,
     body_of,
+    not_connected,
     refuse,
     unknown_verb,
 )
@@ -30,6 +31,7 @@ from common.wire.messages import Plane, Reply, Request
 from services.publisher.core.calls import CallTable, Ended, OpenCall, Origin, error_json
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
+    AttributesAnswer,
     DeviceAttributes,
     DeviceRpc,
     Dialect,
@@ -39,6 +41,7 @@ from services.publisher.core.dialects import (
 from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.replies import Replies
+from services.publisher.core.shared_attributes import SharedAttributes, names_of
 
 CLIENT_BYTES: Final = 1024 * 1024
 """A call from a client may have as many bytes as one from the platform."""
@@ -46,7 +49,10 @@ MOST_BLOCKED: Final = 2_000
 """Requests and replies that wait for the calls plane; when full, the oldest are dropped."""
 RETAINED_NOTED: Final = 16
 """How many topics with an old message on them are logged."""
-Calling = DeviceRpc | DeviceAttributes | GatewayRpc | RpcRefused
+WRITTEN_LATER: Final = (
+    "the platform is asked for it once the device is connected; where that is a plain MQTT broker, send it again then"
+)
+Calling = DeviceRpc | DeviceAttributes | AttributesAnswer | GatewayRpc | RpcRefused
 """What the platform says that is a call, or would have been one."""
 
 
@@ -63,6 +69,7 @@ class Downlink:
         *,
         replies: Replies,
         gateway: GatewayCalls,
+        shared: SharedAttributes,
         counters: PublisherCounts,
         out: Outlet,
         prefix: str,
@@ -71,6 +78,7 @@ class Downlink:
         self._dialect = dialect
         self._replies = replies
         self._gateway = gateway
+        self._shared = shared
         self._counters = counters
         self._out = out
         self.calls = CallTable(prefix)
@@ -87,8 +95,11 @@ class Downlink:
             case DeviceRpc() as rpc:
                 self._begin_rpc(rpc, now_s, waited_s)
             case DeviceAttributes(device=device, data=data):
-                origin, time_s = Origin("update", device, 0), self._dialect.call_time_s
-                self._begin(origin, "attributes", EncodeUpdate(data), time_s=time_s, now_s=now_s)
+                self._shared.changed(device, data)
+                self._begin_update(device, data, now_s)
+            case AttributesAnswer(device=device):
+                if new := self._shared.answered(message):
+                    self._begin_update(device, new, now_s)
             case GatewayRpc():
                 self._replies.add(self._dialect.gateway_reply(message, self._gateway), now_s)
             case RpcRefused(device=device, request=request, reason=reason):
@@ -106,6 +117,10 @@ class Downlink:
             self.retained.add(topic)
             advice = "an empty retained message on this topic removes it"
             self._out.note("warning", "downlink.retained", topic=topic, then="ignored", advice=advice)
+
+    def _begin_update(self, device: str, data: bytes, now_s: float) -> None:
+        origin, time_s = Origin("update", device, 0), self._dialect.call_time_s
+        self._begin(origin, "attributes", EncodeUpdate(data), time_s=time_s, now_s=now_s)
 
     def _begin_rpc(self, rpc: DeviceRpc, now_s: float, waited_s: float) -> None:
         """An RPC begins if its time has not run out in our socket, and if it has not come before."""
@@ -180,7 +195,8 @@ class Downlink:
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
         size = sum(map(len, astuple(first)))
         source = self._gateway.source_of(origin.device)
-        call = OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size, content)
+        data = first.data if isinstance(first, EncodeUpdate) else b""
+        call = OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size, content, data)
         step = self.calls.begin(call, first)
         if isinstance(step, Ended):
             self._counters["calls_refused"] += 1
@@ -230,6 +246,12 @@ class Downlink:
         """Answers the caller; nobody waits for the end of an attribute update from the platform."""
         call, origin = ended.call, ended.call.origin
         facts: dict[str, str] = {"error": ended.error} if ended.error else {}
+        if call.data and not ended.error:
+            self._shared.written(origin.device, call.data)
+        elif call.data and origin.kind == "update":
+            facts["attributes"] = ", ".join(names_of(call.data))
+            if ended.error == not_connected(call.device):
+                facts["then"] = WRITTEN_LATER
         self._counters["rpc_errors"] += bool(ended.error)
         level: Level = "warning" if ended.error and origin.kind == "update" else "info"
         took_s = now_s - call.began_s
