@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from common.config.findings import Findings, kind_of, show
+from common.config.host_reading import read_host, read_port, warn_odd_port
 from common.config.json_object import JsonObject
 from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
 from common.config.points_reading import read_strategy
@@ -97,14 +98,15 @@ def read_platform(
         if environ.get(name):
             findings.warning("environment", name, f"{name} is not applied yet")
     platform = Platform(
-        host=_read_host(entry),
-        port=entry.whole("port", 1883, 1, 65_535),
+        host=read_host(entry),
+        port=read_port(entry),
         qos=_read_qos(entry),
         security=_read_security(entry, folder, environ),
         min_pack_send_delay_ms=entry.whole("minPackSendDelayMS", 50, 0),
         min_pack_size_to_send=entry.whole("minPackSizeToSend", 500, 1),
         max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", PAYLOAD_GUESS_BYTES, 1),
     )
+    warn_odd_port(entry, platform.port, uses_tls=platform.security.uses_tls)
     read_strategy(entry, "the platform")
     _warn_unserved(entry)
     entry.warn_unknown()
@@ -128,14 +130,6 @@ def _overlay(
     given = {key: name for name, key in variables.items() if environ.get(name)}
     merged = {**values, **{key: environ[name] for key, name in given.items()}}
     return merged, {key: ("environment", name) for key, name in given.items()}
-
-
-def _read_host(entry: JsonObject) -> str:
-    """The platform's name or address. A whole URL, the commonest mistake, is a problem and not looked up as a name."""
-    host = entry.text("host", default="localhost")
-    if "/" in host or any(char.isspace() or char < " " for char in host):
-        entry.problem("host", show(host), "a host name or an address")
-    return host
 
 
 def _read_qos(entry: JsonObject) -> int:

@@ -91,7 +91,7 @@ class PublisherState(Struct, frozen=True):
     link: str = ""
     """`up`, `connecting` or `down`."""
     fault: str = ""
-    """Why the link is not up."""
+    """Why the link is not up, or not for long: a sentence with what to do; "" while all is well."""
     protocol: int = 0
     """5, or 4 for MQTT 3.1.1."""
     host: str = ""

@@ -77,7 +77,7 @@ def _make_core(
     identity: Identity, epoch: str, gateway: Gateway, dialect: ThingsBoard, names: Mapping[str, Named]
 ) -> PublisherCore:
     """The core. `epoch` names this run of the publisher: port readers send again what an earlier one had not settled.
-    Types and connectors of devices are taken once, so a changed configuration takes effect at the next start."""
+    What devices are is taken once, so a changed configuration takes effect at the next start."""
     return PublisherCore(
         identity,
         epoch,
@@ -85,6 +85,7 @@ def _make_core(
         dialect,
         {device.name: device.type for device in gateway.devices},
         draw=random.random,
+        shared={device.name: [update.attribute for update in device.attribute_updates] for device in gateway.devices},
         connectors={device.name: device.connector_name for device in gateway.devices},
         version=RELEASE,
         names=names,

@@ -129,7 +129,7 @@ def test_messages_that_must_be_kept_until_they_are_released_end_the_connection(p
     with socket.create_server(("127.0.0.1", 0)) as server:
         platform = PlatformConfig(host="127.0.0.1", port=server.getsockname()[1])
         connection = Connection(1, protocol, platform, "id", context=None, subscriptions=(("t", True),))
-        assert connection.open() == ""
+        assert connection.open() is None
         peer = server.accept()[0]
         with peer:
             peer.sendall(b"\x20\x03\x00\x00\x00" if protocol == 5 else b"\x20\x02\x00\x00")

@@ -110,7 +110,8 @@ class Load:
     def _call(self, reader: ReaderProcess) -> None:
         draw, platform = self.draw, self.world.platform
         if draw.random() < 0.1:
-            platform.say("v1/gateway/attributes", {"device": reader.device.name, "data": {"level": draw.randrange(9)}})
+            platform.shared[reader.device.name] = values = {"level": draw.randrange(9)}
+            platform.say("v1/gateway/attributes", {"device": reader.device.name, "data": values})
             return
         method = "ask" if draw.random() < 0.75 else "set"
         self._ask(reader, reader.device.name, method, draw)

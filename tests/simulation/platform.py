@@ -59,6 +59,8 @@ class FakePlatform:
         self.telemetry: dict[str, list[tuple[int, int]]] = {}
         """Device -> (ts, number) in the order of acceptance, repeats included."""
         self.attributes: dict[str, dict[str, Any]] = {}
+        self.shared: dict[str, dict[str, Any]] = {}
+        """Attributes that devices are told when they change, and asked for by the gateway."""
         self.lifecycle: dict[str, list[str]] = {}
         self.replies: dict[Any, list[Any]] = {}
         self.replied_as: dict[Any, set[str]] = {}
@@ -247,6 +249,10 @@ class FakePlatform:
             case "v1/gateway/rpc":
                 self.replies.setdefault(said["id"], []).append(said["data"])
                 self.replied_as.setdefault(said["id"], set()).add(said["device"])
+            case "v1/gateway/attributes/request":
+                if values := self.shared.get(said["device"]):
+                    answer = {"id": said["id"], "device": said["device"], "value": values["level"]}
+                    self.say("v1/gateway/attributes/response", answer)
             case "v1/devices/me/rpc/request/1" if self.limits:
                 self.say("v1/devices/me/rpc/response/1", self.limits)
 

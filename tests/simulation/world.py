@@ -40,6 +40,8 @@ from services.publisher.core.events import (
     DisconnectPlatform,
     KeepNames,
     NamesKept,
+    Probe,
+    Probed,
     Publish,
     RoundOver,
 )
@@ -160,6 +162,7 @@ class PublisherProcess(Process):
             self.types,
             draw=self.clock.random.random,
             names=decode_names(self.names) if self.names else {},
+            shared={name: ["level"] for name in self.types},
         )
 
     def cut(self, core: PublisherCore) -> None:
@@ -179,6 +182,8 @@ class PublisherProcess(Process):
             case KeepNames(content=content):
                 self.names = content
                 return [NamesKept()]
+            case Probe(connection=connection):
+                self.later(0.1, Probed(connection, ""))
             case CheckLink():
                 pass
             case _:

@@ -115,6 +115,9 @@ class TopicDialect:
     def withdraw(self, label: bytes) -> Outgoing | None:
         return None
 
+    def ask_attributes(self, request: int, device: str, keys: Sequence[str]) -> Outgoing | None:
+        return None
+
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:
         return Outgoing(f"site/{quote(device, safe='')}/answer/{request}", b'{"ok":' + data + b"}")
 

@@ -25,7 +25,7 @@ class Peer:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             config = Platform(host="127.0.0.1", port=listener.getsockname()[1])
             self.connection = Connection(1, protocol, config, "us", context=None, subscriptions=SUBSCRIBED, will=will)
-            assert self.connection.open() == ""
+            assert self.connection.open() is None
             self.socket, _ = listener.accept()
         self.socket.settimeout(5)
         self.connect = self.socket.recv(4096)

@@ -126,7 +126,9 @@ def is_well(document: Mapping[str, Any]) -> bool:
     is reached."""
     is_alive = all(process["state"] == "alive" for process in document["processes"])
     is_served = all(device["is_served"] for device in document.get("devices", ()))
-    return document["link"]["state"] == "up" and is_alive and is_served and not faults_of(document)
+    link = document["link"]
+    is_reached = link["state"] == "up" and not link.get("fault")
+    return is_reached and is_alive and is_served and not faults_of(document)
 
 
 def faults_of(document: Mapping[str, Any]) -> list[str]:
@@ -212,7 +214,7 @@ def _device_row(device: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _link(link: Mapping[str, Any]) -> str:
-    """The platform's line: its state, where it is, and what it speaks; and what is wrong with it."""
+    """The platform's line: its state, where it is, and what it speaks; why it is not reached, or not for long."""
     is_up = link["state"] == "up"
     protocol = {4: "MQTT 3.1.1", 5: "MQTT 5"}.get(link.get("protocol", 0), "") if is_up else ""
     fault = f" ({link['fault']})" if link.get("fault") else ""

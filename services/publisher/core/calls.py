@@ -19,13 +19,19 @@ import msgspec
 from common.core.errors import WireError
 from common.wire import codec
 from common.wire.calls import (
+    EXPIRED,
+    METHOD_NOT_FOUND,
+    NO_CONVERTER,
+    NO_DATA,
     QUEUE_FULL,
     Encode,
     EncodeUpdate,
     converter_of,
     named_error,
     no_answer,
+    not_connected,
     pack_body,
+    unknown_device,
     verb_of,
 )
 from common.wire.messages import PUBLISHER, Reply, Request
@@ -36,7 +42,10 @@ MOST_CALLS: Final = 1_000
 MOST_CALLS_BYTES: Final = 16 * 1024 * 1024
 """The params of all open calls together: so much memory they may take in each process between here and the devices."""
 REMEMBERED: Final = 4_096
-"""Answered calls whose journaled answers are still recognised."""
+"""Answered calls whose journaled answers are still recognised; also calls of the platform that are known if they come
+again."""
+_NEVER_WRITTEN: Final = frozenset({QUEUE_FULL, EXPIRED, METHOD_NOT_FOUND, NO_DATA, NO_CONVERTER})
+"""Ends of calls that have not reached a device: there is nothing that must not be done twice."""
 
 
 class Origin(NamedTuple):
@@ -60,6 +69,19 @@ class OpenCall(NamedTuple):
     deadline_s: float
     size_bytes: int = 0
     """How large its params are."""
+    content: int = 0
+    """A hash of method and params, of a call from the platform: another call may have the same id."""
+    data: bytes = b""
+    """What an attribute update says: a JSON object."""
+
+
+class _Past(NamedTuple):
+    """A call of the platform that has ended and may have been carried out."""
+
+    content: int
+    deadline_s: float
+    """Until then it is the same call if it comes again."""
+    reply: Outgoing | None = None
 
 
 class Ended(NamedTuple):
@@ -92,6 +114,8 @@ class CallTable:
         self._deadlines: list[tuple[float, str]] = []
         self._answered: OrderedDict[str, Outgoing | None] = OrderedDict()
         """Id → the reply that went to the platform; None where a client asked."""
+        self._past: OrderedDict[Origin, _Past] = OrderedDict()
+        """The platform's calls that have ended, the oldest first."""
 
     def new_id(self) -> str:
         """A correlation id that no other call has."""
@@ -101,6 +125,17 @@ class CallTable:
     def is_known(self, origin: Origin) -> bool:
         """True if this very call is open: the platform has repeated its message."""
         return origin in self._origins
+
+    def is_past(self, origin: Origin, content: int, now_s: float) -> bool:
+        """True if this very call has ended, and its time has not: it was repeated on its way here, and must not be
+        carried out twice. With another method or other params it is another call, whatever its id."""
+        past = self._past.get(origin)
+        return past is not None and past.content == content and now_s < past.deadline_s
+
+    def past_reply(self, origin: Origin) -> Outgoing | None:
+        """What the platform was told of a call that `is_past`."""
+        past = self._past.get(origin)
+        return past.reply if past else None
 
     def is_open(self, call_id: str) -> bool:
         """True while nobody has answered this call."""
@@ -146,10 +181,12 @@ class CallTable:
         ended = self._end(call_id, "", data) if data else None
         return ended, ended is None
 
-    def keep_reply(self, call_id: str, reply: Outgoing) -> None:
-        """What the platform is told of a call that was answered."""
-        if call_id in self._answered:
-            self._answered[call_id] = reply
+    def keep_reply(self, call: OpenCall, reply: Outgoing) -> None:
+        """What the platform is told of a call that has ended."""
+        if call.id in self._answered:
+            self._answered[call.id] = reply
+        if past := self._past.get(call.origin):
+            self._past[call.origin] = past._replace(reply=reply)
 
     def forget_reply(self, reply: Outgoing) -> None:
         """Forgets that a call was answered, whose reply never went out: the journaled answer is telemetry then."""
@@ -183,6 +220,11 @@ class CallTable:
             return None
         self._open_bytes -= call.size_bytes
         self._origins.discard(call.origin)
+        if call.origin.kind == "platform" and not _is_never_written(call, error):
+            self._past.pop(call.origin, None)
+            self._past[call.origin] = _Past(call.content, call.deadline_s)
+            if len(self._past) > REMEMBERED:
+                self._past.popitem(last=False)
         if not error:
             self._answered[call_id] = None
             if len(self._answered) > REMEMBERED:
@@ -197,6 +239,10 @@ class CallTable:
         while self._deadlines and self._deadlines[0][1] not in self._open:
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else None
+
+
+def _is_never_written(call: OpenCall, error: str) -> bool:
+    return error in _NEVER_WRITTEN or error in (not_connected(call.device), unknown_device(call.device))
 
 
 def error_json(error: str) -> bytes:

@@ -14,7 +14,7 @@ devices are connected but silent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, assert_never
 
 from common.config.models import Platform as PlatformConfig
@@ -40,6 +40,7 @@ from common.wire.messages import (
 from common.wire.states import PortReaderState, PublisherState, facts_of, state_of
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
+    AttributesAnswer,
     DeviceAttributes,
     DeviceDropped,
     DeviceRpc,
@@ -63,6 +64,7 @@ from services.publisher.core.events import (
     NamesKept,
     PacketRefused,
     PlatformMessage,
+    Probed,
     PubAck,
     RoundOver,
 )
@@ -74,6 +76,7 @@ from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.platform_session import PlatformSession
 from services.publisher.core.replies import Replies
+from services.publisher.core.shared_attributes import SharedAttributes
 from services.publisher.core.standstill import LinkStandstill
 from services.publisher.core.stream import Release
 from services.publisher.core.yields import Waiting, Yields
@@ -88,9 +91,9 @@ class PublisherCore:
     """One publisher of one epoch.
 
     `config` says host, port and packing (never read: the secrets in it); `dialect` the topics and payloads of its kind
-    of platform; `types` the device type of each configured device, `connectors` their connectors' names; `draw` gives
-    numbers in [0, 1) for jitter, `version` is our own when a platform asks; `names` is what an earlier publisher has
-    kept of the devices that users' converters have named.
+    of platform; `types` the device type of each configured device, `connectors` their connectors' names, `shared`
+    the attributes that each can be told; `draw` gives numbers in [0, 1) for jitter, `version` is our own when a
+    platform asks; `names` is what an earlier publisher has kept of the devices that users' converters have named.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class PublisherCore:
         *,
         draw: Callable[[], float],
         connectors: Mapping[str, str] | None = None,
+        shared: Mapping[str, Sequence[str]] | None = None,
         version: str = "",
         names: Mapping[str, Named] | None = None,
     ) -> None:
@@ -121,8 +125,15 @@ class PublisherCore:
         )
         known = connectors if connectors is not None else dict.fromkeys(types, "serial")
         gateway = GatewayCalls(self._outbox, self._names, counters, connectors=known, version=version)
+        self._shared = SharedAttributes(dialect, shared or {}, replies)
         self._downlink = Downlink(
-            dialect, replies=replies, gateway=gateway, counters=counters, out=out, prefix=f"rpc-{epoch[:8]}"
+            dialect,
+            replies=replies,
+            gateway=gateway,
+            shared=self._shared,
+            counters=counters,
+            out=out,
+            prefix=f"rpc-{epoch[:8]}",
         )
         self._yields = Yields()
         self._waiting = Waiting()
@@ -148,6 +159,8 @@ class PublisherCore:
                 self._take(batch, now_s)
             case PubAck() if self._is_ours(event) and self._session.link.state == "up":
                 self._session.acknowledge(event, now_s)
+                if self._session.acceptance.announced:
+                    self._ask_attributes(now_s)
             case RoundOver():
                 if self._events:
                     self._work(now_s)
@@ -165,6 +178,8 @@ class PublisherCore:
                 self._counters["packets_refused"] += 1
             case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
                 self._hear_link(event, now_s)
+            case Probed() if self._is_ours(event) and self._session.link.state == "down":
+                self._session.link.probed(event, now_s)
             case Blocked(plane=Plane.CALLS, message=Request() | Reply() as message):
                 self._downlink.hold(message)
                 return out.take()
@@ -177,7 +192,9 @@ class PublisherCore:
             case Drain() if self._drain_until_s is None:
                 self._drain_until_s = now_s + DRAIN_S
                 self._downlink.end_all(now_s)
-            case PubAck() | LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() | PacketRefused():
+            case PubAck() | LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | Probed():
+                pass  # Of a connection that is over.
+            case PlatformMessage() | PacketRefused():
                 pass  # Of a connection that is over.
             case Blocked() | Writable():
                 pass  # What is neither a call nor an answer is sent again anyway.
@@ -288,7 +305,7 @@ class PublisherCore:
         """A message from the platform: a call, or a word about the session."""
         said = self._dialect.parse(event.topic, event.payload, event.size_bytes)
         match said:
-            case DeviceRpc() | DeviceAttributes() | GatewayRpc() | RpcRefused():
+            case DeviceRpc() | DeviceAttributes() | AttributesAnswer() | GatewayRpc() | RpcRefused():
                 self._downlink.hear_platform(said, now_s, self._standstill.waited_s(now_s))
             case SessionLimits():
                 self._session.hear_limits(said)
@@ -301,6 +318,13 @@ class PublisherCore:
                 pass
             case _:
                 assert_never(said)
+
+    def _ask_attributes(self, now_s: float) -> None:
+        """Devices have just been announced: what the platform changed while they, or we, were away is asked for."""
+        announced = self._session.acceptance.announced
+        for device in announced:
+            self._shared.connected(device, now_s)
+        announced.clear()
 
     # The work.
 
@@ -356,5 +380,5 @@ class PublisherCore:
             ),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
-        self._session.check()
+        self._session.check(now_s)
         self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

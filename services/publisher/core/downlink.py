@@ -23,6 +23,7 @@ from common.wire.calls import (
     EncodeUpdate,
     UpdateAttributes,
     body_of,
+    not_connected,
     refuse,
     unknown_verb,
 )
@@ -30,6 +31,7 @@ from common.wire.messages import Plane, Reply, Request
 from services.publisher.core.calls import CallTable, Ended, OpenCall, Origin, error_json
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
+    AttributesAnswer,
     DeviceAttributes,
     DeviceRpc,
     Dialect,
@@ -39,6 +41,7 @@ from services.publisher.core.dialects import (
 from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.replies import Replies
+from services.publisher.core.shared_attributes import SharedAttributes, names_of
 
 CLIENT_BYTES: Final = 1024 * 1024
 """A call from a client may have as many bytes as one from the platform."""
@@ -46,7 +49,10 @@ MOST_BLOCKED: Final = 2_000
 """Requests and replies that wait for the calls plane; when full, the oldest are dropped."""
 RETAINED_NOTED: Final = 16
 """How many topics with an old message on them are logged."""
-Calling = DeviceRpc | DeviceAttributes | GatewayRpc | RpcRefused
+WRITTEN_LATER: Final = (
+    "the platform is asked for it once the device is connected; where that is a plain MQTT broker, send it again then"
+)
+Calling = DeviceRpc | DeviceAttributes | AttributesAnswer | GatewayRpc | RpcRefused
 """What the platform says that is a call, or would have been one."""
 
 
@@ -63,6 +69,7 @@ class Downlink:
         *,
         replies: Replies,
         gateway: GatewayCalls,
+        shared: SharedAttributes,
         counters: PublisherCounts,
         out: Outlet,
         prefix: str,
@@ -71,6 +78,7 @@ class Downlink:
         self._dialect = dialect
         self._replies = replies
         self._gateway = gateway
+        self._shared = shared
         self._counters = counters
         self._out = out
         self.calls = CallTable(prefix)
@@ -87,8 +95,11 @@ class Downlink:
             case DeviceRpc() as rpc:
                 self._begin_rpc(rpc, now_s, waited_s)
             case DeviceAttributes(device=device, data=data):
-                origin, time_s = Origin("update", device, 0), self._dialect.call_time_s
-                self._begin(origin, "attributes", EncodeUpdate(data), time_s=time_s, now_s=now_s)
+                self._shared.changed(device, data)
+                self._begin_update(device, data, now_s)
+            case AttributesAnswer(device=device):
+                if new := self._shared.answered(message):
+                    self._begin_update(device, new, now_s)
             case GatewayRpc():
                 self._replies.add(self._dialect.gateway_reply(message, self._gateway), now_s)
             case RpcRefused(device=device, request=request, reason=reason):
@@ -107,14 +118,26 @@ class Downlink:
             advice = "an empty retained message on this topic removes it"
             self._out.note("warning", "downlink.retained", topic=topic, then="ignored", advice=advice)
 
+    def _begin_update(self, device: str, data: bytes, now_s: float) -> None:
+        origin, time_s = Origin("update", device, 0), self._dialect.call_time_s
+        self._begin(origin, "attributes", EncodeUpdate(data), time_s=time_s, now_s=now_s)
+
     def _begin_rpc(self, rpc: DeviceRpc, now_s: float, waited_s: float) -> None:
         """An RPC begins if its time has not run out in our socket, and if it has not come before."""
         origin = Origin("platform", rpc.device, rpc.request)
         if self.calls.is_known(origin):
             return
+        content = hash((rpc.method, rpc.params))
+        if self.calls.is_past(origin, content, now_s):
+            self._counters["calls_repeated"] += 1
+            if reply := self.calls.past_reply(origin):
+                self._replies.add(reply, now_s)
+            self._out.note("info", "call.repeated", device=rpc.device, request=rpc.request, then="answered as before")
+            return
         time_s = self._dialect.call_time_s - waited_s
         if time_s > 0:
-            self._begin(origin, rpc.method, Encode(rpc.method, rpc.params), time_s=time_s, now_s=now_s)
+            first = Encode(rpc.method, rpc.params)
+            self._begin(origin, rpc.method, first, time_s=time_s, now_s=now_s, content=content)
             return
         self._refuse_rpc(rpc.device, rpc.request, EXPIRED, now_s)
         self._out.note("info", "call.refused", device=rpc.device, request=rpc.request, reason=EXPIRED)
@@ -157,7 +180,16 @@ class Downlink:
         """A client is told at once that there will be no call."""
         self._out.order(Send(Plane.CALLS, refuse(request, error).replace(body=codec.pack(error_json(error)))))
 
-    def _begin(self, origin: Origin, method: str, first: Encode | EncodeUpdate, *, time_s: float, now_s: float) -> None:
+    def _begin(
+        self,
+        origin: Origin,
+        method: str,
+        first: Encode | EncodeUpdate,
+        *,
+        time_s: float,
+        now_s: float,
+        content: int = 0,
+    ) -> None:
         """Opens a call; `first` is its first step. Where there are too many it ends at once."""
         self._counters["attribute_updates" if isinstance(first, EncodeUpdate) else "rpc_calls"] += 1
         call_id = str(origin.request) if origin.kind == "client" else self.calls.new_id()
@@ -166,7 +198,9 @@ class Downlink:
             source = named.source
             first = replace(first, called=origin.device, called_type=named.device_type)
         size = sum(map(len, astuple(first)))
-        step = self.calls.begin(OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size), first)
+        data = first.data if isinstance(first, EncodeUpdate) else b""
+        call = OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size, content, data)
+        step = self.calls.begin(call, first)
         if isinstance(step, Ended):
             self._counters["calls_refused"] += 1
             self._end(step, now_s)
@@ -215,6 +249,12 @@ class Downlink:
         """Answers the caller; nobody waits for the end of an attribute update from the platform."""
         call, origin = ended.call, ended.call.origin
         facts: dict[str, str] = {"error": ended.error} if ended.error else {}
+        if call.data and not ended.error:
+            self._shared.written(origin.device, call.data)
+        elif call.data and origin.kind == "update":
+            facts["attributes"] = ", ".join(names_of(call.data))
+            if ended.error == not_connected(call.device):
+                facts["then"] = WRITTEN_LATER
         self._counters["rpc_errors"] += bool(ended.error)
         level: Level = "warning" if ended.error and origin.kind == "update" else "info"
         took_s = now_s - call.began_s
@@ -235,7 +275,7 @@ class Downlink:
         else:
             reply = dialect.rpc_reply(origin.device, origin.request, ended.data)
         self._replies.add(reply, now_s)
-        self.calls.keep_reply(ended.call.id, reply)
+        self.calls.keep_reply(ended.call, reply)
 
     # The calls plane.
 

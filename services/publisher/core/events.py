@@ -6,9 +6,39 @@ is a number that the core mints with each `Publish`; it is new for each publish,
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from common.core.events import Arrived, Blocked, CommonEffect, Drain, Junk, Start, Tick, Writable
+
+LinkFault = Literal[
+    "",
+    "name",
+    "refused",
+    "unreachable",
+    "no_answer",
+    "late",
+    "no_tls",
+    "tls_closed",
+    "tls_silent",
+    "tls_alert",
+    "certificate",
+    "foreign",
+    "closed",
+    "silent",
+    "unacknowledged",
+]
+"""How a connection failed or ended:
+
+- `name`, `refused`, `unreachable`, `no_answer`: no transport, for that reason; `late`: not in time;
+- `no_tls`, `tls_closed`, `tls_silent`: to our TLS the other side said something else, hung up, or said nothing;
+- `tls_alert`: it refused our TLS; `certificate`: we refused its certificate;
+- `foreign`: it speaks something else than MQTT;
+- `closed`: it hung up; `silent`: it does not answer to CONNECT; `unacknowledged`: no PUBACK;
+- "": no more is known than the words say.
+"""
+Found = Literal["tls", "no_certificate", "mqtt", "other", ""]
+"""What a look at the other side shows: it speaks TLS; it does, and wants a certificate of ours; it speaks MQTT without
+TLS; it speaks something else, a web server for instance; nothing that can be said."""
 
 
 class RoundOver(NamedTuple):
@@ -40,6 +70,12 @@ class LinkDown(NamedTuple):
     reason: str
     reached: bool
     """True if the transport stood: a close before CONNACK then may mean that the protocol version is refused."""
+    kind: LinkFault = ""
+    code: int = 0
+    """The reason code of the platform's DISCONNECT (MQTT 5); for `certificate`: OpenSSL's number; 0 where there is
+    none."""
+    said: bytes = b""
+    """For `foreign`: the first bytes that came."""
 
 
 class LinkRefused(NamedTuple):
@@ -48,6 +84,15 @@ class LinkRefused(NamedTuple):
     connection: int
     code: int
     reason: str
+
+
+class Probed(NamedTuple):
+    """Event: what a look at the other side has shown."""
+
+    connection: int
+    found: Found
+    said: bytes = b""
+    """For `other`: the first bytes that came."""
 
 
 class PubAck(NamedTuple):
@@ -99,6 +144,14 @@ class ConnectPlatform(NamedTuple):
     protocol: int
 
 
+class Probe(NamedTuple):
+    """Effect: find out what listens at the platform's address, after an attempt that failed without a reason. `Probed`
+    follows soon. Nothing secret is said to it."""
+
+    connection: int
+    """The attempt that failed."""
+
+
 class DisconnectPlatform(NamedTuple):
     """Effect: say DISCONNECT if it still can be said, and close. No event need follow."""
 
@@ -124,8 +177,8 @@ class Publish(NamedTuple):
     """Always 1: what is settled has a PUBACK."""
 
 
-LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | PacketRefused | PlatformMessage | PubAck
+LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | Probed | PacketRefused | PlatformMessage | PubAck
 """What names a connection."""
 Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | NamesKept | LinkEvent
 """Not `Reconnected`: this shell does not watch for it; the broker's heartbeat says when it is another."""
-Effect = CommonEffect | ConnectPlatform | DisconnectPlatform | CheckLink | Publish | KeepNames
+Effect = CommonEffect | ConnectPlatform | Probe | DisconnectPlatform | CheckLink | Publish | KeepNames

@@ -19,6 +19,7 @@ from services.publisher.core.outlet import Outlet
 from services.publisher.core.replies import Replies
 from services.publisher.core.session.acceptance import Acceptance
 from services.publisher.core.session.choice import Choice
+from services.publisher.core.session.faults import Place
 from services.publisher.core.session.flights import MOST_IN_FLIGHT, BackingOff, Publishes
 from services.publisher.core.session.limits import PayloadLimits
 from services.publisher.core.session.link import Link
@@ -67,7 +68,7 @@ class PlatformSession:
             counters=counters,
             out=out,
         )
-        self.link = Link(draw, out)
+        self.link = Link(Place.of(config), draw, out)
         self._token = 0
         """The last one that was given to a publish."""
         self._reply_turn = True
@@ -89,13 +90,14 @@ class PlatformSession:
         """The connection has ended, or could not be made. `blame` False: it was our own doing, or the time ran out, and
         no device is suspected. Replies that were in flight go out again; a greeting is the next connection's own."""
         greeting = self._dialect.greeting
+        was_publishing = any(flight.parcel.kind != "reply" for flight in self.flights.in_flight.values())
         for flight in reversed(self.acceptance.close(now_s, blame)):
             if flight.parcel.message not in greeting:
                 self._replies.put_back(flight.parcel.message, flight.since_s)
         if self.acceptance.was_rate:
             # The connection was good; what goes over the next one has its pace.
             self.link.prove()
-        self.link.down(event, now_s)
+        self.link.down(event, now_s, was_rate=self.acceptance.was_rate, was_publishing=was_publishing)
 
     def hear_limits(self, limits: SessionLimits) -> None:
         """The platform has said what it takes: data need not wait for that any more."""
@@ -114,8 +116,9 @@ class PlatformSession:
         level: Level = "warning" if is_news else "debug"
         self._out.note(level, "device.dropped", device=notice.device, reason=notice.reason)
 
-    def check(self) -> None:
+    def check(self, now_s: float) -> None:
         """Lets the shell keep a standing connection alive; to be called each second."""
+        self.link.check(now_s)
         if self.link.state == "up":
             self._out.order(CheckLink(self.link.connection))
 
@@ -126,6 +129,10 @@ class PlatformSession:
         code = event.code
         verdict = "accepted" if code < REFUSED_FROM else self._dialect.refusal(code)
         accepted = self._counters["readings_accepted"]
+        if not self.link.has_accepted and verdict == "accepted":
+            flight = self.flights.in_flight.get(event.token)
+            if flight is not None and flight.parcel.kind != "reply":
+                self.link.accepted()
         self.acceptance.acknowledge(event.token, verdict, code, protocol=self.link.protocol, now_s=now_s)
         if accepted < self._counters["readings_accepted"]:
             self.link.prove()
@@ -139,7 +146,7 @@ class PlatformSession:
             self.link.prove()
         if self.link.state == "up" and self.acceptance.is_stuck(now_s):
             self._out.order(DisconnectPlatform(self.link.connection))
-            event = LinkDown(self.link.connection, "a publish was never acknowledged", reached=True)
+            event = LinkDown(self.link.connection, "", reached=True, kind="unacknowledged")
             self.end(event, now_s, blame=False)
 
     def next_deadline_s(self, now_s: float) -> float | None:

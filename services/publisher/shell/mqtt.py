@@ -7,11 +7,12 @@ transport (name, TCP, TLS) blocks; `open` does that in a short-lived thread.
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from typing import Any, Final
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -23,6 +24,7 @@ from services.publisher.core.dialects import Outgoing
 from services.publisher.core.events import (
     LinkDown,
     LinkEvent,
+    LinkFault,
     LinkRefused,
     LinkUp,
     PacketRefused,
@@ -46,6 +48,12 @@ TRANSPORT_TIMEOUT_S: Final = 5.0
 """Seconds for each address of the host: TCP, and again for TLS."""
 MOST_READS: Final = 64
 """Packets that are read in one go; then others have their turn."""
+FIRST_BYTES: Final = 64
+"""Of what comes before CONNACK so much is kept, to say who speaks there."""
+_BEFORE_CONNACK: Final = (0x20, 0xE0, 0xF0)
+"""First bytes with which an MQTT server may begin: CONNACK, DISCONNECT, AUTH."""
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP", "RECORD", "UNKNOWN_PROTOCOL", "PACKET_LENGTH", "BAD_PACKET")
+"""In OpenSSL's words for an answer that is no TLS."""
 _QOS_2: Final = 0xF4
 """The bits of a packet's first byte that say what it is, and whether its quality of service is above 1."""
 _PUBLISH_QOS_2: Final = 0x34
@@ -57,6 +65,12 @@ def _send_at_once(_client: Client, _userdata: object, sock: Any) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def is_no_tls(error: ssl.SSLError) -> bool:
+    """True if the other side does not speak TLS at all; False if it refuses ours."""
+    word = error.reason or ""
+    return isinstance(error, ssl.SSLEOFError) or ("ALERT" not in word and any(part in word for part in _NO_TLS))
+
+
 class _BoundedClient(Client):
     """paho's client, which would read and keep a packet of any size."""
 
@@ -66,8 +80,21 @@ class _BoundedClient(Client):
     """Bytes of the packet that is being handled which were read past."""
     has_unasked_qos = False
     """True if the connection was ended because of a message above the quality of service that we subscribe with."""
+    has_transport = False
+    """True once TCP stands."""
+    alert = ""
+    """OpenSSL's word for why the other side refuses our TLS, where that comes after the handshake."""
+    first_bytes: bytes | None = b""
+    """What has come before CONNACK; None after it."""
+
+    def _create_socket_connection(self) -> socket.socket:
+        made = super()._create_socket_connection()
+        self.has_transport = True
+        return made
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        if self.first_bytes is not None:
+            return self._first_recv(bufsize)
         if self._in_packet["command"] & _QOS_2 == _PUBLISH_QOS_2:
             # paho keeps each until the other side releases it, however many these are.
             self.has_unasked_qos = True
@@ -84,6 +111,18 @@ class _BoundedClient(Client):
         del kept[KEPT_BYTES:]
         data = super()._sock_recv(min(bufsize, KEPT_BYTES))
         self.left_out_bytes = size - len(kept) - len(data)
+        return data
+
+    def _first_recv(self, bufsize: int) -> bytes:
+        """Before CONNACK: what comes shows who is there, and it is little."""
+        if self._in_packet["have_remaining"] and self._in_packet["remaining_length"] > STORED_PACKET_BYTES:
+            raise ConnectionAbortedError("no CONNACK is so large")
+        try:
+            data = super()._sock_recv(bufsize)
+        except ssl.SSLError as error:
+            self.alert = error.reason or ""
+            raise
+        self.first_bytes = ((self.first_bytes or b"") + data)[:FIRST_BYTES]
         return data
 
 
@@ -107,6 +146,7 @@ class Connection:
         """`will`: what the MQTT broker says for us when this connection breaks; None: nothing."""
         self.number = number
         self._protocol = protocol
+        self._has_tls = context is not None
         self._subscriptions = subscriptions
         self._tokens: dict[int, int] = {}
         """The core's token of each publish that is not acknowledged, by paho's number of it."""
@@ -153,13 +193,37 @@ class Connection:
         client.connect_async(config.host, config.port, KEEPALIVE_S, clean_start=True, properties=properties)
         return client
 
-    def open(self) -> str:
-        """Makes the transport and sends CONNECT; "" or why that failed. Blocks."""
+    def open(self) -> LinkDown | None:
+        """Makes the transport and sends CONNECT; None, or why that failed. Blocks."""
         try:
             self._client.reconnect()
         except (OSError, ValueError) as error:
-            return str(error) or type(error).__name__
-        return ""
+            return self._failure(error)
+        return None
+
+    def _failure(self, error: Exception) -> LinkDown:
+        """What went wrong with the transport."""
+        kind: LinkFault = ""
+        code, reason = 0, str(error) or type(error).__name__
+        match error:
+            case socket.gaierror() | UnicodeError():
+                kind = "name"
+            case ssl.SSLCertVerificationError():
+                kind, code = "certificate", error.verify_code
+            case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+                kind = "tls_closed"
+            case ssl.SSLError():
+                reason = error.reason or reason
+                kind = "no_tls" if is_no_tls(error) else "tls_alert"
+            case TimeoutError():
+                kind = "tls_silent" if self._client.has_transport else "no_answer"
+            case ConnectionRefusedError():
+                kind = "refused"
+            case ConnectionError() if self._client.has_transport:
+                kind = "tls_closed" if self._has_tls else "closed"
+            case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH | errno.ENETDOWN | errno.EADDRNOTAVAIL):
+                kind = "unreachable"
+        return LinkDown(self.number, reason, reached=False, kind=kind, code=code)
 
     @property
     def descriptor(self) -> int:
@@ -180,6 +244,9 @@ class Connection:
             except Exception as error:  # noqa: BLE001 (paho before 2.2 raises anything for a packet that is none)
                 self._break(f"the platform sent a packet that is none: {error!r}")
                 return
+            if self._client.first_bytes and self._client.first_bytes[0] not in _BEFORE_CONNACK:
+                self._break("the other side speaks no MQTT")
+                return
             pending = getattr(self._client.socket(), "pending", None)
             if pending is None or not pending():
                 break
@@ -189,7 +256,19 @@ class Connection:
         """Ends a connection that has not ended by itself."""
         if (sock := self._client.socket()) is not None:
             sock.close()
-            self._events.append(LinkDown(self.number, reason, reached=True))
+            self._events.append(self._ended(reason))
+
+    def _ended(self, reason: str, code: int = 0) -> LinkDown:
+        """The end of a connection whose transport stood."""
+        said = self._client.first_bytes
+        kind: LinkFault = "closed"
+        if self._client.alert:
+            kind, reason = "tls_alert", self._client.alert
+        elif said and said[0] not in _BEFORE_CONNACK:
+            kind = "foreign"
+        elif reason:
+            kind = ""
+        return LinkDown(self.number, reason, reached=True, kind=kind, code=code, said=said or b"")
 
     def write(self) -> None:
         """Sends what could not be sent before."""
@@ -231,6 +310,7 @@ class Connection:
     def _on_connect(
         self, client: Client, userdata: object, flags: object, code: ReasonCode, properties: object
     ) -> None:
+        self._client.first_bytes = None
         if code.value != 0:
             self._events.append(LinkRefused(self.number, code.value, str(code)))
             return
@@ -249,9 +329,11 @@ class Connection:
         self._events.append(LinkUp(self.number, self._protocol, receive_maximum, maximum_packet))
 
     def _on_disconnect(
-        self, client: Client, userdata: object, flags: object, code: ReasonCode, properties: object
+        self, client: Client, userdata: object, flags: DisconnectFlags, code: ReasonCode, properties: object
     ) -> None:
-        reason = f"connection closed: {code}"
+        # Where the other side has sent no DISCONNECT, paho's code says no more than that the connection is over.
+        said = code.value if flags.is_disconnect_packet_from_server else 0
+        reason = f"the platform has closed the connection: {code}" if said else ""
         if self._client.refused_bytes:
             reason = f"the platform sent {self._client.refused_bytes} bytes in one packet, at most {MOST_PACKET_BYTES}"
             reason += " are taken"
@@ -259,7 +341,7 @@ class Connection:
         elif self._client.has_unasked_qos:
             reason = "the platform sent a message of quality of service 2, which nobody subscribed with"
             self._events.append(PacketRefused(self.number, 0))
-        self._events.append(LinkDown(self.number, reason, reached=True))
+        self._events.append(self._ended(reason, said))
 
     def _on_publish(self, client: Client, userdata: object, mid: int, code: ReasonCode, properties: object) -> None:
         token = self._tokens.pop(mid, None)

@@ -2,7 +2,7 @@
 
     no connection -> opening    ConnectPlatform: a thread makes the transport, which may block for seconds
           opening -> open       the thread has handed it over, and its descriptor is polled
-          opening -> no connection    it could not be made: LinkDown
+          opening -> no connection    it could not be made: LinkDown; Probe then looks what is there instead
              open -> no connection    DisconnectPlatform, or whatever is next ordered in its place
 
 Connections are numbered by the core. What it orders for an earlier one than this is left undone, for by then the core
@@ -20,8 +20,19 @@ from common.config.models import Platform
 from common.io.inbox import Inbox
 from common.io.sources import Sources
 from services.publisher.core.dialects import Outgoing
-from services.publisher.core.events import CheckLink, ConnectPlatform, Event, LinkDown, LinkEvent, LinkOpened, Publish
+from services.publisher.core.events import (
+    CheckLink,
+    ConnectPlatform,
+    Event,
+    LinkDown,
+    LinkEvent,
+    LinkOpened,
+    Probe,
+    Probed,
+    Publish,
+)
 from services.publisher.shell.mqtt import Connection, Subscriptions
+from services.publisher.shell.probe import probe
 
 
 class Access(NamedTuple):
@@ -43,8 +54,10 @@ class PlatformLink:
     def __init__(self, access: Access, sources: Sources[Event]) -> None:
         self._access = access
         self._sources = sources
-        self._opened: Inbox[tuple[Connection, str]] = Inbox()
-        """Connections whose thread has ended, and why it failed; "" where it did not."""
+        self._opened: Inbox[tuple[Connection, LinkDown | None]] = Inbox()
+        """Connections whose thread has ended, and why it failed; None where it did not."""
+        self._probed: Inbox[Probed] = Inbox()
+        """What threads have found that looked at the other side."""
         self._connection: Connection | None = None
         self._polled = -1
         """The descriptor that is polled for reading; -1 for none."""
@@ -54,6 +67,7 @@ class PlatformLink:
     def listen(self) -> None:
         """Hears from now on of connections that were opened."""
         self._sources.add_reader(self._opened.descriptor, self._take_opened)
+        self._sources.add_reader(self._probed.descriptor, self._probed.take)
 
     def connect(self, order: ConnectPlatform) -> None:
         """Begins to open a connection, in place of any other. `LinkOpened` or `LinkDown` follows."""
@@ -69,6 +83,15 @@ class PlatformLink:
         )
         self._connection = connection
         threading.Thread(target=self._open, args=(connection,), name="mqtt-open", daemon=True).start()
+
+    def probe(self, order: Probe) -> None:
+        """Begins to look at what listens at the platform's address; `Probed` follows."""
+        threading.Thread(target=self._look, args=(order.connection,), name="mqtt-probe", daemon=True).start()
+
+    def _look(self, connection: int) -> None:
+        """Runs in a thread of its own, which ends with what was found."""
+        config = self._access.config
+        self._probed.put(probe(connection, config.host, config.port, with_tls=self._access.tls is not None))
 
     def publish(self, order: Publish) -> Iterable[LinkEvent]:
         """Hands a message to the connection; whether the platform took it is said later, by `PubAck`."""
@@ -103,9 +126,9 @@ class PlatformLink:
                 # Another was ordered while this one was being made.
                 connection.close()
                 continue
-            if fault:
+            if fault is not None:
                 self._connection = None
-                yield LinkDown(connection.number, fault, reached=False)
+                yield fault
                 continue
             yield LinkOpened(connection.number)
             yield from self._follow(connection)

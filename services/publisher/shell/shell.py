@@ -25,6 +25,7 @@ from services.publisher.core.events import (
     Event,
     KeepNames,
     NamesKept,
+    Probe,
     Publish,
     RoundOver,
 )
@@ -76,6 +77,8 @@ class PublisherShell:
                 return (NamesKept(write_names(self._names, content)),)
             case ConnectPlatform():
                 self._link.connect(effect)
+            case Probe():
+                self._link.probe(effect)
             case DisconnectPlatform():
                 self._link.disconnect()
             case _:

@@ -50,6 +50,17 @@ class DeviceAttributes(NamedTuple):
     data: bytes
 
 
+class AttributesAnswer(NamedTuple):
+    """Downlink: the answer to `Dialect.ask_attributes`. It has no more than the platform knows."""
+
+    device: str
+    request: int
+    values: bytes
+    """A JSON object; b"" where there is none."""
+    value: bytes = b""
+    """A JSON value without its name: that of the only attribute that was asked for; b"" where there is none."""
+
+
 class GatewayRpc(NamedTuple):
     """Downlink: a call to the gateway itself, which `Dialect.gateway_reply` answers. `request` is the call's id."""
 
@@ -94,7 +105,17 @@ class Unusable(NamedTuple):
     reason: str
 
 
-Downlink = DeviceRpc | DeviceAttributes | GatewayRpc | SessionLimits | DeviceDropped | Ignored | RpcRefused | Unusable
+Downlink = (
+    DeviceRpc
+    | DeviceAttributes
+    | AttributesAnswer
+    | GatewayRpc
+    | SessionLimits
+    | DeviceDropped
+    | Ignored
+    | RpcRefused
+    | Unusable
+)
 """What a message from the platform can be."""
 
 
@@ -194,6 +215,10 @@ class Dialect(Protocol):
 
     def withdraw(self, label: bytes) -> Outgoing | None:
         """Says that a device is gone; None: the platform is not told."""
+        ...
+
+    def ask_attributes(self, request: int, device: str, keys: Sequence[str]) -> Outgoing | None:
+        """Asks for the present values of attributes that the platform can change; None: it can't be asked."""
         ...
 
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:

@@ -16,6 +16,7 @@ import simplejson
 
 from common.wire.calls import METHOD_NOT_FOUND
 from services.publisher.core.dialects import (
+    AttributesAnswer,
     DeviceAttributes,
     DeviceDropped,
     DeviceRpc,
@@ -37,6 +38,8 @@ CONNECT: Final = "v1/gateway/connect"
 DISCONNECT: Final = "v1/gateway/disconnect"
 TELEMETRY: Final = "v1/gateway/telemetry"
 ATTRIBUTES: Final = "v1/gateway/attributes"
+ATTRIBUTES_REQUEST: Final = "v1/gateway/attributes/request"
+ATTRIBUTES_RESPONSE: Final = "v1/gateway/attributes/response"
 RPC: Final = "v1/gateway/rpc"
 # The device API, for the gateway is a device of its own to the server.
 OWN_ATTRIBUTES: Final = "v1/devices/me/attributes"
@@ -98,6 +101,7 @@ class ThingsBoard:
     # A plain MQTT broker sends our own replies back on these; `request/+` we want back: see `parse`.
     subscriptions: Sequence[tuple[str, bool]] = (
         (ATTRIBUTES, True),
+        (ATTRIBUTES_RESPONSE, True),
         (RPC, True),
         (OWN_REQUEST + "+", False),
         (OWN_RESPONSE + "+", False),
@@ -175,6 +179,12 @@ class ThingsBoard:
     def withdraw(self, label: bytes) -> Outgoing | None:
         return Outgoing(DISCONNECT, b'{"device":%b}' % label)
 
+    def ask_attributes(self, request: int, device: str, keys: Sequence[str]) -> Outgoing | None:
+        """Shared attributes, which the server calls `client: false`."""
+        names = msgspec.json.encode(keys)
+        payload = b'{"id":%d,"device":%b,"client":false,"keys":%b}' % (request, self.label(device), names)
+        return Outgoing(ATTRIBUTES_REQUEST, payload)
+
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:
         payload = b'{"device":%b,"id":%b,"data":%b}' % (self.label(device), msgspec.json.encode(request), data)
         return Outgoing(RPC, payload)
@@ -202,6 +212,8 @@ class ThingsBoard:
             return _device_rpc(value)
         if topic == ATTRIBUTES:
             return _device_attributes(value)
+        if topic == ATTRIBUTES_RESPONSE:
+            return _attributes_answer(value)
         if topic == DISCONNECT:
             return _device_dropped(value)
         if topic.startswith(OWN_REQUEST):
@@ -288,6 +300,17 @@ def _device_attributes(value: dict[str, object]) -> Downlink:
     if value and all(isinstance(attributes, dict) for attributes in value.values()):
         return Ignored("our own attributes")
     return Unusable('found no attribute update, expected {"device","data":{…}}')
+
+
+def _attributes_answer(value: dict[str, object]) -> Downlink:
+    """`{"id":number,"device":name,"values":{…}}`, or `"value":…` for one attribute. A server that knows only one of
+    several says `value` too, and not of which: that can't be used, and is left out where the question is known."""
+    match value:
+        case {"device": str(device), "id": int(request)} if _is_text(device):
+            values = value.get("values")
+            known = _write(values) if isinstance(values, dict) else b""
+            return AttributesAnswer(device, request, known, _write(value["value"]) if "value" in value else b"")
+    return Unusable('found no attributes, expected {"device","id","values":{…}}')
 
 
 def _device_dropped(value: dict[str, object]) -> Downlink:

@@ -76,6 +76,8 @@ class Acceptance:
         self._backing_off = backing_off
         self._counters = counters
         self._out = out
+        self.announced: list[str] = []
+        """Devices whose announcement was accepted since somebody has taken them from here."""
         self.was_rate = False
         """True if the last connection was closed because of a rate."""
 
@@ -147,6 +149,8 @@ class Acceptance:
             self._marks_pace.speed_up(now_s)
         self._suspicion.accepted(flight.token, parcel)
         self._outbox.accept(parcel, now_s)
+        if parcel.kind == "connect" and (lane := parcel.lanes[0]).presence == "announced":
+            self.announced.append(lane.name)
 
     def _refuse(self, flight: Flight, now_s: float) -> None:
         """The publish was refused, and the connection stands."""

@@ -1,0 +1,103 @@
+"""Attributes that the platform changed while a device, or we, were away: asked for, and written if they are new. Pure.
+
+The platform says an attribute once, when it is changed; who is away then does not hear of it. So each time a device's
+announcement was accepted, the platform is asked for the attributes that its `attributeUpdates` name. A platform that
+does not answer, such as a plain MQTT broker, leaves everything as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.publisher.core.dialects import AttributesAnswer, Dialect
+from services.publisher.core.replies import Replies
+
+_objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class _Question(NamedTuple):
+    """What was asked for a device and has no answer yet."""
+
+    request: int
+    keys: list[str]
+    """In the order of the configuration. One that the platform changes meanwhile is taken out: its answer may be
+    older."""
+    is_single: bool
+    """True if only one was asked for."""
+
+
+class SharedAttributes:
+    """One open question a device, and what was written last of each attribute.
+
+    Memory is bounded by the configuration: nothing is kept of other devices and other attributes.
+    """
+
+    def __init__(self, dialect: Dialect, keys: Mapping[str, Sequence[str]], replies: Replies) -> None:
+        """`keys`: the attributes that each device can be told. Questions go out among the `replies`."""
+        self._dialect = dialect
+        self._keys = {device: list(dict.fromkeys(names)) for device, names in keys.items()}
+        self._replies = replies
+        self._count = 0
+        self._open: dict[str, _Question] = {}
+        self._written: dict[str, dict[str, bytes]] = {}
+        """Device → attribute → its JSON value as it was written last, by this process."""
+
+    def connected(self, device: str, now_s: float) -> None:
+        """The platform has accepted the device's announcement: asks for its attributes."""
+        keys = self._keys.get(device)
+        if not keys:
+            return
+        self._count += 1
+        question = self._dialect.ask_attributes(self._count, device, keys)
+        if question is not None:
+            self._open[device] = _Question(self._count, list(keys), len(keys) == 1)
+            self._replies.add(question, now_s)
+
+    def changed(self, device: str, data: bytes) -> None:
+        """The platform has said attributes by itself: an answer to an earlier question may hold older values."""
+        question = self._open.get(device)
+        if question is not None:
+            for key in _values(data):
+                if key in question.keys:
+                    question.keys.remove(key)
+
+    def answered(self, answer: AttributesAnswer) -> bytes:
+        """The attributes in an answer that are new to the device, as a JSON object; b"" where there is nothing to
+        write, also for an answer to no question of ours."""
+        question = self._open.get(answer.device)
+        if question is None or question.request != answer.request:
+            return b""
+        del self._open[answer.device]
+        values = _values(answer.values)
+        if answer.value and question.is_single:
+            values = dict.fromkeys(question.keys, answer.value)
+        written = self._written.get(answer.device, {})
+        new = {
+            key: msgspec.Raw(values[key])
+            for key in question.keys
+            if key in values and values[key] not in (b"null", written.get(key))
+        }
+        return msgspec.json.encode(new) if new else b""
+
+    def written(self, device: str, data: bytes) -> None:
+        """These attributes have been written to the device."""
+        keys = self._keys.get(device)
+        if keys:
+            values = {key: value for key, value in _values(data).items() if key in keys}
+            self._written.setdefault(device, {}).update(values)
+
+
+def names_of(data: bytes) -> list[str]:
+    """The attributes in an update."""
+    return list(_values(data))
+
+
+def _values(data: bytes) -> dict[str, bytes]:
+    """Each attribute's JSON value; none for what is no JSON object."""
+    try:
+        return {key: bytes(value) for key, value in _objects.decode(data).items()} if data else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
