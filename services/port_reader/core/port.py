@@ -20,6 +20,7 @@ from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
 from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import Exchanges, Search
+from services.port_reader.core.form import Piece
 from services.port_reader.core.incoming import Incoming
 from services.port_reader.core.members import Members, Owner
 from services.port_reader.core.opening import Opening
@@ -54,7 +55,8 @@ class Port:
         self._clock = clock
         self._members = Members(devices, source, line, owner)
         self._opening = Opening(draw)
-        self._exchange = Exchanges(devices[0].line.write_timeout_s, counters, search)
+        self._exchange = exchange = Exchanges(devices[0].line.write_timeout_s, counters, search)
+        line.is_awaited = lambda: exchange.is_listening
         self._answers = Answers(self._exchange, line, self._members)
         self._dead = DeadPieces(self._members.names, counters)
         self._arrival_ms = 0
@@ -245,6 +247,7 @@ class Port:
         """The write is out."""
         if self._doubt is not None:
             self._doubt.ask()
+        self._line.ask()
         return self._exchange.drained(self._line.has_frame_begun, now_s)
 
     def write_pending(self, left_bytes: int, now_s: float) -> list[Effect]:
@@ -270,9 +273,24 @@ class Port:
             return [*effects, *self._exchange.tick(now_s)]
         if now_s < self._rests_until_s:
             return self._exchange.tick(now_s)
-        frame = self._line.expire(now_s)
-        effects = self._sort([] if frame is None else [frame], now_s)
+        effects = self._take_pieces(self._line.expire(now_s), now_s)
         return [*effects, *self._exchange.tick(now_s)]
+
+    def _take_pieces(self, pieces: list[Piece], now_s: float) -> list[Effect]:
+        """What silence has made frames. Each has its own time, however long it waited for that."""
+        if not pieces:
+            return self._sort([], now_s)
+        effects: list[Effect] = []
+        last_ms = self._arrival_ms
+        for data, came_s, is_unasked in pieces:
+            self._arrival_ms = last_ms - round((self._line.last_byte_s - came_s) * 1000)
+            if is_unasked:
+                self._exchange.lose_begun()
+                effects += self._bury(now_s)
+                effects += self._members.put_frames([data], self._arrival_ms, now_s)
+            else:
+                effects += self._sort([data], now_s)
+        return effects
 
     def _set_clock(self, wall_ms: int, now_s: float) -> None:
         """Something has come at this time."""
