@@ -1,8 +1,8 @@
 """How a line ends its frames, found out from what it says, and found again where it has changed.
 
-Some devices end each frame with the delimiter, some say nothing behind it and pause. Which of them a line has shows only
-in what it says, and neither a delimiter (it may stand in the data by chance) nor a pause (it may be in the middle of a
-frame) proves it for ever.
+Some devices end each frame with the delimiter, some say nothing behind it and pause. Which of them a line has shows
+only in what it says, and neither a delimiter (it may stand in the data by chance) nor a pause (it may be in the middle
+of a frame) proves it for ever.
 """
 
 from __future__ import annotations
