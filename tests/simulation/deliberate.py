@@ -29,6 +29,7 @@ from services.converter.core.core import ConverterCore
 from services.converter.core.lanes import Lanes
 from services.converter.shell.user_code import UserCode
 from services.port_reader.core.exchange import Exchanges
+from services.port_reader.core.form import Form
 from services.port_reader.core.port import Port
 from services.publisher.core.ordering import Ordering
 from services.publisher.core.outbox.lanes import Lane
@@ -292,7 +293,17 @@ HEARD: Final = (
 )
 """What a source hears, and when."""
 
-ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD)
+FORMED: Final = (
+    one(
+        "a pause within a frame ends it",
+        (Form, "settles_s"),
+        'self._first_s + DECIDE_S if self.count >= PAUSES_TO_CHANGE else float("inf")',
+        "last_byte_s",
+    ),
+)
+"""What ends a line's frames."""
+
+ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *FORMED)
 
 
 @contextmanager
