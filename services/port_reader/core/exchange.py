@@ -28,6 +28,9 @@ IDS_REMEMBERED: Final = 4 * QUEUE_LIMIT
 """Calls that are recognised when they come again: more than a port can work off within the time of one."""
 POLL_LEAST_S: Final = 0.001
 POLL_MOST_S: Final = 0.05
+PASSED_OVER_S: Final = 1.0
+"""A frame that is the answer only if no other comes waits for that one so long: a device that repeats what it is sent
+says more at once, and one whose answer is the repetition is answered this much later."""
 SUCCESS: Final = b'{"success":true}'
 
 Search = Callable[[re.Pattern[bytes], bytes], bool | None]
@@ -62,12 +65,16 @@ class Turn:
         """When to look how far the write is; nothing tells when a serial port has sent its last byte."""
         self.ignored = 0
         """Frames that had begun before the write was out, and so are no answer."""
+        self.settles_s = float("inf")
+        """When a frame that was passed over is the answer, if no other comes."""
         self.is_hopeless = False
         """True once the awaited answer's pattern has taken too long on a frame."""
 
     @property
     def next_deadline_s(self) -> float:
-        return min(self.poll_s, self.ends_s) if self.state == "writing" else self.ends_s
+        if self.state == "writing":
+            return min(self.poll_s, self.ends_s)
+        return min(self.settles_s, self.ends_s)
 
     @property
     def awaits_answer(self) -> bool:
@@ -167,6 +174,34 @@ class Exchanges:
     def is_answer(self, frame: bytes) -> bool:
         """True if `offer` would take this frame for the awaited answer."""
         return self._turn is not None and self._turn.awaits_answer and self._matches(self._turn, frame)
+
+    @property
+    def unsure(self) -> LineCall | None:
+        """The call of which no pattern says what its answer looks like, if the next frame may be that."""
+        turn = self._turn
+        if turn is None or turn.state == "writing" or turn.ignored or turn.call.asked.pattern:
+            return None
+        return turn.call
+
+    def pass_over(self, now_s: float, *, may_be_answer: bool) -> bool:
+        """A frame has come that is the answer only if no other does: at once if it `may_be_answer`, else at the end of
+        the call's time. False if no call waits for one any more."""
+        turn = self._turn
+        if turn is None or turn.state != "waiting":
+            return False
+        turn.settles_s = min(turn.settles_s, turn.ends_s, now_s + PASSED_OVER_S if may_be_answer else turn.ends_s)
+        return True
+
+    def is_settled(self, now_s: float) -> bool:
+        """True if what was passed over is the answer after all: `take_turn` follows."""
+        return self._turn is not None and self._turn.state == "waiting" and now_s >= self._turn.settles_s
+
+    def take_turn(self) -> LineCall:
+        """The call that is on the line, which is answered. To be followed by `go_on`."""
+        turn, self._turn = self._turn, None
+        if turn is None:
+            raise RuntimeError("no call is on the line")
+        return turn.call
 
     def offer(self, frame: bytes) -> LineCall | None:
         """The call whose answer this frame is; None for telemetry. To be followed by `go_on` after the chunk."""

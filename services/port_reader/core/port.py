@@ -22,7 +22,7 @@ from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, O
 from services.port_reader.core.exchange import Exchanges, Search
 from services.port_reader.core.form import Piece
 from services.port_reader.core.incoming import Incoming
-from services.port_reader.core.members import Members, Owner
+from services.port_reader.core.members import Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ class Port:
 
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
         effects = self._end_doubt(now_s)
+        if held := self._answers.give_up():
+            effects += self._members.put(held, self._arrival_ms, now_s)
         self._line.abort(partial_reason)
         effects += self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
@@ -192,10 +194,14 @@ class Port:
         effects = self._bury(now_s)
         if not self._exchange.is_listening:
             return [*effects, *self._members.put_frames(frames, self._arrival_ms, now_s)]
-        entries, answers = self._answers.sort(frames)
+        entries, answers = self._answers.sort(frames, now_s)
+        return [*effects, *self._put_answers(entries, answers, now_s)]
+
+    def _put_answers(self, entries: list[Placed], answers: list[Answer], now_s: float) -> list[Effect]:
+        """What has come to the streams, and to the calls what is their answer; then the next call."""
         # Committed first, as everything; before the frames, as somebody waits.
         replies = [self._answer(found, now_s) for found in answers]
-        effects += self._members.put(entries, self._arrival_ms, now_s, replies)
+        effects = self._members.put(entries, self._arrival_ms, now_s, replies)
         return [*effects, *self._exchange.go_on(now_s)]
 
     def _answer(self, found: Answer, now_s: float) -> Send:
@@ -270,11 +276,17 @@ class Port:
         if self._doubt is not None and self._doubt.ends_s is not None:
             # What came since the gap goes to the stream before anything behind it.
             effects = self._end_doubt(now_s) if now_s >= self._doubt.ends_s else []
-            return [*effects, *self._exchange.tick(now_s)]
+            return [*effects, *self._tick_exchange(now_s)]
         if now_s < self._rests_until_s:
-            return self._exchange.tick(now_s)
+            return self._tick_exchange(now_s)
         effects = self._take_pieces(self._line.expire(now_s), now_s)
-        return [*effects, *self._exchange.tick(now_s)]
+        return [*effects, *self._tick_exchange(now_s)]
+
+    def _tick_exchange(self, now_s: float) -> list[Effect]:
+        """What is due of the call on the line. No other frame may have come than what was held back for one."""
+        if self._exchange.is_settled(now_s):
+            return self._put_answers(*self._answers.settle(), now_s)
+        return self._exchange.tick(now_s)
 
     def _take_pieces(self, pieces: list[Piece], now_s: float) -> list[Effect]:
         """What silence has made frames. Each has its own time, however long it waited for that."""

@@ -219,7 +219,11 @@ class PublisherCore:
         if self._downlink.take_answer(*answer, can_reply=self._session.may_publish, now_s=now_s):
             return release
         body = release.body
-        silent = body.replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={})
+        # That the data points could not read it makes no dead letter of it: it was no reading.
+        for index in body.dead:
+            release.run.stream.spare(release.run.first + index)
+        self._counters["dead_letters"] -= len(body.dead)
+        silent = body.replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={}, dead={})
         return release._replace(body=silent)
 
     def _hear_message(self, message: Message, now_s: float) -> None:
