@@ -138,9 +138,9 @@ LISTED: Final = (
     ),
     one(
         "expired call still written",
-        (Exchanges, "_next"),
-        "if now_s >= call.deadline_s:",
-        "if False:",
+        (Exchanges, "refuse_late"),
+        "if now_s >= call.is_given_up_s]",
+        "if False]",
     ),
     one(
         "strike note not cleared",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from common.config.models import Device
 from common.stream.items import Item, items_of
-from common.wire.calls import Decode, converter_of, pack_body, verb_of
+from common.wire.calls import ANSWER_ROOM_S, Decode, converter_of, pack_body, verb_of
 from common.wire.messages import Entry, Reply, Request
 from services.port_reader.core.exchange import Exchanges, LineCall
 from services.port_reader.core.incoming import Incoming
@@ -136,5 +136,6 @@ def step_after(call: LineCall, frame: bytes, device: Device, section: str, now_s
 
         return reply_of(device, request, method, frame)
     verb, body, target = verb_of(Decode), pack_body(Decode(method, frame)), converter_of(device.name)
-    left_s = call.deadline_s - now_s
+    # An answer that came within its own time is converted, however long that was.
+    left_s = max(call.deadline_s - now_s, ANSWER_ROOM_S)
     return Request(request.id, request.reply_to, target, verb, device.name, section, left_s, body)

@@ -18,7 +18,21 @@ from typing import Final, Literal, NamedTuple, assert_never
 from common.core.errors import ConversionError
 from common.core.events import Send, answer
 from common.wire import calls
-from common.wire.calls import EXPIRED, NO_DATA, QUEUE_FULL, TOO_SLOW_PATTERN, no_answer, refuse, reply, write_failed
+from common.wire.calls import (
+    CALL_TIME,
+    EXPIRED,
+    NO_DATA,
+    QUEUE_FULL,
+    RESPONSE_TIME,
+    TOO_SLOW_PATTERN,
+    WRITE_TIME,
+    no_answer,
+    not_written,
+    refuse,
+    reply,
+    timed_out,
+    write_failed,
+)
 from common.wire.messages import Request
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.events import CancelWrite, CheckWrite, Effect, WritePort
@@ -28,6 +42,9 @@ IDS_REMEMBERED: Final = 4 * QUEUE_LIMIT
 """Calls that are recognised when they come again: more than a port can work off within the time of one."""
 POLL_LEAST_S: Final = 0.001
 POLL_MOST_S: Final = 0.05
+TELL_S: Final = 0.25
+"""So long before its time is over a call that has waited for others is refused: whoever asked shall hear why, and not
+end it without a reason in the same moment."""
 PASSED_OVER_S: Final = 1.0
 """A frame that is the answer only if no other comes waits for that one so long: a device that repeats what it is sent
 says more at once, and one whose answer is the repetition is answered this much later."""
@@ -51,6 +68,11 @@ class LineCall(NamedTuple):
     data: bytes
     pattern: re.Pattern[bytes]
     deadline_s: float
+
+    @property
+    def is_given_up_s(self) -> float:
+        """When it is not written any more."""
+        return self.deadline_s - min(TELL_S, self.request.time_left_s / 2)
 
 
 class Turn:
@@ -122,7 +144,9 @@ class Exchanges:
 
     @property
     def next_deadline_s(self) -> float | None:
-        return None if self._turn is None else self._turn.next_deadline_s
+        if self._turn is None:
+            return None
+        return min((self._turn.next_deadline_s, *(call.is_given_up_s for call in self._queue)))
 
     def add(self, request: Request, asked: calls.Exchange, now_s: float) -> list[Effect]:
         """Takes a call, or answers it at once if it can't be. A call that comes twice is written once."""
@@ -237,15 +261,24 @@ class Exchanges:
             return [CheckWrite()]
         match turn.state:
             case "writing":
-                return [CancelWrite(), *self.failed("timed out", now_s)]
+                return [CancelWrite(), *self.failed(self._write_bound(turn), now_s)]
             case "waiting":
-                effects: list[Effect] = [self.refuse(turn.call.request, no_answer(turn.call.asked.timeout_s))]
+                effects: list[Effect] = [
+                    self.refuse(turn.call.request, no_answer(turn.call.asked.timeout_s, RESPONSE_TIME))
+                ]
                 turn.expire(now_s)
                 return effects
             case "late":
                 return self._end(now_s)
             case _:
                 assert_never(turn.state)
+
+    def refuse_late(self, now_s: float) -> list[Effect]:
+        """Ends the calls that wait for others and have no time left to be written."""
+        late = [call for call in self._queue if now_s >= call.is_given_up_s]
+        if late:
+            self._queue = deque(call for call in self._queue if now_s < call.is_given_up_s)
+        return [self.refuse(call.request, not_written(round(call.request.time_left_s, 1))) for call in late]
 
     def close(self, error: str) -> list[Effect]:
         """Ends all calls with this error: the port is gone, or the process ends."""
@@ -268,18 +301,21 @@ class Exchanges:
             self._counters["patterns_timed_out"] += 1
         return bool(found)
 
+    def _write_bound(self, turn: Turn) -> str:
+        """Why a write that takes too long has failed, and whose time that was."""
+        if self._write_timeout_s is not None:
+            return timed_out(self._write_timeout_s, WRITE_TIME)
+        return timed_out(round(turn.call.request.time_left_s, 1), CALL_TIME)
+
     def _end(self, now_s: float) -> list[Effect]:
         self._turn = None
         return self._next(now_s)
 
     def _next(self, now_s: float) -> list[Effect]:
         """Writes the first call that still has time, if none is on the line."""
-        effects: list[Effect] = []
-        while self._queue and self._turn is None:
+        effects = self.refuse_late(now_s)
+        if self._queue and self._turn is None:
             call = self._queue.popleft()
-            if now_s >= call.deadline_s:
-                effects.append(self.refuse(call.request, EXPIRED))
-                continue
             self._counters["exchanges"] += 1
             timeout_s = self._write_timeout_s
             self._turn = Turn(call, call.deadline_s if timeout_s is None else now_s + timeout_s)

@@ -286,7 +286,7 @@ class Port:
         """What is due of the call on the line. No other frame may have come than what was held back for one."""
         if self._exchange.is_settled(now_s):
             return self._put_answers(*self._answers.settle(), now_s)
-        return self._exchange.tick(now_s)
+        return [*self._exchange.refuse_late(now_s), *self._exchange.tick(now_s)]
 
     def _take_pieces(self, pieces: list[Piece], now_s: float) -> list[Effect]:
         """What silence has made frames. Each has its own time, however long it waited for that."""

@@ -86,7 +86,8 @@ class PublisherCore:
 
     `config` says host, port and packing (never read: the secrets in it); `dialect` the topics and payloads of its kind
     of platform; `types` the device type of each configured device, `connectors` their connectors' names; `draw` gives
-    numbers in [0, 1) for jitter, `version` is our own when a platform asks.
+    numbers in [0, 1) for jitter, `version` is our own when a platform asks. `answer_times`: how many seconds an answer
+    may take, by device and method.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class PublisherCore:
         draw: Callable[[], float],
         connectors: Mapping[str, str] | None = None,
         version: str = "",
+        answer_times: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -116,7 +118,13 @@ class PublisherCore:
         known = connectors if connectors is not None else dict.fromkeys(types, "serial")
         gateway = GatewayCalls(self._outbox, counters, known, version)
         self._downlink = Downlink(
-            dialect, replies=replies, gateway=gateway, counters=counters, out=out, prefix=f"rpc-{epoch[:8]}"
+            dialect,
+            replies=replies,
+            gateway=gateway,
+            counters=counters,
+            out=out,
+            prefix=f"rpc-{epoch[:8]}",
+            answer_times=answer_times or {},
         )
         self._standstill = LinkStandstill()
         self._events = 0
