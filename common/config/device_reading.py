@@ -104,9 +104,23 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
             "serverSideRpc",
             'without "downlink_converter" calls with params are answered "Downlink converter not defined"',
         )
+    _warn_of_unsure_answers(entry, device)
     # A user's converter gets the whole section and may know keys that we don't.
     entry.warn_unknown(only_near=device.has_user_converter)
     return device
+
+
+def _warn_of_unsure_answers(entry: JsonObject, device: Device) -> None:
+    """Warns of calls that can't tell their answer from what the device says by itself."""
+    unsure = [show(rpc.method) for rpc in device.rpcs if rpc.with_response and rpc.response_pattern is None]
+    if not unsure or not (device.telemetry or device.attributes):
+        return
+    calls = "a call of " + " or ".join(unsure)
+    entry.warning(
+        "serverSideRpc",
+        f"this device also sends by itself, and {calls} may take that for its answer: say in"
+        ' "responsePattern" what an answer looks like (a regular expression)',
+    )
 
 
 def _read_line(entry: JsonObject) -> Line:

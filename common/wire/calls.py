@@ -234,9 +234,28 @@ def unknown_verb(verb: str) -> str:
     return f"unknown verb {verb}"
 
 
-def no_answer(timeout_s: float) -> str:
-    """The call was written, and the device said nothing that is its answer."""
-    return f"no answer in {timeout_s:g} s"
+RESPONSE_TIME: Final = "responseTimeoutSec"
+PLATFORM_TIME: Final = "so long a call from the platform may take; a longer responseTimeoutSec extends it"
+CALLER_TIME: Final = "so long its caller waits; serialgw rpc has --timeout for it"
+WRITE_TIME: Final = "writeTimeout"
+CALL_TIME: Final = "so long the call may take; writeTimeout may be less"
+ANSWER_ROOM_S: Final = 2.0
+"""What a call takes beside the device's own time: on its way there and back, and to convert the answer."""
+
+
+def no_answer(timeout_s: float, bound: str) -> str:
+    """The device said nothing that is an answer within the time that `bound` names."""
+    return f"no answer in {timeout_s:g} s ({bound})"
+
+
+def not_written(time_s: float) -> str:
+    """A call has waited for others until its time was over."""
+    return f"not written within {time_s:g} s: the device was still busy with a call before it"
+
+
+def timed_out(time_s: float, bound: str) -> str:
+    """Why a write has failed that did not leave the machine."""
+    return f"timed out after {time_s:g} s ({bound})"
 
 
 def write_failed(reason: str) -> str:

@@ -89,7 +89,18 @@ def _make_core(
         connectors={device.name: device.connector_name for device in gateway.devices},
         version=RELEASE,
         names=names,
+        answer_times=answer_times(gateway),
     )
+
+
+def answer_times(gateway: Gateway) -> dict[tuple[str, str], float]:
+    """How long each call that wants an answer waits for it, by device and method."""
+    return {
+        (device.name, rpc.method): rpc.response_timeout_s
+        for device in gateway.devices
+        for rpc in device.rpcs
+        if rpc.with_response
+    }
 
 
 def own_client_id(path: Path) -> str:

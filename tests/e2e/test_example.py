@@ -107,7 +107,7 @@ def test_more_calls_than_the_platform_leaves_unacknowledged(world: World) -> Non
         (10, NAME, "noSuchMethod", 1, "Method not found"),
         (11, "Nobody", "setNumber", 1, "unknown device Nobody"),
         (12, NAME, "setNumber", "many", "params can't be converted"),
-        (13, NAME, "slow", None, "no answer in 0.5 s"),
+        (13, NAME, "slow", None, "no answer in 0.5 s (responseTimeoutSec)"),
         (14, NAME, "setText", "", "No data to send"),
     ],
 )

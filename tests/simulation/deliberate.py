@@ -29,6 +29,7 @@ from services.converter.core.core import ConverterCore
 from services.converter.core.lanes import Lanes
 from services.converter.shell.user_code import UserCode
 from services.port_reader.core.exchange import Exchanges
+from services.port_reader.core.form import Form
 from services.port_reader.core.port import Port
 from services.publisher.core.downlink import Downlink
 from services.publisher.core.names import KeptNames
@@ -140,9 +141,9 @@ LISTED: Final = (
     ),
     one(
         "expired call still written",
-        (Exchanges, "_next"),
-        "if now_s >= call.deadline_s:",
-        "if False:",
+        (Exchanges, "refuse_late"),
+        "if now_s >= call.is_given_up_s]",
+        "if False]",
     ),
     one(
         "strike note not cleared",
@@ -317,7 +318,17 @@ NAMED: Final = (
 )
 """Calls of devices that users' converters have named."""
 
-ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED)
+FORMED: Final = (
+    one(
+        "a pause within a frame ends it",
+        (Form, "settles_s"),
+        'self._first_s + DECIDE_S if self.count >= PAUSES_TO_CHANGE else float("inf")',
+        "last_byte_s",
+    ),
+)
+"""What ends a line's frames."""
+
+ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED, *FORMED)
 
 
 @contextmanager

@@ -56,6 +56,8 @@ from tests.simulation.users import BESIDE, Harm, UserDevices
 from tests.simulation.watching import MonitorProcess
 
 MAX_FRAME_BYTES = 128
+TIMEOUT_S = 0.1
+"""Devices that pause in mid-frame do so for up to 0.3 s: that must end no frame."""
 RPC_TIMEOUT_S = 2.0
 RECONNECT_S = 0.1
 """ZeroMQ tries a connection again after so long."""
@@ -341,7 +343,7 @@ def counting_device(name: str, is_users: bool) -> Device:
     return Device(
         name=name,
         type="counter",
-        framing=Framing(max_frame_bytes=MAX_FRAME_BYTES),
+        framing=Framing(max_frame_bytes=MAX_FRAME_BYTES, timeout_s=TIMEOUT_S),
         converter="Users" if is_users else "SerialUplinkConverter",
         telemetry=(DataPoint(key="n", type="int"),),
         attributes=(DataPoint(key="last", type="int"),),

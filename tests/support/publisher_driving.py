@@ -81,9 +81,7 @@ def points(first: int, count: int) -> list[dict[str, int]]:
 class Driver:
     """Runs the core's effects by hand."""
 
-    def __init__(
-        self, config: Platform | None = None, dialect: Dialect | None = None, names: dict[str, Named] | None = None
-    ) -> None:
+    def __init__(self, config: Platform | None = None, dialect: Dialect | None = None, **options: Any) -> None:
         self.now_s = 100.0
         self.core = PublisherCore(
             Identity("publisher", "0", "i", 1, "here"),
@@ -93,7 +91,7 @@ class Driver:
             TYPES,
             draw=lambda: 0.5,
             version="9.9",
-            names=names,
+            **options,
         )
         self.unacked: list[Publish] = []
         self.published: list[Publish] = []

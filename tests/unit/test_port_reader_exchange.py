@@ -137,7 +137,7 @@ def test_no_answer_in_time_and_the_next_call_waits_for_the_late_one():
     rig = _rig()
     rig.exchange("c1")
     rig.wait(2.1)
-    assert rig.ended("c1") == "no answer in 2 s"
+    assert rig.ended("c1") == "no answer in 2 s (responseTimeoutSec)"
     rig.exchange("c2")
     assert len(rig.written) == 1
     rig.read(b"late\n")
@@ -180,7 +180,7 @@ def test_an_expired_call_is_not_written():
     rig.exchange("c2", time_left_s=0.5)
     rig.wait(1)
     rig.read(b"answer\n")
-    assert rig.ended("c2") == "expired while waiting"
+    assert rig.ended("c2") == "not written within 0.5 s: the device was still busy with a call before it"
     assert len(rig.written) == 1
 
 
@@ -213,7 +213,7 @@ def test_a_write_that_never_leaves():
     rig.wait(0.5)
     assert CheckWrite() in rig.performed
     rig.wait(0.6)
-    assert rig.ended("c1") == "write failed: timed out"
+    assert rig.ended("c1") == "write failed: timed out after 1 s (writeTimeout)"
     assert CancelWrite() in rig.performed
 
 

@@ -96,7 +96,7 @@ def test_difference_19_after_a_death_in_mid_frame():
     """A process killed in mid-frame leaves word; the next one does not take the tail for a frame."""
     rig = Rig()
     rig.read(b"one\nhal")
-    assert read_line_state(rig.journal.line_state) == (True, True)
+    assert read_line_state(rig.journal.line_state, b"\n") == (True, "delimiter")
     again = Rig(journal=rig.journal)
     again.read(b"f\ntwo\n", after_s=5)
     assert _lines(again) == [b"one\n", b"two\n"]
@@ -106,18 +106,24 @@ def test_difference_19_after_a_death_in_mid_frame():
 @pytest.mark.parametrize(
     ("kept", "state"),
     [
-        (b"", LineState(is_mid_frame=False, has_seen_delimiter=False)),
-        (b"\0\0", LineState(is_mid_frame=False, has_seen_delimiter=False)),
-        (b"\0\1", LineState(is_mid_frame=False, has_seen_delimiter=True)),
-        (b"\1\0", LineState(is_mid_frame=True, has_seen_delimiter=False)),
-        (b"\1\1", LineState(is_mid_frame=True, has_seen_delimiter=True)),
-        (b"more than we know", LineState(is_mid_frame=True, has_seen_delimiter=False)),
+        (b"", LineState(is_mid_frame=False, form="unknown")),
+        (b"\0\0", LineState(is_mid_frame=False, form="unknown")),
+        (b"\0\1", LineState(is_mid_frame=False, form="delimiter")),
+        (b"\1\0", LineState(is_mid_frame=True, form="unknown")),
+        (b"\1\1", LineState(is_mid_frame=True, form="delimiter")),
+        (b"\0\1\n", LineState(is_mid_frame=False, form="delimiter")),
+        (b"\0\2\n", LineState(is_mid_frame=False, form="silence")),
+        (b"\0\1\r\n", LineState(is_mid_frame=False, form="unknown")),
+        (b"\0\2\r", LineState(is_mid_frame=False, form="unknown")),
+        (b"\1\1\r", LineState(is_mid_frame=True, form="unknown")),
+        (b"more than we know", LineState(is_mid_frame=True, form="unknown")),
+        (b"\0\3\n", LineState(is_mid_frame=True, form="unknown")),
     ],
 )
 def test_what_a_journal_keeps_of_the_line(kept, state):
-    """Two bytes, which only the line reads. Where nothing is known nothing is doubted; where it can't be read the frame
-    that comes first is."""
-    assert read_line_state(kept) == state
+    """Only the line reads it; older releases kept no delimiter. Where nothing is known nothing is doubted; where it
+    can't be read the frame that comes first is. What was seen with another delimiter says nothing."""
+    assert read_line_state(kept, b"\n") == state
     journal = FakeJournal()
     journal.line_state = kept
     rig = Rig(journal=journal)
@@ -131,7 +137,7 @@ def test_a_death_between_frames_costs_nothing():
     rig = Rig()
     rig.read(b"hal")
     rig.read(b"f\n")
-    assert read_line_state(rig.journal.line_state) == (False, True)
+    assert read_line_state(rig.journal.line_state, b"\n") == (False, "delimiter")
     again = Rig(journal=rig.journal)
     again.read(b"two\n", after_s=5)
     assert _lines(again) == [b"half\n", b"two\n"]
@@ -146,7 +152,7 @@ def test_frames_in_pieces_at_speed_do_not_cost_two_commits_each():
         rig.read(b"8\n", 0.002)
     assert rig.journal.commits < 115
     rig.wait(0.2)
-    assert read_line_state(rig.journal.line_state).is_mid_frame is False
+    assert read_line_state(rig.journal.line_state, b"\n").is_mid_frame is False
     assert isinstance([e for e in rig.performed if isinstance(e, SetLineState)][-1], SetLineState)
 
 
@@ -249,7 +255,7 @@ def test_drain_closes_the_port_and_waits_for_the_platform():
     assert ClosePort() in rig.performed
     assert rig.exit is None
     assert frames_of(rig.journal.rows[3]) == [b"shut down"]
-    assert read_line_state(rig.journal.line_state) == (True, True)
+    assert read_line_state(rig.journal.line_state, b"\n") == (True, "delimiter")
     assert [letter.reason for letter in rig.journal.dead] == ["shut down in mid-frame"]
     rig.report(4)
     assert rig.exit == 0

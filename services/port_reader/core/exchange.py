@@ -18,7 +18,21 @@ from typing import Final, Literal, NamedTuple, assert_never
 from common.core.errors import ConversionError
 from common.core.events import Send, answer
 from common.wire import calls
-from common.wire.calls import EXPIRED, NO_DATA, QUEUE_FULL, TOO_SLOW_PATTERN, no_answer, refuse, reply, write_failed
+from common.wire.calls import (
+    CALL_TIME,
+    EXPIRED,
+    NO_DATA,
+    QUEUE_FULL,
+    RESPONSE_TIME,
+    TOO_SLOW_PATTERN,
+    WRITE_TIME,
+    no_answer,
+    not_written,
+    refuse,
+    reply,
+    timed_out,
+    write_failed,
+)
 from common.wire.messages import Request
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.events import CancelWrite, CheckWrite, Effect, WritePort
@@ -28,6 +42,12 @@ IDS_REMEMBERED: Final = 4 * QUEUE_LIMIT
 """Calls that are recognised when they come again: more than a port can work off within the time of one."""
 POLL_LEAST_S: Final = 0.001
 POLL_MOST_S: Final = 0.05
+TELL_S: Final = 0.25
+"""So long before its time is over a call that has waited for others is refused: whoever asked shall hear why, and not
+end it without a reason in the same moment."""
+PASSED_OVER_S: Final = 1.0
+"""A frame that is the answer only if no other comes waits for that one so long: a device that repeats what it is sent
+says more at once, and one whose answer is the repetition is answered this much later."""
 SUCCESS: Final = b'{"success":true}'
 
 Search = Callable[[re.Pattern[bytes], bytes], bool | None]
@@ -49,6 +69,11 @@ class LineCall(NamedTuple):
     pattern: re.Pattern[bytes]
     deadline_s: float
 
+    @property
+    def is_given_up_s(self) -> float:
+        """When it is not written any more."""
+        return self.deadline_s - min(TELL_S, self.request.time_left_s / 2)
+
 
 class Turn:
     """The call that is on the line, and how far it is. Each state has one time at which it ends without the device."""
@@ -62,12 +87,16 @@ class Turn:
         """When to look how far the write is; nothing tells when a serial port has sent its last byte."""
         self.ignored = 0
         """Frames that had begun before the write was out, and so are no answer."""
+        self.settles_s = float("inf")
+        """When a frame that was passed over is the answer, if no other comes."""
         self.is_hopeless = False
         """True once the awaited answer's pattern has taken too long on a frame."""
 
     @property
     def next_deadline_s(self) -> float:
-        return min(self.poll_s, self.ends_s) if self.state == "writing" else self.ends_s
+        if self.state == "writing":
+            return min(self.poll_s, self.ends_s)
+        return min(self.settles_s, self.ends_s)
 
     @property
     def awaits_answer(self) -> bool:
@@ -115,7 +144,9 @@ class Exchanges:
 
     @property
     def next_deadline_s(self) -> float | None:
-        return None if self._turn is None else self._turn.next_deadline_s
+        if self._turn is None:
+            return None
+        return min((self._turn.next_deadline_s, *(call.is_given_up_s for call in self._queue)))
 
     def add(self, request: Request, asked: calls.Exchange, now_s: float) -> list[Effect]:
         """Takes a call, or answers it at once if it can't be. A call that comes twice is written once."""
@@ -168,6 +199,34 @@ class Exchanges:
         """True if `offer` would take this frame for the awaited answer."""
         return self._turn is not None and self._turn.awaits_answer and self._matches(self._turn, frame)
 
+    @property
+    def unsure(self) -> LineCall | None:
+        """The call of which no pattern says what its answer looks like, if the next frame may be that."""
+        turn = self._turn
+        if turn is None or turn.state == "writing" or turn.ignored or turn.call.asked.pattern:
+            return None
+        return turn.call
+
+    def pass_over(self, now_s: float, *, may_be_answer: bool) -> bool:
+        """A frame has come that is the answer only if no other does: at once if it `may_be_answer`, else at the end of
+        the call's time. False if no call waits for one any more."""
+        turn = self._turn
+        if turn is None or turn.state != "waiting":
+            return False
+        turn.settles_s = min(turn.settles_s, turn.ends_s, now_s + PASSED_OVER_S if may_be_answer else turn.ends_s)
+        return True
+
+    def is_settled(self, now_s: float) -> bool:
+        """True if what was passed over is the answer after all: `take_turn` follows."""
+        return self._turn is not None and self._turn.state == "waiting" and now_s >= self._turn.settles_s
+
+    def take_turn(self) -> LineCall:
+        """The call that is on the line, which is answered. To be followed by `go_on`."""
+        turn, self._turn = self._turn, None
+        if turn is None:
+            raise RuntimeError("no call is on the line")
+        return turn.call
+
     def offer(self, frame: bytes) -> LineCall | None:
         """The call whose answer this frame is; None for telemetry. To be followed by `go_on` after the chunk."""
         turn = self._turn
@@ -202,15 +261,24 @@ class Exchanges:
             return [CheckWrite()]
         match turn.state:
             case "writing":
-                return [CancelWrite(), *self.failed("timed out", now_s)]
+                return [CancelWrite(), *self.failed(self._write_bound(turn), now_s)]
             case "waiting":
-                effects: list[Effect] = [self.refuse(turn.call.request, no_answer(turn.call.asked.timeout_s))]
+                effects: list[Effect] = [
+                    self.refuse(turn.call.request, no_answer(turn.call.asked.timeout_s, RESPONSE_TIME))
+                ]
                 turn.expire(now_s)
                 return effects
             case "late":
                 return self._end(now_s)
             case _:
                 assert_never(turn.state)
+
+    def refuse_late(self, now_s: float) -> list[Effect]:
+        """Ends the calls that wait for others and have no time left to be written."""
+        late = [call for call in self._queue if now_s >= call.is_given_up_s]
+        if late:
+            self._queue = deque(call for call in self._queue if now_s < call.is_given_up_s)
+        return [self.refuse(call.request, not_written(round(call.request.time_left_s, 1))) for call in late]
 
     def close(self, error: str) -> list[Effect]:
         """Ends all calls with this error: the port is gone, or the process ends."""
@@ -233,18 +301,21 @@ class Exchanges:
             self._counters["patterns_timed_out"] += 1
         return bool(found)
 
+    def _write_bound(self, turn: Turn) -> str:
+        """Why a write that takes too long has failed, and whose time that was."""
+        if self._write_timeout_s is not None:
+            return timed_out(self._write_timeout_s, WRITE_TIME)
+        return timed_out(round(turn.call.request.time_left_s, 1), CALL_TIME)
+
     def _end(self, now_s: float) -> list[Effect]:
         self._turn = None
         return self._next(now_s)
 
     def _next(self, now_s: float) -> list[Effect]:
         """Writes the first call that still has time, if none is on the line."""
-        effects: list[Effect] = []
-        while self._queue and self._turn is None:
+        effects = self.refuse_late(now_s)
+        if self._queue and self._turn is None:
             call = self._queue.popleft()
-            if now_s >= call.deadline_s:
-                effects.append(self.refuse(call.request, EXPIRED))
-                continue
             self._counters["exchanges"] += 1
             timeout_s = self._write_timeout_s
             self._turn = Turn(call, call.deadline_s if timeout_s is None else now_s + timeout_s)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isfinite
 from typing import Final, NamedTuple
 
 from common.config.framing import Framing
+from services.port_reader.core.form import KINDS, LEAST_PAUSE_S, Form, Kind, Piece
 from services.port_reader.core.framers import framer_of
 from services.port_reader.core.framers.base import DeadPiece
 
@@ -19,30 +21,35 @@ CHOPPY_S: Final = 0.05
 """If frames in pieces follow each other faster than this, the mid-frame flag stays up between them: two commits a
 frame would cost more than the flag is worth."""
 JOINED: Final = "joined mid-frame"
-_PACKED: Final = ((b"\0\0", b"\0\1"), (b"\1\0", b"\1\1"))
-"""A line's state as the journal keeps it, by is_mid_frame and has_seen_delimiter: a byte for each. They stand ready, as
-each commit takes one along."""
+DELIMITER_KEPT: Final = 16
+"""So many bytes of the delimiter, its last ones, are kept with the line's state: enough to see that it has changed."""
 
 
 class LineState(NamedTuple):
     """What the next process has to know of the line, should this one die. Nobody else reads it: for the journal it is
-    two bytes."""
+    a few bytes."""
 
     is_mid_frame: bool
     """True if the line is in the middle of a frame, whose end is no frame of its own."""
-    has_seen_delimiter: bool
-    """True if the line has ever sent its delimiter: then silence ends no frame."""
+    form: Kind
+    """What ends its frames, as far as that is known."""
 
 
-def read_line_state(state: bytes) -> LineState:
-    """The state that a journal has kept. Where nothing is known the line is between two frames and has sent no
-    delimiter. An unreadable state comes from a newer release that may have died in mid-frame: to distrust one good
-    frame is cheaper than to trust half of one."""
+def read_line_state(state: bytes, delimiter: bytes) -> LineState:
+    """The state that a journal has kept, for a line that is to end its frames with `delimiter`.
+
+    Its bytes: whether it is in mid-frame, the place of its form in KINDS, the end of the delimiter to which that
+    belongs (releases up to 0.3 wrote none). With another delimiter, and where nothing is kept, the form is not known.
+    An unreadable state comes from a newer release that may have died in mid-frame: to distrust one good frame is
+    cheaper than to trust half of one.
+    """
     if not state:
-        return LineState(is_mid_frame=False, has_seen_delimiter=False)
-    if len(state) != len(LineState._fields):
-        return LineState(is_mid_frame=True, has_seen_delimiter=False)
-    return LineState(bool(state[0]), bool(state[1]))
+        return LineState(is_mid_frame=False, form="unknown")
+    if not 2 <= len(state) <= 2 + DELIMITER_KEPT or state[0] > 1 or state[1] >= len(KINDS):
+        return LineState(is_mid_frame=True, form="unknown")
+    kept = state[2:]
+    is_same = not kept or kept == delimiter[-DELIMITER_KEPT:]
+    return LineState(bool(state[0]), KINDS[state[1]] if is_same else "unknown")
 
 
 class Joining:
@@ -80,9 +87,18 @@ class Incoming:
 
     def __init__(self, framing: Framing, state: bytes) -> None:
         """`state` is what the journal has kept of the line."""
-        is_mid_frame, has_seen_end = read_line_state(state)
+        is_mid_frame, form = read_line_state(state, framing.delimiter)
         self._framer = framer_of(framing)
-        self._framer.has_seen_end = has_seen_end
+        self._framer.has_seen_end = form == "delimiter"
+        self._form = Form(form)
+        self._is_paused = False
+        """True once the silence behind the last byte was as long as `timeout`."""
+        self.is_awaited: Callable[[], bool] = lambda: False
+        """Whether a call waits for what the line says."""
+        kept = framing.delimiter[-DELIMITER_KEPT:]
+        self._packed = tuple(tuple(bytes((flag, kind)) + kept for kind in range(len(KINDS))) for flag in (0, 1))
+        """The line's state as the journal keeps it, by is_mid_frame and form. They stand ready, as each commit takes
+        one along."""
         self._dead: list[DeadPiece] = []
         """What was found here to be no frame, and all that the framer had found before it."""
         self._timeout_s = framing.timeout_s
@@ -94,13 +110,13 @@ class Incoming:
 
     @property
     def ends_by_silence(self) -> bool:
-        """True if the line never sent its delimiter, and silence is to end its frames."""
-        return not self._framer.has_seen_end and isfinite(self._timeout_s)
+        """True if silence may end the line's frames."""
+        return (not self._framer.has_seen_end or self._form.count > 0) and isfinite(self._timeout_s)
 
     @property
-    def last_byte_s(self) -> float | None:
-        """When the last bytes came; None if none ever did."""
-        return self._last_byte_s or None
+    def last_byte_s(self) -> float:
+        """When something came last; 0.0 if nothing ever did."""
+        return self._last_byte_s
 
     @property
     def partial(self) -> bytes:
@@ -129,6 +145,7 @@ class Incoming:
     def interrupt(self, reason: str) -> None:
         """Bytes may be missing here: what comes up to the next delimiter is no frame."""
         self._framer.interrupt(reason)
+        self._form.forget_places()
 
     def put_dead(self, frames: list[bytes], reason: str) -> None:
         """Frames that are none after all."""
@@ -143,8 +160,27 @@ class Incoming:
         """The frames that this chunk completes."""
         if self._joining.awaits_first and self._joining.begins_dead(now_s):
             self._framer.interrupt(JOINED)
-        self._last_byte_s = now_s
-        return self._framer.feed(chunk)
+        self._last_byte_s, self._is_paused = now_s, False
+        return self._feed_formed(chunk) if self._form.is_touched else self._framer.feed(chunk)
+
+    def _feed_formed(self, chunk: bytes) -> list[bytes]:
+        """The same where pauses are counted: a delimiter ends that."""
+        framer = self._framer
+        had_seen_end, framer.has_seen_end = framer.has_seen_end, False
+        waited = len(framer.partial)
+        frames = framer.feed(chunk)
+        if framer.has_seen_end:
+            self._form.end()
+            return frames
+        framer.has_seen_end = had_seen_end
+        if len(framer.partial) != waited + len(chunk):
+            # What was too long is gone.
+            self._form.forget_places()
+        return frames
+
+    def ask(self) -> None:
+        """A call was written: what has begun by now is no answer to it."""
+        self._form.ask(self.partial_bytes)
 
     def take_dead(self) -> list[DeadPiece]:
         """Dead pieces since the last call."""
@@ -168,38 +204,54 @@ class Incoming:
     def cut(self, count: int) -> None:
         """Takes the prefix that was looked at; a delimiter right behind it is swallowed."""
         self._framer.cut(count)
+        self._form.cut(count)
 
-    def expire(self, now_s: float) -> bytes | None:
-        """What silence has made a frame, on a line that never sent its delimiter; None for nothing.
+    def expire(self, now_s: float) -> list[Piece]:
+        """What silence has made frames: mostly none, or one; several where the form of the line was in doubt.
 
-        What silence has made a dead piece comes with `take_dead`.
+        What silence has made dead pieces comes with `take_dead`.
         """
-        silence_s = self._silence_s
-        if silence_s is None or now_s < self._last_byte_s + silence_s:
-            return None
-        data, reason = self._framer.end()
-        if not data:
-            return None
-        if self._framer.has_seen_end:
-            reason = reason or f"no delimiter within {STALE_S:g} s"
-        if not reason:
-            return data
-        self._add_dead(DeadPiece(reason, data))
-        return None
+        framer, form = self._framer, self._form
+        due_s = self._due_s
+        if due_s is None or now_s < due_s:
+            return []
+        if not self._is_paused:
+            self._is_paused = True
+            if framer.partial:
+                form.pause(self.partial_bytes, self._last_byte_s)
+            if now_s < (self._due_s or 0.0):
+                return []
+        had_seen_end = framer.has_seen_end
+        if now_s < self._settles_s:
+            self._end_dead(f"no delimiter within {STALE_S:g} s")
+            return []
+        data, reason = framer.end()
+        form.settle(had_seen_end)
+        framer.has_seen_end = False
+        pieces = form.take_pieces(data, self._last_byte_s)
+        if pieces and reason:
+            # Behind the first pause somebody saw them begin.
+            self._add_dead(DeadPiece(reason, pieces.pop(0).data))
+        return pieces
 
     def abort(self, reason: str) -> None:
         """The line ends here: a frame in progress becomes a dead piece."""
         self._joining.awaits_first = False
+        self._end_dead(reason)
+
+    def _end_dead(self, reason: str) -> None:
+        """What waits is no frame. Where it came with pauses each part is a piece: it may have been one."""
         data, dead_reason = self._framer.end()
-        if data:
-            self._add_dead(DeadPiece(dead_reason or reason, data))
+        for piece in self._form.take_pieces(data, self._last_byte_s):
+            self._add_dead(DeadPiece(dead_reason or reason, piece.data))
+            dead_reason = ""
 
     def state_after_append(self, now_s: float) -> bytes:
         """The state that goes with an append, whose commit has room for it anyway."""
         self.stored_mid_frame = self._framer.is_mid_frame or (
             self.stored_mid_frame and now_s - self._flagged_s < CHOPPY_S
         )
-        return _PACKED[self.stored_mid_frame][self._framer.has_seen_end]
+        return self._packed[self.stored_mid_frame][1 if self._framer.has_seen_end else 2 * self._form.is_silence]
 
     def state_change(self, now_s: float) -> bytes | None:
         """The state if it needs a commit of its own now, as it does where a frame has begun; None if not."""
@@ -210,12 +262,12 @@ class Incoming:
         elif not self.stored_mid_frame or now_s < self._last_byte_s + QUIET_S or self._joining.died_mid_frame:
             return None
         self.stored_mid_frame = self._framer.is_mid_frame
-        return _PACKED[self.stored_mid_frame][self._framer.has_seen_end]
+        return self._packed[self.stored_mid_frame][1 if self._framer.has_seen_end else 2 * self._form.is_silence]
 
     @property
     def next_deadline_s(self) -> float | None:
-        if (silence_s := self._silence_s) is not None:
-            return self._last_byte_s + silence_s
+        if (due_s := self._due_s) is not None:
+            return due_s
         if self.stored_mid_frame and not self._framer.is_mid_frame and not self._joining.died_mid_frame:
             return self._last_byte_s + QUIET_S
         return None
@@ -230,10 +282,20 @@ class Incoming:
         return bool(self._framer.partial)
 
     @property
-    def _silence_s(self) -> float | None:
-        """The silence that ends the frame in progress; None if there is none or it waits for ever."""
-        if not self._framer.is_mid_frame or self._joining.awaits_first:
+    def _due_s(self) -> float | None:
+        """When silence means something for what waits; None if nothing does, or for ever."""
+        framer = self._framer
+        if not framer.is_mid_frame or self._joining.awaits_first:
             return None
-        if self._framer.has_seen_end:
-            return STALE_S
-        return self._timeout_s if isfinite(self._timeout_s) else None
+        if not self._is_paused and isfinite(self._timeout_s):
+            least_s = LEAST_PAUSE_S if framer.has_seen_end else 0.0
+            return self._last_byte_s + max(self._timeout_s, least_s)
+        if framer.has_seen_end:
+            return min(self._settles_s, self._last_byte_s + STALE_S)
+        return self._settles_s if isfinite(self._timeout_s) else None
+
+    @property
+    def _settles_s(self) -> float:
+        form, has_seen_end = self._form, self._framer.has_seen_end
+        is_awaited = not has_seen_end and not form.is_silence and self.is_awaited()
+        return form.settles_s(has_seen_end, self._last_byte_s, is_awaited=is_awaited)

@@ -20,8 +20,9 @@ from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
 from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import Exchanges, Search
+from services.port_reader.core.form import Piece
 from services.port_reader.core.incoming import Incoming
-from services.port_reader.core.members import Members, Owner
+from services.port_reader.core.members import Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Port:
         self._clock = clock
         self._members = Members(devices, source, line, owner)
         self._opening = Opening(draw)
-        self._exchange = Exchanges(devices[0].line.write_timeout_s, counters, search)
+        self._exchange = exchange = Exchanges(devices[0].line.write_timeout_s, counters, search)
+        line.is_awaited = lambda: exchange.is_listening
         self._answers = Answers(self._exchange, line, self._members)
         self._dead = DeadPieces(self._members.names, counters)
         self._arrival_ms = 0
@@ -152,6 +154,8 @@ class Port:
 
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
         effects = self._end_doubt(now_s)
+        if held := self._answers.give_up():
+            effects += self._members.put(held, self._arrival_ms, now_s)
         self._line.abort(partial_reason)
         effects += self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
@@ -216,10 +220,14 @@ class Port:
         effects = self._bury(now_s)
         if not self._exchange.is_listening:
             return [*effects, *self._members.put_frames(frames, self._arrival_ms, now_s)]
-        entries, answers = self._answers.sort(frames)
+        entries, answers = self._answers.sort(frames, now_s)
+        return [*effects, *self._put_answers(entries, answers, now_s)]
+
+    def _put_answers(self, entries: list[Placed], answers: list[Answer], now_s: float) -> list[Effect]:
+        """What has come to the streams, and to the calls what is their answer; then the next call."""
         # Committed first, as everything; before the frames, as somebody waits.
         replies = [self._answer(found, now_s) for found in answers]
-        effects += self._members.put(entries, self._arrival_ms, now_s, replies)
+        effects = self._members.put(entries, self._arrival_ms, now_s, replies)
         return [*effects, *self._exchange.go_on(now_s)]
 
     def _answer(self, found: Answer, now_s: float) -> Send:
@@ -271,6 +279,7 @@ class Port:
         """The write is out."""
         if self._doubt is not None:
             self._doubt.ask()
+        self._line.ask()
         return self._exchange.drained(self._line.has_frame_begun, now_s)
 
     def write_pending(self, left_bytes: int, now_s: float) -> list[Effect]:
@@ -293,14 +302,34 @@ class Port:
         if self._doubt is not None and self._doubt.ends_s is not None:
             # What came since the gap goes to the stream before anything behind it.
             effects = self._end_doubt(now_s) if now_s >= self._doubt.ends_s else []
-            return [*effects, *self._exchange.tick(now_s)]
+            return [*effects, *self._tick_exchange(now_s)]
         if now_s < self._rests_until_s:
-            return self._exchange.tick(now_s)
-        frame = self._line.expire(now_s)
-        if frame is not None:
-            self._frame_s, self._unframed_s = now_s, None
-        effects = self._sort([] if frame is None else [frame], now_s)
-        return [*effects, *self._exchange.tick(now_s)]
+            return self._tick_exchange(now_s)
+        effects = self._take_pieces(self._line.expire(now_s), now_s)
+        return [*effects, *self._tick_exchange(now_s)]
+
+    def _tick_exchange(self, now_s: float) -> list[Effect]:
+        """What is due of the call on the line. No other frame may have come than what was held back for one."""
+        if self._exchange.is_settled(now_s):
+            return self._put_answers(*self._answers.settle(), now_s)
+        return [*self._exchange.refuse_late(now_s), *self._exchange.tick(now_s)]
+
+    def _take_pieces(self, pieces: list[Piece], now_s: float) -> list[Effect]:
+        """What silence has made frames. Each has its own time, however long it waited for that."""
+        if not pieces:
+            return self._sort([], now_s)
+        self._frame_s, self._unframed_s = now_s, None
+        effects: list[Effect] = []
+        last_ms = self._arrival_ms
+        for data, came_s, is_unasked in pieces:
+            self._arrival_ms = last_ms - round((self._line.last_byte_s - came_s) * 1000)
+            if is_unasked:
+                self._exchange.lose_begun()
+                effects += self._bury(now_s)
+                effects += self._members.put_frames([data], self._arrival_ms, now_s)
+            else:
+                effects += self._sort([data], now_s)
+        return effects
 
     # What a person is to know
 
@@ -311,7 +340,7 @@ class Port:
             connected=opening.is_open,
             fault="" if opening.is_open else opening.reason,
             since_s=now_s - opening.since_s,
-            byte_s=None if byte_s is None else now_s - byte_s,
+            byte_s=now_s - byte_s if byte_s else None,
             frame_s=None if frame_s is None else now_s - frame_s,
             unframed=self._why_unframed(now_s),
         )

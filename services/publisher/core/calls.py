@@ -19,10 +19,12 @@ import msgspec
 from common.core.errors import WireError
 from common.wire import codec
 from common.wire.calls import (
+    CALLER_TIME,
     EXPIRED,
     METHOD_NOT_FOUND,
     NO_CONVERTER,
     NO_DATA,
+    PLATFORM_TIME,
     QUEUE_FULL,
     Encode,
     EncodeUpdate,
@@ -73,6 +75,13 @@ class OpenCall(NamedTuple):
     """A hash of method and params, of a call from the platform: another call may have the same id."""
     data: bytes = b""
     """What an attribute update says: a JSON object."""
+    longer_s: float = 0.0
+    """What was written by `deadline_s` may be answered so much later."""
+
+    @property
+    def ends_s(self) -> float:
+        """When nobody waits for an answer any more."""
+        return self.deadline_s + self.longer_s
 
 
 class _Past(NamedTuple):
@@ -156,7 +165,7 @@ class CallTable:
         self._open[call.id] = call
         self._open_bytes += call.size_bytes
         self._origins.add(call.origin)
-        heapq.heappush(self._deadlines, (call.deadline_s, call.id))
+        heapq.heappush(self._deadlines, (call.ends_s, call.id))
         time_left_s = call.deadline_s - call.began_s
         target, verb, body = converter_of(call.device), verb_of(type(step)), pack_body(step)
         return Request(call.id, PUBLISHER, target, verb, call.device, "", time_left_s, body)
@@ -203,9 +212,10 @@ class CallTable:
         while self._deadlines and self._deadlines[0][0] <= now_s:
             _, call_id = heapq.heappop(self._deadlines)
             if call := self._open.get(call_id):
-                allowed_s = call.deadline_s - call.began_s
+                allowed_s = call.ends_s - call.began_s
+                bound = CALLER_TIME if call.origin.kind == "client" else PLATFORM_TIME
                 # Rounded: a client's call lost a moment on its way here.
-                end = self._end(call_id, no_answer(round(allowed_s, 1)), b"")
+                end = self._end(call_id, no_answer(round(allowed_s, 1), bound), b"")
                 ended += [end] if end else []
         return ended
 

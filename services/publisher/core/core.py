@@ -94,6 +94,7 @@ class PublisherCore:
     of platform; `types` the device type of each configured device, `connectors` their connectors' names, `shared`
     the attributes that each can be told; `draw` gives numbers in [0, 1) for jitter, `version` is our own when a
     platform asks; `names` is what an earlier publisher has kept of the devices that users' converters have named.
+    `answer_times`: how many seconds an answer may take, by device and method.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class PublisherCore:
         shared: Mapping[str, Sequence[str]] | None = None,
         version: str = "",
         names: Mapping[str, Named] | None = None,
+        answer_times: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -134,6 +136,7 @@ class PublisherCore:
             counters=counters,
             out=out,
             prefix=f"rpc-{epoch[:8]}",
+            answer_times=answer_times or {},
         )
         self._yields = Yields()
         self._waiting = Waiting()
@@ -248,7 +251,11 @@ class PublisherCore:
         if self._downlink.take_answer(*answer, can_reply=self._session.may_publish, now_s=now_s):
             return release
         body = release.body
-        silent = body.replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={})
+        # That the data points could not read it makes no dead letter of it: it was no reading.
+        for index in body.dead:
+            release.run.stream.spare(release.run.first + index)
+        self._counters["dead_letters"] -= len(body.dead)
+        silent = body.replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={}, dead={})
         return release._replace(body=silent)
 
     def _hear_message(self, message: Message, now_s: float) -> None:

@@ -8,6 +8,7 @@ of the process. The caller then gets one answer: the platform over MQTT, in its 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Final, assert_never
 
 from msgspec.structs import astuple, replace
@@ -16,6 +17,7 @@ from common.core.errors import WireError
 from common.core.events import Level, Send
 from common.wire import codec
 from common.wire.calls import (
+    ANSWER_ROOM_S,
     EXPIRED,
     SHUTTING_DOWN,
     CallDevice,
@@ -73,14 +75,17 @@ class Downlink:
         counters: PublisherCounts,
         out: Outlet,
         prefix: str,
+        answer_times: Mapping[tuple[str, str], float],
     ) -> None:
-        """`replies` takes what the platform is to be told; `prefix` begins the ids of its calls."""
+        """`replies` takes what the platform is to be told; `prefix` begins the ids of its calls. `answer_times`: how
+        long the answer may take, by configured device and method."""
         self._dialect = dialect
         self._replies = replies
         self._gateway = gateway
         self._shared = shared
         self._counters = counters
         self._out = out
+        self._answer_times = answer_times
         self.calls = CallTable(prefix)
         self._blocked: deque[Request | Reply] = deque(maxlen=MOST_BLOCKED)
         """What the calls plane did not take."""
@@ -199,7 +204,8 @@ class Downlink:
             first = replace(first, called=origin.device, called_type=named.device_type)
         size = sum(map(len, astuple(first)))
         data = first.data if isinstance(first, EncodeUpdate) else b""
-        call = OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size, content, data)
+        longer_s = self._longer_s(source, method, time_s) if origin.kind == "platform" else 0.0
+        call = OpenCall(call_id, origin, source, method, now_s, now_s + time_s, size, content, data, longer_s)
         step = self.calls.begin(call, first)
         if isinstance(step, Ended):
             self._counters["calls_refused"] += 1
@@ -208,6 +214,11 @@ class Downlink:
         begun: dict[str, str] = {"id": call_id, "device": origin.device, "method": method, "from": origin.kind}
         self._out.note("info", "call.begun", **begun)
         self._out.order(Send(Plane.CALLS, step))
+
+    def _longer_s(self, device: str, method: str, time_s: float) -> float:
+        """How much longer than the platform's usual time a call may take, since its answer may: whoever configures that
+        has the platform wait for it."""
+        return max(0.0, self._answer_times.get((device, method), 0.0) + ANSWER_ROOM_S - time_s)
 
     # Calls end.
 

@@ -168,6 +168,10 @@ class ReadingStream:
             self._dead[number] = reason
             self._owe_report()
 
+    def spare(self, number: int) -> None:
+        """A number that was just released is no dead letter after all: nobody misses what could not be made of it."""
+        self._dead.pop(number, None)
+
     def report(self, epoch: str, credit_bytes: int) -> StreamReport:
         """Everything the reader has to know."""
         dead = [(number, reason) for number, reason in sorted(self._dead.items()) if number < self.settled]

@@ -1,0 +1,234 @@
+"""What is the answer to a call, on lines that also say something else: readings, repetitions, blank lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.config.models import DataPoint, Device, Rpc
+from common.config.reading import read_gateway
+from common.core.events import Drain
+from common.wire import codec
+from common.wire.messages import Entry, Reply
+from services.port_reader.core.events import PortLost
+from services.port_reader.core.exchange import PASSED_OVER_S
+from tests.support.port_reader_rig import Rig, frames_of
+from tests.support.publisher_driving import Driver, batch, calls_sent
+
+FLOAT = DataPoint(key="t", type="float")
+LABELLED = DataPoint(key="t", type="string", from_delimiter="T:")
+
+
+def _rig(*telemetry: DataPoint, **fields: Any) -> Rig:
+    """A device whose call `get` writes "GET sp", and that has begun to talk."""
+    asked = {"template": "GET sp\n", "with_response": True, "response_type": "string", **fields}
+    rig = Rig(Device(name="d", telemetry=telemetry, rpcs=(Rpc(method="get", **asked),)))
+    rig.read(b"0.1\n")
+    rig.call("encode", {"method": "get", "params": b""})
+    assert rig.written == [b"GET sp\n"]
+    return rig
+
+
+def _said(rig: Rig) -> Any:
+    """What the call ended with; None if it has not."""
+    reply = next((message for message in rig.calls if isinstance(message, Reply)), None)
+    if reply is None:
+        return None
+    return reply.error or json.loads(codec.unpack(reply.body))["result"]
+
+
+def _entries(rig: Rig, kind: Entry) -> list[bytes]:
+    return [frame for row in rig.journal.rows.values() if row.kind == kind for frame in frames_of(row)]
+
+
+def _frames(rig: Rig) -> list[bytes]:
+    return _entries(rig, Entry.FRAMES)[1:]
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [
+        ([b"GET sp\n", b"sp=20\n"], "sp=20\n"),
+        ([b"GET sp\r\n", b"sp=20\r\n"], "sp=20\r\n"),
+        ([b"  GET sp \n", b"sp=20\n"], "sp=20\n"),
+        ([b"\n", b"sp=20\n"], "sp=20\n"),
+        ([b"\r\n", b"sp=20\n"], "sp=20\n"),
+        ([b" \t\n", b"\0\0\n", b"sp=20\n"], "sp=20\n"),
+        ([b"GET sp\r\r\n", b"\r\n", b"sp=20\r\n"], "sp=20\r\n"),
+        ([b"\r\n", b"GET sp\r\n", b"\r\n", b"sp=20\r\n"], "sp=20\r\n"),
+    ],
+)
+def test_what_was_written_and_blank_lines_are_no_answer(lines, answer):
+    """However the lines come: as one, or one by one. None of them becomes telemetry, as none says anything."""
+    for chunks in (lines, [b"".join(lines)]):
+        rig = _rig()
+        for chunk in chunks:
+            rig.read(chunk, 0.01)
+        assert _said(rig) == answer.strip()
+        assert _frames(rig) == []
+        assert _entries(rig, Entry.ANSWER)[0] == answer.encode()
+        assert sorted(_entries(rig, Entry.ANSWER)) == sorted(lines)
+
+
+@pytest.mark.parametrize("repetition", [b"GET sp\n", b"GET sp\r\n", b"\n"])
+def test_a_repetition_or_a_blank_line_is_the_answer_where_no_other_comes(repetition):
+    """A device that says "done" by it is answered a moment later, and the next call goes on."""
+    rig = _rig()
+    rig.call("encode", {"method": "get", "params": b""}, "c2")
+    rig.read(repetition)
+    rig.wait(PASSED_OVER_S - 0.1)
+    assert _said(rig) is None
+    rig.wait(0.2)
+    assert _said(rig) == repetition.decode().strip()
+    assert len(rig.written) == 2
+    assert (_frames(rig), _entries(rig, Entry.ANSWER)) == ([], [repetition])
+
+
+def test_a_repetition_that_can_be_no_answer_waits_for_the_answer_all_the_time():
+    """It is no number, and a number is wanted: three seconds later it comes."""
+    rig = _rig(response_type="int")
+    rig.read(b"GET sp\n")
+    rig.wait(3)
+    rig.read(b"20\n")
+    assert _said(rig) == 20
+
+
+def test_of_several_that_were_passed_over_one_that_says_something_is_the_answer():
+    """Not the blank line before it."""
+    rig = _rig()
+    rig.read(b"\r\nGET sp\r\n")
+    rig.wait(1.1)
+    assert _said(rig) == "GET sp"
+
+
+def test_what_was_passed_over_is_kept_when_the_port_goes():
+    """Nobody knows any more what it was, so it is telemetry, as a late answer is."""
+    for event in (PortLost("EIO", 0), Drain()):
+        rig = _rig()
+        rig.read(b"GET sp\n")
+        rig.give(event)
+        assert _frames(rig) == [b"GET sp\n"]
+
+
+@pytest.mark.parametrize(
+    ("point", "fields", "readings", "answer", "value"),
+    [
+        (LABELLED, {"response_type": "int"}, [b"T:0.5 C\n"] * 3, b"20\n", 20),
+        (LABELLED, {"response_type": "json"}, [b"T:0.5 C\n"], b'{"sp": 20}\n', {"sp": 20}),
+        (FLOAT, {"response_type": "int"}, [b"0.5\n", b"1.5\n"], b"20\n", 20),
+        (FLOAT, {"response_type": "string", "response_from_byte": 4}, [b"0.5\n"], b"sp= 20\n", "20"),
+    ],
+)
+def test_a_reading_that_can_be_no_answer_is_passed_over(point, fields, readings, answer, value):
+    """The device's data points find their values in it, and the answer's place or type does not fit."""
+    rig = _rig(point, **fields)
+    for reading in readings:
+        rig.read(reading, 0.1)
+    rig.read(answer, 0.05)
+    assert _said(rig) == value
+    assert _frames(rig)[: len(readings)] == readings
+
+
+@pytest.mark.parametrize(("reading", "value"), [(b"0.5\n", "0.5"), (b"-1\n", "-1")])
+def test_no_reading_is_lost_to_a_call_that_takes_it_for_its_answer(reading, value):
+    """Where nothing tells them apart the first frame is the answer, and all that the data points read is telemetry."""
+    rig = _rig(FLOAT)
+    rig.read(reading + b"1.5\n2.5\nsp=20\n")
+    assert _said(rig) == value
+    assert _frames(rig) == [reading, b"1.5\n", b"2.5\n", b"sp=20\n"]
+
+
+def test_what_no_data_point_reads_is_the_answer_even_if_it_is_wrong():
+    """An error message of the device's ends the call at once, with what it says."""
+    rig = _rig(FLOAT, response_type="int")
+    rig.read(b"ERR 5\n")
+    assert str(_said(rig)).startswith("answer: found 'ERR 5")
+
+
+def test_data_points_that_read_anything_tell_nothing():
+    """A device whose whole line is a text: any line may be the answer."""
+    rig = _rig(DataPoint(key="code", type="string"), response_type="int")
+    rig.read(b"abc\n")
+    assert str(_said(rig)).startswith("answer: found 'abc")
+
+
+def test_a_pattern_decides_alone():
+    """It may even want the repetition, or a blank line."""
+    for pattern, line in (("^GET", b"GET sp\n"), (r"^\r?\n$", b"\r\n"), ("^[0-9.]+\n$", b"0.5\n")):
+        rig = _rig(FLOAT, response_pattern=pattern)
+        rig.read(b"x\n" + line)
+        assert _said(rig) == line.decode().strip()
+        assert (_frames(rig), _entries(rig, Entry.ANSWER)) == ([b"x\n"], [line])
+
+
+def test_a_repetition_before_an_answer_with_an_end_of_its_own():
+    """Both end at `responseUntilDelimiter`, and nothing else comes."""
+    for chunks in ([b"GET sp>", b"20>"], [b"GET sp>20>"], [b"GET", b" sp", b">2", b"0>"]):
+        rig = _rig(response_until_delimiter=">")
+        for chunk in chunks:
+            rig.read(chunk, 0.01)
+        assert _said(rig) == "20"
+    rig = _rig(response_until_delimiter="\r")
+    rig.read(b"GET sp\r20\r\n")
+    assert (_said(rig), _frames(rig)) == ("20", [])
+
+
+def test_a_reading_does_not_end_the_wait_for_a_late_answer():
+    """After a time-out the next call waits for what belongs to the one before; a reading is not that."""
+    rig = _rig(LABELLED, response_type="int", response_timeout_s=2.0)
+    rig.call("encode", {"method": "get", "params": b""}, "c2")
+    rig.wait(2.1)
+    rig.read(b"T:0.5 C\n\r\n")
+    assert len(rig.written) == 1
+    rig.read(b"20\n")
+    assert len(rig.written) == 2
+
+
+def test_nothing_of_an_answered_call_is_published():
+    """Neither a value nor a dead letter, though the data points find nothing in what was journaled with it."""
+    driver = Driver()
+    driver.up(limits={})
+    driver.take(batch(1, [None], kind=Entry.OPENED, device_type="press"))
+    driver.ack_all()
+    message = {"device": "press1", "data": {"id": 7, "method": "get", "params": None}}
+    (request,) = calls_sent(driver.say("v1/gateway/rpc", message))
+    driver.reply(request.id, data=b'{"result":20}')
+    answer = (request.id, b'{"result":"GET sp"}')
+    driver.take(batch(2, [None], kind=Entry.ANSWER, dead={0: "t: found 'GET sp', expected a number"}, answer=answer))
+    driver.ack_all()
+    driver.wait(1)
+    assert (driver.reports["journal-press1"].settled, driver.reports["journal-press1"].dead) == (3, [])
+
+
+def _warnings(folder: Path, **device: Any) -> list[str]:
+    path = folder / "custom_serial.json"
+    point = {"key": "t", "type": "float"}
+    call = {"method": "get", "template": "GET\n", "withResponse": True, "responseType": "int"}
+    whole = {"name": "d", "port": "/dev/ttyS0", "telemetry": [point], "serverSideRpc": [call], **device}
+    path.write_text(json.dumps({"name": "Serial", "devices": [whole]}))
+    return [str(warning) for warning in read_gateway(path, {"TB_GW_ACCESS_TOKEN": "t"}).warnings]
+
+
+@pytest.mark.parametrize("points", ["telemetry", "timeseries", "attributes"])
+def test_check_warns_where_an_answer_can_not_be_told_from_a_reading(tmp_path, points):
+    """It names the methods and the key."""
+    device: dict[str, Any] = {"telemetry": [], points: [{"key": "t", "type": "float"}]}
+    (warning,) = [text for text in _warnings(tmp_path, **device) if "responsePattern" in text]
+    assert 'this device also sends by itself, and a call of "get" may take that for its answer' in warning
+    assert "devices[0].serverSideRpc" in warning
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"telemetry": []},
+        {"serverSideRpc": [{"method": "get", "template": "GET\n", "withResponse": False}]},
+        {"serverSideRpc": [{"method": "get", "template": "G\n", "withResponse": True, "responsePattern": "^A"}]},
+    ],
+)
+def test_check_is_silent_where_it_can(tmp_path, changes):
+    """A device that only answers, a call without an answer, and one that says what its answer looks like."""
+    assert not [text for text in _warnings(tmp_path, **changes) if "responsePattern" in text]
