@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from common.core.byte_text import bytes_of, parts_of, spell
+
 _TYPED: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([rnt0\\])|(.?))", re.DOTALL)
 _TYPED_CHARACTERS: Final = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
 _BYTE_ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
@@ -47,6 +49,12 @@ def quoted(text: str | bytes) -> str:
     if isinstance(text, bytes):
         text = text.decode(errors="backslashreplace")
     return json.dumps(text, ensure_ascii=False)
+
+
+def spelled(text: str | bytes, *, template: bool = False) -> str:
+    """Text that stands for bytes as a configuration would say it, in quotes: `"\\r\\n"`, `"hex:FF 0D"`."""
+    parts = [text] if isinstance(text, bytes) else parts_of(text) if template else [bytes_of(text)]
+    return quoted(spell(parts))
 
 
 def clock(ts_ms: int) -> str:
