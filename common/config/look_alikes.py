@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal
 
-from common.core.byte_text import HEX, Parts, Placeholder, bytes_of, pairs_of, parts_of, spell
+from common.core.byte_text import HEX, Parts, Placeholder, bytes_of, pairs_of, parts_of, spell, spell_hex
 
 Use = Literal["plain", "template", "pattern"]
 """What a text is for: as it is, with placeholders, or a regular expression."""
@@ -117,15 +117,10 @@ def _latin(text: str, literals: str, use: Use) -> str | None:
         right = _LATIN.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
         return f"{written}; for {_named(high.encode('latin-1'))} write {_json(right)}"
     meant = _each_part(text, use, lambda literal: literal.encode("latin-1"))
-    utf8 = HEX + " ".join(_shown(part) for part in _parts(text, use))
     return (
         f"{written}; for {_named(high.encode('latin-1'))} write {_json(spell(meant))},"
-        f" and {_json(utf8)} where UTF-8 is meant"
+        f" and {_json(spell_hex(_parts(text, use)))} where UTF-8 is meant"
     )
-
-
-def _shown(part: bytes | Placeholder) -> str:
-    return pairs_of(part) if isinstance(part, bytes) else f"${{{part.name}}}"
 
 
 def _as_whole(text: str, use: Use) -> bytes | None:

@@ -43,7 +43,7 @@ def doubt_of_point_type(word: str, *, users: bool = False) -> str | None:
     near = nearest(word, (*POINT_TYPES, *HEX_TYPES))
     if users:
         return None if near is None else f'{start}, did you mean "{near}"?'
-    return f"{start}, {_point_advice(word.strip().lower(), near)}"
+    return f"{start}{_point_advice(word.strip().lower(), near)}"
 
 
 def doubt_of_param_type(word: str, *, users: bool = False) -> str | None:
@@ -54,7 +54,7 @@ def doubt_of_param_type(word: str, *, users: bool = False) -> str | None:
     near = nearest(word, (*PARAM_TYPES, *TEXT_TYPES))
     if users:
         return None if near is None else f'{start}, did you mean "{near}"?'
-    return f"{start}, {_param_advice(word.strip().lower(), near)}"
+    return f"{start}{_param_advice(word.strip().lower(), near)}"
 
 
 def read_as(word: str) -> str:
@@ -70,36 +70,36 @@ def written_as(word: str) -> str:
 def _point_advice(word: str, near: str | None) -> str:
     """What to write instead, for the meaning that the word most likely has."""
     if _SIZED.fullmatch(word):
-        return 'and "int" reads decimal digits: a number in binary needs a converter of your own'
+        return '; "int" reads decimal digits: a number in binary needs a converter of your own'
     if _SIZED_FLOAT.fullmatch(word):
-        return 'and "float" reads decimal digits: a number in binary needs a converter of your own'
+        return '; "float" reads decimal digits: a number in binary needs a converter of your own'
     if word in _INT:
-        return 'write "int" for a whole number in decimal digits'
+        return '; write "int" for a whole number in decimal digits'
     if word in _FLOAT:
-        return 'write "float" for a number in decimal digits, "int" for a whole one'
+        return '; write "float" for a number in decimal digits, "int" for a whole one'
     return _common_advice(word, near) or (
-        f'the types are {", ".join(POINT_TYPES)}, and "hex" says hexadecimal text on purpose'
+        f'; the types are {", ".join(POINT_TYPES)}, and "hex" says hexadecimal text on purpose'
     )
 
 
 def _param_advice(word: str, near: str | None) -> str:
     if word in HEX_TYPES:
-        return 'write "hex" for bytes that params give in hexadecimal digits'
+        return '; write "hex" for bytes that params give in hexadecimal digits'
     if _SIZED.fullmatch(word):
-        return 'write "int" with a "length" for so many bytes of a whole number'
+        return '; write "int" with a "length" for so many bytes of a whole number'
     if _SIZED_FLOAT.fullmatch(word) or word in _FLOAT:
-        return 'write "float" or "int" for the bytes of a number'
+        return '; write "float" or "int" for the bytes of a number'
     if word in _INT:
-        return 'write "int" for the bytes of a whole number'
+        return '; write "int" for the bytes of a whole number'
     if word == "bool" or word in _BOOL:
-        return 'in which true and false are written as "trueText" and "falseText" say'
+        return ', in which true and false are written as "trueText" and "falseText" say'
     if word == "json" or word in _JSON:
-        return "in which objects and lists are written as JSON"
-    return _common_advice(word, near) or f"the types are {', '.join(PARAM_TYPES)}"
+        return ", in which objects and lists are written as JSON"
+    return _common_advice(word, near) or f"; the types are {', '.join(PARAM_TYPES)}"
 
 
 def _common_advice(word: str, near: str | None) -> str:
     for words, right in ((_BOOL, "bool"), (_STRING, "string"), (_JSON, "json")):
         if word in words:
-            return f'write "{right}"'
-    return "" if near is None else f'did you mean "{near}"?'
+            return f'; write "{right}"'
+    return "" if near is None else f', did you mean "{near}"?'

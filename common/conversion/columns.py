@@ -37,10 +37,17 @@ class Columns:
     """One device's data points, compiled. Only for devices with telemetry, and with no key twice."""
 
     def __init__(
-        self, telemetry: Sequence[DataPoint], attributes: Sequence[DataPoint], is_blank: Callable[[bytes], bool]
+        self,
+        telemetry: Sequence[DataPoint],
+        attributes: Sequence[DataPoint],
+        is_blank: Callable[[bytes], bool],
+        ends_blank: bool,
     ) -> None:
-        """`is_blank` is true for a frame that says nothing."""
+        """`is_blank` is true for a frame that says nothing; `ends_blank` if the delimiter is made of blanks."""
         self._is_blank = is_blank
+        self._ends_blank = ends_blank
+        self._texts = [index for index, point in enumerate(telemetry) if point.type == "string"]
+        self._has_text_attribute = any(point.type == "string" for point in attributes)
         self._telemetry = [(_cutter_of(point), _writer_of(point)) for point in telemetry]
         self._attributes = [(_cutter_of(point), _last_writer_of(point)) for point in attributes]
         self._telemetry_form = _form_of(telemetry)
@@ -59,9 +66,7 @@ class Columns:
             return None
         if telemetry is None or attributes is None:
             return None
-        # Of a frame that says nothing only texts can be made, and they are empty; a frame with an empty text may well
-        # say something.
-        if any(_EMPTY in column for column in (*telemetry, *attributes)) and any(map(self._is_blank, frames)):
+        if self._has_blanks(telemetry, frames):
             return None
         form = self._telemetry_form
         rows: Iterable[bytes | tuple[bytes, ...]]
@@ -69,17 +74,28 @@ class Columns:
         last = self._attributes_form % tuple(column[-1] for column in attributes) if attributes else b""
         return [form % row for row in rows], last
 
+    def _has_blanks(self, telemetry: list[Sequence[bytes]], frames: Sequence[bytes]) -> bool:
+        """True if one of the frames says nothing. Of such a frame only texts can be made: empty ones, mostly, but a
+        frame with an empty text may well say something. Of attributes only the last frame's count."""
+        if self._has_text_attribute and self._is_blank(frames[-1]):
+            return True
+        if not self._texts or (self._ends_blank and not any(_EMPTY in telemetry[index] for index in self._texts)):
+            return False
+        return any(map(self._is_blank, frames))
+
 
 def columns_of(
     telemetry: Sequence[DataPoint],
     attributes: Sequence[DataPoint],
     is_blank: Callable[[bytes], bool] = lambda _frame: False,
+    *,
+    ends_blank: bool = True,
 ) -> Columns | None:
     """The fast way of these data points; None if there is none."""
     for points in (telemetry, attributes):
         if len({point.key for point in points}) < len(points) or any(map(_says_more, points)):
             return None
-    return Columns(telemetry, attributes, is_blank) if telemetry else None
+    return Columns(telemetry, attributes, is_blank, ends_blank) if telemetry else None
 
 
 def _says_more(point: DataPoint) -> bool:

@@ -21,9 +21,11 @@ BLANKS: Final = (
     "\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
 """What says nothing at either end of a value: all white space of Unicode, NUL, and the byte order mark."""
-_SIGNED: Final = re.compile(rf"([+-])[{BLANKS}]*(?=[0-9.,])")
-_GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,' _])[0-9]{3})(?:\1[0-9]{3})*(?:[.,][0-9]+)?")
+_SIGNED: Final = re.compile(rf"[+-][{BLANKS}]+(?=[0-9.,])")
+_GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,' _\xa0\u202f\u2009])[0-9]{3})(?:\1[0-9]{3})*(?:[.,][0-9]+)?")
 _WITH_MORE: Final = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?=[^0-9.,])")
+_LONGEST_LOOKED_AT: Final = 64
+"""Bytes of a field at most that a sentence is looked for: no number is longer, and a frame of noise must cost little."""
 _MINUS: Final = "\u2212"
 """The sign that typesetters have for minus."""
 
@@ -47,7 +49,8 @@ def plain_number(field: bytes) -> str:
         # A blank that does not break is one byte there, and digits are the same.
         text = field.decode("latin-1")
     text = text.strip(BLANKS).replace(_MINUS, "-", 1)
-    return _SIGNED.sub(r"\1", text, count=1) if text[:1] in ("+", "-") else text
+    signed = _SIGNED.match(text)
+    return text[0] + text[signed.end() :] if signed else text
 
 
 def parse_float(field: bytes) -> float:
@@ -80,12 +83,14 @@ def read_whole(field: bytes) -> int:
 
 def doubt_of(field: bytes, *, whole: bool, decimal: Decimal) -> str:
     """What stands in a field that is no number, as a clause for a person; "" where there is nothing to say of it."""
+    if len(field) > _LONGEST_LOOKED_AT:
+        return ""
     text = plain_number(field)
     if decimal == "," and "." in text and "," not in text:
         return 'with "decimal": "," a point can only separate thousands, which is not read'
     grouped = _GROUPED.fullmatch(text)
-    separators = len(re.findall(r"[.,' _]", text))
-    if grouped and (grouped[1] in "' _" or separators > 1):
+    separators = len(re.findall(r"[.,]", text))
+    if grouped and (grouped[1] not in ".," or separators > 1):
         return "separators of thousands are not read"
     if not whole and not decimal and text.count(",") == 1 and "." not in text:
         return 'a comma before the fraction is named by "decimal": ","'

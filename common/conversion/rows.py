@@ -59,7 +59,9 @@ class DeviceConverter:
         points = [point.source for point in (*telemetry, *attributes)]
         self._delimiter = None if not points or any(map(is_binary, points)) else delimiter
         """None where every byte may say something."""
-        self._columns = columns_of(points[: len(telemetry)], points[len(telemetry) :], self.is_blank)
+        ends_blank = not delimiter.strip(_BLANKS)
+        sources = points[: len(telemetry)], points[len(telemetry) :]
+        self._columns = columns_of(*sources, self.is_blank, ends_blank=ends_blank)
 
     def is_blank(self, frame: bytes) -> bool:
         """True for a frame that says nothing: a blank line, a keepalive of NULs, the delimiter alone. Of a device with

@@ -79,9 +79,12 @@ def spell(parts: Iterable[bytes | Placeholder]) -> str:
     else `hex:`. Reading it again gives the same bytes."""
     known = list(parts)
     plain = "".join(f"${{{part.name}}}" if isinstance(part, Placeholder) else _plain_text(part) for part in known)
-    if "\0" not in plain and not plain.startswith(HEX):
-        return plain
-    pieces = [f"${{{part.name}}}" if isinstance(part, Placeholder) else pairs_of(part) for part in known]
+    return plain if "\0" not in plain and not plain.startswith(HEX) else spell_hex(known)
+
+
+def spell_hex(parts: Iterable[bytes | Placeholder]) -> str:
+    """The same in digits, whatever the bytes are."""
+    pieces = [f"${{{part.name}}}" if isinstance(part, Placeholder) else pairs_of(part) for part in parts]
     return HEX + " ".join(piece for piece in pieces if piece)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from common.core.byte_text import bytes_of, parts_of, spell
+from common.core.byte_text import HEX, Parts, bytes_of, parts_of, spell, spell_hex
 
 _TYPED: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([rnt0\\])|(.?))", re.DOTALL)
 _TYPED_CHARACTERS: Final = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
@@ -51,10 +51,17 @@ def quoted(text: str | bytes) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def spelled(text: str | bytes, *, template: bool = False) -> str:
-    """Text that stands for bytes as a configuration would say it, in quotes: `"\\r\\n"`, `"hex:FF 0D"`."""
-    parts = [text] if isinstance(text, bytes) else parts_of(text) if template else [bytes_of(text)]
-    return quoted(spell(parts))
+def spelled(text: str | bytes) -> str:
+    """Bytes, or a text that stands for some, as a configuration would say them, in quotes: `"\\r\\n"`,
+    `"hex:FF 0D"`."""
+    return quoted(spell([text if isinstance(text, bytes) else bytes_of(text)]))
+
+
+def spelled_out(text: str | bytes) -> str:
+    """The same of a text with placeholders; behind what is not ASCII stand its bytes."""
+    parts: Parts = [text] if isinstance(text, bytes) else parts_of(text)
+    said = spell(parts)
+    return quoted(said) if said.isascii() else f"{quoted(said)} ({spell_hex(parts).removeprefix(HEX)})"
 
 
 def clock(ts_ms: int) -> str:

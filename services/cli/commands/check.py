@@ -19,7 +19,7 @@ from common.core.errors import ConfigError
 from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers
 from services.cli.slices import describe_answer, describe_slice
-from services.cli.text import quoted, spelled, table
+from services.cli.text import quoted, spelled, spelled_out, table
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
@@ -115,7 +115,7 @@ def describe_line(line: Line) -> str:
 
 def _device_as_text(device: Device) -> list[str]:
     """A device for a person: its line, its converters, and a row for each value, RPC and attribute update."""
-    line, ending = device.line, spelled(device.framing.delimiter)
+    line, ending = device.line, spelled_out(device.framing.delimiter)
     lines = [
         f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, frames end with {ending}",
         f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
@@ -124,7 +124,7 @@ def _device_as_text(device: Device) -> list[str]:
     rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
     rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
     rows += [
-        ("update", one.attribute, "", f"writes {spelled(one.string_to_device, template=True)}{_words_of(one)}")
+        ("update", one.attribute, "", f"writes {spelled_out(one.string_to_device)}{_words_of(one)}")
         for one in device.attribute_updates
     ]
     return lines + [f"  {line}" for line in table(rows)]
@@ -160,7 +160,7 @@ def _written_by(device: Device, rpc: Rpc) -> str:
     """What becomes of a call's params, by whichever converter the device has."""
     if rpc.template is not None:
         kind = f" with params as {written_as(rpc.type)}" if written_as(rpc.type) != "text" else ""
-        return spelled(rpc.template, template=True) + kind
+        return spelled_out(rpc.template) + kind
     if device.downlink_converter is None:
         return 'nothing without "downlink_converter"'
     if device.has_user_downlink:
