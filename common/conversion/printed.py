@@ -25,7 +25,7 @@ _SIGNED: Final = re.compile(rf"[+-][{BLANKS}]+(?=[0-9.,])")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,' _\xa0\u202f\u2009])[0-9]{3})(?:\1[0-9]{3})*(?:[.,][0-9]+)?")
 _WITH_MORE: Final = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?=[^0-9.,])")
 _LONGEST_LOOKED_AT: Final = 64
-"""Bytes of a field at most that a sentence is looked for: no number is longer, and a frame of noise must cost little."""
+"""Bytes of a field at most for which a reason is looked for: no number is longer, and noise must cost little."""
 _MINUS: Final = "\u2212"
 """The sign that typesetters have for minus."""
 
