@@ -89,7 +89,11 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         converter=converter,
         downlink_converter=downlink,
         attribute_updates=read_attribute_updates(entry),
-        rpcs=read_rpcs(entry),
+        rpcs=read_rpcs(
+            entry,
+            users_answers=converter != BUILTIN_UPLINK,
+            users_params=downlink not in (None, BUILTIN_DOWNLINK),
+        ),
         report_strategy=read_strategy(entry, f"device {name}"),
         connector_name=connector.name,
         uplink_queue_size=connector.uplink_queue_size,

@@ -11,6 +11,8 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
+from common.core.byte_text import bytes_of
+
 DELIMITER: Final = b"\n"
 MAX_FRAME_BYTES: Final = 65_536
 MAX_FRAME_LIMIT: Final = 16 * 1024 * 1024
@@ -40,7 +42,7 @@ class Keys(Protocol):
 
     @property
     def values(self) -> Mapping[str, Any]: ...
-    def text(self, *keys: str, default: str) -> str: ...
+    def byte_text(self, key: str) -> str | None: ...
     def whole(self, key: str, default: int, low: int, high: int) -> int: ...
     def number(self, key: str, default: float, low: float, high: float) -> float: ...
     def choice(self, key: str, default: Any, allowed: Sequence[Any]) -> Any: ...
@@ -61,8 +63,9 @@ def read_framing(entry: Keys) -> Framing:
 
 
 def _read_delimiter(entry: Keys) -> bytes:
-    """The delimiter's bytes, UTF-8 of the text. One that is longer than a frame may be could never end one."""
-    delimiter = entry.text("delimiter", default=DELIMITER.decode()).encode()
+    """The delimiter's bytes. One that is longer than a frame may be could never end one."""
+    text = entry.byte_text("delimiter")
+    delimiter = DELIMITER if text is None else bytes_of(text)
     # `maxFrameBytes` itself is checked where it is read.
     limit = entry.values.get("maxFrameBytes", MAX_FRAME_BYTES)
     if isinstance(limit, int) and 1 <= limit <= len(delimiter):

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.config.findings import Findings, choices, join_path, kind_of, nearest, show
+from common.config.look_alikes import Use, doubt_of
 from common.config.ports import can_name_a_file
+from common.core.byte_text import EXPECTED_HEX, bytes_of, parts_of
 from common.core.shown import is_steering
 
 _ABSENT: Any = object()
@@ -139,6 +141,22 @@ class JsonObject:
             self.problem(key, show(value), "a text" if value != "" else "a text that is not empty")
             return None
         return value
+
+    def byte_text(self, key: str, use: Use = "plain") -> str | None:
+        """A text that stands for bytes, see `common.core.byte_text`; None where there is none, or a wrong one. One that
+        looks as if other bytes were meant is warned of."""
+        text = self.maybe_text(key, nullable=key != "delimiter")
+        if text is None:
+            return None
+        try:
+            parts_of(text) if use == "template" else bytes_of(text)
+        except ValueError:
+            self.problem(key, show(text), EXPECTED_HEX)
+            return None
+        doubt = doubt_of(text, use)
+        if doubt is not None:
+            self.warning(key, doubt)
+        return text
 
     def secret(self, key: str) -> str | None:
         """A text that no message may show. Whole numbers are taken as text, as the reference does."""

@@ -18,6 +18,8 @@ VERSION: Final = 2
 """How devices are written into sections, tasks and snapshots. In version 1, which release 0.2 wrote, the fields of line
 and framing stand side by side with the device's own."""
 
+Decimal = Literal["", ","]
+"""How fractions are written: with a point, or with a comma."""
 StrategyType = Literal["ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED"]
 
 
@@ -37,11 +39,17 @@ class DataPoint(msgspec.Struct, frozen=True, kw_only=True):
     type: str = ""
     """string, int, float, double, bool, json; anything else, or "", is a hexadecimal string."""
     from_delimiter: str | None = None
+    """This and all delimiters below: a text that stands for bytes, see `common.core.byte_text`."""
     until_delimiter: str | None = None
     keep_delimiter: bool = False
     from_byte: int | None = None
     to_byte: int | None = None
     report_strategy: ReportStrategy | None = None
+    decimal: Decimal = ""
+    """What stands before the fraction of a number; "" is the point."""
+    true_text: tuple[str, ...] = ()
+    """Words of the device's own for true, besides those that everybody knows; each may be `hex:…`."""
+    false_text: tuple[str, ...] = ()
 
 
 class Rpc(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,13 +57,14 @@ class Rpc(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     type: str = "string"
-    """int, float or double, else text: how params become bytes."""
+    """int, float, double, hex, else text: how params become bytes. With a template it says what params must be."""
     template: str | None = None
+    """A text that stands for bytes, with placeholders."""
     length: int | None = None
     signed: bool | None = None
     with_response: bool = False
     response_pattern: str | None = None
-    """A regular expression on the frame's bytes (compiled from its UTF-8 form)."""
+    """A regular expression on the frame's bytes (compiled from its UTF-8 form), or `hex:` and the bytes to find."""
     response_type: str = ""
     response_from_byte: int | None = None
     response_to_byte: int | None = None
@@ -63,6 +72,11 @@ class Rpc(msgspec.Struct, frozen=True, kw_only=True):
     response_timeout_s: float = 5.0
     raw: dict[str, Any] = {}
     """The entry as it stands in the file: what users' downlink converters get as `config`."""
+    decimal: Decimal = ""
+    """How the device spells fractions, in what is written as text and in answers."""
+    true_text: tuple[str, ...] = ()
+    """How it spells true: the first is written, all are understood in answers."""
+    false_text: tuple[str, ...] = ()
 
 
 class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +84,10 @@ class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
     attribute: str
     string_to_device: str
+    decimal: Decimal = ""
+    true_text: tuple[str, ...] = ()
+    """As an RPC's: the first is what is written for true."""
+    false_text: tuple[str, ...] = ()
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
-from common.config.findings import SHOWN_CHARS, nearest, show
+from common.config.findings import SHOWN_CHARS, choices, show
 from common.config.json_object import JsonObject
-from common.config.models import AttributeUpdate, DataPoint, ReportStrategy, Rpc
+from common.config.models import AttributeUpdate, DataPoint, Decimal, ReportStrategy, Rpc
+from common.config.type_words import doubt_of_param_type, doubt_of_point_type
+from common.core.byte_text import EXPECTED_HEX, bytes_of, pattern_of
 
-POINT_TYPES = ("string", "int", "float", "double", "bool", "json")
-"""Types of data points that are converted; any other text, and none, means hexadecimal."""
-_HEX_TYPES = ("bytes", "byte", "hex", "raw")
-"""What people write on purpose to get hexadecimal text; a warning would be wrong."""
-PARAM_TYPES = ("string", "int", "float", "double")
-"""Types of an RPC's params that are written as such; any other text means text."""
 _STRATEGIES = ("ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED")
 _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
 """A placeholder of a template, whether it is closed or not."""
@@ -70,14 +67,23 @@ def _read_point(entry: JsonObject) -> DataPoint:
     key = entry.required_text("key", meaning="the name of the value (a text)")
     point = DataPoint(
         key=key,
-        type=_read_type(entry, "type", (*POINT_TYPES, *_HEX_TYPES), "hexadecimal text"),
-        from_delimiter=entry.maybe_text("fromDelimiter"),
-        until_delimiter=entry.maybe_text("untilDelimiter"),
+        type=_read_type(entry, "type", doubt_of_point_type),
+        from_delimiter=entry.byte_text("fromDelimiter"),
+        until_delimiter=entry.byte_text("untilDelimiter"),
         keep_delimiter=entry.flag("keepDelimiter", False),
         from_byte=entry.maybe_whole("fromByte"),
         to_byte=entry.maybe_whole("toByte"),
         report_strategy=read_strategy(entry, f"data point {key}"),
+        decimal=_read_decimal(entry),
+        true_text=_read_words(entry, "trueText"),
+        false_text=_read_words(entry, "falseText"),
     )
+    _warn_of_same_words(entry, point.true_text, point.false_text)
+    if point.decimal and point.type not in ("float", "double"):
+        entry.warning("decimal", 'has no effect: only "float" and "double" have a fraction')
+    if (point.true_text or point.false_text) and point.type != "bool":
+        used = "trueText" if point.true_text else "falseText"
+        entry.warning(used, 'has no effect: only "bool" reads words for true and false')
     if point.from_delimiter is not None or point.until_delimiter is not None:
         for ignored in ("fromByte", "toByte"):
             if entry.values.get(ignored) is not None:
@@ -96,25 +102,68 @@ def _warn_if_empty(entry: JsonObject, start: int | None, end: int | None, key: s
         entry.warning(key, f"bytes {start} to {end} are none: the value is always empty")
 
 
-def _read_type(entry: JsonObject, key: str, known: Collection[str], otherwise: str) -> str:
-    """A type name; any is allowed, as in the reference, but one that looks like a slip is warned of."""
+def _read_type(entry: JsonObject, key: str, doubt_of: Callable[[str], str | None]) -> str:
+    """A type name; any is allowed, as in the reference, but one that says nothing to us is warned of."""
     name = entry.maybe_text(key) or ""
-    if name and name not in known:
-        near = nearest(name, known)
-        if near is not None:
-            entry.warning(key, f'{show(name)} is no type of ours and means {otherwise}, did you mean "{near}"?')
+    doubt = doubt_of(name)
+    if doubt is not None:
+        entry.warning(key, doubt)
     return name
 
 
-def read_rpcs(device: JsonObject) -> tuple[Rpc, ...]:
+def _read_decimal(entry: JsonObject) -> Decimal:
+    """What stands before a fraction; "" for the point."""
+    sign = entry.maybe_text("decimal")
+    if sign not in (None, ".", ","):
+        entry.problem("decimal", show(sign), choices((".", ",")))
+    return "," if sign == "," else ""
+
+
+def _read_words(entry: JsonObject, key: str) -> tuple[str, ...]:
+    """A word of the device, or a list of them; each is a text that stands for bytes."""
+    entry.knows(key)
+    said = entry.values.get(key)
+    words = said if isinstance(said, list) else [] if said is None else [said]
+    for word in words:
+        if not isinstance(word, str) or not word.strip():
+            entry.problem(key, show(word), "a text that is not empty, or a list of such texts")
+            return ()
+        try:
+            bytes_of(word)
+        except ValueError:
+            entry.problem(key, show(word), EXPECTED_HEX)
+            return ()
+    return tuple(words)
+
+
+def _warn_of_same_words(entry: JsonObject, true_text: tuple[str, ...], false_text: tuple[str, ...]) -> None:
+    known = {word.strip().lower() for word in true_text}
+    for word in false_text:
+        if word.strip().lower() in known:
+            entry.problem("falseText", show(word), 'a word that "trueText" does not have')
+
+
+def _read_written_words(entry: JsonObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What true and false are called where values are written. One alone leaves the other as JSON has it."""
+    true_text, false_text = _read_words(entry, "trueText"), _read_words(entry, "falseText")
+    _warn_of_same_words(entry, true_text, false_text)
+    if true_text and not false_text:
+        entry.warning("trueText", 'has no "falseText" beside it: false is written as the word false')
+    if false_text and not true_text:
+        entry.warning("falseText", 'has no "trueText" beside it: true is written as the word true')
+    return true_text, false_text
+
+
+def read_rpcs(device: JsonObject, *, users_answers: bool = False, users_params: bool = False) -> tuple[Rpc, ...]:
     """The entries of `serverSideRpc`; of two with one method the first counts, as in the reference.
 
-    An entry that never counts is read too, so that what is wrong in it is found before it is the first one.
+    An entry that never counts is read too, so that what is wrong in it is found before it is the first one. Users'
+    converters, where they read answers or write params, may know types of their own.
     """
     rpcs: dict[str, Rpc] = {}
     first_places: dict[str, str] = {}
     for entry in device.items("serverSideRpc"):
-        rpc = _read_rpc(entry)
+        rpc = _read_rpc(entry, users_answers, users_params)
         if rpc.method in rpcs:
             place = first_places[rpc.method]
             entry.warning("method", f"{show(rpc.method)} is also the method of {place}, which is the one that counts")
@@ -124,22 +173,26 @@ def read_rpcs(device: JsonObject) -> tuple[Rpc, ...]:
     return tuple(rpcs.values())
 
 
-def _read_rpc(entry: JsonObject) -> Rpc:
+def _read_rpc(entry: JsonObject, users_answers: bool, users_params: bool) -> Rpc:
     """One entry of `serverSideRpc`. The entry itself is kept too: users' downlink converters get it as `config`."""
+    true_text, false_text = _read_written_words(entry)
     rpc = Rpc(
         method=entry.required_text("method", meaning="the name that the platform calls (a text)"),
-        type=_read_type(entry, "type", (*PARAM_TYPES, "text", "str"), "text") or "string",
+        type=_read_type(entry, "type", partial(doubt_of_param_type, users=users_params)) or "string",
         template=_read_template(entry, "template", ("params", "deviceName", "deviceType"), "params."),
         length=entry.maybe_whole("length", 1, 64),
         signed=entry.flag("signed", False) if entry.values.get("signed") is not None else None,
         with_response=entry.flag("withResponse", False),
         response_pattern=_read_pattern(entry),
-        response_type=_read_type(entry, "responseType", (*POINT_TYPES, *_HEX_TYPES), "hexadecimal text"),
+        response_type=_read_type(entry, "responseType", partial(doubt_of_point_type, users=users_answers)),
         response_from_byte=entry.maybe_whole("responseFromByte"),
         response_to_byte=entry.maybe_whole("responseToByte"),
-        response_until_delimiter=entry.maybe_text("responseUntilDelimiter"),
+        response_until_delimiter=entry.byte_text("responseUntilDelimiter"),
         response_timeout_s=entry.number("responseTimeoutSec", 5.0, 0, DAY_S, above=True),
         raw=dict(entry.values),
+        decimal=_read_decimal(entry),
+        true_text=true_text,
+        false_text=false_text,
     )
     entry.knows("signed")
     if rpc.response_pattern is not None and not rpc.with_response:
@@ -152,13 +205,13 @@ def _read_rpc(entry: JsonObject) -> Rpc:
 
 def _read_pattern(entry: JsonObject) -> str | None:
     """The regular expression of an answer, compiled once to see that it can be; None for none, or one that can't."""
-    pattern = entry.maybe_text("responsePattern")
+    pattern = entry.byte_text("responsePattern", "pattern")
     if pattern is None:
         return None
     try:
         # Python warns of patterns whose meaning may change; that is worth a word to whoever wrote one.
         with warnings.catch_warnings(record=True, action="always", category=FutureWarning) as doubts:
-            re.compile(pattern.encode())
+            re.compile(pattern_of(pattern).encode())
     except re.error as error:
         where = "" if error.pos is None else f" at position {error.pos}"
         entry.problem("responsePattern", f"{show(pattern)} ({error.msg}{where})", "a regular expression")
@@ -175,14 +228,18 @@ def _read_template(entry: JsonObject, key: str, names: tuple[str, ...], prefix: 
     """The text under `key`, whose placeholders all are among `names` or begin with `prefix`; None where there is
     none."""
     text = entry.maybe_text(key)
+    if text is None:
+        return None
+    is_whole = True
     known = [f"${{{name[:SHOWN_CHARS]}}}" for name in names] + ([f"${{{prefix}NAME}}"] if prefix else [])
-    for match in _VARIABLE.finditer(text or ""):
+    for match in _VARIABLE.finditer(text):
         name, closed = match.groups()
         if not closed:
+            is_whole = False
             entry.problem(key, f"{show(match.group())} without its closing bracket", choices_of(known))
         elif name not in names and not (prefix and name.startswith(prefix) and len(name) > len(prefix)):
             entry.problem(key, show(match.group()), choices_of(known))
-    return text
+    return entry.byte_text(key, "template") if is_whole else None
 
 
 def choices_of(names: Collection[str]) -> str:
@@ -202,6 +259,15 @@ def read_attribute_updates(device: JsonObject) -> tuple[AttributeUpdate, ...]:
         # Reading the template again would repeat the message of a text that is none.
         is_text = isinstance(entry.values.get("stringToDevice"), str) and entry.values["stringToDevice"] != ""
         text = _read_template(entry, "stringToDevice", names) if is_text and attribute else None
+        true_text, false_text = _read_written_words(entry)
+        decimal = _read_decimal(entry)
         entry.warn_unknown()
-        updates.append(AttributeUpdate(attribute=attribute, string_to_device=text or ""))
+        update = AttributeUpdate(
+            attribute=attribute,
+            string_to_device=text or "",
+            decimal=decimal,
+            true_text=true_text,
+            false_text=false_text,
+        )
+        updates.append(update)
     return tuple(updates)

@@ -15,6 +15,7 @@ from common.config.models import DataPoint, Device, Rpc
 from common.conversion.downlink import NOT_DEFINED, encode_attribute_update, encode_rpc
 from common.conversion.points import compile_points, explain_point
 from common.conversion.values import encode_json
+from common.core.byte_text import bytes_of, pattern_of
 from common.core.errors import ConversionError, printable
 from common.wire.calls import NO_DATA, Exchange
 
@@ -81,8 +82,9 @@ def exchange_for(writes: list[bytes], rpc: Rpc | None) -> Exchange:
     """What the device's port reader is to do with these; without `rpc` it is an attribute update."""
     if rpc is None:
         return Exchange(writes)
-    until = (rpc.response_until_delimiter or "").encode()
-    return Exchange(writes, rpc.method, rpc.with_response, rpc.response_timeout_s, rpc.response_pattern or "", until)
+    until = bytes_of(rpc.response_until_delimiter) if rpc.response_until_delimiter else b""
+    pattern = pattern_of(rpc.response_pattern or "")
+    return Exchange(writes, rpc.method, rpc.with_response, rpc.response_timeout_s, pattern, until)
 
 
 def convert_answer(rpc: Rpc, frame: bytes) -> object:
@@ -96,6 +98,9 @@ def convert_answer(rpc: Rpc, frame: bytes) -> object:
         until_delimiter=rpc.response_until_delimiter,
         from_byte=rpc.response_from_byte,
         to_byte=rpc.response_to_byte,
+        decimal=rpc.decimal,
+        true_text=rpc.true_text,
+        false_text=rpc.false_text,
     )
     result = explain_point(compile_points([point])[0], "telemetry", frame)
     if result.status == "error" or (result.status == "absent" and result.span is None):

@@ -12,13 +12,12 @@ from collections.abc import Callable
 
 from common.config.models import AttributeUpdate, Device, Rpc
 from common.conversion.values import encode_json, plain_value, shorten
+from common.core.byte_text import EXPECTED_HEX, HEX, Placeholder, bytes_of, parts_of
 from common.core.errors import ConversionError
 from common.wire.calls import NO_DATA
 
 NOT_DEFINED = "Downlink converter not defined"
 
-_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
-"""`${name}` in a template."""
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*")
 """Decimal digits with a sign at most; int() alone would take underscores and other scripts' digits too."""
 
@@ -30,7 +29,7 @@ def encode_rpc(device: Device, rpc: Rpc, params: object) -> bytes:
     not defined" for params on a device without a converter (a `template` needs none), else what is wrong with params.
     """
     if rpc.template is not None:
-        written = _fill_template(rpc.template, device, params)
+        written = _fill_template(rpc, rpc.template, device, params)
     elif params is None:
         raise ConversionError(NO_DATA)
     elif device.downlink_converter is None:
@@ -40,7 +39,7 @@ def encode_rpc(device: Device, rpc: Rpc, params: object) -> bytes:
     elif rpc.type in ("float", "double"):
         written = _encode_float(device, params)
     else:
-        written = _text_of(params, "params").encode()
+        written = _bytes_of_value(rpc, params, "params")
     if not written:
         raise ConversionError(NO_DATA)
     return written
@@ -54,18 +53,21 @@ def encode_attribute_update(device: Device, update: AttributeUpdate, data: dict[
     """
     if update.attribute not in data:
         raise ConversionError(f"the update has no attribute {update.attribute}")
-    names = {
-        "deviceName": device.name,
-        "deviceType": device.type,
-        update.attribute: _text_of(data[update.attribute], update.attribute),
-    }
-    written = _substitute(update.string_to_device, lambda found: names.get(found[1], found[0]))
+
+    def fill(name: str) -> bytes:
+        # An attribute may be called deviceName: then it is what is meant.
+        if name == update.attribute:
+            return _utf8(_text_of(data[name], name, update))
+        names = {"deviceName": device.name, "deviceType": device.type}
+        return _utf8(names.get(name, f"${{{name}}}"))
+
+    written = _substitute(update.string_to_device, fill)
     if not written:
         raise ConversionError(NO_DATA)
     return written
 
 
-def _whole_number(params: object) -> int:
+def _whole_number(params: object, where: str = "params") -> int:
     """Params of type int: a whole number, true or false, or decimal text."""
     if isinstance(params, int):
         return int(params)
@@ -74,7 +76,7 @@ def _whole_number(params: object) -> int:
             return int(params)
         except ValueError:
             pass  # more digits than Python converts
-    raise ConversionError(f"params: found {_shown(params)}, expected a whole number")
+    raise ConversionError(f"{where}: found {_shown(params)}, expected a whole number")
 
 
 def _encode_int(rpc: Rpc, device: Device, number: int) -> bytes:
@@ -108,33 +110,70 @@ def _encode_float(device: Device, params: object) -> bytes:
     return single if is_exact else struct.pack(f"{order}d", number)
 
 
-def _fill_template(template: str, device: Device, params: object) -> bytes:
+def _fill_template(rpc: Rpc, template: str, device: Device, params: object) -> bytes:
     """`${params}`, `${params.name}`, `${deviceName}`, `${deviceType}` filled in, in one pass."""
 
-    def fill(found: re.Match[str]) -> str:
-        name = found[1]
+    def fill(name: str) -> bytes:
         if name == "deviceName":
-            return device.name
+            return _utf8(device.name)
         if name == "deviceType":
-            return device.type
+            return _utf8(device.type)
         if name == "params":
-            return _text_of(params, "params")
+            return _bytes_of_value(rpc, params, "params")
         if name.startswith("params."):
-            return _text_of(_member(params, name.removeprefix("params.")), name)
+            return _bytes_of_value(rpc, _member(params, name.removeprefix("params.")), name)
         raise ConversionError(
-            f"template: found {found[0]}, expected ${{params}}, ${{params.name}}, ${{deviceName}} or ${{deviceType}}"
+            f"template: found ${{{name}}}, expected ${{params}}, ${{params.name}}, ${{deviceName}} or ${{deviceType}}"
         )
 
     return _substitute(template, fill)
 
 
-def _substitute(text: str, fill: Callable[[re.Match[str]], str]) -> bytes:
-    """The text with its placeholders filled in, as UTF-8. What was filled in is not looked at again: no value is a
+def _substitute(template: str, fill: Callable[[str], bytes]) -> bytes:
+    """The bytes of a template with its placeholders filled in. What was filled in is not looked at again: no value is a
     template."""
     try:
-        return _PLACEHOLDER.sub(fill, text).encode()
+        return b"".join(fill(part.name) if isinstance(part, Placeholder) else part for part in parts_of(template))
     except UnicodeEncodeError:
-        raise ConversionError(f"found {shorten(ascii(text))} with a lone surrogate, expected text") from None
+        raise ConversionError(f"found {shorten(ascii(template))} with a lone surrogate, expected text") from None
+    except ValueError:
+        raise ConversionError(f"found {shorten(template)}, expected {EXPECTED_HEX}") from None
+
+
+def _bytes_of_value(rpc: Rpc, value: object, where: str) -> bytes:
+    """What is written for a value as text, or for `hex` as the bytes that it spells. Where a template says how a number
+    is written, `type` still says that it is one."""
+    if rpc.type == "hex":
+        return _encode_hex(value, where)
+    if rpc.template is not None and rpc.type == "int":
+        value = value if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else _whole_number(value, where)
+    elif rpc.template is not None and rpc.type in ("float", "double"):
+        _check_number(value, where)
+    return _utf8(_text_of(value, where, rpc))
+
+
+def _encode_hex(value: object, where: str) -> bytes:
+    """Bytes that a text gives in hexadecimal digits, `hex:` before them or not."""
+    if isinstance(value, str):
+        try:
+            return bytes_of(HEX + value.removeprefix(HEX))
+        except ValueError:
+            pass
+    raise ConversionError(f'{where}: found {_shown(value)}, expected pairs of hexadecimal digits, such as "FF 0D"')
+
+
+def _check_number(value: object, where: str) -> None:
+    """Raises ConversionError for what is neither a number nor the decimal text of one."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConversionError(f"{where}: found {_shown(value)}, expected a finite number")
+
+
+def _utf8(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def _member(params: object, name: str) -> object:
@@ -144,17 +183,22 @@ def _member(params: object, name: str) -> object:
     return params[name]
 
 
-def _text_of(value: object, where: str) -> str:
-    """Text as it is; numbers, true and false as JSON writes them; objects and lists as compact JSON."""
+def _text_of(value: object, where: str, spelling: Rpc | AttributeUpdate) -> str | bytes:
+    """Text as it is; numbers, true and false as the device spells them, or else as JSON does; objects and lists as
+    compact JSON."""
     if value is None:
         raise ConversionError(f"{where}: found null, expected a value")
+    words = spelling.true_text if value is True else spelling.false_text if value is False else ()
+    if words:
+        return bytes_of(words[0])
     if isinstance(value, int) and not isinstance(value, bool):
         return _decimal(value, where)
     try:
         plain = plain_value(value)
     except ValueError as error:
         raise ConversionError(f"{where}: found {error}") from None
-    return plain if isinstance(plain, str) else encode_json(plain).decode()
+    written = plain if isinstance(plain, str) else encode_json(plain).decode()
+    return written.replace(".", ",") if spelling.decimal and isinstance(plain, float) else written
 
 
 def _decimal(number: int, where: str) -> str:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from common.config.models import DataPoint
+from common.conversion.printed import doubt_of
 from common.conversion.values import Parser, encode_json, parser_of, shown
+from common.core.byte_text import EXPECTED_HEX, bytes_of
 from common.core.errors import ConversionError
 
 Span = tuple[int, int]
@@ -28,7 +30,7 @@ class PointResult(NamedTuple):
     key: str
     kind: Kind
     type: str
-    status: Literal["value", "absent", "error"]
+    status: Literal["value", "absent", "error", "blank"]
     span: Span | None
     field: bytes
     value: object
@@ -46,22 +48,25 @@ class Point(NamedTuple):
 
 
 def compile_points(points: Sequence[DataPoint]) -> list[Point]:
-    """Prepares data points, once for all frames. Raises ConversionError for a key that JSON can't carry."""
+    """Prepares data points, once for all frames. Raises ConversionError for a key that JSON can't carry, and for a
+    delimiter that stands for no bytes."""
     try:
         for point in points:
             encode_json(point.key)
-        return [Point(point.key, _locator_of(point), parser_of(point.type)[0], point) for point in points]
+        return [Point(point.key, _locator_of(point), parser_of(point)[0], point) for point in points]
     except UnicodeEncodeError as error:
         raise ConversionError(f"data point: found {error.object!a} with a lone surrogate, expected text") from None
+    except ValueError as error:
+        raise ConversionError(f"data point: a delimiter with {error}, expected {EXPECTED_HEX}") from None
 
 
 def _locator_of(point: DataPoint) -> Locate:
     """Where a data point's bytes stand in a frame, as [start, end); None if the frame has no such place."""
     if point.from_delimiter:
-        closing = point.until_delimiter.encode() if point.until_delimiter else None
-        return _after(point.from_delimiter.encode(), closing, keep=point.keep_delimiter)
+        closing = bytes_of(point.until_delimiter) if point.until_delimiter else None
+        return _after(bytes_of(point.from_delimiter), closing, keep=point.keep_delimiter)
     if point.until_delimiter:
-        return _until(point.until_delimiter.encode())
+        return _until(bytes_of(point.until_delimiter))
     if point.from_byte is not None:
         return _from_byte(point.from_byte, point.to_byte)
     if point.to_byte is not None:
@@ -135,12 +140,17 @@ def explain_point(point: Point, kind: Kind, frame: bytes) -> PointResult:
 def _why_absent(source: DataPoint, frame: bytes) -> str:
     """Why the frame has no such place, in one clause."""
     if source.from_delimiter:
-        return f"fromDelimiter {shown(source.from_delimiter.encode())} is not in the frame"
+        return f"fromDelimiter {shown(bytes_of(source.from_delimiter))} is not in the frame"
     return f"a frame of {len(frame)} bytes is too short for fromByte {source.from_byte}"
 
 
 def sentence_of(source: DataPoint, field: bytes, error: ValueError) -> str:
     """Why a field has no value: what was found and what would be right."""
-    expected = parser_of(source.type)[1]
-    detail = f" ({error})" if source.type == "json" else ""
+    expected = parser_of(source)[1]
+    detail = ""
+    if source.type == "json":
+        detail = f" ({error})"
+    elif source.type in ("int", "float", "double"):
+        doubt = doubt_of(field, whole=source.type == "int", decimal=source.decimal)
+        detail = f": {doubt}" if doubt else ""
     return f"found {shown(field)}, expected {expected}{detail}"

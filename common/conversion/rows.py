@@ -6,14 +6,16 @@ Pure. What a data point is, and its three outcomes in a frame, is told in `commo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from common.config.models import Device
 from common.conversion.columns import columns_of
-from common.conversion.points import Point, PointResult, compile_points, explain_point, sentence_of
-from common.conversion.values import encode_json
+from common.conversion.points import Kind, Point, PointResult, compile_points, explain_point, sentence_of
+from common.conversion.values import encode_json, is_binary
+
+_BLANKS: Final = b" \t\n\r\v\f\0"
 
 
 class BatchResult(NamedTuple):
@@ -30,8 +32,10 @@ class BatchResult(NamedTuple):
     """Data points that had no place in their frame, and JSON nulls."""
     error_sample: str
     """The first error of a frame that is not dead, or "": for a log line."""
+    blank: int = 0
+    """Frames that say nothing: blanks, NULs and the delimiter only."""
     never: Sequence[str] = ()
-    """Keys of the data points that were absent from every frame."""
+    """Keys of the data points that were absent from every frame that says something."""
 
 
 class _Faults:
@@ -51,14 +55,24 @@ class _Faults:
 class DeviceConverter:
     """Frames of one device to telemetry and attributes. Without state: the same frame gives the same bytes."""
 
-    __slots__ = ("_attributes", "_columns", "_read_attributes", "_read_telemetry", "_telemetry")
+    __slots__ = ("_attributes", "_columns", "_delimiter", "_read_attributes", "_read_telemetry", "_telemetry")
 
-    def __init__(self, telemetry: Sequence[Point], attributes: Sequence[Point]) -> None:
+    def __init__(self, telemetry: Sequence[Point], attributes: Sequence[Point], delimiter: bytes = b"") -> None:
         self._telemetry = telemetry
         self._attributes = attributes
         self._read_telemetry = _reader_of(telemetry)
         self._read_attributes = _reader_of(attributes)
-        self._columns = columns_of([point.source for point in telemetry], [point.source for point in attributes])
+        points = [point.source for point in (*telemetry, *attributes)]
+        self._delimiter = None if not points or any(map(is_binary, points)) else delimiter
+        """None where every byte may say something."""
+        ends_blank = not delimiter.strip(_BLANKS)
+        sources = points[: len(telemetry)], points[len(telemetry) :]
+        self._columns = columns_of(*sources, self.is_blank, ends_blank=ends_blank)
+
+    def is_blank(self, frame: bytes) -> bool:
+        """True for a frame that says nothing: a blank line, a keepalive of NULs, the delimiter alone. Of a device with
+        a binary data point every frame says something."""
+        return self._delimiter is not None and not frame.removesuffix(self._delimiter).strip(_BLANKS)
 
     def convert_batch(self, frames: Sequence[bytes]) -> BatchResult:
         """Converts each frame; a key that occurs twice in a kind keeps its last value. Raises nothing.
@@ -80,7 +94,13 @@ class DeviceConverter:
         dead: dict[int, str] = {}
         errors = 0
         error_sample = ""
+        blank = 0
         for frame in frames:
+            if self.is_blank(frame):
+                blank += 1
+                telemetry.append(b"")
+                attributes.append(b"")
+                continue
             values = read_telemetry(frame, faults)
             properties = read_attributes(frame, faults)
             telemetry.append(values)
@@ -93,11 +113,15 @@ class DeviceConverter:
                     error_sample = error_sample or faults.reasons[0]
                 faults.reasons.clear()
         absent = faults.absent
-        never = [key for key, count in absent.items() if count >= len(frames)] if absent else ()
-        return BatchResult(telemetry, attributes, dead, errors, sum(absent.values()), error_sample, never)
+        never = [key for key, count in absent.items() if count >= len(frames) - blank] if absent else ()
+        return BatchResult(telemetry, attributes, dead, errors, sum(absent.values()), error_sample, blank, never)
 
     def explain(self, frame: bytes) -> list[PointResult]:
         """What each data point finds in `frame`, telemetry first, in the order of the configuration."""
+        if self.is_blank(frame):
+            return [_blank(point, "telemetry") for point in self._telemetry] + [
+                _blank(point, "attribute") for point in self._attributes
+            ]
         return [explain_point(point, "telemetry", frame) for point in self._telemetry] + [
             explain_point(point, "attribute", frame) for point in self._attributes
         ]
@@ -106,7 +130,13 @@ class DeviceConverter:
 def compile_device(device: Device) -> DeviceConverter:
     """Prepares a device's data points for `convert_batch`, once for all its batches. Raises ConversionError for a key
     that JSON can't carry."""
-    return DeviceConverter(compile_points(device.telemetry), compile_points(device.attributes))
+    telemetry, attributes = compile_points(device.telemetry), compile_points(device.attributes)
+    return DeviceConverter(telemetry, attributes, device.framing.delimiter)
+
+
+def _blank(point: Point, kind: Kind) -> PointResult:
+    """What a data point finds in a frame that says nothing."""
+    return PointResult(point.key, kind, point.source.type, "blank", None, b"", None, "the frame says nothing")
 
 
 def merge_attributes(fragments: Sequence[bytes]) -> bytes:

@@ -13,6 +13,17 @@ from typing import Final
 import msgspec
 import simplejson
 
+from common.config.models import DataPoint
+from common.conversion.printed import (
+    BLANKS,
+    EXPECTED_BOOL,
+    bool_parser,
+    parse_bool,
+    parse_float,
+    parse_float_with_comma,
+    read_whole,
+)
+
 Parser = Callable[[bytes], object]
 
 MIN_INT: Final = -(2**63)
@@ -28,32 +39,17 @@ _LONG_DIGITS = re.compile(rb"\d{19}")
 
 
 def parse_string(field: bytes) -> str:
-    """UTF-8 without the white space around it."""
-    return field.decode().strip()
+    """UTF-8 without the white space and the NULs around it."""
+    text = field.decode().strip()
+    return text.strip(BLANKS) if "\0" in text else text
 
 
 def parse_int(field: bytes) -> int:
     """Decimal ASCII, white space around it allowed, of at most 64 bits."""
-    value = int(field)
+    value = read_whole(field)
     if MIN_INT <= value <= MAX_INT:
         return value
     raise ValueError("more than 64 bits")
-
-
-def parse_float(field: bytes) -> float:
-    """Decimal ASCII, white space around it allowed; neither NaN nor infinite."""
-    value = float(field)
-    if math.isfinite(value):
-        return value
-    raise ValueError("not finite")
-
-
-def parse_bool(field: bytes) -> bool:
-    """An integer that is not 0, or the word true in any case; any other UTF-8 text is false."""
-    try:
-        return int(field) != 0
-    except ValueError:
-        return field.decode().strip().lower() == "true"
 
 
 def parse_json(field: bytes) -> object:
@@ -81,16 +77,25 @@ _PARSERS: Final[dict[str, tuple[Parser, str]]] = {
     "int": (parse_int, "a decimal whole number of at most 64 bits"),
     "float": (parse_float, "a finite decimal number"),
     "double": (parse_float, "a finite decimal number"),
-    "bool": (parse_bool, "a whole number or UTF-8 text"),
+    "bool": (parse_bool, EXPECTED_BOOL),
     "json": (parse_json, "JSON"),
 }
 """Type of a data point → its parser, and what it expects in words."""
 _HEX: Final[tuple[Parser, str]] = (parse_hex, "bytes")
 
 
-def parser_of(type_name: str) -> tuple[Parser, str]:
-    """The parser of a data point type and what it expects, in words; unknown types, and none, are hexadecimal."""
-    return _PARSERS.get(type_name, _HEX)
+def parser_of(point: DataPoint) -> tuple[Parser, str]:
+    """The parser of a data point and what it expects, in words; unknown types, and none, are hexadecimal."""
+    if point.decimal and point.type in ("float", "double"):
+        return parse_float_with_comma, 'a finite decimal number, with "," before its fraction'
+    if point.type == "bool" and (point.true_text or point.false_text):
+        return bool_parser(point.true_text, point.false_text)
+    return _PARSERS.get(point.type, _HEX)
+
+
+def is_binary(point: DataPoint) -> bool:
+    """True if the point takes any bytes: then no byte of a frame says nothing."""
+    return point.type not in _PARSERS
 
 
 def plain_value(value: object, depth: int = 0) -> object:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from common.config.models import DataPoint, Rpc
-from services.cli.text import quoted
+from common.core.byte_text import bytes_of
+from services.cli.text import spelled
 
 
 def describe_slice(point: DataPoint) -> str:
     """`frame[3:-1]`, `frame[:find("\\r")]`, or `frame` for the whole of it."""
     start, end = point.from_delimiter, point.until_delimiter
     if start is not None:
-        length = len(start.encode())
-        behind = f"find({quoted(start)})+{length}"
-        first = f"find({quoted(start)})" if point.keep_delimiter else behind
-        last = "" if end is None else f"find({quoted(end)}, {behind})"
+        length = len(bytes_of(start))
+        behind = f"find({spelled(start)})+{length}"
+        first = f"find({spelled(start)})" if point.keep_delimiter else behind
+        last = "" if end is None else f"find({spelled(end)}, {behind})"
         return f"frame[{first}:{last}]"
     if end is not None:
-        return f"frame[:find({quoted(end)})]"
+        return f"frame[:find({spelled(end)})]"
     if point.from_byte is None and point.to_byte is None:
         return "frame"
     return f"frame[{_number(point.from_byte)}:{_number(point.to_byte)}]"

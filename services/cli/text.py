@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from common.core.byte_text import HEX, Parts, bytes_of, parts_of, spell, spell_hex
+
 _TYPED: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([rnt0\\])|(.?))", re.DOTALL)
 _TYPED_CHARACTERS: Final = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
 _BYTE_ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
@@ -47,6 +49,19 @@ def quoted(text: str | bytes) -> str:
     if isinstance(text, bytes):
         text = text.decode(errors="backslashreplace")
     return json.dumps(text, ensure_ascii=False)
+
+
+def spelled(text: str | bytes) -> str:
+    """Bytes, or a text that stands for some, as a configuration would say them, in quotes: `"\\r\\n"`,
+    `"hex:FF 0D"`."""
+    return quoted(spell([text if isinstance(text, bytes) else bytes_of(text)]))
+
+
+def spelled_out(text: str | bytes) -> str:
+    """The same of a text with placeholders; behind what is not ASCII stand its bytes."""
+    parts: Parts = [text] if isinstance(text, bytes) else parts_of(text)
+    said = spell(parts)
+    return quoted(said) if said.isascii() else f"{quoted(said)} ({spell_hex(parts).removeprefix(HEX)})"
 
 
 def clock(ts_ms: int) -> str:

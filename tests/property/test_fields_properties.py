@@ -7,15 +7,20 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.config.framing import Framing
 from common.config.models import DataPoint, Device
 from common.conversion.columns import columns_of
 from common.conversion.rows import compile_device, merge_attributes
 from common.conversion.values import encode_json
 
 TYPES = ["string", "int", "float", "double", "bool", "json", "hex", ""]
-DELIMITERS = st.none() | st.sampled_from([";", "\r", "=", "a", "aa", "\n"])
+DELIMITERS = st.none() | st.sampled_from([";", "\r", "=", "a", "aa", "\n", "hex:0D", "hex:3B 00"])
 POSITIONS = st.none() | st.integers(-12, 12)
-FRAMES = st.binary(max_size=12) | st.text('a=;1.5-eE\r\n{}[]"', max_size=12).map(str.encode)
+FRAMES = (
+    st.binary(max_size=12)
+    | st.text('a=;1.5-eE\r\n{}[]"', max_size=12).map(str.encode)
+    | st.text("on1,+- \0\r\n", max_size=6).map(str.encode)
+)
 
 points = st.builds(
     DataPoint,
@@ -26,8 +31,13 @@ points = st.builds(
     keep_delimiter=st.booleans(),
     from_byte=POSITIONS,
     to_byte=POSITIONS,
+    decimal=st.sampled_from(["", "", ","]),
+    true_text=st.sampled_from([(), (), ("a", "hex:31")]),
 )
-devices = st.builds(Device, telemetry=st.lists(points, max_size=3), attributes=st.lists(points, max_size=2))
+framings = st.builds(Framing, delimiter=st.sampled_from([b"\n", b"\n", b";", b"\x00\x00", b"\x03"]))
+devices = st.builds(
+    Device, framing=framings, telemetry=st.lists(points, max_size=3), attributes=st.lists(points, max_size=2)
+)
 
 
 @given(devices, st.lists(FRAMES, max_size=4))

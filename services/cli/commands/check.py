@@ -14,12 +14,14 @@ import os
 import sys
 from typing import TypedDict
 
-from common.config.models import DataPoint, Device, Line, Platform, Rpc
+from common.config.models import AttributeUpdate, DataPoint, Device, Line, Platform, Rpc
+from common.config.type_words import read_as, written_as
+from common.core.byte_text import spell
 from common.core.errors import ConfigError
 from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers
 from services.cli.slices import describe_answer, describe_slice
-from services.cli.text import quoted, table
+from services.cli.text import quoted, spelled, spelled_out, table
 from services.cli.trial.loads import load_all
 from services.cli.whole import read_whole
 
@@ -126,7 +128,7 @@ def describe_line(line: Line) -> str:
 
 def _device_as_text(device: Device) -> list[str]:
     """A device for a person: its line, its converters, and a row for each value, RPC and attribute update."""
-    line, ending = device.line, quoted(device.framing.delimiter)
+    line, ending = device.line, spelled_out(device.framing.delimiter)
     lines = [
         f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, frames end with {ending}",
         f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
@@ -135,23 +137,33 @@ def _device_as_text(device: Device) -> list[str]:
     rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
     rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
     rows += [
-        ("update", one.attribute, "", f"writes {quoted(one.string_to_device)}") for one in device.attribute_updates
+        ("update", one.attribute, "", f"writes {spelled_out(one.string_to_device)}{_words_of(one)}")
+        for one in device.attribute_updates
     ]
     return lines + [f"  {line}" for line in table(rows)]
 
 
 def _value_of(point: DataPoint) -> tuple[str, str]:
     """(type, place in the frame) of a data point, both in words."""
-    return point.type or "hexadecimal", describe_slice(point)
+    return read_as(point.type), describe_slice(point) + _words_of(point)
+
+
+def _words_of(entry: DataPoint | Rpc | AttributeUpdate) -> str:
+    """How the device spells fractions, true and false, where the configuration says so."""
+    words = [f"{quoted(entry.decimal)} before a fraction"] if entry.decimal else []
+    for texts, value in ((entry.true_text, "true"), (entry.false_text, "false")):
+        if texts:
+            words.append(f"{' or '.join(map(spelled, texts))} for {value}")
+    return "".join(f", {word}" for word in words)
 
 
 def _rpc_as_text(device: Device, rpc: Rpc) -> str:
     """What an RPC writes, and what it takes from the answer."""
-    sent = f"writes {_written_by(device, rpc)}"
+    sent = f"writes {_written_by(device, rpc)}{_words_of(rpc)}"
     if not rpc.with_response:
         return f"{sent}, no answer"
     matching = f" matching {quoted(rpc.response_pattern)}" if rpc.response_pattern is not None else ""
-    answer = f"{rpc.response_type or 'hexadecimal'} {describe_answer(rpc)}"
+    answer = f"{read_as(rpc.response_type)} {describe_answer(rpc)}"
     if device.has_user_uplink:
         answer = f"as {device.converter} reads it"
     return f"{sent}, answer{matching} within {rpc.response_timeout_s:g} s: {answer}"
@@ -160,12 +172,13 @@ def _rpc_as_text(device: Device, rpc: Rpc) -> str:
 def _written_by(device: Device, rpc: Rpc) -> str:
     """What becomes of a call's params, by whichever converter the device has."""
     if rpc.template is not None:
-        return quoted(rpc.template)
+        kind = f" with params as {written_as(rpc.type)}" if written_as(rpc.type) != "text" else ""
+        return spelled_out(rpc.template) + kind
     if device.downlink_converter is None:
         return 'nothing without "downlink_converter"'
     if device.has_user_downlink:
         return f"what {device.downlink_converter} makes of params"
-    return f"params as {rpc.type}"
+    return f"params as {written_as(rpc.type)}"
 
 
 def _device_as_json(device: Device) -> dict[str, object]:
@@ -176,7 +189,7 @@ def _device_as_json(device: Device) -> dict[str, object]:
         "connector": device.connector_name,
         "port": device.line.port,
         "line": describe_line(device.line),
-        "delimiter": device.framing.delimiter.decode(errors="backslashreplace"),
+        "delimiter": spell([device.framing.delimiter]),
         "converter": device.converter,
         "downlinkConverter": device.downlink_converter,
         "telemetry": [_point_as_json(point) for point in device.telemetry],

@@ -9,6 +9,7 @@ from common.config.models import Device, Gateway, Rpc
 from common.conversion.calls import convert_answer, rpc_of
 from common.conversion.downlink import encode_rpc
 from common.conversion.values import encode_json, shown
+from common.core.byte_text import pattern_of
 from common.core.errors import ConversionError
 from common.wire.calls import METHOD_NOT_FOUND
 from services.cli.trial.users import users_converter
@@ -68,7 +69,7 @@ def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -
 
     On a line, a frame that does not match is no answer but telemetry, and the call waits on; here it is an error.
     """
-    if rpc.response_pattern is not None and not re.search(rpc.response_pattern.encode(), answer):
+    if rpc.response_pattern is not None and not re.search(pattern_of(rpc.response_pattern).encode(), answer):
         raise ConversionError(f"found {shown(answer)}, which does not match responsePattern {rpc.response_pattern}")
     if device.has_user_uplink:
         return users_converter(gateway, device, device.converter).convert_answer(rpc, answer)

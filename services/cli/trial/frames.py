@@ -134,10 +134,17 @@ def _outcome_of(device: Device, points: list[PointResult]) -> Outcome:
     """The outcome of built-in conversion, point by point."""
     telemetry = {p.key: p.value for p in points if p.status == "value" and p.kind == "telemetry"}
     attributes = {p.key: p.value for p in points if p.status == "value" and p.kind == "attribute"}
-    errors = [(p.key, p.why if p.status == "error" else f"absent: {p.why}") for p in points if p.status != "value"]
+    errors = [(p.key, p.why if p.status == "error" else f"absent: {p.why}") for p in points if not _is_quiet(p)]
     failed = any(point.status == "error" for point in points)
     lines = table([_row_of(point) for point in points]) or ["no data points are configured"]
+    if any(point.status == "blank" for point in points):
+        lines = ["blank      the frame says nothing: no reading, and no dead letter"]
     return Outcome(device.name, device.type, telemetry, attributes, errors, failed, lines)
+
+
+def _is_quiet(point: PointResult) -> bool:
+    """True where there is nothing to complain of: a value, or a frame that says nothing."""
+    return point.status in ("value", "blank")
 
 
 def _row_of(point: PointResult) -> tuple[str, ...]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import simplejson
 
 from common.conversion.values import shorten
+from common.core.byte_text import HEX
 from services.cli.text import unescape
+
+_BETWEEN: Final = re.compile(r"0[xX]|\\x|[\s:,;-]+")
+"""What stands before a byte, or between two."""
 
 
 class UsageError(Exception):
@@ -21,11 +28,19 @@ def bytes_of_text(option: str, text: str) -> bytes:
 
 
 def bytes_of_hex(text: str) -> bytes:
-    """The bytes of pairs of hexadecimal digits, with spaces between them or without. Raises UsageError."""
+    """The bytes of pairs of hexadecimal digits as people copy them: `0d0a`, `0D 0A`, `0d:0a`, `0x0d, 0x0a`, `hex:0D`.
+
+    Raises UsageError.
+    """
+    digits = _BETWEEN.sub(" ", text.strip().removeprefix(HEX))
     try:
-        return bytes.fromhex(text)
+        data = bytes.fromhex(digits)
+        if data or not text.strip():
+            return data
+        raise ValueError("no digits")
     except ValueError:
-        raise UsageError(f"--hex: found {shorten(text)}, expected pairs of hexadecimal digits") from None
+        expected = 'pairs of hexadecimal digits, such as "34 0d", 34:0d or "0x34 0x0d"'
+        raise UsageError(f"--hex: found {shorten(text)}, expected {expected}") from None
 
 
 def params_of(text: str | None) -> object:

@@ -122,6 +122,7 @@ def convert_batch(
     result = compiled.converter.convert_batch(body.frames)
     counters["conversion_errors"] += result.errors
     counters["points_absent"] += result.absent
+    counters["frames_blank"] += result.blank
     attributes = merge_attributes(result.attributes)
     counters["readings_made"] += sum(map(any, zip(result.telemetry, result.attributes, strict=True)))
     sample = result.error_sample or next(iter(result.dead.values()), "")

@@ -15,6 +15,7 @@ class ConverterCounts(TypedDict):
 
     batches_in: Annotated[int, Counter("batches", "frame batches")]
     frames_converted: Annotated[int, Counter("frames", "by what is built in and by users' code")]
+    frames_blank: Annotated[int, Counter("frames", "that say nothing: blanks, NULs, the delimiter alone")]
     readings_made: Annotated[int, Counter("readings", "with at least one value")]
     conversion_errors: Annotated[int, Counter("data points", "that failed on a frame")]
     points_absent: Annotated[int, Counter("data points", "that had no place in their frame")]

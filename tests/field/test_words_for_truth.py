@@ -1,0 +1,161 @@
+"""Words for true and false: known, or a device's own, or refused by name; and written as the device wants them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.config.models import device_of, section_of
+from common.conversion.calls import convert_answer, rpc_writes, update_writes
+from common.core.errors import ConfigError, ConversionError
+from tests.field.reading import convert, read_device, telemetry
+
+RUN: dict[str, Any] = {"key": "run", "type": "bool"}
+
+
+def _values(folder: Path, line: bytes, **point: Any) -> list[Any]:
+    device, warnings = read_device(folder, telemetry=[{**RUN, **point}])
+    assert warnings == []
+    assert device_of(section_of(device)) == device
+    result = convert(device, line)
+    assert result.dead == {}
+    return [reading["run"] for reading in telemetry(result)]
+
+
+def test_words_that_everybody_knows(tmp_path: Path) -> None:
+    """In any case, with blanks around them."""
+    line = b"ON\r\nOFF\r\nyes\r\n no \r\nTrue\r\nfalse\r\n1\r\n0\r\nY\r\nn\r\nenabled\r\nDISABLED\r\n-1\r\n"
+    assert _values(tmp_path, line) == [True, False] * 6 + [True]
+
+
+def test_numbers_of_every_form(tmp_path: Path) -> None:
+    """Not 0 is true, with a fraction as well."""
+    assert _values(tmp_path, b"1.0\r\n0.0\r\n0.5\r\n- 1\r\n\x001\x00\r\n") == [True, False, True, True, True]
+
+
+@pytest.mark.parametrize("word", ["open", "closed", "maybe", "high", "RUN", "o n", "nan", "1x"])
+def test_a_word_that_is_neither_is_refused_by_name(word: str, tmp_path: Path) -> None:
+    """It used to be false."""
+    device, _ = read_device(tmp_path, telemetry=[RUN])
+    result = convert(device, word.encode() + b"\r\n")
+    assert result.telemetry == [b""]
+    assert result.dead[0].startswith(f"run: found '{word}\\r\\n', expected a number, or a word for true (true, yes, on")
+    assert result.dead[0].endswith('; other words are named by "trueText" and "falseText"')
+
+
+def test_words_of_the_device(tmp_path: Path) -> None:
+    """One or a list, in any case; the known ones stay known."""
+    own = {"trueText": ["open", "running fast"], "falseText": "closed"}
+    assert _values(tmp_path, b"OPEN\r\nclosed\r\nRunning Fast\r\non\r\n0\r\n", **own) == [
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_words_of_the_device_come_first(tmp_path: Path) -> None:
+    """A contact that says 0 where it is closed."""
+    assert _values(tmp_path, b"0\r\n1\r\noff\r\n", trueText=["0", "off"], falseText="1") == [True, False, True]
+
+
+def test_codes_of_the_device(tmp_path: Path) -> None:
+    """Any byte, and several."""
+    own = {"trueText": "hex:06", "falseText": ["hex:15", "hex:80 81"]}
+    assert _values(tmp_path, b"\x06\r\n\x15\r\n\x80\x81\r\n", **own) == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"trueText": 1}, "trueText: found 1, expected a text that is not empty, or a list of such texts"),
+        ({"falseText": ["a", ""]}, 'falseText: found "", expected a text that is not empty, or a list of such texts'),
+        ({"trueText": "hex:F"}, 'trueText: found "hex:F", expected pairs of hexadecimal digits'),
+        ({"trueText": "x", "falseText": "X"}, 'falseText: found "X", expected a word that "trueText" does not have'),
+    ],
+)
+def test_words_that_can_not_be(keys: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    """Place, what was found, what would be right."""
+    with pytest.raises(ConfigError, match="devices") as caught:
+        read_device(tmp_path, telemetry=[{**RUN, **keys}])
+    assert problem in caught.value.problems[0]
+
+
+def test_words_at_a_type_that_reads_none(tmp_path: Path) -> None:
+    """They have no effect, and that is said."""
+    _, warnings = read_device(tmp_path, telemetry=[{"key": "a", "type": "int", "trueText": "x"}])
+    assert warnings == ['telemetry[0].trueText: has no effect: only "bool" reads words for true and false']
+
+
+def test_a_switch_writes_the_words_of_the_device(tmp_path: Path) -> None:
+    """A call and an attribute update; values that are neither true nor false stay as they are."""
+    words = {"trueText": "ON", "falseText": "OFF"}
+    device, warnings = read_device(
+        tmp_path,
+        downlink_converter="SerialDownlinkConverter",
+        serverSideRpc=[
+            {"method": "led", "template": "LED ${params}\r\n", **words},
+            {"method": "member", "template": "${params.n}=${params.on};", **words},
+            {"method": "bare", **words},
+            {"method": "relay", "template": "hex:A0 ${params}", "trueText": "hex:01 A2", "falseText": "hex:00 A1"},
+        ],
+        attributeUpdates=[{"attributeOnPlatform": "fan", "stringToDevice": "FAN ${fan}\n", **words}],
+    )
+    assert warnings == []
+    led, member, bare, relay = device.rpcs
+    for params, written in ((True, b"LED ON\r\n"), (False, b"LED OFF\r\n"), ("x", b"LED x\r\n"), (1, b"LED 1\r\n")):
+        assert rpc_writes(device, led, json.dumps(params).encode()) == [written]
+    assert rpc_writes(device, member, b'{"n": 2, "on": false}') == [b"2=OFF;"]
+    assert rpc_writes(device, bare, b"true") == [b"ON"]
+    assert rpc_writes(device, relay, b"true") == [b"\xa0\x01\xa2"]
+    assert rpc_writes(device, relay, b"false") == [b"\xa0\x00\xa1"]
+    assert update_writes(device, b'{"fan": true}')[0] == [b"FAN ON\n"]
+
+
+def test_an_answer_in_the_words_of_the_device(tmp_path: Path) -> None:
+    """What is written for true is true in an answer."""
+    rpc = {"method": "m", "template": "V?", "withResponse": True, "responseType": "bool", "trueText": "open"}
+    device, _ = read_device(tmp_path, serverSideRpc=[{**rpc, "falseText": "closed"}])
+    assert convert_answer(device.rpcs[0], b"OPEN\r\n") is True
+    assert convert_answer(device.rpcs[0], b"closed\r\n") is False
+    with pytest.raises(ConversionError, match="answer: found 'ajar"):
+        convert_answer(device.rpcs[0], b"ajar\r\n")
+
+
+def test_one_word_alone_is_worth_a_word(tmp_path: Path) -> None:
+    """Where values are written the other one stays JSON's."""
+    _, warnings = read_device(tmp_path, serverSideRpc=[{"method": "m", "template": "${params}", "trueText": "ON"}])
+    assert warnings == ['serverSideRpc[0].trueText: has no "falseText" beside it: false is written as the word false']
+
+
+@pytest.mark.parametrize(
+    ("type_name", "params", "written"),
+    [
+        ("int", "abc", None),
+        ("int", 2.5, None),
+        ("int", {"a": 1}, None),
+        ("int", "007", b"LED 007"),
+        ("int", 12, b"LED 12"),
+        ("int", True, b"LED 1"),
+        ("float", "abc", None),
+        ("float", True, None),
+        ("float", "nan", None),
+        ("float", 2.5, b"LED 2.5"),
+        ("double", "2.50", b"LED 2.50"),
+        ("string", "abc", b"LED abc"),
+    ],
+)
+def test_a_type_holds_with_a_template_too(
+    type_name: str, params: object, written: bytes | None, tmp_path: Path
+) -> None:
+    """A text where a number was promised is refused instead of written."""
+    device, _ = read_device(tmp_path, serverSideRpc=[{"method": "led", "type": type_name, "template": "LED ${params}"}])
+    if written is not None:
+        assert rpc_writes(device, device.rpcs[0], json.dumps(params).encode()) == [written]
+        return
+    with pytest.raises(ConversionError, match=r"params: found .*, expected a (whole|finite) number$"):
+        rpc_writes(device, device.rpcs[0], json.dumps(params).encode())
