@@ -1,0 +1,1 @@
+"""What people with serial devices ran into, one file a subject."""
