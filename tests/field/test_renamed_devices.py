@@ -1,4 +1,4 @@
-"""A device that was renamed or taken out: what its journal still holds, and what is said of the process that sends it."""
+"""A device that was renamed or taken out: what is said of the process that sends what it has left."""
 
 from __future__ import annotations
 

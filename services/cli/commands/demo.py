@@ -27,7 +27,6 @@ def add_parser(subparsers: Subparsers) -> None:
         "  serialgw demo\n"
         "  serialgw demo --seconds 30 --ports 8\n\n"
         "exit codes: 0 all of it worked, 1 something did not",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--seconds",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import simplejson
 
 from common.conversion.values import shorten
 from services.cli.text import unescape
+from services.cli.usage import UsageError
 
-
-class UsageError(Exception):
-    """An argument that makes no sense; the text is for the person who typed it."""
+_BETWEEN: Final = re.compile(r"\s*(?:0x|\\x|[\s:,;-])\s*", re.IGNORECASE)
+"""What people and programs write between, and before, the pairs of hexadecimal digits."""
 
 
 def bytes_of_text(option: str, text: str) -> bytes:
@@ -21,11 +24,12 @@ def bytes_of_text(option: str, text: str) -> bytes:
 
 
 def bytes_of_hex(text: str) -> bytes:
-    """The bytes of pairs of hexadecimal digits, with spaces between them or without. Raises UsageError."""
+    """The bytes of pairs of hexadecimal digits: `54 3a`, `543a`, `54:3A`, `0x54,0x3a`, `\\x54\\x3a`. Raises
+    UsageError."""
     try:
-        return bytes.fromhex(text)
+        return bytes.fromhex(_BETWEEN.sub(" ", text))
     except ValueError:
-        raise UsageError(f"--hex: found {shorten(text)}, expected pairs of hexadecimal digits") from None
+        raise UsageError(f"--hex: found {shorten(text)}, expected pairs of hexadecimal digits, such as 54 3a") from None
 
 
 def params_of(text: str | None) -> object:
