@@ -10,11 +10,12 @@ from common.config.platform_reading import is_placeholder
 from common.config.reading import read_gateway
 
 
-@pytest.mark.parametrize(
-    "token",
-    "YOUR_ACCESS_TOKEN … ... <token> <YOUR-TOKEN> your-access-token ACCESS_TOKEN token xxxx PUT_YOUR_TOKEN_HERE"
-    " $ACCESS_TOKEN ${TB_TOKEN} {{token}} [token] ******** changeme".split(),
-)
+PLACEHOLDERS = """\
+YOUR_ACCESS_TOKEN … ... <token> <YOUR-TOKEN> your-access-token ACCESS_TOKEN token xxxx PUT_YOUR_TOKEN_HERE
+$ACCESS_TOKEN ${TB_TOKEN} {{token}} [token] ******** changeme"""
+
+
+@pytest.mark.parametrize("token", PLACEHOLDERS.split())
 def test_a_placeholder_is_told_from_a_token(token: str, tmp_path: Path) -> None:
     """From the environment as from the file; and what stands there is never shown."""
     assert is_placeholder(token)
