@@ -9,7 +9,6 @@ import pytest
 from common.config.platform_reading import is_placeholder
 from common.config.reading import read_gateway
 
-
 PLACEHOLDERS = """\
 YOUR_ACCESS_TOKEN … ... <token> <YOUR-TOKEN> your-access-token ACCESS_TOKEN token xxxx PUT_YOUR_TOKEN_HERE
 $ACCESS_TOKEN ${TB_TOKEN} {{token}} [token] ******** changeme"""
