@@ -16,12 +16,13 @@ HEAD: Final = """\
 <!-- Written by `make docs` from docs/keys.py; change it there. -->
 
 Every key of every file, with what counts where it is not given. `serialgw init` writes files to start from,
-[deploy/example](../deploy/example) has some, and `serialgw check FILE` says everything that is wrong in yours, at once, each with
-its place, and how it understands the rest. A change takes effect with the next start of the gateway.
+[deploy/example](../deploy/example) has some, and `serialgw check FILE` says everything that is wrong in yours, at once,
+each with its place, and how it understands the rest. A change takes effect with the next start of the gateway.
 
-Files are JSON: texts stand in double quotes, there are no comments, and a line feed in a text is written `\\n`. A key that nobody
-knows is a warning with the nearest one. A **–** in the column *applied* marks a key that is read, and checked, and has no effect; why is
-said behind it. What differs from ThingsBoard's gateway stands in [compatibility.md](compatibility.md).
+Files are JSON: texts stand in double quotes, there are no comments, and a line feed in a text is written `\\n`. A key
+that nobody knows is a warning with the nearest one. *No* in the column *applied* marks a key that is read, and checked,
+and has no effect; why is said behind it. What differs from ThingsBoard's gateway stands in
+[compatibility.md](compatibility.md).
 """
 TAIL: Final = """\
 ## Environment variables
@@ -53,7 +54,7 @@ def row_of(key: Key) -> str:
     """A key as a row of its table."""
     name = f"`{key.name}`" + (f" (older: `{key.also}`)" if key.also else "")
     default = key.instead or shown(key.default)
-    applied = f"–, {key.unapplied}" if key.unapplied else "yes"
+    applied = f"**no**: {key.unapplied}" if key.unapplied else "yes"
     cells = (name, key.kind, default, example_of(key), key.meaning, applied)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

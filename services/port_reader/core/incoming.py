@@ -18,7 +18,7 @@ QUIET_S: Final = 0.1
 CHOPPY_S: Final = 0.05
 """If frames in pieces follow each other faster than this, the mid-frame flag stays up between them: two commits a
 frame would cost more than the flag is worth."""
-JOINED: Final = "joined mid-frame"
+JOINED: Final = "started listening in the middle of a frame"
 _PACKED: Final = ((b"\0\0", b"\0\1"), (b"\1\0", b"\1\1"))
 """A line's state as the journal keeps it, by is_mid_frame and has_seen_delimiter: a byte for each. They stand ready, as
 each commit takes one along."""
