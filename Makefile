@@ -1,18 +1,25 @@
-# make demo, make test: each does its own set-up in .venv, without root.
+# make demo, make test: each does its own set-up in .venv, without root. `make help` lists what there is.
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A path in a .pth file; the finder that is the default costs every start of a process 30 ms.
 EDITABLE := --no-build-isolation --constraint constraints.txt --config-settings editable_mode=compat --editable
 
-.PHONY: venv demo test attacks fuzz simulate mutations chaos bench bench-reference bench-report check format clean
+.PHONY: help venv demo test attacks fuzz simulate mutations chaos bench bench-reference bench-report check docs dist format clean
 
+## help: this list
+help:
+	@echo "make TARGET; each sets up what it needs in .venv, without root:"
+	@sed -n 's/^## \([a-z-]*\): \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+	  printf '%s\n' "$$text" | fold -s -w 61 | sed 's, *$$,,' | { IFS= read -r line; printf '  %-16s %s\n' "$$name" "$$line"; \
+	  while IFS= read -r line || [ -n "$$line" ]; do printf '  %-16s %s\n' '' "$$line"; done; }; done
 ## venv: a virtual environment with what serialgw needs to run
 venv: .venv/.run
 ## demo: real frames from virtual serial lines to an MQTT broker, and a call answered by a device
-demo: .venv/.run
+demo: .venv/.demo
 	$(BIN)/serialgw demo $(DEMO_ARGS)
-## test: the whole test suite but for the attacks
+## test: the whole test suite but for the attacks (about ten minutes); PYTEST_ARGS="tests/unit -q" runs a part
 test: .venv/.dev
 	$(BIN)/python -m pytest --ignore=tests/attacks $(PYTEST_ARGS)
 ## attacks: what other users, hostile peers, full disks, flipped bits and hanging processes can do, tried; ATTACKS=short in CI
@@ -48,33 +55,50 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+## docs: docs/configuration.md anew, from the keys that the readers know
+docs: .venv/.dev
+	$(BIN)/python -m docs.generate
+## dist: the source archive and the wheel, in dist/
+dist: .venv/.dev
+	@$(PIP) install --only-binary=:all: --constraint constraints.txt build
+	$(BIN)/python -m build --no-isolation
+## format: what the formatter and the linter can mend by themselves
 format: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+## clean: everything that make has made
 clean:
 	rm -rf .venv build dist *.egg-info
 
 .venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "There is no program called $(PYTHON). serialgw needs Python 3.11 or later; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "serialgw needs Python 3.11 or later; found $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	  { echo "serialgw needs Python 3.11 or later; found $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || \
 	  { echo "This Python has no venv module; on Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv
 
 .venv/.run: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing serialgw into .venv (once; a minute) ..."
-	$(PIP) install --only-binary=:all: --constraint constraints.txt setuptools wheel
-	$(PIP) install --only-binary=:all: $(EDITABLE) .
+	@$(PIP) install --only-binary=:all: --constraint constraints.txt setuptools wheel
+	@$(PIP) install --only-binary=:all: $(EDITABLE) .
+	@touch $@
+
+# An MQTT broker in Python, which a gateway does not need.
+.venv/.demo: .venv/.run
+	@echo "Installing what the demo needs into .venv (once) ..."
+	@$(PIP) install --only-binary=:all: $(EDITABLE) '.[demo]'
 	@touch $@
 
 .venv/.dev: .venv/.run
 	@echo "Installing the test tools into .venv (once) ..."
-	$(PIP) install --only-binary=:all: $(EDITABLE) '.[dev]'
-	@touch $@
+	@$(PIP) install --only-binary=:all: $(EDITABLE) '.[demo,dev]'
+	@touch $@ .venv/.demo
 
 # pyserial: the reference installs it only where it is already there. Not all it needs has wheels.
 bench/.reference-venv/.made: .venv/bin/python
 	@echo "Installing $(REFERENCE) into bench/.reference-venv (once) ..."
-	$(BIN)/python -m venv bench/.reference-venv
-	bench/.reference-venv/bin/python -m pip --disable-pip-version-check --quiet install --prefer-binary '$(REFERENCE)' pyserial
+	@$(BIN)/python -m venv bench/.reference-venv
+	@bench/.reference-venv/bin/python -m pip --disable-pip-version-check --quiet install --prefer-binary '$(REFERENCE)' pyserial
 	@touch $@

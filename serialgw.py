@@ -32,7 +32,7 @@ def main() -> int:
     sys.path[:] = move_back(sys.path, os.environ.get("PYTHONPATH", ""))
     if foreign := foreign_package(sys.path):
         sys.stderr.write(
-            f"serialgw: found a package called services in {foreign!r}, where serialgw's own should be found first; "
+            f"error: found a package called services in {foreign!r}, where serialgw's own should be found first; "
             "install serialgw in an environment of its own (python3 -m venv)\n"
         )
         return 1

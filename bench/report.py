@@ -125,7 +125,9 @@ def main() -> int:
         plot_services("idle", "Processor time by process, idle", idle)
         waiting = of_idle(idle) + "\n![processor time, idle](performance/idle.svg)\n"
     plot_rates(reference)
-    versions = ", ".join(f"{name} {version}" for name, version in reference["versions"].items())
+    versions = ", ".join(
+        f"{name} {version.removeprefix('mosquitto version ')}" for name, version in reference["versions"].items()
+    )
     machine = f"{bench['machine']['cores']} cores, {bench['machine']['processor']}"
     figures = f"""
 {machine}; {versions}. Commit {bench["commit"]}, {bench["at"][:10]}.

@@ -6,6 +6,8 @@ framing, and what is made of frames.
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 
 from common.config.checking import ConverterChecker
@@ -15,7 +17,7 @@ from common.config.json_object import JsonObject
 from common.config.models import Connector, DataPoint, Device, Line
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
-from common.config.ports import EXPECTED, is_relative, port_fault
+from common.config.ports import EXPECTED, is_relative, port_fault, port_hint
 from common.stream.limits import MAX_RECORDS
 
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
@@ -151,6 +153,8 @@ def _read_port(entry: JsonObject) -> str:
     fault = port_fault(port)
     if fault is not None:
         entry.problem("port", show(port) + fault, EXPECTED)
+    elif (meant := port_hint(port)) and not os.path.exists(port):
+        entry.warning("port", f'{show(port)} is no name of a serial port, did you mean "{meant}"?')
     elif is_relative(port):
         entry.warning("port", f"{show(port)} depends on the folder in which the gateway is started")
     return port

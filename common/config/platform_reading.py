@@ -5,6 +5,7 @@ Secrets pass through here: no message ever shows a value of `security`, only wha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +44,12 @@ SECURITY_VARIABLES = {
 """Environment variable → key of `security`. Containers and services have their secrets from there."""
 TOKEN_PLACE = "YOUR_ACCESS_TOKEN"
 """What a starter configuration has where the access token belongs."""
+_PLACE = re.compile(
+    r"[.…*xX_-]+|<.*>|\[.*\]|\{.*\}|\$.+|(?:put|enter|insert|paste|replace|change|your)\b.*|changeme"
+    r"|(?:.*[\s_-])?your[\s_-].*|(?:my[\s_-]?|gateway[\s_-]?)?(?:access[\s_-]?)?token(?:[\s_-]?here)?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What examples and documents have where a secret belongs; no platform gives out tokens of these forms."""
 UNSERVED_VARIABLES = (
     "TB_GW_RATE_LIMITS",
     "TB_GW_DP_RATE_LIMITS",
@@ -205,7 +212,7 @@ def _check_credentials(entry: JsonObject, security: Security) -> None:
     """Notes what the type of security needs and does not have, and what is risky or has no effect."""
     if security.type in ("accessToken", "tlsAccessToken") and "accessToken" not in entry.values:
         entry.problem("accessToken", "nothing", "the gateway's access token")
-    if security.access_token == TOKEN_PLACE:
+    if security.access_token is not None and is_placeholder(security.access_token):
         entry.warning(
             "accessToken", "still the placeholder: put the gateway's access token there, or set TB_GW_ACCESS_TOKEN"
         )
@@ -219,6 +226,11 @@ def _check_credentials(entry: JsonObject, security: Security) -> None:
         )
     if security.insecure and security.uses_tls:
         entry.warning("insecure", "the server's certificate is not checked: anyone in between can read and answer")
+
+
+def is_placeholder(secret: str) -> bool:
+    """True for what stands in examples in place of a secret, such as `YOUR_ACCESS_TOKEN`, `…` or `<token>`."""
+    return _PLACE.fullmatch(secret.strip()) is not None
 
 
 def _beside(folder: Path, name: str | None) -> str | None:

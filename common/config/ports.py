@@ -12,6 +12,14 @@ _WINDOWS = re.compile(r"(\\\\\.\\)?COM\d+", re.IGNORECASE)
 """A port's name on Windows: somebody has copied a configuration from there."""
 _REFUSED = ("rfc2217", "spy", "hwgrep", "loop", "alt", "cp2110")
 """Schemes that pyserial knows and that are not served yet."""
+_KERNEL = re.compile(r"(?:tty)?(USB|ACM|AMA|S|XRUSB|UL|MXUSB)(\d{1,3})", re.IGNORECASE)
+"""The kernel's names of serial ports, whatever their case, with `tty` before them or without it."""
+_KERNEL_WORDS = {word.upper(): word for word in ("USB", "ACM", "AMA", "S", "XRUSB", "UL", "MXUSB")}
+_BY_ID = re.compile(r"(usb-[^/]+-(?:if\d\d|port\d)[^/]*)", re.IGNORECASE)
+"""What udev calls an adapter in /dev/serial/by-id."""
+_BY_PATH = re.compile(r"((?:pci|platform)-[^/]+-usb[^/]*)", re.IGNORECASE)
+"""What udev calls a socket of the machine in /dev/serial/by-path."""
+_MACOS = re.compile(r"(?:/dev/)?(?:tty|cu)\.[^/]+")
 EXPECTED = "a path such as /dev/ttyUSB0, or socket://host:port"
 """What would be right, for messages."""
 
@@ -27,6 +35,50 @@ def port_fault(port: str) -> str | None:
     if _WINDOWS.fullmatch(port):
         return ", a port of Windows"
     return None if can_name_a_file(port) else ", a name that no file can have"
+
+
+def port_hint(port: str) -> str | None:
+    """What was probably meant by a name that no port of Linux has, for `did you mean`; None for all others.
+
+    Told by the name alone: a configuration may be written on a machine that has none of the ports.
+    """
+    if _SCHEME.match(port):
+        return None
+    name = port.strip().rstrip("/")
+    folder, _, last = name.rpartition("/")
+    meant = None
+    if (found := _KERNEL.fullmatch(last)) and folder.lower() in (
+        "",
+        "/dev",
+        "dev",
+        ".",
+        "/dev/tty",
+        "/dev/serial",
+        "/",
+    ):
+        meant = f"/dev/tty{_KERNEL_WORDS[found[1].upper()]}{int(found[2])}"
+    elif (found := _BY_ID.fullmatch(last)) and folder.lower() in _UDEV_FOLDERS:
+        meant = f"/dev/serial/by-id/{last}"
+    elif (found := _BY_PATH.fullmatch(last)) and folder.lower() in _UDEV_FOLDERS:
+        meant = f"/dev/serial/by-path/{last}"
+    elif _MACOS.fullmatch(name):
+        meant = "/dev/ttyUSB0"
+    elif name.startswith("dev/") or name != port:
+        meant = name if name.startswith("/") else f"/{name}" if name.startswith("dev/") else None
+    return None if meant == port else meant
+
+
+_UDEV_FOLDERS = (
+    "",
+    "/dev",
+    "/dev/serial",
+    "serial/by-id",
+    "by-id",
+    "dev/serial/by-id",
+    "/dev/by-id",
+    "/dev/serial/by-id",
+)
+"""Where people believe udev's links to be."""
 
 
 def can_name_a_file(name: str) -> bool:

@@ -27,6 +27,21 @@ def machine_id() -> bytes:
         return b""
 
 
+def iso_time(ts_ms: int) -> str:
+    """A timestamp as all our output shows it: local time in ISO 8601 with milliseconds and its offset from UTC, such as
+    `2026-11-29T21:40:04.123+01:00`; people read it by their own clock, and it means the same elsewhere.
+
+    Raises OverflowError, OSError or ValueError for what no calendar has.
+    """
+    at = time.localtime(ts_ms // 1000)
+    if not 1 <= at.tm_year <= 9999:
+        raise ValueError(f"the year {at.tm_year} has no four digits")
+    hours, minutes = divmod(abs(at.tm_gmtoff) // 60, 60)
+    day = f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d}"
+    clock = f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}.{ts_ms % 1000:03d}"
+    return f"{day}T{clock}{'-' if at.tm_gmtoff < 0 else '+'}{hours:02d}:{minutes:02d}"
+
+
 def wall_ms() -> int:
     """Milliseconds since 1970 UTC; for timestamps. May jump."""
     return time.time_ns() // 1_000_000

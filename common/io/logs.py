@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from typing import Any, Final
 
 from common.core.events import Note
 from common.core.shown import harmless, harmless_lines
-from common.io.clock import monotonic_s
+from common.io.clock import iso_time, monotonic_s, wall_ms
 from common.io.outlet import STANDARD_ERROR, LogOutlet, OutletStream, open_sink, shortened
 
 TRACE: Final = 5
@@ -117,9 +116,7 @@ class LogHandler(logging.Handler):
         return kind
 
     def _line(self, level: str, text: str) -> bytes:
-        now_s = time.time()
-        at = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.localtime(now_s))}.{int(now_s % 1 * 1000):03d}"
-        return f"{at} {level:7} [{harmless(self.process)}] {text}\n".encode(errors="backslashreplace")
+        return f"{iso_time(wall_ms())} {level:7} [{harmless(self.process)}] {text}\n".encode(errors="backslashreplace")
 
 
 def _message_of(record: logging.LogRecord) -> str:

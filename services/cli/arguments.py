@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from common.config.names import LOG_LEVELS
 from common.io.arguments import DATA_DIR_VARIABLE, default_data_dir
+from services.cli.usage import UsageError
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What a command's `add_parser` adds its own parser to."""
@@ -24,6 +25,20 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"where journals and sockets live (default: ${DATA_DIR_VARIABLE}, else %(default)s)",
     )
+
+
+def add_device(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Adds the device, which stands behind what is in front of it, or behind `--device`: `one_device` has it."""
+    parser.add_argument("device", type=utf8_text, nargs="?", metavar="DEVICE", help=meaning)
+    parser.add_argument("--device", dest="device_option", type=utf8_text, metavar="DEVICE", help="the same")
+
+
+def one_device(args: argparse.Namespace) -> str | None:
+    """The device that was named in either place; None for none. Raises UsageError for two."""
+    named = {name for name in (args.device, args.device_option) if name is not None}
+    if len(named) > 1:
+        raise UsageError(f"found two devices, {args.device} and {args.device_option}, expected one")
+    return named.pop() if named else None
 
 
 def utf8_text(text: str) -> str:

@@ -30,6 +30,8 @@ MOST_BODY_BYTES: Final = 1024 * 1024
 """What the publisher takes; the broker cuts off who sends far more."""
 GRACE_S: Final = 1.0
 """A call that timed out is still answered by the publisher: we wait this much longer for its words."""
+NO_ANSWER: Final = "one has run there, and none of its processes answers"
+"""The sockets are there, and nobody behind them."""
 ADVICE: Final = "`serialgw run` starts one; --data-dir or SERIALGW_DATA_DIR say where to look"
 
 
@@ -64,7 +66,7 @@ class Client:
         self._perform(self._membership.handle(Start(), time.monotonic()))
         if not self._pump(FIND_S, lambda: bool(self._membership.broker)):
             self.close()
-            raise LinkError(f"no gateway is running at {data_dir}: its broker does not answer; {ADVICE}")
+            raise LinkError(f"no gateway is running at {data_dir}: {NO_ANSWER}; {ADVICE}")
 
     def call(self, target: str, device: str, asked: Body, timeout_s: float) -> Reply:
         """Asks and waits for the reply, which may be an error. Raises LinkError if not even that came back in time,

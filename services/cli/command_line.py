@@ -15,6 +15,8 @@ from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.version import RELEASE
 from common.io.exits import EXIT_CONFIG, EXIT_UNAVAILABLE
 from services.cli.harmless import HarmlessStream
+from services.cli.parser import ERROR, WARNING, Parser
+from services.cli.usage import EXIT_USAGE, UsageError
 
 EXIT_FAILED: Final = 1
 """The code of a command that was understood and did not succeed."""
@@ -33,6 +35,8 @@ COMMANDS: Final = {
 }
 """The word on the command line → its module, in the order of the help text; each module has `add_parser(subparsers)`
 and `run(args) -> int`."""
+HELP: Final = "help"
+"""`serialgw help COMMAND` is `serialgw COMMAND --help`."""
 SUMMARIES: Final = {
     "run": "run the whole gateway on this host",
     "demo": "show it all at work, without any hardware",
@@ -62,7 +66,9 @@ first steps:
   serialgw demo                            watch it work, no hardware needed
   serialgw ports                           which serial ports are here?
   serialgw init && serialgw check tb_gateway.json
-  serialgw run --config tb_gateway.json
+  serialgw run tb_gateway.json
+
+`serialgw help COMMAND` says what a command does, with examples.
 
 exit codes:
   0    done
@@ -88,18 +94,21 @@ def run_command_line(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ConfigError as error:
-        _say([f"warning: {text}" for text in error.warnings] + [f"error: {text}" for text in error.problems])
+        _say([f"{WARNING}{text}" for text in error.warnings] + [f"{ERROR}{text}" for text in error.problems])
         return EXIT_CONFIG
+    except UsageError as error:
+        _say([f"{ERROR}{error}"])
+        return EXIT_USAGE
     except LinkError as error:
-        _say([f"serialgw: {error}"])
+        _say([f"{ERROR}{error}"])
         return EXIT_UNAVAILABLE
     except GatewayError as error:
-        _say([f"serialgw: {error}"])
+        _say([f"{ERROR}{error}"])
         return EXIT_FAILED
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         advice = OS_ADVICE.get(error.errno or 0, "")
-        _say([f"serialgw: {place}{error.strerror or error}{advice}"])
+        _say([f"{ERROR}{place}{error.strerror or error}{advice}"])
         return EXIT_FAILED
 
 
@@ -123,9 +132,13 @@ def _say(lines: list[str]) -> None:
 
 def _run(arguments: list[str]) -> int:
     """Finds the command and runs it. Output that can't be written fails here, not at Python's exit."""
+    if arguments[:1] == [HELP]:
+        arguments = [*arguments[1:2], "--help"]
     # Only the module of the command that was named is imported: a start takes as long as its imports.
     named = next((word for word in arguments if not word.startswith("-")), "")
     parser = build_parser(named)
+    if named and named not in COMMANDS:
+        parser.error(_no_command(named))
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()
@@ -135,18 +148,17 @@ def _run(arguments: list[str]) -> int:
     return code
 
 
-def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser of all commands; only `command`'s own options are loaded, the others are names with a summary.
+def _no_command(word: str) -> str:
+    """What is said of a word that is no command, with the command that was probably meant."""
+    from common.config.findings import nearest
 
-    Abbreviated options are not taken: a new option would change what an old script means.
-    """
-    parser = argparse.ArgumentParser(
-        prog="serialgw",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    near = nearest(word, [*COMMANDS, HELP])
+    return f'there is no command "{word}"' + (f'; did you mean "{near}"?' if near else "")
+
+
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of all commands; only `command`'s own options are loaded, the others are names with a summary."""
+    parser = Parser(prog="serialgw", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--version", nargs=0, action=_Version, help="show the version and exit")
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name, module_name in COMMANDS.items():
@@ -156,6 +168,7 @@ def build_parser(command: str = "") -> argparse.ArgumentParser:
         module = importlib.import_module(f"services.cli.commands.{module_name}")
         module.add_parser(subparsers)
         subparsers.choices[name].set_defaults(run=module.run)
+    subparsers.add_parser(HELP, help="show this, or what a command does", add_help=False)
     return parser
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from common.core.byte_text import HEX, Parts, bytes_of, parts_of, spell, spell_hex
+from common.io.clock import iso_time
 
 _TYPED: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([rnt0\\])|(.?))", re.DOTALL)
 _TYPED_CHARACTERS: Final = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
@@ -65,22 +66,33 @@ def spelled_out(text: str | bytes) -> str:
 
 
 def clock(ts_ms: int) -> str:
-    """A timestamp as the local time of day, HH:MM:SS.mmm; the number itself where it is no time.
-
-    Timestamps come from devices' users too, so any number may stand in one. Raises nothing.
-    """
+    """A timestamp as the local time of day, HH:MM:SS.mmm, for what the demo shows of a few seconds; the number itself
+    where it is no time. Raises nothing."""
     try:
         return f"{datetime.fromtimestamp(ts_ms // 1000):%H:%M:%S}.{ts_ms % 1000:03d}"
     except (OverflowError, OSError, ValueError):
         return str(ts_ms)
 
 
-def utc(ts_ms: int) -> str:
-    """A timestamp in ISO 8601, UTC, with milliseconds; "-" for 0, which means none, and for what no calendar has."""
+def moment(ts_ms: int) -> str:
+    """A timestamp as `common.io.clock.iso_time` shows it; "-" for 0, which means none, and the number itself where no
+    calendar has it. Raises nothing."""
     try:
-        return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z" if ts_ms else "-"
-    except (ValueError, OverflowError, OSError):
-        return "-"
+        return iso_time(ts_ms) if ts_ms else "-"
+    except (OverflowError, OSError, ValueError):
+        return str(ts_ms)
+
+
+def compact(value: object) -> str:
+    """A value as JSON on one line, as all commands print it: no blanks between its parts, letters as they are."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 dead letter`, `2 dead letters`, `2 processes`."""
+    if count == 1:
+        return f"{count} {noun}"
+    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -130,6 +130,36 @@ def test_rpc_that_fails_is_exit_1(data_dir: Path, how: str) -> None:
     assert json.loads(done.stdout) == {"error": "Method not found", "success": False}
 
 
+def monitor(data_dir: Path, *devices: str) -> Peer:
+    """A monitor that knows these devices."""
+    processes = [{"kind": "port_reader", "device": device} for device in devices]
+    return Peer(data_dir, "monitor", lambda asked: reply(asked, json.dumps({"processes": processes}).encode()))
+
+
+def test_rpc_to_a_device_that_is_not_there_names_those_that_are(data_dir: Path) -> None:
+    """The reply is the platform's, and the help is beside it: on standard error."""
+    unknown = b'{"error":"unknown device arduino9","success":false}'
+    peers = [Peer(data_dir, "publisher", lambda request: reply(request, unknown)), monitor(data_dir, "press1", "scale")]
+    try:
+        done = cli(data_dir, "rpc", "arduino9", "get")
+    finally:
+        for peer in peers:
+            peer.close()
+    assert (done.returncode, done.stdout) == (1, unknown.decode() + "\n")
+    assert done.stderr.startswith('error: there is no device "arduino9"; there is: press1, scale (')
+
+
+def test_watch_of_a_device_that_is_not_there_ends_and_names_those_that_are(data_dir: Path) -> None:
+    """It would be silent for ever."""
+    peer = monitor(data_dir, "press1", "scale")
+    try:
+        done = cli(data_dir, "watch", "nosuch")
+    finally:
+        peer.close()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith('error: there is no device "nosuch"; there is: press1, scale (')
+
+
 def test_rpc_without_a_publisher_says_so(data_dir: Path) -> None:
     """The broker answers for who is not there."""
     done = cli(data_dir, "rpc", "press1", "get", "--timeout", "5")

@@ -65,7 +65,7 @@ def test_dead_letters_are_listed_and_go_through_after_a_mend(tmp_path: Path) -> 
         assert "4 dead letters" in text.stderr
         assert "3 older not shown" in text.stderr
         unknown = gateway.cli("dead-letters", "--device", "nobody")
-        assert (unknown.returncode, "unknown device nobody" in unknown.stderr) == (1, True)
+        assert (unknown.returncode, 'no device "nobody"; there is: p1' in unknown.stderr) == (1, True)
 
         point = [{"type": "string", "key": "text"}]
         write_config(folder, mosquitto.port, [_device("p1", line, telemetry=point)])

@@ -321,7 +321,9 @@ def test_what_the_kernel_had_received_is_kept(broker, reader, line):
     line.write(b"tail\nwhole\n")
     reader.start()
     broker.until(lambda: broker.entries(Entry.FRAMES) == [b"whole\n"], "the frame")
-    assert reader.rows("SELECT number, reason, data FROM dead_letters") == [(0, "joined mid-frame", b"tail\n")]
+    assert reader.rows("SELECT number, reason, data FROM dead_letters") == [
+        (0, "started listening in the middle of a frame", b"tail\n")
+    ]
 
 
 def test_a_port_behind_tcp(broker, reader):

@@ -13,9 +13,9 @@ from common.wire import codec
 from common.wire.messages import FrameBody, ReadingBody, Tap, UserReading
 from services.cli.__main__ import main
 from services.cli.command_line import COMMANDS
-from services.cli.commands.rpc import is_error, parse_params
+from services.cli.commands.rpc import error_of, parse_params
 from services.cli.commands.watch import Presence, lines_of
-from services.cli.text import clock, escape
+from services.cli.text import clock, escape, moment
 
 
 def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,7 +38,7 @@ def test_help_loads_no_command() -> None:
     "arguments",
     [
         ["nosuch"],
-        ["run"],
+        ["run", "--conf", "x"],
         ["run", "--config", "x", "--converters", "0"],
         ["run", "--config", "x", "--converters", "many"],
         ["demo", "--ports", "0"],
@@ -102,9 +102,7 @@ def test_a_data_directory_that_cannot_be_made_is_one_line(tmp_path: Path, capsys
     (tmp_path / "file").touch()
     assert main(["run", "--config", str(tmp_path / "c.json"), "--data-dir", str(tmp_path / "file" / "data")]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert (
-        last == f"serialgw: {tmp_path}/file/data: Not a directory; --data-dir names a folder that this user may write"
-    )
+    assert last == f"error: {tmp_path}/file/data: Not a directory; --data-dir names a folder that this user may write"
 
 
 def test_a_closed_pipe_is_no_error() -> None:
@@ -152,18 +150,18 @@ def test_params_are_compact_json() -> None:
 
 def test_which_replies_are_errors() -> None:
     """Anything with `error`, and what is no JSON."""
-    assert is_error(b'{"error":"x","success":false}')
-    assert is_error(b"x")
-    assert not is_error(b'{"result":"error"}')
-    assert not is_error(b'{"success":true}')
+    assert error_of(b'{"error":"x","success":false}') == "x"
+    assert error_of(b"x")
+    assert not error_of(b'{"result":"error"}')
+    assert not error_of(b'{"success":true}')
 
 
 def test_watch_shows_frames_as_text_and_as_hex() -> None:
     """With the escapes that `try --text` takes, and the frame's own time."""
     tap = Tap("frames", "press1", codec.pack_frames(FrameBody([1_700_000_000_123], [b'48\r"\\\x002430\n'])))
-    [line] = lines_of(tap, as_hex=False)
-    assert line == clock(1_700_000_000_123) + ' press1 frame   "48\\r\\"\\\\\\x002430\\n"'
-    [line] = lines_of(tap, as_hex=True)
+    [line] = lines_of(tap)
+    assert line == moment(1_700_000_000_123) + ' press1 frame   "48\\r\\"\\\\\\x002430\\n"'
+    [line] = lines_of(tap, "hex")
     assert line.endswith(" press1 frame   34 38 0d 22 5c 00 32 34 33 30 0a")
     assert clock(1_700_000_000_123).endswith(".123")
 
@@ -177,7 +175,7 @@ def test_watch_shows_readings_attributes_dead_letters_and_users_readings() -> No
         dead={1: "no value: x"},
         user={2: [UserReading("other", "default", [(None, b'{"a":1}')], b'{"b":2}')]},
     )
-    ends = [line.split(" ", 1)[1] for line in lines_of(Tap("readings", "press1", codec.pack_readings(body)), False)]
+    ends = [line.split(" ", 1)[1] for line in lines_of(Tap("readings", "press1", codec.pack_readings(body)))]
     assert ends == [
         'press1 reading {"humidity":48.0}',
         "press1 dead    no value: x",
@@ -191,7 +189,7 @@ def test_watch_shows_readings_attributes_dead_letters_and_users_readings() -> No
 @pytest.mark.parametrize("stage", ["frames", "readings"])
 def test_watch_says_what_it_does_not_understand(stage: str, body: bytes) -> None:
     """A damaged tap is a line, not an end."""
-    [line] = lines_of(Tap(stage, "press1", body), as_hex=False)
+    [line] = lines_of(Tap(stage, "press1", body))
     assert "not understood" in line
 
 
@@ -220,7 +218,7 @@ def test_a_storage_folder_that_cannot_be_written_is_said_before_anything_starts(
     (tmp_path / "c.json").write_text('{"name": "x", "devices": [{"name": "a"}]}')
     assert main(["run", "--config", str(main_file), "--data-dir", str(tmp_path / "data")]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"serialgw: storage: journals can't be kept in {tmp_path}/file/data: Not a directory; leave")
+    assert last.startswith(f"error: storage: journals can't be kept in {tmp_path}/file/data: Not a directory; leave")
     assert not (tmp_path / "data").exists()
 
 

@@ -13,6 +13,7 @@ from serial.tools import list_ports as pyserial
 
 from common.config.reading import read_gateway
 from common.core.errors import GatewayError
+from common.io import port_access
 from services.cli.__main__ import main
 from services.cli.commands import init, ports
 
@@ -68,16 +69,16 @@ def test_who_may_not_open_a_port_is_told_the_command(device_file: Path, monkeypa
     """The group that the port belongs to, as a command to copy."""
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(os, "stat", lambda _: SimpleNamespace(st_mode=0o660, st_gid=20))
-    monkeypatch.setattr(ports, "_group_name", lambda _: "dialout")
-    monkeypatch.setattr(ports, "_user_name", lambda: "ada")
-    monkeypatch.setattr(ports, "_members", lambda _: [])
-    may_open, group, advice = ports.access_to(str(device_file))
+    monkeypatch.setattr(port_access, "_group_name", lambda _: "dialout")
+    monkeypatch.setattr(port_access, "_user_name", lambda: "ada")
+    monkeypatch.setattr(port_access, "_members", lambda _: [])
+    may_open, group, advice = port_access.access_to(str(device_file))
     assert (may_open, group) == (False, "dialout")
     assert "sudo usermod -aG dialout ada" in advice
-    monkeypatch.setattr(ports, "_members", lambda _: ["ada"])
-    assert "log out and in again" in ports.access_to(str(device_file))[2]
+    monkeypatch.setattr(port_access, "_members", lambda _: ["ada"])
+    assert "log out and in again" in port_access.access_to(str(device_file))[2]
     monkeypatch.setattr(os, "stat", lambda _: SimpleNamespace(st_mode=0o600, st_gid=0))
-    assert "udev rule" in ports.access_to(str(device_file))[2]
+    assert "udev rule" in port_access.access_to(str(device_file))[2]
 
 
 def test_init_writes_a_configuration_that_check_accepts(
@@ -85,7 +86,7 @@ def test_init_writes_a_configuration_that_check_accepts(
 ) -> None:
     """For the ports that are there, by their by-id links; the only thing to be said is that the token is missing."""
     assert main(["init", "--dir", str(tmp_path / "conf"), "--host", "tb.example.org"]) == 0
-    assert "serialgw run --config" in capsys.readouterr().out
+    assert "serialgw run " in capsys.readouterr().out
     gateway, warnings = read_gateway(tmp_path / "conf" / "tb_gateway.json", {})
     assert [warning.split(": ")[1] for warning in warnings] == ["thingsboard.security.accessToken"]
     assert gateway.platform.host == "tb.example.org"
@@ -125,8 +126,9 @@ def test_init_overwrites_only_when_forced(
     assert (tmp_path / "custom_serial.json").read_text() != "mine"
 
 
-def test_init_takes_named_ports_once_each(device_file: Path, tmp_path: Path) -> None:
+def test_init_takes_named_ports_once_each(device_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port and a link to it are one port; addresses are taken as they are."""
+    monkeypatch.setattr(init, "kind_of_file", lambda _: "")
     link = tmp_path / "link"
     link.symlink_to(device_file)
     chosen = init.choose_ports([str(device_file), str(link), "socket://192.0.2.7:4001"])

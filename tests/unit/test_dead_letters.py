@@ -91,7 +91,7 @@ def test_pieces_that_never_were_frames_stay():
     rig.read(b"tail\n", 0.001)
     last = max(rig.journal.letters)
     assert _ask(rig, "retry", after=0, until=last) == {"retried": 0, "kept": 1, "last": last}
-    assert [letter.reason for letter in rig.journal.dead] == ["joined mid-frame"]
+    assert [letter.reason for letter in rig.journal.dead] == ["started listening in the middle of a frame"]
 
 
 def test_a_retry_pushes_out_nothing_that_waits():

@@ -72,7 +72,7 @@ def test_no_control_character_reaches_the_terminal(lines: Lines, control: str) -
 def test_a_line_has_time_level_and_process(lines: Lines) -> None:
     """In this order, with milliseconds."""
     log_note(start_logs("broker:0"), note("warning", retry_in_s=1.0))
-    pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} WARNING \[broker:0\] port\.lost retry_in_s=1\.000\n"
+    pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d WARNING \[broker:0\] port\.lost retry_in_s=1\.000\n"
     assert re.fullmatch(pattern, lines.take())
 
 

@@ -74,7 +74,7 @@ def test_difference_19_joining_a_talking_line(first_frame, after_s, dead, frames
     rig = Rig(Device(name="d", framing=Framing(first_frame=first_frame)))
     rig.read(b"il\na\n", after_s)
     assert [letter.data for letter in rig.journal.dead] == dead
-    assert [letter.reason for letter in rig.journal.dead] == ["joined mid-frame"] * len(dead)
+    assert [letter.reason for letter in rig.journal.dead] == ["started listening in the middle of a frame"] * len(dead)
     assert _lines(rig) == frames
 
 
@@ -88,7 +88,9 @@ def test_joining_a_talking_line_while_the_disk_is_slow():
     rig.wait(1)
     rig.commit_s, rig.waiting = 0.0, []
     rig.read(b"b\n")
-    assert [(letter.reason, letter.data) for letter in rig.journal.dead] == [("joined mid-frame", b"il\n")]
+    assert [(letter.reason, letter.data) for letter in rig.journal.dead] == [
+        ("started listening in the middle of a frame", b"il\n")
+    ]
     assert _lines(rig) == [b"a\n", b"b\n"]
 
 

@@ -164,7 +164,7 @@ def test_a_call_shows_its_bytes_and_its_answer(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--text", "x", "--device", "nope"], "--device: found nope, expected one of: press1"),
+        (["--text", "x", "--device", "nope"], 'there is no device "nope" in '),
         (["--hex", "zz"], "--hex: found zz, expected pairs of hexadecimal digits"),
         (["--text", r"\q"], r"--text: found \q, expected \r, \n, \t, \0, \\ or \xNN"),
         (["--text", "x", "--params", "1"], "--params and --answer go with --rpc"),
@@ -177,7 +177,7 @@ def test_wrong_usage_is_said_in_one_line(tmp_path: Path, capsys: Captured, argum
     assert main(["try", configure(tmp_path), *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith(f"serialgw try: {said}")
+    assert captured.err.startswith(f"error: {said}")
     assert captured.err.count("\n") == 1
 
 
@@ -191,7 +191,7 @@ def test_the_device_must_be_named_where_there_are_several(tmp_path: Path, capsys
     """With one device --device may be left out; with two the names are listed."""
     config = configure(tmp_path, DEVICE, {**DEVICE, "name": "press2", "port": "/dev/ttyUSB8"})
     assert main(["try", config, "--text", "x"]) == 2
-    assert "expected one of: press1, press2" in capsys.readouterr().err
+    assert "choose one with --device: press1, press2" in capsys.readouterr().err
     code, objects = run_json(capsys, config, "--device", "press2", "--text", r"1\rAAA")
     assert (code, objects[0]["deviceName"]) == (0, "press2")
 

@@ -280,7 +280,7 @@ class BrokerCore:
         for member in self._registry.age(now_s):
             if member.liveness == "lost":
                 effects += self._lose(member)
-            elif member.kind != "client":
+            elif member.kind != "client" and not member.temporary:
                 effects.append(Note("info", "process.late", {"address": member.address, "pid": member.pid}))
         if self._router.is_settling and now_s >= self._started_s + SETTLE_S:
             self._router.is_settling = False
@@ -299,6 +299,9 @@ class BrokerCore:
             self._readings.clear()
         if member.kind == "client":
             return []
+        if member.temporary:
+            # The log of supervisord says how it ended; nobody has to do anything about it.
+            return [Note("info", "process.left", {"address": member.address, "pid": member.pid})]
         return [Note("warning", "process.lost", {"address": member.address, "pid": member.pid})]
 
     def _drain(self, now_s: float) -> list[Effect]:

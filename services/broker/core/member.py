@@ -43,6 +43,13 @@ class Member:
         return self.detail.get("own_calls") is True
 
     @property
+    def temporary(self) -> bool:
+        """True for a port reader that only sends what an earlier device left, and ends then: its silence is its end.
+
+        It said so when it registered: one that has nothing to send is gone before anybody has heard it beat."""
+        return self.detail.get("temporary") is True
+
+    @property
     def pinned(self) -> bool:
         """True for a port reader whose device has users' code, which stays with one converter."""
         return self.detail.get("pinned") is True

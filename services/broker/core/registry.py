@@ -84,14 +84,15 @@ class Registry:
         return member, before
 
     def age(self, now_s: float) -> list[Member]:
-        """Members whose liveness has changed by now; clients that are lost are forgotten."""
+        """Members whose liveness has changed by now; clients that are lost are forgotten, and so are those that were
+        here for a while only."""
         changed = []
         for member in list(self._members.values()):
             now = liveness(now_s - member.heard_s, member.every_s)
             if now != member.liveness:
                 member.liveness = now
                 changed.append(member)
-                if now == "lost" and member.kind == "client":
+                if now == "lost" and (member.kind == "client" or member.temporary):
                     del self._members[member.address]
         return changed
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
 from typing import TypedDict
@@ -20,8 +19,9 @@ from common.core.byte_text import spell
 from common.core.errors import ConfigError
 from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers
+from services.cli.parser import ERROR, WARNING
 from services.cli.slices import describe_answer, describe_slice
-from services.cli.text import quoted, spelled, spelled_out, table
+from services.cli.text import compact, quoted, spelled, spelled_out, table
 from services.cli.trial.loads import load_all
 from services.cli.whole import read_whole
 
@@ -55,7 +55,6 @@ def add_parser(subparsers: Subparsers) -> None:
         "  serialgw check tb_gateway.json --no-import\n"
         "  serialgw check custom_serial.json --json\n\n"
         f"exit codes: 0 it can be used, {EXIT_CONFIG} it can't",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", help="tb_gateway.json, or a serial connector's file alone")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         # A terminal that can't show a character gets its escape, not a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
     if args.json:
-        print(json.dumps(result))
+        print(compact(result))
     else:
         _print_text(args.file, result, devices)
     return EXIT_OK if result["ok"] else EXIT_CONFIG
@@ -98,9 +97,9 @@ def _check(file: str, *, may_import: bool) -> tuple[Result, tuple[Device, ...]]:
 def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
     """The result for a person: problems, warnings, then each device as it is understood, and a count at the end."""
     for problem in result["problems"]:
-        print(f"error: {problem}")
+        print(f"{ERROR}{problem}")
     for warning in result["warnings"]:
-        print(f"warning: {warning}")
+        print(f"{WARNING}{warning}")
     for device in devices:
         print()
         print("\n".join(_device_as_text(device)))

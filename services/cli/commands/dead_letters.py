@@ -7,19 +7,19 @@ else opens a journal.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-import simplejson
-
 from common.core.errors import GatewayError, LinkError
 from common.wire import codec
-from common.wire.calls import ListDeadLetters, RetryDeadLetters, Status, reader_of
-from common.wire.messages import MONITOR
-from services.cli.arguments import Subparsers, add_data_dir, utf8_text, whole_number
-from services.cli.client import Client, json_of
-from services.cli.text import escape, utc
+from common.wire.calls import ListDeadLetters, RetryDeadLetters, reader_of, unknown_device
+from services.cli.arguments import Subparsers, add_data_dir, add_device, one_device, whole_number
+from services.cli.client import Client
+from services.cli.known import no_device, running_devices
+from services.cli.parser import ERROR
+from services.cli.text import compact, counted, escape, moment
 
 ANSWER_S: Final = 10.0
 """A page, or a batch of a retry, takes far less even on a slow card."""
@@ -56,16 +56,15 @@ def add_parser(subparsers: Subparsers) -> None:
         help="list frames that could not be delivered, or send them again",
         description="Lists what a running gateway has put aside because it can't be converted or the platform refuses "
         "it: time, number in its device's stream (- for pieces of the line that never were frames), reason and bytes; "
-        "newest last. --retry sends the frames through again, under the configuration of now and with their old "
+        "newest last. --retry sends the frames through again, with the current configuration and their old "
         "timestamps; those that fail again are put aside again.",
         epilog="examples:\n"
         "  serialgw dead-letters\n"
-        "  serialgw dead-letters --device press1 --last 10 --json\n"
-        "  serialgw dead-letters --device press1 --retry\n\n"
+        "  serialgw dead-letters press1 --last 10 --json\n"
+        "  serialgw dead-letters press1 --retry\n\n"
         "exit codes: 0 done, 1 a device could not be asked or took nothing back, 69 no gateway is running there",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--device", type=utf8_text, metavar="NAME", help="of this device only")
+    add_device(parser, "of this device only")
     parser.add_argument(
         "--last",
         type=whole_number(1, MOST_LAST),
@@ -85,22 +84,30 @@ def run(args: argparse.Namespace) -> int:
     """
     faults = 0
     with Client(args.data_dir) as client:
-        for device in [args.device] if args.device else find_devices(client):
+        named = one_device(args)
+        for device in [named] if named is not None else find_devices(client):
             try:
                 faults += retry_device(client, device, args.json) if args.retry else list_device(client, device, args)
             except GatewayError as error:
-                print(f"serialgw: {device}: {error}", file=sys.stderr)
+                print(f"{ERROR}{_explained(client, device, str(error))}", file=sys.stderr)
                 faults += 1
     return 1 if faults else 0
 
 
 def find_devices(client: Client) -> list[str]:
-    """The devices with a port reader, by the monitor's word. Raises LinkError."""
-    reply = client.call(MONITOR, "", Status(), ANSWER_S)
-    if reply.error:
-        raise LinkError(f"the monitor can't be asked which devices there are: {reply.error}; --device names one")
-    processes = simplejson.loads(json_of(reply))["processes"]
-    return sorted(process["device"] for process in processes if process["kind"] == "port_reader")
+    """The devices with a port reader. Raises LinkError."""
+    try:
+        return running_devices(client)
+    except GatewayError as error:
+        raise LinkError(f"{error}; name a device to ask it without") from None
+
+
+def _explained(client: Client, device: str, error: str) -> str:
+    """Why a device could not be asked; where there is none of this name, those that there are."""
+    if error == unknown_device(device):
+        with contextlib.suppress(GatewayError):
+            return no_device(device, running_devices(client))
+    return f"{device}: {error}"
 
 
 def list_device(client: Client, device: str, args: argparse.Namespace) -> int:
@@ -121,12 +128,12 @@ def retry_device(client: Client, device: str, as_json: bool) -> int:
     """
     done = retry_letters(client, device)
     if as_json:
-        print(simplejson.dumps({"device": device, **done._asdict()}, ensure_ascii=False))
+        print(compact({"device": device, **done._asdict()}))
         return 1 if done.error else 0
     stays = f"; {done.kept} stay, which never were frames" if done.kept else ""
     print(f"{device}: {done.retried} sent again{stays}")
     if done.error:
-        print(f"serialgw: {device}: {done.error}; the rest stays, try again later", file=sys.stderr)
+        print(f"{ERROR}{device}: {done.error}; the rest stays, try again later", file=sys.stderr)
     return 1 if done.error else 0
 
 
@@ -169,7 +176,7 @@ def text_line(device: str, letter: _Letter) -> str:
     """One dead letter for a person."""
     _, number, ts_ms, reason, data = letter
     more = f"… ({len(data)} bytes)" if len(data) > SHOWN_BYTES else ""
-    return f'{utc(ts_ms)} {device} {number or "-"} {escape(reason.encode())}: "{escape(data[:SHOWN_BYTES])}"{more}'
+    return f'{moment(ts_ms)} {device} {number or "-"} {escape(reason.encode())}: "{escape(data[:SHOWN_BYTES])}"{more}'
 
 
 def json_line(device: str, letter: _Letter) -> str:
@@ -178,21 +185,21 @@ def json_line(device: str, letter: _Letter) -> str:
     fields: Mapping[str, object] = {
         "device": device,
         "id": letter_id,
-        "time": utc(ts_ms),
+        "time": moment(ts_ms),
         "ts": ts_ms,
         "number": number or None,
         "reason": reason,
         "bytes": len(data),
         "hex": data.hex(),
     }
-    return simplejson.dumps(fields, ensure_ascii=False)
+    return compact(fields)
 
 
 def summary(device: str, page: Page) -> str:
     """How many there are, and whether all were shown."""
     hidden = page.total - len(page.letters)
     older = f", {hidden} older not shown (--last)" if hidden > 0 else ""
-    return f"{device}: {page.total} dead letters, {page.total_bytes} bytes{older}"
+    return f"{device}: {counted(page.total, 'dead letter')}, {counted(page.total_bytes, 'byte')}{older}"
 
 
 def _ask(client: Client, device: str, asked: ListDeadLetters | RetryDeadLetters) -> dict[str, Any]:

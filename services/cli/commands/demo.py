@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import signal
 import sys
+from typing import Final
 
-from common.core.errors import LinkError
+from common.core.errors import GatewayError, LinkError
 from services.cli.arguments import Subparsers, whole_number
 from services.cli.demo.scenes import Demo
+
+NO_BROKER: Final = (
+    "the demo needs an MQTT broker (amqtt), which a gateway does not, so it is not installed with it; "
+    "in a checkout `make demo` installs and runs it, elsewhere: python -m pip install 'amqtt>=0.11', "
+    "in the environment of serialgw"
+)
+"""What is said where only the gateway is installed."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -27,7 +36,6 @@ def add_parser(subparsers: Subparsers) -> None:
         "  serialgw demo\n"
         "  serialgw demo --seconds 30 --ports 8\n\n"
         "exit codes: 0 all of it worked, 1 something did not",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--seconds",
@@ -42,7 +50,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the demo: 0 if all of it worked, 1 with the reason if not."""
+    """Runs the demo: 0 if all of it worked, 1 with the reason if not. Raises GatewayError if its MQTT broker is not
+    installed."""
+    if importlib.util.find_spec("amqtt") is None:
+        raise GatewayError(NO_BROKER)
     # SIGTERM ends the demo by an exception, so that everything it has started is cleaned up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Whatever happens, what was started is ended in the reverse order.

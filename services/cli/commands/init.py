@@ -10,17 +10,22 @@ import json
 import os
 import re
 import shlex
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from common.config.platform_reading import TOKEN_PLACE
-from common.config.ports import identity_of, port_fault
+from common.config.ports import identity_of, port_fault, port_hint
 from common.core.errors import GatewayError
+from common.core.shown import is_steering
 from common.io.private import write_private
 from services.cli.arguments import Subparsers, utf8_path, utf8_text, whole_number
-from services.cli.commands.ports import BY_ID, by_id_links, list_ports
+from services.cli.commands.ports import BY_ID, by_id_links, kind_of_file, list_ports
+from services.cli.parser import WARNING
+from services.cli.text import counted, table
+from services.cli.usage import UsageError
 
 MQTT_PORT: Final = 1883
 """The platform's port where none is named; without TLS, as the reference's files have it."""
@@ -28,6 +33,7 @@ FASTEST_BAUD: Final = 2**31 - 1
 """The highest baud rate that a configuration takes; what the adapter can do shows when the port is opened."""
 _PLATFORM: Final = re.compile(r"(?:\[([^\]\s/]+)\]|([^:\s/]+|[0-9A-Fa-f:.]+))(?::(\d+))?")
 """HOST or HOST:PORT; an IPv6 address in brackets, or bare without a port."""
+LISTS: Final = "`serialgw ports` lists those that are there"
 MAIN_FILE: Final = "tb_gateway.json"
 """The reference's name for the main file."""
 CONNECTOR_FILE: Final = "custom_serial.json"
@@ -39,13 +45,15 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "init",
         help="write a starter configuration for ports that are there",
-        description=f"Writes {MAIN_FILE} and {CONNECTOR_FILE}: one device per port, each frame sent as one text. "
-        "Without PORT, for every serial port that is found.",
+        description=f"Writes {MAIN_FILE} and {CONNECTOR_FILE}: one device for each port, whose frames are sent as one "
+        "text each. Without PORT it does so for every serial port that is found.",
         epilog="examples:\n"
         "  serialgw init\n"
-        "  serialgw init /dev/ttyUSB0 /dev/ttyUSB1 --baudrate 19200 --host thingsboard.example.org\n"
-        "  serialgw init socket://192.0.2.7:4001 --dir /etc/serialgw",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "  serialgw init --host thingsboard.example.org\n"
+        "  serialgw init /dev/ttyUSB0 --name press1 --baudrate 19200\n"
+        "  serialgw init socket://192.0.2.7:4001 --dir /etc/serialgw\n"
+        "  serialgw init /dev/ttyUSB0 --anyway\n\n"
+        "exit codes: 0 both files are written, 1 nothing is, 2 wrong usage",
     )
     parser.add_argument(
         "ports", type=utf8_text, nargs="*", metavar="PORT", help="a path such as /dev/ttyUSB0, or socket://HOST:PORT"
@@ -65,20 +73,49 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="N",
         help="of all ports (default: %(default)s)",
     )
+    parser.add_argument(
+        "--name",
+        type=_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="what the device is called; may be given once for each port (default: SerialDevice1, …)",
+    )
+    parser.add_argument(
+        "--anyway", action="store_true", help="take ports that are not there: the files are for another machine"
+    )
     parser.add_argument("--force", action="store_true", help="replace files that are there")
 
 
 def _platform(text: str) -> tuple[str, int]:
     """HOST or HOST:PORT from the command line: (host, port). An IPv6 address stands in brackets if a port follows."""
     found = _PLATFORM.fullmatch(utf8_text(text))
-    if found is None:
+    host = (found[1] or found[2]) if found else ""
+    if found is None or (":" in host and not _is_ipv6(host)):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected HOST or HOST:PORT")
-    return found[1] or found[2], whole_number(1, 65_535)(found[3] or str(MQTT_PORT))
+    return host, whole_number(1, 65_535)(found[3] or str(MQTT_PORT))
+
+
+def _is_ipv6(host: str) -> bool:
+    """True for an IPv6 address."""
+    try:
+        socket.inet_pton(socket.AF_INET6, host)
+    except OSError:
+        return False
+    return True
+
+
+def _name(text: str) -> str:
+    """A device's name from the command line."""
+    if not text or is_steering(text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a name without control characters")
+    return utf8_text(text)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes both files, or none, and says what comes next. Raises GatewayError, OSError."""
-    ports = choose_ports(args.ports)
+    """Writes both files, or none, and says what comes next. Raises GatewayError, UsageError, OSError."""
+    ports = choose_ports(args.ports, anyway=args.anyway)
+    names = choose_names(args.name, len(ports))
     main_file, connector_file = args.dir / MAIN_FILE, args.dir / CONNECTOR_FILE
     if not args.force:
         for path in (main_file, connector_file):
@@ -88,16 +125,27 @@ def run(args: argparse.Namespace) -> int:
     args.dir.mkdir(parents=True, exist_ok=True)
     # The main file is where the access token will stand.
     write_private(main_file, _as_text(main_configuration(*args.host)))
-    connector_file.write_text(_as_text(connector_configuration(ports, args.baudrate)), "utf-8")
+    connector_file.write_text(_as_text(connector_configuration(ports, args.baudrate, names)), "utf-8")
     print(f"Wrote {main_file} and {connector_file} for:")
-    for number, port in enumerate(ports, start=1):
-        print(f"  SerialDevice{number}  {port}")
-    print(_next_steps(main_file, connector_file))
+    print("\n".join(f"  {line}" for line in table(list(zip(names, ports, strict=True)))))
+    print(_next_steps(main_file, connector_file, names[0]))
     return 0
 
 
-def choose_ports(given: Sequence[str]) -> list[str]:
-    """The ports to write down, by their by-id links where they have one. Raises GatewayError if there is none.
+def choose_names(given: Sequence[str], count: int) -> list[str]:
+    """A name for each port: those that were given, then numbered ones. Raises UsageError for more names than ports,
+    and for one that is given twice."""
+    if len(given) > count:
+        raise UsageError(f"found {counted(len(given), 'name')} for {counted(count, 'port')}")
+    names = [*given, *(f"SerialDevice{number}" for number in range(len(given) + 1, count + 1))]
+    if len(set(names)) < len(names):
+        raise UsageError(f"found a name that two devices would have: {', '.join(names)}")
+    return names
+
+
+def choose_ports(given: Sequence[str], *, anyway: bool = False) -> list[str]:
+    """The ports to write down, by their by-id links where they have one. Raises GatewayError if there is none, and for
+    what is no port; `anyway` takes those that are not there.
 
     A by-id link names the adapter and not the order in which adapters were found, so the configuration is still right
     after a reboot. A port that is named twice, also by two names, is written once.
@@ -105,22 +153,39 @@ def choose_ports(given: Sequence[str]) -> list[str]:
     if not given:
         found = [port.by_id or port.path for port in list_ports()]
         if not found:
-            raise GatewayError("no serial port was found; plug one in, or name it: serialgw init /dev/ttyUSB0")
+            raise GatewayError(
+                "no serial port was found; plug one in, or name the one that there will be: "
+                "serialgw init /dev/ttyUSB0 --anyway"
+            )
         return found
     links = by_id_links(BY_ID)
     chosen: dict[str, str] = {}
     for port in given:
-        if fault := port_fault(port):
-            raise GatewayError(f"{port}{fault}")
-        if "://" not in port and not os.path.exists(port):
-            raise GatewayError(f"{port}: there is no such port; `serialgw ports` lists those that are there")
+        if fault := _fault_of(port, anyway):
+            raise GatewayError(fault)
         identity = identity_of(port)
         if identity in chosen:
             # Two devices on one port would be a problem in the configuration.
-            print(f"warning: {port} is the same port as {chosen[identity]}", file=sys.stderr)
+            print(f"{WARNING}{port} is the same port as {chosen[identity]}", file=sys.stderr)
             continue
         chosen[identity] = links.get(identity) or (port if "://" in port else os.path.abspath(port))
     return list(chosen.values())
+
+
+def _fault_of(port: str, anyway: bool) -> str:
+    """Why a port can't be written down, as a sentence; "" if it can."""
+    if fault := port_fault(port):
+        return f"{port}{fault}"
+    if "://" in port:
+        return ""
+    if os.path.exists(port):
+        kind = kind_of_file(port)
+        return f"{port} is {kind}, and no serial port; {LISTS}" if kind else ""
+    if (meant := port_hint(port)) is not None:
+        return f'{port}: there is no such port; did you mean "{meant}"?'
+    if anyway:
+        return ""
+    return f"{port}: there is no such port; {LISTS}, and --anyway takes it for another machine, or for later"
 
 
 def main_configuration(host: str, port: int) -> dict[str, object]:
@@ -136,13 +201,13 @@ def main_configuration(host: str, port: int) -> dict[str, object]:
     }
 
 
-def connector_configuration(ports: Sequence[str], baudrate: int) -> dict[str, object]:
+def connector_configuration(ports: Sequence[str], baudrate: int, names: Sequence[str]) -> dict[str, object]:
     """The connector file's content: each frame becomes one text, so that something is seen at once."""
     return {
         "name": "Serial",
         "devices": [
             {
-                "name": f"SerialDevice{number}",
+                "name": name,
                 "type": "default",
                 "port": port,
                 "baudrate": baudrate,
@@ -155,7 +220,7 @@ def connector_configuration(ports: Sequence[str], baudrate: int) -> dict[str, ob
                 "attributeUpdates": [],
                 "serverSideRpc": [],
             }
-            for number, port in enumerate(ports, start=1)
+            for name, port in zip(names, ports, strict=True)
         ],
     }
 
@@ -165,12 +230,17 @@ def _as_text(content: dict[str, object]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _next_steps(main_file: Path, connector_file: Path) -> str:
-    """What to do with the files, in the order in which it makes sense."""
+def _next_steps(main_file: Path, connector_file: Path, name: str) -> str:
+    """What to do with the files, in the order in which it makes sense: the same that the README says."""
+    file, device = shlex.quote(str(main_file)), shlex.quote(name)
+    run = "serialgw run" if main_file == Path(MAIN_FILE) else f"serialgw run {file}"
     return f"""
 Next:
-  1. In {main_file}, replace {TOKEN_PLACE} by the gateway's access token (or set TB_GW_ACCESS_TOKEN).
-  2. serialgw run --config {shlex.quote(str(main_file))}
-  3. In another terminal: serialgw watch
-  4. Say in {connector_file} what the frames mean, and try it:
-     serialgw try {shlex.quote(str(main_file))} --device SerialDevice1 --text '…'"""
+  1. Put the gateway's access token into {main_file}, in place of {TOKEN_PLACE};
+     or set TB_GW_ACCESS_TOKEN.
+     In ThingsBoard: Entities, Devices, +, tick "Is gateway", then "Copy access token".
+  2. serialgw check {file}
+  3. {run}
+  4. In another terminal: serialgw watch, and serialgw status
+  5. Say in {connector_file} what the frames mean, and try it with one of yours:
+     serialgw try {file} {device} --text '48\\r2430947595\\n'"""

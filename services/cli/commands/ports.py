@@ -6,16 +6,14 @@ Permission is the first thing that goes wrong with a new adapter, so each port s
 from __future__ import annotations
 
 import argparse
-import grp
-import json
 import os
-import pwd
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from common.io.port_access import access_to
 from services.cli.arguments import Subparsers
+from services.cli.text import compact
 
 if TYPE_CHECKING:
     from serial.tools.list_ports_common import ListPortInfo
@@ -46,7 +44,6 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Lists serial ports: path, by-id link (the name that stays when other adapters are plugged in), "
         "vendor, product, serial number, and whether this user may open it.",
         epilog="examples:\n  serialgw ports\n  serialgw ports --json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
 
@@ -55,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints the ports; 0 also where there is none."""
     ports = list_ports()
     if args.json:
-        print(json.dumps([port._asdict() for port in ports], indent=2))
+        print(compact([port._asdict() for port in ports]))
     elif not ports:
         print("No serial port was found on this host.")
         print("Plug an adapter in and look again; `dmesg` says what the kernel makes of it. No hardware: serialgw demo")
@@ -84,6 +81,30 @@ def by_id_links(directory: Path) -> dict[str, str]:
     return {os.path.realpath(directory / name): str(directory / name) for name in names}
 
 
+_PTS_MAJORS: Final = range(136, 144)
+"""Pseudo-terminals, which sysfs does not know: programs that play a device have them."""
+_NO_LINES: Final = ((5, 0), (5, 1), (5, 2))
+"""/dev/tty, /dev/console and /dev/ptmx: terminals, and no lines."""
+
+
+def kind_of_file(path: str) -> str:
+    """What a path is if it is no serial port, such as `a folder`; "" for a port, and for what can't be told without
+    opening it, which could reset what is connected. Raises OSError."""
+    found = os.stat(path)
+    if stat.S_ISDIR(found.st_mode):
+        return "a folder"
+    if not stat.S_ISCHR(found.st_mode):
+        return "a plain file" if stat.S_ISREG(found.st_mode) else "a file of another kind"
+    number = os.major(found.st_rdev), os.minor(found.st_rdev)
+    if number[0] in _PTS_MAJORS:
+        return ""
+    subsystem = os.path.realpath(f"/sys/dev/char/{number[0]}:{number[1]}/subsystem")
+    is_known = os.path.exists(subsystem)
+    if number in _NO_LINES or number[0] == 1 or (is_known and os.path.basename(subsystem) != "tty"):
+        return "a device of another kind"
+    return ""
+
+
 def _info(port: ListPortInfo, links: dict[str, str]) -> PortInfo:
     """What pyserial knows of a port, with what it does not."""
     may_open, group, advice = access_to(port.device)
@@ -103,51 +124,6 @@ def _named(name: str | None, number: int | None) -> str:
     """`NAME (1a86)`, or the one of both that is known."""
     code = "" if number is None else f"{number:04x}"
     return f"{name} ({code})" if name and code else name or code
-
-
-def access_to(path: str) -> tuple[bool, str, str]:
-    """(may this user open it, the group it belongs to, what to do if not). Raises nothing.
-
-    The advice depends on why: no group at all, a group to join, or one that this login does not know of yet.
-    """
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        return False, "", f"it can't be looked at: {error.strerror}"
-    group = _group_name(found.st_gid)
-    if os.access(path, os.R_OK | os.W_OK):
-        return True, group, ""
-    needed = stat.S_IRGRP | stat.S_IWGRP
-    if found.st_mode & needed != needed or found.st_gid == 0:
-        return False, group, "no group may open it; a udev rule has to give it one, such as dialout"
-    user = _user_name()
-    if user in _members(found.st_gid):
-        return False, group, f"you are in group {group} since a moment; log out and in again"
-    return False, group, f"join its group, then log out and in again: sudo usermod -aG {group} {user}"
-
-
-def _members(group_id: int) -> Iterable[str]:
-    """The users of a group; none where the group has no name."""
-    try:
-        return grp.getgrgid(group_id).gr_mem
-    except KeyError:
-        return ()
-
-
-def _group_name(group_id: int) -> str:
-    """A group's name, or its number where it has none, as in containers."""
-    try:
-        return grp.getgrgid(group_id).gr_name
-    except KeyError:
-        return str(group_id)
-
-
-def _user_name() -> str:
-    """This user's name, or its number where it has none."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def describe(port: PortInfo) -> str:

@@ -6,20 +6,22 @@ The call takes the way of the platform's calls from the publisher on, so what wo
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
 import sys
 from typing import Final
 
 import simplejson
 
-from common.wire.calls import CallDevice
+from common.core.errors import GatewayError
+from common.wire.calls import METHOD_NOT_FOUND, CallDevice, unknown_device
 from common.wire.messages import PUBLISHER
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import Client, json_of
-from services.cli.text import quoted
+from services.cli.known import configured_device, no_device, no_method, running_devices
+from services.cli.parser import ERROR
+from services.cli.text import compact, quoted
+from services.cli.usage import UsageError
 
-EXIT_USAGE: Final = 2
-"""The code for PARAMS that are no JSON, as argparse has it for wrong options."""
 DEFAULT_TIMEOUT_S: Final = 10.0
 """Longer than most devices take, and than an RPC's own time-out where none is configured."""
 
@@ -36,7 +38,6 @@ def add_parser(subparsers: Subparsers) -> None:
         "  serialgw rpc press1 setText '\"a text stands in double quotes\"'\n"
         '  serialgw rpc press1 setLimits \'{"low": 1, "high": 9}\' --timeout 5\n\n'
         "exit codes: 0 answered, 1 the call failed, 2 wrong usage, 69 no gateway is running there",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("device", type=utf8_text, metavar="DEVICE", help="the device's name")
     parser.add_argument("method", type=utf8_text, metavar="METHOD", help="the method's name")
@@ -67,17 +68,27 @@ def run(args: argparse.Namespace) -> int:
     running."""
     params = parse_params(args.params)
     if params is None:
-        print(_not_json(args.params), file=sys.stderr)
-        return EXIT_USAGE
+        raise UsageError(_not_json(args.params))
     asked = CallDevice(args.device, args.method, params)
     with Client(args.data_dir) as client:
         reply = client.call(PUBLISHER, args.device, asked, args.timeout)
-    if reply.error:
-        print(json.dumps({"error": reply.error, "success": False}, ensure_ascii=False))
-        return 1
-    answer = json_of(reply)
-    print(answer.decode("utf-8", "replace"))
-    return 1 if is_error(answer) else 0
+        answer = compact({"error": reply.error, "success": False}).encode() if reply.error else json_of(reply)
+        print(answer.decode("utf-8", "replace"), flush=True)
+        error = error_of(answer)
+        if error and (advice := _advice(client, args, error)):
+            print(f"{ERROR}{advice}", file=sys.stderr)
+    return 1 if error else 0
+
+
+def _advice(client: Client, args: argparse.Namespace, error: str) -> str:
+    """What there is, for a device or a method that is not there; "" for other errors, which say what is wrong."""
+    if error == unknown_device(args.device):
+        with contextlib.suppress(GatewayError):
+            return no_device(args.device, running_devices(client))
+    if error == METHOD_NOT_FOUND:
+        device = configured_device(args.data_dir, args.device)
+        return "" if device is None else no_method(device, args.method)
+    return ""
 
 
 def parse_params(text: str) -> bytes | None:
@@ -89,17 +100,19 @@ def parse_params(text: str) -> bytes | None:
         return None
 
 
-def is_error(answer: bytes) -> bool:
-    """True if a reply for the platform says that the call failed."""
+def error_of(answer: bytes) -> str:
+    """Why a call failed, by the reply for the platform; "" if it did not."""
     try:
         value = simplejson.loads(answer)
     except (ValueError, RecursionError):
-        return True
-    return isinstance(value, dict) and "error" in value
+        return "the reply is no JSON"
+    if not isinstance(value, dict) or "error" not in value:
+        return ""
+    return str(value["error"]) or "it says no more"
 
 
 def _not_json(text: str) -> str:
     """The sentence for PARAMS that are no JSON, with what was probably meant: the shell has taken a text's quotes
     away."""
     inner = quoted(text).replace("'", "'\\''")
-    return f"serialgw rpc: PARAMS is no JSON: {text}\nIf it is a text, quote it twice: '{inner}'"
+    return f"PARAMS is no JSON: {text}\nIf it is a text, quote it twice: '{inner}'"

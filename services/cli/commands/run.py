@@ -25,13 +25,18 @@ from common.io.locks import FileLock
 from common.io.outlet import LogOutlet, OutletStream, open_sink
 from common.io.private import is_private, keep_private, make_private
 from services.cli.arguments import Subparsers, add_data_dir, log_level, utf8_path, whole_number
+from services.cli.parser import WARNING
 from services.cli.supervise.conf import Plan, comment_faults
 from services.cli.supervise.environment import gateway_environment
 from services.cli.supervise.prepare import write_files
 from services.cli.supervise.signals import hold_signals
 from services.cli.supervise.takeover import end_leftovers
+from services.cli.text import counted
+from services.cli.usage import UsageError
 from services.cli.whole import read_whole
 
+DEFAULT_FILE: Final = Path("tb_gateway.json")
+"""What is run where nothing is named: what `init` writes, and what the reference calls its main file."""
 LOCK_NAME: Final = "gateway.lock"
 """The file in the data directory whose lock means that a gateway runs on it."""
 MOST_CONVERTERS: Final = 64
@@ -51,15 +56,20 @@ def add_parser(subparsers: Subparsers) -> None:
         "broker and monitor, under supervisord. Ctrl-C or SIGTERM lets everything finish, and exits with 0. "
         "Logs go to standard error.",
         epilog="examples:\n"
-        "  serialgw run --config tb_gateway.json\n"
-        "  TB_GW_ACCESS_TOKEN=… serialgw run --config custom_serial.json --data-dir /srv/serialgw\n\n"
-        "exit codes: 0 stopped, 69 another gateway runs on this data directory, or others can write in it,\n"
+        "  serialgw run\n"
+        "  serialgw run tb_gateway.json\n"
+        "  serialgw run custom_serial.json --data-dir /srv/serialgw\n\n"
+        "exit codes: 0 stopped, 69 another gateway runs on this data directory, or others can write in it, "
         f"{EXIT_CONFIG} problems in the configuration",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--config", required=True, type=utf8_path, metavar="FILE", help="main or connector configuration"
+        "file",
+        type=utf8_path,
+        nargs="?",
+        metavar="FILE",
+        help=f"main or connector configuration (default: {DEFAULT_FILE} in this folder)",
     )
+    parser.add_argument("--config", type=utf8_path, metavar="FILE", help="the same")
     add_data_dir(parser)
     parser.add_argument(
         "--converters",
@@ -85,16 +95,17 @@ def default_converters() -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Becomes supervisord, and never returns if all goes well. Raises ConfigError, LinkError (another gateway),
-    OSError.
+    UsageError, OSError.
 
     The lock comes first: whoever has it knows that no other gateway lives here, and may end what one has left behind.
     """
+    args.config = chosen_file(args)
     keep_private()
     # A start waits for nobody who should read of it.
     told = OutletStream(LogOutlet(open_sink(sys.stderr), lambda _: b""))
     wanted = _find_wanted(args)
     for warning in wanted.warnings:
-        print(f"warning: {warning}", file=told)
+        print(f"{WARNING}{warning}", file=told)
     gateway = wanted.active.gateway
     check_storage(gateway.storage)
     plan = make_plan(args, tuple(device.name for device in gateway.devices), wanted.environ)
@@ -103,13 +114,13 @@ def run(args: argparse.Namespace) -> int:
     plan = plan._replace(left_journals=tuple(left_journals(folder, plan.devices)), files=files_of(gateway))
     lock = _take_lock(plan.data_dir)
     if count := end_leftovers(plan.data_dir):
-        print(f"serialgw: ended {_counted(count, 'process')} of a gateway that was killed here before", file=told)
+        print(f"serialgw: ended {counted(count, 'process')} of a gateway that was killed here before", file=told)
     conf = write_files(plan, wanted.active)
     # From here on Ctrl-C stops the gateway in order.
     hold_signals()
-    left = f"{_counted(len(plan.left_journals), 'journal')} of earlier devices to send, " if plan.left_journals else ""
+    left = f"{counted(len(plan.left_journals), 'journal')} of earlier devices to send, " if plan.left_journals else ""
     print(
-        f"serialgw: {_counted(len(plan.devices), 'device')}, {_counted(plan.converters, 'converter')}, "
+        f"serialgw: {counted(len(plan.devices), 'device')}, {counted(plan.converters, 'converter')}, "
         f"{left}data in {plan.data_dir}; stop with Ctrl-C",
         file=told,
     )
@@ -119,6 +130,21 @@ def run(args: argparse.Namespace) -> int:
         keep_folder_across_exec(plan.run_dir, INHERITED_DIR_FD)
     command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
     os.execve(sys.executable, command, gateway_environment(wanted.environ, os.getpid(), plan.data_dir))
+
+
+def chosen_file(args: argparse.Namespace) -> Path:
+    """The configuration that was named in either place, else the one in this folder. Raises UsageError."""
+    named: set[Path] = {path for path in (args.file, args.config) if path is not None}
+    if len(named) > 1:
+        raise UsageError(f"found two configurations, {args.file} and {args.config}, expected one")
+    if named:
+        return named.pop()
+    if not DEFAULT_FILE.exists():
+        raise UsageError(
+            f"no configuration is named, and there is no {DEFAULT_FILE} in this folder; "
+            "`serialgw run FILE` names one, `serialgw init` writes one"
+        )
+    return DEFAULT_FILE
 
 
 class Wanted(NamedTuple):
@@ -209,10 +235,3 @@ def _take_lock(data_dir: Path) -> FileLock:
             f"a gateway is already running on this data directory: {error}; `serialgw status` shows it, SIGTERM to that"
             " process stops it, and --data-dir names another place for a second one"
         ) from None
-
-
-def _counted(count: int, noun: str) -> str:
-    """`1 device`, `2 devices`, `2 processes`."""
-    if count == 1:
-        return f"{count} {noun}"
-    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

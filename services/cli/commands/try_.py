@@ -16,14 +16,14 @@ from typing import Final, TextIO
 from common.config.models import Device, Gateway
 from common.config.reading import read_gateway
 from common.io.exits import EXIT_CONFIG
-from services.cli.arguments import Subparsers
+from services.cli.arguments import Subparsers, add_device, one_device
 from services.cli.trial.calls import called_as_json, called_as_text, try_call
 from services.cli.trial.frames import Piece, as_json, as_text, converter_of, failure_of, pieces_of, whole_frame
-from services.cli.trial.inputs import UsageError, bytes_of_hex, bytes_of_text, params_of
+from services.cli.trial.inputs import bytes_of_hex, bytes_of_text, params_of
+from services.cli.usage import UsageError
 
 EXIT_CONVERSION: Final = 1
 """The code if any frame, params or answer could not be converted."""
-EXIT_USAGE: Final = 2
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -36,20 +36,22 @@ def add_parser(subparsers: Subparsers) -> None:
         help="what the configuration makes of a frame or a call, without a device",
         description="Shows what a configuration makes of a frame, a file of frames, or a call and its answer.",
         epilog="examples:\n"
-        "  serialgw try tb_gateway.json --device press1 --text '48\\r2430947595\\n'\n"
-        "  serialgw try tb_gateway.json --device press1 --hex '34 38 0d 0a'\n"
-        "  serialgw try tb_gateway.json --device press1 --file recorded.bin --json\n"
-        "  serialgw try tb_gateway.json --device press1 --rpc setValue --params 25 --answer 'OK\\n'\n\n"
+        "  serialgw try tb_gateway.json press1 --text '48\\r2430947595\\n'\n"
+        "  serialgw try tb_gateway.json press1 --hex '34 38 0d 0a'\n"
+        "  serialgw try tb_gateway.json press1 --file recorded.bin --json\n"
+        "  serialgw try tb_gateway.json press1 --rpc set --params 25 --answer 'OK\\n'\n"
+        "  cat recorded.bin | serialgw try tb_gateway.json press1 --file -\n\n"
         "exit codes: 0 all well, 1 something could not be converted, 2 wrong usage,"
         f" {EXIT_CONFIG} problems in the configuration",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", metavar="FILE", help="tb_gateway.json or a serial connector file")
-    parser.add_argument("--device", metavar="D", help="device name; may be left out if there is only one")
+    add_device(parser, "of which device; may be left out if there is only one")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", metavar="T", help=r"one frame as text; \r \n \t \xNN and \\ work")
-    what.add_argument("--hex", metavar="H", help="one frame as hexadecimal bytes")
-    what.add_argument("--file", metavar="F", help="a file of raw bytes, cut into frames as on the line")
+    what.add_argument("--hex", metavar="H", help="one frame as hexadecimal bytes: '54 3a', 54:3a, 0x54 0x3a")
+    what.add_argument(
+        "--file", metavar="F", help="a file of raw bytes, cut into frames as on the line; - is standard input"
+    )
     what.add_argument("--rpc", metavar="METHOD", help="a call from the platform")
     parser.add_argument("--params", metavar="JSON", help="the call's params")
     parser.add_argument("--answer", metavar="T", help="what the device would answer, as --text")
@@ -58,22 +60,19 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command and returns its exit code. Raises ConfigError for a configuration that can't be used."""
+    """Runs the command and returns its exit code. Raises ConfigError for a configuration that can't be used,
+    UsageError for arguments that make no sense."""
     # Taken before it is redirected.
     out = sys.stdout
-    try:
-        gateway = read_gateway(args.config, os.environ).gateway
-        device = _pick_device(gateway, args.device)
-        # What users' converters print must not get between the results, which may be piped on.
-        with contextlib.redirect_stdout(sys.stderr):
-            if args.rpc is not None:
-                return _try_call(gateway, device, args, out)
-            if args.params is not None or args.answer is not None:
-                raise UsageError("--params and --answer go with --rpc")
-            return _try_frames(gateway, device, args, out)
-    except UsageError as error:
-        print(f"serialgw try: {error}", file=sys.stderr)
-        return EXIT_USAGE
+    gateway = read_gateway(args.config, os.environ).gateway
+    device = _pick_device(gateway, one_device(args))
+    # What users' converters print must not get between the results, which may be piped on.
+    with contextlib.redirect_stdout(sys.stderr):
+        if args.rpc is not None:
+            return _try_call(gateway, device, args, out)
+        if args.params is not None or args.answer is not None:
+            raise UsageError("--params and --answer go with --rpc")
+        return _try_frames(gateway, device, args, out)
 
 
 def _pick_device(gateway: Gateway, name: str | None) -> Device:
@@ -84,7 +83,9 @@ def _pick_device(gateway: Gateway, name: str | None) -> Device:
     found = next((device for device in devices if device.name == name), None)
     if found is None:
         names = ", ".join(device.name for device in devices)
-        raise UsageError(f"--device: found {name or 'nothing'}, expected one of: {names}")
+        if name is None:
+            raise UsageError(f"there are several devices, choose one with --device: {names}")
+        raise UsageError(f'there is no device "{name}" in {gateway.file}; there is: {names}')
     return found
 
 

@@ -10,22 +10,26 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from typing import Final
+from functools import partial
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import zmq
 
-from common.core.errors import LinkError, WireError
+from common.core.errors import GatewayError, LinkError, WireError
 from common.core.events import Arrived
 from common.io.sockets import Channel, connect_events
 from common.wire import codec
-from common.wire.messages import FrameBody, Heartbeat, Message, ReadingBody, Tap
+from common.wire.messages import Heartbeat, Message, ReadingBody, Tap
 from common.wire.taps import LEFT_OUT
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
-from services.cli.client import ADVICE, FIND_S, find_gateway
-from services.cli.text import clock, escape
+from services.cli.client import ADVICE, FIND_S, NO_ANSWER, Client, find_gateway
+from services.cli.known import no_device, running_devices
+from services.cli.parser import WARNING
+from services.cli.text import compact, escape, moment
 
-DEVICE_WAIT_S: Final = 3.0
-"""A port reader that is alive has beaten within this."""
+LEFT_OUT_WORD: Final = "left out"
+Form: TypeAlias = Literal["text", "hex", "raw"]
+"""How a frame's bytes are shown: as text with escapes, in hexadecimal, or both."""
 SILENT_S: Final = 3.0
 """The broker beats each second."""
 
@@ -39,17 +43,21 @@ def add_parser(subparsers: Subparsers) -> None:
         "The time is the frame's own.",
         epilog="examples:\n"
         "  serialgw watch\n"
-        "  serialgw watch press1 --hex\n\n"
-        "exit codes: 0 ended by Ctrl-C, 69 no gateway is running there",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "  serialgw watch press1 --hex\n"
+        "  serialgw watch press1 --raw\n"
+        "  serialgw watch --json | jq .values\n\n"
+        "exit codes: 0 ended by Ctrl-C, 1 there is no such device, 69 no gateway is running there",
     )
     parser.add_argument("device", type=utf8_text, nargs="?", metavar="DEVICE", help="this device only")
-    parser.add_argument("--hex", action="store_true", help="frames as hexadecimal bytes")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--hex", action="store_true", help="frames as hexadecimal bytes")
+    form.add_argument("--raw", action="store_true", help="frames as hexadecimal bytes and as text")
+    form.add_argument("--json", action="store_true", help="one JSON object a line")
     add_data_dir(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints until interrupted. Raises LinkError if no broker beats.
+    """Prints until interrupted. Raises LinkError if no broker beats, GatewayError for a device that is not there.
 
     It registers with nobody, so it needs nothing but the events.
     """
@@ -79,6 +87,11 @@ class Presence:
         """The gateway said something."""
         self._heard_s = now_s
 
+    @property
+    def is_heard(self) -> bool:
+        """True once it has said something."""
+        return self._heard_s is not None
+
     def is_missing(self, now_s: float) -> bool:
         """True if it has never been heard, although there was time enough."""
         return self._heard_s is None and now_s - self._started_s > FIND_S
@@ -94,8 +107,8 @@ class Presence:
 def _watch(args: argparse.Namespace, events: Channel) -> None:
     """Prints what passes, and says when the gateway falls silent, or when the device that was asked for is not
     there."""
-    started_s = time.monotonic()
-    presence = Presence(started_s)
+    show = objects_of if args.json else partial(lines_of, form="raw" if args.raw else "hex" if args.hex else "text")
+    presence = Presence(time.monotonic())
     devices: set[str] = set()
     is_device_checked = args.device is None
     while True:
@@ -108,18 +121,29 @@ def _watch(args: argparse.Namespace, events: Channel) -> None:
                     devices.add(name)
                 case Tap(device=device) if args.device in (None, device):
                     presence.hear(time.monotonic())
-                    for line in lines_of(message, args.hex):
+                    devices.add(device)
+                    for line in show(message):
                         print(line, flush=True)
-        now_s = time.monotonic()
-        if presence.is_missing(now_s):
-            raise LinkError(f"no gateway is running at {args.data_dir}: its broker is silent; {ADVICE}")
-        if said := presence.change(now_s):
-            print(f"warning: {said}", file=sys.stderr)
-        if not is_device_checked and now_s - started_s > DEVICE_WAIT_S:
+        if presence.is_missing(time.monotonic()):
+            raise LinkError(f"no gateway is running at {args.data_dir}: {NO_ANSWER}; {ADVICE}")
+        if said := presence.change(time.monotonic()):
+            print(f"{WARNING}{said}", file=sys.stderr)
+        if not is_device_checked and presence.is_heard:
             is_device_checked = True
             if args.device not in devices:
-                known = ", ".join(sorted(devices)) or "none"
-                print(f"warning: no device {args.device} is being read; there is: {known}", file=sys.stderr)
+                _check_device(args)
+
+
+def _check_device(args: argparse.Namespace) -> None:
+    """Raises GatewayError, which names the devices that there are, unless the one that was asked for is among them.
+    Nothing is said where nobody knows."""
+    try:
+        with Client(args.data_dir) as client:
+            known = running_devices(client)
+    except GatewayError:
+        return
+    if args.device not in known:
+        raise GatewayError(no_device(args.device, known))
 
 
 def _messages(events: Channel) -> Iterator[Message]:
@@ -129,17 +153,49 @@ def _messages(events: Channel) -> Iterator[Message]:
             yield event.message
 
 
-def lines_of(tap: Tap, as_hex: bool) -> Iterator[str]:
+def lines_of(tap: Tap, form: Form = "text") -> Iterator[str]:
     """What a tap says, one line for each frame or reading; one that can't be read says so, and the next is shown."""
     try:
-        if tap.stage == LEFT_OUT:
-            yield f"{' ' * 12} {tap.device} … {codec.unpack(tap.body)} more, too much to show"
-        elif tap.stage == "frames":
-            yield from _frame_lines(tap.device, codec.unpack_frames(tap.body, _count(tap.body)), as_hex)
-        else:
-            yield from _reading_lines(tap.device, codec.unpack_readings(tap.body, _count(tap.body)))
+        for entry in _entries(tap):
+            yield _line(entry, form)
     except WireError as error:
         yield f"{tap.device} {tap.stage}: not understood: {error}"
+
+
+def objects_of(tap: Tap) -> Iterator[str]:
+    """The same for programs: a JSON object a line, with its time, in words and in milliseconds, its device and what it
+    is; a frame's bytes in hexadecimal, a reading's values."""
+    try:
+        for entry in _entries(tap):
+            yield _object(entry)
+    except WireError as error:
+        yield compact({"device": tap.device, "what": "not understood", "reason": str(error)})
+
+
+class Entry(NamedTuple):
+    """One thing that has passed."""
+
+    ts_ms: int
+    """0: it has no time of its own."""
+    device: str
+    what: str
+    """frame, reading, attributes, answer, dead, or left out."""
+    data: bytes
+    """A frame's bytes, the JSON of values, the reason in UTF-8, or how many were left out."""
+    named: str = ""
+    """The device that a user's converter says the reading is of."""
+
+
+def _entries(tap: Tap) -> Iterator[Entry]:
+    """What a tap says. Raises WireError."""
+    if tap.stage == LEFT_OUT:
+        yield Entry(0, tap.device, LEFT_OUT_WORD, str(codec.unpack(tap.body)).encode())
+    elif tap.stage == "frames":
+        body = codec.unpack_frames(tap.body, _count(tap.body))
+        for ts_ms, frame in zip(body.ts_ms, body.frames, strict=True):
+            yield Entry(ts_ms, tap.device, "frame", frame)
+    else:
+        yield from _readings(tap.device, codec.unpack_readings(tap.body, _count(tap.body)))
 
 
 def _count(body: bytes) -> int:
@@ -148,32 +204,48 @@ def _count(body: bytes) -> int:
     return len(value[0]) if isinstance(value, list) and value and isinstance(value[0], list) else -1
 
 
-def _frame_lines(device: str, body: FrameBody, as_hex: bool) -> Iterator[str]:
-    """A line for each frame, under its own time."""
-    for ts_ms, frame in zip(body.ts_ms, body.frames, strict=True):
-        shown = frame.hex(" ") if as_hex else f'"{escape(frame)}"'
-        yield f"{clock(ts_ms)} {device} frame   {shown}"
-
-
-def _reading_lines(device: str, body: ReadingBody) -> Iterator[str]:
-    """A line for each reading, dead letter and answer of a batch, and one for its attributes."""
+def _readings(device: str, body: ReadingBody) -> Iterator[Entry]:
+    """An entry for each reading, dead letter and answer of a batch, and one for its attributes."""
     for index, ts_ms in enumerate(body.ts_ms):
-        start = f"{clock(ts_ms)} {device}"
         if body.telemetry[index]:
-            yield f"{start} reading {_text(body.telemetry[index])}"
+            yield Entry(ts_ms, device, "reading", body.telemetry[index])
         if index in body.dead:
-            yield f"{start} dead    {body.dead[index]}"
+            yield Entry(ts_ms, device, "dead", body.dead[index].encode(errors="backslashreplace"))
         for reading in body.user.get(index, ()):
-            for _, values in reading.telemetry:
-                yield f"{start} reading {reading.device} {_text(values)}"
+            for own_ms, values in reading.telemetry:
+                yield Entry(ts_ms if own_ms is None else own_ms, device, "reading", values, reading.device)
             if reading.attributes:
-                yield f"{start} attributes {reading.device} {_text(reading.attributes)}"
+                yield Entry(ts_ms, device, "attributes", reading.attributes, reading.device)
     if body.attributes and body.ts_ms:
-        yield f"{clock(body.ts_ms[-1])} {device} attributes {_text(body.attributes)}"
+        yield Entry(body.ts_ms[-1], device, "attributes", body.attributes)
     if body.answer is not None and body.ts_ms:
-        yield f"{clock(body.ts_ms[-1])} {device} answer  {_text(body.answer[1])}"
+        yield Entry(body.ts_ms[-1], device, "answer", body.answer[1])
 
 
-def _text(data: bytes) -> str:
-    """JSON as it came; what is no UTF-8 in it is escaped."""
-    return data.decode("utf-8", "backslashreplace")
+def _line(entry: Entry, form: Form) -> str:
+    """An entry for a person. Values are shown as they came; what is no UTF-8 in them is escaped."""
+    if entry.what == LEFT_OUT_WORD:
+        return f"{entry.device} … {entry.data.decode()} more, too much to show"
+    shown = entry.data.decode("utf-8", "backslashreplace")
+    if entry.what == "frame":
+        text, as_hex = f'"{escape(entry.data)}"', entry.data.hex(" ")
+        shown = {"text": text, "hex": as_hex, "raw": f"{as_hex}  {text}"}[form]
+    named = f"{entry.named} " if entry.named else ""
+    pad = " " * (len("reading") - len(entry.what))
+    return f"{moment(entry.ts_ms)} {entry.device} {entry.what}{pad} {named}{shown}"
+
+
+def _object(entry: Entry) -> str:
+    """An entry for a program."""
+    found: dict[str, object] = {"device": entry.device, "what": entry.what}
+    if entry.what == LEFT_OUT_WORD:
+        return compact({**found, "count": int(entry.data)})
+    found = {"time": moment(entry.ts_ms), "ts": entry.ts_ms, **found}
+    if entry.what == "frame":
+        return compact({**found, "bytes": len(entry.data), "hex": entry.data.hex()})
+    if entry.what == "dead":
+        return compact({**found, "reason": entry.data.decode("utf-8", "backslashreplace")})
+    if entry.named:
+        found["deviceName"] = entry.named
+    # Values are JSON already, and as exact as they came.
+    return f'{compact(found)[:-1]},"values":{entry.data.decode("utf-8", "backslashreplace")}}}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Final
 
 from common.core.errors import LinkError
 from common.io.arguments import DATA_DIR_VARIABLE
+from common.io.users_path import ROOT
 
 HOST: Final = "127.0.0.1"
 START_LIMIT_S: Final = 30.0
@@ -21,10 +23,13 @@ STOP_LIMIT_S: Final = 60.0
 
 
 def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would lead the demo's gateway to a real platform or data directory."""
-    return {
+    """The environment without what would lead the demo's gateway to a real platform or data directory, or its
+    processes to packages of the same name as ours."""
+    kept = {
         name: value for name, value in environ.items() if not name.startswith("TB_GW_") and name != DATA_DIR_VARIABLE
     }
+    entries = [os.path.abspath(entry) for entry in kept.pop("PYTHONPATH", "").split(os.pathsep) if entry]
+    return {**kept, "PYTHONPATH": ROOT} if ROOT in entries else kept
 
 
 def start_module(module: Sequence[str], environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -34,7 +39,7 @@ def start_module(module: Sequence[str], environ: Mapping[str, str], log: Path) -
     """
     with log.open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", *module],
+            [sys.executable, "-P", "-m", *module],
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,8 +16,8 @@ from common.conversion.values import encode_json, shown
 from common.core.errors import ConversionError
 from common.wire.messages import UserReading
 from services.cli.text import table
-from services.cli.trial.inputs import UsageError
 from services.cli.trial.users import users_converter
+from services.cli.usage import UsageError
 
 _READ_BYTES: Final = 4096
 """Bytes that are read at once, as many as a port reader takes; how chunks are cut changes nothing, here as there."""
@@ -61,13 +62,18 @@ def whole_frame(frame: bytes, device: Device) -> Piece:
     return Piece(frame)
 
 
+STANDARD_INPUT: Final = Path("-")
+"""In place of a file: what is piped in, as other programs have it."""
+
+
 def pieces_of(path: Path, device: Device) -> Iterator[Piece]:
-    """The frames of a file of raw bytes, cut as on the line. Raises UsageError if it can't be read."""
+    """The frames of a file of raw bytes, or of standard input (`-`), cut as on the line. Raises UsageError if it can't
+    be read."""
     from services.port_reader.core.framers import framer_of
 
     framer = framer_of(device.framing)
     try:
-        with path.open("rb") as file:
+        with sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):
                 frames = framer.feed(chunk)
                 yield from (Piece(piece.data, dead=piece.reason) for piece in framer.take_dead())

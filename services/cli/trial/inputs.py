@@ -10,13 +10,10 @@ import simplejson
 from common.conversion.values import shorten
 from common.core.byte_text import HEX
 from services.cli.text import unescape
+from services.cli.usage import UsageError
 
 _BETWEEN: Final = re.compile(r"0[xX]|\\x|[\s:,;-]+")
 """What stands before a byte, or between two."""
-
-
-class UsageError(Exception):
-    """An argument that makes no sense; the text is for the person who typed it."""
 
 
 def bytes_of_text(option: str, text: str) -> bytes:

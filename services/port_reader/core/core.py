@@ -107,7 +107,12 @@ class PortReaderCore:
         self._source = Source(
             identity,
             [_kept(member) for member in members],
-            {"section": members[0].section_hash, "pinned": device.has_user_converter, "own_calls": own_calls},
+            {
+                "section": members[0].section_hash,
+                "pinned": device.has_user_converter,
+                "own_calls": own_calls,
+                "temporary": not has_port,
+            },
             limits=limits,
             counters=self.counters,
             draw=draw,

@@ -20,7 +20,7 @@ QUIET_S: Final = 0.1
 CHOPPY_S: Final = 0.05
 """If frames in pieces follow each other faster than this, the mid-frame flag stays up between them: two commits a
 frame would cost more than the flag is worth."""
-JOINED: Final = "joined mid-frame"
+JOINED: Final = "started listening in the middle of a frame"
 DELIMITER_KEPT: Final = 16
 """So many bytes of the delimiter, its last ones, are kept with the line's state: enough to see that it has changed."""
 

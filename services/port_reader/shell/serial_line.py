@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import grp
 import os
 import socket
 import struct
@@ -194,11 +193,11 @@ def _explain(path: str, error: Exception) -> str:
     """The reason in a person's words."""
     code = getattr(error, "errno", None)
     if code == errno.EACCES:
-        try:
-            group = grp.getgrgid(os.stat(path).st_gid).gr_name
-        except (OSError, KeyError):
-            return "permission denied"
-        return f"permission denied: this user is not in the group {group}"
+        # Loaded here: it is rarely needed.
+        from common.io.port_access import access_to
+
+        advice = access_to(path)[2]
+        return f"permission denied: {advice}" if advice else "permission denied"
     if code in (errno.EAGAIN, errno.EBUSY):
         return "in use by another process"
     return os.strerror(code) if code else str(error)

@@ -1,0 +1,577 @@
+"""Every key that a configuration may have, in words: what docs/configuration.md is made of.
+
+A key is one `Key` in the section that it stands in. `tests/field/test_configuration_page.py` says which keys a reader
+knows and no section has; it reads a configuration that is put together of the examples here, so a key with objects of
+its own is found through its example.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+NOTHING: Final = object()
+"""Stands for a default that there is none of, as null is a value of its own."""
+STRATEGY: Final = {"type": "ON_CHANGE"}
+
+
+class Key(NamedTuple):
+    """One key of an object."""
+
+    name: str
+    kind: str
+    """What its value is, in words."""
+    meaning: str
+    example: Any
+    """A value that can be used, and is used by a test."""
+    default: Any = NOTHING
+    """What counts without it: a test gives it and expects the same configuration as without it."""
+    instead: str = ""
+    """The default in words, where no value says it."""
+    also: str = ""
+    """An older spelling."""
+    unapplied: str = ""
+    """Why it has no effect, for a key that is read and not applied."""
+
+
+class Section(NamedTuple):
+    """One kind of object."""
+
+    path: str
+    """Where it stands, as messages of `serialgw check` name it, without numbers."""
+    title: str
+    text: str
+    keys: tuple[Key, ...]
+
+
+NOT_YET: Final = "not applied yet"
+NO_PART: Final = "has no counterpart here"
+_REPORT: Final = Key(
+    "reportStrategy",
+    "object",
+    "When values are sent on; see *Report strategy*. Every value is sent on as it comes.",
+    STRATEGY,
+    instead="ON_RECEIVED",
+    unapplied=NOT_YET,
+)
+
+
+def _unserved(name: str, kind: str, meaning: str, example: Any, unapplied: str = NOT_YET) -> Key:
+    """A key of ThingsBoard's gateway that is known, and has no effect."""
+    return Key(name, kind, meaning, example, instead="none", unapplied=unapplied)
+
+
+MAIN: Final = Section(
+    "",
+    "The main file, `tb_gateway.json`",
+    "Where readings go, what is kept on disk, and which connector files there are. A file with none of the first three "
+    "keys is taken for a connector file; then the platform comes from the environment.",
+    (
+        Key(
+            "thingsboard", "object", "The platform; see *Platform*.", {}, instead="localhost:1883, without credentials"
+        ),
+        Key("storage", "object", "The journals' place and limits; see *Storage*.", {}, instead="see there"),
+        Key("connectors", "list of objects", "The connectors; see *Connectors*. Required.", [], instead="required"),
+        _unserved("grpc", "object", "Connectors that attach over gRPC.", {"enabled": False}, NO_PART),
+        _unserved("logs", "object", "`serialgw run --log-level` says how much is logged.", {}, NO_PART),
+    ),
+)
+
+PLATFORM: Final = Section(
+    "thingsboard",
+    "Platform, `thingsboard`",
+    "",
+    (
+        Key("host", "text", "Name or address of the platform.", "thingsboard.example.org", "localhost"),
+        Key("port", "whole number, 1 to 65535", "Its MQTT port; 8883 is usual with TLS.", 8883, 1883),
+        Key("security", "object", "How the gateway proves who it is; see *Security*.", {}, instead="no credentials"),
+        Key("qos", "0, 1 or 2", "Quality of service. 1 is used whatever is written.", 1, 1),
+        Key(
+            "minPackSendDelayMS",
+            "whole number of ms",
+            "How long readings wait for others, to be sent in one message, while there are few.",
+            100,
+            50,
+        ),
+        Key("minPackSizeToSend", "whole number", "How many readings are sent without waiting for more.", 100, 500),
+        Key(
+            "maxPayloadSizeBytes",
+            "whole number of bytes",
+            "The largest message. The platform's own limit replaces 8196, and its absence; any other value stays an upper "
+            "bound.",
+            65_536,
+            8196,
+        ),
+        _REPORT,
+        Key(
+            "remoteShell",
+            "true or false",
+            "Never done: the gateway runs no commands of the platform.",
+            False,
+            False,
+            unapplied="refused on purpose",
+        ),
+        _unserved("provisioning", "object", "Getting an access token by a provisioning key.", {"type": "AUTO"}),
+        _unserved("checkConnectorsConfigurationInSeconds", "whole number of s", "Looking for changed files.", 60),
+        _unserved("statistics", "object", "Statistics of the machine.", {"enable": True}),
+        _unserved("deviceFiltering", "object", "Leaving devices out.", {"enable": True}),
+        _unserved("checkingDeviceActivity", "object", "Disconnecting silent devices.", {"checkDeviceInactivity": True}),
+        _unserved("handleDeviceRenaming", "true or false", "Following names that change on the platform.", True),
+        _unserved("remoteConfiguration", "true or false", "A configuration that the platform sends.", True),
+        _unserved("latencyDebugMode", "true or false", "Times of each step, sent along.", True),
+        *(
+            _unserved(
+                name, "text", "A limit of ThingsBoard's gateway; those that the platform announces are kept.", "15:1"
+            )
+            for name in (
+                "rateLimits",
+                "dpRateLimits",
+                "messagesRateLimits",
+                "deviceRateLimits",
+                "deviceDpRateLimits",
+                "deviceMessagesRateLimits",
+            )
+        ),
+    ),
+)
+
+SECURITY: Final = Section(
+    "thingsboard.security",
+    "Security, `thingsboard.security`",
+    "In ThingsBoard: *Entities*, *Devices*, *+*, tick *Is gateway*, then *Copy access token*. Secrets may stand in the "
+    "environment, or in files of their own, instead (below); no message and no other process ever shows one.",
+    (
+        Key(
+            "type",
+            "`none`, `accessToken`, `usernamePassword`, `tlsAccessToken` or `tlsPrivateKey`",
+            "How. The tls types connect with TLS. Client certificates (`tlsPrivateKey`) are not applied yet: the gateway "
+            "connects without credentials.",
+            "accessToken",
+            instead="by the keys that are given",
+        ),
+        Key("accessToken", "text", "The access token of a device that is a gateway.", "A1_TEST_TOKEN", instead="none"),
+        Key("username", "text", "With `usernamePassword`.", "gateway", instead="none"),
+        Key("password", "text", "With `usernamePassword`.", "hidden", instead="none"),
+        Key("clientId", "text", "The MQTT client id.", "gateway-1", instead="one that is drawn once, and kept"),
+        Key(
+            "caCert",
+            "text",
+            "File with the certificate of who has signed the platform's; with it the connection is TLS. Relative to the "
+            "main file, as all files here.",
+            "ca.pem",
+            instead="the system's, with a tls type",
+        ),
+        Key("insecure", "true or false", "With TLS: true does not check the server's certificate.", False, False),
+        Key(
+            "privateKey",
+            "text",
+            "File with the key of a client certificate.",
+            "key.pem",
+            instead="none",
+            unapplied=NOT_YET,
+        ),
+        Key("cert", "text", "File with the client certificate.", "cert.pem", instead="none", unapplied=NOT_YET),
+        _unserved("tls", "true or false", "TLS follows from `type` and `caCert`.", True, "follows from other keys"),
+        _unserved("checkCertPeriod", "whole number of s", "Looking after certificates.", 86_400, NO_PART),
+        _unserved("certificateDaysLeft", "whole number", "Warning of certificates that end.", 3, NO_PART),
+    ),
+)
+
+STORAGE: Final = Section(
+    "storage",
+    "Storage, `storage`",
+    "Each device has a journal, whatever the type is; the type says which keys limit it. A journal holds the least of "
+    "`uplinkQueueSize`, the records and the size that are configured, and its share of all journals together: 4 GiB, and "
+    "a fifth of the disk, at most. The oldest frames go first, and are counted (`frames_shed`).",
+    (
+        Key("type", "`memory`, `file` or `sqlite`", "`memory` keeps journals in /dev/shm.", "sqlite", "sqlite"),
+        Key(
+            "data_file_path",
+            "text",
+            "`sqlite`: a file whose folder is the journals', or that folder. Relative to the main file.",
+            "./data/data.db",
+            instead="`journals` in the data directory",
+        ),
+        Key(
+            "data_folder_path",
+            "text",
+            "`file`: the journals' folder.",
+            "./data",
+            instead="`journals` in the data directory",
+        ),
+        Key(
+            "size_limit",
+            "whole number of MB",
+            "`sqlite`: times `max_db_amount`, the size of a journal.",
+            100,
+            instead="256 MiB",
+        ),
+        Key(
+            "max_db_amount", "whole number", "`sqlite`: see `size_limit`.", 2, instead="10, where `size_limit` is given"
+        ),
+        Key(
+            "max_records_per_file",
+            "whole number",
+            "`file`: times `max_file_count`, the frames of a journal.",
+            1_000,
+            instead="`uplinkQueueSize` of the connector",
+        ),
+        Key("max_file_count", "whole number", "`file`: see there.", 5, instead="10, where the other one is given"),
+        Key(
+            "max_records_count",
+            "whole number",
+            "`memory`: the frames of a journal.",
+            10_000,
+            instead="`uplinkQueueSize`",
+        ),
+        Key(
+            "messages_ttl_in_days",
+            "number of days",
+            "`sqlite`: what is older is not sent any more.",
+            7,
+            instead="never",
+        ),
+        Key(
+            "durability",
+            "`process` or `power`",
+            "`power` also survives a power cut, and waits for the disk at each commit.",
+            "power",
+            "process",
+        ),
+        *(
+            _unserved(name, "whole number", "How ThingsBoard's gateway works with its store.", 100, NO_PART)
+            for name in (
+                "read_records_count",
+                "max_read_records_count",
+                "messages_ttl_check_in_hours",
+                "oversize_check_period",
+                "writing_batch_size",
+            )
+        ),
+    ),
+)
+
+CONNECTORS: Final = Section(
+    "connectors[]",
+    "Connectors, an entry of `connectors`",
+    "",
+    (
+        Key(
+            "type",
+            "text",
+            '`serial`, or `custom` with a class whose name has "serial" in it. Others are warned of.',
+            "serial",
+            instead="required",
+        ),
+        Key("name", "text", "What it is called. It wins over the name in its file.", "Serial", instead="the file's"),
+        Key(
+            "configuration",
+            "text",
+            "The connector's file, beside the main one.",
+            "custom_serial.json",
+            instead="required",
+        ),
+        Key("logLevel", "`TRACE` to `CRITICAL`, or `NONE`", "How much users' converters log.", "DEBUG", "INFO"),
+        Key("id", "text", "For remote configuration.", "1", instead="none", unapplied=NOT_YET),
+        _unserved("class", "text", "serialgw's own serial connector reads the file.", "SerialConnector", NO_PART),
+        _unserved("enableRemoteLogging", "true or false", "Sending the log to the platform.", True),
+        _unserved("reportStrategy", "object", "As in the connector's file.", STRATEGY),
+        _unserved("configVersion", "text", "The version of ThingsBoard's gateway.", "3.8", NO_PART),
+    ),
+)
+
+CONNECTOR: Final = Section(
+    "(connector)",
+    "A connector file, such as `custom_serial.json`",
+    "",
+    (
+        Key(
+            "name",
+            "text",
+            "What it is called; required where the main file does not say it.",
+            "Serial",
+            instead="required",
+        ),
+        Key("devices", "list of objects", "The devices; see *Devices*. Required.", [], instead="required"),
+        Key("uplinkQueueSize", "whole number", "How many frames a device's journal keeps at most.", 50_000, 100_000),
+        Key("logLevel", "`TRACE` to `CRITICAL`, or `NONE`", "How much users' converters log.", "INFO", "INFO"),
+        Key("id", "text", "For remote configuration.", "1", instead="none", unapplied=NOT_YET),
+        _unserved("type", "text", "The main file says it.", "serial", NO_PART),
+        _unserved("class", "text", "The main file says it.", "SerialConnector", NO_PART),
+        _unserved("configVersion", "text", "The version of ThingsBoard's gateway.", "3.8", NO_PART),
+        Key(
+            "enableRemoteLogging", "true or false", "Sending the log to the platform.", False, False, unapplied=NOT_YET
+        ),
+        _REPORT,
+    ),
+)
+
+DEVICE: Final = Section(
+    "devices[]",
+    "Devices, an entry of `devices`",
+    "One device on one serial port. The first keys are the line, the next ones say where a frame ends, the last ones what "
+    "is made of it.",
+    (
+        Key("deviceName", "text", "What the device is called on the platform.", "press1", "SerialDevice", also="name"),
+        Key("deviceType", "text", "Its device profile on the platform.", "press", "default", also="type"),
+        Key(
+            "port",
+            "text",
+            "A path, best one of /dev/serial/by-id (`serialgw ports`), or `socket://HOST:PORT`, a TCP connection to a "
+            "serial device server.",
+            "/dev/ttyUSB0",
+            "/dev/ttyUSB0",
+        ),
+        Key("baudrate", "whole number", "Bits a second, as the device has them.", 115_200, 9600),
+        Key("bytesize", "5 to 8", "Data bits.", 7, 8),
+        Key("parity", "`N`, `E`, `O`, `M` or `S`", "None, even, odd, mark or space.", "E", "N"),
+        Key("stopbits", "1, 1.5 or 2", "Stop bits.", 2, 1),
+        Key("xonxoff", "true or false", "Flow control by characters.", True, False),
+        Key("rtscts", "true or false", "Flow control by the lines RTS and CTS.", True, False),
+        Key("dsrdtr", "true or false", "Flow control by the lines DSR and DTR.", True, False),
+        Key("exclusive", "true or false", "Keeps other programs from opening the port meanwhile.", False, True),
+        Key(
+            "writeTimeout",
+            "number of s",
+            "How long a write may take until it has left the machine.",
+            2,
+            None,
+            instead="what is left of its call's time",
+        ),
+        Key(
+            "interByteTimeout",
+            "number of s",
+            "Handed to the serial library; changes nothing.",
+            0.1,
+            None,
+            unapplied="reads never wait",
+        ),
+        Key(
+            "delimiter",
+            "text",
+            "What ends a frame. It stays part of the frame. `serialgw check` says which bytes it is.",
+            "\r\n",
+            "\n",
+        ),
+        Key(
+            "timeout",
+            "number of s, or null",
+            "Silence that ends a frame on a line that has never sent the delimiter; null waits for ever.",
+            0.5,
+            1,
+        ),
+        Key("maxFrameBytes", "whole number of bytes", "A longer frame is a dead letter.", 1024, 65_536),
+        Key(
+            "firstFrame",
+            "`discard` or `keep`",
+            "What comes before the first delimiter after the port was opened may be the tail of a frame: a dead letter, "
+            "or taken all the same.",
+            "keep",
+            "discard",
+        ),
+        Key(
+            "telemetry",
+            "list of objects",
+            "Values over time; see *Data points*.",
+            [],
+            instead="none",
+            also="timeseries",
+        ),
+        Key(
+            "attributes",
+            "list of objects",
+            "Properties, of which the last value counts; see *Data points*.",
+            [],
+            instead="none",
+        ),
+        Key("serverSideRpc", "list of objects", "What the platform may call; see *RPCs*.", [], instead="none"),
+        Key(
+            "attributeUpdates",
+            "list of objects",
+            "What is written when an attribute changes on the platform; see *Attribute updates*.",
+            [],
+            instead="none",
+        ),
+        Key(
+            "converter",
+            "text",
+            "The class that makes readings of frames; one of your own ([converters](converters.md)) reads frames alone, "
+            "without data points.",
+            "SerialUplinkConverter",
+            "SerialUplinkConverter",
+            also="uplink_converter",
+        ),
+        Key(
+            "downlink_converter",
+            "text",
+            "The class that makes bytes of a call's params, where the RPC has no template.",
+            "SerialDownlinkConverter",
+            None,
+            instead="none: only templates can be written",
+        ),
+        Key("byteorder", "`big` or `little`", "Of the numbers that calls write.", "little", "big"),
+        _REPORT,
+    ),
+)
+
+POINT: Final = Section(
+    "devices[].telemetry[]",
+    "Data points, an entry of `telemetry` or `attributes`",
+    "Which bytes of a frame are the value, and what they are. Where a delimiter is named, byte positions have no effect; "
+    "where nothing is named, it is the whole frame. `serialgw check` shows it as a slice, `serialgw try` on a frame of "
+    "yours. What is not found is absent: nothing is sent for it.",
+    (
+        Key("key", "text", "The value's name on the platform.", "humidity", instead="required"),
+        Key(
+            "type",
+            "`string`, `int`, `float`, `double`, `bool` or `json`",
+            "What the bytes are, as text. Any other word, and none, means the bytes in hexadecimal.",
+            "float",
+            instead="hexadecimal",
+        ),
+        Key(
+            "fromDelimiter",
+            "text",
+            "The value begins behind this text.",
+            "humidity=",
+            None,
+            instead="the frame's begin",
+        ),
+        Key("untilDelimiter", "text", "It ends before this text.", " ", None, instead="the frame's end"),
+        Key("keepDelimiter", "true or false", "`fromDelimiter` is part of the value.", True, False),
+        Key(
+            "fromByte",
+            "whole number",
+            "The first byte, counted from 0; from the end where negative.",
+            3,
+            None,
+            instead="0",
+        ),
+        Key(
+            "toByte",
+            "whole number",
+            "The byte behind the last one; from the end where negative.",
+            -1,
+            None,
+            instead="the end",
+        ),
+        _REPORT,
+    ),
+)
+
+RPC: Final = Section(
+    "devices[].serverSideRpc[]",
+    "RPCs, an entry of `serverSideRpc`",
+    "What is written to the device when the platform calls a method, and what of its answer is the result.",
+    (
+        Key("method", "text", "The name that the platform calls.", "setValue", instead="required"),
+        Key(
+            "template",
+            "text",
+            "What is written, with `${params}`, `${params.NAME}`, `${deviceName}` and `${deviceType}` filled in.",
+            "SET ${params}\n",
+            None,
+            instead="params by `type`, with a `downlink_converter`",
+        ),
+        Key(
+            "type",
+            "`string`, `int`, `float` or `double`",
+            "How params become bytes without a template.",
+            "int",
+            "string",
+        ),
+        Key("length", "1 to 64 bytes", "How many bytes an int has.", 2, None, instead="as few as it takes"),
+        Key("signed", "true or false", "Whether an int has a sign.", True, None, instead="where it is negative"),
+        Key("withResponse", "true or false", "The next frame is the answer, and the result.", True, False),
+        Key(
+            "responsePattern",
+            "regular expression",
+            "Only a frame that matches it is the answer; others are telemetry, as always.",
+            "^OK",
+            None,
+            instead="any frame",
+        ),
+        Key(
+            "responseType", "as a data point's `type`", "What the answer's bytes are.", "string", instead="hexadecimal"
+        ),
+        Key("responseFromByte", "whole number", "As a data point's `fromByte`.", 2, None, instead="0"),
+        Key("responseToByte", "whole number", "As a data point's `toByte`.", -1, None, instead="the end"),
+        Key("responseUntilDelimiter", "text", "As a data point's `untilDelimiter`.", "\r", None, instead="the end"),
+        Key("responseTimeoutSec", "number of s", "How long the answer may take.", 2, 5),
+    ),
+)
+
+UPDATE: Final = Section(
+    "devices[].attributeUpdates[]",
+    "Attribute updates, an entry of `attributeUpdates`",
+    "What is written to the device when a shared attribute changes on the platform.",
+    (
+        Key(
+            "attributeOnPlatform",
+            "text",
+            "The attribute.",
+            "setpoint",
+            instead="required",
+            also="attributeOnThingsBoard",
+        ),
+        Key(
+            "stringToDevice",
+            "text",
+            "What is written, with `${ATTRIBUTE}` (the attribute's name), `${deviceName}` and `${deviceType}` filled in.",
+            "SET setpoint=${setpoint}\n",
+            instead="required",
+        ),
+    ),
+)
+
+REPORT: Final = Section(
+    "devices[].reportStrategy",
+    "Report strategy, `reportStrategy`",
+    "Read and checked wherever it may stand, and not applied yet: every value is sent on as it comes.",
+    (
+        Key(
+            "type",
+            "`ON_RECEIVED`, `ON_CHANGE`, `ON_REPORT_PERIOD`, `ON_CHANGE_OR_REPORT_PERIOD` or `DISABLED`",
+            "When a value is sent on.",
+            "ON_CHANGE",
+            "ON_RECEIVED",
+            unapplied=NOT_YET,
+        ),
+        Key("reportPeriod", "whole number of ms", "How often.", 60_000, 10_000, unapplied=NOT_YET),
+        Key("ttl", "whole number of s", "How long a value is remembered.", 3600, 86_400, unapplied=NOT_YET),
+        Key("changeThreshold", "number", "How much is a change.", 0.5, None, instead="any", unapplied=NOT_YET),
+    ),
+)
+
+SECTIONS: Final = (MAIN, PLATFORM, SECURITY, STORAGE, CONNECTORS, CONNECTOR, DEVICE, POINT, RPC, UPDATE, REPORT)
+
+
+class Variable(NamedTuple):
+    """One environment variable."""
+
+    name: str
+    meaning: str
+    example: str
+
+
+VARIABLES: Final = (
+    Variable("TB_GW_HOST", "`thingsboard.host`", "thingsboard.example.org"),
+    Variable("TB_GW_PORT", "`thingsboard.port`", "8883"),
+    Variable("TB_GW_SECURITY_TYPE", "`type` of `security`", "accessToken"),
+    Variable("TB_GW_ACCESS_TOKEN", "`accessToken` of `security`", "A1_TEST_TOKEN"),
+    Variable("TB_GW_USERNAME", "`username` of `security`", "gateway"),
+    Variable("TB_GW_PASSWORD", "`password` of `security`", "hidden"),
+    Variable("TB_GW_CLIENT_ID", "`clientId` of `security`", "gateway-1"),
+    Variable("TB_GW_CA_CERT", "`caCert` of `security`", "/etc/serialgw/ca.pem"),
+    Variable("TB_GW_PRIVATE_KEY", "`privateKey` of `security`; not applied yet", "/etc/serialgw/key.pem"),
+    Variable("TB_GW_CERT", "`cert` of `security`; not applied yet", "/etc/serialgw/cert.pem"),
+    Variable("TB_GW_ACCESS_TOKEN_FILE", "a file that holds the access token alone", "/run/secrets/token"),
+    Variable("TB_GW_USERNAME_FILE", "a file that holds the user name alone", "/run/secrets/username"),
+    Variable("TB_GW_PASSWORD_FILE", "a file that holds the password alone", "/run/secrets/password"),
+    Variable("TB_GW_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/client-id"),
+    Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
+    Variable("TB_GW_RATE_LIMITS", "known, and not applied yet", "15:1"),
+    Variable("TB_GW_DP_RATE_LIMITS", "known, and not applied yet", "15:1"),
+    Variable("TB_GW_MESSAGES_RATE_LIMITS", "known, and not applied yet", "15:1"),
+    Variable("TB_GW_CONFIG_DIR", "known, and not applied yet", "/etc/tb"),
+    Variable("TB_GW_LOGS_PATH", "known, and not applied yet", "/var/log/tb"),
+)
