@@ -413,6 +413,16 @@ DEVICE: Final = Section(
     ),
 )
 
+
+def _spelling(in_words: str, true: str, false: str) -> tuple[Key, ...]:
+    """How the device spells fractions, true and false."""
+    return (
+        Key("decimal", "`.` or `,`", f"What stands before the fraction of a number {in_words}.", ",", "."),
+        Key("trueText", "text, or list of texts", f"{true}; `hex:06` is a byte.", "ON", None, instead="none of its own"),
+        Key("falseText", "text, or list of texts", false, ["OFF", "AUS"], None, instead="none of its own"),
+    )
+
+
 POINT: Final = Section(
     "devices[].telemetry[]",
     "Data points, an entry of `telemetry` or `attributes`",
@@ -455,6 +465,11 @@ POINT: Final = Section(
             instead="the end",
         ),
         _REPORT,
+        *_spelling(
+            "of type `float` or `double`",
+            "What a `bool` is true by, before the words that everybody knows (true, yes, on, y, t, enabled)",
+            "What it is false by, before false, no, off, n, f, disabled.",
+        ),
     ),
 )
 
@@ -497,6 +512,7 @@ RPC: Final = Section(
         Key("responseToByte", "whole number", "As a data point's `toByte`.", -1, None, instead="the end"),
         Key("responseUntilDelimiter", "text", "As a data point's `untilDelimiter`.", "\r", None, instead="the end"),
         Key("responseTimeoutSec", "number of s", "How long the answer may take.", 2, 5),
+        *_spelling("that is written, and of one in the answer", "What is written for true, the first one", "The same for false."),
     ),
 )
 
@@ -520,6 +536,7 @@ UPDATE: Final = Section(
             "SET setpoint=${setpoint}\n",
             instead="required",
         ),
+        *_spelling("that is written", "What is written for true, the first one", "The same for false."),
     ),
 )
 

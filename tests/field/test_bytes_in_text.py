@@ -73,7 +73,8 @@ def test_other_notations_of_bytes_get_the_right_one(wrong: str, right: str, tmp_
         delimiter=wrong,
         telemetry=[{"key": "a", "type": "string", "fromDelimiter": wrong, "untilDelimiter": wrong}],
         serverSideRpc=[
-            {"method": "m", "template": "x", "withResponse": True, "responseUntilDelimiter": wrong},
+            {"method": "m", "template": "x", "withResponse": True, "responsePattern": "^x"}
+            | {"responseUntilDelimiter": wrong},
         ],
     )
     assert device.framing.delimiter == wrong.encode()

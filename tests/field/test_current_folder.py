@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.demo.processes import end_process, own_environment, start_module
-from services.cli.supervise.environment import ROOT
+from common.io.users_path import ROOT
 
 TRAPS = ("serial.py", "zmq.py", "json.py", "common/__init__.py", "services/__init__.py")
 

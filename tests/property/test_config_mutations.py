@@ -23,7 +23,7 @@ MAIN["thingsboard"]["security"]["accessToken"] = "s3cretToken"
 SERIAL["devices"][0].update(
     timeout=1, deviceName="D", xonxoff=False, maxFrameBytes=100, reportStrategy={"type": "DISABLED"}
 )
-FILES = r"tb_gateway\.json|custom_serial\.json|environment|/dev/zero|\.\./\.\./etc/passwd"
+FILES = r"tb_gateway\.json|custom_serial\.json|environment|/|/dev/zero|\.\./\.\./etc/passwd"
 PROBLEM = re.compile(rf"({FILES})/*: [^\n]+: found [^\n]+, expected [^\n]+")
 
 SCALARS = (
