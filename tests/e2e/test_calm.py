@@ -35,7 +35,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "port": str(line.path),
         "downlink_converter": "SerialDownlinkConverter",
         "telemetry": [{"type": "int", "key": "n"}],
-        "serverSideRpc": [{"method": "get", "template": "GET\n", "withResponse": True, "responseType": "int"}],
+        # Readings have three digits: an answer is told from them.
+        "serverSideRpc": [
+            {
+                "method": "get",
+                "template": "GET\n",
+                "withResponse": True,
+                "responseType": "int",
+                "responsePattern": "^.\n",
+            }
+        ],
     }
     gateway = Gateway(folder, write_config(folder / "config", mosquitto.port, [device]))
     with closing(mosquitto, platform, line, gateway):
