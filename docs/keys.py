@@ -418,7 +418,9 @@ def _spelling(in_words: str, true: str, false: str) -> tuple[Key, ...]:
     """How the device spells fractions, true and false."""
     return (
         Key("decimal", "`.` or `,`", f"What stands before the fraction of a number {in_words}.", ",", "."),
-        Key("trueText", "text, or list of texts", f"{true}; `hex:06` is a byte.", "ON", None, instead="none of its own"),
+        Key(
+            "trueText", "text, or list of texts", f"{true}; `hex:06` is a byte.", "ON", None, instead="none of its own"
+        ),
         Key("falseText", "text, or list of texts", false, ["OFF", "AUS"], None, instead="none of its own"),
     )
 
@@ -512,7 +514,11 @@ RPC: Final = Section(
         Key("responseToByte", "whole number", "As a data point's `toByte`.", -1, None, instead="the end"),
         Key("responseUntilDelimiter", "text", "As a data point's `untilDelimiter`.", "\r", None, instead="the end"),
         Key("responseTimeoutSec", "number of s", "How long the answer may take.", 2, 5),
-        *_spelling("that is written, and of one in the answer", "What is written for true, the first one", "The same for false."),
+        *_spelling(
+            "that is written, and of one in the answer",
+            "What is written for true, the first one",
+            "The same for false.",
+        ),
     ),
 )
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.demo.processes import end_process, own_environment, start_module
 from common.io.users_path import ROOT
+from services.cli.demo.processes import end_process, own_environment, start_module
 
 TRAPS = ("serial.py", "zmq.py", "json.py", "common/__init__.py", "services/__init__.py")
 
