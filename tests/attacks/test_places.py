@@ -232,7 +232,8 @@ def test_code_that_anybody_may_change_is_never_run(tmp_path: Path) -> None:
     serial = tmp_path / "extensions" / "serial"
     serial.mkdir(parents=True)
     file = serial / "mine.py"
-    file.write_text("class Mine:\n    def convert(self, config, data):\n        return {}\n")
+    taking = "    def __init__(self, config, logger):\n        pass\n"
+    file.write_text(f"class Mine:\n{taking}    def convert(self, config, data):\n        return {{}}\n")
     device = {"name": "a", "port": "/dev/ttyNOSUCH", "converter": "Mine"}
     (tmp_path / "c.json").write_text(json.dumps({"name": "x", "devices": [device]}))
     assert serialgw("check", str(tmp_path / "c.json")).returncode == 0
