@@ -17,6 +17,7 @@ from typing import Final
 from common.config.active import find_gateway
 from common.config.models import Gateway
 from common.config.names import SECRET_VARIABLES
+from common.config.reading import read_gateway
 from common.core.events import Note
 from common.core.version import RELEASE
 from common.io.arguments import service_parser
@@ -31,6 +32,7 @@ from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import Event
 from services.publisher.core.names import Named
+from services.publisher.shell.attempt import try_platform
 from services.publisher.shell.names_file import NAME, read_names
 from services.publisher.shell.platform_link import Access
 from services.publisher.shell.shell import PublisherShell
@@ -42,7 +44,13 @@ _CLIENT_ID: Final = re.compile(r"[!-~]{1,128}")
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the publisher; returns its exit code. Raises SystemExit where it can't serve."""
-    options = service_parser("publisher", PURPOSE).parse_args(arguments)
+    parser = service_parser("publisher", PURPOSE)
+    parser.add_argument(
+        "--try", action="store_true", dest="tries", help="connect once, say on standard output why not, and end"
+    )
+    options = parser.parse_args(arguments)
+    if options.tries:
+        return _try(options.config)
     begin("publisher", options.log_level)
     with refusals():
         sockets = socket_dir(options.data_dir)
@@ -71,6 +79,18 @@ def main(arguments: list[str] | None = None) -> int:
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
+
+
+def _try(config: Path) -> int:
+    """`--try`: 0 if the platform lets us in; 1 if not, and the reason on standard output. A publisher that runs keeps
+    its connection, unless a client id is configured, which both have then."""
+    with refusals():
+        gateway = read_gateway(config, os.environ, with_secrets=True).gateway
+        tls = tls_context(gateway.platform)
+    client_id = gateway.platform.security.client_id or f"serialgw-check-{os.urandom(6).hex()}"
+    fault = try_platform(Access(gateway.platform, client_id, tls, ()))
+    sys.stdout.write(f"{fault}\n")
+    return 1 if fault else 0
 
 
 def _make_core(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import json
 import re
 import shutil
 import socket
@@ -20,6 +21,7 @@ import pytest
 
 from common.config.models import Platform, Security
 from common.io.tls import tls_context
+from services.cli.__main__ import main
 from services.publisher.core.events import LinkDown, LinkEvent, LinkRefused, LinkUp
 from services.publisher.core.session.faults import Place, describe_failure, describe_refusal
 from services.publisher.shell.mqtt import Connection
@@ -32,6 +34,7 @@ from tests.support.publisher_process import (
     free_port,
     make_certificate,
     start_mosquitto,
+    write_config,
 )
 from tests.support.waiting import wait_until
 
@@ -365,3 +368,41 @@ def test_a_tls_mix_up_in_the_process(tmp_path: Path, brokers: tuple[int, int]) -
 
 def _wait_fault(broker: FakeBroker, word: str) -> Any:
     return broker.wait(lambda: broker.beat is not None and word in broker.beat.state["fault"], f"fault: {word}", 30)
+
+
+# `serialgw check --connect`.
+
+
+def checked(folder: Path, platform: dict[str, Any], capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str]:
+    """(exit code, what was printed)."""
+    path = write_config(folder, platform)
+    path.chmod(0o600)
+    code = main(["check", str(path), *flags])
+    return code, capsys.readouterr().out
+
+
+@needs_mosquitto
+@needs_openssl
+def test_check_connects_if_it_is_asked_to(
+    tmp_path: Path, brokers: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The publisher's own sentence, and exit code 1; 0 where the platform lets us in."""
+    code, said = checked(tmp_path, {"host": "127.0.0.1", "port": brokers[0]}, capsys, "--connect")
+    assert (code, "connection: the platform lets us in" in said) == (0, True)
+    code, said = checked(tmp_path, {"host": "127.0.0.1", "port": brokers[1]}, capsys, "--connect", "--json")
+    assert code == 1
+    result = json.loads(said)
+    assert (result["ok"], result["connected"]) == (True, False)
+    assert result["fault"].startswith(f"127.0.0.1:{brokers[1]} speaks TLS, and the gateway does not: ")
+
+
+def test_check_says_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No token is shown, nothing of a library's words, and without `--connect` nothing is opened."""
+    port = free_port()
+    platform = {"host": "127.0.0.1", "port": port, "security": {"accessToken": TOKEN}}
+    code, said = checked(tmp_path, platform, capsys, "--connect")
+    assert code == 1
+    assert f"connection: 127.0.0.1:{port} refuses connections, nothing listens there" in said
+    assert not LIBRARIES.search(said)
+    assert TOKEN not in said
+    assert checked(tmp_path, platform, capsys)[0] == 0

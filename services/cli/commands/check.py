@@ -1,8 +1,8 @@
 """`serialgw check FILE`: says what is wrong with a configuration, or what the gateway understands by it.
 
-No port and no connection is opened: it may be used on a machine that has none of the ports. Users' converters are
-loaded, each in a process that is ended afterwards, since only that shows whether they load; `--no-import` leaves that
-out.
+No port is opened, and no connection unless `--connect` asks for it: it may be used on a machine that has none of the
+ports. Users' converters are loaded, each in a process that is ended afterwards, since only that shows whether they
+load; `--no-import` leaves that out.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import subprocess
 import sys
-from typing import TypedDict
+from typing import Final, NotRequired, TypedDict
 
 from common.config.models import AttributeUpdate, DataPoint, Device, Line, Platform, Rpc
 from common.config.type_words import read_as, written_as
 from common.core.byte_text import spell
 from common.core.errors import ConfigError
 from common.io.exits import EXIT_CONFIG
+from common.io.users_path import users_environment
 from services.cli.arguments import Subparsers
 from services.cli.parser import ERROR, WARNING
 from services.cli.slices import describe_answer, describe_slice
@@ -26,6 +28,10 @@ from services.cli.trial.loads import load_all
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
+EXIT_UNREACHED: Final = 1
+"""The configuration can be used, and the platform can't be reached."""
+CONNECT_S: Final = 90.0
+"""An attempt takes half a minute at most, and a name that does not resolve as long as this machine waits for it."""
 
 
 class Result(TypedDict):
@@ -40,6 +46,10 @@ class Result(TypedDict):
     """Where readings go, in words; "" where the configuration can't be read."""
     devices: list[dict[str, object]]
     """What the gateway understands; none where the configuration can't be read."""
+    connected: NotRequired[bool]
+    """With `--connect`: whether the platform lets the gateway in."""
+    fault: NotRequired[str]
+    """Why it does not, and what to do."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -52,9 +62,11 @@ def add_parser(subparsers: Subparsers) -> None:
         "of their own.",
         epilog="examples:\n"
         "  serialgw check tb_gateway.json\n"
+        "  serialgw check tb_gateway.json --connect\n"
         "  serialgw check tb_gateway.json --no-import\n"
         "  serialgw check custom_serial.json --json\n\n"
-        f"exit codes: 0 it can be used, {EXIT_CONFIG} it can't",
+        f"exit codes: 0 it can be used, {EXIT_UNREACHED} the platform can't be reached (--connect), "
+        f"{EXIT_CONFIG} it can't be used",
     )
     parser.add_argument("file", metavar="FILE", help="tb_gateway.json, or a serial connector's file alone")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -63,13 +75,23 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="don't run users' converters: for a machine without their packages, or files that you don't trust",
     )
+    parser.add_argument(
+        "--connect",
+        action="store_true",
+        help="also connect to the platform, once. A gateway that runs goes on; one with a clientId of its own is "
+        "pushed out for a moment",
+    )
     # So that it runs by a parser of its own, too.
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check `args.file` and print the result. Returns 0 where it can be used, 78 where it can't."""
+    """Check `args.file` and print the result. Returns 0 where it can be used, 78 where it can't, 1 where the platform
+    was tried and can't be reached."""
     result, devices = _check(args.file, may_import=not args.no_import)
+    if args.connect and result["ok"]:
+        result["fault"] = _connect(args.file)
+        result["connected"] = not result["fault"]
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that can't show a character gets its escape, not a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -77,7 +99,29 @@ def run(args: argparse.Namespace) -> int:
         print(compact(result))
     else:
         _print_text(args.file, result, devices)
-    return EXIT_OK if result["ok"] else EXIT_CONFIG
+    if not result["ok"]:
+        return EXIT_CONFIG
+    return EXIT_OK if result.get("connected", True) else EXIT_UNREACHED
+
+
+def _connect(file: str) -> str:
+    """Lets a publisher connect once; "" or why it could not. The secrets stay with that process."""
+    command = [sys.executable, "-P", "-m", "services.publisher", "--config", os.path.abspath(file), "--try"]
+    try:
+        tried = subprocess.run(
+            command,
+            env=users_environment(os.environ),
+            capture_output=True,
+            text=True,
+            timeout=CONNECT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer in {CONNECT_S:g} s"
+    if tried.returncode == 0:
+        return ""
+    said = [*tried.stdout.split("\n"), *tried.stderr.strip().split("\n")[-1:]]
+    return next((line for line in said if line), "the attempt has ended without a word")
 
 
 def _check(file: str, *, may_import: bool) -> tuple[Result, tuple[Device, ...]]:
@@ -104,7 +148,10 @@ def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
         print()
         print("\n".join(_device_as_text(device)))
     if devices:
-        print(f"\nplatform: {result['platform']}\n")
+        print(f"\nplatform: {result['platform']}")
+        if "connected" in result:
+            print(f"connection: {result['fault']}" if result.get("fault") else "connection: the platform lets us in")
+        print()
     print(f"{file}: {_count(result['problems'], 'problem')}, {_count(result['warnings'], 'warning')}")
 
 

@@ -315,7 +315,9 @@ class Connection:
             self._events.append(LinkRefused(self.number, code.value, str(code)))
             return
         # What the MQTT broker keeps is old: it is not asked for where that can be said, and told by its flag elsewhere.
-        if self._protocol == 5:
+        if not self._subscriptions:
+            pass
+        elif self._protocol == 5:
             client.subscribe(
                 [
                     (topic, SubscribeOptions(qos=1, noLocal=no_local, retainHandling=2))
