@@ -19,7 +19,7 @@ from tests.support.config_cases import expected, names, prepare
 
 RUN_CHECK = (
     "import argparse, sys; from services.cli.commands import check; "
-    "sys.exit(check.run(argparse.Namespace(file=sys.argv[1], json=False)))"
+    "sys.exit(check.run(argparse.Namespace(file=sys.argv[1], json=False, connect=False)))"
 )
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +65,7 @@ def test_check_prints_the_messages_and_returns_78(name: str, tmp_path: Path, mon
     path, environ = prepare("bad", name, tmp_path)
     for variable, value in environ.items():
         monkeypatch.setenv(variable, value)
-    code = check.run(argparse.Namespace(file=str(path), json=False))
+    code = check.run(argparse.Namespace(file=str(path), json=False, connect=False))
     out = capsys.readouterr().out.splitlines()
     assert code == 78
     assert out[:-1] == expected("bad", name, tmp_path)
@@ -95,12 +95,12 @@ def test_check_shows_slices_and_json(tmp_path: Path, capsys):
     """For a good configuration check shows which bytes each data point takes, as text and as JSON."""
     path, _ = prepare("good", "example_both", tmp_path)
     path.chmod(0o600)
-    assert check.run(argparse.Namespace(file=str(path), json=False)) == 0
+    assert check.run(argparse.Namespace(file=str(path), json=False, connect=False)) == 0
     text = capsys.readouterr().out
     assert 'telemetry  humidity      float   frame[:find("\\r")]' in text
     assert "attribute  SerialNumber  string  frame[3:-1]" in text
     assert "s3cretToken" not in text
-    assert check.run(argparse.Namespace(file=str(path), json=True)) == 0
+    assert check.run(argparse.Namespace(file=str(path), json=True, connect=False)) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["ok"] is True
     assert result["problems"] == result["warnings"] == []
