@@ -54,6 +54,9 @@ PROVED_S: Final = 10.0
 """A connection that stood for so long, or on which data was accepted, counts as a good one."""
 RESTLESS_RETRY: Final = Backoff(1.0, 30.0)
 """Connections that are lost again and again are slowed down; two clients that push each other out, for instance."""
+SEARCH_PAUSE_S: Final = 1.0
+"""The longest such pause where the connection ended at a publish: a record in it may be the cause, and to find that
+one takes a dozen connections."""
 RESTLESS_FROM: Final = 6
 """Connections lost in a row, each soon after it was accepted, after which the cause is no passing one. One on which no
 data was accepted counts twice."""
@@ -248,8 +251,10 @@ class Link:
         else:
             delay_s = self._delay_s()
         if self.is_restless:
-            delay_s = max(delay_s, RESTLESS_RETRY.delay_s(self._losses - RESTLESS_FROM, self._draw()))
-            self._pause_s = delay_s
+            pause_s = RESTLESS_RETRY.delay_s(self._losses - RESTLESS_FROM, self._draw())
+            if was_publishing and not is_taken:
+                pause_s = min(pause_s, SEARCH_PAUSE_S)
+            delay_s = self._pause_s = max(delay_s, pause_s)
         self.next_deadline_s = now_s + delay_s
         reason = describe_loss(self._place, event)
         is_known = is_taken or event.kind == "unacknowledged"
