@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Gateway, Line, Mosquitto, closing, needs_mosquitto, write_config
+from tests.e2e.harness import ROOT, Gateway, Line, Mosquitto, closing, needs_mosquitto, write_config
 from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
@@ -150,6 +152,25 @@ def test_status_is_for_people_and_for_health_checks(world: World) -> None:
     [row] = [line for line in lines if line.startswith("away ")]
     assert "port closed" in row
     assert "no such port" in lines[lines.index(row) + 1]
+
+
+@pytest.mark.timeout(60)
+def test_watch_shows_what_waits(world: World) -> None:
+    """Also where no frame comes: the port, or the bytes."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "services.cli", "watch", "--data-dir", str(world.gateway.data_dir)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as watching:
+        assert watching.stdout is not None
+        wanted = {"carriage line    bytes come, and no frame ends", "away line    the port is closed: no such port"}
+        for line in watching.stdout:
+            wanted -= {text for text in wanted if text in line}
+            if not wanted:
+                break
+        watching.kill()
+    assert not wanted
 
 
 @pytest.mark.timeout(60)

@@ -17,9 +17,11 @@ import zmq
 
 from common.core.errors import GatewayError, LinkError, WireError
 from common.core.events import Arrived
+from common.core.shown import harmless
 from common.io.sockets import Channel, connect_events
 from common.wire import codec
 from common.wire.messages import Heartbeat, Message, ReadingBody, Tap
+from common.wire.states import PortReaderState, state_of
 from common.wire.taps import LEFT_OUT
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import ADVICE, FIND_S, NO_ANSWER, Client, find_gateway
@@ -30,6 +32,8 @@ from services.cli.text import compact, escape, moment
 LEFT_OUT_WORD: Final = "left out"
 Form: TypeAlias = Literal["text", "hex", "raw"]
 """How a frame's bytes are shown: as text with escapes, in hexadecimal, or both."""
+AGAIN_S: Final = 5.0
+"""Bytes that wait for the end of a frame are shown again after this, if there are more."""
 SILENT_S: Final = 3.0
 """The broker beats each second."""
 
@@ -104,11 +108,33 @@ class Presence:
         return "the gateway is silent; waiting for it" if self._is_silent else "the gateway is back"
 
 
+class LineNews:
+    """What keeps a line from saying frames, once per change: a port that is closed, bytes that end no frame."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[str, float]] = {}
+        """Device → what was said of it last, and when."""
+
+    def tell(self, beat: Heartbeat, now_s: float) -> str:
+        """What to say of a port reader's heartbeat; "" for nothing new. Waiting bytes are shown again as they grow."""
+        state = state_of(beat, PortReaderState)
+        if state is None:
+            return ""
+        closed = "" if state.connected else f"the port is closed: {state.fault or 'it is being opened'}"
+        news = closed or state.unframed
+        said, said_s = self._said.get(beat.name, ("", now_s))
+        if news == said or (news and said and not closed and now_s < said_s + AGAIN_S):
+            return ""
+        self._said[beat.name] = news, now_s
+        return news or "the port is open"
+
+
 def _watch(args: argparse.Namespace, events: Channel) -> None:
     """Prints what passes, and says when the gateway falls silent, or when the device that was asked for is not
     there."""
     show = objects_of if args.json else partial(lines_of, form="raw" if args.raw else "hex" if args.hex else "text")
     presence = Presence(time.monotonic())
+    lines = LineNews()
     devices: set[str] = set()
     is_device_checked = args.device is None
     while True:
@@ -117,8 +143,10 @@ def _watch(args: argparse.Namespace, events: Channel) -> None:
             match message:
                 case Heartbeat(kind="broker"):
                     presence.hear(time.monotonic())
-                case Heartbeat(kind="port_reader", name=name):
+                case Heartbeat(kind="port_reader", name=name) as beat:
                     devices.add(name)
+                    if args.device in (None, name) and (news := lines.tell(beat, time.monotonic())):
+                        _tell_line(name, news, as_json=args.json)
                 case Tap(device=device) if args.device in (None, device):
                     presence.hear(time.monotonic())
                     devices.add(device)
@@ -132,6 +160,17 @@ def _watch(args: argparse.Namespace, events: Channel) -> None:
             is_device_checked = True
             if args.device not in devices:
                 _check_device(args)
+
+
+def _tell_line(device: str, news: str, *, as_json: bool) -> None:
+    """Prints what a line has to say beside its frames."""
+    now_ms = int(time.time() * 1000)
+    if as_json:
+        print(
+            compact({"time": moment(now_ms), "ts": now_ms, "device": device, "what": "line", "news": news}), flush=True
+        )
+    else:
+        print(f"{moment(now_ms)} {device} line    {harmless(news)}", flush=True)
 
 
 def _check_device(args: argparse.Namespace) -> None:
