@@ -120,6 +120,8 @@ class Link:
         """Connections in a row that were lost soon after they were accepted; see `RESTLESS_FROM`."""
         self._unpublished = 0
         """Connections that ended while nothing of a device's had been acknowledged, since the last that was."""
+        self._pauses = 0
+        """Pauses that were made because of them."""
         self._pause_s = 0.0
         """The last pause because of such losses."""
         self._unclear: tuple[LinkDown, float] | None = None
@@ -236,7 +238,7 @@ class Link:
         stood_s = now_s - self._since_s
         is_taken = event.code == TAKEN_OVER
         if self._stood(now_s) or was_rate:
-            self._losses = 0
+            self._losses = self._pauses = 0
         else:
             self._losses = max(self._losses + (1 if self._proved else 2), RESTLESS_FROM * is_taken)
         if event.kind == "unacknowledged":
@@ -248,7 +250,11 @@ class Link:
         else:
             delay_s = self._delay_s()
         if self.is_restless:
-            delay_s = max(delay_s, RESTLESS_RETRY.delay_s(self._losses - RESTLESS_FROM, self._draw()))
+            # Where something was on its way a record of it may be the cause: it is looked for meanwhile, close by
+            # close, and other devices must not wait for that.
+            is_own = was_publishing and not is_taken
+            delay_s = max(delay_s, RESTLESS_RETRY.delay_s(0 if is_own else self._pauses, self._draw()))
+            self._pauses += not is_own
             self._pause_s = delay_s
         self.next_deadline_s = now_s + delay_s
         reason = describe_loss(self._place, event)
@@ -274,7 +280,7 @@ class Link:
     def check(self, now_s: float) -> None:
         """To be called each second: a connection that stands long enough ends what was said of the earlier ones."""
         if self.state == "up" and self.is_restless and self._stood(now_s):
-            self._losses, self._pause_s = 0, 0.0
+            self._losses, self._pauses, self._pause_s = 0, 0, 0.0
             self._mend()
 
     def accepted(self) -> None:
