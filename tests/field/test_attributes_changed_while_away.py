@@ -180,6 +180,20 @@ def test_a_platform_that_does_not_answer() -> None:
     assert driver.core._session.is_drained
 
 
+def test_a_question_without_an_answer_is_not_repeated_before_the_announcement() -> None:
+    """It was on its way when the connection ended; the next connection asks anew, once the device is announced."""
+    driver = gateway()
+    driver.take(batch(1, [None], device="press2", kind=Entry.OPENED, device_type="press"))
+    driver.ack(driver.unacked[0])
+    assert driver.topics()[-2:] == ["connect", "attributes/request"]
+    driver.down()
+    begun = len(driver.published)
+    driver.again()
+    driver.ack_all()
+    topics = [topic for topic in driver.topics(begun) if "rpc" not in topic]
+    assert topics == ["connect", "attributes/request"]
+
+
 def test_a_dialect_without_such_a_question() -> None:
     """Devices of a platform that can't be asked are served as before."""
     driver = gateway(TopicDialect())

@@ -292,6 +292,7 @@ class PublisherCore:
                 session.link.opened(now_s)
             case LinkUp() if state == "connecting":
                 self._downlink.drop_stale_replies(now_s)
+                self._shared.connection_begun()
                 session.begin(event, now_s)
             case LinkRefused() if state == "connecting":
                 session.link.refused(event, now_s)

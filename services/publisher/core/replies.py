@@ -35,6 +35,12 @@ class Replies:
         """Puts a reply that was in flight before all others again, with the time it had."""
         self.waiting.appendleft((since_s, reply))
 
+    def remove(self, messages: Sequence[Outgoing]) -> None:
+        """Takes these back, where they have not gone out."""
+        kept = [entry for entry in self.waiting if not any(entry[1] is message for message in messages)]
+        self.waiting.clear()
+        self.waiting.extend(kept)
+
     def holds(self, reply: Outgoing) -> bool:
         """True if this very reply has not gone out yet."""
         return any(reply is waiting for _, waiting in self.waiting)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.publisher.core.dialects import AttributesAnswer, Dialect
+from services.publisher.core.dialects import AttributesAnswer, Dialect, Outgoing
 from services.publisher.core.replies import Replies
 
 _objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -27,6 +27,7 @@ class _Question(NamedTuple):
     older."""
     is_single: bool
     """True if only one was asked for."""
+    message: Outgoing
 
 
 class SharedAttributes:
@@ -53,8 +54,14 @@ class SharedAttributes:
         self._count += 1
         question = self._dialect.ask_attributes(self._count, device, keys)
         if question is not None:
-            self._open[device] = _Question(self._count, list(keys), len(keys) == 1)
+            self._open[device] = _Question(self._count, list(keys), len(keys) == 1, question)
             self._replies.add(question, now_s)
+
+    def connection_begun(self) -> None:
+        """Each connection has its own questions: those of the last one are not repeated before their devices are
+        announced."""
+        self._replies.remove([question.message for question in self._open.values()])
+        self._open.clear()
 
     def changed(self, device: str, data: bytes) -> None:
         """The platform has said attributes by itself: an answer to an earlier question may hold older values."""

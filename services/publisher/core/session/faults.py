@@ -137,7 +137,8 @@ def describe_restless(place: Place, *, was_published: bool) -> str:
         )
     return (
         f"{place} accepts the connection, and soon closes it, again and again: most probably another client uses the "
-        "same client id or access token, or a limit of the platform is reached"
+        "same client id or access token, or a limit of the platform is reached; if it can't take what some device "
+        "says, the gateway finds that out"
     )
 
 

@@ -54,9 +54,6 @@ PROVED_S: Final = 10.0
 """A connection that stood for so long, or on which data was accepted, counts as a good one."""
 RESTLESS_RETRY: Final = Backoff(1.0, 30.0)
 """Connections that are lost again and again are slowed down; two clients that push each other out, for instance."""
-SEARCH_PAUSE_S: Final = 1.0
-"""The longest such pause where the connection ended at a publish: a record in it may be the cause, and to find that
-one takes a dozen connections."""
 RESTLESS_FROM: Final = 6
 """Connections lost in a row, each soon after it was accepted, after which the cause is no passing one. One on which no
 data was accepted counts twice."""
@@ -123,6 +120,8 @@ class Link:
         """Connections in a row that were lost soon after they were accepted; see `RESTLESS_FROM`."""
         self._unpublished = 0
         """Connections that ended while nothing of a device's had been acknowledged, since the last that was."""
+        self._pauses = 0
+        """Pauses that were made because of them."""
         self._pause_s = 0.0
         """The last pause because of such losses."""
         self._unclear: tuple[LinkDown, float] | None = None
@@ -239,7 +238,7 @@ class Link:
         stood_s = now_s - self._since_s
         is_taken = event.code == TAKEN_OVER
         if self._stood(now_s) or was_rate:
-            self._losses = 0
+            self._losses = self._pauses = 0
         else:
             self._losses = max(self._losses + (1 if self._proved else 2), RESTLESS_FROM * is_taken)
         if event.kind == "unacknowledged":
@@ -251,10 +250,12 @@ class Link:
         else:
             delay_s = self._delay_s()
         if self.is_restless:
-            pause_s = RESTLESS_RETRY.delay_s(self._losses - RESTLESS_FROM, self._draw())
-            if was_publishing and not is_taken:
-                pause_s = min(pause_s, SEARCH_PAUSE_S)
-            delay_s = self._pause_s = max(delay_s, pause_s)
+            # Where something was on its way a record of it may be the cause: it is looked for meanwhile, close by
+            # close, and other devices must not wait for that.
+            is_own = was_publishing and not is_taken
+            delay_s = max(delay_s, RESTLESS_RETRY.delay_s(0 if is_own else self._pauses, self._draw()))
+            self._pauses += not is_own
+            self._pause_s = delay_s
         self.next_deadline_s = now_s + delay_s
         reason = describe_loss(self._place, event)
         is_known = is_taken or event.kind == "unacknowledged"
@@ -279,7 +280,7 @@ class Link:
     def check(self, now_s: float) -> None:
         """To be called each second: a connection that stands long enough ends what was said of the earlier ones."""
         if self.state == "up" and self.is_restless and self._stood(now_s):
-            self._losses, self._pause_s = 0, 0.0
+            self._losses, self._pauses, self._pause_s = 0, 0, 0.0
             self._mend()
 
     def accepted(self) -> None:
