@@ -6,7 +6,7 @@ from common.stream.events import GapsFound
 from tests.simulation.kernel import Process
 from tests.simulation.load import Load
 from tests.simulation.reader import ReaderProcess
-from tests.simulation.scenario import DISK_LOSES, Fault, Scenario
+from tests.simulation.scenario import DISK_LOSES, REPORTS_LOST, Fault, Scenario
 from tests.simulation.users import Harm
 from tests.simulation.world import LATE_S, World
 
@@ -110,6 +110,12 @@ class Faults:
                     for _ in range(10):
                         self.load.spoil_next(reader, Harm("raises"))
                 world.platform.slow_s = max(world.platform.slow_s, 0.1)
+                self._later(fault, world.platform, "slow_s", 0.005)
+            case fault_kind if fault_kind == REPORTS_LOST:
+                # Slow, so that reception and acceptance are told apart: only of the latter nobody asks again.
+                link.report_loss = 0.5
+                self._later(fault, link, "report_loss", 0.0)
+                world.platform.slow_s = max(world.platform.slow_s, 0.2)
                 self._later(fault, world.platform, "slow_s", 0.005)
             case "messages doubled":
                 link.doubling = 0.2

@@ -74,6 +74,8 @@ class Link:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.loss = 0.0
+        self.report_loss = 0.0
+        """The same of the publisher's reports alone."""
         self.doubling = 0.0
         self.slow_s = 0.001
         self.ordered = True

@@ -307,6 +307,8 @@ class World:
             return
         event = arrived(Plane.EVENTS, message)
         if isinstance(message, StreamReport):
+            if self.link.report_loss and self.clock.random.random() < self.link.report_loss:
+                return
             self.carry(sender, self._by_journal[message.journal], event, Plane.EVENTS, None)
         elif isinstance(message, Heartbeat):
             for process in self._listeners[message.kind]:
