@@ -153,8 +153,8 @@ def draw_scenario(seed: int) -> Scenario:
 
 
 def _lost_at_the_end(seed: int, kinds: list[str]) -> list[Fault]:
-    """In some seeds with faults the publisher's reports are lost to the end of all talk and beyond, when nothing that is
-    said later makes up for them. Drawn apart: what else a seed has is what it always had."""
+    """In some seeds with faults the publisher's reports are lost to the end of all talk and beyond, when nothing that
+    is said later makes up for them. Drawn apart: what else a seed has is what it always had."""
     if not kinds or seed % HANGS_ALONE == 0:
         return []
     return [Fault(REPORTS_LOST, LOAD_S - 4, 9)] if random.Random(f"lost {seed}").random() < 0.12 else []
