@@ -142,6 +142,8 @@ class Faults(Wire, frozen=True, array_like=True):
     """Keys of the data points that none of these frames has."""
     looks: str = ""
     """What is wrong with the line's settings, by the look of a frame of which nothing could be made; "" if nothing."""
+    blank: Count = 0
+    """Frames that say nothing: blanks and NULs."""
 
 
 class ReadingBody(Wire, frozen=True, array_like=True):

@@ -60,6 +60,8 @@ def state(
         ({"seen": YieldSeen(barren=9, value_s=30.0)}, "no_values", "9 frames"),
         ({"seen": YieldSeen(barren=9, value_s=3.0)}, "receiving", ""),
         ({"seen": YieldSeen(barren=4)}, "receiving", ""),
+        ({"seen": YieldSeen(barren=60, value_s=70.0, pause_s=60.0)}, "receiving", ""),
+        ({"seen": YieldSeen(barren=60, value_s=200.0, pause_s=60.0)}, "no_values", "60 frames"),
         ({"seen": YieldSeen(errors=3, error="h: found", error_s=5.0)}, "some_values_missing", "h: found"),
         ({"seen": YieldSeen(errors=3, error="h: found", error_s=500.0)}, "receiving", ""),
         ({"seen": YieldSeen(absent=["h"])}, "some_values_missing", "the data point h;"),
@@ -98,6 +100,29 @@ def test_silence_is_measured_by_the_device_itself() -> None:
     assert hear(100.0, 99.5) == "silent"
     assert hear(301.0, 0.5) == "receiving"
     assert hear(500.0, 199.5) == "receiving"
+
+
+def test_a_closed_port_is_no_pause_of_the_device() -> None:
+    """Ten hours without an adapter teach nothing about the device."""
+    table = Table(["d"])
+
+    def hear(at_s: float, byte_s: float, since_s: float, connected: bool = True) -> str:
+        said = {"connected": connected, "since_s": since_s, "byte_s": byte_s}
+        table.hear(Heartbeat("port_reader", "d", "i", 1, "h", at_s, said, {}), 1000.0 + at_s)
+        return table.devices()[0].state.word
+
+    assert hear(10.0, 0.5, 9.0) == "receiving"
+    assert hear(36_000.0, 35_990.5, 35_980.0, connected=False) == "port_closed"
+    assert hear(36_010.0, 0.5, 5.0) == "receiving"
+    assert hear(36_100.0, 90.5, 95.0) == "silent"
+
+
+def test_a_heartbeat_that_is_too_large_keeps_what_matters() -> None:
+    """The link and its fault are not lost with the rest."""
+    table = Table([])
+    state = {"link": "down", "fault": "why", "yields": {str(number): {"error": "x" * 99} for number in range(9999)}}
+    table.hear(Heartbeat("publisher", "0", "i", 1, "h", 1.0, state, {}), 1000.0)
+    assert table.show()["link"] == {"epoch": "", "state": "down", "fault": "why"}
 
 
 def test_frames_that_are_dropped_are_told_for_a_minute() -> None:

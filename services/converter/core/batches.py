@@ -126,7 +126,7 @@ def convert_batch(
     attributes = merge_attributes(result.attributes)
     counters["readings_made"] += sum(map(any, zip(result.telemetry, result.attributes, strict=True)))
     sample = result.error_sample or next(iter(result.dead.values()), "")
-    faults = _faults_of(result, body.frames, sample) if result.errors or result.never else None
+    faults = _faults_of(result, body.frames, sample) if result.errors or result.never or result.blank else None
     return ReadingBody(body.ts_ms, result.telemetry, attributes, result.dead, answer=answer, faults=faults), sample
 
 
@@ -138,7 +138,7 @@ def _faults_of(result: BatchResult, frames: list[bytes], sample: str) -> Faults:
         from common.core.looks import looks_of
 
         looks = looks_of(frames[next(iter(result.dead))])
-    return Faults(result.errors, printable(sample), list(result.never)[:MOST_NEVER], looks)
+    return Faults(result.errors, printable(sample), list(result.never)[:MOST_NEVER], looks, result.blank)
 
 
 def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[str, bytes] | None:

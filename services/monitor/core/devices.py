@@ -137,7 +137,7 @@ def _of_values(reader: Reader, seen: YieldSeen | None) -> DeviceState | None:
     """Frames come, and no value does."""
     if seen is None or seen.barren < BARREN_FRAMES:
         return None
-    if seen.value_s is not None and seen.value_s < BARREN_S:
+    if seen.value_s is not None and seen.value_s < max(BARREN_S, PAUSES * seen.pause_s):
         return None
     parts = [f"{seen.barren} frames in a row gave no value"]
     if seen.error:

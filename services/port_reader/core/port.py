@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from services.port_reader.core.doubt import Doubt
 
 UNFRAMED_S: Final = 15.0
-"""Bytes that have come for so long without the end of a frame are told: a person who waits for values has begun to
-wonder, and no device takes so long for a message."""
+"""Bytes that have come again and again for so long without the end of a frame are told: a person who waits for values
+has begun to wonder, and no device takes so long for a message. A burst of noise does not come again."""
+UNFRAMED_QUIET_S: Final = 120.0
+"""After so long without any byte the line is silent, and that is told instead."""
 
 
 class LineSeen(NamedTuple):
@@ -156,6 +158,7 @@ class Port:
         effects = self._end_doubt(now_s)
         if held := self._answers.give_up():
             effects += self._members.put(held, self._arrival_ms, now_s)
+        self._unframed_s = None
         self._line.abort(partial_reason)
         effects += self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
@@ -347,9 +350,10 @@ class Port:
 
     def _why_unframed(self, now_s: float) -> str:
         """What is wrong with bytes that have come for UNFRAMED_S without the end of a frame; "" if nothing is."""
-        if self._unframed_s is None or not self.is_connected:
-            self._unframed = ""
-        elif now_s >= self._unframed_s + UNFRAMED_S and (waiting := self._line.partial):
+        last_s = self._line.last_byte_s
+        if self._unframed_s is None or now_s >= last_s + UNFRAMED_QUIET_S:
+            self._unframed, self._unframed_s = "", None
+        elif last_s >= self._unframed_s + UNFRAMED_S and (waiting := self._line.partial):
             # Here: most lines never need it, and a port reader keeps what it has loaded.
             from services.port_reader.core.unframed import why_unframed
 

@@ -19,12 +19,11 @@ def why_unframed(framing: Framing, waiting: bytes) -> str:
     awaited = framing.delimiter
     parts = [f"bytes come, and no frame ends: the configuration awaits {spelled(awaited)}"]
     sample = waiting[-SAMPLE_BYTES:]
-    found = end_in(sample)
-    if found and found not in awaited:
-        parts.append(f'the data has {spelled(found)} instead: set "delimiter": {spelled(found)}')
-    elif looks := looks_of(sample):
+    if looks := looks_of(sample):
         parts.append(looks)
-    elif awaited not in sample:
+    elif (found := end_in(sample)) and found != awaited:
+        parts.append(f'the data has {spelled(found)} instead: set "delimiter": {spelled(found)}')
+    else:
         parts.append("nothing in the data ends a frame")
     parts.append(f"newest bytes: {spelled(waiting[-SHOWN_BYTES:])}")
     return "; ".join(parts)

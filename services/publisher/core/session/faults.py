@@ -116,6 +116,8 @@ def describe_loss(place: Place, event: LinkDown) -> str:
             f"{place} accepts the connection, and never acknowledges what the gateway publishes: in ThingsBoard the "
             'access token has to be that of a device with "Is gateway" ticked'
         )
+    if event.kind == "lost":
+        return f"{place} does not answer any more: look at the network between, and whether the platform still runs"
     return f"{place} has closed the connection" if event.kind == "closed" else event.reason
 
 
