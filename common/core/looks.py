@@ -10,7 +10,7 @@ from typing import Final
 
 SAMPLE_BYTES: Final = 256
 """So many of the newest bytes are looked at: a few lines of text, or some binary frames."""
-SURE_BYTES: Final = 12
+SURE_BYTES: Final = 8
 """Fewer bytes than this have a certain parity, or a certain bit, by chance."""
 MOSTLY: Final = 0.9
 """So much of it has to fit before another parity is named: a disturbed byte here and there is allowed."""
@@ -22,7 +22,9 @@ _TEXT: Final = frozenset(b"\t\r\n\x02\x03") | frozenset(range(0x20, 0x7F))
 _ENDS: Final = (b"\r\n", b"\n\r", b"\n", b"\r", b"\x03", b"\x04", b"\x00", b";")
 """What ends the messages of most devices, the longer ones first: LF CR is no LF."""
 _SEVEN_BITS: Final = 'the bytes look like text of 7 data bits and {} parity: try "bytesize": 7, "parity": "{}"'
-NO_TEXT: Final = "the bytes are no text: the device uses another baud rate or parity, or it speaks binary"
+NO_TEXT: Final = (
+    'the bytes are no text: the device uses another "baudrate" or "parity" than the configuration, or it speaks binary'
+)
 
 
 def looks_of(data: bytes) -> str:

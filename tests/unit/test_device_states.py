@@ -41,7 +41,7 @@ def state(
         unaccepted_s=unaccepted_s,
     )
     return state_of_device(
-        Reader(liveness, is_known, said, age_s, is_losing, pause_s), Platform(is_alive, publisher), "d"
+        Reader(liveness, is_known, said, age_s, is_losing, 5, pause_s), Platform(is_alive, publisher), "d"
     )
 
 
@@ -53,7 +53,11 @@ def state(
         ({"liveness": "lost"}, "not_running", "does not run"),
         ({"connected": False, "fault": "no such port"}, "port_closed", "p: no such port"),
         ({"connected": False}, "port_closed", "p: it is being opened"),
-        ({"is_losing": True, "connected": False, "backlog": 7}, "losing_data", "7 frames wait"),
+        ({"is_losing": True, "connected": False, "backlog": 7}, "losing_data", "more comes than"),
+        ({"is_losing": True, "backlog": 7}, "losing_data", "5 frames were dropped since its start, 7 wait"),
+        ({"is_losing": True, "link": "down", "link_fault": "it is away"}, "losing_data", "not reached (it is away)"),
+        ({"is_losing": True, "journal_writable": False}, "losing_data", "its journal can't be written"),
+        ({"frame_s": None}, "receiving", "no frame has ended yet"),
         ({"unframed": "awaits x"}, "no_frame_end", "awaits x"),
         ({"seen": YieldSeen(barren=5, error="t: found 'x'", errors=5)}, "no_values", "5 frames in a row"),
         ({"seen": YieldSeen(barren=5, absent=["t", "h"])}, "no_values", "the data points t, h;"),
@@ -69,7 +73,7 @@ def state(
         ({"link": "down", "link_fault": "Not authorized", "backlog": 1}, "not_accepted", "not reached: Not authorized"),
         ({"link": "down"}, "receiving", ""),
         ({"is_alive": False, "backlog": 1}, "not_accepted", "the publisher does not run"),
-        ({"unaccepted_s": 21.0, "backlog": 1}, "not_accepted", "has accepted nothing for 21 s"),
+        ({"unaccepted_s": 11.0, "backlog": 1}, "not_accepted", "has accepted nothing for 11 s"),
         ({"unaccepted_s": 21.0, "backlog": 1, "link_fault": "no gateway"}, "not_accepted", "no gateway"),
         ({"held": True, "backlog": 4}, "slowed_down", "4 frames wait"),
         ({"byte_s": None, "since_s": 3.0}, "idle", "nothing has come yet"),

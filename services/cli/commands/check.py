@@ -28,6 +28,7 @@ from services.cli.trial.loads import load_all
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
+LET_IN: Final = "the platform lets the gateway in; whether it takes readings shows once it runs (`serialgw status`)"
 EXIT_UNREACHED: Final = 1
 """The configuration can be used, and the platform can't be reached."""
 CONNECT_S: Final = 90.0
@@ -150,7 +151,7 @@ def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
     if devices:
         print(f"\nplatform: {result['platform']}")
         if "connected" in result:
-            print(f"connection: {result['fault']}" if result.get("fault") else "connection: the platform lets us in")
+            print(f"connection: {result['fault']}" if result.get("fault") else f"connection: {LET_IN}")
         print()
     print(f"{file}: {_count(result['problems'], 'problem')}, {_count(result['warnings'], 'warning')}")
 

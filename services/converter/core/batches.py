@@ -133,11 +133,11 @@ def convert_batch(
 def _faults_of(result: BatchResult, frames: list[bytes], sample: str) -> Faults:
     """What went wrong in a batch."""
     looks = ""
-    if result.dead:
+    if result.dead or not any(result.telemetry):
         # Here: most converters never need it.
-        from common.core.looks import looks_of
+        from common.core.looks import SAMPLE_BYTES, looks_of
 
-        looks = looks_of(frames[next(iter(result.dead))])
+        looks = looks_of(b"".join(frames[-SAMPLE_BYTES:]))
     return Faults(result.errors, printable(sample), list(result.never)[:MOST_NEVER], looks, result.blank)
 
 

@@ -170,7 +170,8 @@ class Table:
         said = (state_of(beat, PortReaderState) if beat else None) or PortReaderState()
         is_losing = row.lost_data_s is not None and now_s < row.lost_data_s + LOSING_S
         is_known = beat is not None or now_s >= (self._began_s or now_s) + HEARD_S
-        reader = Reader(row.state, is_known, said, now_s - row.heard_s, is_losing, row.pause_s)
+        dropped = sum(beat.counters.get(name, 0) for name in _DROPS) if beat else 0
+        reader = Reader(row.state, is_known, said, now_s - row.heard_s, is_losing, dropped, row.pause_s)
         state = state_of_device(reader, platform, name)
         word, since_s = self._words.get(name, ("", now_s))
         if word != state.word:

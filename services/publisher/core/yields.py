@@ -53,7 +53,9 @@ class DeviceYield:
             self.absent = absent if self.absent is None else self.absent & absent
         if faults.errors:
             self.errors += faults.errors
-            self.error, self.error_s, self.looks = shorten(faults.error, SHOWN_CHARS), now_s, faults.looks
+            self.error, self.error_s = shorten(faults.error, SHOWN_CHARS), now_s
+        if faults.looks or frames:
+            self.looks = faults.looks
 
     def give(self, now_s: float) -> None:
         """Values have come."""

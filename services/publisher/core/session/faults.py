@@ -57,12 +57,21 @@ class Place(NamedTuple):
     """The type of security."""
     has_client_id: bool
     """True if a client id is configured."""
+    has_ca: bool = False
+    """True if a file with certificates to trust is configured."""
 
     @classmethod
     def of(cls, config: Platform) -> Place:
         """The platform's, without its secrets."""
         security = config.security
-        return cls(config.host, config.port, security.uses_tls, security.type, security.client_id is not None)
+        return cls(
+            config.host,
+            config.port,
+            security.uses_tls,
+            security.type,
+            security.client_id is not None,
+            security.ca_cert is not None,
+        )
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -210,6 +219,11 @@ def _describe_certificate(place: Place, code: int) -> str:
         return f"the certificate of {place} is not valid yet: check the clock of this machine"
     if code in (_OTHER_NAME, _OTHER_ADDRESS):
         return f'the certificate of {place} is for another name: set "host" to the name that stands in it'
+    if place.has_ca:
+        return (
+            f'the certificate of {place} was not signed by the one in the file that "caCert" in "security" names: take '
+            "the file of whoever has signed it, or the certificate itself where it is self-signed"
+        )
     whose = "is self-signed" if code in _SELF_SIGNED else "is from an authority that is not trusted here"
     return f'the certificate of {place} {whose}: set "caCert" in "security" to the file of whoever has signed it'
 
