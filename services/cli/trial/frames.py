@@ -143,7 +143,7 @@ def _outcome_of(device: Device, points: list[PointResult]) -> Outcome:
     errors = [(p.key, p.why if p.status == "error" else f"absent: {p.why}") for p in points if not _is_quiet(p)]
     failed = any(point.status == "error" for point in points)
     lines = table([_row_of(point) for point in points]) or ["no data points are configured"]
-    if any(point.status == "blank" for point in points):
+    if points and all(point.status == "blank" for point in points):
         lines = ["blank      the frame says nothing: no reading, and no dead letter"]
     return Outcome(device.name, device.type, telemetry, attributes, errors, failed, lines)
 
