@@ -6,12 +6,12 @@ spelling that says what was probably meant.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Final, Literal
 
 from common.core.byte_text import HEX, Parts, Placeholder, bytes_of, pairs_of, parts_of, spell, spell_hex
+from common.core.quoting import quoted
 
 Use = Literal["plain", "template", "pattern"]
 """What a text is for: as it is, with placeholders, or a regular expression."""
@@ -92,7 +92,7 @@ def doubt_of(text: str, use: Use) -> str | None:
         # In a regular expression the signs of a plain spelling could mean something else.
         right = HEX + pairs_of(_joined(meant)) if use == "pattern" else spell(meant)
         why = f"for {_named(_joined(meant))} write" if whole else "what was probably meant is"
-        return f"{_json(text)} is taken letter by letter; {why} {_json(right)}"
+        return f"{quoted(text)} is taken letter by letter; {why} {quoted(right)}"
     return _latin(text, literals, use)
 
 
@@ -102,7 +102,7 @@ def _wrong_case(text: str) -> str | None:
         parts_of(right)
     except ValueError:
         return None
-    return f"{_json(text)} is taken letter by letter; bytes are written {_json(right)}, with a small hex:"
+    return f"{quoted(text)} is taken letter by letter; bytes are written {quoted(right)}, with a small hex:"
 
 
 def _latin(text: str, literals: str, use: Use) -> str | None:
@@ -112,14 +112,14 @@ def _latin(text: str, literals: str, use: Use) -> str | None:
     if _IN_WORDS.search(literals) and not _UNLIKELY.search(literals):
         return None
     high = "".join(_LATIN.findall(literals))
-    written = f"{_json(high)} becomes UTF-8, {_named(high.encode())}"
+    written = f"{quoted(high)} becomes UTF-8, {_named(high.encode())}"
     if use == "pattern":
         right = _LATIN.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-        return f"{written}; for {_named(high.encode('latin-1'))} write {_json(right)}"
+        return f"{written}; for {_named(high.encode('latin-1'))} write {quoted(right)}"
     meant = _each_part(text, use, lambda literal: literal.encode("latin-1"))
     return (
-        f"{written}; for {_named(high.encode('latin-1'))} write {_json(spell(meant))},"
-        f" and {_json(spell_hex(_parts(text, use)))} where UTF-8 is meant"
+        f"{written}; for {_named(high.encode('latin-1'))} write {quoted(spell(meant))},"
+        f" and {quoted(spell_hex(_parts(text, use)))} where UTF-8 is meant"
     )
 
 
@@ -182,8 +182,3 @@ def _joined(parts: Parts) -> bytes:
 
 def _named(data: bytes) -> str:
     return f"the byte{'s' if len(data) > 1 else ''} {pairs_of(data)}"
-
-
-def _json(text: str) -> str:
-    """A text as it stands in a file."""
-    return json.dumps(text, ensure_ascii=False)

@@ -170,15 +170,3 @@ def shorten(text: str, limit: int = 60) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}…{text[-half:]}"
-
-
-def shown(field: bytes) -> str:
-    """Bytes as a short text for a person: `'48\\r'`."""
-    if len(field) > 60:
-        return f"{_quoted(field[:40])}… ({len(field)} bytes)"
-    return _quoted(field)
-
-
-def _quoted(field: bytes) -> str:
-    """Bytes in quotes, with Python's escapes; without the b, which says nothing to the reader of a message."""
-    return repr(field)[1:]

@@ -12,8 +12,9 @@ import simplejson
 from common.config.models import Device, Gateway
 from common.conversion.points import PointResult
 from common.conversion.rows import compile_device
-from common.conversion.values import encode_json, shown
+from common.conversion.values import encode_json
 from common.core.errors import ConversionError
+from common.core.quoting import shown
 from common.wire.messages import UserReading
 from services.cli.text import table
 from services.cli.trial.users import users_converter
