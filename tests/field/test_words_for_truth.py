@@ -76,6 +76,11 @@ def test_codes_of_the_device(tmp_path: Path) -> None:
         ({"falseText": ["a", ""]}, 'falseText: found "", expected a text that is not empty, or a list of such texts'),
         ({"trueText": "hex:F"}, 'trueText: found "hex:F", expected pairs of hexadecimal digits'),
         ({"trueText": "x", "falseText": "X"}, 'falseText: found "X", expected a word that "trueText" does not have'),
+        ({"trueText": "ON", "falseText": "hex:4F 4E"}, 'falseText: found "hex:4F 4E", expected a word that'),
+        ({"trueText": "hex:6f 6e", "falseText": ["OFF", " ON "]}, 'falseText: found " ON ", expected a word that'),
+        ({"trueText": "hex:4f4e", "falseText": "hex:4F 4E"}, 'falseText: found "hex:4F 4E", expected a word that'),
+        ({"trueText": "Straße", "falseText": "STRASSE"}, 'falseText: found "STRASSE", expected a word that'),
+        ({"trueText": "ÄN", "falseText": "hex:C3 A4 6E"}, 'falseText: found "hex:C3 A4 6E", expected a word that'),
     ],
 )
 def test_words_that_can_not_be(keys: dict[str, Any], problem: str, tmp_path: Path) -> None:
@@ -83,6 +88,21 @@ def test_words_that_can_not_be(keys: dict[str, Any], problem: str, tmp_path: Pat
     with pytest.raises(ConfigError, match="devices") as caught:
         read_device(tmp_path, telemetry=[{**RUN, **keys}])
     assert problem in caught.value.problems[0]
+
+
+def test_codes_that_differ_in_case_are_two_words(tmp_path: Path) -> None:
+    """A code is these bytes and no others."""
+    own = {"trueText": "hex:4F", "falseText": ["hex:6F", "hex:FF"]}
+    assert _values(tmp_path, b"O\r\no\r\n\xff\r\n", **own) == [True, False, False]
+
+
+def test_a_word_in_another_notation_is_worth_a_word(tmp_path: Path) -> None:
+    """As wherever text stands for bytes."""
+    _, warnings = read_device(tmp_path, telemetry=[{**RUN, "trueText": "0x06", "falseText": ["OFF", "<NAK>"]}])
+    assert warnings == [
+        'telemetry[0].trueText: "0x06" is taken letter by letter; for the byte 06 write "hex:06"',
+        'telemetry[0].falseText: "<NAK>" is taken letter by letter; for the byte 15 write "hex:15"',
+    ]
 
 
 def test_words_at_a_type_that_reads_none(tmp_path: Path) -> None:
