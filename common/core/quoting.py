@@ -1,4 +1,4 @@
-"""How text and bytes stand in messages: `"text"`, `"hex:03"` as a configuration has it, `'48\\r'` as data it came. Pure.
+"""How text and bytes stand in messages: `"text"`, `"hex:03"` as a configuration has it, `'48\\r'` as it came. Pure.
 
 Not for a port reader's start: it is needed where something has to be told.
 """

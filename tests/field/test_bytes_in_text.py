@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
-from common.config.models import device_of, section_of
+from common.config.framing import Framing
+from common.config.models import DataPoint, device_of, section_of
 from common.conversion.calls import convert_answer, exchange_for, rpc_writes, update_writes
 from common.core.byte_text import Placeholder, bytes_of, parts_of, spell
 from common.core.errors import ConfigError, ConversionError
+from common.core.quoting import spelled
 from common.wire.messages import Reply
 from services.cli.__main__ import main
+from services.cli.slices import describe_slice
+from services.cli.text import spelled_out
+from services.port_reader.core.unframed import why_unframed
 from tests.field.reading import convert, read_device, telemetry, write_config
 from tests.support.port_reader_rig import Rig
 
@@ -360,3 +365,26 @@ def test_what_is_spelled_is_read_as_the_same_bytes(data: bytes) -> None:
     assert bytes_of(spell([data])) == data
     parts = [data, Placeholder("params"), data]
     assert parts_of(spell(parts)) == parts
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x03", '"hex:03"'),
+        (b"\xff\xff", '"hex:FF FF"'),
+        (b"\r\n", '"\\r\\n"'),
+        ("°".encode(), '"°"'),
+        (b'"', '"\\""'),
+        (b"hex:", '"hex:68 65 78 3A"'),
+        (b"\x00", '"hex:00"'),
+    ],
+)
+def test_a_delimiter_is_spelled_alike_wherever_it_is_told(data: bytes, said: str, tmp_path: Path) -> None:
+    """What the log says of bytes that end no frame can be copied into the file, and is what `check` shows then."""
+    assert spelled(data) == said
+    assert f"the configuration awaits {said}; " in why_unframed(Framing(delimiter=data), b"xyz")
+    device, _ = read_device(tmp_path, delimiter=json.loads(said))
+    assert device.framing.delimiter == data
+    assert spelled_out(device.framing.delimiter).startswith(said)
+    point = DataPoint(key="a", until_delimiter=json.loads(said))
+    assert describe_slice(point) == f"frame[:find({said})]"

@@ -34,7 +34,7 @@ SAYS: dict[str, tuple[dict[str, Any], bytes]] = {
 """Device → its section, and what it says twice a second."""
 EXPECTED = {
     "carriage": ("no_frame_end", ['awaits "\\n"', 'has "\\r" instead: set "delimiter": "\\r"', "23.0\\r23.0\\r"]),
-    "etx": ("no_frame_end", ['set "delimiter": "\\u0003"']),
+    "etx": ("no_frame_end", ['set "delimiter": "hex:03"']),
     "parity": ("no_frame_end", ['text of 7 data bits and even parity: try "bytesize": 7, "parity": "E"']),
     "rate": ("no_values", ["frames in a row gave no value", "another baud rate or parity, or it speaks binary"]),
     "place": ("no_values", ["frames in a row gave no value", "no frame has the data point t"]),
