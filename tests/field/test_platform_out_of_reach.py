@@ -230,6 +230,7 @@ def test_a_web_server_behind_tls(certificates: Path) -> None:
     [
         (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", '"SSH-2.0-OpenSSH_9.2p1 Debian-2"'),
         (b"220 mail.example.org ESMTP\r\n", '"220 mail.example.org ESMTP"'),
+        (b'220 "mail" \\o/\r\n', r'"220 \"mail\" \\o/"'),
         (b"\x01\x02\x80\xff", "01 02 80 FF"),
         (b"\n", "0A"),
     ],

@@ -35,7 +35,7 @@ SAYS: dict[str, tuple[dict[str, Any], bytes]] = {
 """Device → its section, and what it says twice a second."""
 EXPECTED = {
     "carriage": ("no_frame_end", ['awaits "\\n"', 'has "\\r" instead: set "delimiter": "\\r"', "23.0\\r23.0\\r"]),
-    "etx": ("no_frame_end", ['set "delimiter": "\\u0003"']),
+    "etx": ("no_frame_end", ['set "delimiter": "hex:03"']),
     "parity": ("no_frame_end", ['text of 7 data bits and even parity: try "bytesize": 7, "parity": "E"']),
     "rate": ("no_values", ["frames in a row gave no value", 'the device uses another "baudrate" or "parity"']),
     "noise": ("no_frame_end", ['the bytes are no text: the device uses another "baudrate"']),

@@ -8,7 +8,8 @@ import pytest
 
 from common.config.framing import Framing
 from common.core.looks import NO_TEXT, end_in, looks_of
-from services.port_reader.core.unframed import spelled, why_unframed
+from common.core.quoting import spelled
+from services.port_reader.core.unframed import why_unframed
 
 TEXT = b"weight 12.5 kg, tare 0.0 kg "
 

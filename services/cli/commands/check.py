@@ -18,12 +18,13 @@ from common.config.models import AttributeUpdate, DataPoint, Device, Line, Platf
 from common.config.type_words import read_as, written_as
 from common.core.byte_text import spell
 from common.core.errors import ConfigError
+from common.core.quoting import quoted, spelled
 from common.io.exits import EXIT_CONFIG
 from common.io.users_path import users_environment
 from services.cli.arguments import Subparsers
 from services.cli.parser import ERROR, WARNING
 from services.cli.slices import describe_answer, describe_slice
-from services.cli.text import compact, quoted, spelled, spelled_out, table
+from services.cli.text import compact, spelled_out, table
 from services.cli.trial.loads import load_all
 from services.cli.whole import read_whole
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from common.config.models import DataPoint, Device
 from common.conversion.calls import convert_answer, rpc_of
 from common.conversion.points import Point, compile_points, explain_point
+from common.conversion.printed import BLANK_BYTES
 from common.core.errors import ConversionError
 from common.wire.calls import Exchange
 
@@ -17,7 +18,6 @@ Likeness = Literal["answer", "reading", "both", "doubtful", "no answer"]
 """`reading`: the device's own data points read it, and `responseType` does not. `both`: either reads it. `doubtful`: a
 blank line, or what was written: the answer only if no other comes. `no answer`: one of these that `responseType` can't
 read. `answer`: all else."""
-_BLANKS: Final = b"\r\n\t \0"
 _TELLING: Final = frozenset({"int", "float", "double", "json"})
 """Types that do not read just anything."""
 
@@ -81,4 +81,4 @@ def _written(device: Device, writes: list[bytes]) -> set[bytes]:
 
 def _bare(device: Device, frame: bytes) -> bytes:
     """A frame without its delimiter and blanks around it."""
-    return frame.removesuffix(device.framing.delimiter).strip(_BLANKS)
+    return frame.removesuffix(device.framing.delimiter).strip(BLANK_BYTES)

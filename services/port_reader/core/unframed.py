@@ -5,10 +5,9 @@ To be imported only when it has come to that: most lines never need it.
 
 from __future__ import annotations
 
-import json
-
 from common.config.framing import Framing
 from common.core.looks import SAMPLE_BYTES, end_in, looks_of
+from common.core.quoting import spelled
 
 SHOWN_BYTES = 40
 """So many of the newest bytes are shown: a line or two of text."""
@@ -27,11 +26,3 @@ def why_unframed(framing: Framing, waiting: bytes) -> str:
         parts.append("nothing in the data ends a frame")
     parts.append(f"newest bytes: {spelled(waiting[-SHOWN_BYTES:])}")
     return "; ".join(parts)
-
-
-def spelled(data: bytes) -> str:
-    """Bytes as they are written in a configuration file: text in quotes with JSON's escapes, anything else as
-    `hex:`."""
-    if data.isascii():
-        return json.dumps(data.decode())
-    return f'"hex:{data.hex(" ").upper()}"'

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from common.config.models import Platform
-from common.core.errors import printable
+from common.core.byte_text import pairs_of
+from common.core.quoting import quoted
 from services.publisher.core.events import LinkDown, LinkFault, Probed
 
 UNCLEAR: Final[frozenset[LinkFault]] = frozenset({"no_tls", "tls_closed", "tls_silent", "closed", "silent"})
@@ -208,7 +209,7 @@ def _describe_foreign(place: Place, said: bytes) -> str:
         return f"{place} speaks TLS, and the gateway does not: {_tls_advice()}"
     line = said[:SHOWN_BYTES].split(b"\r")[0].split(b"\n")[0]
     is_text = bool(line) and all(0x20 <= byte < 0x7F for byte in line)
-    shown = f'"{printable(line.decode())}"' if is_text else said[:8].hex(" ").upper()
+    shown = quoted(line.decode()) if is_text else pairs_of(said[:8])
     return f"{place} is no MQTT broker, it says {shown}: {_port_advice(place)}"
 
 
