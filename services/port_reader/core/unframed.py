@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from common.config.framing import Framing
 from common.core.looks import SAMPLE_BYTES, end_in, looks_of
-from common.core.quoting import spelled
+from common.core.quoting import shown, spelled
 
 SHOWN_BYTES = 40
 """So many of the newest bytes are shown: a line or two of text."""
@@ -24,5 +24,6 @@ def why_unframed(framing: Framing, waiting: bytes) -> str:
         parts.append(f'the data has {spelled(found)} instead: set "delimiter": {spelled(found)}')
     else:
         parts.append("nothing in the data ends a frame")
-    parts.append(f"newest bytes: {spelled(waiting[-SHOWN_BYTES:])}")
+    newest = waiting[-SHOWN_BYTES:]
+    parts.append(f"newest bytes: {newest[-SHOWN_BYTES // 2 :].hex(' ').upper() if looks else shown(newest)}")
     return "; ".join(parts)
