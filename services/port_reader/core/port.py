@@ -154,8 +154,6 @@ class Port:
 
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
         effects = self._end_doubt(now_s)
-        if held := self._answers.give_up():
-            effects += self._members.put(held, self._arrival_ms, now_s)
         self._line.abort(partial_reason)
         effects += self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
@@ -309,9 +307,9 @@ class Port:
         return [*effects, *self._tick_exchange(now_s)]
 
     def _tick_exchange(self, now_s: float) -> list[Effect]:
-        """What is due of the call on the line. No other frame may have come than what was held back for one."""
+        """What is due of the call on the line."""
         if self._exchange.is_settled(now_s):
-            return self._put_answers(*self._answers.settle(), now_s)
+            return self._put_answers([], [self._answers.settle()], now_s)
         return [*self._exchange.refuse_late(now_s), *self._exchange.tick(now_s)]
 
     def _take_pieces(self, pieces: list[Piece], now_s: float) -> list[Effect]:
