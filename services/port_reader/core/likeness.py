@@ -17,14 +17,14 @@ from common.wire.calls import Exchange
 
 Likeness = Literal["answer", "reading", "both", "repeated reading", "repetition", "blank"]
 """
-| likeness         | the frame                                                         | in the stream  | the answer        |
-|------------------|-------------------------------------------------------------------|----------------|-------------------|
-| reading          | the device's data points read it, and `responseType` does not     | a frame        | no                |
-| both             | either reads it                                                   | a frame        | yes               |
-| repeated reading | either reads it, and it says what was written                     | a frame        | if no other comes |
-| repetition       | it says what was written, or nothing but `responseUntilDelimiter` | nobody's, once | if no other comes |
-| blank            | it says nothing                                                   | a frame        | no                |
-| answer           | all else                                                          | an answer      | yes               |
+| likeness         | the frame                                                  | in the stream  | the answer        |
+|------------------|------------------------------------------------------------|----------------|-------------------|
+| reading          | the device's data points read it, `responseType` does not  | a frame        | no                |
+| both             | either reads it                                            | a frame        | yes               |
+| repeated reading | either reads it, and it says what was written              | a frame        | if no other comes |
+| repetition       | it says what was written, or only `responseUntilDelimiter` | nobody's, once | if no other comes |
+| blank            | it says nothing                                            | a frame        | no                |
+| answer           | all else                                                   | an answer      | yes               |
 
 Where bytes are wanted a blank may be a value: then it too is the answer if no other comes.
 """
