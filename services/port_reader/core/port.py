@@ -21,7 +21,7 @@ from services.port_reader.core.dead_pieces import DeadPieces
 from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import Exchanges, Search
 from services.port_reader.core.form import Piece
-from services.port_reader.core.incoming import Incoming
+from services.port_reader.core.incoming import Cut, Incoming
 from services.port_reader.core.members import Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
@@ -88,6 +88,7 @@ class Port:
         """What is said of these bytes; the newest may be dead letters by now."""
         self._doubt: Doubt | None = None
         """While a burst is read in which bytes may be missing."""
+        self._has_told_returned = False
         self._framing = devices[0].framing
         self.byte_s = byte_seconds(devices[0].line)
 
@@ -156,8 +157,6 @@ class Port:
 
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
         effects = self._end_doubt(now_s)
-        if held := self._answers.give_up():
-            effects += self._members.put(held, self._arrival_ms, now_s)
         self._unframed_s = None
         self._line.abort(partial_reason)
         effects += self._bury(now_s)
@@ -182,6 +181,12 @@ class Port:
             self._frame_s, self._unframed_s = now_s, None
         elif self._unframed_s is None:
             self._unframed_s = now_s
+        if self._line.returned is not None:
+            return [*self._tell_returned(self._line.returned), *self._judge(event, frames, now_s)]
+        return self._judge(event, frames, now_s) if self._doubt is not None else self._sort(frames, now_s)
+
+    def _judge(self, event: Chunk, frames: list[bytes], now_s: float) -> list[Effect]:
+        """Frames that may be doubted: then they wait for the end of their burst."""
         if self._doubt is None:
             return self._sort(frames, now_s)
         return self._end_doubt(now_s) if self._doubt.take(len(event.data), frames, now_s) else []
@@ -312,9 +317,9 @@ class Port:
         return [*effects, *self._tick_exchange(now_s)]
 
     def _tick_exchange(self, now_s: float) -> list[Effect]:
-        """What is due of the call on the line. No other frame may have come than what was held back for one."""
+        """What is due of the call on the line."""
         if self._exchange.is_settled(now_s):
-            return self._put_answers(*self._answers.settle(), now_s)
+            return self._put_answers([], [self._answers.settle()], now_s)
         return [*self._exchange.refuse_late(now_s), *self._exchange.tick(now_s)]
 
     def _take_pieces(self, pieces: list[Piece], now_s: float) -> list[Effect]:
@@ -359,6 +364,17 @@ class Port:
 
             self._unframed = why_unframed(self._framing, waiting)
         return self._unframed
+
+    def _tell_returned(self, cut: Cut) -> list[Effect]:
+        """The delimiter has come again after silence had ended frames: said once, as each message may do so."""
+        self._line.returned = None
+        if self._has_told_returned:
+            return []
+        self._has_told_returned = True
+        # Here: most lines never need it, and a port reader keeps what it has loaded.
+        from services.port_reader.core.unframed import why_cut
+
+        return [Note("warning", "line.form", {**self._facts, "reason": why_cut(self._framing, *cut)})]
 
     def _set_clock(self, wall_ms: int, now_s: float) -> None:
         """Something has come at this time."""

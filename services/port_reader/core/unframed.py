@@ -1,4 +1,4 @@
-"""Bytes that come and never end a frame: what is awaited, and what stands in the data instead. Pure.
+"""What a person is told of bytes that end no frame, or of frames that may have been cut. Pure.
 
 To be imported only when it has come to that: most lines never need it.
 """
@@ -27,3 +27,12 @@ def why_unframed(framing: Framing, waiting: bytes) -> str:
     newest = waiting[-SHOWN_BYTES:]
     parts.append(f"newest bytes: {newest[-SHOWN_BYTES // 2 :].hex(' ').upper() if looks else shown(newest)}")
     return "; ".join(parts)
+
+
+def why_cut(framing: Framing, frames: int, first: bytes, newest: bytes) -> str:
+    """What may be wrong with frames that silence has ended, where the delimiter comes again, for a person."""
+    which = f"{frames} frames, from {shown(first)} to {shown(newest)}" if frames > 1 else f"the frame {shown(first)}"
+    return (
+        f"the delimiter {spelled(framing.delimiter)} comes again, after silence had ended {which}; "
+        f'if these were parts of one message, set a longer "timeout" than {framing.timeout_s:g} s'
+    )
