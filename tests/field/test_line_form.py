@@ -194,7 +194,7 @@ def test_a_delimiter_that_comes_again_behind_frames_that_silence_has_cut_is_told
     (note,) = [note for note in rig.notes if note.event == "line.form"]
     assert (note.level, note.facts["device"]) == ("warning", "d")
     assert note.facts["reason"] == (
-        r'the delimiter "\n" comes again, after silence had ended 4 frames, from 'one' to 'four'; '
+        "the delimiter \"\\n\" comes again, after silence had ended 4 frames, from 'one' to 'four'; "
         'if these were parts of one message, set a longer "timeout" than 1 s'
     )
     _say(rig, b"five", b"six", b"seven", b"eight", b"last\n")
