@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from common.compat.offered import OFFERED, PACKAGE, PACKAGES, USERS_FOLDERS, names_of, refusal_of
+from common.compat.offered import OFFERED, PACKAGE, PACKAGES, REAL_VARIABLE, USERS_FOLDERS, names_of, refusal_of
 from common.config.extension_files import loose_reason
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ else:
     # What it is at work; importlib.abc takes long to load.
     Loader = object
 
-REAL_VARIABLE: Final = "SERIALGW_REAL_THINGSBOARD_GATEWAY"
-"""Set to 1, converters get the package that is installed, if one is, and none of ours."""
 _log = logging.getLogger("serialgw.extensions")
 
 

@@ -31,7 +31,10 @@ class TBModuleLoader:
     @staticmethod
     def find_paths() -> None:
         """Says in PATHS where is looked."""
-        TBModuleLoader.PATHS[:] = hook.extension_dirs()
+        folders = hook.extension_dirs()
+        if folders != TBModuleLoader.PATHS:
+            TBModuleLoader.PATHS[:] = folders
+            TBModuleLoader.LOADED_CONNECTORS.clear()
 
     @staticmethod
     def import_module(extension_type: str, module_name: str) -> Any:

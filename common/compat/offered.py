@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 PACKAGE: Final = "thingsboard_gateway"
+REAL_VARIABLE: Final = "SERIALGW_REAL_THINGSBOARD_GATEWAY"
+"""Set to 1, converters get the package that is installed, if one is, and nothing of this."""
 USERS_FOLDERS: Final = ("extensions", "connectors")
 """The packages in which users' own files stand, in a package for each type of connector; both have the same files."""
 OFFERED: Final = {
