@@ -44,7 +44,11 @@ STYLES: list[tuple[str, bytes, list[UserReading]]] = [
     (
         "GuideUplinkConverter",
         b"1.5,2\n",
-        [reading("press1", "press", [(None, {"a": 1.5, "b": 2.0})], {"raw": "312e352c320a"})],
+        [
+            reading("press1", "press", [(None, {"a": 1.5, "b": 2.0})], {"raw": "312e352c320a"}).replace(
+                strategies=b'{"a":{"type":"ON_CHANGE","ttl":86400}}'
+            )
+        ],
     ),
     ("OneArgumentConverter", b"7;8", [reading("press1", "press", [(None, {"a": 7, "b": 8})], {"unit": "kg"})]),
     ("NoArgumentConverter", b"A17\n", [reading("press1", "press", [(MS, {"code": "A17"})])]),
