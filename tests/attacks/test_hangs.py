@@ -282,14 +282,14 @@ def test_status_says_that_versions_differ_or_that_somebody_takes_no_part() -> No
         table.hear(Heartbeat(kind, name, f"{kind}{name}", 7, "here", 60.0, state, {}), 100.0)
 
     beat("publisher", "0", link="up", release="0.2.0", registered=True)
-    beat("port_reader", "press", release="0.2.0", registered=True)
+    beat("port_reader", "press", release="0.2.0", registered=True, connected=True)
     assert is_well(table.show())
-    beat("port_reader", "press", release="0.3.0", registered=True)
+    beat("port_reader", "press", release="0.3.0", registered=True, connected=True)
     assert not is_well(table.show())
     assert "different versions (0.2.0, 0.3.0)" in faults_of(table.show())[0]
-    beat("port_reader", "press")
+    beat("port_reader", "press", connected=True)
     assert "before 0.2.0" in faults_of(table.show())[0]
-    beat("port_reader", "press", release="0.2.0", registered=False)
+    beat("port_reader", "press", release="0.2.0", registered=False, connected=True)
     assert faults_of(table.show()) == ["port_reader:press runs, but the broker does not take it: its log says why"]
     assert not is_well(table.show())
 

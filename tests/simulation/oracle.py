@@ -161,7 +161,7 @@ class Oracle:
             self._judge_device(reader)
         for call in self.load.asked:
             self._judge_call(call)
-        for problem in self._watch.judge() if is_settled else ():
+        for problem in self._watch.judge(self.faults.refused) if is_settled else ():
             self._note(problem)
         for problem in dict.fromkeys(self.world.platform.faults):
             self._note(problem)

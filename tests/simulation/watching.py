@@ -87,11 +87,13 @@ class Watch:
         link = self._world.link
         return bool(link.loss or link.slow_s > 0.01) or any(p.is_busy for p in self._world.processes.values())
 
-    def judge(self) -> Iterable[str]:
-        """At the end, when all is delivered: no device is told to be in trouble, unless its last frames were bad, or
-        its journal was too small a minute ago."""
+    def judge(self, refused: set[str]) -> Iterable[str]:
+        """At the end, when all is delivered: no device is told to be in trouble, unless its last frames were bad, its
+        journal was too small a minute ago, or it is one of those that the platform has `refused`, whose announcement
+        waits for its turn."""
         if self._world.clock.now_s < self._disturbed_s + SEEN_S:
             return
         for name, row in self._world.monitor.states().items():
-            if not row.state.is_served and row.state.word not in ("no_values", "losing_data"):
+            is_refused = row.state.word == "not_accepted" and name in refused
+            if not row.state.is_served and row.state.word not in ("no_values", "losing_data") and not is_refused:
                 yield f"at the end the monitor says of {name}: {row.state}"
