@@ -316,7 +316,7 @@ class PublisherCore:
             case DeviceRpc() | DeviceAttributes() | AttributesAnswer() | GatewayRpc() | RpcRefused():
                 self._downlink.hear_platform(said, now_s, self._standstill.waited_s(now_s))
             case SessionLimits():
-                self._session.hear_limits(said)
+                self._session.hear_limits(said, now_s)
             case DeviceDropped():
                 self._session.drop(said, now_s)
             case Unusable(reason=reason):

@@ -283,6 +283,10 @@ class Outbox:
             return None
         return self._send(parcel)
 
+    def first_points(self, lane: Lane) -> int:
+        """How many values the first thing has that a lane with data would publish."""
+        return self._packer.first_points(lane)
+
     def _send(self, parcel: Parcel) -> Parcel:
         for lane in parcel.lanes:
             lane.sent(parcel.kind)
