@@ -286,7 +286,7 @@ def test_an_unchanged_value_is_reported_once_more_in_a_new_session() -> None:
 
 
 def test_a_backlog_is_reported_one_a_period() -> None:
-    """Frames of a minute that come together, as after an outage of the platform: the end of each period is reported with what was said last in it."""
+    """A minute that comes at once, as after an outage: each period is reported with what was said last in it."""
     device = Device(everything(strategy("ON_REPORT_PERIOD")))
     for second in range(61):
         packed = body([{"a": second}], ts_ms=T0_MS + second * 1000)
