@@ -190,6 +190,9 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
         return self.type in ("tlsAccessToken", "tlsPrivateKey") or self.ca_cert is not None
 
 
+DELAY_MS: Final = 50
+"""How long readings wait for company where nothing is said; from here on only the publisher's own wait is meant, as in
+the reference."""
 PAYLOAD_GUESS_BYTES = 8196
 """What the reference's files say, and it where they say nothing; the platform's own word replaces it."""
 
@@ -230,11 +233,24 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 1883
     qos: int = 1
     security: Security = Security()
-    min_pack_send_delay_ms: int = 50
+    min_pack_send_delay_ms: int = DELAY_MS
+    """How long readings wait on purpose for others to travel with."""
     min_pack_size_to_send: int = 500
     max_payload_size_bytes: int = PAYLOAD_GUESS_BYTES
     rate_limits: RateLimits = RateLimits()
     report_strategy: ReportStrategy | None = None
+
+    @property
+    def reader_company_s(self) -> float | None:
+        """How much of the wait for company a port reader may spend: half of a time that is shorter than the default;
+        None: as long as pays, which is what nobody has asked to shorten."""
+        return self.min_pack_send_delay_ms / 2000 if self.min_pack_send_delay_ms < DELAY_MS else None
+
+    @property
+    def publisher_company_s(self) -> float:
+        """How much of it the publisher may spend."""
+        delay_s = self.min_pack_send_delay_ms / 1000
+        return delay_s if self.reader_company_s is None else delay_s / 2
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):

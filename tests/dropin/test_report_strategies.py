@@ -34,13 +34,13 @@ def everything(one: ReportStrategy | None, **keys: ReportStrategy | None) -> dic
 class Device:
     """A device that says things at times of its own clock, and a publisher that hears them at once."""
 
-    def __init__(self, strategies: dict[str, Strategies], driver: Driver | None = None) -> None:
-        self.driver = driver or self.publisher(strategies)
+    def __init__(self, strategies: dict[str, Strategies] | None) -> None:
+        self.driver = self.publisher(strategies)
         self.start_s = self.driver.now_s
         self.next = 1
 
     @staticmethod
-    def publisher(strategies: dict[str, Strategies]) -> Driver:
+    def publisher(strategies: dict[str, Strategies] | None) -> Driver:
         driver = Driver(strategies=strategies)
         driver.up(limits={})
         return driver
@@ -362,6 +362,20 @@ def test_more_keys_than_are_remembered_are_sent_on() -> None:
     assert device.driver.core._counters["values_not_remembered"] == 10
 
 
+def test_values_that_grow_beyond_all_bounds_are_sent_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of all values together has a limit in bytes as well."""
+    monkeypatch.setattr("services.publisher.core.outbox.reports.MOST_BYTES", 100)
+    device = Device(everything(strategy("ON_REPORT_PERIOD")))
+    device.say(0, {"a": "x"})
+    device.say(1, {"a": "y" * 200})
+    device.say(2, {"a": "y" * 200})
+    assert [len(value) for _, value in device.values()] == [1, 200, 200]
+    device.say(3, {"a": "z"})
+    device.say(4, {"a": "z"})
+    assert [value for _, value in device.values()][3:] == ["z"]
+    assert device.driver.core._counters["values_not_remembered"] == 2
+
+
 def test_shed_values_are_reported_again() -> None:
     """What waited for the platform was dropped by its journal: the next value is a first one."""
     device = Device(everything(strategy("ON_CHANGE")))
@@ -397,6 +411,38 @@ def test_devices_that_a_users_converter_names_have_the_strategies_of_theirs() ->
     assert device.driver.report().settled == 3
 
 
+def test_a_key_brings_its_own_strategy() -> None:
+    """A converter's `DatapointKey` wins over what is configured, also for a device that has no strategy at all; what is
+    none leaves the key to its device."""
+    brought = json.dumps(
+        {
+            "a": {"type": "ON_CHANGE"},
+            "p": {"type": "ON_REPORT_PERIOD", "reportPeriod": 5000},
+            "w": {"type": "NEVER"},
+            "n": None,
+        }
+    ).encode()
+    device = Device({})
+    for second in range(3):
+        values = b'{"a":1,"p":%d,"w":1,"n":1}' % second
+        reading = UserReading("one", "t", [(None, values)], b'{"a":1}', brought)
+        device.say(second, None, user={0: [reading]})
+    device.until(6)
+    assert device.reported("one") == [
+        (0.0, {"a": 1, "p": 0, "w": 1, "n": 1}),
+        (1.0, {"w": 1, "n": 1}),
+        (2.0, {"w": 1, "n": 1}),
+        (5.0, {"p": 2}),
+    ]
+    attributes = [said(order) for order in device.driver.published if order.topic.endswith("attributes")]
+    assert attributes == [{"one": {"a": 1}}]
+    disabled = Device(None)
+    for second in range(2):
+        reading = UserReading("one", "t", [(None, b'{"a":1}')], b"", brought)
+        disabled.say(second, None, user={0: [reading]})
+    assert disabled.reported("one") == [(0.0, {"a": 1}), (1.0, {"a": 1})]
+
+
 # Where they stand.
 
 
@@ -413,7 +459,7 @@ def gateway_of(tmp_path: Path, main: Any, entry: Any, connector: Any, device: An
     (tmp_path / "s.json").write_text(json.dumps(put({"name": "S", "devices": [section]}, connector)))
     loaded = read_gateway(tmp_path / "tb_gateway.json", {})
     assert loaded.warnings == []
-    return strategies_of(loaded.gateway)
+    return strategies_of(loaded.gateway) or {}
 
 
 CHANGE, PERIOD = {"type": "ON_CHANGE"}, {"type": "on_report_period", "reportPeriod": 5000}

@@ -39,8 +39,8 @@ def reporting_device(line: Line) -> dict[str, Any]:
 
 @pytest.mark.timeout(120)
 def test_strategies_over_a_killed_publisher_and_an_end(tmp_path: Path) -> None:
-    """What has not changed is not sent; a new publisher says it once more, with the value that waited; SIGTERM says what
-    waits. Nothing stays in the journal at the end."""
+    """What has not changed is not sent; a new publisher says it once more, with the value that waited; the end says
+    what waits. Nothing stays in the journal at the end."""
     line, mosquitto = Line(tmp_path / "ttyTest"), Mosquitto(tmp_path / "mosquitto")
     platform = Platform(mosquitto.port)
     config = write_config(

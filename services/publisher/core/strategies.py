@@ -2,6 +2,7 @@
 
 | level      | where it stands                                                        |
 |------------|------------------------------------------------------------------------|
+| value      | in the key that a user's converter gives it (`DatapointKey`)           |
 | data point | in the list of telemetry or of attributes of its device                |
 | device     | in its section                                                         |
 | connector  | in its own file, or else in the main file's list of connectors         |
@@ -13,9 +14,16 @@ ON_RECEIVED, and DISABLED below the gateway, send each value on as it comes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from common.config.models import DataPoint, Gateway, ReportStrategy
+import msgspec
+
+from common.config.models import DataPoint, Gateway, ReportStrategy, StrategyType
+
+MOST_BROUGHT: Final = 256
+"""Different sets of strategies, brought by converters' keys, that are kept read."""
+NOTHING: Final[Mapping[str, ReportStrategy | None]] = {}
 
 
 class Strategies(NamedTuple):
@@ -27,11 +35,29 @@ class Strategies(NamedTuple):
     attributes: Mapping[str, ReportStrategy | None]
 
 
-def strategies_of(gateway: Gateway) -> dict[str, Strategies]:
-    """The strategies of each device that has any value which is not sent on as it comes."""
+EVERYTHING: Final = Strategies(None, {}, {})
+"""Of a device of which each value is sent on, unless its key says something else."""
+
+
+class _Brought(msgspec.Struct, rename="camel"):
+    """A strategy as a configuration says it."""
+
+    type: StrategyType
+    report_period: int = 10_000
+    ttl: int = 86_400
+    change_threshold: float | None = None
+
+
+_objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_strategies: Final = msgspec.json.Decoder(_Brought)
+
+
+def strategies_of(gateway: Gateway) -> dict[str, Strategies] | None:
+    """The strategies of each device that has any value which is not sent on as it comes; None: there are none at
+    all, not even those that converters bring."""
     main = gateway.platform.report_strategy
     if main is not None and main.type == "DISABLED":
-        return {}
+        return None
     found = {}
     for connector in gateway.connectors:
         for device in connector.devices:
@@ -50,3 +76,26 @@ def _of_points(points: Iterable[DataPoint]) -> dict[str, ReportStrategy | None]:
 def _applied(strategy: ReportStrategy | None) -> ReportStrategy | None:
     """None for a strategy that keeps nothing back."""
     return None if strategy is None or strategy.type in ("ON_RECEIVED", "DISABLED") else strategy
+
+
+@lru_cache(MOST_BROUGHT)
+def read_brought(strategies: bytes) -> Mapping[str, ReportStrategy | None]:
+    """The strategies that the keys of a user's reading bring: a JSON object of keys. One that is none is left out, so
+    that the key has the one of its device."""
+    found = {}
+    try:
+        for key, value in _objects.decode(strategies).items():
+            try:
+                said = _strategies.decode(value)
+            except msgspec.DecodeError:
+                continue
+            read = ReportStrategy(
+                type=said.type,
+                report_period_ms=max(1, said.report_period),
+                ttl_s=max(0, said.ttl),
+                change_threshold=said.change_threshold,
+            )
+            found[key] = _applied(read)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return NOTHING
+    return found

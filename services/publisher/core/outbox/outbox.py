@@ -22,7 +22,7 @@ from services.publisher.core.outbox.packing import Packer, Packing
 from services.publisher.core.outbox.parcels import MarkPart, Parcel
 from services.publisher.core.outbox.reports import DeviceReports, Reported, Reports
 from services.publisher.core.outbox.segments import Items, Segment
-from services.publisher.core.strategies import Strategies
+from services.publisher.core.strategies import NOTHING, Strategies, read_brought
 from services.publisher.core.stream import ReadingStream, Release, Run
 
 DEFAULT_TYPE: Final = "default"
@@ -53,7 +53,7 @@ class Outbox:
         strategies: Mapping[str, Strategies] | None = None,
     ) -> None:
         """`types`: the device type of each configured device; `names` hears of each device that a converter names;
-        `strategies`: of configured devices that do not report all they say."""
+        `strategies`: of configured devices that do not report all they say; None: nobody has any."""
         self._dialect = dialect
         self._types = types
         self._dead_letters = dead_letters
@@ -62,7 +62,7 @@ class Outbox:
         self._named = 0
         """Devices named anew while there was little room."""
         self._packer = Packer(dialect, dead_letters)
-        self._reports = Reports(strategies or {}, counters)
+        self._reports = Reports(strategies, counters)
         self.lanes: dict[str, Lane] = {}
         self.marks: dict[Lane, float] = {}
         """Lanes that wait to say connect or disconnect, and since when."""
@@ -163,7 +163,9 @@ class Outbox:
         if reading.device != source:
             lane.device_type = reading.device_type or lane.device_type
             self._names.learn(reading.device, source, reading.device_type, now_s)
-        reports = self._reports.of(lane.name, source)
+        reports = self._reports.of(lane.name, source, bool(reading.strategies))
+        if reports is not None:
+            reports.bring(read_brought(reading.strategies) if reading.strategies else NOTHING)
         if reports is None:
             times = [ts_ms if ts is None else ts for ts, _ in reading.telemetry]
             telemetry = [values for _, values in reading.telemetry]
@@ -176,6 +178,7 @@ class Outbox:
         if reading.attributes:
             self._add_attributes(lane, run, reading.attributes, number=number, now_s=now_s, reports=reports)
         if reports is not None:
+            reports.bring(NOTHING)
             self._reports.look(reports)
         self.settle_head(lane, now_s)
 

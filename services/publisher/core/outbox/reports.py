@@ -28,7 +28,7 @@ import msgspec
 
 from common.config.models import ReportStrategy
 from services.publisher.core.counters import PublisherCounts
-from services.publisher.core.strategies import Strategies
+from services.publisher.core.strategies import EVERYTHING, NOTHING, Strategies
 from services.publisher.core.stream import Run
 
 MOST_KEYS: Final = 1_000
@@ -147,6 +147,8 @@ class DeviceReports:
     def __init__(self, name: str, strategies: Strategies, memory: Memory) -> None:
         self.name = name
         self._strategies = strategies
+        self._brought: Mapping[str, ReportStrategy | None] = NOTHING
+        """Those that the keys of the present reading bring."""
         self._memory = memory
         self._telemetry: dict[str, Record] = {}
         self._attributes: dict[str, Record] = {}
@@ -186,6 +188,10 @@ class DeviceReports:
             _append(passed, ts_ms, left, number)
         self.heard(run, run.end - 1, times[-1] if times else self._last_ms, now_s, held)
         return passed
+
+    def bring(self, strategies: Mapping[str, ReportStrategy | None]) -> None:
+        """Keys of what is passed next have these strategies, which win over the configured ones."""
+        self._brought = strategies
 
     def pass_entries(
         self, run: Run, number: int, ts_ms: int, entries: list[tuple[int | None, bytes]], now_s: float
@@ -233,14 +239,20 @@ class DeviceReports:
     ) -> tuple[_Values, bool]:
         left: _Values = {}
         is_held = False
-        memory = self._memory
+        memory, brought = self._memory, self._brought
         for key, value in values.items():
-            strategy = strategies.get(key, self._strategies.otherwise)
+            strategy = brought[key] if key in brought else strategies.get(key, self._strategies.otherwise)
             record = None if strategy is None else self._record(records, key, strategy, value, ts_ms)
             if record is None:
                 left[key] = value
                 continue
-            memory.count(0, len(value) - len(record.value))
+            grown = len(value) - len(record.value)
+            if grown > 0 and not memory.has_room(0, grown):
+                memory.counters["values_not_remembered"] += 1
+                self._drop(records, key)
+                left[key] = value
+                continue
+            memory.count(0, grown)
             if record.take(value, ts_ms, memory.session):
                 left[key] = record.report(memory.session)
             else:
@@ -254,7 +266,7 @@ class DeviceReports:
         """What is remembered of a key; None where it is new, and remembered from now on if there is room."""
         record = records.get(key)
         if record is not None:
-            if not record.is_expired(ts_ms):
+            if record.strategy == strategy and not record.is_expired(ts_ms):
                 return record
             self._drop(records, key)
         memory = self._memory
@@ -375,9 +387,9 @@ class DeviceReports:
 class Reports:
     """All devices that have a strategy, and when the first of them has something to report."""
 
-    def __init__(self, strategies: Mapping[str, Strategies], counters: PublisherCounts) -> None:
+    def __init__(self, strategies: Mapping[str, Strategies] | None, counters: PublisherCounts) -> None:
         """`strategies`: of configured devices; a device that a user's converter has named has those of the device whose
-        frames name it."""
+        frames name it. None: there are none, and those that keys bring have no effect."""
         self._strategies = strategies
         self._memory = Memory(counters)
         self._devices: dict[str, DeviceReports] = {}
@@ -387,13 +399,15 @@ class Reports:
         self._has_session = False
         """True once a session with the platform has begun."""
 
-    def of(self, device: str, source: str) -> DeviceReports | None:
-        """What is remembered of a device; None where it has no strategy."""
-        if not self._strategies:
+    def of(self, device: str, source: str, brings: bool = False) -> DeviceReports | None:
+        """What is remembered of a device; None where it has no strategy. `brings`: keys of its reading have some."""
+        if self._strategies is None or not (self._strategies or self._devices or brings):
             return None
         found = self._devices.get(device)
         if found is None:
-            strategies = self._strategies.get(device) or self._strategies.get(source)
+            strategies = (
+                self._strategies.get(device) or self._strategies.get(source) or (EVERYTHING if brings else None)
+            )
             if strategies is not None:
                 found = self._devices[device] = DeviceReports(device, strategies, self._memory)
         return found
