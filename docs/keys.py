@@ -48,11 +48,21 @@ NO_PART: Final = "has no counterpart here"
 _REPORT: Final = Key(
     "reportStrategy",
     "object",
-    "When values are sent on; see *Report strategy*. Every value is sent on as it comes.",
+    "When values are sent on; see *Report strategy*.",
     STRATEGY,
-    instead="ON_RECEIVED",
-    unapplied=NOT_YET,
+    instead="that of the level above, in the end ON_RECEIVED",
 )
+
+
+def _rate(name: str, of: str) -> Key:
+    """A rate limit."""
+    return Key(
+        name,
+        "text",
+        f"Most {of}. Pairs of a number and seconds, which all hold; `0` is no limit. What the platform itself says holds as well.",
+        "10:1,100:60",
+        instead="by the host: none, or what ThingsBoard's cloud is known to allow until it says so",
+    )
 
 
 def _unserved(name: str, kind: str, meaning: str, example: Any, unapplied: str = NOT_YET) -> Key:
@@ -88,7 +98,8 @@ PLATFORM: Final = Section(
         Key(
             "minPackSendDelayMS",
             "whole number of ms",
-            "How long readings wait for others, to be sent in one message, while there are few.",
+            "How long readings wait for others, to be sent in one message, while there are few. 0: nothing waits on purpose, in no "
+            "process; less than 50 is shared between port reader and publisher.",
             100,
             50,
         ),
@@ -118,18 +129,16 @@ PLATFORM: Final = Section(
         _unserved("handleDeviceRenaming", "true or false", "Following names that change on the platform.", True),
         _unserved("remoteConfiguration", "true or false", "A configuration that the platform sends.", True),
         _unserved("latencyDebugMode", "true or false", "Times of each step, sent along.", True),
-        *(
-            _unserved(
-                name, "text", "A limit of ThingsBoard's gateway; those that the platform announces are kept.", "15:1"
-            )
-            for name in (
-                "rateLimits",
-                "dpRateLimits",
-                "messagesRateLimits",
-                "deviceRateLimits",
-                "deviceDpRateLimits",
-                "deviceMessagesRateLimits",
-            )
+        _rate("rateLimits", "messages with data of the gateway itself"),
+        _rate("dpRateLimits", "values in these"),
+        _rate("messagesRateLimits", "other messages of the gateway itself"),
+        _rate(
+            "deviceRateLimits", "messages with data of devices, all together: each device in a message counts as one"
+        ),
+        _rate("deviceDpRateLimits", "values in these"),
+        _rate(
+            "deviceMessagesRateLimits",
+            "other messages of devices, all together: announcements, goodbyes, answers to calls",
         ),
     ),
 )
@@ -274,7 +283,7 @@ CONNECTORS: Final = Section(
         Key("id", "text", "For remote configuration.", "1", instead="none", unapplied=NOT_YET),
         _unserved("class", "text", "serialgw's own serial connector reads the file.", "SerialConnector", NO_PART),
         _unserved("enableRemoteLogging", "true or false", "Sending the log to the platform.", True),
-        _unserved("reportStrategy", "object", "As in the connector's file.", STRATEGY),
+        Key("reportStrategy", "object", "Where the connector's file names none.", STRATEGY, instead="none"),
         _unserved("configVersion", "text", "The version of ThingsBoard's gateway.", "3.8", NO_PART),
     ),
 )
@@ -549,19 +558,27 @@ UPDATE: Final = Section(
 REPORT: Final = Section(
     "devices[].reportStrategy",
     "Report strategy, `reportStrategy`",
-    "Read and checked wherever it may stand, and not applied yet: every value is sent on as it comes.",
+    "Which values are sent on. It may stand in the main file, in a connector, a device and a data point; the innermost counts. "
+    "The first value of a key is always sent, and after a restart each key begins anew. For attributes it means the same.",
     (
         Key(
             "type",
             "`ON_RECEIVED`, `ON_CHANGE`, `ON_REPORT_PERIOD`, `ON_CHANGE_OR_REPORT_PERIOD` or `DISABLED`",
-            "When a value is sent on.",
+            "`ON_RECEIVED`: each value as it comes. `ON_CHANGE`: one that differs from the last that was sent. `ON_REPORT_PERIOD`: the "
+            "last value, once a period. `ON_CHANGE_OR_REPORT_PERIOD`: both. `DISABLED`: as `ON_RECEIVED`; in the main file it switches "
+            "off all others.",
             "ON_CHANGE",
             "ON_RECEIVED",
-            unapplied=NOT_YET,
         ),
-        Key("reportPeriod", "whole number of ms", "How often.", 60_000, 10_000, unapplied=NOT_YET),
-        Key("ttl", "whole number of s", "How long a value is remembered.", 3600, 86_400, unapplied=NOT_YET),
-        Key("changeThreshold", "number", "How much is a change.", 0.5, None, instead="any", unapplied=NOT_YET),
+        Key("reportPeriod", "whole number of ms", "How long a period is, for the two that have one.", 60_000, 10_000),
+        Key(
+            "ttl",
+            "whole number of s",
+            "How long a value is remembered that does not change: then it counts as a first one. 0: for ever.",
+            3600,
+            86_400,
+        ),
+        Key("changeThreshold", "number", "By how much a number has to differ.", 0.5, None, instead="by anything"),
     ),
 )
 
@@ -592,9 +609,9 @@ VARIABLES: Final = (
     Variable("TB_GW_PASSWORD_FILE", "a file that holds the password alone", "/run/secrets/password"),
     Variable("TB_GW_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/client-id"),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
-    Variable("TB_GW_RATE_LIMITS", "known, and not applied yet", "15:1"),
-    Variable("TB_GW_DP_RATE_LIMITS", "known, and not applied yet", "15:1"),
-    Variable("TB_GW_MESSAGES_RATE_LIMITS", "known, and not applied yet", "15:1"),
+    Variable("TB_GW_RATE_LIMITS", "`thingsboard.rateLimits`", "15:1"),
+    Variable("TB_GW_DP_RATE_LIMITS", "`thingsboard.dpRateLimits`", "15:1"),
+    Variable("TB_GW_MESSAGES_RATE_LIMITS", "`thingsboard.messagesRateLimits`", "15:1"),
     Variable("TB_GW_CONFIG_DIR", "known, and not applied yet", "/etc/tb"),
     Variable("TB_GW_LOGS_PATH", "known, and not applied yet", "/var/log/tb"),
 )

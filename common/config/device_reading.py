@@ -15,7 +15,7 @@ from common.config.checking import ConverterChecker
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
 from common.config.json_object import JsonObject
-from common.config.models import Connector, DataPoint, Device, Line
+from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault, port_hint
@@ -34,6 +34,7 @@ class ConnectorDefaults(msgspec.Struct, frozen=True):
     name: str | None = None
     id: str | None = None
     log_level: str = "INFO"
+    report_strategy: ReportStrategy | None = None
 
 
 def read_connector(
@@ -60,11 +61,11 @@ def read_connector(
         log_level=top.choice("logLevel", defaults.log_level, CONNECTOR_LOG_LEVELS, any_case=True),
         uplink_queue_size=top.whole("uplinkQueueSize", MAX_RECORDS, 1),
         file=path,
+        report_strategy=read_strategy(top) or defaults.report_strategy,
     )
     top.knows("type", "class", "configVersion")
     if top.flag("enableRemoteLogging", False):
         top.not_applied("enableRemoteLogging", f"enableRemoteLogging on connector {name}")
-    read_strategy(top, f"connector {name}")
     devices = _read_devices(top, connector, checker)
     top.warn_unknown()
     return msgspec.structs.replace(connector, devices=tuple(device for _, device in devices)), devices
@@ -100,7 +101,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
             users_answers=converter != BUILTIN_UPLINK,
             users_params=downlink not in (None, BUILTIN_DOWNLINK),
         ),
-        report_strategy=read_strategy(entry, f"device {name}"),
+        report_strategy=read_strategy(entry),
         connector_name=connector.name,
         uplink_queue_size=connector.uplink_queue_size,
         log_level=connector.log_level,

@@ -24,12 +24,14 @@ StrategyType = Literal["ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANG
 
 
 class ReportStrategy(msgspec.Struct, frozen=True, kw_only=True):
-    """When a key's value is sent on. Not applied yet: the reader warns."""
+    """When a key's value is sent on; the publisher applies it (`services.publisher.core.strategies`)."""
 
     type: StrategyType = "ON_RECEIVED"
     report_period_ms: int = 10_000
     ttl_s: int = 86_400
+    """How long a value is remembered that does not change; 0: for ever."""
     change_threshold: float | None = None
+    """A number has changed that differs by so much from the one that was reported last; None: that differs."""
 
 
 class DataPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +169,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     uplink_queue_size: int = MAX_RECORDS
     devices: tuple[Device, ...] = ()
     file: str = ""
+    report_strategy: ReportStrategy | None = None
 
 
 class Security(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,8 +190,40 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
         return self.type in ("tlsAccessToken", "tlsPrivateKey") or self.ca_cert is not None
 
 
+DELAY_MS: Final = 50
+"""How long readings wait for company where nothing is said; from here on only the publisher's own wait is meant, as in
+the reference."""
 PAYLOAD_GUESS_BYTES = 8196
 """What the reference's files say, and it where they say nothing; the platform's own word replaces it."""
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of something may go out: all pairs hold; without any there is no limit."""
+
+    pairs: tuple[tuple[int, int], ...] = ()
+    """(how many, in how many seconds)."""
+    is_guess: bool = False
+    """True for what is known of the kind of platform only: its own word takes the place of it."""
+
+
+class RateLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the platform is sent at most.
+
+    The platform counts apart what the gateway says of itself, and what it says of its devices, of all together.
+    """
+
+    messages: Rate = Rate()
+    """Of the gateway itself: messages that are no data."""
+    data: Rate = Rate()
+    """Of the gateway itself: messages with telemetry or attributes."""
+    points: Rate = Rate()
+    """Of the gateway itself: values in these."""
+    device_messages: Rate = Rate()
+    """Of all devices: announcements, answers to calls, questions."""
+    device_data: Rate = Rate()
+    """Of all devices: telemetry or attributes of one device in one message."""
+    device_points: Rate = Rate()
+    """Of all devices: values in these."""
 
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,9 +233,24 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 1883
     qos: int = 1
     security: Security = Security()
-    min_pack_send_delay_ms: int = 50
+    min_pack_send_delay_ms: int = DELAY_MS
+    """How long readings wait on purpose for others to travel with."""
     min_pack_size_to_send: int = 500
     max_payload_size_bytes: int = PAYLOAD_GUESS_BYTES
+    rate_limits: RateLimits = RateLimits()
+    report_strategy: ReportStrategy | None = None
+
+    @property
+    def reader_company_s(self) -> float | None:
+        """How much of the wait for company a port reader may spend: half of a time that is shorter than the default;
+        None: as long as pays, which is what nobody has asked to shorten."""
+        return self.min_pack_send_delay_ms / 2000 if self.min_pack_send_delay_ms < DELAY_MS else None
+
+    @property
+    def publisher_company_s(self) -> float:
+        """How much of it the publisher may spend."""
+        delay_s = self.min_pack_send_delay_ms / 1000
+        return delay_s if self.reader_company_s is None else delay_s / 2
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):

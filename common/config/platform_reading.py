@@ -17,6 +17,7 @@ from common.config.host_reading import read_host, read_port, warn_odd_port
 from common.config.json_object import JsonObject
 from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
 from common.config.points_reading import read_strategy
+from common.config.rates_reading import read_rate_limits
 from common.config.secret_files import with_secret_files
 
 SecurityType = Literal["none", "accessToken", "usernamePassword", "tlsAccessToken", "tlsPrivateKey"]
@@ -29,7 +30,13 @@ SECURITY_TYPES: tuple[SecurityType, ...] = (
     "tlsPrivateKey",
 )
 """How the gateway may prove who it is, in the reference's words."""
-PLATFORM_VARIABLES = {"TB_GW_HOST": "host", "TB_GW_PORT": "port"}
+PLATFORM_VARIABLES = {
+    "TB_GW_HOST": "host",
+    "TB_GW_PORT": "port",
+    "TB_GW_RATE_LIMITS": "rateLimits",
+    "TB_GW_DP_RATE_LIMITS": "dpRateLimits",
+    "TB_GW_MESSAGES_RATE_LIMITS": "messagesRateLimits",
+}
 """Environment variable → key of the section."""
 SECURITY_VARIABLES = {
     "TB_GW_SECURITY_TYPE": "type",
@@ -51,22 +58,10 @@ _PLACE = re.compile(
 )
 """What examples and documents have where a secret belongs; no platform gives out tokens of these forms."""
 UNSERVED_VARIABLES = (
-    "TB_GW_RATE_LIMITS",
-    "TB_GW_DP_RATE_LIMITS",
-    "TB_GW_MESSAGES_RATE_LIMITS",
     "TB_GW_CONFIG_DIR",
     "TB_GW_LOGS_PATH",
 )
 """Variables that the reference knows and that have no effect here; one that is set gets a warning."""
-RATE_LIMITS = (
-    "rateLimits",
-    "dpRateLimits",
-    "messagesRateLimits",
-    "deviceRateLimits",
-    "deviceDpRateLimits",
-    "deviceMessagesRateLimits",
-)
-"""The reference's own limits. Ours are those that the platform announces, so these have no effect."""
 # Known keys without effect: for a section, which of its keys switches it on ("" where the value itself does).
 _UNSERVED = {
     "provisioning": None,
@@ -77,7 +72,6 @@ _UNSERVED = {
     "handleDeviceRenaming": "",
     "remoteConfiguration": "",
     "latencyDebugMode": "",
-    **dict.fromkeys(RATE_LIMITS),
 }
 
 
@@ -104,17 +98,19 @@ def read_platform(
     for name in UNSERVED_VARIABLES:
         if environ.get(name):
             findings.warning("environment", name, f"{name} is not applied yet")
+    host = read_host(entry)
     platform = Platform(
-        host=read_host(entry),
+        host=host,
         port=read_port(entry),
         qos=_read_qos(entry),
         security=_read_security(entry, folder, environ),
         min_pack_send_delay_ms=entry.whole("minPackSendDelayMS", 50, 0),
         min_pack_size_to_send=entry.whole("minPackSizeToSend", 500, 1),
         max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", PAYLOAD_GUESS_BYTES, 1),
+        rate_limits=read_rate_limits(entry, host),
+        report_strategy=read_strategy(entry),
     )
     warn_odd_port(entry, platform.port, uses_tls=platform.security.uses_tls)
-    read_strategy(entry, "the platform")
     _warn_unserved(entry)
     entry.warn_unknown()
     return platform

@@ -25,15 +25,14 @@ DAY_S = 86_400
 """The longest time that a configuration may name, where it is a time to wait."""
 
 
-def read_strategy(entry: JsonObject, subject: str) -> ReportStrategy | None:
-    """The `reportStrategy` of `entry`, warned of as not applied yet on `subject`; None where there is none."""
+def read_strategy(entry: JsonObject) -> ReportStrategy | None:
+    """The `reportStrategy` of `entry`; None where there is none."""
     if entry.values.get("reportStrategy") is None:
         entry.knows("reportStrategy")
         return None
     child = entry.child("reportStrategy")
     if child is None:
         return None
-    entry.not_applied("reportStrategy", f"reportStrategy on {subject}")
     strategy = ReportStrategy(
         type=child.choice("type", "ON_RECEIVED", _STRATEGIES, any_case=True),
         report_period_ms=child.whole("reportPeriod", 10_000, 1),
@@ -74,7 +73,7 @@ def _read_point(entry: JsonObject) -> DataPoint:
         keep_delimiter=entry.flag("keepDelimiter", False),
         from_byte=entry.maybe_whole("fromByte"),
         to_byte=entry.maybe_whole("toByte"),
-        report_strategy=read_strategy(entry, f"data point {key}"),
+        report_strategy=read_strategy(entry),
         decimal=_read_decimal(entry),
         true_text=_read_words(entry, "trueText"),
         false_text=_read_words(entry, "falseText"),

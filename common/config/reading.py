@@ -23,6 +23,7 @@ from common.config.json_object import JsonObject
 from common.config.models import Connector, Device, Gateway, Platform, Storage
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.platform_reading import read_platform, without_secrets
+from common.config.points_reading import read_strategy
 from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
 from common.core.errors import ConfigError
@@ -170,8 +171,9 @@ class _Reader:
             name=entry.maybe_name("name"),
             id=entry.maybe_text("id"),
             log_level=entry.choice("logLevel", "INFO", CONNECTOR_LOG_LEVELS, any_case=True),
+            report_strategy=read_strategy(entry),
         )
-        entry.knows("enableRemoteLogging", "reportStrategy", "configVersion")
+        entry.knows("enableRemoteLogging", "configVersion")
         name = entry.required_text("configuration", meaning="the name of a file beside this one")
         entry.warn_unknown()
         top = self._open_connector(entry, name) if name else None

@@ -27,6 +27,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage
     data_dir: str
     log_level: str
+    company_s: float | None = None
+    """How long what was said may wait here on purpose for company; None: as long as pays."""
 
 
 def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str) -> Task:
@@ -38,6 +40,7 @@ def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str
         storage=gateway.storage,
         data_dir=str(data_dir),
         log_level=log_level,
+        company_s=gateway.platform.reader_company_s,
     )
 
 

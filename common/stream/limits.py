@@ -23,3 +23,5 @@ class Limits(NamedTuple):
     """Bytes that are sent and not settled; as many may wait in memory for their turn."""
     ttl_s: float | None = None
     """How old an entry may become in the journal; None for any age."""
+    company_s: float | None = None
+    """How long what was said waits here on purpose for more to travel with it, in all; None: as long as pays."""

@@ -32,6 +32,7 @@ from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import Event
 from services.publisher.core.names import Named
+from services.publisher.core.strategies import strategies_of
 from services.publisher.shell.attempt import try_platform
 from services.publisher.shell.names_file import NAME, read_names
 from services.publisher.shell.platform_link import Access
@@ -110,6 +111,7 @@ def _make_core(
         version=RELEASE,
         names=names,
         answer_times=answer_times(gateway),
+        strategies=strategies_of(gateway),
     )
 
 

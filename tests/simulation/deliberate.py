@@ -38,6 +38,7 @@ from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.session.acceptance import Acceptance
 from services.publisher.core.session.choice import Choice
+from services.publisher.core.session.rates import Bucket
 from services.publisher.core.stream import ReadingStream as PublisherStream
 
 Method = tuple[type, str]
@@ -65,7 +66,7 @@ LISTED: Final = (
         "self._suspicion.sent(token, parcel)",
         "self._suspicion.sent(token, parcel)\n    for part in parcel.parts:\n        part.accept()",
     ),
-    one("settle at enqueue", (PublisherStream, "advance"), "if runs:", "if False:"),
+    one("settle at enqueue", (PublisherStream, "advance"), "while runs:", "while False:"),
     one(
         "trim one too many",
         (JournalWriter, "append"),
@@ -111,7 +112,7 @@ LISTED: Final = (
     ),
     one(
         "refused device refuses all",
-        (Choice, "choose_data"),
+        (Choice, "_choose_data"),
         "suspicion = self._suspicion\n",
         "suspicion = self._suspicion\n    if self._backing_off.until_s:\n        return []\n",
     ),
@@ -328,7 +329,17 @@ FORMED: Final = (
 )
 """What ends a line's frames."""
 
-ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED, *FORMED)
+RATED: Final = (
+    one(
+        "the platform's limits are taken for more",
+        (Bucket, "__init__"),
+        "count * RATE_SHARE / seconds",
+        "2 * count / seconds",
+    ),
+)
+"""How much the platform takes."""
+
+ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED, *FORMED, *RATED)
 
 
 @contextmanager

@@ -56,6 +56,7 @@ class Oracle:
         self._look_at_publisher()
         self._look_at_converters()
         self._look_at_strikes()
+        self._look_at_rates()
         for problem in self._watch.look(self.faults.calm_from_s):
             self._note(problem)
         self.world.clock.after(LOOK_S, self._look)
@@ -65,6 +66,12 @@ class Oracle:
             self.world.clock.trace(f"PROBLEM {problem}")
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def _look_at_rates(self) -> None:
+        """The first publisher never exceeds the platform's limits; a later one can't know what is left of them."""
+        rates = self.world.platform.rates
+        if rates is not None and rates.refused and self.world.publisher.life == 1:
+            self._note(f"more was said than the platform takes: {rates.refused[0]}")
 
     def _look_at_reader(self, reader: ReaderProcess) -> None:
         core: Any = reader.core

@@ -25,6 +25,7 @@ from services.publisher.core.events import (
     Publish,
 )
 from tests.simulation.kernel import Clock, Process
+from tests.simulation.rates import ServerRates
 
 _TELEMETRY = "v1/gateway/telemetry"
 _ATTRIBUTES = "v1/gateway/attributes"
@@ -40,8 +41,10 @@ class FakePlatform:
         # How it is now; faults change this.
         self.is_up = True
         self.speaks_mqtt_5 = True
-        self.limits: dict[str, int] = {}
+        self.limits: dict[str, Any] = {}
         """What it answers to `getSessionLimits`; nothing if empty."""
+        self.rates: ServerRates | None = None
+        """What it counts, where it limits rates."""
         self.slow_s = 0.005
         self.refuses: dict[str, float] = {}
         """Row `rate` or `error` -> how likely it refuses a publish of data so."""
@@ -125,7 +128,9 @@ class FakePlatform:
             self.cut("closed in the middle of a publish")
             return
         said = json.loads(publish.payload)
-        if not self._refuse(client, publish, said):
+        if self.rates is not None and not self.rates.takes(publish.topic, publish.payload, self.clock.now_s):
+            self._refuse_rate(client, publish, said)
+        elif not self._refuse(client, publish, said):
             self._accept(publish.topic, said)
             if self._draw(self.lose_acks):
                 self.cut("closed before PUBACK")
@@ -139,9 +144,7 @@ class FakePlatform:
         if is_data:
             for row, code in (("rate", 151), ("error", 128)):
                 if self._draw(self.refuses.get(row, 0.0)):
-                    self._is_closing = True
-                    self._acknowledge(client, publish, code if self._protocol == 5 else 0, 0.0)
-                    self.clock.after(0.02 + 0.1 * self.clock.random.random(), self._cut_if, client, publish.connection)
+                    self._close_after(client, publish, code)
                     if row == "rate" and self._protocol == 5:
                         self._drop_devices(said, 150)
                     return True
@@ -157,6 +160,21 @@ class FakePlatform:
                 self.cut("closed at a payload that can't be read")
             return True
         return False
+
+    def _close_after(self, client: Process, publish: Publish, code: int) -> None:
+        """Acknowledges, as a refusal where that can be told, and closes."""
+        self._is_closing = True
+        self._acknowledge(client, publish, code if self._protocol == 5 else 0, 0.0)
+        self.clock.after(0.02 + 0.1 * self.clock.random.random(), self._cut_if, client, publish.connection)
+
+    def _refuse_rate(self, client: Process, publish: Publish, said: Any) -> None:
+        """What is too much: an announcement leaves the connection open, all else closes it."""
+        if publish.topic == "v1/gateway/connect" and self._protocol == 5:
+            self._acknowledge(client, publish, 151, 0.0)
+            return
+        self._close_after(client, publish, 151)
+        if publish.topic in (_TELEMETRY, _ATTRIBUTES) and self._protocol == 5:
+            self._drop_devices(said, 150)
 
     def _bad_devices(self, said: dict[str, Any]) -> set[str]:
         if not self.bad_values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from common.stream.limits import Limits
 
@@ -61,6 +61,9 @@ _EARLY: Final = ("frame hangs", "frame kills", "platform refuses: payload")
 """They go on until the bad frame is found out, which takes its time."""
 
 
+RATED_SHARE: Final = 0.2
+"""So many seeds, but for those with small windows, have a platform that limits rates."""
+LEAST_RATED_WINDOW: Final = 64
 HANGS_ALONE: Final = 12
 """In every such seed users' code hangs, all devices have some, and nothing else goes wrong: only then can it be seen
 that a neighbour waits for it."""
@@ -94,10 +97,12 @@ class Scenario(NamedTuple):
     devices: tuple[DevicePlan, ...]
     converters: int
     speaks_mqtt_5: bool
-    session_limits: dict[str, int]
+    session_limits: dict[str, Any]
     user_frame_s: float
     calls: int
     faults: tuple[Fault, ...]
+    rates: dict[str, str] | None = None
+    """How much the platform takes of the devices, as `gatewayRateLimits` says it."""
 
     @property
     def end_s(self) -> float:
@@ -149,7 +154,21 @@ def draw_scenario(seed: int) -> Scenario:
         user_frame_s=draw.choice([0.0005, 0.002, 0.005]),
         calls=draw.choice([0, 0, 5, 15, 25]),
         faults=(*(_draw_fault(draw, kind) for kind in kinds), *_lost_at_the_end(seed, kinds)),
+        rates=_draw_rates(seed, devices),
     )
+
+
+def _draw_rates(seed: int, devices: tuple[DevicePlan, ...]) -> dict[str, str] | None:
+    """What the platform limits, in some seeds; drawn apart as well. Small windows fill no message, so with them it
+    would take for ever to catch up."""
+    draw = random.Random(f"rates {seed}")
+    if draw.random() >= RATED_SHARE or any(plan.limits.window_frames < LEAST_RATED_WINDOW for plan in devices):
+        return None
+    return {
+        "messages": draw.choice(["", "10:1,200:60", "5:1"]),
+        "telemetryMessages": draw.choice(["10:1,240:60", "4:1", "20:1,300:60"]),
+        "telemetryDataPoints": draw.choice(["", "", "200:1", "150:1,6000:60"]),
+    }
 
 
 def _lost_at_the_end(seed: int, kinds: list[str]) -> list[Fault]:

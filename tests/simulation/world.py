@@ -50,6 +50,7 @@ from tests.simulation.broker import BrokerProcess
 from tests.simulation.kernel import Clock, Link, Process, arrived
 from tests.simulation.line import SerialLine
 from tests.simulation.platform import FakePlatform
+from tests.simulation.rates import ServerRates
 from tests.simulation.reader import ReaderProcess
 from tests.simulation.scenario import Scenario
 from tests.simulation.users import BESIDE, Harm, UserDevices
@@ -203,6 +204,9 @@ class World:
         self.platform = FakePlatform(self.clock)
         self.platform.speaks_mqtt_5 = scenario.speaks_mqtt_5
         self.platform.limits = scenario.session_limits
+        if scenario.rates is not None:
+            self.platform.limits = {**scenario.session_limits, "rateLimits": {}, "gatewayRateLimits": scenario.rates}
+            self.platform.rates = ServerRates(scenario.rates, self.clock.now_s)
         self.client_replies: list[Message] = []
         self.harms: dict[bytes, Harm] = {}
         """Frame -> what it does to users' code."""

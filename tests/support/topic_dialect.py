@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from services.publisher.core.dialects import (
+    Counted,
     DeviceAttributes,
     DeviceRpc,
     Downlink,
@@ -75,7 +76,7 @@ class TopicDialect:
     def entries(self, ts_ms: Sequence[int], telemetry: Sequence[bytes]) -> list[bytes]:
         return [_entry(ts, values) if values else b"" for ts, values in zip(ts_ms, telemetry, strict=True)]
 
-    def split(self, entry: bytes, limit_bytes: int) -> Split:
+    def split(self, entry: bytes, limit_bytes: int, most_points: int | None = None) -> Split:
         item = _object(entry)
         if item is None:
             return Split([], ["(no JSON object)"])
@@ -85,13 +86,21 @@ class TopicDialect:
             if len(_entry(item["at"], _dumps({key: value}))) > limit_bytes:
                 found.too_large.append(key)
                 continue
-            if len(_entry(item["at"], _dumps({**group, key: value}))) > limit_bytes:
+            is_full = len(_entry(item["at"], _dumps({**group, key: value}))) > limit_bytes
+            if is_full or (group and len(group) == most_points):
                 found.entries.append(_entry(item["at"], _dumps(group)))
                 group = {}
             group[key] = value
         if group:
             found.entries.append(_entry(item["at"], _dumps(group)))
         return found
+
+    def points(self, entry: bytes) -> int:
+        item = _object(entry)
+        return 1 if item is None else len(item["values"])
+
+    def counted(self, message: Outgoing) -> Counted:
+        return Counted(message.topic.startswith("gateway/"), messages=1)
 
     def keys(self, attributes: bytes) -> Mapping[str, bytes] | None:
         values = _object(attributes)

@@ -14,6 +14,7 @@ from services.publisher.core.dialects import (
     Ignored,
     RpcRefused,
     SessionLimits,
+    SessionRates,
     Unusable,
 )
 from services.publisher.core.dialects.thingsboard import DOWNLINK_BYTES, ThingsBoard
@@ -78,7 +79,15 @@ def test_split_keeps_the_time_and_every_key():
         (
             "v1/devices/me/rpc/response/1",
             {"maxPayloadSize": 1000, "maxInflightMessages": 7, "rateLimits": {}},
-            SessionLimits(800, 7),
+            SessionLimits(800, 7, SessionRates()),
+        ),
+        (
+            "v1/devices/me/rpc/response/1",
+            {
+                "rateLimits": {"messages": "200:1,6000:60", "telemetryMessages": None, "telemetryDataPoints": ""},
+                "gatewayRateLimits": {"messages": "x", "telemetryMessages": "10:1", "telemetryDataPoints": "0:0,"},
+            },
+            SessionLimits(None, None, SessionRates(messages=((200, 1), (6000, 60)), device_data=((10, 1),))),
         ),
         ("v1/devices/me/rpc/response/9", {}, Ignored("our own reply")),
         ("v1/gateway/disconnect", {"device": "A", "reason": 150}, DeviceDropped("A", 150, True)),

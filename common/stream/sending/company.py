@@ -18,7 +18,10 @@ MUCH_BYTES: Final = 256 * 1024
 class Company:
     """One stream's wait for a fuller batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, company_s: float | None = None) -> None:
+        """`company_s`: how long entries may wait for company in this process; a half of it may be over before they come
+        here. None: as long as pays."""
+        self._wait_s = JOIN_S if company_s is None else min(JOIN_S, company_s / 2)
         self._until_s: float | None = None
         """When the batch goes out as it is; None while none waits."""
         self._is_waiting = False
@@ -37,7 +40,7 @@ class Company:
             self._until_s = None
             return False
         if self._until_s is None:
-            self._until_s = now_s + JOIN_S
+            self._until_s = now_s + self._wait_s
         self._is_waiting = now_s < self._until_s
         return self._is_waiting
 

@@ -57,7 +57,7 @@ class Window:
         self._unsent: list[Range] = []
         self._is_blocked = False
         self._peer = Peer(draw)
-        self._company = Company()
+        self._company = Company(limits.company_s)
 
     @property
     def epoch(self) -> str:

@@ -125,7 +125,7 @@ class PortReaderCore:
         self._port = Port(
             devices, self._source, line, self.counters, clock=clock, draw=draw, search=search, owner=owner
         )
-        pace = ReadPace(self._port.byte_s, limits.window_frames, ports)
+        pace = ReadPace(self._port.byte_s, limits.window_frames, ports, limits.company_s)
         self._resting = Resting(pace, self._source.listening)
         self._standstill = Standstill(self._port.byte_s)
         self._is_reading_out = False

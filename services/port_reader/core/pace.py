@@ -56,11 +56,14 @@ class ReadPace:
     | it is busy                                           | to the next of the moments at which all lines are read   |
     | it is held: it says more than the platform takes     | as long as what was read takes to be settled (`Hold`)    |
 
-    Whatever it is, no rest is longer than `safe_s`, in which the kernel keeps what the line says.
+    Whatever it is, no rest is longer than `safe_s`, in which the kernel keeps what the line says. Where readings are
+    not to wait for company, a line that is only busy rests no longer than that, or not at all.
     """
 
-    def __init__(self, byte_s: float, window_frames: int, ports: int) -> None:
-        """`byte_s`: how long the line takes for a byte at its configured rate; `ports` of the gateway."""
+    def __init__(self, byte_s: float, window_frames: int, ports: int, company_s: float | None = None) -> None:
+        """`byte_s`: how long the line takes for a byte at its configured rate; `ports` of the gateway; `company_s`: how
+        long what was said may wait for company in this process, half of it here. None: as long as pays."""
+        self._most_s = LONGEST_S if company_s is None else min(LONGEST_S, company_s / 2)
         self._safe_s = RESTING_BYTES * byte_s
         self._window = window_frames
         self._last: Progress | None = None
@@ -110,6 +113,8 @@ class ReadPace:
         period_s = _period_s(self._busy_s, min(LONGEST_S, self._safe_s))
         rest_s = period_s - now_s % period_s
         rest_s += period_s if rest_s < LEAST_S else 0.0
+        if rest_s > self._most_s:
+            rest_s = self._most_s if self._most_s >= LEAST_S else 0.0
         if size >= KERNEL_BYTES // 4:
             # Whatever its configured rate is: at the rate that we see.
             rest_s = min(rest_s, RESTING_BYTES * max(BUSY_S, now_s - self._read_s) / size)

@@ -138,7 +138,8 @@ def _limits(task: Task, device: Device, storage: Storage) -> Limits:
     less than an empty one."""
     folder = Path(task.journal).parent
     journals = len(task.devices) + len(left_journals(folder, task.devices))
-    return journal_limits(device, storage, journals, _free_bytes(folder) + bytes_used(folder))
+    limits = journal_limits(device, storage, journals, _free_bytes(folder) + bytes_used(folder))
+    return limits._replace(company_s=task.company_s)
 
 
 def _free_bytes(folder: Path) -> int:

@@ -78,6 +78,7 @@ from services.publisher.core.platform_session import PlatformSession
 from services.publisher.core.replies import Replies
 from services.publisher.core.shared_attributes import SharedAttributes
 from services.publisher.core.standstill import LinkStandstill
+from services.publisher.core.strategies import Strategies
 from services.publisher.core.stream import Release
 from services.publisher.core.yields import Waiting, Yields
 
@@ -94,7 +95,8 @@ class PublisherCore:
     of platform; `types` the device type of each configured device, `connectors` their connectors' names, `shared`
     the attributes that each can be told; `draw` gives numbers in [0, 1) for jitter, `version` is our own when a
     platform asks; `names` is what an earlier publisher has kept of the devices that users' converters have named.
-    `answer_times`: how many seconds an answer may take, by device and method.
+    `answer_times`: how many seconds an answer may take, by device and method. `strategies`: of the devices that do not
+    report all that they say.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class PublisherCore:
         version: str = "",
         names: Mapping[str, Named] | None = None,
         answer_times: Mapping[tuple[str, str], float] | None = None,
+        strategies: Mapping[str, Strategies] | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -120,7 +123,9 @@ class PublisherCore:
         self._counters = counters = new_counts(PublisherCounts)
         self._ordering = Ordering(epoch, counters, out)
         self._names = KeptNames(names or {}, types, counters, out)
-        self._outbox = Outbox(dialect, types, DeadLetters(counters, out), counters, names=self._names)
+        self._outbox = Outbox(
+            dialect, types, DeadLetters(counters, out), counters, names=self._names, strategies=strategies
+        )
         replies = Replies(counters)
         self._session = PlatformSession(
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
@@ -195,6 +200,7 @@ class PublisherCore:
             case Drain() if self._drain_until_s is None:
                 self._drain_until_s = now_s + DRAIN_S
                 self._downlink.end_all(now_s)
+                self._outbox.report_all(now_s)
             case PubAck() | LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | Probed():
                 pass  # Of a connection that is over.
             case PlatformMessage() | PacketRefused():
@@ -223,6 +229,7 @@ class PublisherCore:
             self._session.next_deadline_s(self._now_s),
             self._downlink.calls.next_deadline_s,
             self._ordering.next_report_s,
+            self._outbox.report_due_s,
             self._drain_until_s,
             self._names.due_s,
         )
@@ -316,7 +323,7 @@ class PublisherCore:
             case DeviceRpc() | DeviceAttributes() | AttributesAnswer() | GatewayRpc() | RpcRefused():
                 self._downlink.hear_platform(said, now_s, self._standstill.waited_s(now_s))
             case SessionLimits():
-                self._session.hear_limits(said)
+                self._session.hear_limits(said, now_s)
             case DeviceDropped():
                 self._session.drop(said, now_s)
             case Unusable(reason=reason):
@@ -344,6 +351,7 @@ class PublisherCore:
         self._now_s = now_s
         self._downlink.expire(now_s)
         self._session.expire(now_s)
+        self._outbox.report_due(now_s)
         if self._drain_until_s is None:
             self._session.link.tick(now_s)
         if self._membership.is_due(now_s):

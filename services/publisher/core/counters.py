@@ -35,6 +35,8 @@ class PublisherCounts(TypedDict):
     names_forgotten: Annotated[int, Counter("devices", "named long ago, which made room in publisher.names")]
     names_not_kept: Annotated[int, Counter("readings", "of devices whose names found no room in publisher.names")]
     streams_refused: Annotated[int, Counter("batches", "of streams that no room was left for")]
+    values_kept_back: Annotated[int, Counter("values", "that a report strategy did not send on as they came")]
+    values_not_remembered: Annotated[int, Counter("values", "sent on without their strategy: too many keys")]
     downlink_junk: Annotated[int, Counter("messages", "from the platform that can't be understood")]
     dead_letters: Annotated[int, Counter("readings", "numbers that will never be published")]
     calls_repeated: Annotated[int, Counter("calls", "of the platform that came again after their end")]

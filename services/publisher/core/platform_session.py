@@ -6,12 +6,13 @@ Here the parts of `session` are put together: the link, what is in flight, who m
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from common.config.models import Platform as PlatformConfig
 from common.core.events import Level
 from services.publisher.core.counters import PublisherCounts
-from services.publisher.core.dialects import DeviceDropped, Dialect, SessionLimits
+from services.publisher.core.dialects import Counted, DeviceDropped, Dialect, SessionLimits
 from services.publisher.core.events import CheckLink, DisconnectPlatform, LinkDown, LinkUp, PubAck, Publish
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.parcels import Parcel
@@ -24,8 +25,11 @@ from services.publisher.core.session.flights import MOST_IN_FLIGHT, BackingOff, 
 from services.publisher.core.session.limits import PayloadLimits
 from services.publisher.core.session.link import Link
 from services.publisher.core.session.pacing import Paces
+from services.publisher.core.session.rates import MARK, Rates
 from services.publisher.core.session.suspicion import Suspicion
 
+EARLY_MARKS: Final = 5
+"""Announcements that do not wait for the platform's first word on its limits: fewer than any that are in use allow."""
 REFUSED_FROM: Final = 128
 """MQTT itself says that a reason code below is success; the dialect knows what the others mean."""
 
@@ -56,7 +60,8 @@ class PlatformSession:
         self._out = out
         self._limits = PayloadLimits(config, dialect.shape)
         self.flights = Publishes()
-        paces, backing_off = Paces(), BackingOff()
+        self._rates = Rates(config.rate_limits)
+        paces, backing_off = Paces(self._rates), BackingOff()
         suspicion = Suspicion(outbox, backing_off, counters, out)
         self._choice = Choice(outbox, self.flights, suspicion, paces, backing_off)
         self.acceptance = Acceptance(
@@ -71,6 +76,8 @@ class PlatformSession:
         self.link = Link(Place.of(config), draw, out)
         self._token = 0
         """The last one that was given to a publish."""
+        self._early = EARLY_MARKS
+        """Announcements that may still go out before the platform has said for the first time what it takes."""
         self._reply_turn = True
         """True if it is the replies' turn to be published, where both wait."""
 
@@ -91,6 +98,7 @@ class PlatformSession:
         no device is suspected. Replies that were in flight go out again; a greeting is the next connection's own."""
         greeting = self._dialect.greeting
         was_publishing = any(flight.parcel.kind != "reply" for flight in self.flights.in_flight.values())
+        self._rates.ended(now_s)
         for flight in reversed(self.acceptance.close(now_s, blame)):
             if flight.parcel.message not in greeting:
                 self._replies.put_back(flight.parcel.message, flight.since_s)
@@ -99,9 +107,10 @@ class PlatformSession:
             self.link.prove()
         self.link.down(event, now_s, was_rate=self.acceptance.was_rate, was_publishing=was_publishing)
 
-    def hear_limits(self, limits: SessionLimits) -> None:
+    def hear_limits(self, limits: SessionLimits, now_s: float) -> None:
         """The platform has said what it takes: data need not wait for that any more."""
         self.link.end_limits_wait()
+        self._rates.hear(limits.rates, now_s)
         if limits.max_payload_bytes:
             self._limits.hear(limits.max_payload_bytes)
         if limits.max_in_flight:
@@ -127,6 +136,7 @@ class PlatformSession:
     def acknowledge(self, event: PubAck, now_s: float) -> None:
         """PUBACK on this connection. Data that is accepted proves the connection to be a good one."""
         code = event.code
+        self._rates.answered(event.token, now_s)
         verdict = "accepted" if code < REFUSED_FROM else self._dialect.refusal(code)
         accepted = self._counters["readings_accepted"]
         if not self.link.has_accepted and verdict == "accepted":
@@ -151,7 +161,13 @@ class PlatformSession:
 
     def next_deadline_s(self, now_s: float) -> float | None:
         """When time alone may change what can be published; the link has its own."""
-        return self._choice.next_deadline_s(self._limits.packing, now_s, self.link.may_send_data(now_s))
+        choice_s = self._choice.next_deadline_s(self._limits.packing, now_s, self.link.may_send_data(now_s))
+        if not self._replies.waiting or not self.may_publish:
+            return choice_s
+        reply_s = self._rates.ready_s(self._next_reply, now_s)
+        if reply_s <= now_s or reply_s == inf:
+            return choice_s
+        return reply_s if choice_s is None else min(choice_s, reply_s)
 
     # Publishing.
 
@@ -169,11 +185,10 @@ class PlatformSession:
     def publish(self, now_s: float) -> None:
         """Publishes as much as there are slots; replies and the rest in turns, so that neither keeps the other from
         them."""
-        replies = self._replies.waiting
         # True until there was nothing but replies: what may go out changes with each publish.
         has_more = True
-        while self.link.state == "up" and self.flights.has_slot and (has_more or replies):
-            if replies and (self._reply_turn or not has_more):
+        while self.link.state == "up" and self.flights.has_slot and (has_more or self._may_reply(now_s)):
+            if self._may_reply(now_s) and (self._reply_turn or not has_more):
                 self._publish_reply(now_s)
                 self._reply_turn = False
                 continue
@@ -185,8 +200,17 @@ class PlatformSession:
 
     def publish_replies(self, now_s: float) -> None:
         """Publishes the replies that need not wait for the turn's end: as many as leave slots for the rest."""
-        while self._replies.waiting and self.link.state == "up" and self.flights.has_reply_slot:
+        while self.link.state == "up" and self.flights.has_reply_slot and self._may_reply(now_s):
             self._publish_reply(now_s)
+
+    def _may_reply(self, now_s: float) -> bool:
+        """True if a reply waits, and the platform takes it now."""
+        return bool(self._replies.waiting) and self._rates.may_say(self._next_reply, now_s)
+
+    @property
+    def _next_reply(self) -> Counted:
+        """What the reply that is due counts for."""
+        return self._dialect.counted(self._replies.waiting[0][1])
 
     def _publish_reply(self, now_s: float) -> None:
         self._send(Parcel("reply", self._replies.waiting.popleft()[1]), now_s)
@@ -194,20 +218,37 @@ class PlatformSession:
     def _send(self, parcel: Parcel, now_s: float) -> None:
         """Orders the publish under a token of its own, by which its PUBACK is known."""
         self._token += 1
+        self._rates.sent(self._token, self._counted(parcel), now_s)
         self.acceptance.sent(self._token, parcel, now_s)
         self._counters["publishes"] += 1
         self._counters["bytes_published"] += len(parcel.message.payload)
         self._counters["readings_published"] += parcel.items
         self._out.order(Publish(self.link.connection, self._token, *parcel.message))
 
+    def _may_mark(self, now_s: float) -> bool:
+        """True if devices may be announced. The platform counts that, too: what it takes has to be known for many."""
+        return bool(self._early) or not self._rates.is_new or self.link.may_send_data(now_s)
+
+    def _counted(self, parcel: Parcel) -> Counted:
+        """What a publish counts for at the platform."""
+        if parcel.is_mark:
+            return MARK
+        if parcel.is_data:
+            points = parcel.points if parcel.kind == "telemetry" else parcel.records
+            return Counted(is_own=False, data=len(parcel.lanes), points=points)
+        return self._dialect.counted(parcel.message)
+
     def _next_parcel(self, now_s: float) -> Parcel | None:
         """An announcement, or else data; None if there is nothing that may go out now."""
         choice, packing = self._choice, self._limits.packing
-        while lane := choice.choose_mark(now_s):
+        while (not self._rates.is_new or self._early or self.link.may_send_data(now_s)) and (
+            lane := choice.choose_mark(now_s)
+        ):
             if parcel := self._outbox.pack_mark(lane, now_s):
+                self._early = max(0, self._early - 1)
                 return parcel
         while self.link.may_send_data(now_s) and (lanes := choice.choose_data(packing, now_s)):
             # None where the first reading has become a dead letter: look again.
-            if parcel := self._outbox.pack(lanes, choice.narrow(packing), now_s):
+            if parcel := self._outbox.pack(lanes, choice.narrow(packing, now_s), now_s):
                 return parcel
         return None

@@ -31,10 +31,11 @@ class Run:
     """Consecutive numbers `first` to `end` (exclusive) of one stream that were released together.
 
     Their telemetry is accepted up to `done` (exclusive). While `holds` is above 0, other things made of these numbers
-    (attributes, readings of other devices) are not accepted yet, and nothing of the run is settled.
+    (attributes, readings of other devices) are not accepted yet, and nothing of the run is settled. From a number on
+    that is kept nothing is settled either: a value that it has said waits to be reported.
     """
 
-    __slots__ = ("done", "end", "first", "holds", "stream")
+    __slots__ = ("done", "end", "first", "holds", "kept", "stream")
 
     def __init__(self, stream: ReadingStream, first: int, end: int) -> None:
         self.stream = stream
@@ -42,6 +43,27 @@ class Run:
         self.end = end
         self.done = first
         self.holds = 0
+        self.kept: dict[str, int] | None = None
+        """Device on the platform → the number that is kept for it; None: none ever was."""
+
+    @property
+    def settled(self) -> int:
+        """Up to here (exclusive) nothing of the run is left to do."""
+        if self.holds:
+            return self.first
+        return min(self.done, *self.kept.values()) if self.kept else self.done
+
+    def keep(self, device: str, number: int) -> None:
+        """Keeps a number for what a device has yet to report."""
+        if self.kept is None:
+            self.kept = {}
+        self.kept[device] = number
+
+    def let_go(self, device: str) -> None:
+        """The device has nothing of this run to report any more."""
+        if self.kept:
+            self.kept.pop(device, None)
+        self.stream.advance()
 
 
 class Release(NamedTuple):
@@ -153,11 +175,13 @@ class ReadingStream:
     def advance(self) -> None:
         """Raises `settled` to the lowest number that is not done; to be called after a run has changed."""
         runs = self._runs
-        while runs and not runs[0].holds and runs[0].done >= runs[0].end:
-            runs.popleft()
         settled = self.received
-        if runs:
-            settled = runs[0].first if runs[0].holds else runs[0].done
+        while runs:
+            settled = runs[0].settled
+            if settled < runs[0].end:
+                break
+            runs.popleft()
+            settled = self.received
         if settled > self.settled:
             self.settled = settled
             self._owe_report()

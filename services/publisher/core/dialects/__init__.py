@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from common.core.rate_text import Pairs
+
 Refusal = Literal["rate", "bad", "unclear", "wait"]
 """What a PUBACK with a failure code says about the publish:
 
@@ -68,11 +70,37 @@ class GatewayRpc(NamedTuple):
     method: str
 
 
+class SessionRates(NamedTuple):
+    """How much the platform takes in a time, as (how many, in how many seconds); () is no limit. What each is stands at
+    `common.config.models.RateLimits`."""
+
+    messages: Pairs = ()
+    data: Pairs = ()
+    points: Pairs = ()
+    device_messages: Pairs = ()
+    device_data: Pairs = ()
+    device_points: Pairs = ()
+
+
+class Counted(NamedTuple):
+    """What a publish counts for, where the platform limits rates."""
+
+    is_own: bool
+    """True if it says something of the gateway itself; False: of its devices."""
+    messages: int = 0
+    """Messages that are no data."""
+    data: int = 0
+    """Messages of data; one for each device in it."""
+    points: int = 0
+    """Values in these."""
+
+
 class SessionLimits(NamedTuple):
     """Downlink: what the platform takes; None for what it does not say."""
 
     max_payload_bytes: int | None
     max_in_flight: int | None
+    rates: SessionRates | None = None
 
 
 class DeviceDropped(NamedTuple):
@@ -189,8 +217,16 @@ class Dialect(Protocol):
         """One telemetry item per reading, b"" where the reading has none. `telemetry` are JSON objects."""
         ...
 
-    def split(self, entry: bytes, limit_bytes: int) -> Split:
-        """Cuts one item by key so that each piece has at most `limit_bytes`."""
+    def split(self, entry: bytes, limit_bytes: int, most_points: int | None = None) -> Split:
+        """Cuts one item by key so that each piece has at most `limit_bytes` and so many values; None: any number."""
+        ...
+
+    def points(self, entry: bytes) -> int:
+        """How many values one item has, as the platform counts them."""
+        ...
+
+    def counted(self, message: Outgoing) -> Counted:
+        """What a message counts for that is no data of devices, no announcement and no goodbye."""
         ...
 
     def keys(self, attributes: bytes) -> Mapping[str, bytes] | None:

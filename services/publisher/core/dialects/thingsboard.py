@@ -14,9 +14,11 @@ from typing import Final
 import msgspec
 import simplejson
 
+from common.core.rate_text import Pairs, read_rates
 from common.wire.calls import METHOD_NOT_FOUND
 from services.publisher.core.dialects import (
     AttributesAnswer,
+    Counted,
     DeviceAttributes,
     DeviceDropped,
     DeviceRpc,
@@ -28,6 +30,7 @@ from services.publisher.core.dialects import (
     Refusal,
     RpcRefused,
     SessionLimits,
+    SessionRates,
     Shape,
     Split,
     Unusable,
@@ -43,6 +46,8 @@ ATTRIBUTES_RESPONSE: Final = "v1/gateway/attributes/response"
 RPC: Final = "v1/gateway/rpc"
 # The device API, for the gateway is a device of its own to the server.
 OWN_ATTRIBUTES: Final = "v1/devices/me/attributes"
+OWN_TELEMETRY: Final = "v1/devices/me/telemetry"
+OWN: Final = "v1/devices/me/"
 OWN_REQUEST: Final = "v1/devices/me/rpc/request/"
 OWN_RESPONSE: Final = "v1/devices/me/rpc/response/"
 LIMITS_ID: Final = "1"
@@ -125,7 +130,7 @@ class ThingsBoard:
         """`{"ts":milliseconds,"values":{…}}` each."""
         return [b'{"ts":%d,"values":%b}' % pair if pair[1] else b"" for pair in zip(ts_ms, telemetry, strict=True)]
 
-    def split(self, entry: bytes, limit_bytes: int) -> Split:
+    def split(self, entry: bytes, limit_bytes: int, most_points: int | None = None) -> Split:
         """Cuts between keys, in their order; each piece has the item's time, so the platform joins them again."""
         try:
             item = _items.decode(entry)
@@ -140,7 +145,7 @@ class ThingsBoard:
             if overhead + len(pair) > limit_bytes:
                 split.too_large.append(key)
                 continue
-            if group and size + len(pair) + 1 > limit_bytes:
+            if group and (size + len(pair) + 1 > limit_bytes or len(group) == most_points):
                 split.entries.append(_item(item.ts, group))
                 group, size = [], overhead
             group.append(pair)
@@ -148,6 +153,20 @@ class ThingsBoard:
         if group:
             split.entries.append(_item(item.ts, group))
         return split
+
+    def points(self, entry: bytes) -> int:
+        """The server counts each key as one, whatever its value."""
+        try:
+            return len(_items.decode(entry).values)
+        except NOT_JSON:
+            return 1
+
+    def counted(self, message: Outgoing) -> Counted:
+        """The server counts attributes as it counts telemetry, and all else as messages."""
+        is_own = message.topic.startswith(OWN)
+        if message.topic not in (OWN_TELEMETRY, OWN_ATTRIBUTES):
+            return Counted(is_own, messages=1)
+        return Counted(is_own, data=1, points=_count_points(message.payload))
 
     def keys(self, attributes: bytes) -> Mapping[str, bytes] | None:
         try:
@@ -256,6 +275,17 @@ def _item(ts_ms: int, pairs: list[bytes]) -> bytes:
     return b'{"ts":%d,"values":{%b}}' % (ts_ms, b",".join(pairs))
 
 
+def _count_points(payload: bytes) -> int:
+    """Values in what the gateway says of itself: plain, `{"ts","values"}`, or a list of these."""
+    try:
+        said = msgspec.json.decode(payload)
+    except NOT_JSON:
+        return 1
+    items = said if isinstance(said, list) else [said]
+    values = [item.get("values", item) for item in items if isinstance(item, dict)]
+    return max(1, sum(len(one) for one in values if isinstance(one, dict)))
+
+
 def _write(value: object) -> bytes:
     """JSON of a parsed value; simplejson where msgspec can't: integers beyond 64 bits, lone surrogates."""
     try:
@@ -340,7 +370,24 @@ def _session_limits(request: str, value: dict[str, object]) -> Downlink:
         return Ignored("our own reply")
     payload = _positive(value.get("maxPayloadSize"))
     in_flight = _positive(value.get("maxInflightMessages"))
-    return SessionLimits(int(payload * PAYLOAD_SHARE) if payload else None, in_flight)
+    own, devices = value.get("rateLimits"), value.get("gatewayRateLimits")
+    rates = None
+    if isinstance(own, dict) or isinstance(devices, dict):
+        rates = SessionRates(*_session_rates(own), *_session_rates(devices))
+    return SessionLimits(int(payload * PAYLOAD_SHARE) if payload else None, in_flight, rates)
+
+
+def _session_rates(value: object) -> tuple[Pairs, Pairs, Pairs]:
+    """The limits of messages, of messages with data, of values; a limit that can't be read is none, and the platform
+    refuses what is too much."""
+    found = []
+    for key in ("messages", "telemetryMessages", "telemetryDataPoints"):
+        text = value.get(key) if isinstance(value, dict) else None
+        try:
+            found.append(read_rates(text) if isinstance(text, str) else ())
+        except ValueError:
+            found.append(())
+    return found[0], found[1], found[2]
 
 
 def _positive(value: object) -> int | None:

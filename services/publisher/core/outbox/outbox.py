@@ -9,7 +9,7 @@ before the run is settled, or superseded; `services.publisher.core.stream` keeps
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from common.wire.messages import Entry, ReadingBody, UserReading
@@ -20,7 +20,9 @@ from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.packing import Packer, Packing
 from services.publisher.core.outbox.parcels import MarkPart, Parcel
+from services.publisher.core.outbox.reports import DeviceReports, Reported, Reports
 from services.publisher.core.outbox.segments import Items, Segment
+from services.publisher.core.strategies import NOTHING, Strategies, read_brought
 from services.publisher.core.stream import ReadingStream, Release, Run
 
 DEFAULT_TYPE: Final = "default"
@@ -50,8 +52,10 @@ class Outbox:
         counters: PublisherCounts,
         *,
         names: KeptNames,
+        strategies: Mapping[str, Strategies] | None = None,
     ) -> None:
-        """`types`: the device type of each configured device; `names` hears of each device that a converter names."""
+        """`types`: the device type of each configured device; `names` hears of each device that a converter names;
+        `strategies`: of configured devices that do not report all they say; None: nobody has any."""
         self._dialect = dialect
         self._types = types
         self._dead_letters = dead_letters
@@ -60,6 +64,7 @@ class Outbox:
         self._named = 0
         """Devices named anew while there was little room."""
         self._packer = Packer(dialect, dead_letters)
+        self._reports = Reports(strategies, counters)
         self.lanes: dict[str, Lane] = {}
         self.marks: dict[Lane, float] = {}
         """Lanes that wait to say connect or disconnect, and since when."""
@@ -85,6 +90,7 @@ class Outbox:
             lane.queue_mark(Segment("connect", body.device_type or self._types.get(device, ""), (run,)))
             self._announce_named_by(device, now_s)
         elif kind is Entry.LOST:
+            self._report_rest(lane, now_s)
             lane.queue_mark(Segment("disconnect", runs=(run,)))
             self._end_named_by(device, now_s)
         else:
@@ -100,6 +106,7 @@ class Outbox:
 
     def _end(self, lane: Lane, now_s: float) -> None:
         """Says goodbye to a device behind all that waits for it."""
+        self._report_rest(lane, now_s)
         lane.segments.append(Segment("disconnect"))
         lane.is_ended = True
         self.settle_head(lane, now_s)
@@ -125,9 +132,16 @@ class Outbox:
             number = run.first + index
             for reading in readings:
                 self._add_user_reading(lane.name, run, number, ts_ms=body.ts_ms[index], reading=reading, now_s=now_s)
+        reports = self._reports.of(lane.name, lane.name)
+        times, telemetry = body.ts_ms, body.telemetry
+        numbers: Sequence[int] = range(run.first, run.end)
+        if reports is not None:
+            times, telemetry, numbers = reports.pass_run(run, times, telemetry, now_s)
         if body.attributes:
-            self._add_attributes(lane, run, body.attributes, number=run.end - 1, now_s=now_s)
-        items = Items(run, self._dialect.entries(body.ts_ms, body.telemetry), range(run.first, run.end), holds=False)
+            self._add_attributes(lane, run, body.attributes, number=run.end - 1, now_s=now_s, reports=reports)
+        items = Items(run, self._dialect.entries(times, telemetry), numbers, holds=False)
+        if reports is not None:
+            self._reports.look(reports)
         if items.live:
             lane.segments[-1].items.append(items)
         else:
@@ -151,13 +165,23 @@ class Outbox:
         if reading.device != source:
             lane.device_type = reading.device_type or lane.device_type
             self._names.learn(reading.device, source, reading.device_type, now_s)
-        times = [ts_ms if ts is None else ts for ts, _ in reading.telemetry]
-        entries = self._dialect.entries(times, [values for _, values in reading.telemetry])
+        reports = self._reports.of(lane.name, source, bool(reading.strategies))
+        if reports is not None:
+            reports.bring(read_brought(reading.strategies) if reading.strategies else NOTHING)
+        if reports is None:
+            times = [ts_ms if ts is None else ts for ts, _ in reading.telemetry]
+            telemetry = [values for _, values in reading.telemetry]
+        else:
+            times, telemetry, _ = reports.pass_entries(run, number, ts_ms, reading.telemetry, now_s)
+        entries = self._dialect.entries(times, telemetry)
         if any(entries):
             run.holds += 1
             lane.segments[-1].items.append(Items(run, entries, [number] * len(entries), holds=True))
         if reading.attributes:
-            self._add_attributes(lane, run, reading.attributes, number=number, now_s=now_s)
+            self._add_attributes(lane, run, reading.attributes, number=number, now_s=now_s, reports=reports)
+        if reports is not None:
+            reports.bring(NOTHING)
+            self._reports.look(reports)
         self.settle_head(lane, now_s)
 
     def _has_room(self, now_s: float) -> bool:
@@ -185,19 +209,80 @@ class Outbox:
             if looked_at >= FORGOTTEN_AT_ONCE:
                 return
 
-    def _add_attributes(self, lane: Lane, run: Run, attributes: bytes, *, number: int, now_s: float) -> None:
+    def _add_attributes(
+        self,
+        lane: Lane,
+        run: Run,
+        attributes: bytes,
+        *,
+        number: int,
+        now_s: float,
+        reports: DeviceReports | None = None,
+    ) -> None:
         values = self._dialect.keys(attributes)
         if values is None:
             self._dead_letters.bury(run, number, "attributes are no JSON object", now_s)
-        elif values:
+            return
+        if reports is not None:
+            values = reports.pass_attributes(run, number, values)
+        if values:
             run.holds += 1
             lane.segments[-1].attributes.add(values, run)
+
+    # What is reported without a frame.
+
+    @property
+    def report_due_s(self) -> float | None:
+        """When a period ends at which something is to be reported; None where none runs."""
+        return self._reports.next_due_s
+
+    def report_due(self, now_s: float) -> None:
+        """Queues what is reported because its period has ended."""
+        for reports in self._reports.due(now_s):
+            lane = self.lanes.get(reports.name)
+            if lane is not None:
+                self._add_reported(lane, reports, reports.take_due(now_s, self._is_reporting(lane)), now_s)
+                self._reports.look(reports)
+
+    def report_all(self, now_s: float) -> None:
+        """Queues all that waits for the end of a period, since this process ends."""
+        for reports in self._reports.end():
+            lane = self.lanes.get(reports.name)
+            if lane is not None:
+                self._add_reported(lane, reports, reports.take_news(now_s), now_s)
+
+    def _report_rest(self, lane: Lane, now_s: float) -> None:
+        """A device is gone: what it has said and nobody has reported is queued before the goodbye."""
+        reports = self._reports.of(lane.name, lane.source)
+        if reports is not None:
+            self._add_reported(lane, reports, reports.take_news(now_s), now_s)
+            self._reports.forget(lane.name)
+
+    @staticmethod
+    def _is_reporting(lane: Lane) -> bool:
+        """True while what was reported without a frame waits in the lane: it is not to pile up there."""
+        return any(items.is_report for segment in lane.segments for items in segment.items)
+
+    def _add_reported(self, lane: Lane, reports: DeviceReports, found: list[Reported], now_s: float) -> None:
+        for run, number, at_ms, telemetry, attributes in found:
+            if telemetry:
+                run.holds += 1
+                items = Items(run, self._dialect.entries([at_ms], [telemetry]), [number], holds=True, is_report=True)
+                lane.segments[-1].items.append(items)
+            if attributes:
+                run.holds += 1
+                lane.segments[-1].attributes.add(attributes, run)
+        if found:
+            reports.let_go()
+            self.settle_head(lane, now_s)
 
     def forget(self, stream: ReadingStream, end: int, now_s: float) -> None:
         """Drops what this stream said below `end`: without this the time without a platform would fill the memory."""
         for lane in self.lanes.values():
             if stream.device in (lane.name, lane.source):
                 lane.forget(stream, end)
+                # What was to be reported may be among it.
+                self._reports.forget(lane.name)
                 self.settle_head(lane, now_s)
 
     # What changes which lanes have something to publish.
@@ -256,6 +341,7 @@ class Outbox:
 
     def connection_begun(self, now_s: float) -> None:
         """A new connection to the platform: every device that is open has to be announced again."""
+        self._reports.session_begun()
         for lane in self.lanes.values():
             lane.connection_begun()
             self.settle_head(lane, now_s)
@@ -284,6 +370,10 @@ class Outbox:
             self.settle_head(lanes[0], now_s)
             return None
         return self._send(parcel)
+
+    def first_points(self, lane: Lane) -> int:
+        """How many values the first thing has that a lane with data would publish."""
+        return self._packer.first_points(lane)
 
     def _send(self, parcel: Parcel) -> Parcel:
         for lane in parcel.lanes:

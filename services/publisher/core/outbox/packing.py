@@ -6,6 +6,7 @@ so that no message is larger than the limit, unless that leaves less than `LEAST
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final, NamedTuple
 
 from services.publisher.core.dialects import Dialect
@@ -31,6 +32,8 @@ class Packing(NamedTuple):
     """Devices in one message; None: as many as fit."""
     delay_s: float
     """How long a reading may wait for others while another publish is in flight."""
+    most_points: int | None = None
+    """Values in one message, where the platform counts them; None: any number."""
 
 
 class Packer:
@@ -54,7 +57,7 @@ class Packer:
         """Fills a message lane by lane. The first lane always gets in: its first item is split if need be."""
         room = packing.limit_bytes - self._shape.around_bytes
         device_bytes, most_readings = self._shape.device_bytes, packing.most_readings
-        count = 0
+        count = points = 0
         parts: list[Part] = []
         payload: list[tuple[bytes, list[bytes]]] = []
         for lane in lanes:
@@ -66,9 +69,13 @@ class Packer:
                 break
             if lane.kind != "telemetry":
                 continue
-            if not payload and not self._make_fit(lane, space, now_s):
+            if not payload and not self._make_fit(lane, space, packing.most_points, now_s):
                 return None
+            if packing.most_points is not None:
+                most = self._within(lane, most, packing.most_points - points)
             taken, entries = _take_telemetry(lane, space, most)
+            if packing.most_points is not None:
+                points += sum(map(self._dialect.points, entries))
             if entries:
                 parts += taken
                 payload.append((lane.label, entries))
@@ -76,15 +83,35 @@ class Packer:
                 room = space - sum(map(len, entries)) - len(entries)
         if not payload:
             return None
-        return Parcel("telemetry", self._dialect.telemetry(payload), tuple(parts), count)
+        return Parcel("telemetry", self._dialect.telemetry(payload), tuple(parts), count, points)
 
-    def _make_fit(self, lane: Lane, space: int, now_s: float) -> bool:
-        """Splits the lane's first item where it is above the limit; False if nothing of it can be published."""
+    def first_points(self, lane: Lane) -> int:
+        """How many values the first thing has that the lane would publish."""
+        for items in lane.segments[0].items if lane.kind == "telemetry" else ():
+            for entry in islice(items.entries, items.pos, None):
+                if entry:
+                    return self._dialect.points(entry)
+        return 1
+
+    def _within(self, lane: Lane, most: int, room: int) -> int:
+        """How many of a lane's items, at most `most`, have together no more values than there is room for."""
+        count = 0
+        for items in lane.segments[0].items:
+            for entry in filter(None, islice(items.entries, items.pos, None)):
+                room -= self._dialect.points(entry)
+                if count == most or room < 0:
+                    return count
+                count += 1
+        return count
+
+    def _make_fit(self, lane: Lane, space: int, most_points: int | None, now_s: float) -> bool:
+        """Splits the lane's first item where it is above a limit; False if nothing of it can be published."""
         items = next(items for items in lane.segments[0].items if items.live)
         index = next(index for index in range(items.pos, len(items.entries)) if items.entries[index])
-        if len(items.entries[index]) + 1 <= space:
+        entry = items.entries[index]
+        if len(entry) + 1 <= space and (most_points is None or self._dialect.points(entry) <= most_points):
             return True
-        split = self._dialect.split(items.entries[index], space - 1)
+        split = self._dialect.split(entry, space - 1, most_points)
         if split.too_large:
             keys = ", ".join(split.too_large[:5])
             reason = f"larger than the platform's limit: {keys}"

@@ -86,6 +86,8 @@ class Parcel(NamedTuple):
     parts: tuple[Part, ...] = ()
     items: int = 0
     """Telemetry items in it."""
+    points: int = 0
+    """Values in these, where somebody has to count them."""
 
     @property
     def lanes(self) -> list[Lane]:

@@ -25,13 +25,17 @@ class Items:
     some device beside the run's own: it raises no `done`, it only holds the run until all of it is accepted.
     """
 
-    __slots__ = ("entries", "holds", "live", "numbers", "pos", "run", "size")
+    __slots__ = ("entries", "holds", "is_report", "live", "numbers", "pos", "run", "size")
 
-    def __init__(self, run: Run, entries: list[bytes], numbers: Sequence[int], holds: bool) -> None:
+    def __init__(
+        self, run: Run, entries: list[bytes], numbers: Sequence[int], holds: bool, is_report: bool = False
+    ) -> None:
         self.run = run
         self.entries = entries
         self.numbers = numbers
         self.holds = holds
+        self.is_report = is_report
+        """True for what is reported at the end of a period, without a frame."""
         self.pos = 0
         self.live = 0
         """Items left to publish."""

@@ -38,6 +38,7 @@ from services.publisher.core.session.flights import (
     refused_with,
 )
 from services.publisher.core.session.pacing import Paces
+from services.publisher.core.session.rates import DATA, MARK
 from services.publisher.core.session.suspicion import Suspicion
 
 DIRECT_S: Final = 0.2
@@ -73,6 +74,7 @@ class Acceptance:
         self._suspicion = suspicion
         self._pace = paces.data
         self._marks_pace = paces.marks
+        self._rates = paces.rates
         self._backing_off = backing_off
         self._counters = counters
         self._out = out
@@ -115,8 +117,10 @@ class Acceptance:
                 self._accept(flight, now_s)
             return
         self._counters["publishes_refused"] += 1
-        if verdict == "rate" and parcel.is_mark:
-            self._marks_pace.slow_down(flight.sent_s, now_s)
+        if verdict == "rate":
+            self._rates.refused(DATA if parcel.is_data else MARK, now_s)
+            if parcel.is_mark:
+                self._marks_pace.slow_down(flight.sent_s, now_s)
         if verdict in ("rate", "unclear"):
             flights.refused.append(flight)
         else:
@@ -241,6 +245,7 @@ class Acceptance:
         """Goes slower, because these publishes were too many; the largest of them is the measure."""
         if not flights:
             return
+        self._rates.refused(DATA, now_s)
         was_slow = self._pace.is_slow
         largest = max(flight.parcel.records for flight in flights)
         widest = max(len(flight.parcel.lanes) for flight in flights)

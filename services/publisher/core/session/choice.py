@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from math import inf
 from typing import Final
 
+from services.publisher.core.dialects import Counted
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.packing import Packing, is_full
 from services.publisher.core.session.flights import ACK_TIMEOUT_S, DOUBT_S, BackingOff, Publishes
 from services.publisher.core.session.pacing import Paces
+from services.publisher.core.session.rates import DATA, MARK, NO_LIMIT
 from services.publisher.core.session.suspicion import Suspicion
 
 MOST_MARKS_IN_FLIGHT: Final = 20
 """Announcements at a time: each costs the platform's bucket a message, and those beyond it come back refused."""
+FEW_LANES: Final = 100
+"""Devices whose first readings are looked at, to know when there is room for them."""
 
 
 class Choice:
@@ -31,13 +37,14 @@ class Choice:
         self._suspicion = suspicion
         self._pace = paces.data
         self._marks_pace = paces.marks
+        self._rates = paces.rates
         self._backing_off = backing_off
 
     def choose_mark(self, now_s: float) -> Lane | None:
         """The next device to say connect or disconnect for."""
         if self._flights.marks >= (1 if self._marks_pace.is_slow else MOST_MARKS_IN_FLIGHT):
             return None
-        if now_s < self._marks_pace.next_s:
+        if now_s < self._marks_pace.next_s or not self._outbox.marks or not self._rates.may_say(MARK, now_s):
             return None
         suspicion = self._suspicion
         for lane in self._outbox.marks:
@@ -49,6 +56,22 @@ class Choice:
 
     def choose_data(self, packing: Packing, now_s: float) -> list[Lane]:
         """The devices whose data may go into the next publish, the longest waiting first; [] if none now."""
+        chosen = self._choose_data(packing, now_s)
+        room = self._rates.room(now_s) if chosen else NO_LIMIT
+        if room is NO_LIMIT:
+            return chosen
+        if 0 in room or not self._rates.may_say(self._first(chosen[0]), now_s):
+            # Those behind wait with the first: all take from the same buckets.
+            return []
+        return chosen[: room.devices]
+
+    def _first(self, lane: Lane) -> Counted:
+        """What the first thing counts for that the lane would publish alone."""
+        points = self._outbox.first_points(lane) if self._rates.counts_points else 0
+        return Counted(is_own=False, data=1, points=points)
+
+    def _choose_data(self, packing: Packing, now_s: float) -> list[Lane]:
+        """As `choose_data`, the platform's buckets left aside."""
         suspicion = self._suspicion
         if suspicion.trial is not None or now_s < self._pace.next_s or not self._outbox.data:
             return []
@@ -86,14 +109,16 @@ class Choice:
             return []
         return [min(suspects, key=lambda lane: lane.standing.closes)]
 
-    def narrow(self, packing: Packing) -> Packing:
+    def narrow(self, packing: Packing, now_s: float) -> Packing:
         """How full the next publish may be, at the pace that the platform takes."""
-        most = self._pace.most_items
-        if most is None:
-            return packing
-        return packing._replace(
-            most_readings=min(most, packing.most_readings), most_attributes=min(most, packing.most_attributes)
-        )
+        most, points = self._pace.most_items, self._rates.room(now_s).points
+        if most is not None:
+            packing = packing._replace(
+                most_readings=min(most, packing.most_readings), most_attributes=min(most, packing.most_attributes)
+            )
+        if points is not None:
+            packing = packing._replace(most_attributes=min(points, packing.most_attributes), most_points=points)
+        return packing
 
     def _suspect_marks(self, now_s: float) -> bool:
         """True if a suspect waits to say connect or disconnect with nothing else in flight."""
@@ -116,7 +141,22 @@ class Choice:
             times.append(next(iter(flights.in_flight.values())).since_s + ACK_TIMEOUT_S)
         if may_send and data and flights.has_slot and self._suspicion.trial is None:
             oldest_s = next(iter(data.values())) + packing.delay_s
-            times += [time_s for time_s in (oldest_s, self._pace.next_s) if time_s > now_s]
-        if self._outbox.marks and self._marks_pace.next_s > now_s:
-            times.append(self._marks_pace.next_s)
+            room_s = self._room_s(now_s)
+            times += [time_s for time_s in (oldest_s, self._pace.next_s, room_s) if now_s < time_s < inf]
+        if self._outbox.marks:
+            room_s = self._rates.ready_s(MARK, now_s)
+            times += [time_s for time_s in (self._marks_pace.next_s, room_s) if now_s < time_s < inf]
         return min(times, default=None)
+
+    def _room_s(self, now_s: float) -> float:
+        """When the buckets may have room for what is chosen next."""
+        rates = self._rates
+        if rates.room(now_s) is NO_LIMIT:
+            return now_s
+        if not rates.counts_points:
+            return rates.ready_s(DATA, now_s)
+        # Which is chosen is not known here; of many devices, the time at which there is room for any.
+        wanted = [self._first(lane) for lane in islice(self._outbox.data, FEW_LANES)]
+        most = rates.most_points or 1
+        times = [rates.ready_s(counted, now_s) for counted in (*wanted, DATA._replace(points=most))]
+        return min((time_s for time_s in times if time_s > now_s), default=now_s)

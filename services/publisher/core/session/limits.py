@@ -37,7 +37,7 @@ class PayloadLimits:
             most if shape.most_readings is None else min(most, shape.most_readings),
             most,
             shape.most_devices,
-            config.min_pack_send_delay_ms / 1000,
+            config.publisher_company_s,
         )
 
     def begin(self, maximum_packet_bytes: int) -> None:

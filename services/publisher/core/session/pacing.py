@@ -1,12 +1,15 @@
 """Slower after the platform has said "too many", smaller where slower does not help, and back again. Pure.
 
-The platform counts what it takes in buckets that refill over time, and does not say how large they are. So the rate is
-found by trying: a refusal lengthens the distance between publishes, each acceptance shortens it.
+The platform counts what it takes in buckets that refill over time. Those that it names, `rates` keeps; of others (the
+tenant's, or of a platform that names none) the rate is found by trying: a refusal lengthens the distance between
+publishes, each acceptance shortens it.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from services.publisher.core.session.rates import Rates
 
 IN_A_ROW: Final = 3
 """So many refusals with nothing accepted between mean that waiting does not help: the publish itself is too large."""
@@ -113,8 +116,10 @@ class PublishPace:
 
 
 class Paces:
-    """The publisher's two: data and announcements fill different buckets of the platform."""
+    """The publisher's two: data and announcements fill different buckets of the platform. And the buckets themselves,
+    as far as they are known."""
 
-    def __init__(self) -> None:
+    def __init__(self, rates: Rates) -> None:
         self.data = PublishPace(*DATA_PACE)
         self.marks = PublishPace(*MARKS_PACE)
+        self.rates = rates
