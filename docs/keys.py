@@ -116,7 +116,13 @@ PLATFORM: Final = Section(
         _unserved("deviceFiltering", "object", "Leaving devices out.", {"enable": True}),
         _unserved("checkingDeviceActivity", "object", "Disconnecting silent devices.", {"checkDeviceInactivity": True}),
         _unserved("handleDeviceRenaming", "true or false", "Following names that change on the platform.", True),
-        _unserved("remoteConfiguration", "true or false", "A configuration that the platform sends.", True),
+        Key(
+            "remoteConfiguration",
+            "true or false",
+            "Whether the platform may change the configuration; see *Configured by the platform* in compatibility.md.",
+            True,
+            False,
+        ),
         _unserved("latencyDebugMode", "true or false", "Times of each step, sent along.", True),
         *(
             _unserved(
@@ -273,7 +279,13 @@ CONNECTORS: Final = Section(
         Key("logLevel", "`TRACE` to `CRITICAL`, or `NONE`", "How much users' converters log.", "DEBUG", "INFO"),
         Key("id", "text", "For remote configuration.", "1", instead="none", unapplied=NOT_YET),
         _unserved("class", "text", "serialgw's own serial connector reads the file.", "SerialConnector", NO_PART),
-        _unserved("enableRemoteLogging", "true or false", "Sending the log to the platform.", True),
+        Key(
+            "enableRemoteLogging",
+            "true or false",
+            "Whether the platform is told what is logged about the connector's devices.",
+            True,
+            False,
+        ),
         _unserved("reportStrategy", "object", "As in the connector's file.", STRATEGY),
         _unserved("configVersion", "text", "The version of ThingsBoard's gateway.", "3.8", NO_PART),
     ),
@@ -299,7 +311,11 @@ CONNECTOR: Final = Section(
         _unserved("class", "text", "The main file says it.", "SerialConnector", NO_PART),
         _unserved("configVersion", "text", "The version of ThingsBoard's gateway.", "3.8", NO_PART),
         Key(
-            "enableRemoteLogging", "true or false", "Sending the log to the platform.", False, False, unapplied=NOT_YET
+            "enableRemoteLogging",
+            "true or false",
+            "Whether the platform is told what is logged about its devices; this wins over the main file.",
+            True,
+            False,
         ),
         _REPORT,
     ),

@@ -30,6 +30,7 @@ class ConnectorDefaults(msgspec.Struct, frozen=True):
     name: str | None = None
     id: str | None = None
     log_level: str = "INFO"
+    remote_logging: bool = False
 
 
 def read_connector(
@@ -56,10 +57,9 @@ def read_connector(
         log_level=top.choice("logLevel", defaults.log_level, CONNECTOR_LOG_LEVELS, any_case=True),
         uplink_queue_size=top.whole("uplinkQueueSize", MAX_RECORDS, 1),
         file=path,
+        remote_logging=top.flag("enableRemoteLogging", defaults.remote_logging),
     )
     top.knows("type", "class", "configVersion")
-    if top.flag("enableRemoteLogging", False):
-        top.not_applied("enableRemoteLogging", f"enableRemoteLogging on connector {name}")
     read_strategy(top, f"connector {name}")
     devices = _read_devices(top, connector, checker)
     top.warn_unknown()

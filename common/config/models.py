@@ -167,6 +167,8 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     uplink_queue_size: int = MAX_RECORDS
     devices: tuple[Device, ...] = ()
     file: str = ""
+    remote_logging: bool = False
+    """True if the platform is told what is logged about its devices."""
 
 
 class Security(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,6 +203,8 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     min_pack_send_delay_ms: int = 50
     min_pack_size_to_send: int = 500
     max_payload_size_bytes: int = PAYLOAD_GUESS_BYTES
+    remote_configuration: bool = False
+    """True if the platform may change the configuration."""
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,7 +75,6 @@ _UNSERVED = {
     "deviceFiltering": "enable",
     "checkingDeviceActivity": "checkDeviceInactivity",
     "handleDeviceRenaming": "",
-    "remoteConfiguration": "",
     "latencyDebugMode": "",
     **dict.fromkeys(RATE_LIMITS),
 }
@@ -112,6 +111,7 @@ def read_platform(
         min_pack_send_delay_ms=entry.whole("minPackSendDelayMS", 50, 0),
         min_pack_size_to_send=entry.whole("minPackSizeToSend", 500, 1),
         max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", PAYLOAD_GUESS_BYTES, 1),
+        remote_configuration=entry.flag("remoteConfiguration", False),
     )
     warn_odd_port(entry, platform.port, uses_tls=platform.security.uses_tls)
     read_strategy(entry, "the platform")

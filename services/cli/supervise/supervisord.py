@@ -40,6 +40,9 @@ class ProcessGroup(Protocol):
 class Options(Protocol):
     """What supervisord has read, and how it reaches the system."""
 
+    mood: int
+    """One of SupervisorStates: what it wants to do."""
+
     def get_socket_map(self) -> dict[int, object]:
         """Descriptor → who is polled for it, and is told."""
         ...
