@@ -183,6 +183,31 @@ def read_overlay(path: Path) -> Overlay:
     return found if found.version == VERSION else Overlay()
 
 
+class Configured(msgspec.Struct, kw_only=True):
+    """What CONFIGURED_NAME says; the publisher reads it. A later version may have more fields, with defaults."""
+
+    attributes: dict[str, Any] = {}
+    """What the gateway says of its configuration."""
+    handled: dict[str, str] = {}
+    """Part → fingerprint of what the platform said of it last, whether that was taken or refused."""
+
+
+class Request(msgspec.Struct, kw_only=True):
+    """What the platform wants configured, as the publisher writes it down."""
+
+    parts: dict[str, Any]
+    fingerprints: dict[str, str] = {}
+    """Of each part as the platform said it, before what is secret was taken out."""
+
+
+def read_configured(folder: Path) -> Configured:
+    """What is configured, as it was written down last. Raises nothing."""
+    try:
+        return msgspec.json.decode((folder / CONFIGURED_NAME).read_bytes(), type=Configured)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Configured()
+
+
 def requests_in(folder: Path) -> list[Path]:
     """What the platform wants configured and nobody has looked at yet, oldest first. Raises nothing."""
     return sorted(folder.glob("request-*.json"))

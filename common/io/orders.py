@@ -14,6 +14,8 @@ ORDERS: Final = "orders"
 """The pipe's name in the folder of the sockets."""
 LOGS_PIPE: Final = "logs"
 """A second pipe, the other way: what all processes log, for the publisher, while it has it open."""
+APPLY_FILE: Final = "apply.json"
+"""File beside the pipes: the names of the programs that an order to apply a configuration starts anew."""
 LONGEST_ORDER: Final = 512
 """Bytes of an order: less than a pipe takes at once, so that two never mix."""
 NOBODY: Final = (

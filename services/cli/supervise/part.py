@@ -6,6 +6,7 @@ configuration. It has to be small and quick, since supervisord does nothing else
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +15,12 @@ from typing import TypeVar
 from supervisor import events
 from supervisor.states import SupervisorStates
 
+from common.config.overlay import REMOTE_DIR, requests_in
 from common.core.events import Note
 from common.io.exits import EXIT_CONFIG
+from common.io.orders import APPLY_FILE
+from services.cli.supervise.applying import Applying
+from services.cli.supervise.conf import CONFIGURATOR
 from services.cli.supervise.launch import decode_word
 from services.cli.supervise.lines import PublisherLines
 from services.cli.supervise.log import SupervisordLog
@@ -39,6 +44,8 @@ class SupervisordPart:
         self._supervisord = supervisord
         self._log = log
         self._lines = lines
+        self._run_dir = run_dir
+        self._applying = Applying(supervisord, log.note)
         self._revival = Revival(files)
         self._pulses: Pulses | None = None
         """None where there is no room for its pipe: then nobody notices who hangs."""
@@ -50,7 +57,7 @@ class SupervisordPart:
         self.orders: Orders | None = None
         """None where there is no room for its pipe: then nobody can ask for anything."""
         try:
-            self.orders = Orders(run_dir, self._obey)
+            self.orders = Orders(run_dir, _guarded(self._obey))
         except OSError as error:
             then = "the platform can't restart or configure the gateway"
             log.note(Note("error", "orders.unavailable", {"reason": str(error), "then": then}))
@@ -62,6 +69,7 @@ class SupervisordPart:
         self._revival.check()
         if self.orders is not None:
             self.orders.check()
+        self._applying.go_on()
         self._lines.open()
         self._log.catch_up(event)
         notify_systemd("WATCHDOG=1")
@@ -72,10 +80,19 @@ class SupervisordPart:
         if event.process.exitstatus == EXIT_CONFIG:
             self._revival.wait(event.process)
         self._log.exited(event)
+        if event.process.config.name == CONFIGURATOR:
+            # supervisord has not finished with it; and more may have come meanwhile.
+            self._again("configure")
+
+    def stopped(self, event: ProcessEvent) -> None:
+        """A process ended because it was told to; perhaps it is to start anew."""
+        self._log.stopped(event)
+        self._again("go on")
 
     def running(self, event: object) -> None:
         """supervisord has started."""
         self._log.running(event)
+        self._again("configure")
         notify_systemd("READY=1")
 
     def stopping(self, event: object) -> None:
@@ -89,13 +106,32 @@ class SupervisordPart:
         """Somebody of ours asks for something. An order that nobody knows is left alone: it may be of a newer
         release."""
         match order.split():
+            case ["go", "on"]:
+                self._applying.go_on()
             case ["logs"]:
                 self._lines.open()
+            case ["configure"]:
+                self._configure()
+            case ["apply"]:
+                self._applying.begin(json.loads((self._run_dir / APPLY_FILE).read_bytes()))
             case ["restart", seconds]:
                 # Its answer is still to go out.
                 self._later("restart", float(seconds))
             case ["restart"]:
                 self._restart()
+
+    def _configure(self) -> None:
+        """The platform wants something configured: starts who looks at it. One that runs looks at all there is."""
+        group = self._supervisord.process_groups.get(CONFIGURATOR)
+        if group is None or not requests_in(self._run_dir.parent / REMOTE_DIR):
+            return
+        process = group.processes[CONFIGURATOR]
+        if not process.pid and self._supervisord.options.mood == SupervisorStates.RUNNING:
+            process.spawn()
+
+    def _again(self, order: str) -> None:
+        if self.orders is not None:
+            self.orders.again(order)
 
     def _later(self, order: str, delay_s: float) -> None:
         if self.orders is not None:
@@ -132,7 +168,7 @@ def start(supervisord: Supervisord, run_dir: str = "", files: str = "") -> Super
         (events.ProcessLogEvent, log.output),
         (events.ProcessStateExitedEvent, part.exited),
         (events.ProcessStateFatalEvent, log.gave_up),
-        (events.ProcessStateStoppedEvent, log.stopped),
+        (events.ProcessStateStoppedEvent, part.stopped),
         (events.ProcessStateRunningEvent, log.started),
         (events.SupervisorStoppingEvent, part.stopping),
         (events.SupervisorRunningEvent, part.running),

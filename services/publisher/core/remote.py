@@ -183,8 +183,10 @@ class Remote:
             return
         if listed := new.get("active_connectors"):
             self._ask_unknown(listed, now_s)
-        self._handled |= {key: fingerprint(value) for key, value in new.items()}
-        content = msgspec.json.encode({"parts": {key: msgspec.Raw(_bare(key, value)) for key, value in new.items()}})
+        fingerprints = {key: fingerprint(value) for key, value in new.items()}
+        self._handled |= fingerprints
+        parts = {key: msgspec.Raw(_bare(key, value)) for key, value in new.items()}
+        content = msgspec.json.encode({"parts": parts, "fingerprints": fingerprints})
         if len(content) > MOST_REQUEST_BYTES:
             self._refuse(f"it has {len(content)} bytes, at most {MOST_REQUEST_BYTES} are taken")
             return
