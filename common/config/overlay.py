@@ -20,6 +20,10 @@ REMOTE_DIR: Final = "remote"
 OVERLAY_NAME: Final = "overlay.json"
 CONFIGURED_NAME: Final = "configured.json"
 """What is configured, as the platform is to see it."""
+PREVIOUS_NAME: Final = "previous.json"
+"""The snapshot to return to, while another one is being applied."""
+TRYING_NAME: Final = "trying.json"
+"""The request that is being looked at."""
 VERSION: Final = 1
 SECTIONS: Final = {
     "general_configuration": "thingsboard",
@@ -121,16 +125,17 @@ class Laid:
             entry = {"name": name, "configuration": _file_name(name, said.get("configuration"), entries)}
             entries.append(entry)
         file = entry.get("configuration")
-        content = said.get("configurationJson")
-        if not isinstance(content, dict):
-            content = self.read(file) if isinstance(file, str) else None
-        content = dict(content) if isinstance(content, dict) else {}
+        own = _object(self.read(file) if isinstance(file, str) else None)
+        told = said.get("configurationJson")
+        content = dict(told) if isinstance(told, dict) else dict(own)
         for key in ("type", "class"):
             if said.get(key):
                 entry[key] = said[key]
         for key in ENTRY_KEYS:
             if said.get(key) is not None:
                 entry[key] = content[key] = said[key]
+            elif key in own:
+                content.setdefault(key, own[key])
         content.setdefault("name", name)
         if isinstance(file, str):
             self.files[file] = content
@@ -211,6 +216,11 @@ def read_configured(folder: Path) -> Configured:
 def requests_in(folder: Path) -> list[Path]:
     """What the platform wants configured and nobody has looked at yet, oldest first. Raises nothing."""
     return sorted(folder.glob("request-*.json"))
+
+
+def is_waiting(folder: Path) -> bool:
+    """True while there is anything to look at: requests, or what somebody has left who was ended. Raises nothing."""
+    return bool(requests_in(folder)) or any((folder / name).exists() for name in (PREVIOUS_NAME, TRYING_NAME))
 
 
 def _fingerprint(value: Any) -> str:

@@ -13,7 +13,6 @@ to it. `overlay.json` is written last, so a gateway that is started meanwhile st
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
@@ -32,9 +31,10 @@ from common.config.models import Gateway
 from common.config.overlay import (
     ACTIVE_KEY,
     OVERLAY_NAME,
+    PREVIOUS_NAME,
     REMOTE_DIR,
     SECTIONS,
-    Configured,
+    TRYING_NAME,
     Laid,
     Overlay,
     Request,
@@ -45,7 +45,7 @@ from common.config.overlay import (
 )
 from common.config.reading import laid_over
 from common.config.task import files_of
-from common.core.errors import ConfigError, GatewayError
+from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.events import Note
 from common.io.arguments import service_parser
 from common.io.clock import wall_ms
@@ -61,12 +61,10 @@ from common.wire.messages import MONITOR, PUBLISHER
 from services.cli.client import Client, json_of
 from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan, reader_name
 from services.cli.supervise.difference import Difference, difference
-from services.cli.supervise.prepare import PREVIOUS_NAME, write_configured, write_planned
+from services.cli.supervise.prepare import write_configured, write_planned
 from services.cli.trial.loads import load_all
 from services.cli.whole import read_whole
 
-TRYING_NAME: Final = "trying.json"
-"""The request that is being applied."""
 ENDED: Final = "whoever applied it was ended meanwhile; what ran before runs on: send it again"
 REFUSED_KEY: Final = "configuration_refused"
 """The attribute that says why parts were refused: part → reason."""
@@ -105,17 +103,27 @@ def main(arguments: list[str] | None = None) -> int:
     options = service_parser("configurator", "Applies what the platform wants configured.").parse_args(arguments)
     logger = begin("configurator", options.log_level)
     with refusals():
-        run_dir = socket_dir(options.data_dir)
-    _Configurator(options, run_dir, logger).run()
+        configurator = Configurator(options.config, options.data_dir, logger)
+    configurator.run()
     return 0
 
 
-class _Configurator:
+class Configurator:
     """One run over all requests that are there."""
 
-    def __init__(self, options: argparse.Namespace, run_dir: Path, logger: logging.Logger) -> None:
-        self._config: Path = options.config
-        self._data_dir: Path = options.data_dir
+    def __init__(
+        self,
+        config: Path,
+        data_dir: Path,
+        logger: logging.Logger,
+        look: Callable[[], dict[str, Any] | None] | None = None,
+    ) -> None:
+        """`look` says what the monitor says of each process, by its address; None while nobody does. Raises OSError,
+        msgspec.DecodeError where `serialgw run` has not planned anything here."""
+        self._config = config
+        self._data_dir = data_dir
+        run_dir = socket_dir(data_dir)
+        self._look = look or self._ask_monitor
         self._run_dir = run_dir
         self._folder = self._data_dir / REMOTE_DIR
         self._logger = logger
@@ -124,7 +132,7 @@ class _Configurator:
         self._plan: Plan = plan
         active = read_active(self._data_dir / ACTIVE_NAME)
         if active is None:
-            raise RuntimeError("there is no active snapshot in the data directory; `serialgw run` writes it")
+            raise LinkError(f"{data_dir} has no {ACTIVE_NAME}; `serialgw run` writes it")
         self._active = active
         self._overlay = read_overlay(self._folder / OVERLAY_NAME)
         self._configured = read_configured(self._folder)
@@ -143,6 +151,9 @@ class _Configurator:
             # Under another name: nothing is tried again and again that ends whoever tries it.
             requests[0].replace(trying)
             if (request := self._read_request(trying)) is not None:
+                # A publisher that starts anew meanwhile hears it all again, and is to know that it is looked at.
+                self._configured.handled |= request.fingerprints
+                write_configured(self._folder, self._configured)
                 self._answer(request, self._handle(request))
             trying.unlink(missing_ok=True)
 
@@ -159,7 +170,8 @@ class _Configurator:
         """What became of a request: in the log, and where the publisher finds it."""
         for key, sentence in refused.items():
             self._note("warning", "configuration.refused", part=key, reason=sentence, then="what ran before runs on")
-        self._write_configured(request.fingerprints, refused)
+        self._configured.handled |= request.fingerprints
+        self._write_configured(refused)
         (self._folder / TRYING_NAME).unlink(missing_ok=True)
         self._tell_publisher()
 
@@ -327,7 +339,7 @@ class _Configurator:
         _until(lambda: False, HOLD_S)
         return "" if _until(lambda: are_up() and pids == held, HOLD_S) else "a process that was started anew has ended"
 
-    def _look(self) -> dict[str, Any] | None:
+    def _ask_monitor(self) -> dict[str, Any] | None:
         """Address → what the monitor says of a process; None while it does not answer."""
         try:
             with Client(self._data_dir) as client:
@@ -352,10 +364,9 @@ class _Configurator:
         main = read_json(self._config, self._config.name, Findings())
         return laid_over(self._config, main if isinstance(main, dict) else {}, overlay)
 
-    def _write_configured(self, fingerprints: Mapping[str, str], refused: Mapping[str, str]) -> None:
+    def _write_configured(self, refused: Mapping[str, str]) -> None:
         attributes = configured_attributes(self._lay(self._overlay), self._overlay, wall_ms())
-        handled = {**self._configured.handled, **fingerprints}
-        self._configured = Configured(attributes={**attributes, REFUSED_KEY: dict(refused)}, handled=handled)
+        self._configured.attributes = {**attributes, REFUSED_KEY: dict(refused)}
         write_configured(self._folder, self._configured)
 
     def _note(self, level: Any, event: str, **facts: str) -> None:

@@ -44,12 +44,12 @@ class Orders:
             pass  # A pipe that is full has orders enough; the next tick looks again.
 
     def later(self, order: str, delay_s: float) -> None:
-        """Gives an order to ourselves, for the first tick after so long."""
+        """Gives an order to ourselves, for so long later; a second more or less."""
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append((self._clock() + delay_s, order))
 
     def check(self) -> None:
-        """Hands on what is due by now. To be called now and then."""
+        """Hands on what is due by now."""
         now_s = self._clock()
         due = [order for at_s, order in self._waiting if at_s <= now_s]
         self._waiting = [entry for entry in self._waiting if entry[0] > now_s]
@@ -57,7 +57,10 @@ class Orders:
             self._obey(order)
 
     def readable(self) -> bool:
-        """Always of interest."""
+        """Always of interest. supervisord asks once a round, and a round takes a second at most: what waits is looked
+        at here."""
+        if self._waiting:
+            self.check()
         return True
 
     def writable(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from supervisor import events
 from supervisor.states import SupervisorStates
 
-from common.config.overlay import REMOTE_DIR, requests_in
+from common.config.overlay import REMOTE_DIR, is_waiting
 from common.core.events import Note
 from common.io.exits import EXIT_CONFIG
 from common.io.orders import APPLY_FILE
@@ -67,8 +67,6 @@ class SupervisordPart:
         if self._pulses is not None:
             self._pulses.check(self._processes())
         self._revival.check()
-        if self.orders is not None:
-            self.orders.check()
         self._applying.go_on()
         self._lines.open()
         self._log.catch_up(event)
@@ -123,7 +121,7 @@ class SupervisordPart:
     def _configure(self) -> None:
         """The platform wants something configured: starts who looks at it. One that runs looks at all there is."""
         group = self._supervisord.process_groups.get(CONFIGURATOR)
-        if group is None or not requests_in(self._run_dir.parent / REMOTE_DIR):
+        if group is None or not is_waiting(self._run_dir.parent / REMOTE_DIR):
             return
         process = group.processes[CONFIGURATOR]
         if not process.pid and self._supervisord.options.mood == SupervisorStates.RUNNING:

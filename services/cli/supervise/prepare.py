@@ -16,6 +16,7 @@ from common.config.findings import Findings
 from common.config.json_files import read_json
 from common.config.overlay import (
     CONFIGURED_NAME,
+    PREVIOUS_NAME,
     REMOTE_DIR,
     Configured,
     Overlay,
@@ -37,8 +38,6 @@ from services.cli.supervise.conf import (
 )
 
 CONF_NAME: Final = "supervisord.conf"
-PREVIOUS_NAME: Final = "previous.json"
-"""In the folder of what the platform configures: the snapshot to return to, while another one is being applied."""
 
 
 def write_files(plan: Plan, active: Active) -> Path:

@@ -192,6 +192,10 @@ class Remote:
             return
         self._count += 1
         self._out.note("info", "configuration.asked", parts=", ".join(new), asked_by="the platform")
+        general = _decoded(new.get(GENERAL_KEY, b"null"))
+        if isinstance(general, dict) and (left := [key for key in SECRET_KEYS if key in general]):
+            reason = "how the gateway proves who it is stays as its own files and environment say"
+            self._out.note("info", "configuration.left_out", parts=", ".join(left), reason=reason)
         self._out.order(KeepRequest(f"configure-{self._count}", content))
 
     def _is_ours(self, key: str, value: bytes) -> bool:
