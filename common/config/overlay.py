@@ -60,6 +60,11 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
     def is_empty(self) -> bool:
         return not (self.sections or self.connectors or self.active)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The parts, by the names that the platform has for them."""
+        return (*self.sections, *self.connectors, *((ACTIVE_KEY,) if self.active else ()))
+
     def with_part(self, key: str, value: Any, base: str) -> Overlay:
         """A copy in which this part is the newest of its key."""
         part = Part(value, base)
@@ -157,7 +162,8 @@ def configured_attributes(laid: Laid, overlay: Overlay, now_ms: int) -> dict[str
         value = dict(_object(laid.main.get(section)))
         value.pop("provisioning", None)
         if isinstance(value.get("security"), dict):
-            value["security"] = {"type": value["security"].get("type", "accessToken")}
+            implied = "accessToken" if "accessToken" in value["security"] else "usernamePassword"
+            value["security"] = {"type": value["security"].get("type", implied)}
         found[key] = {**value, "ts": _ts_of(overlay.sections.get(key), now_ms)}
     entries = _entries(laid.main)
     found[ACTIVE_KEY] = [entry.get("name") for entry in entries]

@@ -195,6 +195,7 @@ class FakeProcess:
     pid = 0
     starts = 0
     exitstatus = EXIT_CONFIG
+    config = SimpleNamespace(name="broker")
 
     def spawn(self) -> None:
         self.starts += 1

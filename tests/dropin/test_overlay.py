@@ -282,6 +282,18 @@ def test_what_is_wrong_is_refused_with_the_reason_and_changes_nothing(
     assert read_overlay(world.remote / OVERLAY_NAME).is_empty
 
 
+def test_a_host_that_the_environment_says_is_no_other_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dashboard sends the file's host back, as it was told it."""
+    monkeypatch.setenv("TB_GW_HOST", "inside")
+    active = read_active(world.data_dir / ACTIVE_NAME)
+    assert active is not None
+    gateway = read_gateway(world.config, {"TB_GW_HOST": "inside"}).gateway
+    write_active(world.data_dir / ACTIVE_NAME, msgspec.structs.replace(active, gateway=gateway))
+    for host in ("localhost", "inside"):
+        said = world.ask(general_configuration={"host": host, "minPackSizeToSend": 9})
+        assert said["configuration_refused"] == {}
+
+
 def test_of_several_parts_those_that_are_right_are_taken(world: World) -> None:
     """The others are named."""
     said = world.ask(general_configuration={"minPackSizeToSend": 7}, Serial=serial({**DEVICE, "parity": "?"}))

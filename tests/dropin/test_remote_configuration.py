@@ -274,6 +274,7 @@ def test_what_the_platform_configures_is_applied_or_refused_and_kept(tmp_path: P
             server.wait_for(lambda _: len(server.on("v1/gateway/connect", "A")) > connects, "A again", 60)
             lines["A"].write(b"55\n")
             server.wait_for(lambda _: 55 in values(server, "A", "m"), "A's value under the platform's key")
+            assert "what the platform has configured lies over the files: Serial" in again.log
             assert "name=configurator" not in again.log.rpartition("stop with Ctrl-C")[2]
             assert again.stop() == 0
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from common.wire.messages import Entry
-from services.publisher.core.events import HearLogs, LogLines
+from services.publisher.core.events import ConfiguredRead, HearLogs, LinkUp, LogLines
 from services.publisher.core.remote import RemoteSetup
 from services.publisher.core.remote_log import LINES_A_MESSAGE, LONGEST_LINE, MOST_LINES
 from tests.support.publisher_driving import Driver, batch, said
+from tests.support.topic_dialect import TopicDialect
 
 OWN = "v1/devices/me/telemetry"
 AT = "2026-11-29T21:40:04.123+00:00"
@@ -148,3 +149,15 @@ def test_lines_wait_while_the_platform_is_away() -> None:
     driver.again()
     driver.ack_all()
     assert len(told(driver)) == 1
+
+
+def test_a_platform_without_a_place_for_it_is_told_nothing() -> None:
+    """In another dialect; the lines do not pile up."""
+    setup = RemoteSetup(keys=("Serial",), is_configurable=True, logged={"Hall 3": "INFO"})
+    driver = Driver(dialect=TopicDialect(), connectors={"press1": "Hall 3"}, remote=setup)
+    driver.hear(LinkUp(driver.connection, 5))
+    before = len(driver.published)
+    driver.hear(ConfiguredRead(b'{"attributes":{"Serial":{}}}'))
+    log(driver, line("port.lost", "WARNING", "port_reader:press1"))
+    driver.wait(5.0)
+    assert len(driver.published) == before

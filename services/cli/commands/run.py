@@ -20,6 +20,7 @@ from common.config.overlay import OVERLAY_NAME, REMOTE_DIR, Overlay, read_overla
 from common.config.reading import Loaded
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
+from common.core.shown import harmless
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.exits import EXIT_CONFIG
 from common.io.journal.places import journal_dir, left_journals
@@ -127,6 +128,9 @@ def run(args: argparse.Namespace) -> int:
         f"{left}data in {plan.data_dir}; stop with Ctrl-C",
         file=told,
     )
+    if wanted.overlay.keys:
+        parts, place = ", ".join(wanted.overlay.keys), plan.data_dir / REMOTE_DIR / OVERLAY_NAME
+        print(harmless(f"serialgw: what the platform has configured lies over the files: {parts} ({place})"), file=told)
     lock.keep_across_exec(INHERITED_LOCK_FD)
     # A Unix socket's path ends at 107 bytes; a descriptor of its folder names it shorter.
     if not is_short(plan.run_dir):

@@ -198,7 +198,7 @@ class Configurator:
         overlay = self._overlay
         laid = self._lay(overlay)
         for key, value in parts.items():
-            self._check_part(key, value)
+            self._check_part(key, value, laid)
             overlay = overlay.with_part(key, value, laid.base_of(key))
         gateway = self._read(overlay, parts)
         change = difference(self._active.gateway, gateway)
@@ -218,7 +218,7 @@ class Configurator:
             started_anew=", ".join(change.changed) or "none",
         )
 
-    def _check_part(self, key: str, value: Any) -> None:
+    def _check_part(self, key: str, value: Any, laid: Laid) -> None:
         """What no reader would find. Raises Refused."""
         platform, storage = self._active.gateway.platform, self._active.gateway.storage
         if key == "logs_configuration":
@@ -231,10 +231,12 @@ class Configurator:
             raise Refused(f"found {type(value).__name__}, expected an object")
         if key == "grpc_configuration" and value.get("enabled") is True:
             raise Refused(NO_GRPC)
-        if key == "general_configuration" and not (
-            value.get("host", platform.host) == platform.host and value.get("port", platform.port) == platform.port
-        ):
-            raise Refused(NO_CONNECTION)
+        if key == "general_configuration":
+            # The environment may say otherwise than the file; a dashboard sends back what it was told, the file's.
+            file = laid.main.get(SECTIONS[key], {})
+            for name, ours in (("host", platform.host), ("port", platform.port)):
+                if value.get(name, ours) not in (ours, file.get(name, ours)):
+                    raise Refused(NO_CONNECTION)
         if key == "storage_configuration" and value.get("type", storage.type) != storage.type:
             raise Refused(NO_MOVE)
         if key not in SECTIONS and value.get("name", key) != key:
