@@ -144,9 +144,10 @@ class SupervisordPart:
             self._supervisord.options.mood = SupervisorStates.RESTARTING
 
     def _processes(self) -> Iterator[Process]:
-        """All processes of all groups."""
-        for group in self._supervisord.process_groups.values():
-            yield from group.processes.values()
+        """All processes that go round. The configurator does not: it waits for others, for a bounded time each."""
+        for name, group in self._supervisord.process_groups.items():
+            if name != CONFIGURATOR:
+                yield from group.processes.values()
 
 
 def start(supervisord: Supervisord, run_dir: str = "", files: str = "") -> SupervisordPart:
