@@ -35,6 +35,7 @@ class ConnectorDefaults(msgspec.Struct, frozen=True):
     id: str | None = None
     log_level: str = "INFO"
     report_strategy: ReportStrategy | None = None
+    remote_logging: bool = False
 
 
 def read_connector(
@@ -62,10 +63,9 @@ def read_connector(
         uplink_queue_size=top.whole("uplinkQueueSize", MAX_RECORDS, 1),
         file=path,
         report_strategy=read_strategy(top) or defaults.report_strategy,
+        remote_logging=top.flag("enableRemoteLogging", defaults.remote_logging),
     )
     top.knows("type", "class", "configVersion")
-    if top.flag("enableRemoteLogging", False):
-        top.not_applied("enableRemoteLogging", f"enableRemoteLogging on connector {name}")
     devices = _read_devices(top, connector, checker)
     top.warn_unknown()
     return msgspec.structs.replace(connector, devices=tuple(device for _, device in devices)), devices

@@ -170,6 +170,8 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[Device, ...] = ()
     file: str = ""
     report_strategy: ReportStrategy | None = None
+    remote_logging: bool = False
+    """True if the platform is told what is logged about its devices."""
 
 
 class Security(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +253,9 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         """How much of it the publisher may spend."""
         delay_s = self.min_pack_send_delay_ms / 1000
         return delay_s if self.reader_company_s is None else delay_s / 2
+
+    remote_configuration: bool = False
+    """True if the platform may change the configuration."""
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,7 +70,6 @@ _UNSERVED = {
     "deviceFiltering": "enable",
     "checkingDeviceActivity": "checkDeviceInactivity",
     "handleDeviceRenaming": "",
-    "remoteConfiguration": "",
     "latencyDebugMode": "",
 }
 
@@ -109,6 +108,7 @@ def read_platform(
         max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", PAYLOAD_GUESS_BYTES, 1),
         rate_limits=read_rate_limits(entry, host),
         report_strategy=read_strategy(entry),
+        remote_configuration=entry.flag("remoteConfiguration", False),
     )
     warn_odd_port(entry, platform.port, uses_tls=platform.security.uses_tls)
     _warn_unserved(entry)

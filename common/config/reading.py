@@ -22,6 +22,7 @@ from common.config.json_files import read_json
 from common.config.json_object import JsonObject
 from common.config.models import Connector, Device, Gateway, Platform, Storage
 from common.config.names import CONNECTOR_LOG_LEVELS
+from common.config.overlay import Laid, Overlay
 from common.config.platform_reading import read_platform, without_secrets
 from common.config.points_reading import read_strategy
 from common.config.ports import can_name_a_file
@@ -41,20 +42,33 @@ class Loaded(NamedTuple):
     warnings: list[str]
 
 
-def read_gateway(path: str | Path, environ: Mapping[str, str], *, with_secrets: bool = False) -> Loaded:
-    """Read the configuration at `path`; variables TB_GW_* of `environ` win over the file.
+def read_gateway(
+    path: str | Path, environ: Mapping[str, str], *, with_secrets: bool = False, overlay: Overlay | None = None
+) -> Loaded:
+    """Read the configuration at `path`; variables TB_GW_* of `environ` win over the file. `overlay` is what the
+    platform has configured, which lies over the files.
 
     Unless `with_secrets`, access token, user name, password and client id are None in the result (they are checked
     all the same): only the publisher reads with secrets. No message ever carries one.
     Raises ConfigError with every problem, each `file: path: found X, expected Y`; nothing else for any file content.
     """
     findings = Findings()
-    gateway = _Reader(Path(os.path.abspath(path)), environ, findings, with_secrets).read()
+    gateway = _Reader(Path(os.path.abspath(path)), environ, findings, with_secrets, overlay or Overlay()).read()
     if gateway is None or findings.problems:
         raise ConfigError(findings.problems, findings.warnings)
     if not with_secrets:
         gateway = msgspec.structs.replace(gateway, platform=without_secrets(gateway.platform))
     return Loaded(gateway, findings.warnings)
+
+
+def laid_over(path: Path, main: Mapping[str, Any], overlay: Overlay) -> Laid:
+    """The main file at this path with an overlay over it. Raises nothing: a connector's file that can't be read has no
+    value here, and its problem is found where the configuration is read."""
+
+    def read(name: str) -> Any:
+        return read_json(path.parent / name, name, Findings()) if can_name_a_file(name) else None
+
+    return Laid(main, overlay, read)
 
 
 class _Reader:
@@ -63,8 +77,13 @@ class _Reader:
     It goes on behind every problem, with a default in the wrong value's place, so that all of them are found in one go.
     """
 
-    def __init__(self, path: Path, environ: Mapping[str, str], findings: Findings, with_secrets: bool) -> None:
+    def __init__(
+        self, path: Path, environ: Mapping[str, str], findings: Findings, with_secrets: bool, overlay: Overlay
+    ) -> None:
         self._path = path
+        self._overlay = overlay
+        self._laid: dict[str, Any] = {}
+        """Name of a connector's file → what stands in its place."""
         self._folder = path.parent
         self._shown = path.name or str(path)
         """How messages name the file: without its folder, which the reader of the message knows."""
@@ -89,6 +108,8 @@ class _Reader:
         if not isinstance(value, dict):
             self._findings.problem(self._shown, "top level", show(value), "an object")
             return None
+        if not self._overlay.is_empty:
+            value = self._lay(value)
         top = JsonObject(value, self._shown, "", self._findings)
         if any(key in value for key in _MAIN_KEYS):
             gateway = self._read_main(top)
@@ -98,6 +119,13 @@ class _Reader:
             gateway = self._gateway(platform, Storage(), (connector,))
         self._check_devices()
         return gateway
+
+    def _lay(self, value: dict[str, Any]) -> dict[str, Any]:
+        """The main file with the platform's words over it; what does not count any more is a warning."""
+        laid = laid_over(self._path, value, self._overlay)
+        self._findings.warnings += laid.left_out
+        self._laid = laid.files
+        return laid.main
 
     def _gateway(self, platform: Platform, storage: Storage, connectors: tuple[Connector, ...]) -> Gateway:
         return Gateway(
@@ -172,8 +200,9 @@ class _Reader:
             id=entry.maybe_text("id"),
             log_level=entry.choice("logLevel", "INFO", CONNECTOR_LOG_LEVELS, any_case=True),
             report_strategy=read_strategy(entry),
+            remote_logging=entry.flag("enableRemoteLogging", False),
         )
-        entry.knows("enableRemoteLogging", "configVersion")
+        entry.knows("configVersion")
         name = entry.required_text("configuration", meaning="the name of a file beside this one")
         entry.warn_unknown()
         top = self._open_connector(entry, name) if name else None
@@ -187,6 +216,8 @@ class _Reader:
         if first != entry.path:
             entry.problem("configuration", f"{show(name)}, as in {first}", "a file that no other connector names")
             return None
+        if name in self._laid:
+            return JsonObject(self._laid[name], f"{name} (as the platform has configured it)", "", self._findings)
         if not can_name_a_file(name) or not os.path.lexists(path):
             entry.problem("configuration", f"{show(name)}, which is not there", f"a file beside {self._shown}")
             return None

@@ -25,6 +25,8 @@ USERS_LINES_HZ: Final = 100.0
 """Lines of one of users' converters that may come on and on: it may log each frame on purpose."""
 KINDS_KEPT: Final = 1_000
 """Kinds of lines that are told apart; beyond it all others are one."""
+DEVICE_LOGGER: Final = ".device."
+"""Stands in the name of a logger before the device whose converter has it; lines name the device then."""
 _LEVELS: Final = {
     "TRACE": TRACE,
     "DEBUG": logging.DEBUG,
@@ -84,7 +86,7 @@ class LogHandler(logging.Handler):
         text = harmless(shortened(_message_of(record)))
         if record.exc_info:
             text += "\n" + harmless_lines(shortened(logging.Formatter().formatException(record.exc_info)))
-        self.outlet.write(self._line(record.levelname, text))
+        self.outlet.write(self._line(record.levelname, text, record.name.partition(DEVICE_LOGGER)[2]))
 
     def catch_up(self) -> None:
         """Says what could not be said before, as far as it can be now. To be called now and then."""
@@ -115,8 +117,9 @@ class LogHandler(logging.Handler):
         kind.since_s = now_s
         return kind
 
-    def _line(self, level: str, text: str) -> bytes:
-        return f"{iso_time(wall_ms())} {level:7} [{harmless(self.process)}] {text}\n".encode(errors="backslashreplace")
+    def _line(self, level: str, text: str, device: str = "") -> bytes:
+        who = harmless(f"{self.process} {device}" if device else self.process)
+        return f"{iso_time(wall_ms())} {level:7} [{who}] {text}\n".encode(errors="backslashreplace")
 
 
 def _message_of(record: logging.LogRecord) -> str:

@@ -60,6 +60,8 @@ class LogOutlet:
         """Lines that were dropped so far."""
         self.wants_room = False
         """True while somebody is there who has no room: `descriptor` tells when there is."""
+        self.also: Callable[[bytes], None] | None = None
+        """Who else is told each line that is written. It must not raise, nor write here."""
 
     @property
     def is_behind(self) -> bool:
@@ -68,6 +70,8 @@ class LogOutlet:
 
     def write(self, lines: bytes) -> None:
         """One or more whole lines: now, later, or never."""
+        if self.also is not None:
+            self.also(lines)
         if self._waiting or self._untold:
             self.catch_up()
         if self._waiting or self._untold:

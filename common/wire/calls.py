@@ -118,6 +118,10 @@ class Status(Struct, frozen=True):
     """Client to monitor. The reply is the state of everything, JSON as bytes."""
 
 
+class Configured(Struct, frozen=True):
+    """Whoever has changed the configuration to publisher: look at what is configured now. The reply is nil."""
+
+
 Body = (
     Encode
     | EncodeUpdate
@@ -131,6 +135,7 @@ Body = (
     | UpdateAttributes
     | Beat
     | Status
+    | Configured
 )
 _SHAPES: Final[dict[str, type[Body]]] = {
     "encode": Encode,
@@ -145,6 +150,7 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "attributes": UpdateAttributes,
     "beat": Beat,
     "status": Status,
+    "configured": Configured,
 }
 _VERBS: Final[dict[type[Body], str]] = {shape: verb for verb, shape in _SHAPES.items()}
 

@@ -32,10 +32,12 @@ from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import Event
 from services.publisher.core.names import Named
+from services.publisher.core.remote import LEVEL_KEY, SECTION_KEYS, RemoteSetup
 from services.publisher.core.strategies import strategies_of
 from services.publisher.shell.attempt import try_platform
 from services.publisher.shell.names_file import NAME, read_names
 from services.publisher.shell.platform_link import Access
+from services.publisher.shell.remote_files import RemoteFiles
 from services.publisher.shell.shell import PublisherShell
 
 PURPOSE: Final = "Publishes readings to the platform, and takes its calls."
@@ -76,7 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     core = _make_core(identity, epoch, gateway, dialect, names)
     sources: Sources[Event] = Sources()
     access = Access(gateway.platform, client_id, tls, tuple(dialect.subscriptions), dialect.will)
-    shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=options.data_dir / NAME)
+    remote = RemoteFiles(sockets, options.data_dir, sources)
+    shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=options.data_dir / NAME, remote=remote)
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
@@ -112,6 +115,20 @@ def _make_core(
         names=names,
         answer_times=answer_times(gateway),
         strategies=strategies_of(gateway),
+        remote=remote_setup(gateway),
+    )
+
+
+def remote_setup(gateway: Gateway) -> RemoteSetup:
+    """What the platform may ask of the gateway as a whole, and what it is told of the log."""
+    is_configurable = gateway.platform.remote_configuration
+    names = tuple(connector.name for connector in gateway.connectors)
+    security = gateway.platform.security
+    return RemoteSetup(
+        keys=(LEVEL_KEY, *SECTION_KEYS, *names) if is_configurable else (LEVEL_KEY,),
+        is_configurable=is_configurable,
+        logged={connector.name: connector.log_level for connector in gateway.connectors if connector.remote_logging},
+        hidden=tuple(secret for secret in (security.access_token, security.password) if secret),
     )
 
 

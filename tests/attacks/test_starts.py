@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+from supervisor.states import SupervisorStates
 
 import serialgw
 from common.config.active import ACTIVE_NAME, find_gateway, make_active, read_active, write_active
@@ -21,6 +22,7 @@ from common.core.errors import ConfigError, LinkError
 from common.io.exits import EXIT_CONFIG
 from services.cli.supervise.environment import gateway_environment
 from services.cli.supervise.launch import Stamp, read_stamp, write_stamp
+from services.cli.supervise.lines import PublisherLines
 from services.cli.supervise.log import SupervisordLog
 from services.cli.supervise.part import SupervisordPart
 from services.cli.supervise.revival import AGAIN_S, Revival
@@ -193,6 +195,7 @@ class FakeProcess:
     pid = 0
     starts = 0
     exitstatus = EXIT_CONFIG
+    config = SimpleNamespace(name="broker")
 
     def spawn(self) -> None:
         self.starts += 1
@@ -246,7 +249,8 @@ def test_who_has_ended_with_78_comes_back_when_a_file_changes_and_now_and_then(t
 def test_nobody_comes_back_while_the_gateway_stops(tmp_path: Path) -> None:
     """Neither who waits already, nor who ends with 78 meanwhile, whatever is saved."""
     file = tmp_path / "c.json"
-    part = SupervisordPart(SimpleNamespace(process_groups={}), SilentLog(), tmp_path, [str(file)])
+    supervisord = SimpleNamespace(process_groups={}, options=SimpleNamespace(mood=SupervisorStates.SHUTDOWN))
+    part = SupervisordPart(supervisord, SilentLog(), PublisherLines(tmp_path), tmp_path, [str(file)])
     waiting, late = FakeProcess(), FakeProcess()
     part.exited(FakeEvent(waiting))
     part.stopping(FakeEvent(waiting))

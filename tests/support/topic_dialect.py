@@ -30,6 +30,7 @@ from services.publisher.core.dialects import (
     DeviceRpc,
     Downlink,
     GatewayFacts,
+    GatewayRestart,
     GatewayRpc,
     Ignored,
     Outgoing,
@@ -138,6 +139,19 @@ class TopicDialect:
         said = {"ok": known[call.method]} if call.method in known else {"failed": "no such method"}
         return Outgoing(f"gateway/answer/{call.request}", _dumps(said))
 
+    def gateway_done(self, call: GatewayRestart, error: str) -> Outgoing:
+        said = {"failed": error} if error else {"ok": True}
+        return Outgoing(f"gateway/answer/{call.request}", _dumps(said))
+
+    def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
+        return None
+
+    def own_attributes(self, values: Mapping[str, bytes]) -> Outgoing | None:
+        return None
+
+    def own_telemetry(self, items: Sequence[tuple[int, Mapping[str, bytes]]]) -> Outgoing | None:
+        return None
+
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         value = _object(payload) if size_bytes <= 1024 * 1024 else None
         if value is None:
@@ -149,7 +163,7 @@ class TopicDialect:
             case ["site", device, "call", request] if isinstance(method, str) and method:
                 return DeviceRpc(unquote(device), request, method, _dumps(value.get("with")))
             case ["gateway", "call", request] if isinstance(method, str):
-                return GatewayRpc(request, method)
+                return GatewayRestart(request, 1.0) if method == "restart" else GatewayRpc(request, method)
             case [_, *_, "call", _]:
                 return Unusable("a call without a method")
         return Ignored(topic)

@@ -91,7 +91,7 @@ def test_split_keeps_the_time_and_every_key():
         ),
         ("v1/devices/me/rpc/response/9", {}, Ignored("our own reply")),
         ("v1/gateway/disconnect", {"device": "A", "reason": 150}, DeviceDropped("A", 150, True)),
-        ("v1/devices/me/attributes", {"deleted": ["k"]}, Ignored("v1/devices/me/attributes")),
+        ("v1/devices/me/attributes", {"deleted": ["k"]}, Ignored("deleted attributes")),
     ],
 )
 def test_downlinks_are_understood(topic, payload, expected):

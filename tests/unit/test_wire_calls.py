@@ -12,6 +12,7 @@ from common.wire.calls import (
     Beat,
     Body,
     CallDevice,
+    Configured,
     Decode,
     DiedIn,
     Encode,
@@ -68,6 +69,7 @@ GOLDEN: list[tuple[Body, str, Any]] = [
     (UpdateAttributes("press 1", b"{}"), "attributes", {"device": "press 1", "data": b"{}"}),
     (Beat(), "beat", {}),
     (Status(), "status", None),
+    (Configured(), "configured", {}),
 ]
 
 

@@ -16,8 +16,11 @@ from typing import Final, NamedTuple
 from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
 from common.config.models import Storage
 from common.config.names import SECRET_VARIABLES
+from common.config.overlay import OVERLAY_NAME, REMOTE_DIR, Overlay, read_overlay
+from common.config.reading import Loaded
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
+from common.core.shown import harmless
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.exits import EXIT_CONFIG
 from common.io.journal.places import journal_dir, left_journals
@@ -28,7 +31,7 @@ from services.cli.arguments import Subparsers, add_data_dir, log_level, utf8_pat
 from services.cli.parser import WARNING
 from services.cli.supervise.conf import Plan, comment_faults
 from services.cli.supervise.environment import gateway_environment
-from services.cli.supervise.prepare import write_files
+from services.cli.supervise.prepare import write_files, write_remote
 from services.cli.supervise.signals import hold_signals
 from services.cli.supervise.takeover import end_leftovers
 from services.cli.text import counted
@@ -116,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
     if count := end_leftovers(plan.data_dir):
         print(f"serialgw: ended {counted(count, 'process')} of a gateway that was killed here before", file=told)
     conf = write_files(plan, wanted.active)
+    write_remote(plan, wanted.active, wanted.overlay)
     # From here on Ctrl-C stops the gateway in order.
     hold_signals()
     left = f"{counted(len(plan.left_journals), 'journal')} of earlier devices to send, " if plan.left_journals else ""
@@ -124,6 +128,9 @@ def run(args: argparse.Namespace) -> int:
         f"{left}data in {plan.data_dir}; stop with Ctrl-C",
         file=told,
     )
+    if wanted.overlay.keys:
+        parts, place = ", ".join(wanted.overlay.keys), plan.data_dir / REMOTE_DIR / OVERLAY_NAME
+        print(harmless(f"serialgw: what the platform has configured lies over the files: {parts} ({place})"), file=told)
     lock.keep_across_exec(INHERITED_LOCK_FD)
     # A Unix socket's path ends at 107 bytes; a descriptor of its folder names it shorter.
     if not is_short(plan.run_dir):
@@ -153,15 +160,18 @@ class Wanted(NamedTuple):
     active: Active
     environ: dict[str, str]
     warnings: list[str]
+    overlay: Overlay = Overlay()
+    """What the platform has configured, as far as it counts."""
 
 
 def _find_wanted(args: argparse.Namespace) -> Wanted:
     """What is to run. Raises ConfigError with every problem, unless `--last-good` asks for what has run last."""
     environ = dict(os.environ)
+    data_dir = args.data_dir.expanduser().absolute()
+    overlay = read_overlay(data_dir / REMOTE_DIR / OVERLAY_NAME) if is_private(data_dir) else Overlay()
     try:
-        whole = read_whole(args.config, environ, with_secrets=True)
+        overlay, whole = _read_laid(args.config, environ, overlay)
     except ConfigError as error:
-        data_dir = args.data_dir.expanduser().absolute()
         # What somebody else may have put there says nothing.
         is_ours = args.last_good and is_private(data_dir)
         active = read_active(data_dir / ACTIVE_NAME) if is_ours else None
@@ -170,7 +180,25 @@ def _find_wanted(args: argparse.Namespace) -> Wanted:
         warnings = [*error.problems, "the configuration can't be used; what has run last is run again (--last-good)"]
         return Wanted(active, environ, warnings)
     environ.update(secrets_of(whole.gateway.platform.security, environ))
-    return Wanted(make_active(whole.gateway), environ, whole.warnings)
+    return Wanted(make_active(whole.gateway), environ, whole.warnings, overlay)
+
+
+def _read_laid(config: Path, environ: Mapping[str, str], overlay: Overlay) -> tuple[Overlay, Loaded]:
+    """The configuration with what the platform has configured over it; without that, if both together can't be used:
+    then it is said, and the files count. Raises ConfigError."""
+    if not overlay.is_empty:
+        try:
+            whole = read_whole(config, environ, with_secrets=True, overlay=overlay)
+            if whole.gateway.platform.remote_configuration:
+                return overlay, whole
+            why = "remoteConfiguration is not true any more"
+        except ConfigError as error:
+            why = error.problems[0]
+        whole = read_whole(config, environ, with_secrets=True)
+        return Overlay(), Loaded(
+            whole.gateway, [*whole.warnings, f"what the platform has configured is left out: {why}"]
+        )
+    return overlay, read_whole(config, environ, with_secrets=True)
 
 
 def check_storage(storage: Storage) -> None:

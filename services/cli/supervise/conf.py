@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from common.config.active import ACTIVE_NAME
 from common.config.task import OPTION as TASK
 from common.io.exits import EXIT_CONFIG
@@ -28,7 +30,11 @@ STOP_WAIT_S: Final = 10
 """A process that has not ended so long after SIGTERM is killed."""
 FILES_PER_PROGRAM: Final = 4
 """Descriptors that supervisord needs for each: pipes for its output, and some to spare."""
-_GROUPS: Final = ("monitor", "broker", "publisher", "converters", "port_readers")
+CONFIGURATOR: Final = "configurator"
+"""The program that applies what the platform wants configured; it runs only while there is something of that."""
+PLAN_NAME: Final = "plan.json"
+"""File in the run directory with what was planned at the start, for the configurator."""
+_GROUPS: Final = ("monitor", "broker", "publisher", "converters", "port_readers", CONFIGURATOR)
 """From the one that stops last to the one that stops first."""
 
 
@@ -41,6 +47,8 @@ class Program(NamedTuple):
     arguments: tuple[str, ...]
     ends: bool = False
     """True for one that has done its work when it exits with 0."""
+    starts: bool = True
+    """False for one that is only started when it is wanted."""
 
 
 class Plan(NamedTuple):
@@ -93,7 +101,20 @@ def programs_of(plan: Plan) -> list[Program]:
         name = "drain-" + encode_word(path.name).replace(":", "~3A").replace(",", "~2C")
         drain = (*common, f"--journal={path}")
         found.append(Program("port_readers", name, "services.port_reader", drain, ends=True))
+    applies = ("--config", str(plan.config), "--data-dir", str(plan.data_dir), "--log-level", plan.log_level)
+    module = "services.cli.supervise.configurator"
+    found.append(Program(CONFIGURATOR, CONFIGURATOR, module, applies, ends=True, starts=False))
     return found
+
+
+def write_plan(plan: Plan) -> bytes:
+    """The plan as bytes."""
+    return msgspec.json.encode(plan, enc_hook=str)
+
+
+def read_plan(content: bytes) -> Plan:
+    """The plan that `write_plan` wrote. Raises msgspec.DecodeError for anything else."""
+    return msgspec.json.decode(content, type=Plan, dec_hook=lambda kind, value: kind(value))
 
 
 def supervisord_conf(plan: Plan) -> str:
@@ -152,7 +173,8 @@ def _program(plan: Plan, program: Program) -> str:
     return f"""\
 [program:{program.name}]
 command={command}
-{_environment(plan, program)}autorestart=unexpected
+{_environment(plan, program)}{"" if program.starts else "autostart=false"}
+autorestart=unexpected
 exitcodes={_exit_codes(program)}
 startsecs=0
 startretries=1000000000

@@ -16,6 +16,7 @@ from common.core.shown import harmless_lines
 from common.io.exits import EXIT_CONFIG
 from common.io.logs import handler_of, log_note, start_logs, take_streams
 from services.cli.supervise.launch import decode_word
+from services.cli.supervise.lines import PublisherLines
 from services.cli.supervise.signals import release_signals
 from services.cli.supervise.supervisord import OutputEvent, ProcessEvent
 
@@ -25,7 +26,8 @@ LONGEST_LINE: Final = 65_536
 class SupervisordLog:
     """What supervisord's events become on standard error."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: PublisherLines) -> None:
+        """`lines`: who else is told what is printed."""
         self._partial: dict[str, bytes] = {}
         # What was opened before supervisord read its configuration anew, it has closed.
         logging.getLogger("serialgw").handlers.clear()
@@ -33,6 +35,7 @@ class SupervisordLog:
         handler = handler_of(self._logger)
         assert handler is not None, "start_logs has made one"
         self._handler = handler
+        handler.outlet.also = lines.put
         # supervisord itself prints what it can't log, for instance on a full disk.
         take_streams(self._logger)
         self._then = "restarting"

@@ -6,17 +6,25 @@ configuration. It has to be small and quick, since supervisord does nothing else
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from supervisor import events
+from supervisor.states import SupervisorStates
 
+from common.config.overlay import REMOTE_DIR, is_waiting
 from common.core.events import Note
 from common.io.exits import EXIT_CONFIG
+from common.io.orders import APPLY_FILE
+from services.cli.supervise.applying import Applying
+from services.cli.supervise.conf import CONFIGURATOR
 from services.cli.supervise.launch import decode_word
+from services.cli.supervise.lines import PublisherLines
 from services.cli.supervise.log import SupervisordLog
+from services.cli.supervise.orders import Orders
 from services.cli.supervise.pulse import Pulses
 from services.cli.supervise.revival import Revival
 from services.cli.supervise.signals import guard_forks
@@ -30,9 +38,14 @@ Event = TypeVar("Event")
 class SupervisordPart:
     """What is done every five seconds, and when a process has ended."""
 
-    def __init__(self, supervisord: Supervisord, log: SupervisordLog, run_dir: Path, files: list[str]) -> None:
+    def __init__(
+        self, supervisord: Supervisord, log: SupervisordLog, lines: PublisherLines, run_dir: Path, files: list[str]
+    ) -> None:
         self._supervisord = supervisord
         self._log = log
+        self._lines = lines
+        self._run_dir = run_dir
+        self._applying = Applying(supervisord, log.note)
         self._revival = Revival(files)
         self._pulses: Pulses | None = None
         """None where there is no room for its pipe: then nobody notices who hangs."""
@@ -41,12 +54,21 @@ class SupervisordPart:
         except OSError as error:
             # Rather without than not at all.
             log.note(Note("error", "pulses.unavailable", {"reason": str(error), "then": "who hangs is not replaced"}))
+        self.orders: Orders | None = None
+        """None where there is no room for its pipe: then nobody can ask for anything."""
+        try:
+            self.orders = Orders(run_dir, _guarded(self._obey))
+        except OSError as error:
+            then = "the platform can't restart or configure the gateway"
+            log.note(Note("error", "orders.unavailable", {"reason": str(error), "then": then}))
 
     def tick(self, event: object) -> None:
         """Five seconds have passed."""
         if self._pulses is not None:
             self._pulses.check(self._processes())
         self._revival.check()
+        self._applying.go_on()
+        self._lines.open()
         self._log.catch_up(event)
         notify_systemd("WATCHDOG=1")
 
@@ -56,38 +78,96 @@ class SupervisordPart:
         if event.process.exitstatus == EXIT_CONFIG:
             self._revival.wait(event.process)
         self._log.exited(event)
+        if event.process.config.name == CONFIGURATOR:
+            # supervisord has not finished with it; and more may have come meanwhile.
+            self._again("configure")
+
+    def stopped(self, event: ProcessEvent) -> None:
+        """A process ended because it was told to; perhaps it is to start anew."""
+        self._log.stopped(event)
+        self._again("go on")
 
     def running(self, event: object) -> None:
         """supervisord has started."""
         self._log.running(event)
+        self._again("configure")
         notify_systemd("READY=1")
 
     def stopping(self, event: object) -> None:
         """The whole gateway was told to stop."""
         self._revival.stop()
         self._log.stopping(event)
-        notify_systemd("STOPPING=1")
+        if self._supervisord.options.mood != SupervisorStates.RESTARTING:
+            notify_systemd("STOPPING=1")
+
+    def _obey(self, order: str) -> None:
+        """Somebody of ours asks for something. An order that nobody knows is left alone: it may be of a newer
+        release."""
+        match order.split():
+            case ["go", "on"]:
+                self._applying.go_on()
+            case ["logs"]:
+                self._lines.open()
+            case ["configure"]:
+                self._configure()
+            case ["apply"]:
+                self._applying.begin(json.loads((self._run_dir / APPLY_FILE).read_bytes()))
+            case ["restart", seconds]:
+                # Its answer is still to go out.
+                self._later("restart", float(seconds))
+            case ["restart"]:
+                self._restart()
+
+    def _configure(self) -> None:
+        """The platform wants something configured: starts who looks at it. One that runs looks at all there is."""
+        group = self._supervisord.process_groups.get(CONFIGURATOR)
+        if group is None or not is_waiting(self._run_dir.parent / REMOTE_DIR):
+            return
+        process = group.processes[CONFIGURATOR]
+        if not process.pid and self._supervisord.options.mood == SupervisorStates.RUNNING:
+            process.spawn()
+
+    def _again(self, order: str) -> None:
+        if self.orders is not None:
+            self.orders.again(order)
+
+    def _later(self, order: str, delay_s: float) -> None:
+        if self.orders is not None:
+            self.orders.later(order, delay_s)
+
+    def _restart(self) -> None:
+        """Stops all processes in their order, and starts them again, with what was configured when this gateway was
+        started."""
+        if self._supervisord.options.mood == SupervisorStates.RUNNING:
+            note = {"asked_by": "the platform", "then": "all processes are stopped in order and started again"}
+            self._log.note(Note("info", "gateway.restarting", note))
+            self._supervisord.options.mood = SupervisorStates.RESTARTING
 
     def _processes(self) -> Iterator[Process]:
-        """All processes of all groups."""
-        for group in self._supervisord.process_groups.values():
-            yield from group.processes.values()
+        """All processes that go round. The configurator does not: it waits for others, for a bounded time each."""
+        for name, group in self._supervisord.process_groups.items():
+            if name != CONFIGURATOR:
+                yield from group.processes.values()
 
 
 def start(supervisord: Supervisord, run_dir: str = "", files: str = "") -> SupervisordPart:
     """supervisord's hook: subscribes, and returns the object that it keeps. The arguments come from its configuration,
     spelled by `encode_word`; `files` are separated by blanks."""
-    log = SupervisordLog()
-    part = SupervisordPart(supervisord, log, Path(decode_word(run_dir)), list(map(decode_word, files.split())))
+    place = Path(decode_word(run_dir))
+    lines = PublisherLines(place)
+    log = SupervisordLog(lines)
+    part = SupervisordPart(supervisord, log, lines, place, list(map(decode_word, files.split())))
     guard_forks()
     sockets = supervisord.options.get_socket_map()
     SignalWakeup().join(sockets)
     log.join(sockets)
+    if part.orders is not None:
+        part.orders.join(sockets)
     for event, callback in (
         (events.ProcessLogEvent, log.output),
         (events.ProcessStateExitedEvent, part.exited),
         (events.ProcessStateFatalEvent, log.gave_up),
-        (events.ProcessStateStoppedEvent, log.stopped),
+        (events.ProcessStateStoppedEvent, part.stopped),
         (events.ProcessStateRunningEvent, log.started),
         (events.SupervisorStoppingEvent, part.stopping),
         (events.SupervisorRunningEvent, part.running),

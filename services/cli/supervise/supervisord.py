@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 
@@ -13,6 +13,21 @@ class ProcessConfig(Protocol):
     """Spelled by `encode_word`."""
     exitcodes: Collection[int]
     """Exit codes that are no failure."""
+
+    def create_autochildlogs(self) -> None:
+        """Makes what it needs before the first process."""
+        ...
+
+    def make_process(self, group: ProcessGroup) -> Process:
+        """A process that does not run yet."""
+        ...
+
+
+class GroupConfig(Protocol):
+    """What our configuration says of processes that are started and stopped together."""
+
+    name: str
+    process_configs: list[ProcessConfig]
 
 
 class Process(Protocol):
@@ -30,15 +45,30 @@ class Process(Protocol):
         """Starts it."""
         ...
 
+    def stop(self) -> str | None:
+        """Begins to stop it."""
+        ...
+
 
 class ProcessGroup(Protocol):
     """Processes that are started and stopped together."""
 
-    processes: Mapping[str, Process]
+    config: GroupConfig
+    processes: dict[str, Process]
 
 
 class Options(Protocol):
     """What supervisord has read, and how it reaches the system."""
+
+    mood: int
+    """One of SupervisorStates: what it wants to do."""
+
+    process_group_configs: Sequence[GroupConfig]
+    """What its file said when it was read last."""
+
+    def process_config(self, *, do_usage: bool) -> None:
+        """Reads its file anew; nothing that runs is touched. Raises ValueError for one that can't be used."""
+        ...
 
     def get_socket_map(self) -> dict[int, object]:
         """Descriptor → who is polled for it, and is told."""
@@ -50,6 +80,10 @@ class Supervisord(Protocol):
 
     options: Options
     process_groups: Mapping[str, ProcessGroup]
+
+    def add_process_group(self, config: GroupConfig) -> bool:
+        """Makes a group, whose processes start."""
+        ...
 
 
 class ProcessEvent(Protocol):

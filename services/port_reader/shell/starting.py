@@ -111,7 +111,8 @@ def _task_of(gateway: Gateway, options: argparse.Namespace) -> Task:
     if options.journal is None:
         return device_task(gateway, _find(gateway, options.device), options.data_dir, options.log_level)
     if not options.journal.is_file():
-        _stop(f"--journal: {options.journal} is no file")
+        # `serialgw run` names those that were there when it planned; one that is not has been sent since, to its end.
+        _stop(f"--journal: {options.journal} is no file", EXIT_CONFIG if options.active is None else 0)
     return Task(
         device=None,
         journal=str(options.journal),

@@ -19,9 +19,9 @@ from typing import Final, assert_never
 
 from common.config.models import Platform as PlatformConfig
 from common.core.counters import new_counts, totals
-from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Send, Start, Tick, Writable
+from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Send, Start, Tick, Writable, answer
 from common.core.membership import Membership
-from common.wire.calls import Beat, body_of, reader_of
+from common.wire.calls import Beat, Configured, body_of, reader_of, reply
 from common.wire.messages import (
     Entry,
     FrameBatch,
@@ -45,6 +45,8 @@ from services.publisher.core.dialects import (
     DeviceDropped,
     DeviceRpc,
     Dialect,
+    GatewayAttributes,
+    GatewayRestart,
     GatewayRpc,
     Ignored,
     RpcRefused,
@@ -53,6 +55,7 @@ from services.publisher.core.dialects import (
 )
 from services.publisher.core.downlink import Downlink
 from services.publisher.core.events import (
+    ConfiguredRead,
     DisconnectPlatform,
     Effect,
     Event,
@@ -61,12 +64,14 @@ from services.publisher.core.events import (
     LinkOpened,
     LinkRefused,
     LinkUp,
+    LogLines,
     NamesKept,
     PacketRefused,
     PlatformMessage,
     Probed,
     PubAck,
     RoundOver,
+    SupervisorAsked,
 )
 from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.names import KeptNames, Named
@@ -75,6 +80,7 @@ from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.platform_session import PlatformSession
+from services.publisher.core.remote import Remote, RemoteSetup
 from services.publisher.core.replies import Replies
 from services.publisher.core.shared_attributes import SharedAttributes
 from services.publisher.core.standstill import LinkStandstill
@@ -96,7 +102,7 @@ class PublisherCore:
     the attributes that each can be told; `draw` gives numbers in [0, 1) for jitter, `version` is our own when a
     platform asks; `names` is what an earlier publisher has kept of the devices that users' converters have named.
     `answer_times`: how many seconds an answer may take, by device and method. `strategies`: of the devices that do not
-    report all that they say.
+    report all that they say. `remote`: what the platform may ask of the gateway as a whole.
     """
 
     def __init__(
@@ -114,6 +120,7 @@ class PublisherCore:
         names: Mapping[str, Named] | None = None,
         answer_times: Mapping[tuple[str, str], float] | None = None,
         strategies: Mapping[str, Strategies] | None = None,
+        remote: RemoteSetup = RemoteSetup(),  # noqa: B008 (it never changes)
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -131,7 +138,10 @@ class PublisherCore:
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
         )
         known = connectors if connectors is not None else dict.fromkeys(types, "serial")
-        gateway = GatewayCalls(self._outbox, self._names, counters, connectors=known, version=version)
+        gateway = GatewayCalls(
+            self._outbox, self._names, counters, connectors=known, version=version, events=self._ordering.counts
+        )
+        self._remote = Remote(remote, dialect, replies, known, out)
         self._shared = SharedAttributes(dialect, shared or {}, replies)
         self._downlink = Downlink(
             dialect,
@@ -178,6 +188,9 @@ class PublisherCore:
                 return out.take()
             case Arrived(message=Request() as request) if body_of(request, Beat):
                 out.effects += self._membership.answer(request, now_s)
+            case Arrived(message=Request() as request) if body_of(request, Configured):
+                self._remote.changed()
+                out.order(answer(reply(request, None)))
             case Arrived(message=message):
                 self._hear_message(message, now_s)
                 # Somebody waits for these; they are not put off till the turn's end.
@@ -194,7 +207,15 @@ class PublisherCore:
             case Writable(plane=Plane.CALLS):
                 self._downlink.send_held(now_s)
             case Start():
+                self._remote.start()
                 self._session.link.start(now_s)
+            case LogLines():
+                self._remote.log.take(event)
+            case ConfiguredRead():
+                self._remote.read(event, now_s)
+            case SupervisorAsked():
+                self._remote.asked(event, now_s)
+                self._session.publish_replies(now_s)
             case NamesKept():
                 self._names.kept(event, now_s)
             case Drain() if self._drain_until_s is None:
@@ -232,6 +253,7 @@ class PublisherCore:
             self._outbox.report_due_s,
             self._drain_until_s,
             self._names.due_s,
+            self._remote.next_deadline_s if self._session.told_bytes(self._now_s) else None,
         )
         return min(time_s for time_s in times if time_s is not None)
 
@@ -301,6 +323,7 @@ class PublisherCore:
                 self._downlink.drop_stale_replies(now_s)
                 self._shared.connection_begun()
                 session.begin(event, now_s)
+                self._remote.connection_begun(now_s)
             case LinkRefused() if state == "connecting":
                 session.link.refused(event, now_s)
             case LinkDown() if state != "down":
@@ -322,6 +345,10 @@ class PublisherCore:
         match said:
             case DeviceRpc() | DeviceAttributes() | AttributesAnswer() | GatewayRpc() | RpcRefused():
                 self._downlink.hear_platform(said, now_s, self._standstill.waited_s(now_s))
+            case GatewayRestart():
+                self._remote.restart(said)
+            case GatewayAttributes():
+                self._remote.hear(said, now_s)
             case SessionLimits():
                 self._session.hear_limits(said, now_s)
             case DeviceDropped():
@@ -364,6 +391,8 @@ class PublisherCore:
         if self._names.due_s is not None and now_s >= self._names.due_s:
             # Before the platform is told of them: it may call them from then on.
             self._names.keep(now_s)
+        if self._remote.has_news:
+            self._remote.work(now_s, self._session.told_bytes(now_s))
         self._session.publish(now_s)
         self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.changed_reports(now_s)]
         self._out.end_turn()

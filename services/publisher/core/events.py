@@ -139,6 +139,56 @@ class KeepNames(NamedTuple):
     content: bytes
 
 
+class AskSupervisor(NamedTuple):
+    """Effect: give an order (`common.io.orders`) to whoever looks after the gateway's processes; `SupervisorAsked`
+    follows."""
+
+    request: str
+    """By which the event is known."""
+    order: str
+
+
+class SupervisorAsked(NamedTuple):
+    """Event: an `AskSupervisor` was performed."""
+
+    request: str
+    error: str
+    """"" or why the order could not be given."""
+
+
+class HearLogs(NamedTuple):
+    """Effect: hear what all processes log from now on (`LogLines`), or no more."""
+
+    is_wanted: bool
+
+
+class LogLines(NamedTuple):
+    """Event: whole lines that processes have logged."""
+
+    data: bytes
+    at_ms: int
+    """When they were heard."""
+
+
+class KeepRequest(NamedTuple):
+    """Effect: keep what the platform wants configured, and have it looked at; `SupervisorAsked` follows."""
+
+    request: str
+    """By which the event is known."""
+    content: bytes
+
+
+class ReadConfigured(NamedTuple):
+    """Effect: read what is configured, as the platform is to see it; `ConfiguredRead` follows."""
+
+
+class ConfiguredRead(NamedTuple):
+    """Event: a `ReadConfigured` was performed."""
+
+    content: bytes
+    """b"" where nothing could be read."""
+
+
 class ConnectPlatform(NamedTuple):
     """Effect: begin a connection with a new client object; `LinkUp`, `LinkRefused` or `LinkDown` follows."""
 
@@ -181,6 +231,9 @@ class Publish(NamedTuple):
 
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | Probed | PacketRefused | PlatformMessage | PubAck
 """What names a connection."""
-Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | NamesKept | LinkEvent
+OwnEvent = NamesKept | SupervisorAsked | LogLines | ConfiguredRead
+"""What the publisher's own shell has done or heard beside the platform."""
+Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | OwnEvent | LinkEvent
 """Not `Reconnected`: this shell does not watch for it; the broker's heartbeat says when it is another."""
-Effect = CommonEffect | ConnectPlatform | Probe | DisconnectPlatform | CheckLink | Publish | KeepNames
+OwnEffect = KeepNames | AskSupervisor | HearLogs | KeepRequest | ReadConfigured
+Effect = CommonEffect | ConnectPlatform | Probe | DisconnectPlatform | CheckLink | Publish | OwnEffect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from services.publisher.core.counters import PublisherCounts
@@ -17,7 +17,8 @@ class GatewayCalls:
     """`services.publisher.core.dialects.GatewayFacts`, and which configured device serves another.
 
     `names` are those that users' converters have given in this life or an earlier one, `connectors` the configured
-    devices' connectors, `version` is the release that runs.
+    devices' connectors, `version` is the release that runs. `events` counts for each source of frames how many have
+    come and how many of them are settled.
     """
 
     def __init__(
@@ -28,12 +29,14 @@ class GatewayCalls:
         *,
         connectors: Mapping[str, str],
         version: str,
+        events: Callable[[], Mapping[str, tuple[int, int]]] = dict,
     ) -> None:
         self._outbox = outbox
         self._names = names
         self._counters = counters
         self._connectors = connectors
         self._version = version
+        self._events = events
 
     @property
     def version(self) -> str:
@@ -54,6 +57,15 @@ class GatewayCalls:
         """Devices that are connected, those that users' converters have named among them, and their connectors."""
         lanes = self._outbox.lanes.values()
         return {lane.name: self._connectors.get(lane.source, UNNAMED_CONNECTOR) for lane in lanes if lane.is_open}
+
+    def events(self) -> dict[str, tuple[int, int]]:
+        """(frames that have come, frames that are settled) of each connector; 0 for one that has said nothing."""
+        found = dict.fromkeys(self._connectors.values(), (0, 0))
+        for source, (produced, sent) in self._events().items():
+            connector = self._connectors.get(source, UNNAMED_CONNECTOR)
+            before = found.get(connector, (0, 0))
+            found[connector] = (before[0] + produced, before[1] + sent)
+        return found
 
     def named(self, device: str) -> Named | None:
         """The configured device that serves this one, and its type, where a user's converter has named it; None for a

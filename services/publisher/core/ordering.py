@@ -59,6 +59,8 @@ class Ordering:
         self._received: dict[ReadingStream, float] = {}
         """Streams of which something was received since their last report, and by when that has to be reported."""
         self._credit_bytes = STREAM_CREDIT_BYTES
+        self._past: dict[str, tuple[int, int]] = {}
+        """Device → `ReadingStream.counts` of those of its streams that were forgotten."""
 
     def take(self, batch: ReadingBatch, now_s: float) -> Sequence[Release | Unwanted]:
         """First what need not be published any more, then what can be published now that this batch has come.
@@ -95,8 +97,9 @@ class Ordering:
         return True
 
     def _forget(self, journal: str) -> None:
-        del self._streams[journal]
-        self._replaced.pop(journal, None)
+        self._keep_counts(self._streams.pop(journal))
+        if replaced := self._replaced.pop(journal, None):
+            self._keep_counts(replaced)
 
     def _give_way(self, journal: str, before: ReadingStream | None) -> tuple[Unwanted, ...]:
         """A new generation begins. What is left of the last one is still published, since it may be nowhere else if the
@@ -104,7 +107,20 @@ class Ordering:
         oldest = self._replaced.pop(journal, None)
         if before:
             self._replaced[journal] = before
+        if oldest:
+            self._keep_counts(oldest)
         return (Unwanted(oldest, oldest.received),) if oldest else ()
+
+    def _keep_counts(self, stream: ReadingStream) -> None:
+        if stream.device in self._past or len(self._past) < MOST_STREAMS:
+            self._past[stream.device] = _sum(self._past.get(stream.device, (0, 0)), stream.counts)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Device → (numbers that have come, numbers that are settled) since this publisher's start."""
+        found = dict(self._past)
+        for stream in (*self._streams.values(), *self._replaced.values()):
+            found[stream.device] = _sum(found.get(stream.device, (0, 0)), stream.counts)
+        return found
 
     @property
     def next_report_s(self) -> float | None:
@@ -149,3 +165,7 @@ class Ordering:
     def unsettled(self) -> int:
         """Numbers received and not settled, over all streams."""
         return sum(stream.received - stream.settled for stream in self._streams.values())
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]

@@ -176,6 +176,11 @@ class PlatformSession:
         """True if a publish could go out now."""
         return self.link.state == "up" and self.flights.has_slot
 
+    def told_bytes(self, now_s: float) -> int:
+        """How large a message of the gateway's own may be now; 0 while none may go out: there is no connection, or its
+        limits are not known yet."""
+        return self._limits.packing.limit_bytes if self.link.state == "up" and self.link.may_send_data(now_s) else 0
+
     @property
     def is_drained(self) -> bool:
         """True if everything was accepted, or nothing can be: there is no connection."""

@@ -142,6 +142,8 @@ class ReadingStream:
         self.journal = batch.journal
         self.generation = batch.generation
         self.base = batch.base
+        self.began = batch.base
+        """Where this publisher began: below it an earlier one had everything."""
         self.received = batch.base
         self.settled = batch.base
         self.heard_s = 0.0
@@ -195,6 +197,11 @@ class ReadingStream:
     def spare(self, number: int) -> None:
         """A number that was just released is no dead letter after all: nobody misses what could not be made of it."""
         self._dead.pop(number, None)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(numbers that have come, numbers that are settled) since this publisher's start."""
+        return self.received - self.began, self.settled - self.began
 
     def report(self, epoch: str, credit_bytes: int) -> StreamReport:
         """Everything the reader has to know."""

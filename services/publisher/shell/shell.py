@@ -18,19 +18,25 @@ from common.io.sockets import REPORTS_HIGH_WATER
 from common.io.sources import Sources
 from common.wire.messages import Plane
 from services.publisher.core.events import (
+    AskSupervisor,
     CheckLink,
     ConnectPlatform,
     DisconnectPlatform,
     Effect,
     Event,
+    HearLogs,
     KeepNames,
+    KeepRequest,
     NamesKept,
     Probe,
     Publish,
+    ReadConfigured,
     RoundOver,
+    SupervisorAsked,
 )
 from services.publisher.shell.names_file import write_names
 from services.publisher.shell.platform_link import Access, PlatformLink
+from services.publisher.shell.remote_files import RemoteFiles
 
 TOPICS: Final = (b"beat.broker.", b"beat.port_reader.")
 """A new broker wants to be registered with; port readers' beats tell a new publisher which devices are connected."""
@@ -49,9 +55,12 @@ class PublisherShell:
         logger: logging.Logger,
         *,
         names: Path,
+        remote: RemoteFiles,
     ) -> None:
-        """`names` is the file of the names that users' converters have given."""
+        """`names` is the file of the names that users' converters have given; `remote` what is said to whoever looks
+        after the processes, and heard of them."""
         self._names = names
+        self._remote = remote
         self._planes = Planes(endpoints, sources, logger)
         self._link = PlatformLink(access, sources)
         # A call comes first: somebody waits for what it does.
@@ -75,6 +84,14 @@ class PublisherShell:
                 return self._link.check(effect)
             case KeepNames(content=content):
                 return (NamesKept(write_names(self._names, content)),)
+            case AskSupervisor(request=request, order=order):
+                return (SupervisorAsked(request, self._remote.ask(order)),)
+            case KeepRequest(request=request, content=content):
+                return (SupervisorAsked(request, self._remote.keep(content)),)
+            case ReadConfigured():
+                return (self._remote.read(),)
+            case HearLogs(is_wanted=is_wanted):
+                self._remote.hear_logs(is_wanted)
             case ConnectPlatform():
                 self._link.connect(effect)
             case Probe():
@@ -88,4 +105,5 @@ class PublisherShell:
     def close(self) -> None:
         """Closes everything, letting what was sent leave."""
         self._link.disconnect()
+        self._remote.hear_logs(False)
         self._planes.close(CLOSE_LINGER_MS)

@@ -95,6 +95,22 @@ class Counted(NamedTuple):
     """Values in these."""
 
 
+class GatewayRestart(NamedTuple):
+    """Downlink: the platform wants the gateway's processes restarted; `Dialect.gateway_done` answers it. `request` is
+    the call's id."""
+
+    request: str
+    after_s: float
+    """How long to wait before it is begun."""
+
+
+class GatewayAttributes(NamedTuple):
+    """Downlink: attributes of the gateway itself, as the platform has set them, by itself or because it was asked;
+    `data` is a JSON object."""
+
+    data: bytes
+
+
 class SessionLimits(NamedTuple):
     """Downlink: what the platform takes; None for what it does not say."""
 
@@ -138,6 +154,8 @@ Downlink = (
     | DeviceAttributes
     | AttributesAnswer
     | GatewayRpc
+    | GatewayRestart
+    | GatewayAttributes
     | SessionLimits
     | DeviceDropped
     | Ignored
@@ -187,6 +205,10 @@ class GatewayFacts(Protocol):
 
     def devices(self) -> dict[str, str]:
         """Each connected device and the name of its connector."""
+        ...
+
+    def events(self) -> dict[str, tuple[int, int]]:
+        """Connector → (frames of it that have come, frames of it that are settled) since the publisher's start."""
         ...
 
 
@@ -267,6 +289,22 @@ class Dialect(Protocol):
 
     def gateway_reply(self, call: GatewayRpc, facts: GatewayFacts) -> Outgoing:
         """The answer to a call to the gateway itself, an error for a method that there is not."""
+        ...
+
+    def gateway_done(self, call: GatewayRestart, error: str) -> Outgoing:
+        """The answer to a call that was carried out, or why it is not."""
+        ...
+
+    def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
+        """Asks for attributes that the platform has set for the gateway itself; None: it can't be asked."""
+        ...
+
+    def own_attributes(self, values: Mapping[str, bytes]) -> Outgoing | None:
+        """Attributes that the gateway says of itself, JSON values by key; None: there is no place for them."""
+        ...
+
+    def own_telemetry(self, items: Sequence[tuple[int, Mapping[str, bytes]]]) -> Outgoing | None:
+        """Telemetry of the gateway itself: (milliseconds, JSON values by key) each; None: there is no place for it."""
         ...
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:

@@ -15,7 +15,6 @@ import msgspec
 import simplejson
 
 from common.core.rate_text import Pairs, read_rates
-from common.wire.calls import METHOD_NOT_FOUND
 from services.publisher.core.dialects import (
     AttributesAnswer,
     Counted,
@@ -23,7 +22,9 @@ from services.publisher.core.dialects import (
     DeviceDropped,
     DeviceRpc,
     Downlink,
+    GatewayAttributes,
     GatewayFacts,
+    GatewayRestart,
     GatewayRpc,
     Ignored,
     Outgoing,
@@ -35,6 +36,7 @@ from services.publisher.core.dialects import (
     Split,
     Unusable,
 )
+from services.publisher.core.dialects.thingsboard_gateway import answer_gateway, restart_after_s
 
 # The gateway API: one topic for all devices, whose names stand in the payload.
 CONNECT: Final = "v1/gateway/connect"
@@ -46,6 +48,8 @@ ATTRIBUTES_RESPONSE: Final = "v1/gateway/attributes/response"
 RPC: Final = "v1/gateway/rpc"
 # The device API, for the gateway is a device of its own to the server.
 OWN_ATTRIBUTES: Final = "v1/devices/me/attributes"
+OWN_ATTRIBUTES_REQUEST: Final = "v1/devices/me/attributes/request/"
+OWN_ATTRIBUTES_RESPONSE: Final = "v1/devices/me/attributes/response/"
 OWN_TELEMETRY: Final = "v1/devices/me/telemetry"
 OWN: Final = "v1/devices/me/"
 OWN_REQUEST: Final = "v1/devices/me/rpc/request/"
@@ -111,6 +115,7 @@ class ThingsBoard:
         (OWN_REQUEST + "+", False),
         (OWN_RESPONSE + "+", False),
         (OWN_ATTRIBUTES, True),
+        (OWN_ATTRIBUTES_RESPONSE + "+", True),
     )
     # The server knows from its own sessions which gateway is connected; nobody else is to be told.
     will: Outgoing | None = None
@@ -213,7 +218,23 @@ class ThingsBoard:
         return self.rpc_reply(device, request, msgspec.json.encode({"error": error, "success": False}))
 
     def gateway_reply(self, call: GatewayRpc, facts: GatewayFacts) -> Outgoing:
-        return Outgoing(OWN_RESPONSE + call.request, msgspec.json.encode(_answer_gateway(call.method, facts)))
+        return Outgoing(OWN_RESPONSE + call.request, msgspec.json.encode(answer_gateway(call.method, facts)))
+
+    def gateway_done(self, call: GatewayRestart, error: str) -> Outgoing:
+        said = {"success": False, "error": error} if error else {"success": True}
+        return Outgoing(OWN_RESPONSE + call.request, msgspec.json.encode(said))
+
+    def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
+        """Shared attributes, as `ask_attributes`; the names in one text, so one with a comma can't be asked for."""
+        names = ",".join(key for key in keys if "," not in key)
+        return Outgoing(f"{OWN_ATTRIBUTES_REQUEST}{request}", msgspec.json.encode({"sharedKeys": names}))
+
+    def own_attributes(self, values: Mapping[str, bytes]) -> Outgoing | None:
+        return Outgoing(OWN_ATTRIBUTES, _object(values))
+
+    def own_telemetry(self, items: Sequence[tuple[int, Mapping[str, bytes]]]) -> Outgoing | None:
+        joined = b",".join(b'{"ts":%d,"values":%b}' % (ts_ms, _object(values)) for ts_ms, values in items)
+        return Outgoing(OWN_TELEMETRY, b"[%b]" % joined)
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         """Goes by topic. A plain MQTT broker sends our own messages back on some of them, so the payload is looked at
@@ -235,25 +256,15 @@ class ThingsBoard:
             return _attributes_answer(value)
         if topic == DISCONNECT:
             return _device_dropped(value)
+        if topic == OWN_ATTRIBUTES:
+            return _own_attributes(value)
+        if topic.startswith(OWN_ATTRIBUTES_RESPONSE):
+            return _own_attributes_answer(value)
         if topic.startswith(OWN_REQUEST):
             return _gateway_rpc(topic.removeprefix(OWN_REQUEST), value)
         if topic.startswith(OWN_RESPONSE):
             return _session_limits(topic.removeprefix(OWN_RESPONSE), value)
         return Ignored(topic)
-
-
-def _answer_gateway(method: str, facts: GatewayFacts) -> dict[str, object]:
-    """The gateway's own words, as ThingsBoard's gateway dashboards use them."""
-    match method:
-        case "gateway_ping":
-            return {"code": 200, "resp": "pong"}
-        case "gateway_version":
-            return {"code": 200, "resp": facts.version}
-        case "gateway_devices":
-            return {"code": 200, "resp": facts.devices()}
-        case "gateway_stats":
-            return {"code": 200, "resp": {"eventsProduced": facts.received, "eventsSent": facts.accepted}}
-    return {"error": METHOD_NOT_FOUND, "code": 404}
 
 
 def _too_large(topic: str, payload: bytes, size_bytes: int) -> Downlink:
@@ -284,6 +295,10 @@ def _count_points(payload: bytes) -> int:
     items = said if isinstance(said, list) else [said]
     values = [item.get("values", item) for item in items if isinstance(item, dict)]
     return max(1, sum(len(one) for one in values if isinstance(one, dict)))
+
+
+def _object(values: Mapping[str, bytes]) -> bytes:
+    return b"{%b}" % b",".join(msgspec.json.encode(key) + b":" + value for key, value in values.items())
 
 
 def _write(value: object) -> bytes:
@@ -361,7 +376,21 @@ def _gateway_rpc(request: str, value: dict[str, object]) -> Downlink:
     if method == LIMITS_METHOD and request == LIMITS_ID:
         # Our own question came back: this is a plain MQTT broker, and nobody will answer it.
         return SessionLimits(None, None)
-    return GatewayRpc(request, method)
+    after_s = restart_after_s(method, value.get("params"))
+    return GatewayRpc(request, method) if after_s is None else GatewayRestart(request, after_s)
+
+
+def _own_attributes(value: dict[str, object]) -> Downlink:
+    """`{key:value,…}`; `{"deleted":[…]}` takes attributes away, which changes nothing here."""
+    if value.keys() == {"deleted"}:
+        return Ignored("deleted attributes")
+    return GatewayAttributes(_write(value))
+
+
+def _own_attributes_answer(value: dict[str, object]) -> Downlink:
+    """`{"shared":{…}}`, without what the server does not know; our own attributes, `client`, are not asked for."""
+    shared = value.get("shared")
+    return GatewayAttributes(_write(shared)) if isinstance(shared, dict) else Ignored("no shared attributes")
 
 
 def _session_limits(request: str, value: dict[str, object]) -> Downlink:

@@ -1,0 +1,403 @@
+"""Applies what the platform wants configured: a process that `serialgw run` starts when there is something of that.
+
+    python -m services.cli.supervise.configurator --config FILE --data-dir DIR
+
+Each part is read first as `serialgw check` reads files, together with all others; what can't be used is refused with
+the reason, and changes nothing. Then the active snapshot is written and the processes that are concerned start anew. If
+one of them does not come up, everything returns to what it was. The user's files are never written: what the platform
+has configured lies over them, in `remote/overlay.json` in the data directory.
+
+It may be killed at any moment. `remote/previous.json` is there while something is being applied: who finds it returns
+to it. `overlay.json` is written last, so a gateway that is started meanwhile starts with what was good before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from common.config.active import ACTIVE_NAME, Active, read_active, write_active
+from common.config.findings import Findings, show
+from common.config.json_files import read_json
+from common.config.models import Gateway
+from common.config.overlay import (
+    ACTIVE_KEY,
+    OVERLAY_NAME,
+    PREVIOUS_NAME,
+    REMOTE_DIR,
+    SECTIONS,
+    TRYING_NAME,
+    Laid,
+    Overlay,
+    Request,
+    configured_attributes,
+    read_configured,
+    read_overlay,
+    requests_in,
+)
+from common.config.reading import laid_over
+from common.config.task import files_of
+from common.core.errors import ConfigError, GatewayError, LinkError
+from common.core.events import Note
+from common.io.arguments import service_parser
+from common.io.clock import wall_ms
+from common.io.endpoints import socket_dir
+from common.io.journal.places import journal_dir, left_journals
+from common.io.logs import log_note
+from common.io.orders import APPLY_FILE, send_order
+from common.io.private import write_private
+from common.io.process import begin, refusals
+from common.wire.calls import Configured as LookAtConfigured
+from common.wire.calls import Status, reader_of
+from common.wire.messages import MONITOR, PUBLISHER
+from services.cli.client import Client, json_of
+from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan, reader_name
+from services.cli.supervise.difference import Difference, difference
+from services.cli.supervise.prepare import write_configured, write_planned
+from services.cli.trial.loads import load_all
+from services.cli.whole import read_whole
+
+ENDED: Final = "whoever applied it was ended meanwhile; what ran before runs on: send it again"
+REFUSED_KEY: Final = "configuration_refused"
+"""The attribute that says why parts were refused: part → reason."""
+COME_UP_S: Final = 30.0
+"""What starts anew has to register and beat within this: many starts at once on a small machine take their time."""
+HOLD_S: Final = 2.0
+"""And has to live so long; one that ends at once comes again and again."""
+LOOK_S: Final = 0.25
+"""Between two looks at the gateway."""
+LOAD_S: Final = 20.0
+ALL_S: Final = 60.0
+"""What users' classes may take to load, one and all: as for `check`, but nobody sits in front of it."""
+MOST_REASONS: Final = 5
+"""Problems that a refusal names."""
+NO_CONNECTION: Final = (
+    "host and port say how the platform is reached; they are not changed from the platform, since a mistake could not "
+    "be taken back from there: change them in the gateway's own file"
+)
+NO_MOVE: Final = (
+    "type and place of the storage are not changed while the gateway runs: what waits there would stay behind; change "
+    "them in the gateway's own file and start it anew"
+)
+NO_GRPC: Final = "connectors that attach over gRPC are not served: nothing listens for them"
+NO_LOGS: Final = (
+    "logs go to standard error, and whoever runs the gateway keeps them; `serialgw run --log-level` and each "
+    "connector's logLevel say how much"
+)
+
+
+class Refused(Exception):  # noqa: N818 (it is an answer)
+    """Why a part can't be applied: a sentence for the person who configures."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Looks at all requests; returns 0. Raises SystemExit where it can't work."""
+    options = service_parser("configurator", "Applies what the platform wants configured.").parse_args(arguments)
+    logger = begin("configurator", options.log_level)
+    with refusals():
+        configurator = Configurator(options.config, options.data_dir, logger)
+    configurator.run()
+    return 0
+
+
+class Configurator:
+    """One run over all requests that are there."""
+
+    def __init__(
+        self,
+        config: Path,
+        data_dir: Path,
+        logger: logging.Logger,
+        look: Callable[[], dict[str, Any] | None] | None = None,
+    ) -> None:
+        """`look` says what the monitor says of each process, by its address; None while nobody does. Raises OSError,
+        msgspec.DecodeError where `serialgw run` has not planned anything here."""
+        self._config = config
+        self._data_dir = data_dir
+        run_dir = socket_dir(data_dir)
+        self._look = look or self._ask_monitor
+        self._run_dir = run_dir
+        self._folder = self._data_dir / REMOTE_DIR
+        self._logger = logger
+        self._environ = dict(os.environ)
+        plan = read_plan((run_dir / PLAN_NAME).read_bytes())
+        self._plan: Plan = plan
+        active = read_active(self._data_dir / ACTIVE_NAME)
+        if active is None:
+            raise LinkError(f"{data_dir} has no {ACTIVE_NAME}; `serialgw run` writes it")
+        self._active = active
+        self._overlay = read_overlay(self._folder / OVERLAY_NAME)
+        self._configured = read_configured(self._folder)
+
+    def run(self) -> None:
+        previous = read_active(self._folder / PREVIOUS_NAME)
+        if previous is not None:
+            # Another run has begun to apply something, and was ended.
+            self._note("warning", "configuration.returning", reason="an earlier change was not completed")
+            self._switch(previous, difference(self._active.gateway, previous.gateway))
+            (self._folder / PREVIOUS_NAME).unlink(missing_ok=True)
+        trying = self._folder / TRYING_NAME
+        if (request := self._read_request(trying)) is not None:
+            self._answer(request, dict.fromkeys(request.parts, ENDED))
+        while requests := requests_in(self._folder):
+            # Under another name: nothing is tried again and again that ends whoever tries it.
+            requests[0].replace(trying)
+            if (request := self._read_request(trying)) is not None:
+                # A publisher that starts anew meanwhile hears it all again, and is to know that it is looked at.
+                self._configured.handled |= request.fingerprints
+                write_configured(self._folder, self._configured)
+                self._answer(request, self._handle(request))
+            trying.unlink(missing_ok=True)
+
+    def _read_request(self, path: Path) -> Request | None:
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Request)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._note("error", "configuration.unreadable", file=path.name, reason=str(error))
+            return None
+
+    def _answer(self, request: Request, refused: Mapping[str, str]) -> None:
+        """What became of a request: in the log, and where the publisher finds it."""
+        for key, sentence in refused.items():
+            self._note("warning", "configuration.refused", part=key, reason=sentence, then="what ran before runs on")
+        self._configured.handled |= request.fingerprints
+        self._write_configured(refused)
+        (self._folder / TRYING_NAME).unlink(missing_ok=True)
+        self._tell_publisher()
+
+    def _handle(self, request: Request) -> dict[str, str]:
+        """Applies a request, or what can be used of it; part → why it was refused."""
+        refused: dict[str, str] = {}
+        parts = _in_order(request.parts)
+        try:
+            self._apply(parts)
+        except Refused as reason:
+            # Together they can't be used; those that can be by themselves are.
+            if len(parts) == 1:
+                refused[next(iter(parts))] = str(reason)
+            else:
+                for key, value in parts.items():
+                    try:
+                        self._apply({key: value})
+                    except Refused as alone:
+                        refused[key] = str(alone)
+        return refused
+
+    def _apply(self, parts: Mapping[str, Any]) -> None:
+        """Takes these parts, all or none. Raises Refused."""
+        overlay = self._overlay
+        laid = self._lay(overlay)
+        for key, value in parts.items():
+            self._check_part(key, value, laid)
+            overlay = overlay.with_part(key, value, laid.base_of(key))
+        gateway = self._read(overlay, parts)
+        change = difference(self._active.gateway, gateway)
+        self._check_classes(gateway, change)
+        if not change.is_empty:
+            self._change(gateway, change)
+        # In this order: who is ended in between finds the request, and that nothing is left to be started.
+        (self._folder / PREVIOUS_NAME).unlink(missing_ok=True)
+        self._overlay = overlay
+        write_private(self._folder / OVERLAY_NAME, msgspec.json.encode(overlay).decode(), flush=True)
+        self._note(
+            "info",
+            "configuration.applied",
+            parts=", ".join(parts),
+            started=", ".join(change.added) or "none",
+            stopped=", ".join(change.removed) or "none",
+            started_anew=", ".join(change.changed) or "none",
+        )
+
+    def _check_part(self, key: str, value: Any, laid: Laid) -> None:
+        """What no reader would find. Raises Refused."""
+        platform, storage = self._active.gateway.platform, self._active.gateway.storage
+        if key == "logs_configuration":
+            raise Refused(NO_LOGS)
+        if key == ACTIVE_KEY:
+            if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+                raise Refused("found no list, expected a list of connectors' names")
+            return
+        if not isinstance(value, dict):
+            raise Refused(f"found {type(value).__name__}, expected an object")
+        if key == "grpc_configuration" and value.get("enabled") is True:
+            raise Refused(NO_GRPC)
+        if key == "general_configuration":
+            # The environment may say otherwise than the file; a dashboard sends back what it was told, the file's.
+            file = laid.main.get(SECTIONS[key], {})
+            for name, ours in (("host", platform.host), ("port", platform.port)):
+                if value.get(name, ours) not in (ours, file.get(name, ours)):
+                    raise Refused(NO_CONNECTION)
+        if key == "storage_configuration" and value.get("type", storage.type) != storage.type:
+            raise Refused(NO_MOVE)
+        if key not in SECTIONS and value.get("name", key) != key:
+            raise Refused(f"name: found {show(value['name'])}, expected {show(key)}, the name of its attribute")
+
+    def _read(self, overlay: Overlay, parts: Mapping[str, Any]) -> Gateway:
+        """The whole configuration with the overlay over it, checked as `check` does. Raises Refused."""
+        try:
+            gateway = read_whole(self._config, self._environ, overlay=overlay).gateway
+        except ConfigError as error:
+            raise Refused(_shortened(error.problems)) from None
+        # Nobody but the publisher has secrets, and the way to the platform stays as it is.
+        security = self._active.gateway.platform.security
+        gateway = msgspec.structs.replace(
+            gateway, platform=msgspec.structs.replace(gateway.platform, security=security)
+        )
+        if gateway.storage.data_dir != self._active.gateway.storage.data_dir:
+            raise Refused(NO_MOVE)
+        served = {connector.name for connector in gateway.connectors}
+        active = overlay.active.value if overlay.active is not None else None
+        for key, value in parts.items():
+            if key in SECTIONS or key == ACTIVE_KEY or key in served or (active is not None and key not in active):
+                continue
+            raise Refused(
+                f'a connector of type "{value.get("type")}" is not served here: serialgw runs serial connectors'
+            )
+        return gateway
+
+    def _check_classes(self, gateway: Gateway, change: Difference) -> None:
+        """Loads users' converters of the devices that are concerned, in a process of their own. Raises Refused."""
+        wanted = {*change.added, *change.changed}
+        connectors = tuple(
+            msgspec.structs.replace(
+                connector, devices=tuple(device for device in connector.devices if device.name in wanted)
+            )
+            for connector in gateway.connectors
+        )
+        problems, _ = load_all(
+            msgspec.structs.replace(gateway, connectors=connectors), self._environ, load_s=LOAD_S, all_s=ALL_S
+        )
+        if problems:
+            raise Refused(_shortened(problems))
+
+    def _change(self, gateway: Gateway, change: Difference) -> None:
+        """Switches the processes over; back again, if one of them does not come up. Raises Refused."""
+        previous = self._active
+        write_active(self._folder / PREVIOUS_NAME, previous)
+        why = self._switch(msgspec.structs.replace(previous, gateway=gateway), change)
+        if why:
+            self._note("warning", "configuration.returning", reason=why)
+            again = self._switch(previous, difference(gateway, previous.gateway))
+            (self._folder / PREVIOUS_NAME).unlink(missing_ok=True)
+            if again:
+                self._note("error", "configuration.not_returned", reason=again)
+            raise Refused(f"{why}; what ran before runs again")
+
+    def _switch(self, active: Active, change: Difference) -> str:
+        """Writes what the processes start from, and has those that are concerned start; "" or who did not come up."""
+        names = tuple(device.name for device in active.gateway.devices)
+        folder = journal_dir(active.gateway.storage, self._data_dir)
+        self._plan = self._plan._replace(
+            devices=names, left_journals=tuple(left_journals(folder, names)), files=files_of(active.gateway)
+        )
+        self._active = active
+        restarts = [reader_name(name) for name in change.changed]
+        restarts += ["publisher"] if change.publisher else []
+        restarts += ["monitor"] if change.monitor else []
+        started = [reader_of(name) for name in (*change.added, *change.changed)]
+        started += [PUBLISHER] if change.publisher else []
+        before = self._look() or {}
+        try:
+            write_planned(self._plan, active)
+            write_private(self._run_dir / APPLY_FILE, json.dumps(restarts))
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}"
+        if why := send_order(self._run_dir, "apply"):
+            return why
+        return self._await(started, before, was_up=change.publisher and _is_up(before))
+
+    def _await(self, started: Iterable[str], before: Mapping[str, Any], *, was_up: bool) -> str:
+        """Waits until all of these beat under new pids, and go on beating; "" or who does not."""
+        wanted = set(started)
+        pids: dict[str, Any] = {}
+
+        def are_up() -> bool:
+            found = self._look()
+            if found is None:
+                return False
+            fresh = {
+                who: row["pid"]
+                for who, row in found.items()
+                if who in wanted and row["state"] == "alive" and row["pid"] != before.get(who, {}).get("pid")
+            }
+            pids.clear()
+            pids.update(fresh)
+            return fresh.keys() == wanted and (not was_up or _is_up(found))
+
+        if not _until(are_up, COME_UP_S):
+            missing = sorted(wanted - pids.keys()) or ["the connection to the platform"]
+            return f"{missing[0]} has not come up within {COME_UP_S:g} s: see its lines in the log"
+        held = dict(pids)
+        _until(lambda: False, HOLD_S)
+        return "" if _until(lambda: are_up() and pids == held, HOLD_S) else "a process that was started anew has ended"
+
+    def _ask_monitor(self) -> dict[str, Any] | None:
+        """Address → what the monitor says of a process; None while it does not answer."""
+        try:
+            with Client(self._data_dir) as client:
+                rows = json.loads(json_of(client.call(MONITOR, "", Status(), 2.0)))["processes"]
+        except (GatewayError, ValueError, KeyError):
+            return None
+        return {f"{row['kind']}:{row['name']}": row for row in rows}
+
+    def _tell_publisher(self) -> None:
+        """Lets the publisher look at what is configured now. One that does not hear it now looks at its next start."""
+
+        def has_told() -> bool:
+            try:
+                with Client(self._data_dir) as client:
+                    return not client.call(PUBLISHER, "", LookAtConfigured(), 2.0).error
+            except GatewayError:
+                return False
+
+        _until(has_told, COME_UP_S)
+
+    def _lay(self, overlay: Overlay) -> Laid:
+        main = read_json(self._config, self._config.name, Findings())
+        return laid_over(self._config, main if isinstance(main, dict) else {}, overlay)
+
+    def _write_configured(self, refused: Mapping[str, str]) -> None:
+        attributes = configured_attributes(self._lay(self._overlay), self._overlay, wall_ms())
+        self._configured.attributes = {**attributes, REFUSED_KEY: dict(refused)}
+        write_configured(self._folder, self._configured)
+
+    def _note(self, level: Any, event: str, **facts: str) -> None:
+        log_note(self._logger, Note(level, event, facts))
+
+
+def _in_order(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections first, connectors next, and last which of these are to run."""
+    return dict(sorted(parts.items(), key=lambda part: (part[0] == ACTIVE_KEY, part[0] not in SECTIONS)))
+
+
+def _is_up(rows: Mapping[str, Any]) -> bool:
+    return bool(rows.get(PUBLISHER, {}).get("facts", {}).get("link") == "up")
+
+
+def _shortened(problems: list[str]) -> str:
+    more = f"; and {len(problems) - MOST_REASONS} more" if len(problems) > MOST_REASONS else ""
+    return "; ".join(problems[:MOST_REASONS]) + more
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    """True as soon as the condition is; False if it is not within so many seconds."""
+    end_s = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= end_s:
+            return False
+        time.sleep(LOOK_S)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,329 @@
+"""What the platform configures, laid over the user's files: what counts, what stays, and what is never told."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from common.config.active import ACTIVE_NAME, make_active, read_active, write_active
+from common.config.overlay import (
+    OVERLAY_NAME,
+    PREVIOUS_NAME,
+    REMOTE_DIR,
+    TRYING_NAME,
+    Overlay,
+    configured_attributes,
+    is_waiting,
+    read_configured,
+    read_overlay,
+)
+from common.config.reading import laid_over, read_gateway
+from common.core.errors import ConfigError
+from common.io.endpoints import socket_dir
+from common.io.orders import APPLY_FILE, ORDERS
+from services.cli.supervise import configurator
+from services.cli.supervise.conf import Plan
+from services.cli.supervise.configurator import ENDED, Configurator
+from services.cli.supervise.difference import difference
+from services.cli.supervise.prepare import write_files, write_remote
+
+TOKEN = "token-that-nobody-is-told"
+DEVICE = {"name": "A", "port": "/dev/ttyA", "telemetry": [{"key": "n", "type": "int"}]}
+OTHER = {"name": "B", "port": "/dev/ttyB", "telemetry": [{"key": "n", "type": "int"}]}
+ENTRY = {"name": "Serial", "type": "serial", "class": "CustomSerialConnector", "configuration": "serial.json"}
+
+
+def write(folder: Path, **main: Any) -> Path:
+    """A user's folder; the main file's path."""
+    section = {"host": "localhost", "security": {"accessToken": TOKEN}, "remoteConfiguration": True}
+    (folder / "tb_gateway.json").write_text(json.dumps({"thingsboard": section, "connectors": [ENTRY], **main}))
+    (folder / "serial.json").write_text(json.dumps({"name": "Serial", "logLevel": "DEBUG", "devices": [DEVICE, OTHER]}))
+    return folder / "tb_gateway.json"
+
+
+def laid(config: Path, overlay: Overlay) -> Any:
+    return laid_over(config, json.loads(config.read_text()), overlay)
+
+
+def put(config: Path, key: str, value: Any, overlay: Overlay | None = None) -> Overlay:
+    """The overlay with one part more, laid over what stands in the files now."""
+    overlay = overlay or Overlay()
+    return overlay.with_part(key, value, laid(config, overlay).base_of(key))
+
+
+def test_the_class_of_a_users_connector_is_never_lost(tmp_path: Path) -> None:
+    """The platform's dashboards send an empty one; whatever the platform does not say stays."""
+    config = write(tmp_path)
+    said = {"name": "Serial", "type": "serial", "class": "", "configurationJson": {"devices": [OTHER]}, "ts": 1}
+    found = laid(config, put(config, "Serial", said))
+    assert found.main["connectors"] == [ENTRY]
+    assert found.files["serial.json"]["devices"] == [OTHER]
+    assert found.left_out == []
+
+
+def test_an_edited_file_counts_again(tmp_path: Path) -> None:
+    """Who edits a file by hand means it; the part is left out, and it is said."""
+    config = write(tmp_path)
+    overlay = put(config, "Serial", {"name": "Serial", "type": "serial", "configurationJson": {"devices": [OTHER]}})
+    overlay = put(config, "general_configuration", {"minPackSendDelayMS": 5}, overlay)
+    gateway = read_gateway(config, {}, overlay=overlay).gateway
+    assert [device.name for device in gateway.devices] == ["B"]
+    assert gateway.platform.min_pack_send_delay_ms == 5
+    (tmp_path / "serial.json").write_text(json.dumps({"devices": [DEVICE]}))
+    loaded = read_gateway(config, {}, overlay=overlay)
+    assert [device.name for device in loaded.gateway.devices] == ["A"]
+    assert loaded.gateway.platform.min_pack_send_delay_ms == 5
+    assert [warning for warning in loaded.warnings if warning.startswith("Serial: the files were edited")]
+
+
+def test_how_the_platform_is_reached_stays_the_files(tmp_path: Path) -> None:
+    """Host, port and secrets are not taken from the platform, whatever it says."""
+    config = write(tmp_path)
+    said = {"host": "elsewhere", "port": 1, "security": {"accessToken": "x"}, "maxPayloadSizeBytes": 999}
+    gateway = read_gateway(config, {}, with_secrets=True, overlay=put(config, "general_configuration", said)).gateway
+    assert gateway.platform.host == "localhost"
+    assert gateway.platform.security.access_token == TOKEN
+    assert gateway.platform.max_payload_size_bytes == 999
+
+
+def test_a_new_connector_and_the_list_of_those_that_run(tmp_path: Path) -> None:
+    """A connector that the platform adds has a file of its own name that is on no disk; one that is not listed does
+    not run; a problem in it names it."""
+    config = write(tmp_path)
+    device = {"name": "C", "port": "/dev/ttyC"}
+    said = {
+        "name": "Yard 2",
+        "type": "serial",
+        "configuration": "../../etc/x.json",
+        "configurationJson": {"devices": [device]},
+    }
+    overlay = put(config, "Yard 2", said)
+    gateway = read_gateway(config, {}, overlay=overlay).gateway
+    assert [device.name for device in gateway.devices] == ["A", "B", "C"]
+    assert laid(config, overlay).main["connectors"][1]["configuration"] == "yard_2.json"
+    overlay = put(config, "active_connectors", ["Yard 2"], overlay)
+    assert [device.name for device in read_gateway(config, {}, overlay=overlay).gateway.devices] == ["C"]
+    wrong = put(config, "Yard 2", {**said, "configurationJson": {"devices": [{**device, "baudrate": "fast"}]}})
+    with pytest.raises(ConfigError, match=r"yard_2.json \(as the platform has configured it\): devices\[0\].baudrate"):
+        read_gateway(config, {}, overlay=wrong)
+
+
+def test_what_the_gateway_says_of_its_configuration_has_no_secret(tmp_path: Path) -> None:
+    """The attributes have the dashboards' names and shapes; `ts` is the platform's own where it has said the part."""
+    config = write(tmp_path, storage={"type": "memory"})
+    overlay = put(config, "Serial", {"name": "Serial", "type": "serial", "logLevel": "ERROR", "ts": 7})
+    said = configured_attributes(laid(config, overlay), overlay, 99)
+    assert TOKEN not in json.dumps(said)
+    assert said["general_configuration"]["security"] == {"type": "accessToken"}
+    assert said["storage_configuration"] == {"type": "memory", "ts": 99}
+    assert said["active_connectors"] == ["Serial"]
+    assert said["Serial"]["class"] == "CustomSerialConnector"
+    assert said["Serial"]["logLevel"] == "ERROR"
+    assert said["Serial"]["ts"] == 7
+    assert said["Serial"]["configurationJson"] == {"name": "Serial", "devices": [DEVICE, OTHER]}
+
+
+def test_only_who_is_concerned_starts_anew(tmp_path: Path) -> None:
+    """A line's settings concern its port reader alone; a call concerns the publisher too; storage all readers."""
+    config = write(tmp_path)
+
+    def change(*devices: dict[str, Any], **main: Any) -> Any:
+        before = read_gateway(write(tmp_path), {}).gateway
+        write(tmp_path, **main)
+        (tmp_path / "serial.json").write_text(json.dumps({"logLevel": "DEBUG", "devices": devices or [DEVICE, OTHER]}))
+        return difference(before, read_gateway(config, {}).gateway)
+
+    assert change().is_empty
+    baud = change({**DEVICE, "baudrate": 19_200}, OTHER)
+    assert (baud.changed, baud.publisher, baud.monitor) == (("A",), False, False)
+    call = change(DEVICE, {**OTHER, "serverSideRpc": [{"method": "get"}]})
+    assert (call.changed, call.publisher, call.monitor) == (("B",), True, False)
+    less = change(OTHER)
+    assert (less.removed, less.changed, less.publisher, less.monitor) == (("A",), (), True, True)
+    assert change(storage={"type": "memory"}).changed == ("A", "B")
+
+
+# The process that applies.
+
+
+class Gateway:
+    """A gateway whose processes come up under new pids with each order to apply, unless told otherwise."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._run_dir = socket_dir(data_dir)
+        os.mkfifo(self._run_dir / ORDERS)
+        self._pipe = os.open(self._run_dir / ORDERS, os.O_RDWR | os.O_NONBLOCK)
+        self._active = data_dir / ACTIVE_NAME
+        self.comes_up = True
+        self.applied: list[list[str]] = []
+        """What was to start anew, order by order."""
+        self._pid = 0
+
+    def look(self) -> dict[str, Any]:
+        try:
+            orders = os.read(self._pipe, 4096).split()
+        except BlockingIOError:
+            orders = []
+        for _ in orders:
+            self.applied.append(json.loads((self._run_dir / APPLY_FILE).read_bytes()))
+            self._pid += 1
+        active = read_active(self._active)
+        assert active is not None
+        names = [f"port_reader:{device.name}" for device in active.gateway.devices] if self.comes_up else []
+        rows = {name: {"pid": self._pid, "state": "alive", "facts": {}} for name in names}
+        return rows | {"publisher:0": {"pid": self._pid, "state": "alive", "facts": {"link": "up"}}}
+
+    def close(self) -> None:
+        os.close(self._pipe)
+
+
+class World:
+    """A gateway that was started on a configuration, and what the platform wants of it."""
+
+    def __init__(self, folder: Path, gateway: Gateway, config: Path) -> None:
+        self.gateway, self.config = gateway, config
+        self.data_dir = folder / "data"
+        self.remote = self.data_dir / REMOTE_DIR
+
+    def ask(self, **parts: Any) -> dict[str, Any]:
+        """What is said of the configuration when the request was looked at."""
+        self.remote.joinpath("request-000001.json").write_text(json.dumps({"parts": parts, "fingerprints": {}}))
+        return self.run()
+
+    def run(self) -> dict[str, Any]:
+        Configurator(self.config, self.data_dir, logging.getLogger("test"), self.gateway.look).run()
+        assert not is_waiting(self.remote)
+        return read_configured(self.remote).attributes
+
+    @property
+    def devices(self) -> list[str]:
+        active = read_active(self.data_dir / ACTIVE_NAME)
+        assert active is not None
+        return [device.name for device in active.gateway.devices]
+
+
+@contextmanager
+def _world(tmp_path: Path) -> Iterator[World]:
+    (tmp_path / "config").mkdir()
+    config = write(tmp_path / "config")
+    data_dir = tmp_path / "data"
+    active = make_active(read_gateway(config, {}, with_secrets=True).gateway)
+    gateway = Gateway(data_dir)
+    plan = Plan(config, data_dir, socket_dir(data_dir), ("A", "B"), 1, "python3", os.getuid())
+    write_files(plan, active)
+    write_remote(plan, active, Overlay())
+    try:
+        yield World(tmp_path, gateway, config)
+    finally:
+        gateway.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A gateway in which nothing takes long, and nobody hears the publisher being told."""
+    for name, seconds in (("COME_UP_S", 0.2), ("HOLD_S", 0.0), ("LOOK_S", 0.01)):
+        monkeypatch.setattr(configurator, name, seconds)
+    monkeypatch.setattr(Configurator, "_tell_publisher", lambda _: None)
+    with _world(tmp_path) as made:
+        yield made
+
+
+def serial(*devices: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": "Serial", "type": "serial", "configurationJson": {"devices": list(devices)}, "ts": 5, **more}
+
+
+def test_what_is_right_is_applied_and_kept(world: World) -> None:
+    """To whom it concerns; the user's files stay."""
+    before = (world.config.parent / "serial.json").read_bytes()
+    said = world.ask(Serial=serial({**DEVICE, "baudrate": 19_200}, OTHER))
+    assert said["configuration_refused"] == {}
+    assert said["Serial"]["ts"] == 5
+    assert world.gateway.applied == [["port_reader-A"]]
+    overlay = read_overlay(world.remote / OVERLAY_NAME)
+    again = read_gateway(world.config, {}, overlay=overlay).gateway
+    assert again.devices[0].line.baudrate == 19_200
+    assert (world.config.parent / "serial.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("parts", "key", "words"),
+    [
+        ({"Serial": serial({**DEVICE, "baudrate": "fast"})}, "Serial", "devices[0].baudrate: found"),
+        ({"Serial": serial()}, "Serial", "at least one device"),
+        ({"Serial": serial({**DEVICE, "converter": "Nowhere"})}, "Serial", "Nowhere"),
+        ({"Serial": serial(DEVICE, name="Other")}, "Serial", "the name of its attribute"),
+        ({"Serial": [1]}, "Serial", "expected an object"),
+        ({"active_connectors": []}, "active_connectors", "no serial connector"),
+        ({"active_connectors": "Serial"}, "active_connectors", "a list of connectors' names"),
+        ({"M": {"name": "M", "type": "modbus", "configurationJson": {}}}, "M", 'type "modbus" is not served'),
+        ({"general_configuration": {"host": "elsewhere"}}, "general_configuration", "how the platform is reached"),
+        ({"general_configuration": {"minPackSendDelayMS": -1}}, "general_configuration", "minPackSendDelayMS"),
+        ({"storage_configuration": {"type": "memory"}}, "storage_configuration", "would stay behind"),
+        ({"grpc_configuration": {"enabled": True}}, "grpc_configuration", "nothing listens"),
+        ({"logs_configuration": {}}, "logs_configuration", "logs go to standard error"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_the_reason_and_changes_nothing(
+    world: World, parts: dict[str, Any], key: str, words: str
+) -> None:
+    """Nobody is asked to start anew, and the next start finds what was good."""
+    said = world.ask(**parts)
+    assert words in said["configuration_refused"][key]
+    assert world.devices == ["A", "B"]
+    assert world.gateway.applied == []
+    assert read_overlay(world.remote / OVERLAY_NAME).is_empty
+
+
+def test_a_host_that_the_environment_says_is_no_other_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dashboard sends the file's host back, as it was told it."""
+    monkeypatch.setenv("TB_GW_HOST", "inside")
+    active = read_active(world.data_dir / ACTIVE_NAME)
+    assert active is not None
+    gateway = read_gateway(world.config, {"TB_GW_HOST": "inside"}).gateway
+    write_active(world.data_dir / ACTIVE_NAME, msgspec.structs.replace(active, gateway=gateway))
+    for host in ("localhost", "inside"):
+        said = world.ask(general_configuration={"host": host, "minPackSizeToSend": 9})
+        assert said["configuration_refused"] == {}
+
+
+def test_of_several_parts_those_that_are_right_are_taken(world: World) -> None:
+    """The others are named."""
+    said = world.ask(general_configuration={"minPackSizeToSend": 7}, Serial=serial({**DEVICE, "parity": "?"}))
+    assert list(said["configuration_refused"]) == ["Serial"]
+    assert said["general_configuration"]["minPackSizeToSend"] == 7
+    assert world.gateway.applied == [["publisher"]]
+
+
+def test_who_does_not_come_up_brings_back_what_was_good(world: World) -> None:
+    """The snapshot, the processes and the overlay are what they were; the reason names who it was."""
+    world.gateway.comes_up = False
+    said = world.ask(Serial=serial({**DEVICE, "name": "C"}, OTHER))
+    assert "port_reader:C has not come up" in said["configuration_refused"]["Serial"]
+    assert "what ran before runs again" in said["configuration_refused"]["Serial"]
+    assert world.devices == ["A", "B"]
+    assert len(world.gateway.applied) == 2
+    assert read_overlay(world.remote / OVERLAY_NAME).is_empty
+
+
+def test_who_was_killed_while_it_applied_leaves_nothing_half_done(world: World) -> None:
+    """The next one returns to what was good, says so, and does not try what had ended its predecessor."""
+    good = read_active(world.data_dir / ACTIVE_NAME)
+    assert good is not None
+    (world.remote / PREVIOUS_NAME).write_bytes(msgspec.json.encode(good))
+    request = {"parts": {"Serial": serial(OTHER)}, "fingerprints": {"Serial": "f"}}
+    (world.remote / TRYING_NAME).write_text(json.dumps(request))
+    gateway = read_gateway(world.config, {}, overlay=put(world.config, "Serial", serial(OTHER))).gateway
+    write_active(world.data_dir / ACTIVE_NAME, msgspec.structs.replace(good, gateway=gateway))
+    assert world.devices == ["B"]
+    said = world.run()
+    assert world.devices == ["A", "B"]
+    assert said["configuration_refused"] == {"Serial": ENDED}
+    assert read_configured(world.remote).handled == {"Serial": "f"}
