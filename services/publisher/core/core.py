@@ -94,7 +94,8 @@ class PublisherCore:
     of platform; `types` the device type of each configured device, `connectors` their connectors' names, `shared`
     the attributes that each can be told; `draw` gives numbers in [0, 1) for jitter, `version` is our own when a
     platform asks; `names` is what an earlier publisher has kept of the devices that users' converters have named.
-    `answer_times`: how many seconds an answer may take, by device and method.
+    `answer_times`: how many seconds an answer may take, by device and method. `hosts`: the names of the hosted
+    connectors of each type; their streams are among `types` and `connectors`.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class PublisherCore:
         version: str = "",
         names: Mapping[str, Named] | None = None,
         answer_times: Mapping[tuple[str, str], float] | None = None,
+        hosts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -137,6 +139,7 @@ class PublisherCore:
             out=out,
             prefix=f"rpc-{epoch[:8]}",
             answer_times=answer_times or {},
+            hosts=hosts or {},
         )
         self._yields = Yields()
         self._waiting = Waiting()
@@ -221,7 +224,7 @@ class PublisherCore:
             self._membership.next_deadline_s,
             self._session.link.next_deadline_s,
             self._session.next_deadline_s(self._now_s),
-            self._downlink.calls.next_deadline_s,
+            self._downlink.next_deadline_s,
             self._ordering.next_report_s,
             self._drain_until_s,
             self._names.due_s,
