@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from common.config.models import Device
-from common.conversion.user_readings import normalise_result
 from common.converters import ConvertedData, TelemetryEntry
 from common.core.errors import ConversionError
 from common.wire.messages import UserReading
+from services.converter.core.user_readings import normalise_result
 
 HUB = Device(name="hub", type="gate")
 MS = 1719400000000

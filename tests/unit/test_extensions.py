@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from common.config.models import Device, Rpc
-from common.conversion.user_readings import normalise_result
 from common.converters import ConvertedData, Converter, TelemetryEntry
 from common.core.errors import ConversionError
 from common.wire.messages import UserReading
+from services.converter.core.user_readings import normalise_result
 from services.converter.shell.extensions import UserConverter, find_class, load_converter
 
 LOGGER = logging.getLogger("tests.extensions")

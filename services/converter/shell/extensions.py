@@ -23,12 +23,12 @@ from common.config.extension_files import bound_names, extension_files, is_loose
 from common.config.models import Device, Rpc
 from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
 from common.conversion.calls import called_as
-from common.conversion.user_readings import normalise_result
 from common.conversion.values import plain_value, shorten
 from common.core.errors import ConversionError
 from common.io.logs import TRACE
 from common.wire.calls import NO_DATA
 from common.wire.messages import UserReading
+from services.converter.core.user_readings import normalise_result
 
 _T = TypeVar("_T")
 
