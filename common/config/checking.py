@@ -21,7 +21,6 @@ class ConverterChecker:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._warned: set[str] = set()
 
     def check(self, device: JsonObject, key: str, name: str, builtin: str) -> None:
         """Note on `key` of `device` if no usable class is called `name`; `builtin` is the one that always is there."""
@@ -32,7 +31,6 @@ class ConverterChecker:
         elif name in self._catalogue.bound:
             if self._catalogue.bound[name] in self._catalogue.loose:
                 self._note_loose(device, key, name, self._catalogue.bound[name])
-            self._warn_of_reference(device, key, self._catalogue.bound[name])
         elif ":" in name:
             self._check_import(device, key, name)
         elif name not in entry_point_names():
@@ -46,8 +44,6 @@ class ConverterChecker:
         elif not self._catalogue.has_convert(name):
             place = f"{found.file} line {found.line}"
             device.problem(key, f"{show(name)} ({place}) without convert", "a class with convert(self, config, data)")
-        else:
-            self._warn_of_reference(device, key, found.file)
 
     def _note_loose(self, device: JsonObject, key: str, name: str, file: str) -> None:
         """Somebody else may change the file, and would have code run as the gateway's user: so it is not run at all."""
@@ -57,14 +53,6 @@ class ConverterChecker:
             found,
             "a file, in folders, that belong to the gateway's user or the configuration's owner (chmod go-w)",
         )
-
-    def _warn_of_reference(self, device: JsonObject, key: str, file: str) -> None:
-        """Files that import the reference's package are warned of once, not once a device."""
-        if file in self._catalogue.importing_reference and file not in self._warned:
-            self._warned.add(file)
-            device.warning(
-                key, f"{file} imports thingsboard_gateway, which is not applied yet: this file does not load yet"
-            )
 
     def _check_import(self, device: JsonObject, key: str, name: str) -> None:
         """A class of an installed package: only the package is looked for, since finding the module would run the

@@ -50,8 +50,6 @@ class Catalogue(msgspec.Struct, frozen=True):
     bound: dict[str, str]
     """Files by the other names that they bind, by import or assignment: what stands behind those doesn't show."""
     broken: tuple[BrokenFile, ...]
-    importing_reference: frozenset[str]
-    """Files that import `thingsboard_gateway`."""
     loose: frozenset[str] = frozenset()
     """Files that somebody without a say in the configuration may change: none of these is ever run."""
 
@@ -79,7 +77,6 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
     classes: dict[str, ConverterClass] = {}
     broken: list[BrokenFile] = []
     bound: dict[str, str] = {}
-    importing: set[str] = set()
     loose: set[str] = set()
     folders = list(folders)
     config_dir = Path(folders[0]).parent if folders else Path()
@@ -90,8 +87,6 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
             if isinstance(parsed, BrokenFile):
                 broken.append(parsed)
                 continue
-            if _imports_reference(parsed):
-                importing.add(shown)
             if is_loose(path, config_dir):
                 loose.add(shown)
             for node in parsed.body:
@@ -99,7 +94,17 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
                     classes.setdefault(node.name, _class_of(node, shown))
             for name in bound_names(parsed) - classes.keys():
                 bound.setdefault(name, shown)
-    return Catalogue(classes, bound, tuple(broken), frozenset(importing), frozenset(loose))
+    return Catalogue(classes, bound, tuple(broken), frozenset(loose))
+
+
+def loose_reason(path: Path, config_dir: Path) -> str:
+    """Why an extension file is not run: others may change it, and what to do about that. "" where nothing is wrong."""
+    if not is_loose(path, config_dir):
+        return ""
+    return (
+        f"{path}: other users of this machine may change it, so it is not run: make it, and the two folders it is in,"
+        " belong to this user or to the configuration's owner, and chmod go-w"
+    )
 
 
 def is_loose(path: Path, config_dir: Path) -> bool:
@@ -146,10 +151,11 @@ def bound_names(module: ast.Module) -> set[str]:
     return names
 
 
-def extension_files(folder: str) -> list[Path]:
-    """The files of an extension folder in the order in which they are looked into; [] if it can't be read."""
+def extension_files(folder: str, kind: str = EXTENSION_FOLDER) -> list[Path]:
+    """The files of an extension folder for one type of connector, in the order in which they are looked into; [] if it
+    can't be read. A folder's `__init__` is none of them: no class is looked for in it."""
     try:
-        return sorted(Path(folder, EXTENSION_FOLDER).glob("*.py"))
+        return sorted(path for path in Path(folder, kind).glob("*.py") if not path.name.startswith("__"))
     except (OSError, ValueError):
         return []
 
@@ -190,17 +196,6 @@ def _is_convert(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Assign) and any(
         isinstance(target, ast.Name) and target.id == "convert" for target in statement.targets
     )
-
-
-def _imports_reference(module: ast.Module) -> bool:
-    """True if the file imports the reference's package anywhere, also inside a function."""
-    names: list[str] = []
-    for node in ast.walk(module):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.append(node.module)
-    return any(name.split(".")[0] == "thingsboard_gateway" for name in names)
 
 
 def has_package(name: str) -> bool:

@@ -159,6 +159,14 @@ def take_streams(logger: logging.Logger) -> None:
         sys.stdout = sys.stderr = OutletStream(handler.outlet)
 
 
+def take_loggers(logger: logging.Logger) -> None:
+    """What users' code says by loggers of its own goes the way of log lines, at the level of the process."""
+    handler, root = handler_of(logger), logging.getLogger()
+    if handler is not None and handler not in root.handlers:
+        root.addHandler(handler)
+        root.setLevel(logger.level)
+
+
 def unblocking_descriptor(logger: logging.Logger) -> int:
     """A descriptor of standard error for who can only write to one; it does not wait, where the system has that."""
     handler = handler_of(logger)

@@ -84,7 +84,7 @@ def test_one_key_twice_is_refused_by_place():
         (0, "telemetry: found 0, expected a list or a dict"),
         (False, "telemetry: found False, expected a list or a dict"),
         ("", "telemetry: found '', expected a list or a dict"),
-        ([{"ts": MS, "values": {"a": b"x"}}], "telemetry[0]: a: found b'x' of type bytes"),
+        ([{"ts": MS, "values": {"a": b"\xff"}}], "telemetry[0]: a: found b'\\xff', expected bytes that are UTF-8 text"),
     ],
 )
 def test_other_shapes_of_telemetry_are_refused_by_place(telemetry: Any, reason: str):

@@ -24,7 +24,7 @@ from services.cli.arguments import Subparsers
 from services.cli.parser import ERROR, WARNING
 from services.cli.slices import describe_answer, describe_slice
 from services.cli.text import compact, quoted, spelled, spelled_out, table
-from services.cli.trial.loads import load_all
+from services.cli.trial.loads import load_all, missing_of
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
@@ -132,7 +132,9 @@ def _check(file: str, *, may_import: bool) -> tuple[Result, tuple[Device, ...]]:
         return Result(ok=False, problems=error.problems, warnings=error.warnings, platform="", devices=[]), ()
     devices = [_device_as_json(device) for device in gateway.devices]
     platform = describe_platform(gateway.platform)
-    problems, untried = load_all(gateway, os.environ) if may_import else ([], [])
+    missing = missing_of(gateway, os.environ)
+    problems, untried = load_all(gateway, os.environ, without=missing) if may_import else ([], [])
+    problems = [*(problem for problems in missing.values() for problem in problems), *problems]
     warnings = [*warnings, *untried]
     result = Result(ok=not problems, problems=problems, warnings=warnings, platform=platform, devices=devices)
     return result, gateway.devices

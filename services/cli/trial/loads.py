@@ -1,4 +1,5 @@
-"""Loads users' converters for `serialgw check`, in a process that may hang, print, or end as it likes."""
+"""Loads users' converters for `serialgw check`, in a process that may hang, print, or end as it likes; and says before
+what their files import of the ThingsBoard gateway that serialgw does not have."""
 
 from __future__ import annotations
 
@@ -8,11 +9,13 @@ import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Final, NamedTuple
 
+from common.compat.offered import REAL_VARIABLE
+from common.compat.used_names import missing_names
 from common.config.models import Gateway, section_of
 from common.io.users_path import users_environment
 
@@ -38,11 +41,17 @@ class Load(NamedTuple):
 
 
 def load_all(
-    gateway: Gateway, environ: Mapping[str, str], load_s: float = LOAD_S, all_s: float = ALL_S
+    gateway: Gateway,
+    environ: Mapping[str, str],
+    load_s: float = LOAD_S,
+    all_s: float = ALL_S,
+    *,
+    without: Container[str] = (),
 ) -> tuple[list[str], list[str]]:
     """(why users' classes do not load, what could not be tried): each class is loaded once for each device and key that
-    names it. Raises nothing of users' code; OSError where no process can be started."""
-    waiting = dict(enumerate(_loads_of(gateway)))
+    names it, but those in `without`, of which it is known. Raises nothing of users' code; OSError where no process can
+    be started."""
+    waiting = {number: load for number, load in enumerate(_loads_of(gateway)) if load.name not in without}
     if waiting and (why := _foreign(gateway)):
         return [], [f"users' converters were not loaded: {why}"]
     problems: list[str] = []
@@ -51,6 +60,18 @@ def load_all(
         problems += _load_some(waiting, gateway, environ, load_s=load_s, until_s=until_s)
     untried = [f"{load.place}: {load.name} was not loaded: the others took {all_s:g} s" for load in waiting.values()]
     return problems, untried
+
+
+def missing_of(gateway: Gateway, environ: Mapping[str, str]) -> dict[str, list[str]]:
+    """Users' classes that can't load, since their files import what serialgw does not offer: what that is, and where.
+    Their files are read, and nothing in them is run."""
+    missing: dict[str, list[str]] = {}
+    known: set[str] = set()
+    for load in _loads_of(gateway) if environ.get(REAL_VARIABLE) != "1" else ():
+        if load.name not in known and (names := missing_names(load.name, gateway.extension_dirs)):
+            missing[load.name] = [f"{load.place}: {name}" for name in names]
+        known.add(load.name)
+    return missing
 
 
 def _foreign(gateway: Gateway) -> str:

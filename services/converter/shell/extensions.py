@@ -1,25 +1,22 @@
 """Converters that users wrote: found by class name, run behind a guard, their results brought into one form.
 
 Everything of a user's that runs (import, constructor, `convert`, `to_dict` of what it returned) runs inside
-`_guarded`, so that it can end only in a value or a ConversionError that names the class, the file and the line.
+`guarded`, so that it can end only in a value or a ConversionError that names the class, the file and the line.
 """
 
 from __future__ import annotations
 
-import ast
 import copy
 import importlib
-import importlib.util
 import inspect
 import logging
-import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import TypeVar
+from typing import Any
 
-from common.config.extension_files import bound_names, extension_files, is_loose
+from common.compat.classes import find_in_folders
+from common.compat.guard import file_of, guarded
+from common.compat.hook import install_for_converters
 from common.config.models import Device, Rpc
 from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
 from common.conversion.calls import called_as
@@ -30,39 +27,53 @@ from common.wire.calls import NO_DATA
 from common.wire.messages import UserReading
 from services.converter.core.user_readings import normalise_result
 
-_T = TypeVar("_T")
-
 
 class ConverterLogger(logging.LoggerAdapter[logging.Logger]):
-    """The logger that users' converters get: the usual levels and `trace`."""
+    """The logger that users' converters get: the usual levels, and what the reference's loggers have besides."""
 
-    def trace(self, message: object, *arguments: object) -> None:
-        """Logs below DEBUG, as the reference's loggers can."""
-        self.log(TRACE, message, *arguments)
+    def trace(self, message: object, *arguments: object, **options: Any) -> None:
+        """Logs below DEBUG."""
+        self.log(TRACE, message, *arguments, **options)
+
+    def error(self, message: object, *arguments: object, **options: Any) -> None:  # type: ignore[override]
+        """As ever; `attr_name`, by which the reference counts errors, is taken and left alone."""
+        options.pop("attr_name", None)
+        super().error(message, *arguments, **options)
+
+    def exception(self, message: object, *arguments: object, **options: Any) -> None:  # type: ignore[override]
+        """As `error`, with the traceback."""
+        self.error(message, *arguments, **{"exc_info": True, **options})
+
+    def stop(self) -> None:
+        """Nothing: the logger is its process's."""
+
+    def reset(self) -> None:
+        """Nothing: errors are counted by nobody."""
 
 
 class UserConverter:
     """One object of a user's class for one device, uplink or downlink; it lives as long as the process."""
 
     def __init__(self, converter_class: type, device: Device, logger: logging.Logger) -> None:
-        """Raises ConversionError if the constructor raises."""
+        """Raises ConversionError if the constructor raises, or takes what nobody gives."""
         self._class = converter_class
         self._device = device
         config = copy.deepcopy(device.raw)
-        adapter = ConverterLogger(logger, {})
-        _check_takes(
-            converter_class, converter_class, (config, adapter), "its constructor", "__init__(self, config, logger)"
-        )
-        self._object = _guarded(converter_class, lambda: converter_class(config, adapter))
+        given, options = _constructor_takes(converter_class, config, ConverterLogger(logger, {}))
+        self._object = guarded(converter_class, lambda: converter_class(*given, **options))
+        # Older classes have no logger, and read the section that comes with each frame.
+        self._frame_config = None if len(given) + len(options) > 1 else config
         _check_takes(converter_class, self._object.convert, (None, b""), "convert", "convert(self, config, data)")
 
     def convert_frame(self, frame: bytes) -> list[UserReading]:
         """What the user's class makes of a frame; [] for nothing. Raises ConversionError."""
-        return _guarded(self._class, lambda: normalise_result(self._object.convert(None, frame), self._device))
+        return guarded(
+            self._class, lambda: normalise_result(self._object.convert(self._frame_config, frame), self._device)
+        )
 
     def convert_answer(self, rpc: Rpc, frame: bytes) -> object:
         """The value of an answer to an RPC: what stands under `result`. Raises ConversionError."""
-        return _guarded(self._class, lambda: _result_of(self._object.convert(_response_config(rpc), frame)))
+        return guarded(self._class, lambda: _result_of(self._object.convert(_response_config(rpc), frame)))
 
     def encode_rpc(self, rpc: Rpc, params: object, called: str = "", called_type: str = "") -> bytes:
         """The bytes to write for a call. Raises ConversionError, "No data to send" for None or nothing.
@@ -72,7 +83,7 @@ class UserConverter:
         """
         device = called_as(self._device, called, called_type)
         config = {"deviceName": device.name, "deviceType": device.type, **copy.deepcopy(rpc.raw)}
-        written = _guarded(self._class, lambda: _bytes_of(self._object.convert(config, params)))
+        written = guarded(self._class, lambda: _bytes_of(self._object.convert(config, params)))
         if not written:
             raise ConversionError(NO_DATA)
         return written
@@ -88,7 +99,11 @@ def find_class(name: str, extension_dirs: Sequence[str]) -> type:
 
     A file is imported only if it defines or imports the name. Raises ConversionError that says where was looked.
     """
-    found = _find_in_folders(name, extension_dirs)
+    install_for_converters(extension_dirs)
+    try:
+        found = find_in_folders(name, extension_dirs)
+    except ConversionError as error:
+        raise ConversionError(f"converter {error}") from None
     if found is None and ":" in name:
         found = _find_in_package(name)
     if found is None:
@@ -104,71 +119,10 @@ def find_class(name: str, extension_dirs: Sequence[str]) -> type:
     return found
 
 
-def _find_in_folders(name: str, extension_dirs: Sequence[str]) -> object:
-    """The first class, or other object, of this name in the extension files; None if no file binds it.
-
-    A file that fails does not hide one behind it; but where none has the name, the first failure is the reason.
-    """
-    if not name.isidentifier():
-        return None
-    broken = ""
-    for path in (path for folder in extension_dirs for path in extension_files(folder)):
-        try:
-            if not _binds_name(path, name):
-                continue
-            if is_loose(path, Path(extension_dirs[0]).parent):
-                raise ConversionError(
-                    f"{path}: other users of this machine may change it, so it is not run: make it, and the two"
-                    " folders it is in, belong to this user or to the configuration's owner, and chmod go-w"
-                )
-            if hasattr(_import_file(path), name):
-                return getattr(_import_file(path), name)
-        except ConversionError as error:
-            broken = broken or str(error)
-    if broken:
-        raise ConversionError(f"converter {name}: {broken}")
-    return None
-
-
-def _binds_name(path: Path, name: str) -> bool:
-    """True if the file defines, assigns or imports the name. Raises ConversionError if it only can't be read."""
-    try:
-        source = path.read_bytes()
-        if name.encode() not in source:
-            return False
-        tree = ast.parse(source, str(path))
-    except (OSError, ValueError) as error:
-        raise ConversionError(f"{path}: {error}") from None
-    except SyntaxError as error:
-        raise ConversionError(f"{path}, line {error.lineno}: {error.msg}") from None
-    return name in bound_names(tree)
-
-
-def _import_file(path: Path) -> ModuleType:
-    """Imports a file once in the life of the process, under a name that no other module can have.
-
-    So a user's `utils.py` does not get in the way of anybody's package of that name. Raises ConversionError.
-    """
-    module_name = f"serialgw extension {path.resolve()}"
-    if module_name in sys.modules:
-        return sys.modules[module_name]
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise ConversionError(f"{path}: found no Python source, expected a file that can be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        _guarded(path, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
-    except ConversionError:
-        del sys.modules[module_name]
-        raise
-    return module
-
-
 def _find_in_package(name: str) -> object:
     """What `package.module:Class` names. Raises ConversionError if the module can't be imported or has no such name."""
     module_name, _, class_name = name.partition(":")
-    module = _guarded(name, lambda: importlib.import_module(module_name))
+    module = guarded(name, lambda: importlib.import_module(module_name))
     if not hasattr(module, class_name):
         raise ConversionError(f"converter {name}: module {module_name} has no {class_name}")
     return getattr(module, class_name)
@@ -179,18 +133,36 @@ def _find_entry_point(name: str) -> object:
     from importlib.metadata import entry_points  # Here: it takes long to load, and hardly anybody has any.
 
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=name):
-        return _guarded(name, entry.load)
+        return guarded(name, entry.load)
     return None
 
 
-def _guarded(owner: type | Path | str, call: Callable[[], _T]) -> _T:
-    """Runs a user's code: the one place where whatever it raises, SystemExit too, becomes a ConversionError."""
+def _constructor_takes(
+    owner: type, config: Mapping[str, Any], logger: ConverterLogger
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a class is made of: (config, logger), (config), or nothing, whichever its constructor takes; a logger alone
+    where it asks for that by name. Raises ConversionError where it takes none of these.
+
+    Only what is declared counts: a TypeError that the constructor raises is its own.
+    """
     try:
-        return call()
-    except ConversionError as error:
-        raise ConversionError(f"{_name_of(owner)}: {error}") from None
-    except (Exception, SystemExit) as error:
-        raise ConversionError(_describe(owner, error)) from error
+        signature = inspect.signature(owner)
+    except (ValueError, TypeError):
+        return (config, logger), {}
+    names = [name for name in signature.parameters if name in ("log", "logger")]
+    choices: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((config, logger), {}), ((config,), {}), ((), {})]
+    if names and len(signature.parameters) == 1:
+        choices.insert(0, ((), {names[0]: logger}))
+    elif names and signature.parameters[names[0]].kind is inspect.Parameter.KEYWORD_ONLY:
+        choices.insert(0, ((config,), {names[0]: logger}))
+    for given, options in choices:
+        try:
+            signature.bind(*given, **options)
+        except TypeError:
+            continue
+        return given, options
+    _check_takes(owner, owner, (config, logger), "its constructor", "__init__(self, config, logger)")
+    raise AssertionError("one of the choices is what was refused")
 
 
 def _check_takes(owner: type, call: Callable[..., object], given: tuple[object, ...], what: str, expected: str) -> None:
@@ -203,46 +175,8 @@ def _check_takes(owner: type, call: Callable[..., object], given: tuple[object, 
     try:
         signature.bind(*given)
     except TypeError:
-        message = f"{owner.__name__}: {_file_of(owner)}: {what} takes {shorten(str(signature))}, expected {expected}"
+        message = f"{owner.__name__}: {file_of(owner)}: {what} takes {shorten(str(signature))}, expected {expected}"
         raise ConversionError(message) from None
-
-
-def _missing(owner: type | Path | str, error: ModuleNotFoundError) -> str:
-    """What to do about a module that is not there; "" where the package is, and only a part of it is missing."""
-    package = (error.name or "").split(".")[0]
-    if package == "thingsboard_gateway":
-        return "it imports thingsboard_gateway, which is not supported yet"
-    if not package or package in sys.modules:
-        return ""
-    file = Path(_file_of(owner) if isinstance(owner, type) else owner)
-    if file.with_name(f"{package}.py").exists() and file.suffix == ".py":
-        return f"it imports {package}, which lies beside it, but such files can't import each other: put both into one"
-    return f"{package} is not installed for this Python; to install it: {sys.executable} -m pip install {package}"
-
-
-def _describe(owner: type | Path | str, error: BaseException) -> str:
-    """One line: whose code it is, where in its file it raised, and what. The whole traceback would be of our own frames
-    mostly."""
-    said = shorten(" ".join(traceback.format_exception_only(error)[-1].split()), 300)
-    if isinstance(error, ModuleNotFoundError):
-        said = _missing(owner, error) or said
-    if isinstance(owner, str):
-        return f"{owner}: {said}"
-    file = _file_of(owner) if isinstance(owner, type) else str(owner)
-    frames = traceback.extract_tb(error.__traceback__)
-    line = next((frame.lineno for frame in reversed(frames) if frame.filename == file), None)
-    where = f"{file}, line {line}" if line else file
-    return f"{_name_of(owner)}: {where}: {said}" if isinstance(owner, type) else f"{where}: {said}"
-
-
-def _name_of(owner: type | Path | str) -> str:
-    """The owner of a piece of users' code, as messages name it."""
-    return owner.__name__ if isinstance(owner, type) else str(owner)
-
-
-def _file_of(owner: type) -> str:
-    """The file that a class stands in; its module's name where that has no file."""
-    return str(getattr(sys.modules.get(owner.__module__), "__file__", None) or owner.__module__)
 
 
 def _response_config(rpc: Rpc) -> dict[str, object]:

@@ -18,7 +18,7 @@ import msgpack
 
 from common.config.models import Device, device_of
 from common.conversion.calls import read_json, rpc_of
-from common.io.logs import LogHandler, handler_of, start_logs, take_streams
+from common.io.logs import LogHandler, handler_of, start_logs, take_loggers, take_streams
 from common.io.parent import end_with_parent
 from common.io.private import keep_private
 from common.io.users_path import add_users_path
@@ -59,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     logger = start_logs(options.name, options.log_level)
     take_streams(logger)
+    take_loggers(logger)
     _offer_to_memory_killer()
     add_users_path()
     for descriptor in (options.socket, options.note):
