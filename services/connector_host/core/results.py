@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from common.config.models import Device
+from common.conversion.results import LONGEST_NAME, readings_of
 from common.core.errors import ConversionError
 from common.core.shown import is_steering
 from common.wire.entries import pack_entry
 from common.wire.messages import UserReading
 from services.connector_host.core.events import Said
-from services.converter.core.user_readings import LONGEST_NAME, normalise_result
 
 ENTRY_BYTES: Final = 64 * 1024
 """Telemetry of one call goes into several entries above this: a batch of entries is to be small, and so is what is
@@ -19,17 +18,15 @@ sent again."""
 MOST_ENTRY_BYTES: Final = 4 * 1024 * 1024
 """A single value, or the attributes of one call, of more than this is refused: a converter could not pass it on."""
 DEFAULT_TYPE: Final = "default"
-_NOBODY: Final = Device(name="", type=DEFAULT_TYPE)
-"""Stands in for a device that a result does not name."""
+HANDED: Final = "found"
+"""How a sentence begins about what is no result at all."""
 
 
 def entries_of(result: object) -> list[Said]:
     """The entries of a result, in its order; [] where it holds no value. Raises ConversionError for what can't be sent,
     saying what and where."""
     entries: list[Said] = []
-    for reading in normalise_result(result, _NOBODY):
-        if not reading.device:
-            raise ConversionError("deviceName: found nothing, expected the name of a device")
+    for reading in readings_of(result, "", DEFAULT_TYPE, HANDED):
         entries += [Said(reading.device, reading.device_type, data) for data in _parts(reading)]
     return entries
 

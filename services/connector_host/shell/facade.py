@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
+from common.compat.constant_enums import Status
 from common.core.errors import ConversionError, printable
 from common.core.version import RELEASE
 from services.connector_host.core.events import Replied, Said
@@ -61,18 +62,15 @@ class Hosted:
         *,
         config: object,
         config_dir: str,
-        status: Any,
         intake: Intake,
         logger: logging.Logger,
         devices: Mapping[str, str],
     ) -> None:
-        """`status`: the enumeration of what `send_to_storage` returns. `devices`: those that are there already, with
-        their types."""
+        """`devices`: those that are there already, with their types."""
         self.name = name
         self.id = connector_id
         self.config = config
         self.config_dir = config_dir
-        self.status = status
         self.intake = intake
         self.logger = logger
         self.connector: Any = None
@@ -104,7 +102,9 @@ class GatewayFacade:
 
     # Data
 
-    def send_to_storage(self, connector_name: object = None, connector_id: object = None, data: object = None) -> Any:
+    def send_to_storage(
+        self, connector_name: object = None, connector_id: object = None, data: object = None
+    ) -> Status:
         """Takes a result, or a list of them: SUCCESS when it is on the disk, FAILURE when it can't be sent or kept.
 
         The data is the last argument: the second of two, the third of three. Who the connector is, it need not say.
@@ -119,14 +119,14 @@ class GatewayFacade:
                 raise ConversionError(f'found the device "{NAME}", which is the gateway: it sends its own data itself')
         except ConversionError as error:
             hosted.refuse("send_to_storage", str(error))
-            return hosted.status.FAILURE
+            return Status.FAILURE
         with hosted.lock:
             for one in said:
                 hosted.devices[one.device] = one.device_type
         if why := hosted.intake.submit(said):
             hosted.refuse("send_to_storage", why)
-            return hosted.status.FAILURE
-        return hosted.status.SUCCESS
+            return Status.FAILURE
+        return Status.SUCCESS
 
     # Devices
 
@@ -171,21 +171,19 @@ class GatewayFacade:
             kind = hosted.devices.pop(name, DEFAULT_TYPE)
         hosted.intake.submit((Said(name, kind, b"", "disconnect"),), waits=False)
 
-    def add_device_async(self, data: object) -> Any:
+    def add_device_async(self, data: object) -> Status:
         """As `add_device`, of an object with "deviceName" and "deviceType"."""
-        status = self.__hosted.status
         if not isinstance(data, Mapping):
-            return status.FAILURE
+            return Status.FAILURE
         added = self.add_device(data.get("deviceName"), data, data.get("deviceType"))
-        return status.SUCCESS if added else status.FAILURE
+        return Status.SUCCESS if added else Status.FAILURE
 
-    def del_device_async(self, data: object) -> Any:
+    def del_device_async(self, data: object) -> Status:
         """As `del_device`, of an object with "deviceName"."""
-        status = self.__hosted.status
         if not isinstance(data, Mapping) or data.get("deviceName") not in self.get_devices():
-            return status.FAILURE
+            return Status.FAILURE
         self.del_device(data)
-        return status.SUCCESS
+        return Status.SUCCESS
 
     def update_device(self, device_name: object, event: object, content: object) -> None:
         """What connectors say here of their devices, the gateway knows already."""

@@ -6,16 +6,15 @@ from its first word on. When its loop ends the process ends, whatever the connec
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import signal
-import sys
 import threading
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from common.compat.hook import install
 from common.config.host_task import HostTask
 from common.config.models import Device, section_of
 from common.config.names import BUILTIN_ENTRIES
@@ -49,9 +48,6 @@ from services.connector_host.shell.users_log import take_users_logs
 KIND: Final = "connector_host"
 SECRETS: Final = "TB_GW_"
 """Variables that begin so are between the publisher and the platform, and no business of users' code."""
-HOOK: Final = "common.compat.hook"
-"""Lets users' code find the reference's package, whether or not it is installed."""
-ENUMS: Final = "thingsboard_gateway.gateway.constant_enums"
 
 
 def serve(task: HostTask) -> int:
@@ -141,7 +137,9 @@ class _GatewayThread(threading.Thread):
         try:
             hosted, users = self._make_users(journal, devices)
             sources: Sources[Event] = Sources()
-            shell = ConnectorHostShell(journal, file, endpoints, sources, hosted, users, logger=logger, breathe=breathe)
+            shell = ConnectorHostShell(
+                journal, file, endpoints, sources, hosted=hosted, users=users, logger=logger, breathe=breathe
+            )
             core = ConnectorHostCore(
                 make_identity(KIND, connector.name, lock.path),
                 ConnectorFacts(
@@ -172,7 +170,7 @@ class _GatewayThread(threading.Thread):
         start_logs(f"{KIND}:{connector.name}", task.log_level)
         users_logger = take_users_logs(self._logger, connector.log_level)
         add_users_path()
-        install_compat(task.extension_dirs)
+        install(task.extension_dirs)
         made_id = connector.id or id_of(journal.state.journal, connector.name)
         config: Any = connector.text
         if connector.config is not None:
@@ -180,26 +178,13 @@ class _GatewayThread(threading.Thread):
         hosted = Hosted(
             connector.name,
             made_id,
-            config,
-            task.config_dir,
-            importlib.import_module(ENUMS).Status,
-            Intake(),
-            users_logger,
-            {name: device.type for name, device in devices.items() if device.is_connected},
+            config=config,
+            config_dir=task.config_dir,
+            intake=Intake(),
+            logger=users_logger,
+            devices={name: device.type for name, device in devices.items() if device.is_connected},
         )
         return hosted, UsersCode(task, hosted, users_logger)
-
-
-def install_compat(extension_dirs: tuple[str, ...]) -> None:
-    """Lets `import thingsboard_gateway` find what connectors need of it."""
-    try:
-        hook = importlib.import_module(HOOK)
-    except ModuleNotFoundError as error:
-        if error.name is None or not HOOK.startswith(error.name):
-            raise
-        sys.stderr.write(f"there is no {HOOK}: the package thingsboard_gateway is looked for as it is installed\n")
-        return
-    hook.install(extension_dirs)
 
 
 def id_of(journal: str, name: str) -> str:

@@ -7,23 +7,23 @@ any of them does ends here in an event for the core; nothing that is raised pass
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
 import logging
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
 import simplejson
 
-from common.config.extension_files import is_loose
+from common.compat.classes import find_in_folders
+from common.compat.connector import Identity, introduce
+from common.config.connector_files import folder_of
 from common.config.host_task import HostTask
 from common.conversion.values import encode_json, plain_value, shorten
-from common.core.errors import printable
+from common.core.errors import ConversionError, printable
 from common.io.clock import monotonic_s
 from services.connector_host.core.events import (
     CallConnectorCode,
@@ -42,8 +42,6 @@ HANDLERS: Final[dict[CallKind, str]] = {
     "connector": "server_side_rpc_handler",
     "attributes": "on_attributes_update",
 }
-LOADER: Final = "thingsboard_gateway.tb_utility.tb_loader"
-"""Finds classes in the extension folders, as connectors themselves know it."""
 
 
 class UsersCode:
@@ -122,25 +120,25 @@ class UsersCode:
     def _find_class(self) -> type | str:
         """The connector's class; a sentence where it can't be had. Raises what its file raises."""
         connector = self._task.connector
-        if is_loose(Path(connector.class_file), Path(self._task.config_dir)):
-            return f"{connector.class_file}: other users of this machine may change it, so it is not run: chmod go-w"
-        found = importlib.import_module(LOADER).TBModuleLoader.import_module(connector.type, connector.class_name)
+        try:
+            found = find_in_folders(connector.class_name, self._task.extension_dirs, folder_of(connector.type))
+        except ConversionError as error:
+            return str(error)
         if inspect.isclass(found):
             return found
-        said = "; ".join(map(str, found)) if isinstance(found, list) else ""
-        return said or f"class {connector.class_name} is not to be found in {connector.class_file} any more"
+        return f"class {connector.class_name} is not to be found in {connector.class_file} any more"
 
     def _make(self, found: type) -> None:
-        """Calls the constructor, in the reference's way."""
+        """Calls the constructor, in the reference's way. The connector may ask who it is already there."""
         hosted, task = self._hosted, self._task
-        connector = found(GatewayFacade(hosted), copy.deepcopy(hosted.config), task.connector.type)
+        kind, is_stopped = task.connector.type, hosted.stop_event.is_set
+        introduce(Identity(hosted.id, hosted.name, kind, hosted.config, is_stopped))
+        connector = found(GatewayFacade(hosted), copy.deepcopy(hosted.config), kind)
         hosted.connector = connector
-        facts = {"id": hosted.id, "type": task.connector.type, "config": hosted.config, "name": hosted.name}
-        for name, value in (("name", hosted.name), ("_serialgw", facts)):
-            try:
-                setattr(connector, name, value)
-            except AttributeError:
-                pass  # A class may have a name of its own that can't be set.
+        try:
+            connector.name = hosted.name
+        except AttributeError:
+            pass  # A class may have a name of its own that can't be set.
 
     def _close_connector(self) -> None:
         """Calls `close` until the connector says that it has stopped; the core waits no longer than it wants to."""
