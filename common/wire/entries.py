@@ -45,7 +45,9 @@ def pack_entry(
 ) -> bytes:
     """An entry's bytes; `telemetry` and `attributes` are JSON already."""
     items = [(ts_ms, Raw(values)) for ts_ms, values in telemetry]
-    return msgspec.json.encode(HostedEntry(device, device_type, mark, items, Raw(attributes)))
+    return msgspec.json.encode(
+        HostedEntry(device, device_type, mark, items, Raw(attributes) if attributes else NOTHING)
+    )
 
 
 def unpack_entry(data: bytes) -> UserReading:
@@ -55,4 +57,4 @@ def unpack_entry(data: bytes) -> UserReading:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"no entry of a connector: {error}") from None
     telemetry: list[tuple[int | None, bytes]] = [(ts_ms, bytes(values)) for ts_ms, values in entry.telemetry]
-    return UserReading(entry.device, entry.type, telemetry, bytes(entry.attributes), entry.mark)
+    return UserReading(entry.device, entry.type, telemetry, bytes(entry.attributes), mark=entry.mark)
