@@ -134,6 +134,7 @@ class ConnectorHostCore:
         self._waiters = Waiters()
         self._table = DeviceTable(devices or {})
         self._calls = UserCalls(facts.name, self.counters)
+        self._is_left = is_left
         self._epoch = ""
         """The publisher that was told of the devices."""
         self._is_link_up = False
@@ -302,7 +303,7 @@ class ConnectorHostCore:
         if (is_up := state.link == "up") != self._is_link_up:
             self._is_link_up = is_up
             effects.append(ShowLink(is_up))
-        if state.epoch not in ("", self._epoch) and not self._source.is_draining:
+        if state.epoch not in ("", self._epoch) and not self._source.is_draining and not self._is_left:
             self._epoch = state.epoch
             effects += self._tell_devices(now_s)
         return effects
