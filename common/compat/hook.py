@@ -76,7 +76,7 @@ def import_file(path: Path) -> ModuleType:
     finder.kinds.setdefault(kind)
     if "." not in stem:
         spec = importlib.util.find_spec(f"{package}.{stem}")
-        if spec is not None and spec.origin == str(path):
+        if spec is not None and spec.origin == os.path.abspath(path):
             return importlib.import_module(spec.name)
     # Another file, or a folder, of that name comes before it.
     return _import_alone(path, package)

@@ -65,10 +65,12 @@ def _reading_of(result: object, name: str, device_type: str, where: str) -> User
     if not name:
         raise ConversionError("deviceName: found none, expected the name of a device")
     device_type = _text(data, "deviceType", device_type)
-    items = [*_telemetry(data, "telemetry"), *_telemetry(data, "timeseries")]
+    strategies: dict[str, object] = {}
+    items = [*_telemetry(data, "telemetry", strategies), *_telemetry(data, "timeseries", strategies)]
     telemetry = [(ts, encode_json(values)) for ts, values in items]
-    attributes = _attributes(data.get("attributes"))
-    return UserReading(name, device_type, telemetry, encode_json(attributes) if attributes else b"")
+    attributes = _attributes(data.get("attributes"), strategies)
+    written = encode_json(strategies) if strategies else b""
+    return UserReading(name, device_type, telemetry, encode_json(attributes) if attributes else b"", written)
 
 
 def _as_dict(value: object, where: str, expected: str = '{"ts", "values"} or {key: value}') -> Mapping[object, object]:
@@ -96,12 +98,14 @@ def _text(data: Mapping[object, object], key: str, default: str) -> str:
     return str(_plain(value, key))
 
 
-def _telemetry(data: Mapping[object, object], key: str) -> list[tuple[int | None, dict[str, object]]]:
+def _telemetry(
+    data: Mapping[object, object], key: str, strategies: dict[str, object]
+) -> list[tuple[int | None, dict[str, object]]]:
     """(timestamp or None, values) of each entry. Entries without a timestamp are one, unless a key comes twice: then
-    both values are kept."""
+    both values are kept. Strategies that keys bring are added to `strategies`."""
     entries: list[tuple[int | None, dict[str, object]]] = []
     for where, item in _as_list(data.get(key), key):
-        ts, values = _entry(_as_dict(item, f"{where}: found"), where)
+        ts, values = _entry(_as_dict(item, f"{where}: found"), where, strategies)
         if not values:
             continue
         last = entries[-1] if entries else None
@@ -112,13 +116,15 @@ def _telemetry(data: Mapping[object, object], key: str) -> list[tuple[int | None
     return entries
 
 
-def _entry(item: Mapping[object, object], where: str) -> tuple[int | None, dict[str, object]]:
+def _entry(
+    item: Mapping[object, object], where: str, strategies: dict[str, object]
+) -> tuple[int | None, dict[str, object]]:
     """(timestamp or None, values) of one item, whichever of its forms it has."""
     try:
         ts, values = split_entry(item)
     except ValueError as error:
         raise ConversionError(f"{where}: {error}") from None
-    return _timestamp(ts, f"{where}: ts"), _members(values, where)
+    return _timestamp(ts, f"{where}: ts"), _members(values, where, strategies)
 
 
 def _timestamp(ts: object, where: str) -> int | None:
@@ -149,14 +155,14 @@ def _is_digits(text: str) -> bool:
     return digits.isascii() and digits.isdecimal() and len(digits) <= LONGEST_TIME
 
 
-def _attributes(items: object) -> dict[str, object]:
+def _attributes(items: object, strategies: dict[str, object]) -> dict[str, object]:
     """All attributes of a result as one object, the last value of each key."""
     merged: dict[str, object] = {}
     for where, item in _as_list(items, "attributes"):
         values = _as_dict(item, f"{where}: found")
         if values.keys() == {"ts", "values"}:
             raise ConversionError(f"{where}: found keys ts, values, expected plain keys: attributes have no time")
-        merged.update(_members(values, where))
+        merged.update(_members(values, where, strategies))
     return merged
 
 
@@ -176,7 +182,7 @@ def _keys_of(values: Mapping[object, object]) -> str:
     return shorten(", ".join(map(str, values)))
 
 
-def _members(values: Mapping[object, object], where: str) -> dict[str, object]:
+def _members(values: Mapping[object, object], where: str, strategies: dict[str, object]) -> dict[str, object]:
     """Values whose keys are text, or `DatapointKey`s, and which JSON can carry; those that are None are left out."""
     members: dict[str, object] = {}
     for key, value in values.items():
@@ -185,7 +191,20 @@ def _members(values: Mapping[object, object], where: str) -> dict[str, object]:
             raise ConversionError(f"{where}: found the key {shorten(repr(key))}, expected text")
         if value is not None:
             members[str(_plain(name, where))] = _plain(value, f"{where}: {shorten(name)}")
+            if key is not name and (strategy := _strategy_of(key)) is not None:
+                strategies[name] = strategy
     return members
+
+
+def _strategy_of(key: object) -> object:
+    """The report strategy that a key brings, as a configuration says it; None for none, and for what is no such."""
+    strategy = getattr(key, "report_strategy", None)
+    if strategy is not None and hasattr(strategy, "to_config"):
+        strategy = strategy.to_config()
+    try:
+        return plain_value(strategy) if isinstance(strategy, dict) else None
+    except ValueError:
+        return None
 
 
 def _plain(value: object, where: str) -> object:

@@ -177,16 +177,18 @@ def pack_readings(body: ReadingBody) -> bytes:
     arrays."""
     fields = astuple(body)
     if body.user:
-        user = {place: [_user_fields(reading) for reading in readings] for place, readings in body.user.items()}
+        user = {place: [_fields_of(reading) for reading in readings] for place, readings in body.user.items()}
         fields = (*fields[:4], user, *fields[5:])
     # Nearly every batch has none, and then it is written as before there were any.
     return pack((*fields[:-1], astuple(body.faults)) if body.faults else fields[:-1])
 
 
-def _user_fields(reading: UserReading) -> tuple[Any, ...]:
-    """A reading as an array; without its last field where that says nothing, as it was written before there was one."""
+def _fields_of(reading: UserReading) -> tuple[object, ...]:
+    """A user's reading as an array, without what hardly any has: so it is written as before there was that."""
     fields = astuple(reading)
-    return fields if reading.mark else fields[:-1]
+    if reading.mark:
+        return fields
+    return fields[:-1] if reading.strategies else fields[:-2]
 
 
 def unpack_readings(data: bytes, count: int) -> ReadingBody:

@@ -30,6 +30,8 @@ class HostedEntry(Struct, frozen=True, omit_defaults=True):
     """(milliseconds or None for the entry's own time, JSON object of values)."""
     attributes: Raw = NOTHING
     """JSON object."""
+    strategies: Raw = NOTHING
+    """JSON object of keys to report strategies, for keys that brought one of their own."""
 
 
 _decoder: Final = msgspec.json.Decoder(HostedEntry)
@@ -42,12 +44,12 @@ def pack_entry(
     mark: Mark = "",
     telemetry: Sequence[tuple[int | None, bytes]] = (),
     attributes: bytes = b"",
+    strategies: bytes = b"",
 ) -> bytes:
-    """An entry's bytes; `telemetry` and `attributes` are JSON already."""
+    """An entry's bytes; `telemetry`, `attributes` and `strategies` are JSON already."""
     items = [(ts_ms, Raw(values)) for ts_ms, values in telemetry]
-    return msgspec.json.encode(
-        HostedEntry(device, device_type, mark, items, Raw(attributes) if attributes else NOTHING)
-    )
+    said, by_key = (Raw(part) if part else NOTHING for part in (attributes, strategies))
+    return msgspec.json.encode(HostedEntry(device, device_type, mark, items, said, by_key))
 
 
 def unpack_entry(data: bytes) -> UserReading:
@@ -57,4 +59,5 @@ def unpack_entry(data: bytes) -> UserReading:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"no entry of a connector: {error}") from None
     telemetry: list[tuple[int | None, bytes]] = [(ts_ms, bytes(values)) for ts_ms, values in entry.telemetry]
-    return UserReading(entry.device, entry.type, telemetry, bytes(entry.attributes), mark=entry.mark)
+    attributes, strategies = bytes(entry.attributes), bytes(entry.strategies)
+    return UserReading(entry.device, entry.type, telemetry, attributes, strategies, mark=entry.mark)

@@ -39,6 +39,7 @@ def taps_of_readings(device: str, body: bytes, count: int) -> Iterable[Tap]:
 def _size(reading: UserReading) -> int:
     """About how many bytes a user's reading takes, UTF-8 at its longest."""
     names = 4 * (len(reading.device) + len(reading.device_type))
+    names += len(reading.strategies)
     return names + len(reading.attributes) + sum(len(values) + 16 for _, values in reading.telemetry)
 
 

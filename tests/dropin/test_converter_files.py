@@ -44,7 +44,11 @@ STYLES: list[tuple[str, bytes, list[UserReading]]] = [
     (
         "GuideUplinkConverter",
         b"1.5,2\n",
-        [reading("press1", "press", [(None, {"a": 1.5, "b": 2.0})], {"raw": "312e352c320a"})],
+        [
+            reading("press1", "press", [(None, {"a": 1.5, "b": 2.0})], {"raw": "312e352c320a"}).replace(
+                strategies=b'{"a":{"type":"ON_CHANGE","ttl":86400}}'
+            )
+        ],
     ),
     ("OneArgumentConverter", b"7;8", [reading("press1", "press", [(None, {"a": 7, "b": 8})], {"unit": "kg"})]),
     ("NoArgumentConverter", b"A17\n", [reading("press1", "press", [(MS, {"code": "A17"})])]),
@@ -162,6 +166,32 @@ def test_what_is_not_offered_is_refused_by_name(tmp_path: Path, line: str, refus
     with pytest.raises(ConversionError) as caught:
         load_converter("Mine", DEVICE, [str(tmp_path / "extensions")], LOGGER)
     assert str(caught.value) == f"converter Mine: {said}"
+
+
+def test_a_file_that_others_may_change_is_not_run_by_one_beside_it(tmp_path: Path):
+    """Whoever imports it: it would run with the gateway's rights."""
+    folder = tmp_path / "extensions" / "serial"
+    folder.mkdir(parents=True)
+    (folder / "mine.py").write_text("from .tools import x\nclass Mine:\n def convert(self, config, data): pass")
+    (folder / "tools.py").write_text("x = 1")
+    (folder / "tools.py").chmod(0o666)
+    with pytest.raises(
+        ConversionError, match=r"mine.py, line 1: .*/tools.py: other users of this machine may change it"
+    ):
+        load_converter("Mine", DEVICE, [str(tmp_path / "extensions")], LOGGER)
+
+
+def test_two_folders_may_have_files_of_one_name(tmp_path: Path):
+    """The first one's is found by name; a class of the second one's is loaded all the same."""
+    folders = [tmp_path / "a" / "extensions", tmp_path / "b" / "extensions"]
+    for folder, name in zip(folders, ("First", "Second"), strict=True):
+        (folder / "serial").mkdir(parents=True)
+        (folder / "serial" / "same.py").write_text(f"class {name}:\n def convert(self, config, data): pass")
+    (folders[1] / "serial" / "same.py").write_text("from .tools import Second")
+    (folders[1] / "serial" / "tools.py").write_text("class Second:\n def convert(self, config, data): pass")
+    dirs = [str(folder) for folder in folders]
+    assert find_class("First", dirs).__module__ == "thingsboard_gateway.extensions.serial.same"
+    assert find_class("Second", dirs).__module__ == "thingsboard_gateway.extensions.serial.tools"
 
 
 LACKING = """

@@ -64,7 +64,10 @@ def _parts(reading: UserReading) -> list[bytes]:
 
 
 def _pack(reading: UserReading, items: Sequence[tuple[int | None, bytes]], attributes: bytes = b"") -> bytes:
-    return pack_entry(reading.device, reading.device_type, telemetry=items, attributes=attributes)
+    strategies = reading.strategies
+    return pack_entry(
+        reading.device, reading.device_type, telemetry=items, attributes=attributes, strategies=strategies
+    )
 
 
 def _check(data: bytes) -> None:

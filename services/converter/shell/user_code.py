@@ -195,5 +195,6 @@ def _key_of(order: Order) -> _Key:
 def _size_of(made: UserFrame) -> int:
     """Bytes of what was made of one frame, but for a few of each value."""
     return sum(
-        len(reading.attributes) + sum(len(values) for _, values in reading.telemetry) for reading in made.readings
+        len(reading.attributes) + len(reading.strategies) + sum(len(values) for _, values in reading.telemetry)
+        for reading in made.readings
     )
