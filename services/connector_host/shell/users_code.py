@@ -167,8 +167,7 @@ class UsersCode:
         name = thread.name if thread is not None else "?"
         self._logger.error("thread %s has raised", name, exc_info=error)
         connector = self._hosted.connector
-        target = getattr(thread, "_target", None)
-        if connector is not None and (thread is connector or getattr(target, "__self__", None) is connector):
+        if connector is not None and (thread is connector or _runs_method_of(connector, error)):
             what = f"{type(connector).__name__}: thread {name}"
             self._post(ConnectorFailed(printable(f"{what}: {describe(error, self._task.extension_dirs)}"), False))
 
@@ -196,6 +195,14 @@ class UsersCode:
         except BaseException as error:
             self._logger.error("%s has raised", HANDLERS[kind], exc_info=error)
             return Returned(number, kind, error=printable(describe(error, self._task.extension_dirs)))
+
+
+def _runs_method_of(connector: object, error: BaseException) -> bool:
+    """True if a thread that has died of this has run a method of the connector's. Its target is forgotten by then, so
+    the outermost frame that is not the thread's own tells."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    first = next((frame for frame in frames if frame.f_code.co_filename != threading.__file__), None)
+    return first is not None and first.f_locals.get("self") is connector
 
 
 def _json_of(value: object) -> bytes:

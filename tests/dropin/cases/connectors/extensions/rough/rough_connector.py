@@ -21,8 +21,8 @@ class RoughConnector(Connector):
             raise OSError("no such bus")
 
     def open(self):
-        self._gateway.add_device("Rough", {"connector": self}, "rough")
-        self._gateway.send_to_storage(self.name, {"deviceName": "Rough", "telemetry": [{"opened": time.time()}]})
+        self._gateway.add_device(self._config["device"], {"connector": self}, "rough")
+        self._gateway.send_to_storage(self.name, {"deviceName": self._config["device"], "telemetry": [{"opened": time.time()}]})
         if self._config.get("thread") == "raises":
             Thread(target=self._raises, daemon=True).start()
         if self._config.get("thread") == "floods":
@@ -37,7 +37,7 @@ class RoughConnector(Connector):
         number = 0
         while not self._stopped:
             number += 1
-            data = [{"deviceName": "Rough", "telemetry": [{"flood": number}]}] * 50
+            data = [{"deviceName": self._config["device"], "telemetry": [{"flood": number}]}] * 50
             self._gateway.send_to_storage(self.name, data)
             print("flood", number)
 
