@@ -14,6 +14,7 @@ from tests.support.waiting import wait_until
 pytestmark = needs_mosquitto
 KILLS = int(os.environ.get("HOST_KILLS", "4"))
 RATE_HZ = int(os.environ.get("HOST_RATE", "500"))
+AWAY_S = int(os.environ.get("HOST_AWAY_S", "2"))
 
 
 def ledger_of(path: Path) -> list[int]:
@@ -50,3 +51,41 @@ def test_what_was_called_stored_arrives_in_order_whatever_is_killed(tmp_path: Pa
         times = [item["ts"] for item in platform.telemetry("Meter")]
         assert len(set(zip(times, seen, strict=False))) == len(set(seen)), "a repeat has the time that it had"
         sys.stdout.write(f"{KILLS} kills, {len(stored)} stored, {len(set(seen))} arrived, {len(seen)} with repeats\n")
+
+
+def test_nothing_is_lost_while_the_platform_is_away(tmp_path: Path) -> None:
+    """The connector stores on; what waits arrives when the platform is back."""
+    broker = Mosquitto(tmp_path / "mqtt")
+    ledger = tmp_path / "ledger"
+    settings = {"rate": 200, "perCall": 2, "device": "Meter", "ledger": str(ledger)}
+    config = write_connectors(tmp_path / "config", broker.port, {"Store": ("storing", "StoringConnector", settings)})
+    platform = Platform(broker.port)
+    gateway = Gateway(tmp_path, config)
+    with closing(broker, platform, gateway):
+        start_hosts(gateway, "Store")
+        platform.wait_telemetry("Meter", 50)
+        broker.stop()
+        before = len(ledger_of(ledger))
+        wait_until(lambda: len(ledger_of(ledger)) > before + 200 * AWAY_S, "the connector stores on", AWAY_S + 30)
+        broker.start()
+        stored = ledger_of(ledger)
+        platform.wait_for(
+            lambda _: {item["values"]["n"] for item in platform.telemetry("Meter")} >= set(stored), "all of it", 60
+        )
+        seen = [item["values"]["n"] for item in platform.telemetry("Meter")]
+        assert list(dict.fromkeys(seen)) == sorted(set(seen))
+
+
+def test_a_connector_that_never_closes_is_ended_all_the_same(tmp_path: Path) -> None:
+    """Within what supervisord waits, with what it had stored delivered and its device disconnected."""
+    broker = Mosquitto(tmp_path / "mqtt")
+    rough = {"device": "Rough", "close": "never"}
+    config = write_connectors(tmp_path / "config", broker.port, {"Rough": ("rough", "RoughConnector", rough)})
+    platform = Platform(broker.port)
+    gateway = Gateway(tmp_path, config)
+    with closing(broker, platform, gateway):
+        start_hosts(gateway, "Rough")
+        platform.wait_telemetry("Rough", 1)
+        assert gateway.stop()["Rough"] == 0
+        platform.wait_for(lambda _: platform.on("v1/gateway/disconnect", "Rough"), "disconnect")
+        assert "close() has not come back" in gateway.log("Rough")
