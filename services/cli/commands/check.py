@@ -161,11 +161,17 @@ def _connectors_of(gateway: Gateway) -> list[dict[str, object]]:
     ]
 
 
+def _shown(file: str) -> str:
+    """A file as a person who stands in this folder names it."""
+    beside = os.path.relpath(file)
+    return file if beside.startswith("..") else beside
+
+
 def _connector_as_text(connector: dict[str, object]) -> str:
     """`connector Pumps: read by serialgw`, for a person."""
     served = "read by serialgw"
     if connector["servedBy"] == "hosted":
-        served = f"hosted: class {connector['class']} of file {connector['file']}"
+        served = f"hosted: class {connector['class']} of file {_shown(str(connector['file']))}"
     return f"connector {connector['name']}: {served}"
 
 
