@@ -89,3 +89,32 @@ def test_a_connector_that_never_closes_is_ended_all_the_same(tmp_path: Path) -> 
         assert gateway.stop()["Rough"] == 0
         platform.wait_for(lambda _: platform.on("v1/gateway/disconnect", "Rough"), "disconnect")
         assert "close() has not come back" in gateway.log("Rough")
+
+
+def test_what_a_connector_left_that_is_configured_no_more_is_sent(tmp_path: Path) -> None:
+    """By a reader without a port, under the address by which others ask for its section; its device is disconnected."""
+    broker = Mosquitto(tmp_path / "mqtt")
+    ledger = tmp_path / "ledger"
+    settings = {"rate": 200, "device": "Meter", "ledger": str(ledger)}
+    demo = {"devices": [{"name": "Pump", "type": "pump"}]}
+    connectors = {"Demo": ("demo", "DemoConnector", demo)}
+    config = write_connectors(
+        tmp_path / "config", broker.port, {**connectors, "Store": ("storing", "StoringConnector", settings)}
+    )
+    platform = Platform(broker.port)
+    gateway = Gateway(tmp_path, config)
+    with closing(broker, platform, gateway):
+        gateway.start("Store", "connector_host", "--connector", "Store")
+        wait_until(lambda: len(ledger_of(ledger)) > 50, "something is stored")
+        gateway.kill("Store")
+        stored = ledger_of(ledger)
+        write_connectors(tmp_path / "config", broker.port, connectors)
+        gateway.start_all([])
+        [journal] = (gateway.data_dir / "journals").glob("*.journal")
+        gateway.start("left", "port_reader", "--journal", str(journal))
+        platform.wait_telemetry("Meter", len(stored))
+        seen = [item["values"]["n"] for item in platform.telemetry("Meter")]
+        assert not set(stored) - set(seen)
+        platform.wait_for(lambda _: platform.on("v1/gateway/disconnect", "Meter"), "disconnect")
+        assert gateway.processes["left"].wait(20) == 0
+        assert not journal.exists()

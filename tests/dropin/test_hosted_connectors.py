@@ -18,6 +18,8 @@ pytestmark = needs_mosquitto
 DEMO = {"devices": [{"name": "Pump", "type": "pump"}, {"name": "Fan", "type": "fan"}]}
 GPIO = {"deviceName": "Board", "pins": [{"key": "led"}]}
 CLIMATE = {"name": "Cellar", "deviceName": "Cellar climate"}
+PSS_KIB = 20 * 1024
+"""Its share of memory, with what it shares counted by halves: 16 MiB as of Python 3.11."""
 INDUSTRIAL = {"name": "Plant", "deviceName": "PLC 1"}
 
 
@@ -240,6 +242,14 @@ def test_a_new_publisher_announces_the_devices_again(scene: Scene) -> None:
     scene.gateway.restart("publisher")
     scene.platform.wait_for(lambda _: len(scene.platform.on("v1/gateway/connect", "Newer")) > before, "connect again")
     assert scene.platform.call("New", "number", None, 70) == 4
+
+
+def test_a_host_is_small(scene: Scene) -> None:
+    """There is one for each connector."""
+    scene.platform.wait_telemetry("Board", 1)
+    place = Path(f"/proc/{scene.gateway.processes['Pins'].pid}/smaps_rollup")
+    pss_kib = next(int(line.split()[1]) for line in place.read_text().splitlines() if line.startswith("Pss:"))
+    assert pss_kib <= PSS_KIB
 
 
 def test_they_all_stop(scene: Scene) -> None:

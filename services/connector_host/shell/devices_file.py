@@ -8,8 +8,6 @@ from typing import Final
 from common.io.private import write_private
 from services.connector_host.core.devices import KeptDevice, decode_devices
 
-SUFFIX: Final = ".devices"
-"""Behind the journal's name."""
 MOST_BYTES: Final = 16 * 1024 * 1024
 """A larger file is none of ours."""
 

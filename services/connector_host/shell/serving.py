@@ -24,6 +24,7 @@ from common.io.clock import monotonic_s, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.journal.files import JournalFile
 from common.io.journal.journal import Journal
+from common.io.journal.places import DEVICES_SUFFIX
 from common.io.journal.sections import section_name
 from common.io.journal.serving import limits_of, open_stream, show_breath, tell_opening
 from common.io.locks import FileLock
@@ -37,7 +38,7 @@ from common.wire.calls import hosted_stream
 from services.connector_host.core.core import ConnectorFacts, ConnectorHostCore
 from services.connector_host.core.devices import KeptDevice
 from services.connector_host.core.events import Event
-from services.connector_host.shell.devices_file import SUFFIX, read_devices
+from services.connector_host.shell.devices_file import read_devices
 from services.connector_host.shell.facade import Hosted
 from services.connector_host.shell.intake import Intake
 from services.connector_host.shell.pulse import HostPulse
@@ -130,7 +131,7 @@ class _GatewayThread(threading.Thread):
         logger, journal = self._logger, opening.journal
         tell_opening(opening, logger)
         journal.put_section(name, section)
-        file = path.with_name(path.name + SUFFIX)
+        file = path.with_name(path.name + DEVICES_SUFFIX)
         devices, fault = read_devices(file)
         if fault:
             log_note(logger, Note("warning", "devices.unreadable", {"reason": fault}))

@@ -3,7 +3,8 @@
 The reply's body is JSON: {"devices": [{"name", "port", "state", "is_served", "reason", "for_s", "frame_age_s",
 "backlog", "dead_letters", "conversion_errors"}], "processes": [{"kind", "name", "device", "pid", "host", "state",
 "uptime_s", "counters", "facts"}], "link": {"state", "epoch", …}, "backlog": {"frames", "bytes"}}. Programs read it too
-(`serialgw status --json`), so keys may be added, and none changes its meaning.
+(`serialgw status --json`), so keys may be added, and none changes its meaning. Hosted connectors, and the devices that
+they serve, stand among the devices; the `port` of such a device is its connector.
 """
 
 from __future__ import annotations

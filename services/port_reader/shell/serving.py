@@ -26,6 +26,7 @@ from common.io.exits import EXIT_CONFIG
 from common.io.journal.files import JournalFile
 from common.io.journal.journal import Journal
 from common.io.journal.opening import OpenedJournal
+from common.io.journal.places import DEVICES_SUFFIX
 from common.io.journal.sections import section_name
 from common.io.journal.serving import limits_of, open_stream, show_breath, tell_opening
 from common.io.locks import FileLock
@@ -96,6 +97,8 @@ def _leave(task: Task, journal: Journal, logger: logging.Logger) -> None:
     """Closes the journal; one that was drained for good is deleted, unless it keeps dead letters."""
     if task.device is None and journal.is_empty:
         journal.remove()
+        path = Path(task.journal)
+        path.with_name(path.name + DEVICES_SUFFIX).unlink(missing_ok=True)
         log_note(logger, Note("info", "journal.removed", {"path": task.journal}))
         return
     journal.close()
