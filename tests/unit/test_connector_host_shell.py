@@ -168,10 +168,9 @@ def test_printed_lines_are_log_lines(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_errors_say_where_and_what_to_do() -> None:
     """In the user's own file."""
-    try:
+    with pytest.raises(ValueError, match="Expecting") as raised:
         json.loads("{")
-    except ValueError as error:
-        assert describe(error, (__file__.rpartition("/")[0],)).startswith(f"{__file__}, line ")
+    assert describe(raised.value, (__file__.rpartition("/")[0],)).startswith(f"{__file__}, line ")
     missing = ModuleNotFoundError("No module named 'smbus_of_nobody'", name="smbus_of_nobody")
     assert describe(missing, ()).endswith("-m pip install smbus_of_nobody")
 
