@@ -492,7 +492,7 @@ RPC: Final = Section(
         Key(
             "type",
             "`string`, `int`, `float` or `double`",
-            "How params become bytes without a template.",
+            "How params become bytes without a template; with one, what `${params}` must be.",
             "int",
             "string",
         ),

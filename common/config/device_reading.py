@@ -7,6 +7,7 @@ framing, and what is made of frames.
 from __future__ import annotations
 
 import os
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,9 @@ from common.stream.limits import MAX_RECORDS
 
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
 """Keys that the files of other connectors have and a serial one never has."""
+
+_CONNECTORS_OWN: Final = dict.fromkeys(("uplinkQueueSize", "id"), 'beside "devices"')
+"""Keys of the connector's file that people write into a device."""
 
 
 class ConnectorDefaults(msgspec.Struct, frozen=True):
@@ -112,7 +116,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         )
     _warn_of_unsure_answers(entry, device)
     # A user's converter gets the whole section and may know keys that we don't.
-    entry.warn_unknown(only_near=device.has_user_converter)
+    entry.warn_unknown(only_near=device.has_user_converter, elsewhere=_CONNECTORS_OWN)
     return device
 
 

@@ -20,6 +20,9 @@ _ABSENT: Any = object()
 """Stands for a key that the object does not have; None is JSON's null."""
 _WHOLE_TEXT = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
 """A whole number in quotes, of up to 18 digits."""
+_MEANT = {"toDelimiter": "untilDelimiter", "endDelimiter": "untilDelimiter", "startDelimiter": "fromDelimiter"}
+"""Slips that look more like another key than like the one that is meant."""
+_NOWHERE: Mapping[str, str] = {}
 INT_MAX = 2**31 - 1
 """The largest number that a key takes if it has no bound of its own."""
 
@@ -74,13 +77,17 @@ class JsonObject:
         self._known += keys
         return next((key for key in keys if key in self.values), keys[0])
 
-    def warn_unknown(self, only_near: bool = False) -> None:
-        """Warn of every key that was never asked for, with the nearest known one; `only_near`: of likely slips only."""
+    def warn_unknown(self, only_near: bool = False, elsewhere: Mapping[str, str] = _NOWHERE) -> None:
+        """Warn of every key that was never asked for, with the nearest known one; `only_near`: of likely slips only.
+        `elsewhere`: keys of another object, and where that is, in words."""
         for key in self.values:
             if key in self._known or key in self._places:
                 continue
-            near = nearest(key, self._known, 0.8 if only_near else 0.6)
-            if near is not None:
+            near = _MEANT.get(key) if _MEANT.get(key) in self._known else None
+            near = near or nearest(key, self._known, 0.8 if only_near else 0.6)
+            if key in elsewhere:
+                self.warning(key, f"it has no effect here, it belongs {elsewhere[key]}")
+            elif near is not None:
                 self.warning(key, f'unknown key, did you mean "{near}"?')
             elif not only_near:
                 self.warning(key, "unknown key, it has no effect")

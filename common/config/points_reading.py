@@ -13,9 +13,10 @@ from functools import partial
 
 from common.config.findings import SHOWN_CHARS, choices, show
 from common.config.json_object import JsonObject
+from common.config.look_alikes import doubt_of
 from common.config.models import AttributeUpdate, DataPoint, Decimal, ReportStrategy, Rpc
 from common.config.type_words import doubt_of_param_type, doubt_of_point_type
-from common.core.byte_text import EXPECTED_HEX, bytes_of, pattern_of
+from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of, pattern_of
 
 _STRATEGIES = ("ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED")
 _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
@@ -78,7 +79,7 @@ def _read_point(entry: JsonObject) -> DataPoint:
         true_text=_read_words(entry, "trueText"),
         false_text=_read_words(entry, "falseText"),
     )
-    _warn_of_same_words(entry, point.true_text, point.false_text)
+    _refuse_same_words(entry, point.true_text, point.false_text)
     if point.decimal and point.type not in ("float", "double"):
         entry.warning("decimal", 'has no effect: only "float" and "double" have a fraction')
     if (point.true_text or point.false_text) and point.type != "bool":
@@ -133,20 +134,36 @@ def _read_words(entry: JsonObject, key: str) -> tuple[str, ...]:
         except ValueError:
             entry.problem(key, show(word), EXPECTED_HEX)
             return ()
+        doubt = doubt_of(word, "plain")
+        if doubt is not None:
+            entry.warning(key, doubt)
     return tuple(words)
 
 
-def _warn_of_same_words(entry: JsonObject, true_text: tuple[str, ...], false_text: tuple[str, ...]) -> None:
-    known = {word.strip().lower() for word in true_text}
+def _refuse_same_words(entry: JsonObject, true_text: tuple[str, ...], false_text: tuple[str, ...]) -> None:
+    """A word for both could only be one of them: whichever way it is spelled."""
     for word in false_text:
-        if word.strip().lower() in known:
+        if any(_is_same_word(word, other) for other in true_text):
             entry.problem("falseText", show(word), 'a word that "trueText" does not have')
+
+
+def _is_same_word(one: str, other: str) -> bool:
+    """True if the device could say both in the same bytes: in any case, unless both are `hex:`."""
+    first, second = bytes_of(one), bytes_of(other)
+    if one.startswith(HEX) and other.startswith(HEX):
+        return first == second
+    return _folded(first) == _folded(second)
+
+
+def _folded(word: bytes) -> str:
+    """A word without its case; bytes that are no text become letters that no text has."""
+    return word.decode(errors="surrogateescape").strip().casefold()
 
 
 def _read_written_words(entry: JsonObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What true and false are called where values are written. One alone leaves the other as JSON has it."""
     true_text, false_text = _read_words(entry, "trueText"), _read_words(entry, "falseText")
-    _warn_of_same_words(entry, true_text, false_text)
+    _refuse_same_words(entry, true_text, false_text)
     if true_text and not false_text:
         entry.warning("trueText", 'has no "falseText" beside it: false is written as the word false')
     if false_text and not true_text:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from common.config.models import DataPoint, Device, Rpc
 from common.conversion.downlink import NOT_DEFINED, encode_attribute_update, encode_rpc
-from common.conversion.points import compile_points, explain_point
+from common.conversion.points import Point, compile_points, explain_point
 from common.conversion.values import encode_json
 from common.core.byte_text import bytes_of, pattern_of
 from common.core.errors import ConversionError, printable
@@ -87,11 +87,8 @@ def exchange_for(writes: list[bytes], rpc: Rpc | None) -> Exchange:
     return Exchange(writes, rpc.method, rpc.with_response, rpc.response_timeout_s, pattern, until)
 
 
-def convert_answer(rpc: Rpc, frame: bytes) -> object:
-    """The value of a device's answer, by the RPC's `response…` keys as a data point; bytes of JSON can carry it.
-
-    Raises ConversionError if the place is not in the answer or its bytes are not what `responseType` says.
-    """
+def answer_point(rpc: Rpc) -> Point:
+    """The RPC's `response…` keys as a data point, ready for frames. Raises ConversionError as `compile_points`."""
     point = DataPoint(
         key="answer",
         type=rpc.response_type,
@@ -102,7 +99,15 @@ def convert_answer(rpc: Rpc, frame: bytes) -> object:
         true_text=rpc.true_text,
         false_text=rpc.false_text,
     )
-    result = explain_point(compile_points([point])[0], "telemetry", frame)
+    return compile_points([point])[0]
+
+
+def convert_answer(rpc: Rpc, frame: bytes) -> object:
+    """The value of a device's answer, by the RPC's `response…` keys as a data point; bytes of JSON can carry it.
+
+    Raises ConversionError if the place is not in the answer or its bytes are not what `responseType` says.
+    """
+    result = explain_point(answer_point(rpc), "telemetry", frame)
     if result.status == "error" or (result.status == "absent" and result.span is None):
         raise ConversionError(f"answer: {result.why}")
     return result.value

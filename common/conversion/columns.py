@@ -7,12 +7,14 @@ anything is out of the ordinary, and the batch takes the other way. tests/proper
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import Final
 
 from common.config.models import DataPoint
-from common.conversion.values import MAX_INT, MIN_INT, encode_json, parse_string, parser_of
+from common.conversion.printed import BLANK_BYTES, is_blank
+from common.conversion.values import MAX_INT, MIN_INT, encode_json, parse_string, parser_of, reads_blanks
 from common.core.byte_text import bytes_of
 
 Cut = Callable[[Sequence[bytes]], "list[bytes] | None"]
@@ -21,8 +23,8 @@ Write = Callable[[list[bytes]], "Sequence[bytes] | None"]
 """Fields to JSON values; None, or ValueError, if one is no such value."""
 
 
-_EMPTY: Final = b'""'
-"""An empty text, as JSON."""
+_LONGEST_CUT_UP: Final = 16
+"""Bytes of a delimiter at most of which all slices are tried: there are 136, and nearly all delimiters have 1 or 2."""
 _READ: Final = (
     *("key", "type", "from_delimiter", "until_delimiter", "keep_delimiter", "from_byte", "to_byte"),
     *("decimal", "true_text", "false_text"),
@@ -36,22 +38,15 @@ _OTHERS: Final = tuple(name for name in DataPoint.__struct_fields__ if name not 
 class Columns:
     """One device's data points, compiled. Only for devices with telemetry, and with no key twice."""
 
-    def __init__(
-        self,
-        telemetry: Sequence[DataPoint],
-        attributes: Sequence[DataPoint],
-        is_blank: Callable[[bytes], bool],
-        ends_blank: bool,
-    ) -> None:
-        """`is_blank` is true for a frame that says nothing; `ends_blank` if the delimiter is made of blanks."""
-        self._is_blank = is_blank
-        self._ends_blank = ends_blank
-        self._texts = [index for index, point in enumerate(telemetry) if point.type == "string"]
-        self._has_text_attribute = any(point.type == "string" for point in attributes)
+    def __init__(self, telemetry: Sequence[DataPoint], attributes: Sequence[DataPoint], delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        self._suspects_of = _suspecting(telemetry, attributes, delimiter)
         self._telemetry = [(_cutter_of(point), _writer_of(point)) for point in telemetry]
         self._attributes = [(_cutter_of(point), _last_writer_of(point)) for point in attributes]
         self._telemetry_form = _form_of(telemetry)
         self._attributes_form = _form_of(attributes)
+        self._around = (self._telemetry_form % b"\n").split(b"\n") if len(telemetry) == 1 else []
+        """What stands before and behind the value, where there is one."""
 
     def convert(self, frames: Sequence[bytes]) -> tuple[list[bytes], bytes] | None:
         """Takes all data points from all frames: (telemetry of each frame, the attributes of the last one or b""), JSON
@@ -66,36 +61,102 @@ class Columns:
             return None
         if telemetry is None or attributes is None:
             return None
-        if self._has_blanks(telemetry, frames):
-            return None
-        form = self._telemetry_form
-        rows: Iterable[bytes | tuple[bytes, ...]]
-        rows = telemetry[0] if len(telemetry) == 1 else zip(*telemetry, strict=True)
+        if self._suspects_of is not None:
+            suspects = self._suspects_of(telemetry, frames)
+            if suspects and any(is_blank(frame, self._delimiter) for frame in suspects):
+                return None
         last = self._attributes_form % tuple(column[-1] for column in attributes) if attributes else b""
-        return [form % row for row in rows], last
+        return self._written(telemetry), last
 
-    def _has_blanks(self, telemetry: list[Sequence[bytes]], frames: Sequence[bytes]) -> bool:
-        """True if one of the frames says nothing. Of such a frame only texts can be made: empty ones, mostly, but a
-        frame with an empty text may well say something. Of attributes only the last frame's count."""
-        if self._has_text_attribute and self._is_blank(frames[-1]):
-            return True
-        if not self._texts or (self._ends_blank and not any(_EMPTY in telemetry[index] for index in self._texts)):
-            return False
-        return any(map(self._is_blank, frames))
+    def _written(self, telemetry: list[Sequence[bytes]]) -> list[bytes]:
+        """The values of each frame as an object."""
+        if not self._around:
+            form = self._telemetry_form
+            return [form % row for row in zip(*telemetry, strict=True)]
+        # A line feed separates them: JSON writes those within texts as \\n. So it is one join and one split for all.
+        head, tail = self._around
+        return (head + (tail + b"\n" + head).join(telemetry[0]) + tail).split(b"\n")
 
 
 def columns_of(
-    telemetry: Sequence[DataPoint],
-    attributes: Sequence[DataPoint],
-    is_blank: Callable[[bytes], bool] = lambda _frame: False,
-    *,
-    ends_blank: bool = True,
+    telemetry: Sequence[DataPoint], attributes: Sequence[DataPoint], delimiter: bytes = b"\n"
 ) -> Columns | None:
-    """The fast way of these data points; None if there is none."""
+    """The fast way of these data points in frames that end with the delimiter; None if there is none."""
     for points in (telemetry, attributes):
         if len({point.key for point in points}) < len(points) or any(map(_says_more, points)):
             return None
-    return Columns(telemetry, attributes, is_blank, ends_blank) if telemetry else None
+    return Columns(telemetry, attributes, delimiter) if telemetry else None
+
+
+def _suspecting(
+    telemetry: Sequence[DataPoint], attributes: Sequence[DataPoint], delimiter: bytes
+) -> Callable[[list[Sequence[bytes]], Sequence[bytes]], Sequence[bytes]] | None:
+    """The way to those frames of a batch that may say nothing, once every point has a value in each; None where no
+    frame can. To be as quick as it can be: nearly always there are none."""
+    points = [*telemetry, *attributes]
+    texts = [point for point in points if not reads_blanks(point, delimiter)]
+    if not texts or any(_tells(point, delimiter) for point in points):
+        return None
+    known = [(index, _texts_of_nothing(point, delimiter)) for index, point in enumerate(telemetry)]
+    found = [(index, texts) for index, texts in known if texts is not None]
+    if found:
+        # In one column is enough: a frame that says nothing has such a text in each.
+        index, nothing = min(found, key=lambda pair: len(pair[1]))
+
+        def suspects(telemetry: list[Sequence[bytes]], frames: Sequence[bytes]) -> Sequence[bytes]:
+            column = telemetry[index]
+            for text in nothing:
+                if text in column:
+                    return [frame for frame, value in zip(frames, column, strict=True) if value in nothing]
+            return ()
+
+        return suspects
+    if all(point.type == "string" for point in texts):
+        # Attributes only, of which the last frame's count.
+        return lambda _telemetry, frames: frames[-1:]
+    return lambda _telemetry, frames: frames
+
+
+def _tells(point: DataPoint, delimiter: bytes) -> bool:
+    """True if a frame in which the point has a value says something, whatever the value is."""
+    opening = bytes_of(point.from_delimiter).strip(BLANK_BYTES) if point.from_delimiter else b""
+    if opening and opening not in delimiter:
+        return True
+    if point.type == "string" or reads_blanks(point, delimiter) or len(delimiter) > _LONGEST_CUT_UP:
+        return False
+    # Only slices of the delimiter could be a value, with blanks around them, which no parser sees.
+    return not any(_can_be_read(point, piece) for piece in _slices(delimiter))
+
+
+def _can_be_read(point: DataPoint, field: bytes) -> bool:
+    try:
+        parser_of(point)[0](field)
+    except ValueError:
+        return False
+    return True
+
+
+def _texts_of_nothing(point: DataPoint, delimiter: bytes) -> tuple[bytes, ...] | None:
+    """The values of a text in frames that say nothing: the empty text, and what is made of the delimiter; None for
+    other points, and where they would be too many."""
+    places = (point.from_delimiter, point.until_delimiter, point.from_byte, point.to_byte)
+    is_whole = all(place in (None, "") for place in places)
+    if point.type != "string" or (len(delimiter) > _LONGEST_CUT_UP and not is_whole):
+        return None
+    values = set()
+    for piece in (b"", delimiter) if is_whole else _slices(delimiter):
+        for field in (piece, b"\0" + piece):
+            with suppress(UnicodeDecodeError):
+                values.add(encode_json(parse_string(field)))
+    return tuple(values)
+
+
+def _slices(data: bytes) -> Iterator[bytes]:
+    """All that can be cut out of bytes, nothing at all among it."""
+    yield b""
+    for start in range(len(data)):
+        for end in range(start + 1, len(data) + 1):
+            yield data[start:end]
 
 
 def _says_more(point: DataPoint) -> bool:
@@ -176,9 +237,10 @@ def _writer_of(point: DataPoint) -> Write:
 
 
 def _write_texts(fields: list[bytes]) -> list[bytes]:
-    if b"\0" in b"".join(fields):
+    # A number is looked for at once, bytes would be tried as a number first.
+    if 0 in b"".join(fields):
         return list(map(encode_json, map(parse_string, fields)))
-    return [encode_json(field.decode().strip()) for field in fields]
+    return list(map(encode_json, map(str.strip, map(bytes.decode, fields))))
 
 
 def _write_floats(fields: list[bytes]) -> list[bytes] | None:

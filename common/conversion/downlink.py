@@ -20,6 +20,8 @@ NOT_DEFINED = "Downlink converter not defined"
 
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*")
 """Decimal digits with a sign at most; int() alone would take underscores and other scripts' digits too."""
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
+"""The same with a fraction and an exponent, for float()."""
 
 
 def encode_rpc(device: Device, rpc: Rpc, params: object) -> bytes:
@@ -34,6 +36,8 @@ def encode_rpc(device: Device, rpc: Rpc, params: object) -> bytes:
         raise ConversionError(NO_DATA)
     elif device.downlink_converter is None:
         raise ConversionError(NOT_DEFINED)
+    elif (word := _word_of(params, rpc)) is not None:
+        written = word
     elif rpc.type == "int":
         written = _encode_int(rpc, device, _whole_number(params))
     elif rpc.type in ("float", "double"):
@@ -67,7 +71,7 @@ def encode_attribute_update(device: Device, update: AttributeUpdate, data: dict[
     return written
 
 
-def _whole_number(params: object, where: str = "params") -> int:
+def _whole_number(params: object) -> int:
     """Params of type int: a whole number, true or false, or decimal text."""
     if isinstance(params, int):
         return int(params)
@@ -76,7 +80,7 @@ def _whole_number(params: object, where: str = "params") -> int:
             return int(params)
         except ValueError:
             pass  # more digits than Python converts
-    raise ConversionError(f"{where}: found {_shown(params)}, expected a whole number")
+    raise ConversionError(f"params: found {_shown(params)}, expected a whole number")
 
 
 def _encode_int(rpc: Rpc, device: Device, number: int) -> bytes:
@@ -119,7 +123,7 @@ def _fill_template(rpc: Rpc, template: str, device: Device, params: object) -> b
         if name == "deviceType":
             return _utf8(device.type)
         if name == "params":
-            return _bytes_of_value(rpc, params, "params")
+            return _bytes_of_value(rpc, _held_to_type(rpc, params), "params")
         if name.startswith("params."):
             return _bytes_of_value(rpc, _member(params, name.removeprefix("params.")), name)
         raise ConversionError(
@@ -141,14 +145,9 @@ def _substitute(template: str, fill: Callable[[str], bytes]) -> bytes:
 
 
 def _bytes_of_value(rpc: Rpc, value: object, where: str) -> bytes:
-    """What is written for a value as text, or for `hex` as the bytes that it spells. Where a template says how a number
-    is written, `type` still says that it is one."""
-    if rpc.type == "hex":
+    """What is written for a value as text, or for `hex` as the bytes that it spells."""
+    if rpc.type == "hex" and _word_of(value, rpc) is None:
         return _encode_hex(value, where)
-    if rpc.template is not None and rpc.type == "int":
-        value = value if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else _whole_number(value, where)
-    elif rpc.template is not None and rpc.type in ("float", "double"):
-        _check_number(value, where)
     return _utf8(_text_of(value, where, rpc))
 
 
@@ -162,14 +161,38 @@ def _encode_hex(value: object, where: str) -> bytes:
     raise ConversionError(f'{where}: found {_shown(value)}, expected pairs of hexadecimal digits, such as "FF 0D"')
 
 
-def _check_number(value: object, where: str) -> None:
-    """Raises ConversionError for what is neither a number nor the decimal text of one."""
+def _held_to_type(rpc: Rpc, params: object) -> object:
+    """Params as a template writes them where `type` says that they are a number: a text that is one stays as it is
+    written, with the device's sign before its fraction. Members of an object, true and false are not held to it.
+
+    Raises ConversionError for what is no such number; null is left to whoever writes it.
+    """
+    if params is None or isinstance(params, bool):
+        return params
+    if rpc.type == "int":
+        return params if isinstance(params, str) and _WHOLE_NUMBER.fullmatch(params) else _whole_number(params)
+    if rpc.type in ("float", "double"):
+        plain = params.replace(",", ".", 1) if rpc.decimal and isinstance(params, str) else params
+        if not _is_number(plain):
+            raise ConversionError(f"params: found {_shown(params)}, expected a finite number")
+        return plain.replace(".", ",") if rpc.decimal and isinstance(plain, str) else params
+    return params
+
+
+def _is_number(value: object) -> bool:
+    """True for a finite number, and for the decimal text of one."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        return False
     try:
-        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ConversionError(f"{where}: found {_shown(value)}, expected a finite number")
+        return isinstance(value, int | float | str) and math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def _word_of(value: object, spelling: Rpc | AttributeUpdate) -> bytes | None:
+    """The device's own word for true or false; None for all other values, and where it has none."""
+    words = spelling.true_text if value is True else spelling.false_text if value is False else ()
+    return bytes_of(words[0]) if words else None
 
 
 def _utf8(text: str | bytes) -> bytes:
@@ -188,9 +211,9 @@ def _text_of(value: object, where: str, spelling: Rpc | AttributeUpdate) -> str 
     compact JSON."""
     if value is None:
         raise ConversionError(f"{where}: found null, expected a value")
-    words = spelling.true_text if value is True else spelling.false_text if value is False else ()
-    if words:
-        return bytes_of(words[0])
+    word = _word_of(value, spelling)
+    if word is not None:
+        return word
     if isinstance(value, int) and not isinstance(value, bool):
         return _decimal(value, where)
     try:

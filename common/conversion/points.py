@@ -12,9 +12,10 @@ from typing import Literal, NamedTuple
 
 from common.config.models import DataPoint
 from common.conversion.printed import doubt_of
-from common.conversion.values import Parser, encode_json, parser_of, shown
+from common.conversion.values import Parser, encode_json, parser_of
 from common.core.byte_text import EXPECTED_HEX, bytes_of
 from common.core.errors import ConversionError
+from common.core.quoting import shown
 
 Span = tuple[int, int]
 """Where a field stands in a frame: [start, end)."""

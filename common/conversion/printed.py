@@ -21,6 +21,8 @@ BLANKS: Final = (
     "\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
 """What says nothing at either end of a value: all white space of Unicode, NUL, and the byte order mark."""
+BLANK_BYTES: Final = bytes(ord(blank) for blank in BLANKS if blank.isascii())
+"""Those that are one byte in every encoding: where only they stand, a frame says nothing."""
 _SIGNED: Final = re.compile(rf"[+-][{BLANKS}]+(?=[0-9.,])")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,' _\xa0\u202f\u2009])[0-9]{3})(?:\1[0-9]{3})*(?:[.,][0-9]+)?")
 _WITH_MORE: Final = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?=[^0-9.,])")
@@ -38,6 +40,14 @@ EXPECTED_BOOL: Final = (
     f"a number, or a word for true ({', '.join(TRUE_WORDS)}) or false ({', '.join(FALSE_WORDS)});"
     ' other words are named by "trueText" and "falseText"'
 )
+
+
+def is_blank(frame: bytes, delimiter: bytes) -> bool:
+    """True for a frame that says nothing to whoever reads text: a blank line, a keepalive of NULs, the delimiter alone.
+
+    Only bytes of ASCII count, since nobody knows yet in which encoding the others are.
+    """
+    return not frame.removesuffix(delimiter).strip(BLANK_BYTES)
 
 
 def plain_number(field: bytes) -> str:

@@ -6,16 +6,15 @@ Pure. What a data point is, and its three outcomes in a frame, is told in `commo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from common.config.models import Device
 from common.conversion.columns import columns_of
 from common.conversion.points import Kind, Point, PointResult, compile_points, explain_point, sentence_of
-from common.conversion.values import encode_json, is_binary
-
-_BLANKS: Final = b" \t\n\r\v\f\0"
+from common.conversion.printed import is_blank
+from common.conversion.values import encode_json, is_binary, reads_blanks
 
 
 class BatchResult(NamedTuple):
@@ -33,9 +32,9 @@ class BatchResult(NamedTuple):
     error_sample: str
     """The first error of a frame that is not dead, or "": for a log line."""
     blank: int = 0
-    """Frames that say nothing: blanks, NULs and the delimiter only."""
+    """Frames that say nothing: blanks, NULs and the delimiter only, of which no point has made a value."""
     never: Sequence[str] = ()
-    """Keys of the data points that were absent from every frame that says something."""
+    """Keys of the data points that were absent from every frame that says something to them."""
 
 
 class _Faults:
@@ -55,24 +54,25 @@ class _Faults:
 class DeviceConverter:
     """Frames of one device to telemetry and attributes. Without state: the same frame gives the same bytes."""
 
-    __slots__ = ("_attributes", "_columns", "_delimiter", "_read_attributes", "_read_telemetry", "_telemetry")
+    __slots__ = (
+        *("_attributes", "_columns", "_delimiter", "_looks_for_blanks", "_read_attributes", "_read_telemetry"),
+        *("_read_blank_attributes", "_read_blank_telemetry", "_reads_blanks", "_telemetry"),
+    )
 
     def __init__(self, telemetry: Sequence[Point], attributes: Sequence[Point], delimiter: bytes = b"") -> None:
         self._telemetry = telemetry
         self._attributes = attributes
         self._read_telemetry = _reader_of(telemetry)
         self._read_attributes = _reader_of(attributes)
-        points = [point.source for point in (*telemetry, *attributes)]
-        self._delimiter = None if not points or any(map(is_binary, points)) else delimiter
-        """None where every byte may say something."""
-        ends_blank = not delimiter.strip(_BLANKS)
-        sources = points[: len(telemetry)], points[len(telemetry) :]
-        self._columns = columns_of(*sources, self.is_blank, ends_blank=ends_blank)
-
-    def is_blank(self, frame: bytes) -> bool:
-        """True for a frame that says nothing: a blank line, a keepalive of NULs, the delimiter alone. Of a device with
-        a binary data point every frame says something."""
-        return self._delimiter is not None and not frame.removesuffix(self._delimiter).strip(_BLANKS)
+        self._delimiter = delimiter
+        ready = [point for point in (*telemetry, *attributes) if reads_blanks(point.source, delimiter)]
+        self._reads_blanks = {point.key for point in ready}
+        """Keys of the points to which a frame of blanks may say something."""
+        self._read_blank_telemetry = _reader_of([point for point in telemetry if point in ready])
+        self._read_blank_attributes = _reader_of([point for point in attributes if point in ready])
+        sources = [point.source for point in telemetry], [point.source for point in attributes]
+        self._looks_for_blanks = not all(map(is_binary, [*sources[0], *sources[1]]))
+        self._columns = columns_of(*sources, delimiter)
 
     def convert_batch(self, frames: Sequence[bytes]) -> BatchResult:
         """Converts each frame; a key that occurs twice in a kind keeps its last value. Raises nothing.
@@ -94,12 +94,17 @@ class DeviceConverter:
         dead: dict[int, str] = {}
         errors = 0
         error_sample = ""
-        blank = 0
+        blanks = blank = 0
         for frame in frames:
-            if self.is_blank(frame):
-                blank += 1
-                telemetry.append(b"")
-                attributes.append(b"")
+            if self._looks_for_blanks and is_blank(frame, self._delimiter):
+                values = self._read_blank_telemetry(frame, faults)
+                properties = self._read_blank_attributes(frame, faults)
+                # A blank line where a code is awaited is no fault.
+                faults.reasons.clear()
+                blanks += 1
+                blank += not (values or properties)
+                telemetry.append(values)
+                attributes.append(properties)
                 continue
             values = read_telemetry(frame, faults)
             properties = read_attributes(frame, faults)
@@ -113,18 +118,23 @@ class DeviceConverter:
                     error_sample = error_sample or faults.reasons[0]
                 faults.reasons.clear()
         absent = faults.absent
-        never = [key for key, count in absent.items() if count >= len(frames) - blank] if absent else ()
+        never: Sequence[str] = ()
+        if absent:
+            told, all_told = len(frames) - blanks, len(frames)
+            never = [key for key, count in absent.items() if count >= (all_told if key in self._reads_blanks else told)]
         return BatchResult(telemetry, attributes, dead, errors, sum(absent.values()), error_sample, blank, never)
 
     def explain(self, frame: bytes) -> list[PointResult]:
         """What each data point finds in `frame`, telemetry first, in the order of the configuration."""
-        if self.is_blank(frame):
-            return [_blank(point, "telemetry") for point in self._telemetry] + [
-                _blank(point, "attribute") for point in self._attributes
-            ]
-        return [explain_point(point, "telemetry", frame) for point in self._telemetry] + [
-            explain_point(point, "attribute", frame) for point in self._attributes
+        return [self._explain_point(point, "telemetry", frame) for point in self._telemetry] + [
+            self._explain_point(point, "attribute", frame) for point in self._attributes
         ]
+
+    def _explain_point(self, point: Point, kind: Kind, frame: bytes) -> PointResult:
+        if not is_blank(frame, self._delimiter):
+            return explain_point(point, kind, frame)
+        result = explain_point(point, kind, frame) if reads_blanks(point.source, self._delimiter) else None
+        return _blank(point, kind) if result is None or result.status == "error" else result
 
 
 def compile_device(device: Device) -> DeviceConverter:
@@ -135,8 +145,8 @@ def compile_device(device: Device) -> DeviceConverter:
 
 
 def _blank(point: Point, kind: Kind) -> PointResult:
-    """What a data point finds in a frame that says nothing."""
-    return PointResult(point.key, kind, point.source.type, "blank", None, b"", None, "the frame says nothing")
+    """What a data point finds in a frame that says nothing to it."""
+    return PointResult(point.key, kind, point.source.type or "hex", "blank", None, b"", None, "the frame says nothing")
 
 
 def merge_attributes(fragments: Sequence[bytes]) -> bytes:

@@ -15,6 +15,7 @@ import simplejson
 
 from common.config.models import DataPoint
 from common.conversion.printed import (
+    BLANK_BYTES,
     BLANKS,
     EXPECTED_BOOL,
     bool_parser,
@@ -23,6 +24,7 @@ from common.conversion.printed import (
     parse_float_with_comma,
     read_whole,
 )
+from common.core.byte_text import bytes_of
 
 Parser = Callable[[bytes], object]
 
@@ -94,8 +96,17 @@ def parser_of(point: DataPoint) -> tuple[Parser, str]:
 
 
 def is_binary(point: DataPoint) -> bool:
-    """True if the point takes any bytes: then no byte of a frame says nothing."""
+    """True if the point takes any bytes: then no byte of a frame says nothing to it."""
     return point.type not in _PARSERS
+
+
+def reads_blanks(point: DataPoint, delimiter: bytes) -> bool:
+    """True if blanks, NULs and the delimiter may be a value to this point: it takes any bytes, or a word of its own is
+    made of them. All other points read nothing in a frame that has nothing else (`is_blank`)."""
+    if is_binary(point):
+        return True
+    own = (*point.true_text, *point.false_text) if point.type == "bool" else ()
+    return any(bytes_of(word).strip(BLANK_BYTES) in delimiter for word in own)
 
 
 def plain_value(value: object, depth: int = 0) -> object:
@@ -159,15 +170,3 @@ def shorten(text: str, limit: int = 60) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}…{text[-half:]}"
-
-
-def shown(field: bytes) -> str:
-    """Bytes as a short text for a person: `'48\\r'`."""
-    if len(field) > 60:
-        return f"{_quoted(field[:40])}… ({len(field)} bytes)"
-    return _quoted(field)
-
-
-def _quoted(field: bytes) -> str:
-    """Bytes in quotes, with Python's escapes; without the b, which says nothing to the reader of a message."""
-    return repr(field)[1:]

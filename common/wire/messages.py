@@ -52,6 +52,11 @@ class Entry(IntEnum):
     DEAD = 4
 
 
+NOBODY: Final = ""
+"""The correlation id of an ANSWER that answers no call: the device has repeated what was written to it. It is journaled
+as all that a device says, and never published."""
+
+
 class Identity(Wire, frozen=True, array_like=True):
     """Who a process is. `instance` is new at each start; `lock` names the flock that proves it is the only one."""
 
@@ -93,7 +98,7 @@ class FrameBatch(Wire, frozen=True, array_like=True):
 class FrameBody(Wire, frozen=True, array_like=True):
     """`ts_ms[i]` and `frames[i]` belong to number `first + i`.
 
-    OPENED: the frame is the device type; LOST: the reason; ANSWER: `extra` is [correlation id, method].
+    OPENED: the frame is the device type; LOST: the reason; ANSWER: `extra` is [correlation id or NOBODY, method].
     DEAD: the frame is the reason why that number is a dead letter (the reader keeps the bytes).
     """
 
@@ -148,6 +153,8 @@ class Faults(Wire, frozen=True, array_like=True):
     """Keys of the data points that none of these frames has."""
     looks: str = ""
     """What is wrong with the line's settings, by the look of a frame of which nothing could be made; "" if nothing."""
+    blank: Count = 0
+    """Frames that say nothing: blanks and NULs."""
 
 
 class ReadingBody(Wire, frozen=True, array_like=True):

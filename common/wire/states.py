@@ -105,6 +105,8 @@ class YieldSeen(Struct, frozen=True):
     """Frames in a row of which no value came."""
     value_s: float | None = None
     """Seconds since the last value; None if none has come."""
+    pause_s: float = 0.0
+    """The longest time between two values in which frames came without one."""
     absent: list[str] = []
     """Keys of the data points that no frame has had so far; [] also while too few have come to say so."""
     errors: int = 0

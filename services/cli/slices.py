@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.config.models import DataPoint, Rpc
 from common.core.byte_text import bytes_of
-from services.cli.text import spelled
+from common.core.quoting import spelled
 
 
 def describe_slice(point: DataPoint) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from common.core.byte_text import HEX, Parts, bytes_of, parts_of, spell, spell_hex
+from common.core.byte_text import HEX, Parts, parts_of, spell, spell_hex
+from common.core.quoting import quoted
 from common.io.clock import iso_time
 
 _TYPED: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([rnt0\\])|(.?))", re.DOTALL)
@@ -45,24 +46,12 @@ def _as_character(byte: int) -> str:
     return chr(byte) if byte < 0x80 else chr(0xDC00 + byte)
 
 
-def quoted(text: str | bytes) -> str:
-    """A text in double quotes, escaped as JSON does it; bytes that are no UTF-8 come as backslash escapes."""
-    if isinstance(text, bytes):
-        text = text.decode(errors="backslashreplace")
-    return json.dumps(text, ensure_ascii=False)
-
-
-def spelled(text: str | bytes) -> str:
-    """Bytes, or a text that stands for some, as a configuration would say them, in quotes: `"\\r\\n"`,
-    `"hex:FF 0D"`."""
-    return quoted(spell([text if isinstance(text, bytes) else bytes_of(text)]))
-
-
 def spelled_out(text: str | bytes) -> str:
-    """The same of a text with placeholders; behind what is not ASCII stand its bytes."""
+    """Bytes, or a text with placeholders that stands for some, as a configuration would say them, in quotes; behind
+    what is not ASCII stand its bytes."""
     parts: Parts = [text] if isinstance(text, bytes) else parts_of(text)
-    said = spell(parts)
-    return quoted(said) if said.isascii() else f"{quoted(said)} ({spell_hex(parts).removeprefix(HEX)})"
+    said = quoted(spell(parts))
+    return said if said.isascii() else f"{said} ({spell_hex(parts).removeprefix(HEX)})"
 
 
 def clock(ts_ms: int) -> str:

@@ -12,13 +12,16 @@ from common.config.models import DataPoint, Device, Rpc
 from common.config.reading import read_gateway
 from common.core.events import Drain
 from common.wire import codec
-from common.wire.messages import Entry, Reply
+from common.wire.messages import NOBODY, Entry, Reply
+from services.port_reader.core import likeness
 from services.port_reader.core.events import PortLost
 from services.port_reader.core.exchange import PASSED_OVER_S
-from tests.support.port_reader_rig import Rig, frames_of
+from tests.support.port_reader_rig import Rig, frames_of, stamps_of
 from tests.support.publisher_driving import Driver, batch, calls_sent
 
 FLOAT = DataPoint(key="t", type="float")
+INT = DataPoint(key="t", type="int")
+TEMPERATURE = DataPoint(key="t", type="string", from_delimiter="T=", until_delimiter=";")
 LABELLED = DataPoint(key="t", type="string", from_delimiter="T:")
 
 
@@ -28,7 +31,7 @@ def _rig(*telemetry: DataPoint, **fields: Any) -> Rig:
     rig = Rig(Device(name="d", telemetry=telemetry, rpcs=(Rpc(method="get", **asked),)))
     rig.read(b"0.1\n")
     rig.call("encode", {"method": "get", "params": b""})
-    assert rig.written == [b"GET sp\n"]
+    assert rig.written == [asked["template"].encode()]
     return rig
 
 
@@ -42,6 +45,12 @@ def _said(rig: Rig) -> Any:
 
 def _entries(rig: Rig, kind: Entry) -> list[bytes]:
     return [frame for row in rig.journal.rows.values() if row.kind == kind for frame in frames_of(row)]
+
+
+def _answered(rig: Rig) -> list[tuple[str, bytes]]:
+    """Entries that are answers, each with whose."""
+    rows = [row for row in rig.journal.rows.values() if row.kind == Entry.ANSWER]
+    return [(codec.unpack_frames(row.body, row.length).extra[0], frame) for row in rows for frame in frames_of(row)]
 
 
 def _frames(rig: Rig) -> list[bytes]:
@@ -62,19 +71,19 @@ def _frames(rig: Rig) -> list[bytes]:
     ],
 )
 def test_what_was_written_and_blank_lines_are_no_answer(lines, answer):
-    """However the lines come: as one, or one by one. None of them becomes telemetry, as none says anything."""
+    """However the lines come: as one, or one by one. Blank lines are frames, which give no value; of the repetition
+    nobody makes one."""
     for chunks in (lines, [b"".join(lines)]):
         rig = _rig()
         for chunk in chunks:
             rig.read(chunk, 0.01)
         assert _said(rig) == answer.strip()
-        assert _frames(rig) == []
-        assert _entries(rig, Entry.ANSWER)[0] == answer.encode()
-        assert sorted(_entries(rig, Entry.ANSWER)) == sorted(lines)
+        assert _frames(rig) == [line for line in lines if not line.strip(b"\r\n\t \0")]
+        assert _answered(rig) == [(NOBODY, line) for line in lines if b"GET" in line] + [("c1", answer.encode())]
 
 
-@pytest.mark.parametrize("repetition", [b"GET sp\n", b"GET sp\r\n", b"\n"])
-def test_a_repetition_or_a_blank_line_is_the_answer_where_no_other_comes(repetition):
+@pytest.mark.parametrize("repetition", [b"GET sp\n", b"GET sp\r\n"])
+def test_a_repetition_is_the_answer_where_no_other_comes(repetition):
     """A device that says "done" by it is answered a moment later, and the next call goes on."""
     rig = _rig()
     rig.call("encode", {"method": "get", "params": b""}, "c2")
@@ -84,7 +93,37 @@ def test_a_repetition_or_a_blank_line_is_the_answer_where_no_other_comes(repetit
     rig.wait(0.2)
     assert _said(rig) == repetition.decode().strip()
     assert len(rig.written) == 2
-    assert (_frames(rig), _entries(rig, Entry.ANSWER)) == ([], [repetition])
+    assert (_frames(rig), _answered(rig)) == ([], [(NOBODY, repetition)])
+
+
+@pytest.mark.parametrize("response_type", ["string", "float", "json", "bool"])
+@pytest.mark.parametrize("lines", [b"\n", b"\r\n\r\n", b" \n\0\n"])
+def test_a_blank_line_alone_is_no_answer(response_type, lines):
+    """It says nothing, so there was no answer, and the bound that has ended the call is named."""
+    rig = _rig(response_type=response_type, response_timeout_s=3.0)
+    rig.read(lines)
+    rig.wait(2.8)
+    assert _said(rig) is None
+    rig.wait(0.3)
+    assert _said(rig) == "no answer in 3 s (responseTimeoutSec)"
+    assert (_frames(rig), _answered(rig)) == (lines.splitlines(keepends=True), [])
+
+
+@pytest.mark.parametrize(("frame", "value"), [(b"\0\n", "000a"), (b" \n", "200a"), (b"\r\n", "0d0a")])
+def test_a_blank_is_a_value_where_the_answer_is_bytes(frame, value):
+    """It may be just what the device has to say: the answer where no other comes."""
+    rig = _rig(response_type="hex")
+    rig.read(frame)
+    rig.wait(1.1)
+    assert (_said(rig), _frames(rig)) == (value, [frame])
+
+
+def test_a_repetition_alone_that_can_be_no_answer():
+    """There was no answer: what came back is not told as a wrong one."""
+    rig = _rig(response_type="int", response_timeout_s=3.0)
+    rig.read(b"\nGET sp\n")
+    rig.wait(3.1)
+    assert _said(rig) == "no answer in 3 s (responseTimeoutSec)"
 
 
 def test_a_repetition_that_can_be_no_answer_waits_for_the_answer_all_the_time():
@@ -104,13 +143,96 @@ def test_of_several_that_were_passed_over_one_that_says_something_is_the_answer(
     assert _said(rig) == "GET sp"
 
 
-def test_what_was_passed_over_is_kept_when_the_port_goes():
-    """Nobody knows any more what it was, so it is telemetry, as a late answer is."""
-    for event in (PortLost("EIO", 0), Drain()):
-        rig = _rig()
-        rig.read(b"GET sp\n")
-        rig.give(event)
-        assert _frames(rig) == [b"GET sp\n"]
+@pytest.mark.parametrize("ends", [PortLost("EIO", 0), Drain(), None])
+def test_what_comes_while_a_call_waits_is_journaled_at_once(ends):
+    """In its order and with its own time, however the process ends; a kill loses nothing of it."""
+    rig = _rig(LABELLED, response_type="float")
+    came_ms = []
+    lines = [b"\r\n", b"GET sp\n", b"T:0.5\n", b"\n", b"GET sp\n", b"T:1.5\n"]
+    for line in lines:
+        rig.read(line, 0.2)
+        came_ms.append(rig.wall_ms)
+    rows = [row for row in rig.journal.rows.values() if row.kind in (Entry.FRAMES, Entry.ANSWER)][1:]
+    assert [frame for row in rows for frame in frames_of(row)] == lines
+    assert [stamp for row in rows for stamp in stamps_of(row)] == came_ms
+    assert _answered(rig) == [(NOBODY, b"GET sp\n")]
+    if ends:
+        rig.give(ends)
+    assert [frame for row in rig.journal.rows.values() for frame in frames_of(row)].count(b"GET sp\n") == 2
+
+
+def test_blank_lines_are_not_kept_in_memory():
+    """However many come while a call waits: each read is one entry of the journal."""
+    rig = _rig(FLOAT, response_type="float", response_timeout_s=3600.0)
+    for _ in range(20):
+        rig.read(b"\n" * 500, 0.01)
+    assert len(_frames(rig)) == 10_000
+    assert len(rig.journal.rows) <= 25
+
+
+@pytest.mark.parametrize(
+    ("point", "template", "response", "lines", "answer", "frames", "answered"),
+    [
+        # A value that equals what was written.
+        (INT, "${params}\n", "string", [b"20\n", b"20\n", b"21\n"], "21", [b"20\n", b"20\n", b"21\n"], []),
+        (INT, "${params}\n", "int", [b"20\n", b"20\n"], 20, [b"20\n", b"20\n"], []),
+        (TEMPERATURE, "T=${params}\n", "string", [b"T=20\n", b"OK\n", b"T=20\n"], "OK", [b"T=20\n"] * 2, [b"OK\n"]),
+        (TEMPERATURE, "T=${params}\r\n", "json", [b"T=20\n", b"[1]\n"], [1], [b"T=20\n"], [b"[1]\n"]),
+        # One that `responseUntilDelimiter` ends too.
+        (
+            TEMPERATURE,
+            "T=${params}\n",
+            "string",
+            [b"T=20;", b"OK;", b"T=20;\n"],
+            "OK",
+            [b"T=20;", b"T=20;\n"],
+            [b"OK;"],
+        ),
+    ],
+)
+def test_a_reading_that_equals_what_was_written_is_a_reading(
+    point, template, response, lines, answer, frames, answered
+):
+    """Whatever it resembles: all data points read it. It is the answer only where no other comes."""
+    until = ";" if b";" in lines[0] else None
+    fields = {"response_type": response, "response_until_delimiter": until}
+    rig = Rig(
+        Device(name="d", telemetry=(point,), rpcs=(Rpc(method="set", template=template, with_response=True, **fields),))
+    )
+    rig.read(b"0\n")
+    rig.call("encode", {"method": "set", "params": b"20"})
+    for line in lines:
+        rig.read(line, 0.1)
+    rig.wait(1)
+    assert (_said(rig), _frames(rig)) == (answer, frames)
+    assert _answered(rig) == [("c1", frame) for frame in answered]
+
+
+def test_each_line_that_was_written_is_repeated_once():
+    """What says it a second time is a frame as any: a device may have it for its value."""
+    rig = _rig(template="SET 5\nGET sp\n")
+    rig.read(b"SET 5\nGET sp\nSET 5\nsp=20\n")
+    assert (_said(rig), _frames(rig)) == ("sp=20", [b"SET 5\n"])
+    assert _answered(rig) == [(NOBODY, b"SET 5\n"), (NOBODY, b"GET sp\n"), ("c1", b"sp=20\n")]
+
+
+def test_a_late_repetition_is_nobodys_too():
+    """A call that has ended without an answer does not make a value of its own words."""
+    rig = _rig(response_timeout_s=2.0)
+    rig.wait(2.1)
+    rig.read(b"GET sp\nsp=20\n")
+    assert (_frames(rig), _answered(rig)) == ([b"sp=20\n"], [(NOBODY, b"GET sp\n")])
+
+
+def test_a_call_is_made_ready_once_for_all_frames(monkeypatch):
+    """However many readings come while it waits, and while its late answer is waited for."""
+    made = []
+    compiled = likeness.compile_points
+    monkeypatch.setattr(likeness, "compile_points", lambda points: made.append(points) or compiled(points))
+    rig = _rig(LABELLED, response_type="int", response_timeout_s=2.0)
+    for _ in range(50):
+        rig.read(b"T:0.5 C\n", 0.1)
+    assert (len(_frames(rig)), len(made)) == (50, 1)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +323,25 @@ def test_nothing_of_an_answered_call_is_published():
     driver.ack_all()
     driver.wait(1)
     assert (driver.reports["journal-press1"].settled, driver.reports["journal-press1"].dead) == (3, [])
+
+
+def test_what_nobody_has_asked_for_is_never_published():
+    """A repetition before an answer that could not be read: its call has ended with an error, and no value says it."""
+    driver = Driver()
+    driver.up(limits={})
+    driver.take(batch(1, [None], kind=Entry.OPENED, device_type="press"))
+    driver.ack_all()
+    message = {"device": "press1", "data": {"id": 7, "method": "get", "params": None}}
+    (request,) = calls_sent(driver.say("v1/gateway/rpc", message))
+    driver.reply(request.id, error="answer: found 'ERR 5\\n', expected a decimal whole number")
+    driver.ack_all()
+    published = len(driver.published)
+    driver.take(batch(2, [{"code": "GET sp"}], kind=Entry.ANSWER, answer=(NOBODY, b'{"result":"GET sp"}')))
+    driver.take(batch(3, [None], kind=Entry.ANSWER, dead={0: "no number"}, answer=(NOBODY, b'{"error":"no number"}')))
+    driver.ack_all()
+    driver.wait(1)
+    assert len(driver.published) == published
+    assert (driver.reports["journal-press1"].settled, driver.reports["journal-press1"].dead) == (4, [])
 
 
 def _warnings(folder: Path, **device: Any) -> list[str]:

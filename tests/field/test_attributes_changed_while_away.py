@@ -11,7 +11,7 @@ import pytest
 from common.core.events import Arrived, Start
 from common.wire import codec
 from common.wire.calls import EncodeUpdate, body_of
-from common.wire.messages import Entry, Identity, Plane, Reply, Request
+from common.wire.messages import Entry, Identity, Plane, Reply, Request, UserReading
 from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from tests.support.publisher_driving import EPOCH, TYPES, Driver, batch, calls_sent, said
@@ -83,6 +83,17 @@ def test_one_question_for_each_announcement() -> None:
     assert questions(driver) == [{"id": 1, "device": "press1", "client": False, "keys": ["limit", "name"]}]
     connect(driver, "press2")
     assert questions(driver)[1:] == [{"id": 2, "device": "press2", "client": False, "keys": ["limit"]}]
+
+
+def test_a_device_that_a_converter_names_is_asked_for_too() -> None:
+    """By its own name, with the keys of the device that serves it."""
+    driver = gateway()
+    connect(driver)
+    reading = UserReading("attic", "room", [(None, b'{"t":1}')], b"")
+    driver.take(batch(2, [None], user={0: [reading]}))
+    driver.ack_all()
+    assert [(said["device"], said["keys"]) for said in questions(driver)][-1] == ("attic", ["limit", "name"])
+    assert answer(driver, {"values": {"limit": 5}}, device="attic") == [("press1", {"limit": 5})]
 
 
 def test_what_was_changed_meanwhile_is_written() -> None:

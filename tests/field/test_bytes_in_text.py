@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
-from common.config.models import device_of, section_of
+from common.config.framing import Framing
+from common.config.models import DataPoint, device_of, section_of
 from common.conversion.calls import convert_answer, exchange_for, rpc_writes, update_writes
 from common.core.byte_text import Placeholder, bytes_of, parts_of, spell
 from common.core.errors import ConfigError, ConversionError
+from common.core.quoting import spelled
 from common.wire.messages import Reply
 from services.cli.__main__ import main
+from services.cli.slices import describe_slice
+from services.cli.text import spelled_out
+from services.port_reader.core.unframed import why_unframed
 from tests.field.reading import convert, read_device, telemetry, write_config
 from tests.support.port_reader_rig import Rig
 
@@ -64,6 +69,39 @@ def test_the_characters_above_ascii_become_other_bytes_and_a_warning_says_so(tmp
         ("#13#10", '"\\r\\n"'),
         ("%0D%0A", '"\\r\\n"'),
         ("HEX:FF", '"hex:FF"'),
+        ("\\f", '"hex:0C"'),
+        ("\\v", '"hex:0B"'),
+        ("\\e", '"hex:1B"'),
+        ("\\015", '"\\r"'),
+        ("\\377", '"hex:FF"'),
+        ("\\xD", '"\\r"'),
+        ("\\x{0D}", '"\\r"'),
+        ("x0D", '"\\r"'),
+        ("x0Dx0A", '"\\r\\n"'),
+        ("#0D", '"\\r"'),
+        ("#13", '"\\r"'),
+        ("&#x0D;", '"\\r"'),
+        ("&#xD;", '"\\r"'),
+        ("/r/n", '"\\r\\n"'),
+        ("/n", '"\\n"'),
+        ("OK/r/n", '"OK\\r\\n"'),
+        ("chr(13)", '"\\r"'),
+        ("Ctrl-M", '"\\r"'),
+        ("<BS>", '"hex:08"'),
+        ("'\\r'", '"\\r"'),
+        ('"\\r\\n"', '"\\r\\n"'),
+        ("b'\\r\\n'", '"\\r\\n"'),
+        ("'0x0D'", '"\\r"'),
+        ("'OK\\r'", '"OK\\r"'),
+        ("\\r;", '"\\r;"'),
+        (";\\r", '";\\r"'),
+        ("\\n,", '"\\n,"'),
+        ("0x0D;", '"\\r;"'),
+        ("OK 0x0D", '"OK \\r"'),
+        ("\\\\r", '"\\r"'),
+        ("\\\\r\\\\n", '"\\r\\n"'),
+        ("\\\\\\x03", '"hex:03"'),
+        ("\\r\\nOK", '"\\r\\nOK"'),
     ],
 )
 def test_other_notations_of_bytes_get_the_right_one(wrong: str, right: str, tmp_path: Path) -> None:
@@ -86,11 +124,43 @@ def test_other_notations_of_bytes_get_the_right_one(wrong: str, right: str, tmp_
     ]
     for warning in warnings:
         assert f"{json.dumps(wrong)} is taken letter by letter" in warning
-        assert f" {right}" in warning
+        assert warning.removesuffix(", with a small hex:").endswith(f" {right}")
 
 
 @pytest.mark.parametrize(
-    "text", ["\r\n", "\n", "kg", "T:", "°C", "µS/cm", "Feuchte für", "::", "\\", "10", "AA", "C:\\temp", "Ω", "\u0003"]
+    "text",
+    [
+        "\r\n",
+        "\n",
+        "kg",
+        "T:",
+        "°C",
+        "µS/cm",
+        "Feuchte für",
+        "::",
+        "\\",
+        "10",
+        "AA",
+        "FF",
+        "C:\\temp",
+        "Ω",
+        "\x03",
+        "x10",
+        "X02",
+        "n/a",
+        "1/n",
+        "km/h",
+        "a/r/n/b",
+        "'",
+        "''",
+        "'a'",
+        "it's",
+        "\\note",
+        "\\rOK",
+        "ctrl",
+        "chrome",
+        "char",
+    ],
 )
 def test_words_and_signs_are_no_slips(text: str, tmp_path: Path) -> None:
     """What a device may well say is taken without a word."""
@@ -171,17 +241,40 @@ def test_an_attribute_update_of_bytes(tmp_path: Path) -> None:
         ("0x02${params}0x03", "hex:02 ${params} 03"),
         ("\u00aaU${params}\u00ff", "hex:AA 55 ${params} FF"),
         ("\\xaa${params}", "hex:AA ${params}"),
+        ("SET 0x0D", "SET \r"),
+        ("SET ${params}0x0D", "SET ${params}\r"),
+        ("SET ${params}0x0D 0x0A", "SET ${params}\r\n"),
+        ("SET ${params}/r/n", "SET ${params}\r\n"),
+        ("SET ${params}\\015", "SET ${params}\r"),
+        ("SET ${params}\\r;", "SET ${params}\r;"),
+        ("SET ${params}\\\\r", "SET ${params}\r"),
+        ("'SET ${params}\\r'", "SET ${params}\r"),
+        ("b'${params}\\r\\n'", "${params}\r\n"),
+        ("\\e[2J${params}", "hex:1B 5B 32 4A ${params}"),
+        ("\\r\\nGET ${params}\\r\\n", "\r\nGET ${params}\r\n"),
     ],
 )
 def test_templates_in_other_notations(template: str, meant: str, tmp_path: Path) -> None:
     """The warning has the whole template as it was probably meant."""
     _, warnings = read_device(tmp_path, serverSideRpc=[{"method": "m", "template": template}])
     [warning] = warnings
-    assert json.dumps(meant) in warning
+    assert warning.endswith(f" {json.dumps(meant)}") or "where UTF-8 is meant" in warning
     parts_of(meant)
 
 
-@pytest.mark.parametrize("template", ["SET ${params}\r\n", "SP ${params} °C", "<x>${params}</x>", 'AT="${params}"\r'])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "SET ${params}\r\n",
+        "READ 0x0D\r\n",
+        "GET 0x10",
+        "GET 1/n",
+        "'${params}'",
+        "SP ${params} °C",
+        "<x>${params}</x>",
+        'AT="${params}"\r',
+    ],
+)
 def test_plain_templates_are_no_slips(template: str, tmp_path: Path) -> None:
     """Nothing is said of them."""
     _, warnings = read_device(tmp_path, serverSideRpc=[{"method": "m", "template": template}])
@@ -272,3 +365,26 @@ def test_what_is_spelled_is_read_as_the_same_bytes(data: bytes) -> None:
     assert bytes_of(spell([data])) == data
     parts = [data, Placeholder("params"), data]
     assert parts_of(spell(parts)) == parts
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x03", '"hex:03"'),
+        (b"\xff\xff", '"hex:FF FF"'),
+        (b"\r\n", '"\\r\\n"'),
+        ("°".encode(), '"°"'),
+        (b'"', '"\\""'),
+        (b"hex:", '"hex:68 65 78 3A"'),
+        (b"\x00", '"hex:00"'),
+    ],
+)
+def test_a_delimiter_is_spelled_alike_wherever_it_is_told(data: bytes, said: str, tmp_path: Path) -> None:
+    """What the log says of bytes that end no frame can be copied into the file, and is what `check` shows then."""
+    assert spelled(data) == said
+    assert f"the configuration awaits {said}; " in why_unframed(Framing(delimiter=data), b"xyz")
+    device, _ = read_device(tmp_path, delimiter=json.loads(said))
+    assert device.framing.delimiter == data
+    assert spelled_out(device.framing.delimiter).startswith(said)
+    point = DataPoint(key="a", until_delimiter=json.loads(said))
+    assert describe_slice(point) == f"frame[:find({said})]"

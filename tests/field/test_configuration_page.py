@@ -92,9 +92,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     warn = JsonObject.warn_unknown
 
-    def note(entry: JsonObject, only_near: bool = False) -> None:
+    def note(entry: JsonObject, **options: Any) -> None:
         found[pattern_of(entry)].update(entry._known)
-        warn(entry, only_near)
+        warn(entry, **options)
 
     monkeypatch.setattr(JsonObject, "warn_unknown", note)
     return found

@@ -79,6 +79,88 @@ def test_binary_frames_say_something_always(type_name: str | None, tmp_path: Pat
     assert result.blank == 0
 
 
+HEX_POINTS: list[dict[str, Any]] = [
+    {"key": "h"},
+    {"key": "h", "type": "hex"},
+    {"key": "h", "type": "bytes", "toByte": 2},
+    {"key": "h", "type": "uint16", "fromByte": 0, "toByte": 2},
+]
+
+
+@pytest.mark.parametrize("binary", HEX_POINTS)
+@pytest.mark.parametrize("type_name", ["string", "float", "int", "bool", "json"])
+def test_each_point_is_judged_by_itself(type_name: str, binary: dict[str, Any], tmp_path: Path) -> None:
+    """A blank line says nothing to a text and its bytes to a point that takes any: neither "" nor an error."""
+    text = {"key": "t", "type": type_name}
+    for points in ({"telemetry": [text, binary]}, {"telemetry": [binary, text]}):
+        device, _ = read_device(tmp_path, **points)
+        result = convert(device, b"\r\n1\r\n\x00\n")
+        first, second, third = telemetry(result)
+        assert (first, third) == ({"h": "0d0a"}, {"h": "000a"})
+        assert set(second) == {"t", "h"}
+        assert (result.dead, result.errors, result.absent, result.blank, result.never) == ({}, 0, 0, 0, ())
+
+
+def test_an_attribute_of_bytes_beside_a_text(tmp_path: Path) -> None:
+    """And the other way round: a blank line has no part in the text, and is no wrong value of it."""
+    text, code = {"key": "t", "type": "string"}, {"key": "h", "type": "hex", "toByte": -1}
+    device, _ = read_device(tmp_path, telemetry=[text], attributes=[code])
+    result = convert(device, b"A\n\n\x00\n")
+    assert telemetry(result) == [{"t": "A"}]
+    assert result.attributes == [b'{"h":"41"}', b'{"h":""}', b'{"h":"00"}']
+    device, _ = read_device(tmp_path, telemetry=[code], attributes=[text])
+    result = convert(device, b"A\n\x00\n")
+    assert telemetry(result) == [{"h": "41"}, {"h": "00"}]
+    assert [text for text in result.attributes if text] == [b'{"t":"A"}']
+
+
+def test_a_point_of_bytes_that_is_not_in_a_blank_line(tmp_path: Path) -> None:
+    """Then the frame says nothing to anybody; and a text that is never there is still told of."""
+    code = {"key": "id", "type": "hex", "fromDelimiter": "ID=", "untilDelimiter": "\n"}
+    device, _ = read_device(tmp_path, telemetry=[{"key": "s", "type": "string", "fromDelimiter": "N="}, code])
+    result = convert(device, b"ID=A\n\nID=B\n")
+    assert telemetry(result) == [{"id": "41"}, {"id": "42"}]
+    assert (result.blank, result.dead, list(result.never)) == (1, {}, ["s"])
+
+
+@pytest.mark.parametrize(("code", "other"), [("hex:00", "hex:20"), ("hex:1E", "hex:1F"), ("hex:00 00", "hex:00")])
+def test_a_word_that_is_made_of_blanks(code: str, other: str, tmp_path: Path) -> None:
+    """A switch that says NUL for true: the configuration names it, so it is a value, and a blank line is none."""
+    point = {"key": "on", "type": "bool", "trueText": code, "falseText": other}
+    device, _ = read_device(
+        tmp_path, delimiter="hex:03", telemetry=[{**point, "untilDelimiter": "\n"}, {"key": "s", "type": "string"}]
+    )
+    frame = bytes.fromhex(code.removeprefix("hex:"))
+    result = convert(device, frame + b"\n\x03\t\n\x03")
+    assert (telemetry(result), result.dead, result.errors, result.blank) == ([{"on": True}], {}, 0, 1)
+
+
+def test_a_word_that_is_the_delimiter(tmp_path: Path) -> None:
+    """ACK and nothing else: it ends the frame, and is what the frame says."""
+    point = {"key": "on", "type": "bool", "trueText": "hex:06", "falseText": "hex:15 06"}
+    device, _ = read_device(tmp_path, delimiter="hex:06", telemetry=[point])
+    assert telemetry(convert(device, b"\x06\x15\x06\x06")) == [{"on": True}, {"on": False}, {"on": True}]
+
+
+def test_separators_of_records_say_nothing(tmp_path: Path) -> None:
+    """They are white space to every text, so a frame of them is no empty text either."""
+    device, _ = read_device(tmp_path, telemetry=[{"key": "s", "type": "string"}])
+    result = convert(device, b"\x1e\n\x1c\x1d \r\nA\n")
+    assert (telemetry(result), result.blank) == ([{"s": "A"}], 2)
+
+
+@pytest.mark.parametrize("delimiter", ["1;", "5", "hex:31 00", "true", "null"])
+@pytest.mark.parametrize("type_name", ["string", "int", "float", "bool", "json"])
+@pytest.mark.parametrize("place", [{}, {"toByte": 1}, {"untilDelimiter": ";"}])
+def test_a_delimiter_that_could_be_a_value(
+    place: dict[str, Any], type_name: str, delimiter: str, tmp_path: Path
+) -> None:
+    """Alone it says nothing, whether frames come one by one or together."""
+    device, _ = read_device(tmp_path, delimiter=delimiter, telemetry=[{"key": "v", "type": type_name, **place}])
+    result = convert(device, device.framing.delimiter * 3)
+    assert (result.telemetry, result.dead, result.blank) == ([b""] * 3, {}, 3)
+
+
 def test_the_last_attribute_is_not_wiped_out(tmp_path: Path) -> None:
     """A blank line behind the line with the serial number."""
     device, _ = read_device(
@@ -111,3 +193,13 @@ def test_try_says_that_a_frame_says_nothing(tmp_path: Path, capsys: pytest.Captu
     assert "blank      the frame says nothing: no reading, and no dead letter" in capsys.readouterr().out
     assert main(["try", str(path), "--text", r"\r\n", "--json"]) == 0
     assert '"telemetry":{},"attributes":{},"errors":[]' in capsys.readouterr().out
+
+
+def test_try_shows_bytes_beside_a_text_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each point by itself."""
+    points = [{"key": "s", "type": "string"}, {"key": "h", "type": "hex"}]
+    path = write_config(tmp_path, {"name": "d", "telemetry": points})
+    assert main(["try", str(path), "--text", r"\r\n"]) == 0
+    said = capsys.readouterr().out
+    assert "blank: the frame says nothing" in said
+    assert '= "0d0a"' in said

@@ -11,7 +11,7 @@ from common.config.models import Device
 from common.core.events import Drain
 from common.wire.messages import Entry
 from services.port_reader.core.events import PortLost
-from services.port_reader.core.form import DECIDE_S, PAUSES_TO_CHANGE
+from services.port_reader.core.form import DECIDE_S, ENDS_TO_BE_SURE, PAUSES_TO_CHANGE, STALE_S
 from services.port_reader.core.incoming import read_line_state
 from tests.support.port_reader_rig import Rig, frames_of, stamps_of
 
@@ -85,8 +85,9 @@ def test_codes_behind_a_frame_that_nobody_saw_begin():
     rig = _rig()
     _say(rig, b"stray\n", b"lost with its reader")
     again = _rig(rig.journal)
-    _say(again, *[b"%d" % number for number in range(5)])
-    assert (_frames(again), _dead(again)) == ([b"stray\n", b"1", b"2", b"3", b"4"], [b"0"])
+    codes = [b"code %d" % number for number in range(5)]
+    _say(again, *codes)
+    assert (_frames(again), _dead(again)) == ([b"stray\n", *codes[1:]], codes[:1])
 
 
 def test_each_piece_that_waited_has_the_time_at_which_it_came():
@@ -94,11 +95,118 @@ def test_each_piece_that_waited_has_the_time_at_which_it_came():
     rig = _rig()
     _say(rig, b"stray\n")
     came_ms = []
-    for piece in (b"a", b"b", b"c"):
+    for piece in (b"one", b"two", b"three"):
         came_ms.append(rig.wall_ms)
         _say(rig, piece)
     rows = [row for row in rig.journal.rows.values() if row.kind == Entry.FRAMES][1:]
     assert [stamp for row in rows for stamp in stamps_of(row)] == came_ms
+
+
+WEIGHING = [b"Weighing", b".", b".", b".", b".", b" 23.5 kg\n"]
+
+
+@pytest.mark.parametrize("timeout_s", [1.0, 0.2])
+@pytest.mark.parametrize("known", [1, 10])
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        WEIGHING,
+        [b".", b".", b".", b".", b"ready\n"],
+        [b"Heating ", *[b".."] * 15, b" done\n"],
+        [b"-", b"\b\\", b"\b|", b"\b/", b"\b-", b" 1.5\n"],
+    ],
+)
+def test_pieces_that_are_hardly_messages_are_held(pieces, known, timeout_s):
+    """A device that says a dot now and then while it is busy: its delimiter joins them, also on a line that has hardly
+    sent one, and nothing is told, since nothing was cut."""
+    rig = _rig(timeout_s=timeout_s)
+    _say(rig, *[b"ready\n"] * known)
+    _say(rig, *pieces, *pieces, every_s=1.6)
+    assert (_frames(rig), _dead(rig)) == ([*[b"ready\n"] * known, *[b"".join(pieces)] * 2], [])
+    assert [note.event for note in rig.notes if note.event == "line.form"] == []
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"Heating 10%", b" 20%", b" 30%", b" 40%", b" 50%", b" done\n"],
+        [b"T=2", b"3.5", b" H=", b"40.", b"1 P=", b"1013\n"],
+        [b"page one", b"page two", b"page three", b"page four", b"page five", b"page six", b"page seven", b"end\n"],
+    ],
+)
+def test_a_line_that_is_sure_of_its_delimiter_needs_more_evidence(pieces):
+    """Pieces that might each be a message are joined too, where several delimiters in a row have ended frames."""
+    rig = _rig()
+    _say(rig, *[b"whole\n"] * ENDS_TO_BE_SURE)
+    _say(rig, *pieces, *pieces)
+    assert (_frames(rig)[ENDS_TO_BE_SURE:], _dead(rig)) == ([b"".join(pieces)] * 2, [])
+
+
+@pytest.mark.parametrize("every_s", [2.5, 10.0, 40.0])
+def test_a_line_that_was_sure_of_its_delimiter_is_found_again_too(every_s):
+    """After more silences in a row codes come one by one, each with its own time. Those that came further apart than a
+    frame may wait are dead letters before: two of them."""
+    rig = _rig()
+    _say(rig, *[b"whole\n"] * 5)
+    came_ms = []
+    codes = [b"code %d" % number for number in range(20)]
+    for code in codes:
+        came_ms.append(rig.wall_ms)
+        _say(rig, code, every_s=every_s)
+    dead = 2 if every_s > STALE_S else 0
+    assert (_frames(rig)[5:], _dead(rig)) == (codes[dead:], codes[:dead])
+    rows = [row for row in rig.journal.rows.values() if row.kind == Entry.FRAMES]
+    assert [stamp for row in rows for stamp in stamps_of(row)][5:] == came_ms[dead:]
+    assert _form(rig) == "silence"
+
+
+@pytest.mark.parametrize("burst", [b"\x8f\n\xff", b"\n\n\n\n\xff", b"\0\n\0\n\n\xf8\n\n\0\n"])
+@pytest.mark.parametrize("is_restarted", [True, False])
+def test_a_burst_of_noise_does_not_make_a_line_sure(burst, is_restarted):
+    """However many delimiters stand in it, it is one observation."""
+    rig = _rig()
+    _say(rig, *[CODE] * 4)
+    for byte in burst:
+        rig.read(bytes([byte]), 0.01)
+    rig.wait(2.5)
+    if is_restarted:
+        rig.give(Drain())
+        rig = _rig(rig.journal)
+    before = len(_frames(rig))
+    # The first one after the restart was seen by nobody to begin.
+    _say(rig, *[CODE] * (4 + is_restarted))
+    assert _frames(rig)[before:][-4:] == [CODE] * 4
+
+
+def test_single_characters_come_one_by_one_again_too():
+    """It takes longer, as each is hardly a message, and none is lost."""
+    rig = _rig()
+    _say(rig, b"stray\n")
+    keys = [b"%d" % (number % 10) for number in range(20)]
+    _say(rig, *keys)
+    assert (_frames(rig)[1:], _dead(rig)) == (keys, [])
+
+
+def test_a_delimiter_that_comes_again_behind_frames_that_silence_has_cut_is_told_once():
+    """Nothing tells whether they were parts of one message: a person does, and hears what was cut."""
+    rig = _rig()
+    _say(rig, b"ready\n", b"one", b"two", b"three", b"four", b"last\n", b"whole\n")
+    (note,) = [note for note in rig.notes if note.event == "line.form"]
+    assert (note.level, note.facts["device"]) == ("warning", "d")
+    assert note.facts["reason"] == (
+        "the delimiter \"\\n\" comes again, after silence had ended 4 frames, from 'one' to 'four'; "
+        'if these were parts of one message, set a longer "timeout" than 1 s'
+    )
+    _say(rig, b"five", b"six", b"seven", b"eight", b"last\n")
+    assert len([note for note in rig.notes if note.event == "line.form"]) == 1
+
+
+def test_without_a_timeout_silence_ends_no_frame():
+    """`"timeout": null` waits for ever, as it does on a line that has never sent its delimiter. Where the delimiter is
+    known, what has waited too long is a dead letter each time."""
+    rig = _rig(timeout_s=float("inf"))
+    _say(rig, b"stray\n", b"one", b"two", b"three", b"four", every_s=40.0)
+    assert (_frames(rig), _dead(rig)) == ([b"stray\n"], [b"one", b"two", b"three", b"four"])
 
 
 def test_a_device_that_pauses_in_mid_frame_is_not_cut():
@@ -230,6 +338,35 @@ def test_what_had_begun_before_a_call_is_no_answer_to_it():
     rig.wait(1.1)
     assert rig.ended("c1") == "answer: 21.5"
     assert _frames(rig) == [b"stray\n", b"one", b"two"]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_frame_that_had_begun_before_a_call_does_not_outlive_itself(is_known):
+    """It ended with its delimiter: what comes next is the answer, though silence ends it."""
+    rig = _rig()
+    if is_known:
+        _say(rig, b"whole\n")
+    rig.read(b"ab")
+    rig.exchange(timeout_s=30.0, time_left_s=60.0)
+    rig.read(b"c\n")
+    _say(rig, b"first", b"second", b"third")
+    assert rig.ended("c1") == "answer: first"
+
+
+def test_a_line_framed_by_silence_is_read_without_copies():
+    """What waits is never copied as a whole, however many chunks it comes in."""
+    rig = _rig(max_frame_bytes=1 << 20)
+    _say(rig, b"never a delimiter", b"and again")
+    framer = rig.core._port._line._framer
+    copies = []
+    partial = type(framer).partial
+    counted = property(lambda self: copies.append(1) or partial.fget(self))
+    rig.core._port._line._framer.__class__ = type("Counting", (type(framer),), {"partial": counted})
+    for _ in range(200):
+        rig.read(b"x" * 4096, 0.001)
+    rig.wait(1.1)
+    assert copies == []
+    assert _frames(rig)[-1] == b"x" * 4096 * 200
 
 
 STEPS = st.tuples(

@@ -327,6 +327,15 @@ def test_names_beyond_the_bounds_are_counted_and_told_once(monkeypatch: pytest.M
     assert driver.kept[-1].keys() == {"a" * 20}
 
 
+def test_names_that_only_the_file_knows_make_room(monkeypatch: pytest.MonkeyPatch):
+    """Devices that are gone do not keep new ones out for ever; one that has spoken stays."""
+    monkeypatch.setattr(names_room, "MOST_NAMES", 3)
+    kept = {name: Named("press1", "room") for name in ("gone 1", "here", "gone 2")}
+    driver = ready(kept, "here", "new 1", "new 2", "new 3")
+    assert driver.kept[-1].keys() == {"here", "new 1", "new 2"}
+    assert driver.core._counters["names_forgotten"] == 2
+
+
 def test_a_disk_that_takes_no_names_is_tried_again():
     """One warning with the reason; when it can be written, nothing more is said."""
     driver = ready(None, "attic")

@@ -3,6 +3,7 @@ probable cause; attempts become slower; `serialgw status` does not call that wel
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from common.core.events import Note
 from services.cli.commands.status import as_text, is_well
 from services.publisher.core.events import LinkDown, LinkUp
+from services.publisher.core.session.faults import Place, describe_loss
 from tests.field.test_platform_out_of_reach import LIBRARIES
 from tests.support.publisher_driving import Driver, batch, points
 from tests.support.publisher_process import MOSQUITTO, FakeBroker, Publisher, start_mosquitto
@@ -168,6 +170,22 @@ def test_the_reason_on_the_wire() -> None:
     (event,) = peer.connection.take_events()
     assert isinstance(event, LinkDown)
     assert event.code == 142
+    peer.close()
+
+
+def test_a_platform_that_falls_silent_has_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cable that is pulled out somewhere: nobody has hung up, and the person has to look at the network."""
+    peer = Peer(5, None)
+    peer.accept(CONNACK_5)
+    now_s = time.monotonic() + 10_000
+    clock = iter(range(int(now_s), 10**9, 1000))
+    monkeypatch.setattr("paho.mqtt.client.time_func", lambda: float(next(clock)))
+    for _ in range(3):
+        peer.connection.check()
+    event = next(event for event in peer.connection.take_events() if isinstance(event, LinkDown))
+    assert event.kind == "lost"
+    said = describe_loss(Place("tb", 1883, False, "accessToken", False), event)
+    assert said.startswith("tb:1883 does not answer any more: look at the network between")
     peer.close()
 
 

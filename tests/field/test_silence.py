@@ -25,6 +25,7 @@ SAYS: dict[str, tuple[dict[str, Any], bytes]] = {
     "etx": ({"telemetry": [FLOAT]}, b"\x0223.0\x03"),
     "parity": ({"telemetry": [FLOAT]}, bytes(byte | 0x80 * (byte.bit_count() % 2) for byte in b"weight 12.5 kg ")),
     "rate": ({"timeout": 0.1, "telemetry": [FLOAT]}, b"\x00\xf8\x80\xe6\x00\x9e\xf8\x80\x06\x1e\xf8\x00\x80"),
+    "noise": ({"telemetry": [FLOAT]}, b"\x00\xf8\x80\xe6\x00\x9e\xf8\x80\x06\x1e\xf8\x00\x80"),
     "place": ({"telemetry": [{**FLOAT, "fromDelimiter": "T:"}]}, b"T=23.5\r\n"),
     "comma": ({"telemetry": [FLOAT]}, b"ERR 7\r\n"),
     "half": ({"telemetry": [{**FLOAT, "fromDelimiter": "T="}, {**FLOAT, "key": "h", "fromDelimiter": "H:"}]}, b"T=1\n"),
@@ -34,15 +35,16 @@ SAYS: dict[str, tuple[dict[str, Any], bytes]] = {
 """Device → its section, and what it says twice a second."""
 EXPECTED = {
     "carriage": ("no_frame_end", ['awaits "\\n"', 'has "\\r" instead: set "delimiter": "\\r"', "23.0\\r23.0\\r"]),
-    "etx": ("no_frame_end", ['set "delimiter": "\\u0003"']),
+    "etx": ("no_frame_end", ['set "delimiter": "hex:03"']),
     "parity": ("no_frame_end", ['text of 7 data bits and even parity: try "bytesize": 7, "parity": "E"']),
-    "rate": ("no_values", ["frames in a row gave no value", "another baud rate or parity, or it speaks binary"]),
+    "rate": ("no_values", ["frames in a row gave no value", 'the device uses another "baudrate" or "parity"']),
+    "noise": ("no_frame_end", ['the bytes are no text: the device uses another "baudrate"']),
     "place": ("no_values", ["frames in a row gave no value", "no frame has the data point t"]),
     "comma": ("no_values", ["t: found 'ERR 7", "expected a finite decimal number"]),
     "half": ("some_values_missing", ["no frame has the data point h"]),
     "good": ("receiving", []),
     "quiet": ("idle", ["the port is open, and nothing has come yet"]),
-    "away": ("port_closed", ["no such port"]),
+    "away": ("port_closed", ["no such port; `serialgw ports` lists those that are there"]),
     "busy": ("port_closed", ["in use by another process"]),
 }
 """Device → its state, and what its reason says."""

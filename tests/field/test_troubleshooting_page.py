@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
+
+from services.monitor.core.devices import DeviceWord
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
@@ -34,6 +37,22 @@ def test_every_reason_of_a_port_is_one_that_is_given() -> None:
     for reason in ours:
         assert reason in part
         assert reason in SOURCE
+
+
+def test_every_reason_of_the_platform_is_one_that_is_given() -> None:
+    part = PAGE.partition("## The platform refuses")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", part, re.MULTILINE)
+    said = [text for row in rows for text in re.findall("`([^`]*)`", row) if not EVENT.fullmatch(f"`{text}`")]
+    assert len(said) > 12
+    # Sentences are put together of parts: quotes and line ends of the source are left out.
+    source = re.sub(r'"?\n\s*f?"', "", SOURCE)
+    assert [text for text in said if text not in source] == []
+
+
+def test_every_state_of_a_device_is_one_that_there_is() -> None:
+    part = PAGE.partition("| state | it means | do |")[2].partition("\n\n")[0]
+    states = {state.replace(" ", "_") for state in re.findall(r"^\| `([a-z ]+)` \|", part, re.MULTILINE)}
+    assert states == set(get_args(DeviceWord)) - {"unknown"}
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -76,6 +76,11 @@ def test_codes_of_the_device(tmp_path: Path) -> None:
         ({"falseText": ["a", ""]}, 'falseText: found "", expected a text that is not empty, or a list of such texts'),
         ({"trueText": "hex:F"}, 'trueText: found "hex:F", expected pairs of hexadecimal digits'),
         ({"trueText": "x", "falseText": "X"}, 'falseText: found "X", expected a word that "trueText" does not have'),
+        ({"trueText": "ON", "falseText": "hex:4F 4E"}, 'falseText: found "hex:4F 4E", expected a word that'),
+        ({"trueText": "hex:6f 6e", "falseText": ["OFF", " ON "]}, 'falseText: found " ON ", expected a word that'),
+        ({"trueText": "hex:4f4e", "falseText": "hex:4F 4E"}, 'falseText: found "hex:4F 4E", expected a word that'),
+        ({"trueText": "Straße", "falseText": "STRASSE"}, 'falseText: found "STRASSE", expected a word that'),
+        ({"trueText": "ÄN", "falseText": "hex:C3 A4 6E"}, 'falseText: found "hex:C3 A4 6E", expected a word that'),
     ],
 )
 def test_words_that_can_not_be(keys: dict[str, Any], problem: str, tmp_path: Path) -> None:
@@ -83,6 +88,21 @@ def test_words_that_can_not_be(keys: dict[str, Any], problem: str, tmp_path: Pat
     with pytest.raises(ConfigError, match="devices") as caught:
         read_device(tmp_path, telemetry=[{**RUN, **keys}])
     assert problem in caught.value.problems[0]
+
+
+def test_codes_that_differ_in_case_are_two_words(tmp_path: Path) -> None:
+    """A code is these bytes and no others."""
+    own = {"trueText": "hex:4F", "falseText": ["hex:6F", "hex:FF"]}
+    assert _values(tmp_path, b"O\r\no\r\n\xff\r\n", **own) == [True, False, False]
+
+
+def test_a_word_in_another_notation_is_worth_a_word(tmp_path: Path) -> None:
+    """As wherever text stands for bytes."""
+    _, warnings = read_device(tmp_path, telemetry=[{**RUN, "trueText": "0x06", "falseText": ["OFF", "<NAK>"]}])
+    assert warnings == [
+        'telemetry[0].trueText: "0x06" is taken letter by letter; for the byte 06 write "hex:06"',
+        'telemetry[0].falseText: "<NAK>" is taken letter by letter; for the byte 15 write "hex:15"',
+    ]
 
 
 def test_words_at_a_type_that_reads_none(tmp_path: Path) -> None:
@@ -132,30 +152,19 @@ def test_one_word_alone_is_worth_a_word(tmp_path: Path) -> None:
     assert warnings == ['serverSideRpc[0].trueText: has no "falseText" beside it: false is written as the word false']
 
 
-@pytest.mark.parametrize(
-    ("type_name", "params", "written"),
-    [
-        ("int", "abc", None),
-        ("int", 2.5, None),
-        ("int", {"a": 1}, None),
-        ("int", "007", b"LED 007"),
-        ("int", 12, b"LED 12"),
-        ("int", True, b"LED 1"),
-        ("float", "abc", None),
-        ("float", True, None),
-        ("float", "nan", None),
-        ("float", 2.5, b"LED 2.5"),
-        ("double", "2.50", b"LED 2.50"),
-        ("string", "abc", b"LED abc"),
-    ],
-)
-def test_a_type_holds_with_a_template_too(
-    type_name: str, params: object, written: bytes | None, tmp_path: Path
-) -> None:
-    """A text where a number was promised is refused instead of written."""
-    device, _ = read_device(tmp_path, serverSideRpc=[{"method": "led", "type": type_name, "template": "LED ${params}"}])
-    if written is not None:
-        assert rpc_writes(device, device.rpcs[0], json.dumps(params).encode()) == [written]
-        return
-    with pytest.raises(ConversionError, match=r"params: found .*, expected a (whole|finite) number$"):
-        rpc_writes(device, device.rpcs[0], json.dumps(params).encode())
+@pytest.mark.parametrize("type_name", ["string", "int", "float", "double", "hex", "bool"])
+@pytest.mark.parametrize("template", [{"template": "LED ${params}"}, {}])
+def test_words_come_before_the_type(type_name: str, template: dict[str, str], tmp_path: Path) -> None:
+    """Whatever else the type makes of params, with a template and without."""
+    rpc = {"method": "led", "type": type_name, "trueText": "ON", "falseText": "hex:00", **template}
+    device, _ = read_device(tmp_path, downlink_converter="SerialDownlinkConverter", serverSideRpc=[rpc])
+    start = b"LED " if template else b""
+    assert rpc_writes(device, device.rpcs[0], b"true") == [start + b"ON"]
+    assert rpc_writes(device, device.rpcs[0], b"false") == [start + b"\0"]
+
+
+def test_words_for_a_member(tmp_path: Path) -> None:
+    """Beside a number, under a type that is one."""
+    rpc = {"method": "m", "type": "int", "template": "${params.n}=${params.on}", "trueText": "ON", "falseText": "OFF"}
+    device, _ = read_device(tmp_path, serverSideRpc=[rpc])
+    assert rpc_writes(device, device.rpcs[0], b'{"n": 1, "on": true}') == [b"1=ON"]

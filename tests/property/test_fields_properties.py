@@ -21,6 +21,13 @@ FRAMES = (
     | st.text('a=;1.5-eE\r\n{}[]"', max_size=12).map(str.encode)
     | st.text("on1,+- \0\r\n", max_size=6).map(str.encode)
 )
+ENDS = [b"\n", b"\n", b";", b"\x00\x00", b"\x03", b"1;", b"\xef\xbb\xbf;", b"a" * 17, b"\r\n \x1e\n"]
+QUIET = st.builds(
+    lambda blanks, end: blanks.encode() + end,
+    st.text(" \t\0\r\n\x1e", max_size=4),
+    st.sampled_from([*ENDS, b""]),
+)
+"""Frames that say nothing, or the end of another line."""
 
 points = st.builds(
     DataPoint,
@@ -32,9 +39,9 @@ points = st.builds(
     from_byte=POSITIONS,
     to_byte=POSITIONS,
     decimal=st.sampled_from(["", "", ","]),
-    true_text=st.sampled_from([(), (), ("a", "hex:31")]),
+    true_text=st.sampled_from([(), (), ("a", "hex:31"), ("hex:00",), (";", "hex:20 3B")]),
 )
-framings = st.builds(Framing, delimiter=st.sampled_from([b"\n", b"\n", b";", b"\x00\x00", b"\x03"]))
+framings = st.builds(Framing, delimiter=st.sampled_from(ENDS))
 devices = st.builds(
     Device, framing=framings, telemetry=st.lists(points, max_size=3), attributes=st.lists(points, max_size=2)
 )
@@ -70,6 +77,23 @@ def test_columns_give_what_frame_by_frame_gives(device: Device, frames: list[byt
     assert fast._replace(attributes=[]) == slow._replace(attributes=[])
     assert merge_attributes(fast.attributes) == merge_attributes(slow.attributes)
     assert len(fast.attributes) == len(frames)
+
+
+@given(devices, st.lists(QUIET | QUIET | FRAMES | GOOD, min_size=1, max_size=4))
+def test_columns_see_every_frame_that_says_nothing(device: Device, frames: list[bytes]) -> None:
+    """Whatever the delimiter is made of, and wherever a data point cuts."""
+    converter = compile_device(device)
+    fast, slow = converter.convert_batch(frames), converter.convert_each(frames)
+    assert fast._replace(attributes=[]) == slow._replace(attributes=[])
+    assert merge_attributes(fast.attributes) == merge_attributes(slow.attributes)
+
+
+@given(devices, QUIET)
+def test_a_frame_that_says_nothing_gives_a_text_nothing(device: Device, frame: bytes) -> None:
+    """The other data points are judged each by itself."""
+    for explained in compile_device(device).explain(frame.strip(b"1;a\xef\xbb\xbf\x03") + device.framing.delimiter):
+        if explained.type in ("string", "int", "float", "double", "json"):
+            assert explained.status == "blank"
 
 
 @given(points, st.lists(GOOD, min_size=1, max_size=5))

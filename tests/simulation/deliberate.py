@@ -322,7 +322,7 @@ FORMED: Final = (
     one(
         "a pause within a frame ends it",
         (Form, "settles_s"),
-        'self._first_s + DECIDE_S if self.count >= PAUSES_TO_CHANGE else float("inf")',
+        "self._first_s + STALE_S if self._weight >= PAUSES_TO_DOUBT else NEVER_S",
         "last_byte_s",
     ),
 )

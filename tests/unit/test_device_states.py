@@ -41,7 +41,7 @@ def state(
         unaccepted_s=unaccepted_s,
     )
     return state_of_device(
-        Reader(liveness, is_known, said, age_s, is_losing, pause_s), Platform(is_alive, publisher), "d"
+        Reader(liveness, is_known, said, age_s, is_losing, 5, pause_s), Platform(is_alive, publisher), "d"
     )
 
 
@@ -53,13 +53,19 @@ def state(
         ({"liveness": "lost"}, "not_running", "does not run"),
         ({"connected": False, "fault": "no such port"}, "port_closed", "p: no such port"),
         ({"connected": False}, "port_closed", "p: it is being opened"),
-        ({"is_losing": True, "connected": False, "backlog": 7}, "losing_data", "7 frames wait"),
+        ({"is_losing": True, "connected": False, "backlog": 7}, "losing_data", "more comes than"),
+        ({"is_losing": True, "backlog": 7}, "losing_data", "5 frames were dropped since its start, 7 wait"),
+        ({"is_losing": True, "link": "down", "link_fault": "it is away"}, "losing_data", "not reached (it is away)"),
+        ({"is_losing": True, "journal_writable": False}, "losing_data", "its journal can't be written"),
+        ({"frame_s": None}, "receiving", "no frame has ended yet"),
         ({"unframed": "awaits x"}, "no_frame_end", "awaits x"),
         ({"seen": YieldSeen(barren=5, error="t: found 'x'", errors=5)}, "no_values", "5 frames in a row"),
         ({"seen": YieldSeen(barren=5, absent=["t", "h"])}, "no_values", "the data points t, h;"),
         ({"seen": YieldSeen(barren=9, value_s=30.0)}, "no_values", "9 frames"),
         ({"seen": YieldSeen(barren=9, value_s=3.0)}, "receiving", ""),
         ({"seen": YieldSeen(barren=4)}, "receiving", ""),
+        ({"seen": YieldSeen(barren=60, value_s=70.0, pause_s=60.0)}, "receiving", ""),
+        ({"seen": YieldSeen(barren=60, value_s=200.0, pause_s=60.0)}, "no_values", "60 frames"),
         ({"seen": YieldSeen(errors=3, error="h: found", error_s=5.0)}, "some_values_missing", "h: found"),
         ({"seen": YieldSeen(errors=3, error="h: found", error_s=500.0)}, "receiving", ""),
         ({"seen": YieldSeen(absent=["h"])}, "some_values_missing", "the data point h;"),
@@ -67,7 +73,7 @@ def state(
         ({"link": "down", "link_fault": "Not authorized", "backlog": 1}, "not_accepted", "not reached: Not authorized"),
         ({"link": "down"}, "receiving", ""),
         ({"is_alive": False, "backlog": 1}, "not_accepted", "the publisher does not run"),
-        ({"unaccepted_s": 21.0, "backlog": 1}, "not_accepted", "has accepted nothing for 21 s"),
+        ({"unaccepted_s": 11.0, "backlog": 1}, "not_accepted", "has accepted nothing for 11 s"),
         ({"unaccepted_s": 21.0, "backlog": 1, "link_fault": "no gateway"}, "not_accepted", "no gateway"),
         ({"held": True, "backlog": 4}, "slowed_down", "4 frames wait"),
         ({"byte_s": None, "since_s": 3.0}, "idle", "nothing has come yet"),
@@ -98,6 +104,29 @@ def test_silence_is_measured_by_the_device_itself() -> None:
     assert hear(100.0, 99.5) == "silent"
     assert hear(301.0, 0.5) == "receiving"
     assert hear(500.0, 199.5) == "receiving"
+
+
+def test_a_closed_port_is_no_pause_of_the_device() -> None:
+    """Ten hours without an adapter teach nothing about the device."""
+    table = Table(["d"])
+
+    def hear(at_s: float, byte_s: float, since_s: float, connected: bool = True) -> str:
+        said = {"connected": connected, "since_s": since_s, "byte_s": byte_s}
+        table.hear(Heartbeat("port_reader", "d", "i", 1, "h", at_s, said, {}), 1000.0 + at_s)
+        return table.devices()[0].state.word
+
+    assert hear(10.0, 0.5, 9.0) == "receiving"
+    assert hear(36_000.0, 35_990.5, 35_980.0, connected=False) == "port_closed"
+    assert hear(36_010.0, 0.5, 5.0) == "receiving"
+    assert hear(36_100.0, 90.5, 95.0) == "silent"
+
+
+def test_a_heartbeat_that_is_too_large_keeps_what_matters() -> None:
+    """The link and its fault are not lost with the rest."""
+    table = Table([])
+    state = {"link": "down", "fault": "why", "yields": {str(number): {"error": "x" * 99} for number in range(9999)}}
+    table.hear(Heartbeat("publisher", "0", "i", 1, "h", 1.0, state, {}), 1000.0)
+    assert table.show()["link"] == {"epoch": "", "state": "down", "fault": "why"}
 
 
 def test_frames_that_are_dropped_are_told_for_a_minute() -> None:

@@ -111,16 +111,23 @@ def test_an_integer_of_too_many_digits_never_crashes(type_name: str) -> None:
     [
         ("SET ${params}\r\n", 25, b"SET 25\r\n"),
         ("SET ${params}\r\n", True, b"SET true\r\n"),
-        ("SET ${params}\r\n", {"a": 1}, b'SET {"a":1}\r\n'),
         ("${params.x},${params.y}", {"x": 1.5, "y": "é"}, "1.5,é".encode()),
+        ("${params.x}", {"x": "${deviceName}"}, b"${deviceName}"),
         ("${deviceName}/${deviceType}", None, b"press1/press"),
-        ("${params}", "${deviceName}", b"${deviceName}"),
         ("100% $x {y}", None, b"100% $x {y}"),
     ],
 )
-def test_a_template_is_filled_in(template: str, params: object, written: bytes) -> None:
-    """In one pass, so that params can't smuggle placeholders in."""
-    assert encode_rpc(DEVICE, Rpc(method="m", template=template), params) == written
+def test_a_template_replaces_type(template: str, params: object, written: bytes) -> None:
+    """Filled in one pass, so that params can't smuggle placeholders in."""
+    assert encode_rpc(DEVICE, Rpc(method="m", type="int", template=template), params) == written
+
+
+@pytest.mark.parametrize(
+    ("params", "written"), [({"a": 1}, b'SET {"a":1}\r\n'), ("${deviceName}", b"SET ${deviceName}\r\n")]
+)
+def test_a_template_takes_any_text(params: object, written: bytes) -> None:
+    """Where no type says that params are a number."""
+    assert encode_rpc(DEVICE, Rpc(method="m", template="SET ${params}\r\n"), params) == written
 
 
 def test_params_need_a_downlink_converter_and_a_template_does_not() -> None:

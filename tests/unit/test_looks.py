@@ -8,7 +8,8 @@ import pytest
 
 from common.config.framing import Framing
 from common.core.looks import NO_TEXT, end_in, looks_of
-from services.port_reader.core.unframed import spelled, why_unframed
+from common.core.quoting import shown
+from services.port_reader.core.unframed import why_unframed
 
 TEXT = b"weight 12.5 kg, tare 0.0 kg "
 
@@ -42,6 +43,47 @@ def test_everything_else_is_no_text() -> None:
     assert looks_of(b"\x00\xf8\x80" * 20) == NO_TEXT
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_noise_has_no_delimiter(seed: int) -> None:
+    """Each byte stands in it now and then, those that end messages too."""
+    noise = bytes(random.Random(seed).choices([byte for byte in range(256) if byte != 10], k=200))
+    assert NO_TEXT in why_unframed(Framing(), noise)
+
+
+def misread(text: bytes, sent_baud: int, read_baud: int) -> bytes:
+    """What a port at another rate reads: each bit is sampled in its middle."""
+    bits = [1] * 20
+    for byte in text:
+        bits += [0, *(byte >> place & 1 for place in range(8)), 1]
+    bits += [1] * 20
+    level = [
+        bits[min(len(bits) - 1, int(at * sent_baud / read_baud))] for at in range(len(bits) * read_baud // sent_baud)
+    ]
+    found, at = bytearray(), 0
+    wave = [bits[min(len(bits) - 1, int((at + 0.5) * sent_baud / read_baud))] for at in range(len(level))]
+    while at + 10 <= len(wave):
+        if wave[at] == 0:
+            found.append(sum(wave[at + 1 + place] << place for place in range(8)))
+            at += 10
+        else:
+            at += 1
+    return bytes(found)
+
+
+@pytest.mark.parametrize(("sent", "read"), [(9600, 19200), (9600, 38400), (9600, 115200), (4800, 9600), (19200, 9600)])
+def test_another_rate_is_told_as_such(sent: int, read: int) -> None:
+    """And not as another delimiter, though there may be one in it."""
+    data = misread(b"T=23.5 H=40\r\nT=23.6 H=41\r\n" * 6, sent, read).replace(b"\n", b"")
+    assert NO_TEXT in why_unframed(Framing(), data), data
+    assert 'set "delimiter"' not in why_unframed(Framing(), data)
+
+
+@pytest.mark.parametrize("text", ["Температура 23,5\r", "温度 23.5 度\r", "23.5 °C\r"])
+def test_text_in_utf_8_is_text(text: str) -> None:
+    """Also where the first character is cut."""
+    assert looks_of(text.encode() * 5) == looks_of((text.encode() * 5)[1:]) == ""
+
+
 @pytest.mark.parametrize(
     ("data", "end"),
     [
@@ -65,7 +107,10 @@ def test_what_ends_messages_is_found(data: bytes, end: bytes) -> None:
     [
         (b"\n", b"1\r2\r", r'set "delimiter": "\r"'),
         (b"\r", b"1\n2\n", r'set "delimiter": "\n"'),
-        (b"\r\n", b"1\n2\n", r"nothing in the data ends a frame"),
+        (b"\r\n", b"1\n2\n", r'awaits "\r\n"; the data has "\n" instead: set "delimiter": "\n"'),
+        (b"\n\n", b"23.0\n23.1\n", r'set "delimiter": "\n"'),
+        (b"\n", b"23.0\x0023.1\x0023.2\x00", 'set "delimiter": '),
+        (b"\n", b"23.5 \xb0C\r23.6 \xb0C\r", r'set "delimiter": "\r"'),
         (b"\xff\xff\xff", b"1\n2\n", r'awaits "hex:FF FF FF"; the data has "\n"'),
         (b"CRLF", b"1\r\n2\r\n", r'set "delimiter": "\r\n"'),
         (b"\n", with_parity(TEXT, 0), "7 data bits"),
@@ -77,4 +122,5 @@ def test_a_delimiter_that_does_not_come_is_told_with_what_comes(delimiter: bytes
     found = why_unframed(Framing(delimiter=delimiter), data)
     assert said in found
     assert found.startswith("bytes come, and no frame ends: the configuration awaits ")
-    assert f"newest bytes: {spelled(data[-40:])}" in found
+    newest = data[-20:].hex(" ").upper() if looks_of(data) else shown(data[-40:])
+    assert found.endswith(f"newest bytes: {newest}")

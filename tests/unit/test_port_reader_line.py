@@ -20,6 +20,7 @@ from services.port_reader.core.events import (
     Rest,
 )
 from services.port_reader.core.incoming import LineState, read_line_state
+from services.port_reader.core.port import UNFRAMED_QUIET_S
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of, stamps_of
 
 
@@ -314,6 +315,34 @@ def test_a_reader_that_starts_on_a_full_disk_trusts_no_first_frame():
     rig.beat()
     rig.read(b"\n1234\n", 0.2)
     assert rig.sent() == [b"1234\n"]
+
+
+def test_bytes_that_end_no_frame_are_told_while_they_come():
+    """Not a burst of noise; and what was told ends with the line's silence, with a frame, and with the port."""
+    rig = Rig(Device(name="d", type="t", framing=Framing(timeout_s=86_400)))
+
+    def unframed():
+        rig.wait(1.1)
+        return rig.beats[-1].state["unframed"]
+
+    rig.read(b"a\n")
+    rig.read(b"\x00\xf8\x13")
+    rig.wait(60)
+    assert unframed() == ""
+    rig.read(b"1\r")
+    assert 'set "delimiter": "\\r"' in unframed()
+    rig.wait(UNFRAMED_QUIET_S)
+    assert unframed() == ""
+    for _ in range(20):
+        rig.read(b"1\r", 1.0)
+    assert unframed() != ""
+    rig.read(b"\n")
+    assert unframed() == ""
+    for _ in range(20):
+        rig.read(b"1\r", 1.0)
+    assert unframed() != ""
+    rig.give(PortLost("EIO", rig.wall_ms))
+    assert unframed() == ""
 
 
 def test_a_reader_with_nothing_to_tell_beats_slowly():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from common.wire.messages import Entry, Faults, ReadingBody
+from common.wire.states import PublisherState, facts_of
+from services.monitor.core.table import FACTS_BYTES
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.stream import Release, Run
-from services.publisher.core.yields import ENOUGH_FRAMES, Waiting, Yields
+from services.publisher.core.yields import ENOUGH_FRAMES, MOST_TOLD, Waiting, Yields
 
 
 class Stream:
@@ -56,6 +59,38 @@ def test_a_data_point_that_no_frame_had_is_told_after_some(stream: Any) -> None:
     assert yields.seen(20.0)["d"].absent == ["never"]
     yields.note("d", release(stream, [b'{"t":1,"never":2}']), 21.0)
     assert yields.seen(21.0) == {}
+
+
+def test_blank_frames_are_no_frames_without_a_value(stream: Any) -> None:
+    """They say nothing; and a data point that all others lack is still lacking."""
+    yields = Yields()
+    yields.note("d", release(stream, [b'{"t":1}'] * 20, Faults(absent=["h"])), 1.0)
+    for now in range(2, 40):
+        yields.note("d", release(stream, [b""], Faults(blank=1)), float(now))
+    seen = yields.seen(40.0)["d"]
+    assert (seen.barren, seen.absent) == (0, ["h"])
+
+
+def test_a_device_whose_messages_seldom_have_a_value_shows_its_pause(stream: Any) -> None:
+    """By which the monitor tells that from one that has none any more."""
+    yields = Yields()
+    for now in (1.0, 61.0):
+        yields.note("d", release(stream, [b'{"t":1}']), now)
+        yields.note("d", release(stream, [b""] * 30, Faults(absent=["t"])), now + 30)
+    seen = yields.seen(100.0)["d"]
+    assert (seen.barren, seen.pause_s) == (30, 60.0)
+
+
+def test_what_is_told_of_many_devices_is_bounded(stream: Any) -> None:
+    """A heartbeat that the monitor would not take says nothing at all."""
+    yields = Yields()
+    long = "x" * 5000
+    for number in range(400):
+        faults = Faults(1, long, [long + str(key) for key in range(16)], "looks")
+        yields.note(f"device {number}", release(stream, [b""] * 20, faults), 1.0)
+    facts = facts_of(PublisherState(yields=yields.seen(2.0)))
+    assert len(facts["yields"]) == MOST_TOLD
+    assert len(msgspec.json.encode(facts)) < FACTS_BYTES
 
 
 def test_a_new_stream_begins_anew(stream: Any) -> None:

@@ -18,16 +18,18 @@ from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Li
 from common.config.type_words import read_as, written_as
 from common.core.byte_text import spell
 from common.core.errors import ConfigError
+from common.core.quoting import quoted, spelled
 from common.io.exits import EXIT_CONFIG
 from common.io.users_path import users_environment
 from services.cli.arguments import Subparsers
 from services.cli.parser import ERROR, WARNING
 from services.cli.slices import describe_answer, describe_slice
-from services.cli.text import compact, quoted, spelled, spelled_out, table
+from services.cli.text import compact, spelled_out, table
 from services.cli.trial.loads import load_all, missing_of
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
+LET_IN: Final = "the platform lets the gateway in; whether it takes readings shows once it runs (`serialgw status`)"
 EXIT_UNREACHED: Final = 1
 """The configuration can be used, and the platform can't be reached."""
 CONNECT_S: Final = 90.0
@@ -191,7 +193,7 @@ def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
     if connectors:
         print(f"\nplatform: {result['platform']}")
         if "connected" in result:
-            print(f"connection: {result['fault']}" if result.get("fault") else "connection: the platform lets us in")
+            print(f"connection: {result['fault']}" if result.get("fault") else f"connection: {LET_IN}")
         print()
     print(f"{file}: {_count(result['problems'], 'problem')}, {_count(result['warnings'], 'warning')}")
 

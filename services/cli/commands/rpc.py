@@ -13,13 +13,14 @@ from typing import Final
 import simplejson
 
 from common.core.errors import GatewayError
+from common.core.quoting import quoted
 from common.wire.calls import METHOD_NOT_FOUND, CallDevice, unknown_device
 from common.wire.messages import PUBLISHER
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
 from services.cli.client import Client, json_of
 from services.cli.known import configured_device, no_device, no_method, running_devices
 from services.cli.parser import ERROR
-from services.cli.text import compact, quoted
+from services.cli.text import compact
 from services.cli.usage import UsageError
 
 DEFAULT_TIMEOUT_S: Final = 10.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import textwrap
@@ -18,7 +19,7 @@ from common.wire.calls import Status
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir
 from services.cli.client import Client, json_of
-from services.cli.text import table
+from services.cli.text import counted, table
 
 ANSWER_S: Final = 5.0
 SETTLED_S: Final = 2.5
@@ -114,7 +115,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(simplejson.dumps(document, indent=2, ensure_ascii=False))
     else:
-        print(as_text(document, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+        has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+        print(as_text(document, shutil.get_terminal_size().columns if has_width else None))
     return 0 if is_well(document) else 1
 
 
@@ -178,10 +180,11 @@ def as_text(document: Mapping[str, Any], width: int | None = None) -> str:
     processes = sorted(document["processes"], key=_place)
     rows = [_HEAD, *(_row(process) for process in processes)]
     backlog = document["backlog"]
-    waiting = f"waiting in journals: {backlog['frames']} frames, {backlog['bytes']} bytes"
+    waiting = f"waiting in journals: {counted(backlog['frames'], 'frame')}, {counted(backlog['bytes'], 'byte')}"
     faults = [f"fault: {fault}" for fault in faults_of(document)]
     losses = [f"lost: {loss}" for loss in losses_of(document)]
-    whole = [f"platform: {_link(document['link'])}", waiting, *losses, *faults]
+    platform = textwrap.wrap(f"platform: {_link(document['link'])}", width or 10**6, subsequent_indent=_INDENT)
+    whole = [*platform, waiting, *losses, *faults]
     return "\n".join([*_devices(document.get("devices", []), width), *whole, "", *_fitting(rows, width)])
 
 

@@ -120,7 +120,7 @@ class LineNews:
         state = state_of(beat, PortReaderState)
         if state is None:
             return ""
-        closed = "" if state.connected else f"the port is closed: {state.fault or 'it is being opened'}"
+        closed = "" if state.connected or not state.fault else f"the port is closed: {state.fault}"
         news = closed or state.unframed
         said, said_s = self._said.get(beat.name, ("", now_s))
         if news == said or (news and said and not closed and now_s < said_s + AGAIN_S):

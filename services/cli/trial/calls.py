@@ -8,9 +8,10 @@ from typing import TypedDict
 from common.config.models import Device, Gateway, Rpc
 from common.conversion.calls import convert_answer, rpc_of
 from common.conversion.downlink import encode_rpc
-from common.conversion.values import encode_json, shown
+from common.conversion.values import encode_json
 from common.core.byte_text import pattern_of
 from common.core.errors import ConversionError
+from common.core.quoting import shown
 from common.wire.calls import METHOD_NOT_FOUND
 from services.cli.trial.users import users_converter
 

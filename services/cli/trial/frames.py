@@ -12,8 +12,9 @@ import simplejson
 from common.config.models import Device, Gateway
 from common.conversion.points import PointResult
 from common.conversion.rows import compile_device
-from common.conversion.values import encode_json, shown
+from common.conversion.values import encode_json
 from common.core.errors import ConversionError
+from common.core.quoting import shown
 from common.wire.messages import UserReading
 from services.cli.text import table
 from services.cli.trial.users import users_converter
@@ -143,7 +144,7 @@ def _outcome_of(device: Device, points: list[PointResult]) -> Outcome:
     errors = [(p.key, p.why if p.status == "error" else f"absent: {p.why}") for p in points if not _is_quiet(p)]
     failed = any(point.status == "error" for point in points)
     lines = table([_row_of(point) for point in points]) or ["no data points are configured"]
-    if any(point.status == "blank" for point in points):
+    if points and all(point.status == "blank" for point in points):
         lines = ["blank      the frame says nothing: no reading, and no dead letter"]
     return Outcome(device.name, device.type, telemetry, attributes, errors, failed, lines)
 

@@ -126,19 +126,19 @@ def convert_batch(
     attributes = merge_attributes(result.attributes)
     counters["readings_made"] += sum(map(any, zip(result.telemetry, result.attributes, strict=True)))
     sample = result.error_sample or next(iter(result.dead.values()), "")
-    faults = _faults_of(result, body.frames, sample) if result.errors or result.never else None
+    faults = _faults_of(result, body.frames, sample) if result.errors or result.never or result.blank else None
     return ReadingBody(body.ts_ms, result.telemetry, attributes, result.dead, answer=answer, faults=faults), sample
 
 
 def _faults_of(result: BatchResult, frames: list[bytes], sample: str) -> Faults:
     """What went wrong in a batch."""
     looks = ""
-    if result.dead:
+    if result.dead or not any(result.telemetry):
         # Here: most converters never need it.
-        from common.core.looks import looks_of
+        from common.core.looks import SAMPLE_BYTES, looks_of
 
-        looks = looks_of(frames[next(iter(result.dead))])
-    return Faults(result.errors, printable(sample), list(result.never)[:MOST_NEVER], looks)
+        looks = looks_of(b"".join(frames[-SAMPLE_BYTES:]))
+    return Faults(result.errors, printable(sample), list(result.never)[:MOST_NEVER], looks, result.blank)
 
 
 def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[str, bytes] | None:

@@ -37,9 +37,8 @@ BARREN_FRAMES: Final = 5
 """So many frames in a row without a value are no accident: a line that was joined in the middle gives one or two."""
 BARREN_S: Final = 20.0
 """Some devices say one thing in every few messages: nothing is wrong with frames without a value before this."""
-UNACCEPTED_S: Final = 20.0
-"""A platform that accepts nothing for so long will probably not do so by itself: a PUBACK takes milliseconds, and the
-publisher gives a connection that brings none up after 15 s."""
+UNACCEPTED_S: Final = 10.0
+"""A platform that accepts nothing for so long will probably not do so by itself: a PUBACK takes milliseconds."""
 ERROR_S: Final = 60.0
 """A data point that failed in the last minute is missing now."""
 SILENT_S: Final = 60.0
@@ -53,6 +52,11 @@ OPENING_S: Final = 10.0
 RESTARTED_S: Final = 60.0
 """The end of a connector's process is told for so long after it."""
 NO_WORD: Final = "without a word, as after os._exit, a fault in code written in C, or a kill; its log may say more"
+_ADVICE: Final = {
+    "no such port": "; `serialgw ports` lists those that are there",
+    "in use by another process": "; `sudo fuser -v {port}` says which",
+}
+"""What to do where a port can't be opened, for reasons that don't say so themselves."""
 NOTHING_CAME: Final = (
     "the port is open, and nothing has come since: is the device on, is its cable right, and does it talk unasked?"
 )
@@ -69,6 +73,8 @@ class Reader(NamedTuple):
     """Seconds since that heartbeat, by which the ages in it have grown."""
     is_losing: bool
     """True if it has dropped frames lately."""
+    dropped: int
+    """How many it has dropped since it was started."""
     pause_s: float
     """The longest pause of the device that was seen."""
 
@@ -128,6 +134,7 @@ def state_of_device(reader: Reader, platform: Platform, name: str) -> DeviceStat
     """How a device is now."""
     return (
         _of_process(reader)
+        or _of_losses(reader, platform)
         or _of_port(reader)
         or _of_bytes(reader)
         or _of_values(reader, platform.state.yields.get(name))
@@ -207,16 +214,27 @@ def _of_process(reader: Reader) -> DeviceState | None:
     return None
 
 
+def _of_losses(reader: Reader, platform: Platform) -> DeviceState | None:
+    """Frames are dropped, since there is no room for them."""
+    if not reader.is_losing:
+        return None
+    cause = "more comes than the platform takes"
+    if not platform.is_alive or platform.state.link != "up":
+        cause = f"the platform is not reached ({platform.state.fault or 'the publisher does not run'})"
+    where = "its journal is full (uplinkQueueSize, storage)"
+    if not reader.state.journal_writable:
+        where = "its journal can't be written"
+    waiting = f"{reader.dropped} frames were dropped since its start, {reader.state.backlog} wait"
+    return DeviceState("losing_data", f"{where}, and {cause}; {waiting}")
+
+
 def _of_port(reader: Reader) -> DeviceState | None:
     state = reader.state
-    if reader.is_losing:
-        why = "frames were dropped in the last minute: more comes than the platform takes, and the journal is full or"
-        return DeviceState("losing_data", f"{why} can't be written; {state.backlog} frames wait")
     if state.connected:
         return None
-    return DeviceState(
-        "port_closed", f"{state.port}: {state.fault or 'it is being opened'}", reader.state.since_s + reader.age_s
-    )
+    why = f"{state.port}: {state.fault or 'it is being opened'}"
+    advice = _ADVICE.get(state.fault, "").format(port=state.port)
+    return DeviceState("port_closed", why + advice, state.since_s + reader.age_s)
 
 
 def _of_bytes(reader: Reader) -> DeviceState | None:
@@ -227,7 +245,7 @@ def _of_values(reader: Reader, seen: YieldSeen | None) -> DeviceState | None:
     """Frames come, and no value does."""
     if seen is None or seen.barren < BARREN_FRAMES:
         return None
-    if seen.value_s is not None and seen.value_s < BARREN_S:
+    if seen.value_s is not None and seen.value_s < max(BARREN_S, PAUSES * seen.pause_s):
         return None
     parts = [f"{seen.barren} frames in a row gave no value"]
     if seen.error:
@@ -283,6 +301,8 @@ def _of_silence(reader: Reader) -> DeviceState:
         if open_s < SILENT_S:
             return DeviceState("idle", "the port is open, and nothing has come yet", open_s)
         return DeviceState("silent", NOTHING_CAME, open_s)
+    if reader.frame_age_s is None and byte_s < SILENT_S:
+        return DeviceState("receiving", "bytes come, and no frame has ended yet")
     if byte_s < max(SILENT_S, PAUSES * reader.pause_s):
         return DeviceState("receiving", "")
     return DeviceState("silent", "the port is open, and the device has stopped talking", byte_s)

@@ -29,10 +29,13 @@ HEARD_S: Final = CALM_BEAT_S + LATE_S
 """Who has not been heard of after this does not run: a calm reader has beaten by then, also if it was never asked."""
 ROWS_LIMIT: Final = 4096
 """More processes than one gateway has; a bound for what junk can fill."""
-FACTS_BYTES: Final = 64 * 1024
-"""Heartbeats whose facts are larger are shown without: a status is for reading."""
+FACTS_BYTES: Final = 512 * 1024
+"""Of heartbeats whose facts are larger only what is no list and no map is shown. The publisher's have 250 KiB where
+each of a gateway's devices is in trouble."""
 
 
+PAUSE_HALF_S: Final = 86_400.0
+"""A long pause of a device counts half as long after a day without another one: it may have been an accident."""
 _DROPS: Final = ("frames_shed", "frames_dropped")
 """Counters of a port reader that count what is lost for good."""
 
@@ -120,10 +123,14 @@ class Row:
         ):
             self.lost_data_s = now_s
         was, said = state_of(before, PortReaderState), state_of(beat, PortReaderState)
-        if was and said and was.byte_s is not None and said.byte_s is not None:
-            elapsed_s = now_s - self.heard_s
-            if said.byte_s < was.byte_s + elapsed_s:
-                self.pause_s = max(self.pause_s, was.byte_s + elapsed_s - said.byte_s)
+        elapsed_s = now_s - self.heard_s
+        self.pause_s *= 0.5 ** (elapsed_s / PAUSE_HALF_S)
+        if was is None or said is None or was.byte_s is None or said.byte_s is None:
+            return
+        # What was not heard while the port was closed is no pause of the device.
+        was_open = was.connected and said.connected and said.since_s >= was.byte_s + elapsed_s
+        if was_open and said.byte_s < was.byte_s + elapsed_s:
+            self.pause_s = max(self.pause_s, was.byte_s + elapsed_s - said.byte_s)
 
     def show(self) -> dict[str, object]:
         """The process as `status` shows it."""
@@ -240,7 +247,8 @@ class Table:
         said = (state_of(beat, PortReaderState) if beat else None) or PortReaderState()
         is_losing = row.lost_data_s is not None and now_s < row.lost_data_s + LOSING_S
         is_known = beat is not None or now_s >= (self._began_s or now_s) + HEARD_S
-        reader = Reader(row.state, is_known, said, now_s - row.heard_s, is_losing, row.pause_s)
+        dropped = sum(beat.counters.get(name, 0) for name in _DROPS) if beat else 0
+        reader = Reader(row.state, is_known, said, now_s - row.heard_s, is_losing, dropped, row.pause_s)
         state = state_of_device(reader, platform, name)
         lasts_s = self._lasts_s(name, state)
         counters, seen = beat.counters if beat else {}, platform.state.yields.get(name)
@@ -302,7 +310,9 @@ def _presentable(beat: Heartbeat) -> Heartbeat:
     state, counters = beat.state, beat.counters
     try:
         if len(msgspec.json.encode(state)) > FACTS_BYTES:
-            state = {}
+            state = {key: value for key, value in state.items() if not isinstance(value, list | dict)}
+            if len(msgspec.json.encode(state)) > FACTS_BYTES:
+                state = {}
     except (TypeError, ValueError, OverflowError, RecursionError):
         state = {}
     if len(counters) > 1000 or not all(type(k) is str and type(v) in (int, float) for k, v in counters.items()):

@@ -2,112 +2,139 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, assert_never
 
 from common.config.models import Device
-from common.stream.items import Item, items_of
+from common.stream.items import Item
 from common.wire.calls import ANSWER_ROOM_S, Decode, converter_of, pack_body, verb_of
-from common.wire.messages import Entry, Reply, Request
+from common.wire.messages import NOBODY, Entry, Reply, Request
 from services.port_reader.core.exchange import Exchanges, LineCall
 from services.port_reader.core.incoming import Incoming
 from services.port_reader.core.members import Members, Placed
 
 if TYPE_CHECKING:
-    from services.port_reader.core.likeness import Likeness
+    from services.port_reader.core.likeness import Expected, Likeness
 
 Answer = tuple[LineCall, bytes]
 """A call, and the frame that is its answer."""
+_READINGS: Final = ("reading", "both", "repeated reading")
+"""What the device's data points read whole."""
+
+
+class _Sorted:
+    """What a chunk has brought, in order: entries, and the answers among them."""
+
+    def __init__(self, members: Members) -> None:
+        self.entries: list[Placed] = []
+        self.answers: list[Answer] = []
+        self._members = members
+        self._others: list[bytes] = []
+        """Frames in a row that are no answer: together they are few entries, however many they are."""
+
+    def add(self, frame: bytes) -> None:
+        """A frame that is no answer."""
+        self._others.append(frame)
+
+    def add_item(self, place: int, item: Item) -> None:
+        """An entry of its own."""
+        self.end()
+        self.entries.append((place, item))
+
+    def end(self) -> None:
+        """All is there."""
+        self.entries += self._members.placed(self._others)
+        self._others = []
 
 
 class Answers:
     """Sorts frames while a call waits for its answer, which is journaled as what it is.
 
     Where no pattern says what an answer looks like the first frame is it, but for what the configuration tells apart
-    (`likeness`): a reading of the device's own is passed over, and is telemetry also where it is taken for the answer.
-    A blank line, or what was written, is held back: the next frame is the answer, or that itself if none comes in time.
+    (`likeness`). Every frame is journaled at once, in its place and with its time, whatever becomes of the call; only
+    what may be the answer if no other comes is remembered, one frame at most.
     """
 
     def __init__(self, exchange: Exchanges, line: Incoming, members: Members) -> None:
         self._exchange = exchange
         self._line = line
         self._members = members
-        self._held: list[bytes] = []
-        """Frames that are the answer if no other comes."""
+        self._expected: tuple[LineCall, Expected] | None = None
+        """What the newest call without a pattern waits for, once a frame has come."""
+        self._last_resort: bytes | None = None
+        """The frame that is its answer if no other comes: the first one in which something stands."""
 
     def sort(self, frames: list[bytes], now_s: float) -> tuple[list[Placed], list[Answer]]:
         """(all entries in order, answers among them). An answer may also stand at the beginning of the frame in
         progress, where its call knows what ends it besides the line's own end of a frame."""
-        entries: list[Placed] = []
-        answers: list[Answer] = []
-        others: list[bytes] = []
-        """Frames in a row that are no answer: together they are few entries, however many they are."""
+        found = _Sorted(self._members)
         for frame in frames:
             for piece in self._cut_at_until(frame):
-                taken: list[Placed] = []
-                if self._take(piece, taken, answers, now_s):
-                    entries += [*self._members.placed(others), *taken]
-                    others = []
-                else:
-                    others.append(piece)
-        entries += self._members.placed(others)
+                self._take(piece, found, now_s)
         while until := self._exchange.until:
             prefix = self._line.take_prefix(until)
             if not prefix or not self._exchange.is_answer(prefix) or self._likeness_of(prefix) == "reading":
                 break
-            if not self._take(prefix, entries, answers, now_s):
-                break
+            self._take(prefix, found, now_s)
             self._line.cut(len(prefix))
-        return entries, answers
+        found.end()
+        return found.entries, found.answers
 
-    def settle(self) -> tuple[list[Placed], list[Answer]]:
-        """No other frame has come: what was held back is the answer; of several, one in which something stands."""
-        from services.port_reader.core.likeness import is_blank
+    def settle(self) -> Answer:
+        """No other frame has come: the one that was remembered is the answer. It is journaled already."""
+        frame, self._last_resort = self._last_resort, None
+        if frame is None:
+            raise RuntimeError("nothing was passed over")
+        return self._exchange.take_turn(), frame
 
-        call = self._exchange.take_turn()
-        place = self._members.place_of(call.request.device)
-        device = self._members.devices[place]
-        frame = next((frame for frame in self._held if not is_blank(device, frame)), self._held[0])
-        self._held.remove(frame)
-        return self._entries_of(call, frame), [(call, frame)]
-
-    def give_up(self) -> list[Placed]:
-        """The port goes: what was held back is telemetry, as an answer that comes too late is."""
-        held, self._held = self._held, []
-        return self._members.placed(held)
-
-    def _take(self, frame: bytes, entries: list[Placed], answers: list[Answer], now_s: float) -> bool:
-        """Adds a frame if it is an answer, or may turn out to be one; False for telemetry."""
+    def _take(self, frame: bytes, found: _Sorted, now_s: float) -> None:
+        """Adds a frame as what it is."""
         likeness = self._likeness_of(frame)
-        if likeness == "reading":
-            return False
-        if likeness in ("doubtful", "no answer"):
-            if not self._exchange.pass_over(now_s, may_be_answer=likeness == "doubtful"):
-                return False
-            self._held.append(frame)
-            return True
-        call = self._exchange.offer(frame)
-        if call is None:
-            return False
-        entries += self._entries_of(call, frame, is_telemetry=likeness == "both")
-        answers.append((call, frame))
-        return True
+        match likeness:
+            case "reading":
+                found.add(frame)
+            case "answer" | "both":
+                call = self._exchange.offer(frame)
+                if call is None or likeness == "both":
+                    found.add(frame)
+                else:
+                    found.add_item(*self._item_of(call, call.request.id, frame))
+                if call is not None:
+                    found.answers.append((call, frame))
+            case "repeated reading" | "repetition" | "blank":
+                self._pass_over(frame, likeness, found, now_s)
+            case _:
+                assert_never(likeness)
 
-    def _entries_of(self, call: LineCall, frame: bytes, *, is_telemetry: bool = False) -> list[Placed]:
-        """The answer as it is journaled, and behind it what was held back for it: nobody publishes that, for it has the
-        id of a call that is answered."""
-        place = self._members.place_of(call.request.device)
-        held, self._held = self._held, []
-        first = items_of([frame]) if is_telemetry else [_answer_item(call, frame)]
-        return [(place, item) for item in (*first, *(_answer_item(call, one) for one in held))]
+    def _pass_over(self, frame: bytes, likeness: Likeness, found: _Sorted, now_s: float) -> None:
+        """Adds a frame that is the answer only if no other comes."""
+        if self._expected is None:
+            raise RuntimeError("no call is on the line")
+        call, expected = self._expected
+        if likeness == "repetition" and expected.says_first(frame):
+            found.add_item(*self._item_of(call, NOBODY, frame))
+        else:
+            found.add(frame)
+        if expected.is_last_resort(frame) and self._exchange.pass_over(now_s):
+            last = self._last_resort
+            if last is None or (likeness != "blank" and expected.is_blank(last)):
+                self._last_resort = frame
+
+    def _item_of(self, call: LineCall, call_id: str, frame: bytes) -> Placed:
+        """A frame as an answer, of the device that was called."""
+        item = Item(Entry.ANSWER, [frame], [call_id, call.asked.method])
+        return self._members.place_of(call.request.device), item
 
     def _likeness_of(self, frame: bytes) -> Likeness:
         """What the frame may be. Who has a pattern is asked nothing: it decides."""
         call = self._exchange.unsure
         if call is None:
             return "answer"
-        from services.port_reader.core.likeness import likeness_of
+        if self._expected is None or self._expected[0] is not call:
+            from services.port_reader.core.likeness import Expected
 
-        return likeness_of(self._members.of(call.request.device), call.asked, frame)
+            self._expected = call, Expected(self._members.of(call.request.device), call.asked)
+            self._last_resort = None
+        return self._expected[1].likeness_of(frame)
 
     def _cut_at_until(self, frame: bytes) -> list[bytes]:
         """The frame, or the answer that ends before its delimiter and what stands behind."""
@@ -118,13 +145,9 @@ class Answers:
         answer, rest = frame[: place + len(until)], frame[place + len(until) :]
         if not self._exchange.is_answer(answer):
             return [frame]
-        if self._likeness_of(frame) in ("reading", "both") or self._likeness_of(answer) == "reading":
+        if self._likeness_of(frame) in _READINGS or self._likeness_of(answer) == "reading":
             return [frame]
         return [answer] if self._line.is_bare_end(rest) else [answer, rest]
-
-
-def _answer_item(call: LineCall, frame: bytes) -> Item:
-    return Item(Entry.ANSWER, [frame], [call.request.id, call.asked.method])
 
 
 def step_after(call: LineCall, frame: bytes, device: Device, section: str, now_s: float) -> Reply | Request:

@@ -207,13 +207,12 @@ class Exchanges:
             return None
         return turn.call
 
-    def pass_over(self, now_s: float, *, may_be_answer: bool) -> bool:
-        """A frame has come that is the answer only if no other does: at once if it `may_be_answer`, else at the end of
-        the call's time. False if no call waits for one any more."""
+    def pass_over(self, now_s: float) -> bool:
+        """A frame has come that is the answer only if no other comes soon. False if no call waits for one any more."""
         turn = self._turn
         if turn is None or turn.state != "waiting":
             return False
-        turn.settles_s = min(turn.settles_s, turn.ends_s, now_s + PASSED_OVER_S if may_be_answer else turn.ends_s)
+        turn.settles_s = min(turn.settles_s, turn.ends_s, now_s + PASSED_OVER_S)
         return True
 
     def is_settled(self, now_s: float) -> bool:

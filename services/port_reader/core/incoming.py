@@ -7,20 +7,30 @@ from math import isfinite
 from typing import Final, NamedTuple
 
 from common.config.framing import Framing
-from services.port_reader.core.form import KINDS, LEAST_PAUSE_S, Form, Kind, Piece
+from services.port_reader.core.form import (
+    ENDS_APART_S,
+    ENDS_TO_BE_SURE,
+    KINDS,
+    LEAST_PAUSE_S,
+    NEVER_S,
+    STALE_S,
+    Form,
+    Kind,
+    Piece,
+)
 from services.port_reader.core.framers import framer_of
 from services.port_reader.core.framers.base import DeadPiece
 
 JOIN_S: Final = 0.020
 """Bytes that come sooner after the line is watched were on their way already: nobody saw the frame begin."""
-STALE_S: Final = 30.0
-"""A partial frame that has waited this long for its end will not get it."""
 QUIET_S: Final = 0.1
 """A line that has been silent this long between frames is noted to be idle."""
 CHOPPY_S: Final = 0.05
 """If frames in pieces follow each other faster than this, the mid-frame flag stays up between them: two commits a
 frame would cost more than the flag is worth."""
 JOINED: Final = "started listening in the middle of a frame"
+CUT_SHOWN: Final = 40
+"""Bytes of a frame that are shown where it may have been cut."""
 DELIMITER_KEPT: Final = 16
 """So many bytes of the delimiter, its last ones, are kept with the line's state: enough to see that it has changed."""
 
@@ -50,6 +60,20 @@ def read_line_state(state: bytes, delimiter: bytes) -> LineState:
     kept = state[2:]
     is_same = not kept or kept == delimiter[-DELIMITER_KEPT:]
     return LineState(bool(state[0]), KINDS[state[1]] if is_same else "unknown")
+
+
+class Cut(NamedTuple):
+    """Frames that silence has made on a line that had sent its delimiter before."""
+
+    frames: int
+    first: bytes
+    newest: bytes
+
+
+def cut_more(cut: Cut | None, pieces: list[Piece]) -> Cut:
+    """The same with more of them, at least one."""
+    first = cut.first if cut else pieces[0].data[:CUT_SHOWN]
+    return Cut((cut.frames if cut else 0) + len(pieces), first, pieces[-1].data[:CUT_SHOWN])
 
 
 class Joining:
@@ -91,6 +115,11 @@ class Incoming:
         self._framer = framer_of(framing)
         self._framer.has_seen_end = form == "delimiter"
         self._form = Form(form)
+        self.returned: Cut | None = None
+        """What silence had cut on a line that has sent its delimiter, once that comes again. Whoever tells it sets it
+        to None."""
+        self._cut: Cut | None = None
+        """The same while the delimiter has not come."""
         self._is_paused = False
         """True once the silence behind the last byte was as long as `timeout`."""
         self.is_awaited: Callable[[], bool] = lambda: False
@@ -126,7 +155,7 @@ class Incoming:
     @property
     def partial_bytes(self) -> int:
         """How many bytes wait for their end."""
-        return len(self._framer.partial)
+        return self._framer.waiting_bytes
 
     @property
     def has_frame_begun(self) -> bool:
@@ -161,21 +190,30 @@ class Incoming:
         if self._joining.awaits_first and self._joining.begins_dead(now_s):
             self._framer.interrupt(JOINED)
         self._last_byte_s, self._is_paused = now_s, False
-        return self._feed_formed(chunk) if self._form.is_touched else self._framer.feed(chunk)
+        form = self._form
+        if form.is_touched:
+            return self._feed_formed(chunk, now_s)
+        frames = self._framer.feed(chunk)
+        if frames and now_s >= form.next_end_s:
+            # As `Form.end` counts it, but without a call: this is where all bytes come in.
+            form.ends += 1
+            form.next_end_s = now_s + ENDS_APART_S if form.ends < ENDS_TO_BE_SURE else NEVER_S
+        return frames
 
-    def _feed_formed(self, chunk: bytes) -> list[bytes]:
-        """The same where pauses are counted: a delimiter ends that."""
-        framer = self._framer
+    def _feed_formed(self, chunk: bytes, now_s: float) -> list[bytes]:
+        """The same where a delimiter changes more than that."""
+        framer, form = self._framer, self._form
         had_seen_end, framer.has_seen_end = framer.has_seen_end, False
-        waited = len(framer.partial)
+        waited = framer.waiting_bytes
         frames = framer.feed(chunk)
         if framer.has_seen_end:
-            self._form.end()
+            form.end(now_s)
+            self.returned, self._cut = self._cut, None
             return frames
         framer.has_seen_end = had_seen_end
-        if len(framer.partial) != waited + len(chunk):
+        if framer.waiting_bytes != waited + len(chunk):
             # What was too long is gone.
-            self._form.forget_places()
+            form.forget_places()
         return frames
 
     def ask(self) -> None:
@@ -217,14 +255,17 @@ class Incoming:
             return []
         if not self._is_paused:
             self._is_paused = True
-            if framer.partial:
-                form.pause(self.partial_bytes, self._last_byte_s)
+            if framer.waiting_bytes and isfinite(self._timeout_s):
+                form.pause(framer.waiting_bytes, self._last_byte_s)
             if now_s < (self._due_s or 0.0):
                 return []
         had_seen_end = framer.has_seen_end
         if now_s < self._settles_s:
-            self._end_dead(f"no delimiter within {STALE_S:g} s")
-            return []
+            if form.count:
+                form.go_stale()
+            if now_s < self._settles_s:
+                self._end_dead(f"no delimiter within {STALE_S:g} s")
+                return []
         data, reason = framer.end()
         form.settle(had_seen_end)
         framer.has_seen_end = False
@@ -232,6 +273,8 @@ class Incoming:
         if pieces and reason:
             # Behind the first pause somebody saw them begin.
             self._add_dead(DeadPiece(reason, pieces.pop(0).data))
+        if pieces and (had_seen_end or self._cut):
+            self._cut = cut_more(self._cut, pieces)
         return pieces
 
     def abort(self, reason: str) -> None:
@@ -279,7 +322,7 @@ class Incoming:
 
     @property
     def _has_bytes(self) -> bool:
-        return bool(self._framer.partial)
+        return self._framer.waiting_bytes > 0
 
     @property
     def _due_s(self) -> float | None:

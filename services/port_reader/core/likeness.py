@@ -7,59 +7,119 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from common.config.models import DataPoint, Device
-from common.conversion.calls import convert_answer, rpc_of
-from common.conversion.points import Point, compile_points, explain_point
+from common.config.models import DataPoint, Device, Rpc
+from common.conversion.calls import answer_point, rpc_of
+from common.conversion.points import Point, compile_points
+from common.conversion.printed import BLANK_BYTES
+from common.conversion.values import is_binary
 from common.core.errors import ConversionError
 from common.wire.calls import Exchange
 
-Likeness = Literal["answer", "reading", "both", "doubtful", "no answer"]
-"""`reading`: the device's own data points read it, and `responseType` does not. `both`: either reads it. `doubtful`: a
-blank line, or what was written: the answer only if no other comes. `no answer`: one of these that `responseType` can't
-read. `answer`: all else."""
-_BLANKS: Final = b"\r\n\t \0"
+Likeness = Literal["answer", "reading", "both", "repeated reading", "repetition", "blank"]
+"""
+| likeness         | the frame                                                  | in the stream  | the answer        |
+|------------------|------------------------------------------------------------|----------------|-------------------|
+| reading          | the device's data points read it, `responseType` does not  | a frame        | no                |
+| both             | either reads it                                            | a frame        | yes               |
+| repeated reading | either reads it, and it says what was written              | a frame        | if no other comes |
+| repetition       | it says what was written, or only `responseUntilDelimiter` | nobody's, once | if no other comes |
+| blank            | it says nothing                                            | a frame        | no                |
+| answer           | all else                                                   | an answer      | yes               |
+
+Where bytes are wanted a blank may be a value: then it too is the answer if no other comes.
+"""
 _TELLING: Final = frozenset({"int", "float", "double", "json"})
 """Types that do not read just anything."""
 
 
-def likeness_of(device: Device, asked: Exchange, frame: bytes) -> Likeness:
-    """What a frame of this device may be for a call that waits."""
-    fits = _fits(device, asked.method, frame)
-    body = _bare(device, frame.removesuffix(asked.until))
-    if not body or body in _written(device, asked.writes):
-        return "doubtful" if fits else "no answer"
-    if not _is_reading(device, frame):
-        return "answer"
-    return "both" if fits else "reading"
+class Expected:
+    """What one call waits for, made ready once for all frames that come meanwhile."""
 
+    def __init__(self, device: Device, asked: Exchange) -> None:
+        self._delimiter = device.framing.delimiter
+        self._until = asked.until
+        self._points = _telling_points(device)
+        rpc = None if device.has_user_uplink else rpc_of(device, asked.method)
+        self._reads_any = rpc is None
+        """True where nobody here knows what the answer looks like: a user's converter reads it."""
+        self._answer = _answer_point(rpc) if rpc else None
+        self._takes_blanks = self._reads_any or (self._answer is not None and is_binary(self._answer.source))
+        """True where a blank or a NUL may be what the device has to say."""
+        data = b"".join(asked.writes)
+        texts = [data, *data.split(self._delimiter), *data.splitlines()]
+        self._written = frozenset(map(self._bare, texts)) | {b""}
+        """What a device that repeats what it is sent would say: all of it, or its lines; b"" for a prompt alone."""
+        self._unsaid = set(self._written)
+        """Those of them that it has not said yet."""
 
-def is_blank(device: Device, frame: bytes) -> bool:
-    """True for a frame in which nothing stands."""
-    return not _bare(device, frame)
+    def likeness_of(self, frame: bytes) -> Likeness:
+        """What a frame may be."""
+        if self._is_reading(frame):
+            if not self.fits(frame):
+                return "reading"
+            return "repeated reading" if self._text_of(frame) in self._written else "both"
+        if self.is_blank(frame):
+            return "blank"
+        return "repetition" if self._text_of(frame) in self._written else "answer"
 
+    def is_last_resort(self, frame: bytes) -> bool:
+        """True if a frame that is blank, or a repetition, is the answer where no other comes."""
+        return self.fits(frame) and (self._takes_blanks or not self.is_blank(frame))
 
-def _fits(device: Device, method: str, frame: bytes) -> bool:
-    """True if the call's value can be read from the frame; for a user's converter that is not known."""
-    rpc = rpc_of(device, method)
-    if rpc is None or device.has_user_uplink:
+    def fits(self, frame: bytes) -> bool:
+        """True if the call's value can be read from the frame, as far as that is known."""
+        if self._reads_any:
+            return True
+        point = self._answer
+        if point is None or (span := point.locate(frame)) is None:
+            return False
+        try:
+            point.parse(frame[span[0] : span[1]])
+        except (ValueError, RecursionError):
+            return False
         return True
-    try:
-        convert_answer(rpc, frame)
-    except (ConversionError, RecursionError):
-        return False
-    return True
+
+    def is_blank(self, frame: bytes) -> bool:
+        """True for a frame in which nothing stands."""
+        return not self._bare(frame)
+
+    def says_first(self, frame: bytes) -> bool:
+        """True for the first repetition of a text; what says it once more may be anything."""
+        text = self._text_of(frame)
+        if text not in self._unsaid:
+            return False
+        self._unsaid.remove(text)
+        return True
+
+    def _is_reading(self, frame: bytes) -> bool:
+        """True if all data points of the device find their values."""
+        return bool(self._points) and all(_finds(point, frame) for point in self._points)
+
+    def _text_of(self, frame: bytes) -> bytes:
+        return self._bare(frame.removesuffix(self._until)) if self._until else self._bare(frame)
+
+    def _bare(self, frame: bytes) -> bytes:
+        """A frame without its delimiter and blanks around it."""
+        return frame.removesuffix(self._delimiter).strip(BLANK_BYTES)
 
 
-def _is_reading(device: Device, frame: bytes) -> bool:
-    """True if all data points of the device find their values, and one of them would not in just any frame."""
-    if device.has_user_uplink:
-        return False
-    sources = [*device.telemetry, *device.attributes]
+def _answer_point(rpc: Rpc) -> Point | None:
+    """The place of the answer's value; None where no frame can have it."""
     try:
-        points = compile_points(sources)
+        return answer_point(rpc)
     except ConversionError:
-        return False
-    return any(map(_is_telling, sources)) and all(_finds(point, frame) for point in points)
+        return None
+
+
+def _telling_points(device: Device) -> list[Point]:
+    """The device's data points; [] where they tell nothing, as each of them finds something in just any frame."""
+    sources = [*device.telemetry, *device.attributes]
+    if device.has_user_uplink or not any(map(_is_telling, sources)):
+        return []
+    try:
+        return compile_points(sources)
+    except ConversionError:
+        return []
 
 
 def _is_telling(point: DataPoint) -> bool:
@@ -67,18 +127,10 @@ def _is_telling(point: DataPoint) -> bool:
 
 
 def _finds(point: Point, frame: bytes) -> bool:
-    try:
-        return explain_point(point, "telemetry", frame).status == "value"
-    except RecursionError:
+    span = point.locate(frame)
+    if span is None:
         return False
-
-
-def _written(device: Device, writes: list[bytes]) -> set[bytes]:
-    """What a device that repeats what it is sent would say: all of it, or its lines."""
-    data = b"".join(writes)
-    return {_bare(device, text) for text in [data, *data.split(device.framing.delimiter), *data.splitlines()]}
-
-
-def _bare(device: Device, frame: bytes) -> bytes:
-    """A frame without its delimiter and blanks around it."""
-    return frame.removesuffix(device.framing.delimiter).strip(_BLANKS)
+    try:
+        return point.parse(frame[span[0] : span[1]]) is not None
+    except (ValueError, RecursionError):
+        return False

@@ -21,7 +21,7 @@ from services.port_reader.core.dead_pieces import DeadPieces
 from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import Exchanges, Search
 from services.port_reader.core.form import Piece
-from services.port_reader.core.incoming import Incoming
+from services.port_reader.core.incoming import Cut, Incoming
 from services.port_reader.core.members import Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from services.port_reader.core.doubt import Doubt
 
 UNFRAMED_S: Final = 15.0
-"""Bytes that have come for so long without the end of a frame are told: a person who waits for values has begun to
-wonder, and no device takes so long for a message."""
+"""Bytes that have come again and again for so long without the end of a frame are told: a person who waits for values
+has begun to wonder, and no device takes so long for a message. A burst of noise does not come again."""
+UNFRAMED_QUIET_S: Final = 120.0
+"""After so long without any byte the line is silent, and that is told instead."""
 
 
 class LineSeen(NamedTuple):
@@ -86,6 +88,7 @@ class Port:
         """What is said of these bytes; the newest may be dead letters by now."""
         self._doubt: Doubt | None = None
         """While a burst is read in which bytes may be missing."""
+        self._has_told_returned = False
         self._framing = devices[0].framing
         self.byte_s = byte_seconds(devices[0].line)
 
@@ -154,8 +157,7 @@ class Port:
 
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
         effects = self._end_doubt(now_s)
-        if held := self._answers.give_up():
-            effects += self._members.put(held, self._arrival_ms, now_s)
+        self._unframed_s = None
         self._line.abort(partial_reason)
         effects += self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
@@ -179,6 +181,12 @@ class Port:
             self._frame_s, self._unframed_s = now_s, None
         elif self._unframed_s is None:
             self._unframed_s = now_s
+        if self._line.returned is not None:
+            return [*self._tell_returned(self._line.returned), *self._judge(event, frames, now_s)]
+        return self._judge(event, frames, now_s) if self._doubt is not None else self._sort(frames, now_s)
+
+    def _judge(self, event: Chunk, frames: list[bytes], now_s: float) -> list[Effect]:
+        """Frames that may be doubted: then they wait for the end of their burst."""
         if self._doubt is None:
             return self._sort(frames, now_s)
         return self._end_doubt(now_s) if self._doubt.take(len(event.data), frames, now_s) else []
@@ -309,9 +317,9 @@ class Port:
         return [*effects, *self._tick_exchange(now_s)]
 
     def _tick_exchange(self, now_s: float) -> list[Effect]:
-        """What is due of the call on the line. No other frame may have come than what was held back for one."""
+        """What is due of the call on the line."""
         if self._exchange.is_settled(now_s):
-            return self._put_answers(*self._answers.settle(), now_s)
+            return self._put_answers([], [self._answers.settle()], now_s)
         return [*self._exchange.refuse_late(now_s), *self._exchange.tick(now_s)]
 
     def _take_pieces(self, pieces: list[Piece], now_s: float) -> list[Effect]:
@@ -347,14 +355,26 @@ class Port:
 
     def _why_unframed(self, now_s: float) -> str:
         """What is wrong with bytes that have come for UNFRAMED_S without the end of a frame; "" if nothing is."""
-        if self._unframed_s is None or not self.is_connected:
-            self._unframed = ""
-        elif now_s >= self._unframed_s + UNFRAMED_S and (waiting := self._line.partial):
+        last_s = self._line.last_byte_s
+        if self._unframed_s is None or now_s >= last_s + UNFRAMED_QUIET_S:
+            self._unframed, self._unframed_s = "", None
+        elif last_s >= self._unframed_s + UNFRAMED_S and (waiting := self._line.partial):
             # Here: most lines never need it, and a port reader keeps what it has loaded.
             from services.port_reader.core.unframed import why_unframed
 
             self._unframed = why_unframed(self._framing, waiting)
         return self._unframed
+
+    def _tell_returned(self, cut: Cut) -> list[Effect]:
+        """The delimiter has come again after silence had ended frames: said once, as each message may do so."""
+        self._line.returned = None
+        if self._has_told_returned:
+            return []
+        self._has_told_returned = True
+        # Here: most lines never need it, and a port reader keeps what it has loaded.
+        from services.port_reader.core.unframed import why_cut
+
+        return [Note("warning", "line.form", {**self._facts, "reason": why_cut(self._framing, *cut)})]
 
     def _set_clock(self, wall_ms: int, now_s: float) -> None:
         """Something has come at this time."""

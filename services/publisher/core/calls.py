@@ -36,7 +36,7 @@ from common.wire.calls import (
     unknown_device,
     verb_of,
 )
-from common.wire.messages import PUBLISHER, Reply, Request
+from common.wire.messages import NOBODY, PUBLISHER, Reply, Request
 from services.publisher.core.dialects import Outgoing
 
 MOST_CALLS: Final = 1_000
@@ -183,9 +183,10 @@ class CallTable:
         """A journaled answer has come as a reading: (the call that it ends, True if it is to be published as
         telemetry).
 
-        An open call is ended by it; that of an answered call is dropped; else it is telemetry as any frame.
+        An open call is ended by it; that of an answered call is dropped, and so is nobody's; else it is telemetry as
+        any frame.
         """
-        if call_id in self._answered:
+        if call_id == NOBODY or call_id in self._answered:
             return None, False
         ended = self._end(call_id, "", data) if data else None
         return ended, ended is None

@@ -334,7 +334,7 @@ class PublisherCore:
         """Devices have just been announced: what the platform changed while they, or we, were away is asked for."""
         announced = self._session.acceptance.announced
         for device in announced:
-            self._shared.connected(device, now_s)
+            self._shared.connected(device, self._outbox.lane(device).source, now_s)
         announced.clear()
 
     # The work.

@@ -32,6 +32,7 @@ class PublisherCounts(TypedDict):
     replies_dropped: Annotated[int, Counter("replies", "that gave way to newer ones while the platform took none")]
     devices_forgotten: Annotated[int, Counter("devices", "of users' converters, dropped after long silence: too many")]
     devices_refused: Annotated[int, Counter("readings", "of devices that no room was left for")]
+    names_forgotten: Annotated[int, Counter("devices", "named long ago, which made room in publisher.names")]
     names_not_kept: Annotated[int, Counter("readings", "of devices whose names found no room in publisher.names")]
     streams_refused: Annotated[int, Counter("batches", "of streams that no room was left for")]
     downlink_junk: Annotated[int, Counter("messages", "from the platform that can't be understood")]

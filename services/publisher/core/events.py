@@ -26,6 +26,7 @@ LinkFault = Literal[
     "closed",
     "silent",
     "unacknowledged",
+    "lost",
 ]
 """How a connection failed or ended:
 
@@ -34,6 +35,7 @@ LinkFault = Literal[
 - `tls_alert`: it refused our TLS; `certificate`: we refused its certificate;
 - `foreign`: it speaks something else than MQTT;
 - `closed`: it hung up; `silent`: it does not answer to CONNECT; `unacknowledged`: no PUBACK;
+- `lost`: it was accepted, and says nothing any more;
 - "": no more is known than the words say.
 """
 Found = Literal["tls", "no_certificate", "mqtt", "other", ""]

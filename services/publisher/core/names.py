@@ -65,6 +65,8 @@ class KeptNames:
         self._out = out
         self._names: dict[str, Named] = {}
         self._bytes = 0
+        self._heard: set[str] = set()
+        """Names that a converter has said to this publisher."""
         self._kept_s = float("-inf")
         self._is_full = self._has_failed = False
         self.due_s: float | None = None
@@ -82,10 +84,13 @@ class KeptNames:
 
     def learn(self, name: str, source: str, device_type: str, now_s: float) -> None:
         """A converter of `source` has named this device; mostly that is known."""
+        if len(self._heard) < 2 * MOST_NAMES:
+            self._heard.add(name)
         known = self._names.get(name)
         named = Named(source, device_type or (known.device_type if known else ""))
         if known == named or not self._is_wanted(name, source):
             return
+        self._make_room(name, named, known)
         if not self._has_room(name, named, known):
             self._counters["names_not_kept"] += 1
             if not self._is_full:
@@ -128,6 +133,16 @@ class KeptNames:
     def _is_wanted(self, name: str, source: str) -> bool:
         """A configured device has its own name, and one that is not configured serves nobody."""
         return source in self._configured and name not in self._configured
+
+    def _make_room(self, name: str, named: Named, known: Named | None) -> None:
+        """Forgets names that only the file knows, the oldest first: a converter that makes a name of each address or
+        serial number would else fill it for ever with devices that are gone."""
+        while not self._has_room(name, named, known):
+            silent = next((old for old in self._names if old not in self._heard and old != name), None)
+            if silent is None:
+                return
+            self._bytes -= _size(silent, self._names.pop(silent))
+            self._counters["names_forgotten"] += 1
 
     def _has_room(self, name: str, named: Named, known: Named | None) -> bool:
         count = len(self._names) + (known is None)

@@ -15,6 +15,8 @@ import msgspec
 from services.publisher.core.dialects import AttributesAnswer, Dialect, Outgoing
 from services.publisher.core.replies import Replies
 
+MOST_SERVED: Final = 1_000
+"""Devices named by users' converters for whose attributes the platform is asked: more are written to by hand."""
 _objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -33,7 +35,8 @@ class _Question(NamedTuple):
 class SharedAttributes:
     """One open question a device, and what was written last of each attribute.
 
-    Memory is bounded by the configuration: nothing is kept of other devices and other attributes.
+    Memory is bounded by the configuration: nothing is kept of other attributes, and of MOST_SERVED devices that users'
+    converters name.
     """
 
     def __init__(self, dialect: Dialect, keys: Mapping[str, Sequence[str]], replies: Replies) -> None:
@@ -43,17 +46,24 @@ class SharedAttributes:
         self._replies = replies
         self._count = 0
         self._open: dict[str, _Question] = {}
+        self._served: dict[str, str] = {}
+        """Device that a user's converter has named → the configured device that serves it."""
         self._written: dict[str, dict[str, bytes]] = {}
         """Device → attribute → its JSON value as it was written last, by this process."""
 
-    def connected(self, device: str, now_s: float) -> None:
-        """The platform has accepted the device's announcement: asks for its attributes."""
-        keys = self._keys.get(device)
+    def connected(self, device: str, source: str, now_s: float) -> None:
+        """The platform has accepted the device's announcement: asks for its attributes. `source` serves the device:
+        another name only where a user's converter has named it."""
+        keys = self._keys.get(source)
         if not keys:
             return
         self._count += 1
         question = self._dialect.ask_attributes(self._count, device, keys)
         if question is not None:
+            if source != device and device not in self._served:
+                if len(self._served) >= MOST_SERVED:
+                    return
+                self._served[device] = source
             self._open[device] = _Question(self._count, list(keys), len(keys) == 1, question)
             self._replies.add(question, now_s)
 
@@ -91,7 +101,7 @@ class SharedAttributes:
 
     def written(self, device: str, data: bytes) -> None:
         """These attributes have been written to the device."""
-        keys = self._keys.get(device)
+        keys = self._keys.get(self._served.get(device, device))
         if keys:
             values = {key: value for key, value in _values(data).items() if key in keys}
             self._written.setdefault(device, {}).update(values)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from common.conversion.values import shorten
 from common.wire.messages import Entry, Faults
 from common.wire.states import YieldSeen
 from services.publisher.core.stream import ReadingStream, Release
@@ -16,12 +17,17 @@ ENOUGH_FRAMES: Final = 10
 """A data point that none of so many frames had is told: some devices say one thing in every few messages."""
 MOST_TOLD: Final = 256
 """Devices of which the heartbeat says something; more than that have one common cause, which these show."""
+SHOWN_CHARS: Final = 160
+"""Of an error: two lines of a terminal. With the two below a device takes 0.7 KiB of the heartbeat at most."""
+MOST_KEYS: Final = 8
+SHOWN_KEY: Final = 40
+"""So many keys of data points, and so much of each."""
 
 
 class DeviceYield:
     """One device, since its port reader was started."""
 
-    __slots__ = ("absent", "barren", "error", "error_s", "errors", "frames", "looks", "stream", "value_s")
+    __slots__ = ("absent", "barren", "error", "error_s", "errors", "frames", "looks", "pause_s", "stream", "value_s")
 
     def __init__(self, stream: ReadingStream) -> None:
         self.stream = stream
@@ -31,6 +37,8 @@ class DeviceYield:
         """Frames in a row of which no value came."""
         self.value_s: float | None = None
         """When the last value came."""
+        self.pause_s = 0.0
+        """The longest time between two values."""
         self.absent: frozenset[str] | None = None
         """Keys of the data points that no frame has had so far; None before the first frame."""
         self.errors = 0
@@ -38,13 +46,22 @@ class DeviceYield:
         self.error_s = 0.0
         self.looks = ""
 
-    def fail(self, faults: Faults, now_s: float) -> None:
-        """Something went wrong in a batch."""
-        absent = frozenset(faults.absent)
-        self.absent = absent if self.absent is None else self.absent & absent
+    def fail(self, faults: Faults, frames: int, now_s: float) -> None:
+        """Something went wrong in a batch with so many frames that say anything."""
+        if frames:
+            absent = frozenset(faults.absent)
+            self.absent = absent if self.absent is None else self.absent & absent
         if faults.errors:
             self.errors += faults.errors
-            self.error, self.error_s, self.looks = faults.error, now_s, faults.looks
+            self.error, self.error_s = shorten(faults.error, SHOWN_CHARS), now_s
+        if faults.looks or frames:
+            self.looks = faults.looks
+
+    def give(self, now_s: float) -> None:
+        """Values have come."""
+        if self.value_s is not None and self.barren:
+            self.pause_s = max(self.pause_s, now_s - self.value_s)
+        self.barren, self.value_s = 0, now_s
 
     @property
     def is_told(self) -> bool:
@@ -56,7 +73,10 @@ class DeviceYield:
         return YieldSeen(
             barren=self.barren,
             value_s=None if self.value_s is None else now_s - self.value_s,
-            absent=sorted(self.absent or ()) if self.frames >= ENOUGH_FRAMES else [],
+            pause_s=self.pause_s,
+            absent=[shorten(key, SHOWN_KEY) for key in sorted(self.absent or ())[:MOST_KEYS]]
+            if self.frames >= ENOUGH_FRAMES
+            else [],
             errors=self.errors,
             error=self.error,
             error_s=now_s - self.error_s if self.errors else 0.0,
@@ -78,16 +98,18 @@ class Yields:
         found = self._devices.get(device)
         if found is None or found.stream is not release.run.stream:
             found = self._devices[device] = DeviceYield(release.run.stream)
-        found.frames += len(body.telemetry)
-        if body.faults is not None:
-            found.fail(body.faults, now_s)
+        faults = body.faults
+        frames = len(body.telemetry) - (faults.blank if faults is not None else 0)
+        found.frames += frames
+        if faults is not None:
+            found.fail(faults, frames, now_s)
         if any(body.telemetry) or body.attributes or body.user:
-            found.barren, found.value_s = 0, now_s
-            if body.faults is None:
+            found.give(now_s)
+            if faults is None:
                 # Each data point was in one of these frames, or they were a user's class's, which has none.
                 found.absent = frozenset()
         else:
-            found.barren += len(body.telemetry)
+            found.barren += frames
 
     def seen(self, now_s: float) -> dict[str, YieldSeen]:
         """What the heartbeat says: of those devices of which there is anything to say."""

@@ -50,6 +50,8 @@ MOST_READS: Final = 64
 """Packets that are read in one go; then others have their turn."""
 FIRST_BYTES: Final = 64
 """Of what comes before CONNACK so much is kept, to say who speaks there."""
+_KEEP_ALIVE_TIMEOUT: Final = 141
+"""What paho calls a connection on which nothing has come for twice the keepalive."""
 _BEFORE_CONNACK: Final = (0x20, 0xE0, 0xF0)
 """First bytes with which an MQTT server may begin: CONNACK, DISCONNECT, AUTH."""
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP", "RECORD", "UNKNOWN_PROTOCOL", "PACKET_LENGTH", "BAD_PACKET")
@@ -258,10 +260,10 @@ class Connection:
             sock.close()
             self._events.append(self._ended(reason))
 
-    def _ended(self, reason: str, code: int = 0) -> LinkDown:
-        """The end of a connection whose transport stood."""
+    def _ended(self, reason: str, code: int = 0, *, is_silent: bool = False) -> LinkDown:
+        """The end of a connection whose transport stood; `is_silent`: we have ended it, since nothing came any more."""
         said = self._client.first_bytes
-        kind: LinkFault = "closed"
+        kind: LinkFault = "lost" if is_silent else "closed"
         if self._client.alert:
             kind, reason = "tls_alert", self._client.alert
         elif said and said[0] not in _BEFORE_CONNACK:
@@ -335,6 +337,7 @@ class Connection:
     ) -> None:
         # Where the other side has sent no DISCONNECT, paho's code says no more than that the connection is over.
         said = code.value if flags.is_disconnect_packet_from_server else 0
+        is_silent = not said and code.value == _KEEP_ALIVE_TIMEOUT
         reason = f"the platform has closed the connection: {code}" if said else ""
         if self._client.refused_bytes:
             reason = f"the platform sent {self._client.refused_bytes} bytes in one packet, at most {MOST_PACKET_BYTES}"
@@ -343,7 +346,7 @@ class Connection:
         elif self._client.has_unasked_qos:
             reason = "the platform sent a message of quality of service 2, which nobody subscribed with"
             self._events.append(PacketRefused(self.number, 0))
-        self._events.append(self._ended(reason, said))
+        self._events.append(self._ended(reason, said, is_silent=is_silent))
 
     def _on_publish(self, client: Client, userdata: object, mid: int, code: ReasonCode, properties: object) -> None:
         token = self._tokens.pop(mid, None)

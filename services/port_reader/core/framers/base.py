@@ -51,7 +51,12 @@ class Framer(Protocol):
 
     @property
     def partial(self) -> bytes:
-        """What waits for its end."""
+        """What waits for its end, as a copy: up to megabytes."""
+        ...
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait for their end; to ask costs nothing."""
         ...
 
     @property

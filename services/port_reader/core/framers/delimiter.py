@@ -74,6 +74,11 @@ class DelimiterFramer:
         return bytes(self._pending)
 
     @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait for their delimiter."""
+        return len(self._pending)
+
+    @property
     def is_mid_frame(self) -> bool:
         """True in the middle of a frame or of a dead run."""
         return bool(self._pending) or bool(self._dead_reason)

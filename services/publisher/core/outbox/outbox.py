@@ -31,6 +31,8 @@ SPARE_LANES: Final = 1_000
 """Room is made when no more than this are left, since saying goodbye to a device takes the platform a moment."""
 FORGOTTEN_AT_ONCE: Final = 100
 """How many named devices are looked at, and make room, at a time: once for every half as many new ones."""
+MOST_REFUSED: Final = 256
+"""Devices that the heartbeat names as refused; more of them have one common cause."""
 TOO_MANY: Final = f"users' converters have named more than {MOST_LANES} devices, and all have something to publish"
 
 
@@ -353,8 +355,8 @@ class Outbox:
     @property
     def refused(self) -> dict[str, str]:
         """Device that is kept back after refusals → why it was refused. One that has nothing to say is none of them."""
-        waiting = (*self.marks, *self.data)
-        return {lane.name: lane.standing.refused_for for lane in waiting if lane.standing.refusals}
+        refused = [lane for lane in (*self.marks, *self.data) if lane.standing.refusals]
+        return {lane.name: lane.standing.refused_for for lane in refused[:MOST_REFUSED]}
 
     @property
     def is_empty(self) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from common.config.models import Platform
-from common.core.errors import printable
+from common.core.byte_text import pairs_of
+from common.core.quoting import quoted
 from services.publisher.core.events import LinkDown, LinkFault, Probed
 
 UNCLEAR: Final[frozenset[LinkFault]] = frozenset({"no_tls", "tls_closed", "tls_silent", "closed", "silent"})
@@ -57,12 +58,21 @@ class Place(NamedTuple):
     """The type of security."""
     has_client_id: bool
     """True if a client id is configured."""
+    has_ca: bool = False
+    """True if a file with certificates to trust is configured."""
 
     @classmethod
     def of(cls, config: Platform) -> Place:
         """The platform's, without its secrets."""
         security = config.security
-        return cls(config.host, config.port, security.uses_tls, security.type, security.client_id is not None)
+        return cls(
+            config.host,
+            config.port,
+            security.uses_tls,
+            security.type,
+            security.client_id is not None,
+            security.ca_cert is not None,
+        )
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -116,6 +126,8 @@ def describe_loss(place: Place, event: LinkDown) -> str:
             f"{place} accepts the connection, and never acknowledges what the gateway publishes: in ThingsBoard the "
             'access token has to be that of a device with "Is gateway" ticked'
         )
+    if event.kind == "lost":
+        return f"{place} does not answer any more: look at the network between, and whether the platform still runs"
     return f"{place} has closed the connection" if event.kind == "closed" else event.reason
 
 
@@ -197,7 +209,7 @@ def _describe_foreign(place: Place, said: bytes) -> str:
         return f"{place} speaks TLS, and the gateway does not: {_tls_advice()}"
     line = said[:SHOWN_BYTES].split(b"\r")[0].split(b"\n")[0]
     is_text = bool(line) and all(0x20 <= byte < 0x7F for byte in line)
-    shown = f'"{printable(line.decode())}"' if is_text else said[:8].hex(" ").upper()
+    shown = quoted(line.decode()) if is_text else pairs_of(said[:8])
     return f"{place} is no MQTT broker, it says {shown}: {_port_advice(place)}"
 
 
@@ -208,6 +220,11 @@ def _describe_certificate(place: Place, code: int) -> str:
         return f"the certificate of {place} is not valid yet: check the clock of this machine"
     if code in (_OTHER_NAME, _OTHER_ADDRESS):
         return f'the certificate of {place} is for another name: set "host" to the name that stands in it'
+    if place.has_ca:
+        return (
+            f'the certificate of {place} was not signed by the one in the file that "caCert" in "security" names: take '
+            "the file of whoever has signed it, or the certificate itself where it is self-signed"
+        )
     whose = "is self-signed" if code in _SELF_SIGNED else "is from an authority that is not trusted here"
     return f'the certificate of {place} {whose}: set "caCert" in "security" to the file of whoever has signed it'
 
