@@ -268,7 +268,7 @@ STORAGE: Final = Section(
 CONNECTORS: Final = Section(
     "connectors[]",
     "Connectors, an entry of `connectors`",
-    "",
+    "An entry whose class is your own is [hosted](connectors.md), and has two keys more: `uplinkQueueSize`, how many entries its journal keeps at most, and `memoryLimitMB`.",
     (
         Key(
             "type",

@@ -24,6 +24,7 @@ def file_warnings(gateway: Gateway, environ: Mapping[str, str]) -> list[str]:
     Raises nothing.
     """
     files = [gateway.file, *(connector.file for connector in gateway.connectors)]
+    files += [connector.file for connector in gateway.hosted]
     named = [environ.get(name + SECRET_FILE_SUFFIX) for name in SECRET_VARIABLES]
     secrets = [str(Path(gateway.file).parent / name) for name in named if name]
     found = [_loose(file) for file in dict.fromkeys(filter(None, files))]

@@ -11,8 +11,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from common.config.framing import Framing
-from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK
+from common.config.names import BUILTIN_DOWNLINK, BUILTIN_ENTRIES, BUILTIN_UPLINK
 from common.stream.limits import MAX_RECORDS
+from common.wire.calls import hosted_stream
 
 VERSION: Final = 2
 """How devices are written into sections, tasks and snapshots. In version 1, which release 0.2 wrote, the fields of line
@@ -147,7 +148,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_user_uplink(self) -> bool:
         """True if a user's class makes the readings."""
-        return self.converter != BUILTIN_UPLINK
+        return self.converter not in (BUILTIN_UPLINK, BUILTIN_ENTRIES)
 
     @property
     def has_user_downlink(self) -> bool:
@@ -172,6 +173,31 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     report_strategy: ReportStrategy | None = None
     remote_logging: bool = False
     """True if the platform is told what is logged about its devices."""
+
+
+class HostedConnector(msgspec.Struct, frozen=True, kw_only=True):
+    """A connector that users wrote, which runs in a process of its own: an entry of the main file whose class stands in
+    an extension folder."""
+
+    name: str
+    type: str
+    """As the main file says it; its lower-case form names the folder inside the extension folders."""
+    class_name: str
+    class_file: str = ""
+    """Where the class was found when the configuration was read."""
+    id: str | None = None
+    log_level: str = "INFO"
+    """What the connector logs; the process has a level of its own."""
+    file: str = ""
+    """The connector's own configuration file."""
+    config: dict[str, Any] | None = None
+    """What that file says, where it is a JSON object."""
+    text: str = ""
+    """What it says, where it is none: some connectors read other languages."""
+    uplink_queue_size: int = MAX_RECORDS
+    """How many entries its journal keeps at most."""
+    memory_limit_mb: int | None = None
+    """The process is started anew above so much memory; None: never."""
 
 
 class Security(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,11 +304,18 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     connectors: tuple[Connector, ...] = ()
     file: str = ""
     extension_dirs: tuple[str, ...] = ()
-    """Folders that hold `serial/*.py` with users' converters, first one wins."""
+    """Folders that hold `serial/*.py` with users' converters and `<type>/*.py` with their connectors; the first one
+    wins."""
+    hosted: tuple[HostedConnector, ...] = ()
 
     @property
     def devices(self) -> tuple[Device, ...]:
         return tuple(device for connector in self.connectors for device in connector.devices)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The names of all streams, each with a journal: the devices', and those of hosted connectors."""
+        return (*(device.name for device in self.devices), *(hosted_stream(one.name) for one in self.hosted))
 
 
 def section_of(device: Device) -> bytes:

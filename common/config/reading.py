@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from common.config.checking import ConverterChecker, check_unique, warn_broken_files
+from common.config.connector_files import ConnectorClass
 from common.config.device_reading import ConnectorDefaults, read_connector
 from common.config.extension_files import Catalogue, extension_dirs_of, read_catalogue
 from common.config.findings import Findings, show
+from common.config.hosted_reading import is_hosted, read_hosted, search_of, why_not
 from common.config.json_files import read_json
 from common.config.json_object import JsonObject
-from common.config.models import Connector, Device, Gateway, Platform, Storage
+from common.config.models import Connector, Device, Gateway, HostedConnector, Platform, Storage
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.overlay import Laid, Overlay
 from common.config.platform_reading import read_platform, without_secrets
@@ -98,6 +100,8 @@ class _Reader:
         """Connectors without any device: a problem only if no other has one."""
         self._opened: dict[str, str] = {}
         """Path of each connector file → the place that named it first."""
+        self._hosted: dict[str, tuple[str, HostedConnector]] = {}
+        """Name of each hosted connector → its place, and what it is."""
 
     def read(self) -> Gateway | None:
         """The gateway; None if there is no object to read from. Problems are in the findings, and may be there in both
@@ -134,6 +138,7 @@ class _Reader:
             connectors=connectors,
             file=str(self._path),
             extension_dirs=self._extension_dirs,
+            hosted=tuple(connector for _, connector in self._hosted.values()),
         )
 
     def _read_main(self, top: JsonObject) -> Gateway:
@@ -157,28 +162,35 @@ class _Reader:
         )
 
     def _read_connectors(self, top: JsonObject) -> tuple[Connector, ...]:
-        """The serial connectors among those that are listed; a gateway with none has nothing to do, which is a
-        problem."""
+        """The serial connectors among those that are listed; those that users wrote go into `_hosted`. A gateway with
+        neither has nothing to do, which is a problem."""
         if "connectors" not in top.values:
             top.problem("connectors", "nothing", "a list of connectors")
             return ()
         before = len(self._findings.problems)
         ours = [entry for entry in top.items("connectors") if self._is_ours(entry)]
-        if not ours and len(self._findings.problems) == before:
-            top.problem("connectors", "no serial connector", 'at least one of type "serial"')
+        if not ours and not self._hosted and len(self._findings.problems) == before:
+            expected = 'at least one of type "serial", or one whose class stands in an extension folder'
+            top.problem("connectors", "no serial connector", expected)
         connectors = [self._read_entry(entry) for entry in ours]
         return tuple(connector for connector in connectors if connector is not None)
 
     def _is_ours(self, entry: JsonObject) -> bool:
-        """True for a connector that serialgw runs; others get their warning here, a faulty entry its problem.
+        """True for a connector that our port readers take. One that a user wrote is read here, one of another kind gets
+        its warning, a faulty entry its problem.
 
-        A custom connector counts as serial if its class says so, or if it names no class.
+        A custom connector counts as serial if its class says so, or if it names no class. A class that is found in the
+        extension folder of its type is a user's, unless it is the reference's own serial connector.
         """
         # The reference has connectors of many types, and a gateway may well have others beside ours.
         kind = entry.required_text("type", meaning='"serial"')
         if not kind:
             return False
         class_name = entry.maybe_text("class") or ""
+        search = search_of(entry, kind, self._extension_dirs)
+        if search is not None and search.found is not None and is_hosted(search):
+            self._read_hosted(entry, kind, search.found)
+            return False
         if kind == "serial" or (kind == "custom" and (not class_name or "serial" in class_name.lower())):
             return True
         name = entry.values.get("name", "without a name")
@@ -186,9 +198,18 @@ class _Reader:
         entry.findings.warning(
             entry.file,
             entry.path,
-            f"connector {show(name)} of type {what} is not served: serialgw runs serial connectors only; the rest runs",
+            f"connector {show(name)} of type {what} is not served: {why_not(kind, class_name, search)}; the rest runs",
         )
         return False
+
+    def _read_hosted(self, entry: JsonObject, kind: str, found: ConnectorClass) -> None:
+        """A connector that users wrote. Two of one name would share a journal."""
+        connector = read_hosted(entry, kind, found, self._folder)
+        if connector is None:
+            return
+        place, first = self._hosted.setdefault(connector.name, (entry.path, connector))
+        if first is not connector:
+            entry.problem("name", f"{show(connector.name)}, as in {place}", "a name that no other connector has")
 
     def _read_entry(self, entry: JsonObject) -> Connector | None:
         """The connector that an entry of `connectors` names; None where its file can't be read."""

@@ -36,7 +36,7 @@ def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str
     return Task(
         device=device,
         journal=str(journal_dir(gateway.storage, data_dir) / file_name(device.name)),
-        devices=tuple(device.name for device in gateway.devices),
+        devices=gateway.streams,
         storage=gateway.storage,
         data_dir=str(data_dir),
         log_level=log_level,
@@ -46,7 +46,9 @@ def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str
 
 def files_of(gateway: Gateway) -> tuple[str, ...]:
     """The files that a configuration was read from."""
-    return (gateway.file, *(connector.file for connector in gateway.connectors))
+    serial = (connector.file for connector in gateway.connectors)
+    hosted = (file for connector in gateway.hosted for file in (connector.file, connector.class_file))
+    return (gateway.file, *serial, *hosted)
 
 
 def write_task(task: Task) -> bytes:

@@ -107,6 +107,10 @@ class Membership:
         self._beat_s = min(self._beat_s, now_s)
         return [answer(reply(request, None))]
 
+    def show(self, now_s: float) -> None:
+        """The next beat is due now."""
+        self._beat_s = min(self._beat_s, now_s)
+
     def hurry(self, now_s: float) -> None:
         """The next beat is due within a second, whatever the last one promised."""
         self._beat_s = min(self._beat_s, now_s + BEAT_S)

@@ -70,9 +70,19 @@ class Loop(Generic[Event, Effect]):
         """Runs until the core says `Exit`; returns its code, or EXIT_CRASH after an exception, which is logged."""
         # Python writes the number of each signal into this pipe, so that a signal ends the wait like any source.
         wakeup_in, wakeup_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._sources.add_reader(wakeup_in, lambda: self._signalled(wakeup_in))
         old_fd = signal.set_wakeup_fd(wakeup_out, warn_on_full_buffer=False)
         self._take_signals()
+        try:
+            return self.run_beside(wakeup_in)
+        finally:
+            signal.set_wakeup_fd(old_fd)
+            os.close(wakeup_in)
+            os.close(wakeup_out)
+
+    def run_beside(self, wakeup_in: int) -> int:
+        """As `run`, in a thread beside the main one, which alone can take signals: whoever has that one takes them, and
+        has Python write their numbers into the pipe whose reading end this is."""
+        self._sources.add_reader(wakeup_in, lambda: self._signalled(wakeup_in))
         # What starting has made is here to stay: no collection has to look at it again.
         gc.collect()
         gc.freeze()
@@ -84,10 +94,7 @@ class Loop(Generic[Event, Effect]):
         finally:
             if self._pulse is not None:
                 self._pulse.close()
-            signal.set_wakeup_fd(old_fd)
             self._sources.remove_reader(wakeup_in)
-            os.close(wakeup_in)
-            os.close(wakeup_out)
 
     def _take_signals(self) -> None:
         """Takes the signals that a process of ours knows. They are never given back: a second one while the shell

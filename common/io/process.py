@@ -111,15 +111,17 @@ def run_core(
     pulse: Pulse,
     *,
     ends: Iterable[Callable[[], None]],
+    signals: int | None = None,
 ) -> int:
     """Runs until the core says `Exit`, after SIGTERM or because there is nothing left to do; returns the exit code.
+    `signals`: where the numbers of signals are read, for a loop beside the main thread, which can't take them itself.
 
     `ends` are called afterwards, in their order, also after a crash: what was sent still leaves, and a lock is given
     back only when nothing is touched any more that it protects.
     """
     loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, pulse)
     try:
-        return loop.run()
+        return loop.run() if signals is None else loop.run_beside(signals)
     finally:
         for end in ends:
             end()

@@ -95,6 +95,11 @@ class Uplink:
         return self._journal.outage.is_down
 
     @property
+    def can_take(self) -> bool:
+        """False while the journal can't be written and memory is full: what comes then is dropped."""
+        return not (self._journal.outage.is_down and self._journal.outage.is_full)
+
+    @property
     def backlog_bytes(self) -> int:
         """Bytes of the entries that are not settled."""
         return self._retention.total_bytes

@@ -65,6 +65,17 @@ class Decode(Struct, frozen=True):
     frame: bytes
 
 
+class CallConnector(Struct, frozen=True):
+    """Publisher to connector host: a method of the connector itself, called as `<type>_<method>` on the gateway. The
+    reply is the JSON that the connector has returned, b"" where it has returned nothing."""
+
+    method: str
+    params: bytes
+    """JSON."""
+    request: str = ""
+    """The call's id, as the platform has it."""
+
+
 class FindSection(Struct, frozen=True):
     """Converter to port reader: the device's section of this hash. The reply is its JSON as bytes."""
 
@@ -127,6 +138,7 @@ Body = (
     | EncodeUpdate
     | Exchange
     | Decode
+    | CallConnector
     | FindSection
     | DiedIn
     | ListDeadLetters
@@ -142,6 +154,7 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "encode_update": EncodeUpdate,
     "exchange": Exchange,
     "decode": Decode,
+    "call_connector": CallConnector,
     "section": FindSection,
     "note": DiedIn,
     "dead_letters": ListDeadLetters,
@@ -186,9 +199,30 @@ def body_of(request: Request, *served: type[Body]) -> Body | None:
 _CONVERTER_OF: Final = "converter@"
 
 
+HOSTED: Final = "connector:"
+"""Begins the name of a hosted connector's stream, where those of port readers have a device's name: connectors and
+devices may have the same names."""
+
+
+def hosted_stream(connector: str) -> str:
+    """The name of a hosted connector's stream."""
+    return HOSTED + connector
+
+
+def hosted_connector(stream: str) -> str | None:
+    """The hosted connector that a stream belongs to; None for a device's stream."""
+    return stream.removeprefix(HOSTED) if stream.startswith(HOSTED) else None
+
+
+def host_of(connector: str) -> str:
+    """The address of a hosted connector's process."""
+    return f"connector_host:{connector}"
+
+
 def reader_of(device: str) -> str:
-    """The address of a device's port reader."""
-    return f"port_reader:{device}"
+    """The address of the source of a stream: a device's port reader, or the process of a hosted connector."""
+    connector = hosted_connector(device)
+    return f"port_reader:{device}" if connector is None else host_of(connector)
 
 
 def converter_of(device: str) -> str:
@@ -217,17 +251,23 @@ TOO_SLOW_PATTERN: Final = "the responsePattern takes too long on what the device
 
 
 def unknown_device(name: str) -> str:
-    """No device of this name is configured."""
-    return f"unknown device {name}"
+    """No device of this name is configured; or no connector, of a hosted one's stream."""
+    connector = hosted_connector(name)
+    return f"unknown device {name}" if connector is None else f"unknown connector {connector}"
 
 
 def not_connected(name: str) -> str:
-    """The device is configured, and its port is closed or its reader is not there."""
-    return f"device {name} is not connected"
+    """The device is configured, and its port is closed or its reader is not there; or a hosted connector does not
+    run."""
+    connector = hosted_connector(name)
+    return f"device {name} is not connected" if connector is None else f"connector {connector} is not running"
 
 
 def named_error(error: str, device: str, source: str) -> str:
     """An error text about `source`, for who has called `device`, which a converter has named in that one's readings."""
+    connector = hosted_connector(source)
+    if connector is not None and error in (unknown_device(source), not_connected(source)):
+        return f"{error}, and it serves {device}"
     if error == unknown_device(source):
         return f"unknown device {source}, which serves {device}"
     if error == not_connected(source):

@@ -186,7 +186,9 @@ def pack_readings(body: ReadingBody) -> bytes:
 def _fields_of(reading: UserReading) -> tuple[object, ...]:
     """A user's reading as an array, without what hardly any has: so it is written as before there was that."""
     fields = astuple(reading)
-    return fields if reading.strategies else fields[:-1]
+    if reading.mark:
+        return fields
+    return fields[:-1] if reading.strategies else fields[:-2]
 
 
 def unpack_readings(data: bytes, count: int) -> ReadingBody:

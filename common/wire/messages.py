@@ -137,6 +137,9 @@ class UserReading(Wire, frozen=True, array_like=True):
     strategies: bytes = b""
     """JSON object of keys to report strategies as a configuration says them, for keys that brought one of their own
     (`DatapointKey`); b"" for none."""
+    mark: str = ""
+    """`connect` or `disconnect` where a hosted connector says that the device is there or gone; then what else stands
+    here comes after it. "" elsewhere."""
 
 
 class Faults(Wire, frozen=True, array_like=True):

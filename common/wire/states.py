@@ -53,6 +53,39 @@ class PortReaderState(Struct, frozen=True):
     """What is wrong with bytes that come and end no frame; "" while nothing is."""
 
 
+class ConnectorHostState(Struct, frozen=True):
+    """The process of a hosted connector, of the connector and of its journal."""
+
+    connector: str = ""
+    type: str = ""
+    class_name: str = ""
+    file: str = ""
+    """Where its class stands."""
+    opened: bool = False
+    """True once its `open` has returned."""
+    draining: bool = False
+    temporary: bool = False
+    fault: str = ""
+    """Why it can't go on, and ends; "" while it can."""
+    warning: str = ""
+    """What is wrong with it although it goes on; "" while nothing is."""
+    since_s: float = 0.0
+    """For how long it has been open, or for how long not."""
+    entry_s: float | None = None
+    """Seconds since it has handed something over; None if it never has."""
+    devices: int = 0
+    """Devices that are there, as it says."""
+    some: dict[str, str] = {}
+    """The first of them, with their types."""
+    journal: str = ""
+    generation: int = 0
+    backlog: int = 0
+    backlog_bytes: int = 0
+    in_flight: int = 0
+    in_flight_bytes: int = 0
+    journal_writable: bool = True
+
+
 class ConverterState(Struct, frozen=True):
     """A converter process."""
 
@@ -140,7 +173,7 @@ class MonitorState(Struct, frozen=True):
     """The monitor, and processes of the command line, have nothing to add."""
 
 
-State = PortReaderState | ConverterState | PublisherState | BrokerState | MonitorState
+State = PortReaderState | ConnectorHostState | ConverterState | PublisherState | BrokerState | MonitorState
 Kind = TypeVar("Kind", bound=Struct)
 
 

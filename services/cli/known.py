@@ -22,13 +22,13 @@ NEXT: Final = "`serialgw status` shows how they are"
 
 
 def running_devices(client: Client) -> list[str]:
-    """The devices with a port reader, by the monitor's word: those of the configuration, and what earlier ones left.
-    Raises LinkError, GatewayError."""
+    """The devices with a port reader, by the monitor's word: those of the configuration, and what earlier ones left;
+    hosted connectors too, which have journals of their own. Raises LinkError, GatewayError."""
     reply = client.call(MONITOR, "", Status(), ANSWER_S)
     if reply.error:
         raise GatewayError(f"the monitor can't be asked which devices there are: {reply.error}")
     processes = simplejson.loads(json_of(reply))["processes"]
-    return sorted(process["device"] for process in processes if process["kind"] == "port_reader")
+    return sorted(process["device"] for process in processes if process["device"])
 
 
 def no_device(name: str, known: Iterable[str]) -> str:

@@ -33,7 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gateway, warnings = find_gateway(options.config, options.active, options.data_dir, "monitor", os.environ)
         lock = FileLock(sockets / "monitor.lock")
     tell_old_configuration(logger, warnings)
-    core = MonitorCore(make_identity("monitor", lock=lock.path), [device.name for device in gateway.devices])
+    core = MonitorCore(
+        make_identity("monitor", lock=lock.path),
+        [device.name for device in gateway.devices],
+        [connector.name for connector in gateway.hosted],
+    )
     sources: Sources[CommonEvent] = Sources()
     shell = MonitorShell(Endpoints(sockets), sources, logger)
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))

@@ -27,6 +27,7 @@ from common.io.logs import log_note, start_logs
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core, tell_old_configuration
 from common.io.sources import Sources
 from common.io.tls import tls_context
+from common.wire.calls import hosted_stream
 from common.wire.messages import Identity
 from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
@@ -107,15 +108,18 @@ def _make_core(
         epoch,
         gateway.platform,
         dialect,
-        {device.name: device.type for device in gateway.devices},
+        {device.name: device.type for device in gateway.devices}
+        | {hosted_stream(connector.name): "" for connector in gateway.hosted},
         draw=random.random,
         shared={device.name: [update.attribute for update in device.attribute_updates] for device in gateway.devices},
-        connectors={device.name: device.connector_name for device in gateway.devices},
+        connectors={device.name: device.connector_name for device in gateway.devices}
+        | {hosted_stream(connector.name): connector.name for connector in gateway.hosted},
         version=RELEASE,
         names=names,
         answer_times=answer_times(gateway),
         strategies=strategies_of(gateway),
         remote=remote_setup(gateway),
+        hosts=hosts_of(gateway),
     )
 
 
@@ -140,6 +144,14 @@ def answer_times(gateway: Gateway) -> dict[tuple[str, str], float]:
         for rpc in device.rpcs
         if rpc.with_response
     }
+
+
+def hosts_of(gateway: Gateway) -> dict[str, list[str]]:
+    """The names of the hosted connectors of each type."""
+    found: dict[str, list[str]] = {}
+    for connector in gateway.hosted:
+        found.setdefault(connector.type, []).append(connector.name)
+    return found
 
 
 def own_client_id(path: Path) -> str:

@@ -1,5 +1,5 @@
-"""What everybody does who journals and sends a stream, whatever comes in: a port reader, and a talker that is no port
-reader. A connector host will be the next."""
+"""What everybody does who journals and sends a stream, whatever comes in: a port reader, a connector host, and a talker
+that is neither."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from common.stream.sending.peer import SILENT_S
 from common.wire import codec
 from common.wire.messages import Entry, FrameBatch, Heartbeat, Plane, Reply
 from tests.support.fake_journal import FakeJournal
+from tests.support.hosted import PlainHostRig
 from tests.support.port_reader_rig import Rig, frames_of, stamps_of
 from tests.support.talker import TalkerRig
 
-SOURCES: dict[str, Callable[..., Rig]] = {"port reader": Rig, "talker": TalkerRig}
+SOURCES: dict[str, Callable[..., Rig]] = {"port reader": Rig, "talker": TalkerRig, "connector host": PlainHostRig}
 
 
 @pytest.fixture(params=SOURCES)

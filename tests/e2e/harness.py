@@ -340,7 +340,7 @@ class Gateway:
 
     def stop(self, deadline_s: float = 15.0) -> dict[str, int]:
         """SIGTERM in the supervisor's order, readers first; the exit codes."""
-        order = ["port_reader", "converter", "publisher", "monitor", "broker"]
+        order = ["connector_host", "port_reader", "converter", "publisher", "monitor", "broker"]
         codes = {}
         for kind in order:
             names = [name for name, arguments in self._arguments.items() if arguments[0] == kind]

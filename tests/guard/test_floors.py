@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MOST = {
     "services/port_reader/core": 6,
+    "services/connector_host/core": 4,
     "services/publisher/core": 7,
     "services/publisher/core/outbox": 6,
     "services/publisher/core/session": 3,

@@ -134,6 +134,12 @@ class TopicDialect:
     def rpc_error(self, device: str, request: int | str, error: str) -> Outgoing:
         return Outgoing(f"site/{quote(device, safe='')}/answer/{request}", _dumps({"failed": error}))
 
+    def connector_reply(self, request: str, data: bytes) -> Outgoing:
+        return Outgoing(f"gateway/answer/{request}", data or b"null")
+
+    def connector_error(self, request: str, error: str, is_late: bool) -> Outgoing:
+        return Outgoing(f"gateway/answer/{request}", _dumps({"failed": error, "late": is_late}))
+
     def gateway_reply(self, call: GatewayRpc, facts: GatewayFacts) -> Outgoing:
         known = {"count": facts.received, "devices": sorted(facts.devices()), "version": facts.version}
         said = {"ok": known[call.method]} if call.method in known else {"failed": "no such method"}

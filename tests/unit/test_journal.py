@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from common.config.models import Device, Storage
+from common.config.models import Storage
 from common.io.journal import letter_box, mending, opening, store
 from common.io.journal.asides import damaged_note
 from common.io.journal.breath import BREATH_PAGES
@@ -22,6 +22,7 @@ from common.io.journal.journal import Journal
 from common.io.journal.opening import SPARE_BYTES, open_journal, renew_journal
 from common.io.journal.pages import PAGE_BYTES
 from common.io.journal.places import file_name
+from common.io.journal.serving import journal_limits
 from common.io.journal.store import AGAIN_S, Store
 from common.stream.blocks import Block
 from common.stream.events import (
@@ -34,7 +35,6 @@ from common.stream.events import (
     MarkSettled,
 )
 from common.wire.messages import Request
-from services.port_reader.shell.serving import journal_limits
 from tests.support.journals import QUIET, letters_in
 
 
@@ -607,7 +607,7 @@ def test_an_empty_journal_can_be_removed(file):
 )
 def test_all_journals_together_take_a_bounded_share(max_bytes, journals, room_bytes, expected):
     """256 MiB each, 4 GiB together or what is configured, a fifth of the disk at most, 1 MiB at least."""
-    limits = journal_limits(Device(), Storage(max_bytes=max_bytes, ttl_s=5.0), journals, room_bytes)
+    limits = journal_limits(100_000, Storage(max_bytes=max_bytes, ttl_s=5.0), journals, room_bytes)
     assert (limits.max_bytes, limits.ttl_s) == (expected, 5.0)
 
 

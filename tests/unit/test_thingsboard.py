@@ -73,7 +73,11 @@ def test_split_keeps_the_time_and_every_key():
         ("v1/gateway/rpc", {"device": "A", "id": 1, "data": {"success": True}}, Ignored("our own reply")),
         ("v1/gateway/attributes", {"device": "A", "data": {"k": 2}}, DeviceAttributes("A", b'{"k":2}')),
         ("v1/gateway/attributes", {"A": {"k": "v"}, "B": {}}, Ignored("our own attributes")),
-        ("v1/devices/me/rpc/request/12", {"method": "gateway_ping", "params": {}}, GatewayRpc("12", "gateway_ping")),
+        (
+            "v1/devices/me/rpc/request/12",
+            {"method": "gateway_ping", "params": {}},
+            GatewayRpc("12", "gateway_ping", b"{}"),
+        ),
         ("v1/devices/me/rpc/request/1", {"method": "getSessionLimits"}, SessionLimits(None, None)),
         ("v1/devices/me/rpc/response/1", {"error": "no"}, SessionLimits(None, None)),
         (

@@ -11,6 +11,7 @@ from common.wire import codec
 from common.wire.calls import (
     Beat,
     Body,
+    CallConnector,
     CallDevice,
     Configured,
     Decode,
@@ -61,6 +62,11 @@ GOLDEN: list[tuple[Body, str, Any]] = [
         {"writes": WRITES, "method": "", "with_response": False, "timeout_s": 0.0, "pattern": "", "until": b""},
     ),
     (Decode("get", b"T=21\n"), "decode", {"method": "get", "frame": b"T=21\n"}),
+    (
+        CallConnector("getValue", b"5", "12"),
+        "call_connector",
+        {"method": "getValue", "params": b"5", "request": "12"},
+    ),
     (FindSection("0123456789abcdef"), "section", {"section": "0123456789abcdef"}),
     (DiedIn("j0", 3, [7, 2**40]), "note", {"journal": "j0", "generation": 3, "numbers": [7, 2**40]}),
     (ListDeadLetters(0, 100), "dead_letters", {"before": 0, "most": 100}),

@@ -16,6 +16,8 @@ from common.io.private import is_private, make_private
 
 SUFFIX: Final = ".journal"
 """What else belongs to a journal has a name that begins with its whole name."""
+DEVICES_SUFFIX: Final = ".devices"
+"""Behind a journal's name: the file of the devices that a hosted connector has named."""
 SHARED_MEMORY: Final = Path("/dev/shm")
 """A file system in memory that every Linux has."""
 MEMORY_NOTE: Final = "memory-folder"

@@ -16,6 +16,7 @@ from common.wire.calls import (
     QUEUE_FULL,
     SHUTTING_DOWN,
     converted_device,
+    hosted_stream,
     not_connected,
     reader_of,
     refuse,
@@ -157,6 +158,10 @@ class Router:
                 return not_connected(name)
             case "port_reader":
                 return unknown_device(name)
+            case "connector_host" if self._registry.find(address):
+                return not_connected(hosted_stream(name))
+            case "connector_host":
+                return unknown_device(hosted_stream(name))
             case "publisher":
                 return NO_PUBLISHER
             case "converter":

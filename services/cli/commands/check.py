@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import Final, NotRequired, TypedDict
 
-from common.config.models import AttributeUpdate, DataPoint, Device, Line, Platform, Rpc
+from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Line, Platform, Rpc
 from common.config.type_words import read_as, written_as
 from common.core.byte_text import spell
 from common.core.errors import ConfigError
@@ -48,6 +48,8 @@ class Result(TypedDict):
     """Where readings go, in words; "" where the configuration can't be read."""
     devices: list[dict[str, object]]
     """What the gateway understands; none where the configuration can't be read."""
+    connectors: NotRequired[list[dict[str, object]]]
+    """Who serves each connector: "serialgw", or a class of the user's in a process of its own."""
     connected: NotRequired[bool]
     """With `--connect`: whether the platform lets the gateway in."""
     fault: NotRequired[str]
@@ -139,7 +141,40 @@ def _check(file: str, *, may_import: bool) -> tuple[Result, tuple[Device, ...]]:
     problems = [*(problem for problems in missing.values() for problem in problems), *problems]
     warnings = [*warnings, *untried]
     result = Result(ok=not problems, problems=problems, warnings=warnings, platform=platform, devices=devices)
+    result["connectors"] = _connectors_of(gateway)
     return result, gateway.devices
+
+
+def _connectors_of(gateway: Gateway) -> list[dict[str, object]]:
+    """Each connector and who serves it, for a program."""
+    read: list[dict[str, object]] = [
+        {"name": one.name, "configuration": one.file, "servedBy": "serialgw"} for one in gateway.connectors
+    ]
+    return read + [
+        {
+            "name": one.name,
+            "configuration": one.file,
+            "servedBy": "hosted",
+            "type": one.type,
+            "class": one.class_name,
+            "file": one.class_file,
+        }
+        for one in gateway.hosted
+    ]
+
+
+def _shown(file: str) -> str:
+    """A file as a person who stands in this folder names it."""
+    beside = os.path.relpath(file)
+    return file if beside.startswith("..") else beside
+
+
+def _connector_as_text(connector: dict[str, object]) -> str:
+    """`connector Pumps: read by serialgw`, for a person."""
+    served = "read by serialgw"
+    if connector["servedBy"] == "hosted":
+        served = f"hosted: class {connector['class']} of file {_shown(str(connector['file']))}"
+    return f"connector {connector['name']}: {served}"
 
 
 def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
@@ -151,7 +186,11 @@ def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
     for device in devices:
         print()
         print("\n".join(_device_as_text(device)))
-    if devices:
+    connectors = result.get("connectors", [])
+    if connectors:
+        print()
+        print("\n".join(map(_connector_as_text, connectors)))
+    if connectors:
         print(f"\nplatform: {result['platform']}")
         if "connected" in result:
             print(f"connection: {result['fault']}" if result.get("fault") else f"connection: {LET_IN}")

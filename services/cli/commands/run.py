@@ -114,7 +114,9 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(args, tuple(device.name for device in gateway.devices), wanted.environ)
     # Journals of devices that are configured no more are sent too; each gets a reader without a port.
     folder = journal_dir(gateway.storage, plan.data_dir)
-    plan = plan._replace(left_journals=tuple(left_journals(folder, plan.devices)), files=files_of(gateway))
+    hosted = tuple(connector.name for connector in gateway.hosted)
+    left_ones = tuple(left_journals(folder, gateway.streams))
+    plan = plan._replace(left_journals=left_ones, files=files_of(gateway), hosted=hosted)
     lock = _take_lock(plan.data_dir)
     if count := end_leftovers(plan.data_dir):
         print(f"serialgw: ended {counted(count, 'process')} of a gateway that was killed here before", file=told)
@@ -122,9 +124,10 @@ def run(args: argparse.Namespace) -> int:
     write_remote(plan, wanted.active, wanted.overlay)
     # From here on Ctrl-C stops the gateway in order.
     hold_signals()
+    hosts = f"{counted(len(hosted), 'hosted connector')}, " if hosted else ""
     left = f"{counted(len(plan.left_journals), 'journal')} of earlier devices to send, " if plan.left_journals else ""
     print(
-        f"serialgw: {counted(len(plan.devices), 'device')}, {counted(plan.converters, 'converter')}, "
+        f"serialgw: {counted(len(plan.devices), 'device')}, {hosts}{counted(plan.converters, 'converter')}, "
         f"{left}data in {plan.data_dir}; stop with Ctrl-C",
         file=told,
     )

@@ -51,6 +51,18 @@ _MAIN_COUNTERS: Final = {
         "hosts_died",
         "calls_in",
     ),
+    "connector_host": (
+        "submissions",
+        "submissions_failed",
+        "results_refused",
+        "frames_resent",
+        "frames_shed",
+        "frames_dropped",
+        "frames_lost",
+        "dead_letters",
+        "calls_handled",
+        "calls_unanswered",
+    ),
     "port_reader": (
         "frames_read",
         "frames_resent",
@@ -63,7 +75,7 @@ _MAIN_COUNTERS: Final = {
     ),
 }
 """Kind of process → what a person looks for first; `--json` has all counters."""
-_ORDER: Final = ("monitor", "broker", "publisher", "converter", "port_reader")
+_ORDER: Final = ("monitor", "broker", "publisher", "converter", "connector_host", "port_reader")
 """Kinds of processes as the table shows them: those that a gateway has once come first."""
 
 

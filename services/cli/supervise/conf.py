@@ -25,7 +25,7 @@ SOCKET_NAME: Final = "sv.sock"
 STARTS_DIR: Final = "starts"
 """Folder in the run directory that says when each program was last started, for the launcher's waits."""
 TASKS_DIR: Final = "tasks"
-"""Folder in the run directory with a file for each port reader, which says what it is to do."""
+"""Folder in the run directory with a file for each port reader and connector host, which says what it is to do."""
 STOP_WAIT_S: Final = 10
 """A process that has not ended so long after SIGTERM is killed."""
 FILES_PER_PROGRAM: Final = 4
@@ -34,7 +34,7 @@ CONFIGURATOR: Final = "configurator"
 """The program that applies what the platform wants configured; it runs only while there is something of that."""
 PLAN_NAME: Final = "plan.json"
 """File in the run directory with what was planned at the start, for the configurator."""
-_GROUPS: Final = ("monitor", "broker", "publisher", "converters", "port_readers", CONFIGURATOR)
+_GROUPS: Final = ("monitor", "broker", "publisher", "converters", "connector_hosts", "port_readers", CONFIGURATOR)
 """From the one that stops last to the one that stops first."""
 
 
@@ -71,18 +71,29 @@ class Plan(NamedTuple):
     """The process that becomes supervisord."""
     files: tuple[str, ...] = ()
     """The configuration's files, for whose change a process waits that could not use them."""
+    hosted: tuple[str, ...] = ()
+    """The names of hosted connectors."""
     left_journals: tuple[Path, ...] = ()
     """Journals of devices that are no longer configured; each is drained by a reader without a port."""
 
 
 def reader_name(device: str) -> str:
     """supervisord's name for the port reader of a device."""
-    return "port_reader-" + encode_word(device).replace("/", "~2F").replace(":", "~3A").replace(",", "~2C")
+    return f"port_reader-{_program_word(device)}"
 
 
-def task_path(plan: Plan, device: str) -> Path:
-    """Where the task of a device's port reader is written."""
-    return plan.run_dir / TASKS_DIR / _file_name(reader_name(device))
+def host_name(connector: str) -> str:
+    """supervisord's name for the process of a hosted connector."""
+    return f"connector_host-{_program_word(connector)}"
+
+
+def task_path(plan: Plan, program: str) -> Path:
+    """Where the task of a process is written, by supervisord's name for it."""
+    return plan.run_dir / TASKS_DIR / _file_name(program)
+
+
+def _program_word(name: str) -> str:
+    return encode_word(name).replace("/", "~2F").replace(":", "~3A").replace(",", "~2C")
 
 
 def programs_of(plan: Plan) -> list[Program]:
@@ -95,8 +106,12 @@ def programs_of(plan: Plan) -> list[Program]:
         found.append(Program("converters", f"converter-{slot}", "services.converter", arguments))
     for device in plan.devices:
         name = reader_name(device)
-        arguments = (*common, f"{TASK}{task_path(plan, device)}", f"--device={device}")
+        arguments = (*common, f"{TASK}{task_path(plan, name)}", f"--device={device}")
         found.append(Program("port_readers", name, "services.port_reader", arguments))
+    for connector in plan.hosted:
+        name = host_name(connector)
+        arguments = (*common, f"{TASK}{task_path(plan, name)}", f"--connector={connector}")
+        found.append(Program("connector_hosts", name, "services.connector_host", arguments))
     for path in plan.left_journals:
         name = "drain-" + encode_word(path.name).replace(":", "~3A").replace(",", "~2C")
         drain = (*common, f"--journal={path}")

@@ -13,6 +13,7 @@ import msgspec
 
 from common.config.active import ACTIVE_NAME, Active, write_active
 from common.config.findings import Findings
+from common.config.host_task import host_task, write_host_task
 from common.config.json_files import read_json
 from common.config.overlay import (
     CONFIGURED_NAME,
@@ -32,6 +33,8 @@ from services.cli.supervise.conf import (
     STARTS_DIR,
     TASKS_DIR,
     Plan,
+    host_name,
+    reader_name,
     supervisord_conf,
     task_path,
     write_plan,
@@ -41,7 +44,8 @@ CONF_NAME: Final = "supervisord.conf"
 
 
 def write_files(plan: Plan, active: Active) -> Path:
-    """Writes what the processes start from; returns the path of supervisord's configuration.
+    """Writes the active snapshot, the task of each port reader and connector host, and supervisord's configuration;
+    returns the last one's path.
 
     For who holds the data directory's lock: no process of this gateway reads them meanwhile. Raises OSError.
     """
@@ -49,7 +53,9 @@ def write_files(plan: Plan, active: Active) -> Path:
     for name in (STARTS_DIR, TASKS_DIR):
         (plan.run_dir / name).mkdir(mode=0o700, exist_ok=True)
     conf = write_planned(plan, active)
-    tasks = {task_path(plan, device.name).name for device in active.gateway.devices}
+    names = [reader_name(device.name) for device in active.gateway.devices]
+    names += [host_name(connector.name) for connector in active.gateway.hosted]
+    tasks = {task_path(plan, name).name for name in names}
     for path in (plan.run_dir / TASKS_DIR).iterdir():
         if path.name not in tasks:
             path.unlink(missing_ok=True)
@@ -57,12 +63,15 @@ def write_files(plan: Plan, active: Active) -> Path:
 
 
 def write_planned(plan: Plan, active: Active) -> Path:
-    """Writes the active snapshot, each port reader's task and supervisord's configuration, also while processes run:
-    each file is exchanged whole. Returns the last one's path. Raises OSError."""
+    """Writes the active snapshot, the task of each port reader and connector host, and supervisord's configuration,
+    also while processes run: each file is exchanged whole. Returns the last one's path. Raises OSError."""
     write_active(plan.data_dir / ACTIVE_NAME, active)
     for device in active.gateway.devices:
         task = device_task(active.gateway, device, plan.data_dir, plan.log_level)
-        write_private(task_path(plan, device.name), write_task(task).decode())
+        write_private(task_path(plan, reader_name(device.name)), write_task(task).decode())
+    for connector in active.gateway.hosted:
+        host = host_task(active.gateway, connector, plan.data_dir, plan.log_level)
+        write_private(task_path(plan, host_name(connector.name)), write_host_task(host).decode())
     write_private(plan.run_dir / PLAN_NAME, write_plan(plan).decode())
     conf = plan.data_dir / CONF_NAME
     write_private(conf, supervisord_conf(plan))

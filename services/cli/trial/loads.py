@@ -16,7 +16,9 @@ from typing import Final, NamedTuple
 
 from common.compat.offered import REAL_VARIABLE
 from common.compat.used_names import missing_names
+from common.config.connector_files import folder_of
 from common.config.models import Gateway, section_of
+from common.config.names import EXTENSION_FOLDER
 from common.io.users_path import users_environment
 
 LOAD_S: Final = 30.0
@@ -32,12 +34,15 @@ READ_BYTES: Final = 65_536
 
 
 class Load(NamedTuple):
-    """One class that one device needs."""
+    """One class that one device needs, or that a hosted connector is."""
 
     place: str
     """File, device and key, for a sentence."""
     name: str
     section: str
+    """"" for a connector."""
+    kind: str = ""
+    """The folder of a connector's class inside the extension folders; "" for a converter."""
 
 
 def load_all(
@@ -68,7 +73,8 @@ def missing_of(gateway: Gateway, environ: Mapping[str, str]) -> dict[str, list[s
     missing: dict[str, list[str]] = {}
     known: set[str] = set()
     for load in _loads_of(gateway) if environ.get(REAL_VARIABLE) != "1" else ():
-        if load.name not in known and (names := missing_names(load.name, gateway.extension_dirs)):
+        folder = load.kind or EXTENSION_FOLDER
+        if load.name not in known and (names := missing_names(load.name, gateway.extension_dirs, folder)):
             missing[load.name] = [f"{load.place}: {name}" for name in names]
         known.add(load.name)
     return missing
@@ -96,6 +102,8 @@ def _loads_of(gateway: Gateway) -> list[Load]:
                 loads.append(Load(f"{place}: converter", device.converter, section))
             if device.has_user_downlink and device.downlink_converter is not None:
                 loads.append(Load(f"{place}: downlink_converter", device.downlink_converter, section))
+    for hosted in gateway.hosted:
+        loads.append(Load(f"connector {hosted.name}: class", hosted.class_name, "", folder_of(hosted.type)))
     return loads
 
 
@@ -162,7 +170,7 @@ class _Child:
         self._unread = b""
         self._has_junk = False
         self._tail = b""
-        loads = [[number, load.name, load.section] for number, load in waiting.items()]
+        loads = [[number, load.name, load.section, load.kind] for number, load in waiting.items()]
         assert self._process.stdin is not None
         with suppress(BrokenPipeError), self._process.stdin as pipe:
             pipe.write(json.dumps({"dirs": gateway.extension_dirs, "loads": loads}).encode())

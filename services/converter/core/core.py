@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import assert_never
 
+from common.config.names import BUILTIN_ENTRIES
 from common.core.counters import new_counts, totals
 from common.core.errors import ConversionError, WireError
 from common.core.events import Arrived, Blocked, CommonEffect, Drain, Exit, Junk, Note, Send, Start, Tick, Writable
@@ -63,6 +64,7 @@ from services.converter.core.events import (
     UserConverted,
 )
 from services.converter.core.held import HeldBatches
+from services.converter.core.hosted_entries import read_entries
 from services.converter.core.lanes import ANSWER_S, Lanes
 from services.converter.core.leaving import DRAIN_QUIET_S, Leaving
 from services.converter.core.outgoing import OutgoingReadings
@@ -226,7 +228,10 @@ class ConverterCore:
         """Converts a batch at once if that is built in, else queues it for the device's users' code."""
         if compiled.device.has_user_uplink:
             return self._queue_job(batch, body, compiled)
-        readings, sample = convert_batch(batch, body, compiled, self.counters)
+        if compiled.device.converter == BUILTIN_ENTRIES:
+            readings, sample = read_entries(body, self.counters)
+        else:
+            readings, sample = convert_batch(batch, body, compiled, self.counters)
         notes = self._complaints.say(batch, "conversion.failed", sample, now_s) if sample else []
         return [*notes, *self._outgoing.put_out(batch, readings)]
 

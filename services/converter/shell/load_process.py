@@ -14,6 +14,8 @@ import os
 import signal
 import sys
 
+from common.compat.classes import find_in_folders
+from common.compat.hook import install
 from common.config.models import device_of
 from common.core.errors import ConversionError, printable
 from common.io.parent import end_with_parent
@@ -23,7 +25,9 @@ from services.converter.shell.extensions import load_converter
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Loads what standard input asks for, `{"dirs": [folder], "loads": [[number, class, section]]}`; returns 0."""
+    """Loads what standard input asks for, `{"dirs": [folder], "loads": [[number, class, section, kind]]}`; returns 0.
+    A `kind` names the folder of a connector's class, which is only imported: constructors of connectors open what is
+    theirs."""
     keep_private()
     parser = argparse.ArgumentParser(prog="python -m services.converter.shell.load_process", description=__doc__)
     parser.add_argument("--result", type=int, required=True)
@@ -36,9 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     os.set_inheritable(options.result, False)
     add_users_path()
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s")
-    for number, name, section in asked["loads"]:
+    for number, name, section, kind in asked["loads"]:
         _tell(options.result, [number, None])
-        _tell(options.result, [number, _load(name, section, asked["dirs"])])
+        why = _import(name, kind, asked["dirs"]) if kind else _load(name, section, asked["dirs"])
+        _tell(options.result, [number, why])
     return 0
 
 
@@ -49,6 +54,16 @@ def _load(name: str, section: str, extension_dirs: list[str]) -> str:
     except ConversionError as error:
         return printable(str(error))
     return ""
+
+
+def _import(name: str, kind: str, extension_dirs: list[str]) -> str:
+    """Why a connector's class can't be had; "" if it can."""
+    install(extension_dirs)
+    try:
+        found = find_in_folders(name, extension_dirs, kind)
+    except ConversionError as error:
+        return printable(str(error))
+    return "" if isinstance(found, type) else f"{name}: it is no class once its file has run"
 
 
 def _tell(descriptor: int, message: list[object]) -> None:

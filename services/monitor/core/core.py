@@ -3,7 +3,8 @@
 The reply's body is JSON: {"devices": [{"name", "port", "state", "is_served", "reason", "for_s", "frame_age_s",
 "backlog", "dead_letters", "conversion_errors"}], "processes": [{"kind", "name", "device", "pid", "host", "state",
 "uptime_s", "counters", "facts"}], "link": {"state", "epoch", …}, "backlog": {"frames", "bytes"}}. Programs read it too
-(`serialgw status --json`), so keys may be added, and none changes its meaning.
+(`serialgw status --json`), so keys may be added, and none changes its meaning. Hosted connectors, and the devices that
+they serve, stand among the devices; the `port` of such a device is its connector.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from common.core.events import (
     Writable,
 )
 from common.core.membership import Membership
-from common.wire.calls import Status, body_of, reader_of, refuse, reply, unknown_verb
+from common.wire.calls import Status, body_of, host_of, reader_of, refuse, reply, unknown_verb
 from common.wire.messages import Heartbeat, Identity, Plane, Request
 from services.monitor.core.counters import MonitorCounts
 from services.monitor.core.news import DeviceNews
@@ -39,12 +40,13 @@ from services.monitor.core.table import Table
 class MonitorCore:
     """Knows the last heartbeat of every process. Nobody depends on it: it can be killed at any time."""
 
-    def __init__(self, identity: Identity, devices: Iterable[str]) -> None:
-        """`devices`: names of the configured devices; their port readers are shown even if they never beat."""
-        names = list(devices)
+    def __init__(self, identity: Identity, devices: Iterable[str], connectors: Iterable[str] = ()) -> None:
+        """`devices`: names of the configured devices, `connectors` of the hosted connectors; their processes are shown
+        even if they never beat."""
+        names, hosted = list(devices), list(connectors)
         # Those with nothing to tell beat once in a while only.
-        self._membership = Membership(identity, {}, map(reader_of, names))
-        self._table = Table(names)
+        self._membership = Membership(identity, {}, [*map(reader_of, names), *map(host_of, hosted)])
+        self._table = Table(names, hosted)
         self._news = DeviceNews()
         self._counters = new_counts(MonitorCounts)
 

@@ -9,11 +9,16 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 from common.core.liveness import Liveness
-from common.wire.states import PortReaderState, PublisherState, YieldSeen
+from common.wire.states import ConnectorHostState, PortReaderState, PublisherState, YieldSeen
 
 DeviceWord = Literal[
     "unknown",
     "not_running",
+    "connector_failed",
+    "connector_restarted",
+    "connector_opening",
+    "connector_ended",
+    "not_stored",
     "port_closed",
     "losing_data",
     "no_frame_end",
@@ -42,6 +47,11 @@ PAUSES: Final = 3.0
 """So many times the longest pause that was seen are a silence."""
 LOSING_S: Final = 60.0
 """Frames that were dropped in the last minute are told as being lost now."""
+OPENING_S: Final = 10.0
+"""A connector that takes longer to be made and opened hangs, most likely."""
+RESTARTED_S: Final = 60.0
+"""The end of a connector's process is told for so long after it."""
+NO_WORD: Final = "without a word, as after os._exit, a fault in code written in C, or a kill; its log may say more"
 _ADVICE: Final = {
     "no such port": "; `serialgw ports` lists those that are there",
     "in use by another process": "; `sudo fuser -v {port}` says which",
@@ -79,6 +89,25 @@ class Reader(NamedTuple):
         return None if self.state.frame_s is None else self.state.frame_s + self.age_s
 
 
+class Host(NamedTuple):
+    """The process of a hosted connector as its last heartbeat showed it."""
+
+    liveness: Liveness
+    is_known: bool
+    """As a reader's."""
+    state: ConnectorHostState
+    age_s: float
+    is_losing: bool
+    pause_s: float
+    """The longest time between two entries that was seen."""
+    ends: int
+    """How often one of its processes has ended that was not told to."""
+    ended_s: float | None
+    """Seconds since the last of these ends; None if there was none."""
+    ended_for: str
+    """Why, as far as that process could say it; "" if it could not."""
+
+
 class Platform(NamedTuple):
     """The publisher as its last heartbeat showed it."""
 
@@ -109,11 +138,72 @@ def state_of_device(reader: Reader, platform: Platform, name: str) -> DeviceStat
         or _of_port(reader)
         or _of_bytes(reader)
         or _of_values(reader, platform.state.yields.get(name))
-        or _of_platform(reader, platform, name)
+        or _of_platform(reader.state.backlog, platform, name)
         or _of_pace(reader)
         or _of_points(platform.state.yields.get(name))
         or _of_silence(reader)
     )
+
+
+def state_of_connector(host: Host, platform: Platform, stream: str) -> DeviceState:
+    """How a hosted connector is now; `stream` is its name among the devices."""
+    return (
+        _of_host(host) or _of_connector(host) or _of_platform(host.state.backlog, platform, stream) or _of_entries(host)
+    )
+
+
+def state_of_hosted_device(of_connector: DeviceState, platform: Platform, name: str, stream: str) -> DeviceState:
+    """How a device is that a hosted connector serves: as that is, unless the platform does not take this device."""
+    if name in platform.state.refused:
+        return DeviceState("not_accepted", platform.state.refused[name])
+    reason = "" if of_connector.is_served else f"{stream}: {of_connector.reason}"
+    return DeviceState(of_connector.word, reason, of_connector.for_s, is_own=False)
+
+
+def _of_host(host: Host) -> DeviceState | None:
+    """The connector's process."""
+    state = host.state
+    if not host.is_known:
+        return DeviceState("unknown", "nothing has been heard of its process yet")
+    if state.fault:
+        return DeviceState("connector_failed", state.fault, is_own=True)
+    if host.liveness == "lost":
+        why = "its process does not run, or stands still: its log says why"
+        return DeviceState("not_running", why)
+    if host.ended_s is not None and host.ended_s < RESTARTED_S:
+        times = "once" if host.ends == 1 else f"{host.ends} times"
+        why = host.ended_for or NO_WORD
+        return DeviceState("connector_restarted", f"its process has ended {times} and was started again, last {why}")
+    return None
+
+
+def _of_connector(host: Host) -> DeviceState | None:
+    """The connector itself, and its journal."""
+    state = host.state
+    since_s = state.since_s + host.age_s
+    if host.is_losing:
+        why = "entries were dropped in the last minute: the journal is full or can't be written"
+        return DeviceState("losing_data", f"{why}; {state.backlog} entries wait")
+    if not state.journal_writable:
+        return DeviceState("not_stored", "its journal can't be written: its log says why; send_to_storage says FAILURE")
+    if not state.opened and since_s >= OPENING_S:
+        why = f"its constructor or its open() has not come back for {since_s:.0f} s"
+        return DeviceState("connector_opening", why, since_s)
+    if state.warning:
+        return DeviceState("connector_ended", state.warning)
+    return None
+
+
+def _of_entries(host: Host) -> DeviceState:
+    """All is well, but nothing may come."""
+    state = host.state
+    since_s = state.since_s + host.age_s
+    if state.entry_s is None:
+        return DeviceState("idle", "the connector has stored nothing yet", since_s)
+    age_s = state.entry_s + host.age_s
+    if age_s < max(SILENT_S, PAUSES * host.pause_s):
+        return DeviceState("receiving", "")
+    return DeviceState("silent", "the connector runs, and has stopped storing anything", age_s)
 
 
 def _of_process(reader: Reader) -> DeviceState | None:
@@ -167,12 +257,12 @@ def _of_values(reader: Reader, seen: YieldSeen | None) -> DeviceState | None:
     return DeviceState("no_values", "; ".join(parts), seen.value_s or 0.0)
 
 
-def _of_platform(reader: Reader, platform: Platform, name: str) -> DeviceState | None:
-    """Readings are there, and the platform does not take them."""
+def _of_platform(backlog: int, platform: Platform, name: str) -> DeviceState | None:
+    """Readings are there, and the platform does not take them. `backlog`: how many."""
     state = platform.state
     if name in state.refused:
         return DeviceState("not_accepted", state.refused[name])
-    if not reader.state.backlog:
+    if not backlog:
         return None
     if not platform.is_alive:
         return DeviceState("not_accepted", "the publisher does not run: its log says why", is_own=False)

@@ -9,10 +9,19 @@ from typing import Final, NamedTuple
 import msgspec
 
 from common.core.liveness import CALM_BEAT_S, LATE_S, Liveness, liveness
-from common.wire.calls import reader_of
+from common.wire.calls import host_of, hosted_stream, reader_of
 from common.wire.messages import PUBLISHER, Heartbeat
-from common.wire.states import AnyState, PortReaderState, PublisherState, state_of
-from services.monitor.core.devices import LOSING_S, DeviceState, Platform, Reader, state_of_device
+from common.wire.states import AnyState, ConnectorHostState, PortReaderState, PublisherState, state_of
+from services.monitor.core.devices import (
+    LOSING_S,
+    DeviceState,
+    Host,
+    Platform,
+    Reader,
+    state_of_connector,
+    state_of_device,
+    state_of_hosted_device,
+)
 
 FORGET_S: Final = 3600.0
 """A process that is lost for this long and is not configured is no longer shown."""
@@ -31,11 +40,16 @@ _DROPS: Final = ("frames_shed", "frames_dropped")
 """Counters of a port reader that count what is lost for good."""
 
 
+_SOURCES: Final = ("port_reader", "connector_host")
+"""Kinds of processes that have a journal."""
+
+
 class DeviceRow(NamedTuple):
-    """A configured device as `status` shows it."""
+    """A configured device as `status` shows it; or a hosted connector, or one of the devices that it serves."""
 
     name: str
     port: str
+    """Where its data comes from: of a hosted connector the file of its class, of its devices the connector."""
     state: DeviceState
     for_s: float
     frame_age_s: float | None
@@ -72,12 +86,35 @@ class Row:
     """When frames were last found to be dropped."""
     pause_s: float = 0.0
     """The longest pause between what its device said."""
+    ends: int = 0
+    """Of a hosted connector: how often one of its processes has ended that was not told to."""
+    ended_s: float | None = None
+    """When that was last."""
+    ended_for: str = ""
+    """Why, where the process has said it."""
 
     def take(self, beat: Heartbeat, now_s: float) -> None:
         """The next heartbeat, of this instance or of another."""
         if self.beat is not None and self.beat.kind == beat.kind == "port_reader":
             self._compare(self.beat, beat, now_s)
+        if self.beat is not None and self.beat.kind == beat.kind == "connector_host":
+            self._compare_hosts(self.beat, beat, now_s)
         self.beat, self.heard_s, self.state = beat, now_s, "alive"
+
+    def _compare_hosts(self, before: Heartbeat, beat: Heartbeat, now_s: float) -> None:
+        """What has happened between two heartbeats of a connector host."""
+        was, said = state_of(before, ConnectorHostState), state_of(beat, ConnectorHostState)
+        if was is None or said is None:
+            return
+        if before.instance != beat.instance:
+            if was.fault or not was.draining:
+                self.ends, self.ended_s, self.ended_for = self.ends + 1, now_s, was.fault
+            return
+        if any(beat.counters.get(name, 0) > before.counters.get(name, 0) for name in _DROPS):
+            self.lost_data_s = now_s
+        elapsed_s = now_s - self.heard_s
+        if was.entry_s is not None and said.entry_s is not None and said.entry_s < was.entry_s + elapsed_s:
+            self.pause_s = max(self.pause_s, was.entry_s + elapsed_s - said.entry_s)
 
     def _compare(self, before: Heartbeat, beat: Heartbeat, now_s: float) -> None:
         """What has happened between two heartbeats of a port reader."""
@@ -102,7 +139,7 @@ class Row:
         return {
             "kind": kind,
             "name": name,
-            "device": name if kind == "port_reader" else "",
+            "device": _device_of(kind, name),
             "pid": beat.pid if beat else None,
             "host": beat.host if beat else "",
             "state": self.state,
@@ -115,9 +152,11 @@ class Row:
 class Table:
     """The last heartbeat of every process but the command line's; configured devices are there from the start."""
 
-    def __init__(self, devices: Iterable[str]) -> None:
+    def __init__(self, devices: Iterable[str], connectors: Iterable[str] = ()) -> None:
+        """`connectors`: the names of those that are hosted."""
         self._devices = sorted(devices)
-        self._configured = frozenset(map(reader_of, self._devices))
+        self._connectors = sorted(connectors)
+        self._configured = frozenset((*map(reader_of, self._devices), *map(host_of, self._connectors)))
         self._rows = {address: Row(address) for address in sorted(self._configured)}
         self._began_s: float | None = None
         """When the first heartbeat came, or time first passed."""
@@ -158,11 +197,49 @@ class Table:
             self._began_s = now_s
 
     def devices(self) -> list[DeviceRow]:
-        """Each configured device, by its name, as of the last time that was told."""
+        """Each configured device, by its name, as of the last time that was told; behind them each hosted connector,
+        with the devices that it serves."""
         publisher = self._rows.get(PUBLISHER)
         said = state_of(publisher.beat, PublisherState) if publisher and publisher.beat else None
         platform = Platform(bool(publisher and publisher.state != "lost"), said or PublisherState())
-        return [self._device(name, platform) for name in self._devices]
+        found = [self._device(name, platform) for name in self._devices]
+        for name in self._connectors:
+            found += self._connector(name, platform)
+        return found
+
+    def _connector(self, name: str, platform: Platform) -> list[DeviceRow]:
+        stream, row, now_s = hosted_stream(name), self._rows[host_of(name)], self._now_s
+        beat = row.beat
+        said = (state_of(beat, ConnectorHostState) if beat else None) or ConnectorHostState()
+        host = Host(
+            row.state,
+            beat is not None or now_s >= (self._began_s or now_s) + HEARD_S,
+            said,
+            now_s - row.heard_s,
+            row.lost_data_s is not None and now_s < row.lost_data_s + LOSING_S,
+            row.pause_s,
+            row.ends,
+            None if row.ended_s is None else now_s - row.ended_s,
+            row.ended_for,
+        )
+        state = state_of_connector(host, platform, stream)
+        entry_s = None if said.entry_s is None else said.entry_s + host.age_s
+        counters, seen = beat.counters if beat else {}, platform.state.yields.get(stream)
+        letters, errors = counters.get("dead_letters_kept", 0), seen.errors if seen else 0
+        for_s = max(state.for_s, self._lasts_s(stream, state))
+        rows = [DeviceRow(stream, said.file, state, for_s, entry_s, said.backlog, letters, errors)]
+        for device in sorted(said.some):
+            of_device = state_of_hosted_device(state, platform, device, stream)
+            rows.append(DeviceRow(device, stream, of_device, max(of_device.for_s, for_s), None, 0, 0, 0))
+        return rows
+
+    def _lasts_s(self, name: str, state: DeviceState) -> float:
+        """For how long a device has been in its state, as far as was looked."""
+        word, since_s = self._words.get(name, ("", self._now_s))
+        if word != state.word:
+            since_s = self._now_s
+            self._words[name] = state.word, since_s
+        return self._now_s - since_s
 
     def _device(self, name: str, platform: Platform) -> DeviceRow:
         row, now_s = self._rows[reader_of(name)], self._now_s
@@ -173,16 +250,13 @@ class Table:
         dropped = sum(beat.counters.get(name, 0) for name in _DROPS) if beat else 0
         reader = Reader(row.state, is_known, said, now_s - row.heard_s, is_losing, dropped, row.pause_s)
         state = state_of_device(reader, platform, name)
-        word, since_s = self._words.get(name, ("", now_s))
-        if word != state.word:
-            since_s = now_s
-            self._words[name] = state.word, now_s
+        lasts_s = self._lasts_s(name, state)
         counters, seen = beat.counters if beat else {}, platform.state.yields.get(name)
         return DeviceRow(
             name,
             said.port,
             state,
-            max(state.for_s, now_s - since_s),
+            max(state.for_s, lasts_s),
             reader.frame_age_s,
             said.backlog,
             counters.get("dead_letters_kept", 0),
@@ -193,13 +267,18 @@ class Table:
         """The whole status: `devices`, `processes`, `link`, `backlog`."""
         rows = sorted(self._rows.values(), key=lambda row: row.address)
         publisher = self._rows.get(PUBLISHER)
-        backlogs = [_backlog(row.beat) for row in rows if row.beat and row.beat.kind == "port_reader"]
+        backlogs = [_backlog(row.beat) for row in rows if row.beat and row.beat.kind in _SOURCES]
         return {
             "devices": [device.show() for device in self.devices()],
             "processes": [row.show() for row in rows],
             "link": _link(publisher),
             "backlog": {"frames": sum(found[0] for found in backlogs), "bytes": sum(found[1] for found in backlogs)},
         }
+
+
+def _device_of(kind: str, name: str) -> str:
+    """The stream of a source; "" for other processes."""
+    return name if kind == "port_reader" else hosted_stream(name) if kind == "connector_host" else ""
 
 
 def _is_older(beat: Heartbeat, now_s: float, row: Row) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,42 +22,26 @@ from common.core.events import Note
 from common.io.bounded import BoundedSearch
 from common.io.clock import monotonic_s, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
-from common.io.exits import EXIT_CONFIG, EXIT_UNAVAILABLE
-from common.io.journal.breath import Breathe
-from common.io.journal.files import JournalError, JournalFile
+from common.io.exits import EXIT_CONFIG
+from common.io.journal.files import JournalFile
 from common.io.journal.journal import Journal
-from common.io.journal.opening import OpenedJournal, open_journal
-from common.io.journal.places import bytes_used, left_journals
-from common.io.journal.seals import JournalNewerError
+from common.io.journal.opening import OpenedJournal
+from common.io.journal.places import DEVICES_SUFFIX
 from common.io.journal.sections import section_name
+from common.io.journal.serving import limits_of, open_stream, show_breath, tell_opening
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.private import make_private
 from common.io.process import Refusal, begin, draw, make_identity, pulse_in, refusals, run_core
-from common.io.pulse import Pulse
 from common.io.sources import Sources
 from common.stream.counters import SourceCounts
 from common.stream.keeping.losses import Losses
-from common.stream.limits import MAX_BYTES, Limits
+from common.wire.calls import reader_of
 from services.port_reader.core.core import LineMember, PortReaderCore
 from services.port_reader.core.events import Event
 from services.port_reader.shell.shell import PortReaderShell
 
 KIND: Final = "port_reader"
-ALL_JOURNALS_BYTES: Final = 4 * 1024**3
-"""All journals of a folder together take so much where nothing else is configured."""
-LEAST_BYTES: Final = 1024 * 1024
-"""A journal may take this much, however small the disk."""
-
-
-def journal_limits(device: Device, storage: Storage, journals: int, room_bytes: int) -> Limits:
-    """The journal's bounds, the stricter of what is configured and of its share: all `journals` of a folder together
-    take at most 4 GiB (or what is configured, if more) and a fifth of `room_bytes`, free or theirs already."""
-    records = min(device.uplink_queue_size, storage.max_records or device.uplink_queue_size)
-    together = min(max(ALL_JOURNALS_BYTES, storage.max_bytes or 0), room_bytes // 5)
-    share = max(together // max(1, journals), LEAST_BYTES)
-    most = min(storage.max_bytes or MAX_BYTES, share)
-    return Limits(max_records=records, max_bytes=most, ttl_s=storage.ttl_s)
 
 
 def serve(task: Task) -> int:
@@ -77,23 +60,26 @@ def serve(task: Task) -> int:
         endpoints = Endpoints(sockets)
         pulse = pulse_in(sockets, logger)
         # It may be a damaged one, and large: whoever watches us is to see that we go on.
-        breathe = partial(_breathe, pulse)
-        opening = _open_journal(task, breathe)
+        breathe = partial(show_breath, pulse)
+        opening = open_stream(_journal_file(task, task.storage), breathe)
         journal = opening.journal
     # Only now is it known whose reader this is.
     logger = start_logs(f"{KIND}:{journal.device}", task.log_level)
-    _tell(opening, journal.device, logger)
+    tell_opening(opening, logger)
     with refusals():
         device, section = _section_of(task, opening, logger)
     if (device.rpcs or device.attribute_updates) and not device.has_user_converter:
         import services.port_reader.core.calls  # noqa: F401 (loaded here, not at the first call)
     try:
+        # What a hosted connector has left is sent under the name of its process, by which others ask for it.
+        kind, _, name = reader_of(device.name).partition(":")
         sources: Sources[Event] = Sources()
+        limits = limits_of(path.parent, task.devices, device.uplink_queue_size, task.storage)
         shell = PortReaderShell(device, [journal], endpoints, sources, logger=logger, breathe=breathe)
         core = PortReaderCore(
-            make_identity(KIND, device.name, lock.path),
+            make_identity(kind, name, lock.path),
             [LineMember(device, section_name(section), journal.state)],
-            limits=_limits(task, device, task.storage),
+            limits=limits._replace(company_s=task.company_s),
             draw=draw,
             gauges=lambda: shell.gauges,
             has_port=task.device is not None,
@@ -108,50 +94,12 @@ def serve(task: Task) -> int:
         lock.release()
 
 
-def _breathe(pulse: Pulse) -> None:
-    """Shows that we go on. Called often by work on a large journal."""
-    pulse.beat(monotonic_s())
-
-
-def _open_journal(task: Task, breathe: Breathe) -> OpenedJournal:
-    """The journal, salvaged where it was damaged. Raises Refusal; OSError where the disk does not let us."""
-    try:
-        return open_journal(_journal_file(task, task.storage), time.strftime("%Y%m%dT%H%M%S"), breathe)
-    except JournalNewerError as error:
-        raise Refusal(EXIT_CONFIG, str(error)) from None
-    except JournalError as error:
-        raise Refusal(EXIT_UNAVAILABLE, str(error)) from None
-
-
-def _tell(opening: OpenedJournal, device: str, logger: logging.Logger) -> None:
-    """What was wrong with the journal; the core tells which numbers it cost."""
-    if opening.damage:
-        from common.io.journal.asides import damaged_note
-
-        log_note(logger, damaged_note(opening.journal.path, opening.aside, opening.damage))
-    for fault in opening.journal.faults:
-        log_note(logger, Note("warning", "journal.faulty", {"device": device, "reason": fault}))
-
-
-def _limits(task: Task, device: Device, storage: Storage) -> Limits:
-    """The journal's bounds at this start. What journals take already counts as room: a full one is no reason to give it
-    less than an empty one."""
-    folder = Path(task.journal).parent
-    journals = len(task.devices) + len(left_journals(folder, task.devices))
-    limits = journal_limits(device, storage, journals, _free_bytes(folder) + bytes_used(folder))
-    return limits._replace(company_s=task.company_s)
-
-
-def _free_bytes(folder: Path) -> int:
-    """What a user without privileges may still write on the folder's disk."""
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
-
-
 def _leave(task: Task, journal: Journal, logger: logging.Logger) -> None:
     """Closes the journal; one that was drained for good is deleted, unless it keeps dead letters."""
     if task.device is None and journal.is_empty:
         journal.remove()
+        path = Path(task.journal)
+        path.with_name(path.name + DEVICES_SUFFIX).unlink(missing_ok=True)
         log_note(logger, Note("info", "journal.removed", {"path": task.journal}))
         return
     journal.close()

@@ -116,7 +116,7 @@ def _task_of(gateway: Gateway, options: argparse.Namespace) -> Task:
     return Task(
         device=None,
         journal=str(options.journal),
-        devices=tuple(device.name for device in gateway.devices),
+        devices=gateway.streams,
         storage=gateway.storage,
         data_dir=str(options.data_dir),
         log_level=options.log_level,

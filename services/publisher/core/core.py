@@ -102,7 +102,8 @@ class PublisherCore:
     the attributes that each can be told; `draw` gives numbers in [0, 1) for jitter, `version` is our own when a
     platform asks; `names` is what an earlier publisher has kept of the devices that users' converters have named.
     `answer_times`: how many seconds an answer may take, by device and method. `strategies`: of the devices that do not
-    report all that they say. `remote`: what the platform may ask of the gateway as a whole.
+    report all that they say. `remote`: what the platform may ask of the gateway as a whole. `hosts`: the names of the
+    hosted connectors of each type; their streams are among `types` and `connectors`.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class PublisherCore:
         answer_times: Mapping[tuple[str, str], float] | None = None,
         strategies: Mapping[str, Strategies] | None = None,
         remote: RemoteSetup = RemoteSetup(),  # noqa: B008 (it never changes)
+        hosts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -152,6 +154,7 @@ class PublisherCore:
             out=out,
             prefix=f"rpc-{epoch[:8]}",
             answer_times=answer_times or {},
+            hosts=hosts or {},
         )
         self._yields = Yields()
         self._waiting = Waiting()
@@ -248,7 +251,7 @@ class PublisherCore:
             self._membership.next_deadline_s,
             self._session.link.next_deadline_s,
             self._session.next_deadline_s(self._now_s),
-            self._downlink.calls.next_deadline_s,
+            self._downlink.next_deadline_s,
             self._ordering.next_report_s,
             self._outbox.report_due_s,
             self._drain_until_s,

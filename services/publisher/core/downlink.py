@@ -8,7 +8,7 @@ of the process. The caller then gets one answer: the platform over MQTT, in its 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
 from msgspec.structs import astuple, replace
@@ -19,6 +19,7 @@ from common.wire import codec
 from common.wire.calls import (
     ANSWER_ROOM_S,
     EXPIRED,
+    QUEUE_FULL,
     SHUTTING_DOWN,
     CallDevice,
     Encode,
@@ -31,6 +32,7 @@ from common.wire.calls import (
 )
 from common.wire.messages import Plane, Reply, Request
 from services.publisher.core.calls import CallTable, Ended, OpenCall, Origin, error_json
+from services.publisher.core.connector_calls import ConnectorAnswer, ConnectorCalls
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
     AttributesAnswer,
@@ -76,9 +78,10 @@ class Downlink:
         out: Outlet,
         prefix: str,
         answer_times: Mapping[tuple[str, str], float],
+        hosts: Mapping[str, Sequence[str]],
     ) -> None:
         """`replies` takes what the platform is to be told; `prefix` begins the ids of its calls. `answer_times`: how
-        long the answer may take, by configured device and method."""
+        long the answer may take, by configured device and method. `hosts`: the hosted connectors of each type."""
         self._dialect = dialect
         self._replies = replies
         self._gateway = gateway
@@ -87,6 +90,7 @@ class Downlink:
         self._out = out
         self._answer_times = answer_times
         self.calls = CallTable(prefix)
+        self.connectors = ConnectorCalls(hosts, prefix)
         self._blocked: deque[Request | Reply] = deque(maxlen=MOST_BLOCKED)
         """What the calls plane did not take."""
         self.retained: set[str] = set()
@@ -105,6 +109,8 @@ class Downlink:
             case AttributesAnswer(device=device):
                 if new := self._shared.answered(message):
                     self._begin_update(device, new, now_s)
+            case GatewayRpc(method=method) if self.connectors.split(method):
+                self._call_connectors(message, now_s, waited_s)
             case GatewayRpc():
                 self._replies.add(self._dialect.gateway_reply(message, self._gateway), now_s)
             case RpcRefused(device=device, request=request, reason=reason):
@@ -113,6 +119,29 @@ class Downlink:
                 self._out.note("warning", "call.refused", device=device, request=request, reason=reason)
             case _:
                 assert_never(message)
+
+    def _call_connectors(self, rpc: GatewayRpc, now_s: float, waited_s: float) -> None:
+        """A call to the hosted connectors of one type; it ends when one of them has answered, or all have failed."""
+        self._counters["rpc_calls"] += 1
+        deadline_s = now_s + self._dialect.call_time_s - waited_s
+        steps = self.connectors.begin(rpc.request, rpc.method, rpc.params, deadline_s, now_s)
+        if not steps:
+            self._counters["calls_refused"] += 1
+            self._end_connector_call(ConnectorAnswer(rpc.request, b"", QUEUE_FULL), now_s)
+            return
+        self._out.note("info", "call.begun", id=steps[0].id, device="", method=rpc.method, **{"from": "platform"})
+        for step in steps:
+            self._out.order(Send(Plane.CALLS, step))
+
+    def _end_connector_call(self, answer: ConnectorAnswer, now_s: float) -> None:
+        """The platform gets the answer of a hosted connector."""
+        self._counters["rpc_errors"] += bool(answer.error)
+        if answer.error:
+            self._out.note("info", "call.ended", request=answer.request, error=answer.error)
+            reply = self._dialect.connector_error(answer.request, answer.error, answer.is_late)
+        else:
+            reply = self._dialect.connector_reply(answer.request, answer.data)
+        self._replies.add(reply, now_s)
 
     def ignore_retained(self, topic: str) -> None:
         """A call that the MQTT broker has kept was carried out, or answered, when it first came; each new connection
@@ -224,6 +253,8 @@ class Downlink:
 
     def hear_reply(self, reply: Reply, now_s: float) -> None:
         """A step of a call has ended it."""
+        if answer := self.connectors.reply(reply):
+            self._end_connector_call(answer, now_s)
         if ended := self.calls.reply(reply):
             self._end(ended, now_s)
 
@@ -250,11 +281,21 @@ class Downlink:
         """Answers the calls whose time is over."""
         for ended in self.calls.expire(now_s):
             self._end(ended, now_s)
+        for answer in self.connectors.expire(now_s):
+            self._end_connector_call(answer, now_s)
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When `expire` has to be called."""
+        deadlines = (self.calls.next_deadline_s, self.connectors.next_deadline_s)
+        return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
     def end_all(self, now_s: float) -> None:
         """Answers every open call, because this process ends."""
         for ended in self.calls.end_all(SHUTTING_DOWN):
             self._end(ended, now_s)
+        for answer in self.connectors.end_all(SHUTTING_DOWN):
+            self._end_connector_call(answer, now_s)
 
     def _end(self, ended: Ended, now_s: float) -> None:
         """Answers the caller; nobody waits for the end of an attribute update from the platform."""
@@ -299,7 +340,7 @@ class Downlink:
         call has ended meanwhile is not sent."""
         while self._blocked:
             message: Request | Reply | None = self._blocked.popleft()
-            if isinstance(message, Request):
+            if isinstance(message, Request) and not self.connectors.is_open(message.id):
                 message = self.calls.renew(message, now_s)
             if message:
                 self._out.order(Send(Plane.CALLS, message))

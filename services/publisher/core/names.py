@@ -104,6 +104,17 @@ class KeptNames:
             due_s = max(now_s, self._kept_s + CHANGED_APART_S)
         self.due_s = due_s if self.due_s is None else min(self.due_s, due_s)
 
+    def forget(self, name: str, source: str, now_s: float) -> None:
+        """Whoever serves this device says that it is gone, so that nobody announces it any more."""
+        known = self._names.get(name)
+        if known is None or known.source != source:
+            return
+        del self._names[name]
+        self._bytes -= _size(name, known)
+        self._is_full = False
+        due_s = now_s if len(self._names) <= AT_ONCE else max(now_s, self._kept_s + APART_S)
+        self.due_s = due_s if self.due_s is None else min(self.due_s, due_s)
+
     def keep(self, now_s: float) -> None:
         """Lets the shell write them; `NamesKept` says what became of it."""
         self.due_s, self._kept_s = None, now_s

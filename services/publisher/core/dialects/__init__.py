@@ -64,10 +64,12 @@ class AttributesAnswer(NamedTuple):
 
 
 class GatewayRpc(NamedTuple):
-    """Downlink: a call to the gateway itself, which `Dialect.gateway_reply` answers. `request` is the call's id."""
+    """Downlink: a call to the gateway itself, which `Dialect.gateway_reply` answers, or to a connector that it hosts.
+    `request` is the call's id, `params` JSON."""
 
     request: str
     method: str
+    params: bytes = b"null"
 
 
 class SessionRates(NamedTuple):
@@ -305,6 +307,15 @@ class Dialect(Protocol):
 
     def own_telemetry(self, items: Sequence[tuple[int, Mapping[str, bytes]]]) -> Outgoing | None:
         """Telemetry of the gateway itself: (milliseconds, JSON values by key) each; None: there is no place for it."""
+        ...
+
+    def connector_reply(self, request: str, data: bytes) -> Outgoing:
+        """The answer of a hosted connector to a `GatewayRpc`; `data` is JSON, b"" where no connector has said
+        anything."""
+        ...
+
+    def connector_error(self, request: str, error: str, is_late: bool) -> Outgoing:
+        """The answer to a `GatewayRpc` that no hosted connector has answered; `is_late`: the time was over."""
         ...
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:

@@ -72,6 +72,10 @@ DROPPED_FOR_RATE: Final = (150, 151)
 DOWNLINK_BYTES: Final = 1024 * 1024
 """Far above what the server sends (65,536 by default), and far below what a call may weigh between our processes."""
 
+TIMED_OUT: Final = 408
+FAILED: Final = 500
+"""Codes in answers to calls to the gateway, as the reference has them; they are HTTP's."""
+
 LONGEST_NAME: Final = 1_024
 """Characters of a device's or a method's name in a call; the server's own have 255."""
 LONGEST_ID: Final = 64
@@ -236,6 +240,13 @@ class ThingsBoard:
         joined = b",".join(b'{"ts":%d,"values":%b}' % (ts_ms, _object(values)) for ts_ms, values in items)
         return Outgoing(OWN_TELEMETRY, b"[%b]" % joined)
 
+    def connector_reply(self, request: str, data: bytes) -> Outgoing:
+        return Outgoing(OWN_RESPONSE + request, data or b'{"success":false}')
+
+    def connector_error(self, request: str, error: str, is_late: bool) -> Outgoing:
+        code = TIMED_OUT if is_late else FAILED
+        return Outgoing(OWN_RESPONSE + request, msgspec.json.encode({"error": error, "code": code}))
+
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         """Goes by topic. A plain MQTT broker sends our own messages back on some of them, so the payload is looked at
         for whose it is."""
@@ -377,7 +388,9 @@ def _gateway_rpc(request: str, value: dict[str, object]) -> Downlink:
         # Our own question came back: this is a plain MQTT broker, and nobody will answer it.
         return SessionLimits(None, None)
     after_s = restart_after_s(method, value.get("params"))
-    return GatewayRpc(request, method) if after_s is None else GatewayRestart(request, after_s)
+    if after_s is not None:
+        return GatewayRestart(request, after_s)
+    return GatewayRpc(request, method, _write(value.get("params")))
 
 
 def _own_attributes(value: dict[str, object]) -> Downlink:

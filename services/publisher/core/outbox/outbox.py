@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from common.wire.calls import hosted_connector
 from common.wire.messages import Entry, ReadingBody, UserReading
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import Dialect
@@ -84,6 +85,9 @@ class Outbox:
     def add(self, release: Release, device: str, now_s: float) -> None:
         """Queues what a run says. A run that says nothing is done at once."""
         run, kind, body = release
+        if kind in (Entry.OPENED, Entry.LOST) and hosted_connector(device) is not None:
+            self._hear_connector(run, kind, device, now_s)
+            return
         lane = self.lane(device)
         lane.source = device
         if kind is Entry.OPENED:
@@ -96,6 +100,13 @@ class Outbox:
         else:
             self._add_readings(lane, run, body, now_s)
         self.settle_head(lane, now_s)
+
+    def _hear_connector(self, run: Run, kind: Entry, stream: str, now_s: float) -> None:
+        """A hosted connector has begun or ended. It is no device itself; those that it serves are gone with it."""
+        if kind is Entry.LOST:
+            self._end_named_by(stream, now_s)
+        run.done = run.end
+        run.stream.advance()
 
     def _end_named_by(self, source: str, now_s: float) -> None:
         """The devices that a user's converter has named in this device's readings are gone with it."""
@@ -152,6 +163,9 @@ class Outbox:
     def _add_user_reading(
         self, source: str, run: Run, number: int, *, ts_ms: int, reading: UserReading, now_s: float
     ) -> None:
+        if reading.mark == "disconnect":
+            self._withdraw(source, run, reading.device, now_s)
+            return
         if reading.device not in self.lanes and not self._has_room(now_s):
             self._counters["devices_refused"] += 1
             self._dead_letters.bury(run, number, TOO_MANY, now_s)
@@ -161,10 +175,16 @@ class Outbox:
             self.lanes[reading.device] = self.lanes.pop(reading.device)
         lane = self.lane(reading.device, reading.device_type)
         lane.source = source
-        lane.is_ended = False
+        was_ended, lane.is_ended = lane.is_ended, False
+        was_type = lane.device_type
         if reading.device != source:
             lane.device_type = reading.device_type or lane.device_type
             self._names.learn(reading.device, source, reading.device_type, now_s)
+        if reading.mark == "connect":
+            is_there = not was_ended and (lane.is_open or lane.has_data)
+            if not is_there or lane.device_type != was_type:
+                run.holds += 1
+                lane.segments.append(Segment("connect", lane.device_type, (run,), holds=True))
         reports = self._reports.of(lane.name, source, bool(reading.strategies))
         if reports is not None:
             reports.bring(read_brought(reading.strategies) if reading.strategies else NOTHING)
@@ -182,6 +202,19 @@ class Outbox:
         if reports is not None:
             reports.bring(NOTHING)
             self._reports.look(reports)
+        self.settle_head(lane, now_s)
+
+    def _withdraw(self, source: str, run: Run, device: str, now_s: float) -> None:
+        """A hosted connector says that one of its devices is gone. One that another names by now stays."""
+        lane = self.lanes.get(device)
+        if lane is not None and lane.source != source:
+            return
+        self._names.forget(device, source, now_s)
+        if lane is None or lane.is_ended or not (lane.is_open or lane.has_data or lane.unaccepted):
+            return
+        run.holds += 1
+        lane.segments.append(Segment("disconnect", runs=(run,), holds=True))
+        lane.is_ended = True
         self.settle_head(lane, now_s)
 
     def _has_room(self, now_s: float) -> bool:

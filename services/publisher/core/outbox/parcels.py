@@ -64,9 +64,7 @@ class MarkPart(NamedTuple):
     def accept(self) -> None:
         """The entry of the stream that this mark stands for is settled."""
         if self.segment:
-            for run in self.segment.runs:
-                run.done = run.end
-                run.stream.advance()
+            self.segment.settle_mark()
 
     def give_back(self) -> None:
         """The mark stands before its segment again."""

@@ -128,13 +128,17 @@ class Attributes:
 class Segment:
     """A mark and what comes after it."""
 
-    __slots__ = ("attributes", "device_type", "items", "mark", "runs")
+    __slots__ = ("attributes", "device_type", "holds", "items", "mark", "runs")
 
-    def __init__(self, mark: MarkKind | None, device_type: str = "", runs: tuple[Run, ...] = ()) -> None:
+    def __init__(
+        self, mark: MarkKind | None, device_type: str = "", runs: tuple[Run, ...] = (), *, holds: bool = False
+    ) -> None:
         self.mark = mark
         """None once it is accepted."""
         self.device_type = device_type
         self.runs = runs
+        self.holds = holds
+        """True if the mark is one of several things that its runs say: it only holds them until it is accepted."""
         self.items: deque[Items] = deque()
         self.attributes = Attributes()
 
@@ -146,6 +150,7 @@ class Segment:
 
         if self.mark and self.runs and all(map(is_old, self.runs)):
             self.mark = None
+            self.settle_mark()
         while self.items and is_old(self.items[0].run):
             self.items.popleft()
         if self.items and self.items[0].run.stream is not stream:
@@ -153,6 +158,16 @@ class Segment:
         runs = self.attributes.runs
         if runs and is_old(runs[0]):
             self.attributes.runs = [run for run in runs if not is_old(run)] or runs[-1:]
+
+    def settle_mark(self) -> None:
+        """The mark is accepted, or not wanted any more: the entries that asked for it need not wait for it."""
+        for run in self.runs:
+            if self.holds:
+                run.holds -= 1
+            else:
+                run.done = run.end
+            run.stream.advance()
+        self.runs = ()
 
     @property
     def is_empty(self) -> bool:

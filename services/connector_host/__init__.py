@@ -1,0 +1,1 @@
+"""A connector that users wrote, hosted in a process of its own."""

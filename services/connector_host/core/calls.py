@@ -1,0 +1,180 @@
+"""Calls to the connector's handlers: what they get, and which of the things that they do is the answer. Pure.
+
+Handlers run one after the other, in threads of their own. A call has one answer: the first that comes by
+`send_rpc_reply`, or an object with "error" in it that the handler has returned, or why it raised. Of a call to the
+connector itself the returned value is the answer too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from common.core.events import Note, Send, answer
+from common.wire.calls import QUEUE_FULL, CallConnector, Encode, EncodeUpdate, refuse, reply
+from common.wire.messages import Request
+from services.connector_host.core.counters import ConnectorHostCounts
+from services.connector_host.core.events import CallConnectorCode, CallKind, Replied, Returned
+
+MOST_WAITING: Final = 64
+"""Calls that wait for one of the two threads; the next one is refused at once."""
+STUCK_AFTER: Final = 3
+"""So many calls in a row whose time was over before the handler came back, and it is taken to hang."""
+Asked = Encode | EncodeUpdate | CallConnector
+"""What a host is asked beside what every source is asked."""
+_Thread = Literal["rpc", "attributes"]
+HANDLERS: Final[dict[_Thread, str]] = {"rpc": "server_side_rpc_handler", "attributes": "on_attributes_update"}
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call without an answer."""
+
+    request: Request
+    number: int
+    kind: CallKind
+    device: str
+    method: str
+    deadline_s: float
+    returned: str | None = None
+    """What its handler returned, which was no answer; None while it has not come back."""
+
+    @property
+    def thread(self) -> _Thread:
+        return "attributes" if self.kind == "attributes" else "rpc"
+
+
+class UserCalls:
+    """All open calls of one connector."""
+
+    def __init__(self, connector: str, counters: ConnectorHostCounts) -> None:
+        self._connector = connector
+        self._counters = counters
+        self._count = 0
+        self._open: dict[int, _Call] = {}
+        self._at: dict[_Thread, int] = {"rpc": 0, "attributes": 0}
+        """Calls that were handed to a thread and have not come back, answered or not."""
+        self._missed: dict[_Thread, int] = {"rpc": 0, "attributes": 0}
+        """Calls in a row that were over before their handler came back."""
+        self._noted: set[str] = set()
+        """Methods of which was said that their handler returns what is no answer."""
+
+    def begin(self, request: Request, asked: Asked, now_s: float) -> list[Send | CallConnectorCode]:
+        """Hands a call to its thread, or refuses it."""
+        kind: CallKind = "rpc"
+        match asked:
+            case Encode(method=method, called=device):
+                pass
+            case EncodeUpdate(called=device):
+                kind, method = "attributes", "attributes"
+            case CallConnector(method=method):
+                kind, device = "connector", ""
+        self._count += 1
+        call = _Call(request, self._count, kind, device, method, now_s + request.time_left_s)
+        if self._at[call.thread] >= MOST_WAITING:
+            return [answer(refuse(request, QUEUE_FULL))]
+        try:
+            content = _content_of(asked, self._count)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return [answer(refuse(request, "the params are no JSON"))]
+        self._at[call.thread] += 1
+        self._open[call.number] = call
+        self._counters["calls_handled"] += 1
+        return [CallConnectorCode(call.number, kind, content, call.deadline_s)]
+
+    def returned(self, event: Returned) -> list[Send | Note]:
+        """A handler has come back. What it returned is the answer, or is none."""
+        kind = event.kind
+        thread: _Thread = "attributes" if kind == "attributes" else "rpc"
+        self._at[thread] -= 1
+        if event.is_skipped:
+            return []
+        self._missed[thread] = 0
+        call = self._open.get(event.number)
+        if call is None:
+            return []
+        if event.error:
+            facts = {"connector": self._connector, "method": call.method, "reason": event.error}
+            note = Note("error", "handler.raised", facts)
+            return [note, self._end(call, msgspec.json.encode({"error": event.error}))]
+        if kind == "attributes":
+            return [self._end(call, b"{}")]
+        if kind == "connector":
+            return [self._end(call, event.data)]
+        if event.is_error:
+            return [self._end(call, event.data)]
+        call.returned = event.shown
+        return []
+
+    def replied(self, event: Replied) -> list[Send]:
+        """`send_rpc_reply`: the answer to an open call, or to none."""
+        call = self._open.get(int(event.request)) if event.request.isdecimal() and len(event.request) < 19 else None
+        if call is None or call.kind == "attributes" or (call.kind == "rpc" and event.device != call.device):
+            self._counters["replies_unasked"] += 1
+            return []
+        return [self._end(call, event.data)]
+
+    def expire(self, now_s: float) -> tuple[list[Note], str]:
+        """(notes, why the connector is taken to hang or ""). Whoever called has heard of it from the publisher, whose
+        clock is the same."""
+        notes: list[Note] = []
+        stuck = ""
+        for call in [call for call in self._open.values() if now_s >= call.deadline_s]:
+            del self._open[call.number]
+            self._counters["calls_unanswered"] += 1
+            if call.returned is not None:
+                notes += self._complain(call)
+                continue
+            self._missed[call.thread] += 1
+            if self._missed[call.thread] >= STUCK_AFTER:
+                stuck = f"its {HANDLERS[call.thread]} has not come back for {self._missed[call.thread]} calls in a row"
+        return notes, stuck
+
+    def refuse_all(self, error: str) -> list[Send]:
+        """Ends every open call with this error."""
+        calls, self._open = list(self._open.values()), {}
+        return [answer(refuse(call.request, error)) for call in calls]
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When `expire` has to be called."""
+        return min((call.deadline_s for call in self._open.values()), default=None)
+
+    def _end(self, call: _Call, data: bytes) -> Send:
+        del self._open[call.number]
+        return answer(reply(call.request, data))
+
+    def _complain(self, call: _Call) -> Sequence[Note]:
+        """Most often a connector was written by somebody who thought that returning is answering. Said once a
+        method."""
+        if call.method in self._noted:
+            return []
+        self._noted.add(call.method)
+        facts = {
+            "connector": self._connector,
+            "device": call.device,
+            "method": call.method,
+            "returned": call.returned,
+            "then": "send_rpc_reply was not called, so whoever called got no answer",
+        }
+        return [Note("warning", "rpc.unanswered", facts)]
+
+
+def _content_of(asked: Asked, number: int) -> bytes:
+    """What the handler gets, as the reference has it. Raises msgspec.DecodeError for params that are no JSON."""
+    match asked:
+        case Encode(method=method, params=params, called=device):
+            data = {"id": number, "method": method, "params": _value(params)}
+            content: dict[str, object] = {"device": device, "data": data, "id": number}
+        case EncodeUpdate(data=attributes, called=device):
+            content = {"device": device, "data": _value(attributes)}
+        case CallConnector(method=method, params=params):
+            content = {"method": method, "params": _value(params), "id": number}
+    return msgspec.json.encode(content)
+
+
+def _value(data: bytes) -> object:
+    return msgspec.json.decode(data) if data else None

@@ -1,0 +1,75 @@
+"""What a connector hands to `send_to_storage`, as entries. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from common.conversion.results import LONGEST_NAME, readings_of
+from common.core.errors import ConversionError
+from common.core.shown import is_steering
+from common.wire.entries import pack_entry
+from common.wire.messages import UserReading
+from services.connector_host.core.events import Said
+
+ENTRY_BYTES: Final = 64 * 1024
+"""Telemetry of one call goes into several entries above this: a batch of entries is to be small, and so is what is
+sent again."""
+MOST_ENTRY_BYTES: Final = 4 * 1024 * 1024
+"""A single value, or the attributes of one call, of more than this is refused: a converter could not pass it on."""
+DEFAULT_TYPE: Final = "default"
+HANDED: Final = "found"
+"""How a sentence begins about what is no result at all."""
+
+
+def entries_of(result: object) -> list[Said]:
+    """The entries of a result, in its order; [] where it holds no value. Raises ConversionError for what can't be sent,
+    saying what and where."""
+    entries: list[Said] = []
+    for reading in readings_of(result, "", DEFAULT_TYPE, HANDED):
+        entries += [Said(reading.device, reading.device_type, data) for data in _parts(reading)]
+    return entries
+
+
+def name_of(value: object) -> str:
+    """A device's name as a connector gives it. Raises ConversionError for what is none."""
+    if not isinstance(value, str) or not value:
+        raise ConversionError(f"found {value!r:.100}, expected the name of a device")
+    if len(value) > LONGEST_NAME:
+        raise ConversionError(f"found a name of {len(value)} characters, expected at most {LONGEST_NAME}")
+    if is_steering(value):
+        raise ConversionError(f"found {value!a:.100}, expected a name without control characters")
+    return value
+
+
+def _parts(reading: UserReading) -> list[bytes]:
+    """One entry, or more: an entry has one time of its own, so at most one item without a time may be in it."""
+    parts: list[bytes] = []
+    items: list[tuple[int | None, bytes]] = []
+    size, has_own = 0, False
+    for ts_ms, values in reading.telemetry:
+        _check(values)
+        if items and ((ts_ms is None and has_own) or size + len(values) > ENTRY_BYTES):
+            parts.append(_pack(reading, items))
+            items, size, has_own = [], 0, False
+        items.append((ts_ms, values))
+        size, has_own = size + len(values), has_own or ts_ms is None
+    _check(reading.attributes)
+    if items and size + len(reading.attributes) > ENTRY_BYTES:
+        parts.append(_pack(reading, items))
+        items = []
+    if items or reading.attributes:
+        parts.append(_pack(reading, items, reading.attributes))
+    return parts
+
+
+def _pack(reading: UserReading, items: Sequence[tuple[int | None, bytes]], attributes: bytes = b"") -> bytes:
+    strategies = reading.strategies
+    return pack_entry(
+        reading.device, reading.device_type, telemetry=items, attributes=attributes, strategies=strategies
+    )
+
+
+def _check(data: bytes) -> None:
+    if len(data) > MOST_ENTRY_BYTES:
+        raise ConversionError(f"found values of {len(data)} bytes together, expected at most {MOST_ENTRY_BYTES}")

@@ -1,0 +1,314 @@
+"""What a user's connector gets as `gateway`: the members that the reference's has and connectors use, and no more.
+
+Each may be called from any thread, and in the forms of all releases of the reference. What they do is decided by the
+core; here arguments are looked at, and what comes back is what the reference gives.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn
+
+from common.compat.constant_enums import Status
+from common.core.errors import ConversionError, printable
+from common.core.version import RELEASE
+from services.connector_host.core.events import Replied, Said
+from services.connector_host.core.replies import reply_of
+from services.connector_host.core.results import DEFAULT_TYPE, entries_of, name_of
+from services.connector_host.shell.intake import Intake
+
+NAME: Final = "serialgw"
+"""What the gateway calls itself. Data under this name would be the gateway's own, which it sends itself."""
+PAYLOAD_BYTES: Final = 8196
+"""What connectors of the reference are told; here each message is cut to what the platform takes, whatever they do."""
+OFFERED: Final = (
+    "add_device",
+    "add_device_async",
+    "available_connectors_by_id",
+    "available_connectors_by_name",
+    "del_device",
+    "del_device_async",
+    "get_available_connectors",
+    "get_config_path",
+    "get_connector_config",
+    "get_connector_devices",
+    "get_connector_status",
+    "get_devices",
+    "get_max_payload_size_bytes",
+    "get_report_strategy_service",
+    "get_status",
+    "is_latency_metrics_enabled",
+    "name",
+    "send_rpc_reply",
+    "send_to_storage",
+    "stop_event",
+    "stopped",
+    "tb_client",
+    "update_device",
+    "version",
+)
+"""The members that there are."""
+
+
+class Hosted:
+    """What the facade has to know of its connector, and of what the core knows. Not for users."""
+
+    def __init__(
+        self,
+        name: str,
+        connector_id: str,
+        *,
+        config: object,
+        config_dir: str,
+        intake: Intake,
+        logger: logging.Logger,
+        devices: Mapping[str, str],
+    ) -> None:
+        """`devices`: those that are there already, with their types."""
+        self.name = name
+        self.id = connector_id
+        self.config = config
+        self.config_dir = config_dir
+        self.intake = intake
+        self.logger = logger
+        self.connector: Any = None
+        self.is_link_up = False
+        self.results_refused = 0
+        self.stop_event = threading.Event()
+        self.lock = threading.Lock()
+        self.devices = dict(devices)
+        """The connector's devices as its own calls have left them; the core's table follows."""
+
+    def refuse(self, what: str, reason: str) -> None:
+        """Something that the connector has handed over is of no use: counted, and said."""
+        self.results_refused += 1
+        owner = type(self.connector).__name__ if self.connector is not None else self.name
+        self.logger.error("%s of %s: %s", what, owner, printable(reason))
+
+
+class GatewayFacade:
+    """The gateway, as connectors see it."""
+
+    __slots__ = ("__hosted", "tb_client")
+
+    def __init__(self, hosted: Hosted) -> None:
+        self.__hosted = hosted
+        self.tb_client = PlatformFacade(hosted)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"serialgw's gateway has no {name}; it offers {', '.join(OFFERED)}")
+
+    # Data
+
+    def send_to_storage(
+        self, connector_name: object = None, connector_id: object = None, data: object = None
+    ) -> Status:
+        """Takes a result, or a list of them: SUCCESS when it is on the disk, FAILURE when it can't be sent or kept.
+
+        The data is the last argument: the second of two, the third of three. Who the connector is, it need not say.
+        """
+        hosted = self.__hosted
+        result = connector_id if data is None else data
+        try:
+            said = tuple(entries_of(result))
+            if not said:
+                raise ConversionError("found no values, expected telemetry or attributes of a device")
+            if any(one.device == NAME for one in said):
+                raise ConversionError(f'found the device "{NAME}", which is the gateway: it sends its own data itself')
+        except ConversionError as error:
+            hosted.refuse("send_to_storage", str(error))
+            return Status.FAILURE
+        with hosted.lock:
+            for one in said:
+                hosted.devices[one.device] = one.device_type
+        if why := hosted.intake.submit(said):
+            hosted.refuse("send_to_storage", why)
+            return Status.FAILURE
+        return Status.SUCCESS
+
+    # Devices
+
+    def add_device(
+        self,
+        device_name: object,
+        content: object = None,
+        device_type: object = None,
+        *more: object,
+        wait_for_publish: object = None,
+    ) -> bool:
+        """A device is there. True, but for what is no name.
+
+        The third argument was `wait_for_publish` in old releases, with the type behind it; a type is a text.
+        """
+        if more and not isinstance(device_type, str):
+            device_type = more[0]
+        if not isinstance(device_type, str) and isinstance(content, Mapping):
+            device_type = content.get("deviceType")
+        kind = device_type if isinstance(device_type, str) and device_type else DEFAULT_TYPE
+        hosted = self.__hosted
+        try:
+            name, kind = name_of(device_name), name_of(kind)
+        except ConversionError as error:
+            hosted.refuse("add_device", str(error))
+            return False
+        with hosted.lock:
+            hosted.devices[name] = kind
+        return not hosted.intake.submit((Said(name, kind, b"", "connect"),), waits=False)
+
+    def del_device(self, device_name: object, remove_device: object = True) -> None:
+        """A device is gone. Some connectors hand over the whole device, an object with "deviceName"."""
+        if isinstance(device_name, Mapping):
+            device_name = device_name.get("deviceName")
+        hosted = self.__hosted
+        try:
+            name = name_of(device_name)
+        except ConversionError as error:
+            hosted.refuse("del_device", str(error))
+            return
+        with hosted.lock:
+            kind = hosted.devices.pop(name, DEFAULT_TYPE)
+        hosted.intake.submit((Said(name, kind, b"", "disconnect"),), waits=False)
+
+    def add_device_async(self, data: object) -> Status:
+        """As `add_device`, of an object with "deviceName" and "deviceType"."""
+        if not isinstance(data, Mapping):
+            return Status.FAILURE
+        added = self.add_device(data.get("deviceName"), data, data.get("deviceType"))
+        return Status.SUCCESS if added else Status.FAILURE
+
+    def del_device_async(self, data: object) -> Status:
+        """As `del_device`, of an object with "deviceName"."""
+        if not isinstance(data, Mapping) or data.get("deviceName") not in self.get_devices():
+            return Status.FAILURE
+        self.del_device(data)
+        return Status.SUCCESS
+
+    def update_device(self, device_name: object, event: object, content: object) -> None:
+        """What connectors say here of their devices, the gateway knows already."""
+
+    def get_devices(self, connector_id: object = None) -> dict[str, dict[str, Any]]:
+        """The connector's devices, each with "connector" and "deviceType"."""
+        hosted = self.__hosted
+        with hosted.lock:
+            return {
+                name: {"connector": hosted.connector, "deviceType": kind, "connectorName": hosted.name}
+                for name, kind in hosted.devices.items()
+            }
+
+    # Calls
+
+    def send_rpc_reply(  # noqa: PLR0917 (the reference's arguments, which are given in their order)
+        self,
+        device: object = None,
+        req_id: object = None,
+        content: object = None,
+        success_sent: object = None,
+        wait_for_publish: object = None,
+        quality_of_service: object = 0,
+        to_connector_rpc: object = False,
+    ) -> None:
+        """Answers a call, at any time after it has come. The first answer counts."""
+        hosted = self.__hosted
+        is_to_connector = device is None or bool(to_connector_rpc)
+        try:
+            data = reply_of(content, success_sent, is_to_connector=is_to_connector)
+        except ValueError as error:
+            hosted.refuse("send_rpc_reply", f"content: found {error}")
+            return
+        if data is not None and req_id is not None:
+            name = "" if is_to_connector else str(device)
+            hosted.intake.post(Replied(name, str(req_id).strip(), data))
+
+    # What it says of itself
+
+    @property
+    def name(self) -> str:
+        """What the gateway calls itself."""
+        return NAME
+
+    @property
+    def version(self) -> dict[str, str]:
+        """The release that runs."""
+        return {"current_version": RELEASE, "latest_version": RELEASE}
+
+    @property
+    def stopped(self) -> bool:
+        """True once the gateway was told to end."""
+        return self.__hosted.stop_event.is_set()
+
+    @property
+    def stop_event(self) -> threading.Event:
+        """Set once the gateway was told to end."""
+        return self.__hosted.stop_event
+
+    @property
+    def available_connectors_by_name(self) -> dict[str, Any]:
+        """This connector: others are in processes of their own."""
+        return {self.__hosted.name: self.__hosted.connector}
+
+    @property
+    def available_connectors_by_id(self) -> dict[str, Any]:
+        """This connector, by its id."""
+        return {self.__hosted.id: self.__hosted.connector}
+
+    def get_available_connectors(self) -> dict[str, Any]:
+        """This connector, by its name."""
+        return self.available_connectors_by_name
+
+    def get_connector_devices(self, connector: object = None) -> dict[str, dict[str, Any]]:
+        """This connector's devices."""
+        return self.get_devices()
+
+    def get_connector_status(self, name: object = None) -> dict[str, Any]:
+        """Whether this connector says that it is connected."""
+        connector = self.__hosted.connector
+        is_connected: Callable[[], Any] | None = getattr(connector, "is_connected", None)
+        return {"connected": bool(is_connected and is_connected())}
+
+    def get_connector_config(self, name: object = None) -> Any:
+        """What this connector was made with."""
+        return self.__hosted.config
+
+    def get_status(self) -> dict[str, Any]:
+        """Whether the platform is reached."""
+        return {"connected": self.__hosted.is_link_up, "connector": self.__hosted.name}
+
+    def get_config_path(self) -> str:
+        """The folder of the main configuration file, with a slash at its end."""
+        return self.__hosted.config_dir.rstrip("/") + "/"
+
+    def get_report_strategy_service(self) -> None:
+        """There is none: connectors test for it."""
+
+    def is_latency_metrics_enabled(self) -> bool:
+        """Never."""
+        return False
+
+    def get_max_payload_size_bytes(self) -> int:
+        """What a message may have; what is larger is cut here."""
+        return PAYLOAD_BYTES
+
+
+class PlatformFacade:
+    """`gateway.tb_client`."""
+
+    __slots__ = ("__hosted", "client")
+
+    def __init__(self, hosted: Hosted) -> None:
+        self.__hosted = hosted
+        self.client = ClientFacade()
+
+    def is_connected(self) -> bool:
+        """Whether the platform was reached when it was heard of last."""
+        return self.__hosted.is_link_up
+
+
+class ClientFacade:
+    """`gateway.tb_client.client`: the platform's connection is the publisher's, so nothing can be asked by it."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"serialgw's gateway has no tb_client.client.{name}: connectors can't ask the platform by themselves"
+        )
