@@ -180,11 +180,14 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
     ca_cert: str | None = None
     private_key: str | None = None
     cert: str | None = None
+    """The client certificate by which the gateway proves who it is; with any type, as in the reference."""
     insecure: bool = False
+    tls: bool = False
+    """True where `tls` or the port asks for TLS, whatever the type is."""
 
     @property
     def uses_tls(self) -> bool:
-        return self.type in ("tlsAccessToken", "tlsPrivateKey") or self.ca_cert is not None
+        return self.tls or self.type in ("tlsAccessToken", "tlsPrivateKey") or self.ca_cert is not None
 
 
 PAYLOAD_GUESS_BYTES = 8196

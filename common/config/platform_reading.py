@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from common.config.findings import Findings, kind_of, show
-from common.config.host_reading import read_host, read_port, warn_odd_port
+from common.config.host_reading import TLS_PORT, read_host, read_port, warn_odd_port
 from common.config.json_object import JsonObject
 from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
 from common.config.points_reading import read_strategy
@@ -104,11 +104,12 @@ def read_platform(
     for name in UNSERVED_VARIABLES:
         if environ.get(name):
             findings.warning("environment", name, f"{name} is not applied yet")
+    port = read_port(entry)
     platform = Platform(
         host=read_host(entry),
-        port=read_port(entry),
+        port=port,
         qos=_read_qos(entry),
-        security=_read_security(entry, folder, environ),
+        security=_read_security(entry, folder, environ, port),
         min_pack_send_delay_ms=entry.whole("minPackSendDelayMS", 50, 0),
         min_pack_size_to_send=entry.whole("minPackSizeToSend", 500, 1),
         max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", PAYLOAD_GUESS_BYTES, 1),
@@ -149,7 +150,7 @@ def _read_qos(entry: JsonObject) -> int:
     return 1
 
 
-def _read_security(platform: JsonObject, folder: Path, environ: Mapping[str, str]) -> Security:
+def _read_security(platform: JsonObject, folder: Path, environ: Mapping[str, str], port: int) -> Security:
     """Who the gateway is. Raises nothing; what is missing or wrong is noted without any value."""
     platform.knows("security")
     values = platform.values.get("security", {})
@@ -166,11 +167,13 @@ def _read_security(platform: JsonObject, folder: Path, environ: Mapping[str, str
         password=entry.secret("password"),
         client_id=entry.secret("clientId"),
         ca_cert=_read_file(entry, "caCert", folder),
-        private_key=_beside(folder, entry.maybe_path("privateKey")),
-        cert=_beside(folder, entry.maybe_path("cert")),
+        private_key=_read_file(entry, "privateKey", folder),
+        cert=_read_file(entry, "cert", folder),
         insecure=entry.flag("insecure", False),
+        # The reference speaks TLS on this port whatever else is said.
+        tls=entry.flag("tls", port == TLS_PORT),
     )
-    entry.knows("tls", "checkCertPeriod", "certificateDaysLeft")
+    entry.knows("checkCertPeriod", "certificateDaysLeft")
     _check_credentials(entry, security)
     entry.warn_unknown()
     return security
@@ -218,12 +221,12 @@ def _check_credentials(entry: JsonObject, security: Security) -> None:
         )
     if security.type == "usernamePassword" and not entry.values.keys() & {"username", "clientId"}:
         entry.problem("username", "nothing", "the gateway's user name")
-    if security.type == "tlsPrivateKey":
-        entry.warning(
-            "type",
-            "tlsPrivateKey (client certificates) is not applied yet: the gateway connects without credentials, "
-            "and a platform that asks for them will refuse it",
-        )
+    if security.type == "tlsPrivateKey" and "cert" not in entry.values:
+        entry.problem("cert", "nothing", "the file with the gateway's client certificate")
+    if "privateKey" in entry.values and "cert" not in entry.values and security.type != "tlsPrivateKey":
+        entry.warning("privateKey", 'a key without "cert", its certificate, has no effect')
+    if security.cert and not security.uses_tls:
+        entry.warning("cert", 'has no effect without TLS: "caCert", or "tls": true, switches it on')
     if security.insecure and security.uses_tls:
         entry.warning("insecure", "the server's certificate is not checked: anyone in between can read and answer")
 
@@ -233,18 +236,19 @@ def is_placeholder(secret: str) -> bool:
     return _PLACE.fullmatch(secret.strip()) is not None
 
 
-def _beside(folder: Path, name: str | None) -> str | None:
-    """The path of a file that is named relative to the main file, as in the reference; None for none."""
-    return None if name is None else str(folder / name)
-
-
 def _read_file(entry: JsonObject, key: str, folder: Path) -> str | None:
-    """The absolute path of a file that must be there and readable; None where there is none, or a problem was noted."""
+    """The absolute path of a file that must be there and readable; None where there is none, or a problem was noted.
+
+    A name is taken relative to the main file, and where nothing has it there, to the folder that we were started in, as
+    the reference does it.
+    """
     name = entry.maybe_path(key)
     if name is None:
         return None
     path = folder / name
     try:
+        if not path.exists() and Path(name).exists():
+            path = Path(name).absolute()
         with path.open("rb"):
             return str(path)
     except OSError as error:

@@ -156,6 +156,9 @@ def describe_refusal(place: Place, code: int, reason: str) -> str:
             case "usernamePassword":
                 advice = 'check "username", "password" and "clientId" in "security"'
                 return f"{place} refuses the user name and password of the gateway: {advice}"
+            case "tlsPrivateKey":
+                advice = "in ThingsBoard the credentials of the gateway have to be this certificate (X.509)"
+                return f'{place} does not know the certificate of the gateway ("cert" in "security"): {advice}'
             case _:
                 advice = 'set "accessToken", or "username" and "password", in "security"'
                 return f"{place} lets nobody in without credentials, and the gateway has none: {advice}"
@@ -215,6 +218,11 @@ def _describe_certificate(place: Place, code: int) -> str:
 def _describe_alert(place: Place, reason: str) -> str:
     """`reason` is OpenSSL's word for the alert."""
     word = reason.upper()
+    if "CERTIFICATE_EXPIRED" in word:
+        return (
+            f'{place} says that the certificate of the gateway has expired: renew the file of "cert" in "security", '
+            "and start the gateway again; check the clock of this machine too"
+        )
     if "CERTIFICATE" in word or "UNKNOWN_CA" in word or "DECRYPT_ERROR" in word:
         return f'{place} wants a certificate of the gateway, or another: check "cert" and "privateKey" in "security"'
     if "PROTOCOL" in word or "VERSION" in word:

@@ -1,0 +1,1 @@
+"""What somebody who comes from ThingsBoard's gateway brings along."""
