@@ -110,12 +110,36 @@ PLATFORM: Final = Section(
             False,
             unapplied="refused on purpose",
         ),
-        _unserved("provisioning", "object", "Getting an access token by a provisioning key.", {"type": "AUTO"}),
+        Key(
+            "provisioning",
+            "object",
+            "How a gateway without credentials gets some; see *Provisioning*.",
+            {},
+            instead="none",
+        ),
+        Key(
+            "deviceFiltering",
+            "object",
+            "Devices whose readings are not sent; see *Device filtering*.",
+            {},
+            instead="none",
+        ),
+        Key(
+            "checkingDeviceActivity",
+            "object",
+            "When a silent device is disconnected on the platform; see *Device activity*.",
+            {},
+            instead="never",
+        ),
+        Key(
+            "handleDeviceRenaming",
+            "true or false",
+            "A device that is renamed on the platform has its data under the new name.",
+            False,
+            True,
+        ),
+        Key("statistics", "object", "What the gateway tells of itself; see *Statistics*.", {}, instead="every 60 s"),
         _unserved("checkConnectorsConfigurationInSeconds", "whole number of s", "Looking for changed files.", 60),
-        _unserved("statistics", "object", "Statistics of the machine.", {"enable": True}),
-        _unserved("deviceFiltering", "object", "Leaving devices out.", {"enable": True}),
-        _unserved("checkingDeviceActivity", "object", "Disconnecting silent devices.", {"checkDeviceInactivity": True}),
-        _unserved("handleDeviceRenaming", "true or false", "Following names that change on the platform.", True),
         _unserved("remoteConfiguration", "true or false", "A configuration that the platform sends.", True),
         _unserved("latencyDebugMode", "true or false", "Times of each step, sent along.", True),
         *(
@@ -184,6 +208,82 @@ SECURITY: Final = Section(
         ),
         _unserved("checkCertPeriod", "whole number of s", "Looking after certificates.", 86_400, NO_PART),
         _unserved("certificateDaysLeft", "whole number", "Warning of certificates that end.", 3, NO_PART),
+    ),
+)
+
+PROVISIONING: Final = Section(
+    "thingsboard.provisioning",
+    "Provisioning, `thingsboard.provisioning`",
+    "A gateway whose `security` has no credentials asks the platform for some, once, and keeps them in the data directory "
+    "(`publisher.credentials`). In ThingsBoard: the device profile of gateways, *Device provisioning*. The secrets among "
+    "these may stand in the environment, or in files of their own.",
+    (
+        Key(
+            "type",
+            "`ACCESS_TOKEN`, `MQTT_BASIC` or `X509_CERTIFICATE`",
+            "What kind of credentials. With the last one the gateway makes a key and a certificate of its own, by the "
+            "command `openssl`.",
+            "MQTT_BASIC",
+            "ACCESS_TOKEN",
+        ),
+        Key("provisionDeviceKey", "text", "The profile's key. Required.", "A1_TEST_KEY", instead="required"),
+        Key("provisionDeviceSecret", "text", "The profile's secret. Required.", "hidden", instead="required"),
+        Key(
+            "deviceName", "text", "What the gateway is to be called.", "Gateway 7", instead="Gateway, and five letters"
+        ),
+        Key(
+            "access_token",
+            "text",
+            "The access token that it wishes for.",
+            "A1_TEST_TOKEN",
+            instead="one that is drawn",
+            also="accessToken",
+        ),
+        Key("username", "text", "With `MQTT_BASIC`: the name that it wishes for.", "gw", instead="one that is drawn"),
+        Key("password", "text", "With `MQTT_BASIC`.", "hidden", instead="one that is drawn"),
+        Key("client_id", "text", "With `MQTT_BASIC`.", "gw-1", instead="one that is drawn", also="clientId"),
+        Key("caCert", "text", "As in `security`.", "ca.pem", instead="that of `security`"),
+    ),
+)
+
+FILTERING: Final = Section(
+    "thingsboard.deviceFiltering",
+    "Device filtering, `thingsboard.deviceFiltering`",
+    'The file says by connector which devices are left out: `{"deny": {"Serial": ["press7", "test.*"]}}`. A pattern '
+    "is a regular expression that has to match the whole name. What is not denied is sent; `allow` changes nothing, as in "
+    "ThingsBoard's gateway. Such a device is not announced, its readings are counted (`readings_filtered`) and not kept.",
+    (
+        Key("enable", "true or false", "Whether devices are left out at all.", False, False),
+        Key("filterFile", "text", "The file, relative to the main file.", "list.json", instead="none"),
+    ),
+)
+
+ACTIVITY: Final = Section(
+    "thingsboard.checkingDeviceActivity",
+    "Device activity, `thingsboard.checkingDeviceActivity`",
+    "A device that has said nothing for the time is disconnected on the platform, and connected again with its next "
+    "reading. Its port stays open, and calls reach it.",
+    (
+        Key("checkDeviceInactivity", "true or false", "Whether that is done.", True, False),
+        Key("inactivityTimeoutSeconds", "whole number of s", "The time.", 300, 50),
+        Key("inactivityCheckPeriodSeconds", "whole number of s", "How often it is looked at.", 10, 1),
+    ),
+)
+
+STATISTICS: Final = Section(
+    "thingsboard.statistics",
+    "Statistics, `thingsboard.statistics`",
+    "Telemetry of the gateway's own device, with the keys that ThingsBoard's gateway dashboards read.",
+    (
+        Key("enable", "true or false", "Whether it is sent.", False, True),
+        Key("statsSendPeriodInSeconds", "whole number of s", "How often; 10 at least.", 30, 60),
+        _unserved("enableCustom", "true or false", "Values that commands print.", True, "the gateway runs no commands"),
+        _unserved(
+            "configuration", "text", "A file of such commands.", "statistics.json", "the gateway runs no commands"
+        ),
+        _unserved(
+            "customStatsSendPeriodInSeconds", "whole number of s", "How often.", 3_600, "the gateway runs no commands"
+        ),
     ),
 )
 
@@ -576,7 +676,23 @@ REPORT: Final = Section(
     ),
 )
 
-SECTIONS: Final = (MAIN, PLATFORM, SECURITY, STORAGE, CONNECTORS, CONNECTOR, DEVICE, POINT, RPC, UPDATE, REPORT)
+SECTIONS: Final = (
+    MAIN,
+    PLATFORM,
+    SECURITY,
+    PROVISIONING,
+    FILTERING,
+    ACTIVITY,
+    STATISTICS,
+    STORAGE,
+    CONNECTORS,
+    CONNECTOR,
+    DEVICE,
+    POINT,
+    RPC,
+    UPDATE,
+    REPORT,
+)
 
 
 class Variable(NamedTuple):
@@ -602,10 +718,28 @@ VARIABLES: Final = (
     Variable("TB_GW_USERNAME_FILE", "a file that holds the user name alone", "/run/secrets/username"),
     Variable("TB_GW_PASSWORD_FILE", "a file that holds the password alone", "/run/secrets/password"),
     Variable("TB_GW_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/client-id"),
+    Variable(
+        "TB_GW_PROVISIONING_DEVICE_KEY", "`provisionDeviceKey`; with the next one it goes before `security`", "A1_KEY"
+    ),
+    Variable("TB_GW_PROVISIONING_DEVICE_SECRET", "`provisionDeviceSecret` of `provisioning`", "hidden"),
+    Variable("TB_GW_PROVISIONING_DEVICE_NAME", "`deviceName` of `provisioning`", "Gateway 7"),
+    Variable("TB_GW_PROVISIONING_DEVICE_ACCESS_TOKEN", "`access_token` of `provisioning`", "A1_TEST_TOKEN"),
+    Variable("TB_GW_PROVISIONING_DEVICE_USERNAME", "`username` of `provisioning`", "gw"),
+    Variable("TB_GW_PROVISIONING_DEVICE_PASSWORD", "`password` of `provisioning`", "hidden"),
+    Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID", "`client_id` of `provisioning`", "gw-1"),
+    Variable("TB_GW_PROVISIONING_DEVICE_CA_CERT_FILENAME", "`caCert` of `provisioning`", "/etc/serialgw/ca.pem"),
+    Variable("TB_GW_PROVISIONING_DEVICE_KEY_FILE", "a file that holds the key alone", "/run/secrets/provision-key"),
+    Variable("TB_GW_PROVISIONING_DEVICE_SECRET_FILE", "a file that holds the secret alone", "/run/secrets/provision"),
+    Variable("TB_GW_PROVISIONING_DEVICE_ACCESS_TOKEN_FILE", "a file that holds the token alone", "/run/secrets/token"),
+    Variable("TB_GW_PROVISIONING_DEVICE_USERNAME_FILE", "a file that holds the user name alone", "/run/secrets/user"),
+    Variable(
+        "TB_GW_PROVISIONING_DEVICE_PASSWORD_FILE", "a file that holds the password alone", "/run/secrets/password"
+    ),
+    Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/id"),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
     Variable("TB_GW_RATE_LIMITS", "known, and not applied yet", "15:1"),
     Variable("TB_GW_DP_RATE_LIMITS", "known, and not applied yet", "15:1"),
     Variable("TB_GW_MESSAGES_RATE_LIMITS", "known, and not applied yet", "15:1"),
-    Variable("TB_GW_CONFIG_DIR", "known, and not applied yet", "/etc/tb"),
-    Variable("TB_GW_LOGS_PATH", "known, and not applied yet", "/var/log/tb"),
+    Variable("TB_GW_CONFIG_DIR", "the folder of `tb_gateway.json`, for `serialgw run` without a file", "/etc/tb"),
+    Variable("TB_GW_LOGS_PATH", "known, and without effect: the log goes to standard error", "/var/log/tb"),
 )

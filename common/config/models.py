@@ -20,6 +20,7 @@ and framing stand side by side with the device's own."""
 
 Decimal = Literal["", ","]
 """How fractions are written: with a point, or with a comma."""
+ProvisioningType = Literal["ACCESS_TOKEN", "MQTT_BASIC", "X509_CERTIFICATE"]
 StrategyType = Literal["ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED"]
 
 
@@ -190,6 +191,38 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
         return self.tls or self.type in ("tlsAccessToken", "tlsPrivateKey") or self.ca_cert is not None
 
 
+class Provisioning(msgspec.Struct, frozen=True, kw_only=True):
+    """How a gateway that has no credentials gets some from the platform. Its texts are secrets, but for type and
+    name: only the publisher keeps them."""
+
+    type: ProvisioningType = "ACCESS_TOKEN"
+    """What kind of credentials it asks for."""
+    device_name: str | None = None
+    """What the gateway is to be called on the platform; None: a name that is drawn."""
+    key: str | None = None
+    secret: str | None = None
+    """Key and secret of the device profile that allows it."""
+    access_token: str | None = None
+    """The credentials that it wishes for; what is None is drawn."""
+    username: str | None = None
+    password: str | None = None
+    client_id: str | None = None
+
+
+class DeviceFiltering(msgspec.Struct, frozen=True, kw_only=True):
+    """Devices whose readings are not sent: by connector, regular expressions that a name has to match whole."""
+
+    deny: dict[str, tuple[str, ...]] = {}
+    allow: dict[str, tuple[str, ...]] = {}
+    """Says nothing that `deny` does not: what is not denied is allowed."""
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway tells the platform of itself."""
+
+    period_s: int = 60
+
+
 PAYLOAD_GUESS_BYTES = 8196
 """What the reference's files say, and it where they say nothing; the platform's own word replaces it."""
 
@@ -204,6 +237,17 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     min_pack_send_delay_ms: int = 50
     min_pack_size_to_send: int = 500
     max_payload_size_bytes: int = PAYLOAD_GUESS_BYTES
+    provisioning: Provisioning | None = None
+    """None where the gateway has credentials."""
+    filtering: DeviceFiltering | None = None
+    inactivity_timeout_s: int | None = None
+    """A device that has said nothing for so long is disconnected on the platform; None: never."""
+    inactivity_period_s: int = 1
+    """So often the devices are looked at for that."""
+    follows_renaming: bool = True
+    """True: a device that is renamed on the platform has its data under the new name."""
+    statistics: Statistics | None = None
+    """None: nothing is sent."""
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,6 +271,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     file: str = ""
     extension_dirs: tuple[str, ...] = ()
     """Folders that hold `serial/*.py` with users' converters, first one wins."""
+    log_levels: dict[str, str] = {}
+    """Kind of process → how much it logs, where `logs.json` says so."""
 
     @property
     def devices(self) -> tuple[Device, ...]:

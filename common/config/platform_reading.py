@@ -16,8 +16,11 @@ from common.config.findings import Findings, kind_of, show
 from common.config.host_reading import TLS_PORT, read_host, read_port, warn_odd_port
 from common.config.json_object import JsonObject
 from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
+from common.config.names import PROVISIONING_SECRETS, SECRETS
 from common.config.points_reading import read_strategy
+from common.config.provisioning_reading import is_asked_by, read_provisioning
 from common.config.secret_files import with_secret_files
+from common.config.services_reading import read_filtering, read_inactivity, read_statistics
 
 SecurityType = Literal["none", "accessToken", "usernamePassword", "tlsAccessToken", "tlsPrivateKey"]
 """How the gateway proves who it is, in the reference's words; the tls types bring certificates."""
@@ -54,10 +57,10 @@ UNSERVED_VARIABLES = (
     "TB_GW_RATE_LIMITS",
     "TB_GW_DP_RATE_LIMITS",
     "TB_GW_MESSAGES_RATE_LIMITS",
-    "TB_GW_CONFIG_DIR",
-    "TB_GW_LOGS_PATH",
 )
-"""Variables that the reference knows and that have no effect here; one that is set gets a warning."""
+"""Variables that the reference knows and that have no effect yet; one that is set gets a warning."""
+LOGS_VARIABLE = "TB_GW_LOGS_PATH"
+"""The folder of the reference's log files, of which there are none here."""
 RATE_LIMITS = (
     "rateLimits",
     "dpRateLimits",
@@ -69,12 +72,7 @@ RATE_LIMITS = (
 """The reference's own limits. Ours are those that the platform announces, so these have no effect."""
 # Known keys without effect: for a section, which of its keys switches it on ("" where the value itself does).
 _UNSERVED = {
-    "provisioning": None,
     "checkConnectorsConfigurationInSeconds": None,
-    "statistics": "enable",
-    "deviceFiltering": "enable",
-    "checkingDeviceActivity": "checkDeviceInactivity",
-    "handleDeviceRenaming": "",
     "remoteConfiguration": "",
     "latencyDebugMode": "",
     **dict.fromkeys(RATE_LIMITS),
@@ -104,15 +102,30 @@ def read_platform(
     for name in UNSERVED_VARIABLES:
         if environ.get(name):
             findings.warning("environment", name, f"{name} is not applied yet")
-    port = read_port(entry)
+    if environ.get(LOGS_VARIABLE):
+        sentence = "has no effect: the log goes to standard error, and whoever runs the gateway keeps it"
+        findings.warning("environment", LOGS_VARIABLE, sentence)
+    host, port, qos = read_host(entry), read_port(entry), _read_qos(entry)
+    is_provisioned = is_asked_by(environ)
+    security = _read_security(entry, folder, environ, port, is_provisioned=is_provisioned)
+    provisioning = read_provisioning(entry, environ, has_credentials=_has_credentials(security))
+    if provisioning is not None and (ca_cert := _read_provisioning_ca(entry, folder, environ)):
+        security = msgspec.structs.replace(security, ca_cert=ca_cert)
+    timeout_s, period_s = read_inactivity(entry)
     platform = Platform(
-        host=read_host(entry),
+        host=host,
         port=port,
-        qos=_read_qos(entry),
-        security=_read_security(entry, folder, environ, port),
+        qos=qos,
+        security=security,
         min_pack_send_delay_ms=entry.whole("minPackSendDelayMS", 50, 0),
         min_pack_size_to_send=entry.whole("minPackSizeToSend", 500, 1),
         max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", PAYLOAD_GUESS_BYTES, 1),
+        provisioning=provisioning,
+        filtering=read_filtering(entry, folder),
+        inactivity_timeout_s=timeout_s,
+        inactivity_period_s=period_s,
+        follows_renaming=entry.flag("handleDeviceRenaming", True),
+        statistics=read_statistics(entry),
     )
     warn_odd_port(entry, platform.port, uses_tls=platform.security.uses_tls)
     read_strategy(entry, "the platform")
@@ -121,13 +134,30 @@ def read_platform(
     return platform
 
 
+def secrets_in(platform: Platform) -> dict[str, str]:
+    """The platform's secrets, each under the variable that it may come from."""
+    found = {name: getattr(platform.security, field) for name, field in SECRETS.items()}
+    if platform.provisioning is not None:
+        found |= {name: getattr(platform.provisioning, field) for name, field in PROVISIONING_SECRETS.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def with_secrets_in(platform: Platform, values: Mapping[str, str | None]) -> Platform:
+    """A copy of the platform in which the secrets under these variables have these values."""
+    security = {SECRETS[name]: value for name, value in values.items() if name in SECRETS}
+    platform = msgspec.structs.replace(platform, security=msgspec.structs.replace(platform.security, **security))
+    if platform.provisioning is None:
+        return platform
+    asked = {PROVISIONING_SECRETS[name]: value for name, value in values.items() if name in PROVISIONING_SECRETS}
+    return msgspec.structs.replace(platform, provisioning=msgspec.structs.replace(platform.provisioning, **asked))
+
+
 def without_secrets(platform: Platform) -> Platform:
     """A copy of the platform for those that don't speak to it: user name and client id can be credentials too.
 
     What a process does not have, no crash, heartbeat or log line of it can say.
     """
-    bare = msgspec.structs.replace(platform.security, access_token=None, username=None, password=None, client_id=None)
-    return msgspec.structs.replace(platform, security=bare)
+    return with_secrets_in(platform, dict.fromkeys((*SECRETS, *PROVISIONING_SECRETS)))
 
 
 def _overlay(
@@ -150,13 +180,31 @@ def _read_qos(entry: JsonObject) -> int:
     return 1
 
 
-def _read_security(platform: JsonObject, folder: Path, environ: Mapping[str, str], port: int) -> Security:
-    """Who the gateway is. Raises nothing; what is missing or wrong is noted without any value."""
+def _has_credentials(security: Security) -> bool:
+    """True if the gateway can say who it is."""
+    return security.type != "none"
+
+
+def _read_provisioning_ca(platform: JsonObject, folder: Path, environ: Mapping[str, str]) -> str | None:
+    """The certificate that `provisioning` names for the platform, which counts from then on."""
+    section = platform.values.get("provisioning")
+    variables = {"TB_GW_PROVISIONING_DEVICE_CA_CERT_FILENAME": "caCert"}
+    merged, places = _overlay(section if isinstance(section, dict) else {}, variables, environ)
+    return _read_file(JsonObject(merged, *platform.place("provisioning"), platform.findings, places), "caCert", folder)
+
+
+def _read_security(
+    platform: JsonObject, folder: Path, environ: Mapping[str, str], port: int, *, is_provisioned: bool
+) -> Security:
+    """Who the gateway is. Raises nothing; what is missing or wrong is noted without any value. `is_provisioned`: the
+    environment asks for provisioning, and what the file says of who it is does not count."""
     platform.knows("security")
     values = platform.values.get("security", {})
     if not isinstance(values, dict):
         platform.problem("security", kind_of(values), "an object")
         values = {}
+    if is_provisioned:
+        values = {key: value for key, value in values.items() if key in ("caCert", "insecure", "tls")}
     # An empty variable counts as not set: unit files and compose files leave such behind.
     merged, places = _overlay(values, SECURITY_VARIABLES, environ)
     entry = JsonObject(merged, *platform.place("security"), platform.findings, places)

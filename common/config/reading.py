@@ -20,6 +20,7 @@ from common.config.extension_files import Catalogue, extension_dirs_of, read_cat
 from common.config.findings import Findings, show
 from common.config.json_files import read_json
 from common.config.json_object import JsonObject
+from common.config.logs_reading import read_log_levels
 from common.config.models import Connector, Device, Gateway, Platform, Storage
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.platform_reading import read_platform, without_secrets
@@ -105,6 +106,7 @@ class _Reader:
             connectors=connectors,
             file=str(self._path),
             extension_dirs=self._extension_dirs,
+            log_levels=read_log_levels(self._folder, self._findings),
         )
 
     def _read_main(self, top: JsonObject) -> Gateway:
