@@ -10,7 +10,6 @@ import os
 import random
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +30,8 @@ from common.wire.messages import Identity
 from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.events import Event
-from services.publisher.core.names import Named
 from services.publisher.shell.attempt import try_platform
-from services.publisher.shell.names_file import NAME, read_names
+from services.publisher.shell.names_file import NAME, KeptFile, read_names
 from services.publisher.shell.platform_link import Access
 from services.publisher.shell.shell import PublisherShell
 
@@ -69,10 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
     # Drawn, not counted: a count would have to be kept on a disk, and this process keeps only names there.
     epoch = os.urandom(16).hex()
     dialect = ThingsBoard()
-    names, fault = read_names(options.data_dir / NAME)
-    if fault:
-        log_note(logger, Note("warning", "names.unreadable", {"reason": fault}))
-    core = _make_core(identity, epoch, gateway, dialect, names)
+    kept = read_names(options.data_dir / NAME)
+    if kept.fault:
+        log_note(logger, Note("warning", "names.unreadable", {"reason": kept.fault}))
+    core = _make_core(identity, epoch, gateway, dialect, kept)
     sources: Sources[Event] = Sources()
     access = Access(gateway.platform, client_id, tls, tuple(dialect.subscriptions), dialect.will)
     shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=options.data_dir / NAME)
@@ -93,9 +91,7 @@ def _try(config: Path) -> int:
     return 1 if fault else 0
 
 
-def _make_core(
-    identity: Identity, epoch: str, gateway: Gateway, dialect: ThingsBoard, names: Mapping[str, Named]
-) -> PublisherCore:
+def _make_core(identity: Identity, epoch: str, gateway: Gateway, dialect: ThingsBoard, kept: KeptFile) -> PublisherCore:
     """The core. `epoch` names this run of the publisher: port readers send again what an earlier one had not settled.
     What devices are is taken once, so a changed configuration takes effect at the next start."""
     return PublisherCore(
@@ -108,7 +104,8 @@ def _make_core(
         shared={device.name: [update.attribute for update in device.attribute_updates] for device in gateway.devices},
         connectors={device.name: device.connector_name for device in gateway.devices},
         version=RELEASE,
-        names=names,
+        names=kept.names,
+        renamed=kept.renamed,
         answer_times=answer_times(gateway),
     )
 

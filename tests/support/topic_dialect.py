@@ -112,6 +112,9 @@ class TopicDialect:
     def announce(self, label: bytes, device_type: str) -> Outgoing | None:
         return None
 
+    def introduction(self, connector: str) -> Mapping[str, bytes]:
+        return {}
+
     def withdraw(self, label: bytes) -> Outgoing | None:
         return None
 
@@ -128,6 +131,9 @@ class TopicDialect:
         known = {"count": facts.received, "devices": sorted(facts.devices()), "version": facts.version}
         said = {"ok": known[call.method]} if call.method in known else {"failed": "no such method"}
         return Outgoing(f"gateway/answer/{call.request}", _dumps(said))
+
+    def gateway_done(self, request: str) -> Outgoing:
+        return Outgoing(f"gateway/answer/{request}", b'{"ok":true}')
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         value = _object(payload) if size_bytes <= 1024 * 1024 else None

@@ -38,11 +38,14 @@ from common.wire.messages import (
     Tap,
 )
 from common.wire.states import PortReaderState, PublisherState, facts_of, state_of
+from services.publisher.core.activity import Activity
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
     AttributesAnswer,
     DeviceAttributes,
+    DeviceDeleted,
     DeviceDropped,
+    DeviceRenamed,
     DeviceRpc,
     Dialect,
     GatewayRpc,
@@ -68,8 +71,10 @@ from services.publisher.core.events import (
     PubAck,
     RoundOver,
 )
+from services.publisher.core.filtering import DeviceFilter
 from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.names import KeptNames, Named
+from services.publisher.core.notices import Notices
 from services.publisher.core.ordering import Ordering, Unwanted
 from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.outbox import Outbox
@@ -94,7 +99,8 @@ class PublisherCore:
     of platform; `types` the device type of each configured device, `connectors` their connectors' names, `shared`
     the attributes that each can be told; `draw` gives numbers in [0, 1) for jitter, `version` is our own when a
     platform asks; `names` is what an earlier publisher has kept of the devices that users' converters have named.
-    `answer_times`: how many seconds an answer may take, by device and method.
+    `answer_times`: how many seconds an answer may take, by device and method. `renamed`: what the platform calls the
+    devices that it calls otherwise, as an earlier publisher has kept it.
     """
 
     def __init__(
@@ -111,6 +117,7 @@ class PublisherCore:
         version: str = "",
         names: Mapping[str, Named] | None = None,
         answer_times: Mapping[tuple[str, str], float] | None = None,
+        renamed: Mapping[str, str] | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -119,15 +126,31 @@ class PublisherCore:
         self._out = out = Outlet()
         self._counters = counters = new_counts(PublisherCounts)
         self._ordering = Ordering(epoch, counters, out)
-        self._names = KeptNames(names or {}, types, counters, out)
-        self._outbox = Outbox(dialect, types, DeadLetters(counters, out), counters, names=self._names)
+        self._names = KeptNames(names or {}, types, counters, out, renamed)
+        known = connectors if connectors is not None else dict.fromkeys(types, "serial")
+        self._outbox = Outbox(
+            dialect,
+            types,
+            DeadLetters(counters, out),
+            counters,
+            names=self._names,
+            device_filter=DeviceFilter(config.filtering, known, counters, out) if config.filtering else None,
+            connectors=connectors,
+        )
+        self._activity = (
+            Activity(config.inactivity_timeout_s, config.inactivity_period_s, self._outbox, out)
+            if config.inactivity_timeout_s is not None
+            else None
+        )
         replies = Replies(counters)
         self._session = PlatformSession(
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
         )
-        known = connectors if connectors is not None else dict.fromkeys(types, "serial")
         gateway = GatewayCalls(self._outbox, self._names, counters, connectors=known, version=version)
-        self._shared = SharedAttributes(dialect, shared or {}, replies)
+        self._shared = SharedAttributes(dialect, shared or {}, replies, self._names.shown)
+        self._notices = Notices(
+            dialect, self._names, self._outbox, replies, out, follows_renaming=config.follows_renaming
+        )
         self._downlink = Downlink(
             dialect,
             replies=replies,
@@ -240,6 +263,8 @@ class PublisherCore:
                     self._outbox.add(self._take_answer(found, body.answer, now_s), batch.device, now_s)
                 case Release():
                     self._yields.note(batch.device, found, now_s)
+                    if self._activity is not None:
+                        self._activity.note(batch.device, found, now_s)
                     self._outbox.add(found, batch.device, now_s)
                 case Unwanted(stream=stream, end=end):
                     self._outbox.forget(stream, end, now_s)
@@ -313,12 +338,17 @@ class PublisherCore:
         """A message from the platform: a call, or a word about the session."""
         said = self._dialect.parse(event.topic, event.payload, event.size_bytes)
         match said:
-            case DeviceRpc() | DeviceAttributes() | AttributesAnswer() | GatewayRpc() | RpcRefused():
+            case DeviceRpc() | DeviceAttributes() | AttributesAnswer() | RpcRefused():
+                ours = said._replace(device=self._names.ours(said.device))
+                self._downlink.hear_platform(ours, now_s, self._standstill.waited_s(now_s))
+            case GatewayRpc():
                 self._downlink.hear_platform(said, now_s, self._standstill.waited_s(now_s))
+            case DeviceRenamed() | DeviceDeleted():
+                self._notices.hear(said, now_s)
             case SessionLimits():
                 self._session.hear_limits(said)
             case DeviceDropped():
-                self._session.drop(said, now_s)
+                self._session.drop(said._replace(device=self._names.ours(said.device)), now_s)
             case Unusable(reason=reason):
                 self._counters["downlink_junk"] += 1
                 self._out.note("warning", "downlink.junk", topic=event.topic, reason=reason)
@@ -328,10 +358,12 @@ class PublisherCore:
                 assert_never(said)
 
     def _ask_attributes(self, now_s: float) -> None:
-        """Devices have just been announced: what the platform changed while they, or we, were away is asked for."""
+        """Devices have just been announced: what the platform changed while they, or we, were away is asked for, and it
+        is told whose they are."""
         announced = self._session.acceptance.announced
         for device in announced:
             self._shared.connected(device, now_s)
+            self._outbox.introduce(device, now_s)
         announced.clear()
 
     # The work.
@@ -388,5 +420,7 @@ class PublisherCore:
             ),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
+        if self._activity is not None:
+            self._activity.look(now_s)
         self._session.check(now_s)
         self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

@@ -36,4 +36,5 @@ class PublisherCounts(TypedDict):
     streams_refused: Annotated[int, Counter("batches", "of streams that no room was left for")]
     downlink_junk: Annotated[int, Counter("messages", "from the platform that can't be understood")]
     dead_letters: Annotated[int, Counter("readings", "numbers that will never be published")]
+    readings_filtered: Annotated[int, Counter("readings", "of devices that deviceFiltering leaves out, not sent")]
     calls_repeated: Annotated[int, Counter("calls", "of the platform that came again after their end")]

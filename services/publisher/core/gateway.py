@@ -55,6 +55,10 @@ class GatewayCalls:
         lanes = self._outbox.lanes.values()
         return {lane.name: self._connectors.get(lane.source, UNNAMED_CONNECTOR) for lane in lanes if lane.is_open}
 
+    def shown(self, device: str) -> str:
+        """What the platform calls this device of ours."""
+        return self._names.shown(device)
+
     def named(self, device: str) -> Named | None:
         """The configured device that serves this one, and its type, where a user's converter has named it; None for a
         device that is called by its own name, and for one that nobody knows."""

@@ -68,6 +68,21 @@ class GatewayRpc(NamedTuple):
     method: str
 
 
+class DeviceRenamed(NamedTuple):
+    """Downlink: somebody has given a device another name on the platform. `Dialect.gateway_done` answers it."""
+
+    request: str
+    old: str
+    new: str
+
+
+class DeviceDeleted(NamedTuple):
+    """Downlink: somebody has deleted a device on the platform. `Dialect.gateway_done` answers it."""
+
+    request: str
+    device: str
+
+
 class SessionLimits(NamedTuple):
     """Downlink: what the platform takes; None for what it does not say."""
 
@@ -112,6 +127,8 @@ Downlink = (
     | GatewayRpc
     | SessionLimits
     | DeviceDropped
+    | DeviceRenamed
+    | DeviceDeleted
     | Ignored
     | RpcRefused
     | Unusable
@@ -213,6 +230,10 @@ class Dialect(Protocol):
         """Says that a device is there. None: the platform is not told, and the device's data may go out at once."""
         ...
 
+    def introduction(self, connector: str) -> Mapping[str, bytes]:
+        """Attributes that say whose device one is, told after its first announcement; {} for none."""
+        ...
+
     def withdraw(self, label: bytes) -> Outgoing | None:
         """Says that a device is gone; None: the platform is not told."""
         ...
@@ -231,6 +252,10 @@ class Dialect(Protocol):
 
     def gateway_reply(self, call: GatewayRpc, facts: GatewayFacts) -> Outgoing:
         """The answer to a call to the gateway itself, an error for a method that there is not."""
+        ...
+
+    def gateway_done(self, request: str) -> Outgoing:
+        """The answer to a `DeviceRenamed` or `DeviceDeleted` that was carried out."""
         ...
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:

@@ -18,7 +18,9 @@ from common.wire.calls import METHOD_NOT_FOUND
 from services.publisher.core.dialects import (
     AttributesAnswer,
     DeviceAttributes,
+    DeviceDeleted,
     DeviceDropped,
+    DeviceRenamed,
     DeviceRpc,
     Downlink,
     GatewayFacts,
@@ -49,6 +51,11 @@ LIMITS_ID: Final = "1"
 """The last level of the topic on which we ask; the answer comes on a topic with the same."""
 LIMITS_METHOD: Final = "getSessionLimits"
 LIMITS_QUESTION: Final = b'{"method":"%b","params":{"timeout":5000}}' % LIMITS_METHOD.encode()
+CONNECTOR_TYPE: Final = "serial"
+"""What the server is told that a device's connector is."""
+RENAMED_METHOD: Final = "gateway_device_renamed"
+DELETED_METHOD: Final = "gateway_device_deleted"
+"""The server calls these when somebody renames or deletes a device, and keeps them for a gateway that is away."""
 PAYLOAD_SHARE: Final = 0.8
 """A payload may fill this share of the server's limit, which counts more than the payload; the reference does the
 same."""
@@ -176,6 +183,10 @@ class ThingsBoard:
         """The server creates a device that it does not know, of this type (its "device profile")."""
         return Outgoing(CONNECT, b'{"device":%b,"type":%b}' % (label, self.label(device_type)))
 
+    def introduction(self, connector: str) -> Mapping[str, bytes]:
+        """ThingsBoard's gateway dashboard finds a connector's devices by these."""
+        return {"connectorType": self.label(CONNECTOR_TYPE), "connectorName": self.label(connector)}
+
     def withdraw(self, label: bytes) -> Outgoing | None:
         return Outgoing(DISCONNECT, b'{"device":%b}' % label)
 
@@ -195,6 +206,9 @@ class ThingsBoard:
 
     def gateway_reply(self, call: GatewayRpc, facts: GatewayFacts) -> Outgoing:
         return Outgoing(OWN_RESPONSE + call.request, msgspec.json.encode(_answer_gateway(call.method, facts)))
+
+    def gateway_done(self, request: str) -> Outgoing:
+        return Outgoing(OWN_RESPONSE + request, b'{"success":true}')
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         """Goes by topic. A plain MQTT broker sends our own messages back on some of them, so the payload is looked at
@@ -331,7 +345,22 @@ def _gateway_rpc(request: str, value: dict[str, object]) -> Downlink:
     if method == LIMITS_METHOD and request == LIMITS_ID:
         # Our own question came back: this is a plain MQTT broker, and nobody will answer it.
         return SessionLimits(None, None)
+    if method == RENAMED_METHOD:
+        return _device_renamed(request, value.get("params"))
+    if method == DELETED_METHOD:
+        device = value.get("params")
+        if isinstance(device, str) and _is_text(device):
+            return DeviceDeleted(request, device)
+        return Unusable(f"found no name in {DELETED_METHOD}, expected the device's")
     return GatewayRpc(request, method)
+
+
+def _device_renamed(request: str, params: object) -> Downlink:
+    """`{"old name":"new name"}`."""
+    match list(params.items()) if isinstance(params, dict) else []:
+        case [(str(old), str(new))] if _is_text(old) and _is_text(new):
+            return DeviceRenamed(request, old, new)
+    return Unusable(f'found no names in {RENAMED_METHOD}, expected {{"old name":"new name"}}')
 
 
 def _session_limits(request: str, value: dict[str, object]) -> Downlink:
