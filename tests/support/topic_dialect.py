@@ -135,6 +135,12 @@ class TopicDialect:
     def gateway_done(self, request: str) -> Outgoing:
         return Outgoing(f"gateway/answer/{request}", b'{"ok":true}')
 
+    def own_attributes(self, values: Mapping[str, object]) -> Outgoing | None:
+        return None
+
+    def own_telemetry(self, values: Mapping[str, object]) -> Outgoing | None:
+        return Outgoing("gateway/state", _dumps(values))
+
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         value = _object(payload) if size_bytes <= 1024 * 1024 else None
         if value is None:

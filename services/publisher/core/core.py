@@ -64,6 +64,7 @@ from services.publisher.core.events import (
     LinkOpened,
     LinkRefused,
     LinkUp,
+    MachineSeen,
     NamesKept,
     PacketRefused,
     PlatformMessage,
@@ -83,6 +84,7 @@ from services.publisher.core.platform_session import PlatformSession
 from services.publisher.core.replies import Replies
 from services.publisher.core.shared_attributes import SharedAttributes
 from services.publisher.core.standstill import LinkStandstill
+from services.publisher.core.statistics import GatewayStatistics
 from services.publisher.core.stream import Release
 from services.publisher.core.yields import Waiting, Yields
 
@@ -147,6 +149,19 @@ class PublisherCore:
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
         )
         gateway = GatewayCalls(self._outbox, self._names, counters, connectors=known, version=version)
+        self._statistics = (
+            GatewayStatistics(
+                config.statistics,
+                dialect,
+                gateway=gateway,
+                connectors=known,
+                replies=replies,
+                counters=counters,
+                out=out,
+            )
+            if config.statistics
+            else None
+        )
         self._shared = SharedAttributes(dialect, shared or {}, replies, self._names.shown)
         self._notices = Notices(
             dialect, self._names, self._outbox, replies, out, follows_renaming=config.follows_renaming
@@ -213,6 +228,9 @@ class PublisherCore:
                 self._downlink.send_held(now_s)
             case Start():
                 self._session.link.start(now_s)
+            case MachineSeen():
+                if self._statistics is not None:
+                    self._statistics.tell(event, now_s, self._session.link.state == "up")
             case NamesKept():
                 self._names.kept(event, now_s)
             case Drain() if self._drain_until_s is None:
@@ -265,6 +283,8 @@ class PublisherCore:
                     self._yields.note(batch.device, found, now_s)
                     if self._activity is not None:
                         self._activity.note(batch.device, found, now_s)
+                    if self._statistics is not None:
+                        self._statistics.note(batch.device, found)
                     self._outbox.add(found, batch.device, now_s)
                 case Unwanted(stream=stream, end=end):
                     self._outbox.forget(stream, end, now_s)
@@ -293,6 +313,8 @@ class PublisherCore:
             case Heartbeat(kind="port_reader"):
                 # A device that is connected is announced, though its stream has said nothing of that to this publisher.
                 state = state_of(message, PortReaderState)
+                if state is not None and self._statistics is not None:
+                    self._statistics.hear_reader(message.name, state.backlog)
                 if state is not None and state.connected:
                     self._outbox.connected(state.device or message.name, now_s)
             case Heartbeat() | Registered():
@@ -319,6 +341,8 @@ class PublisherCore:
                 self._downlink.drop_stale_replies(now_s)
                 self._shared.connection_begun()
                 session.begin(event, now_s)
+                if self._statistics is not None:
+                    self._statistics.connection_begun(now_s)
             case LinkRefused() if state == "connecting":
                 session.link.refused(event, now_s)
             case LinkDown() if state != "down":
@@ -336,6 +360,7 @@ class PublisherCore:
 
     def _hear_platform(self, event: PlatformMessage, now_s: float) -> None:
         """A message from the platform: a call, or a word about the session."""
+        self._counters["messages_received"] += 1
         said = self._dialect.parse(event.topic, event.payload, event.size_bytes)
         match said:
             case DeviceRpc() | DeviceAttributes() | AttributesAnswer() | RpcRefused():
@@ -422,5 +447,7 @@ class PublisherCore:
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
         if self._activity is not None:
             self._activity.look(now_s)
+        if self._statistics is not None:
+            self._statistics.look(now_s, self._session.link.state == "up")
         self._session.check(now_s)
         self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

@@ -130,6 +130,28 @@ class NamesKept(NamedTuple):
     """Why the file is what it was before; "" if it was written."""
 
 
+class MachineSeen(NamedTuple):
+    """Event: what a look at the machine has shown; 0 for what can't be seen."""
+
+    at_s: float
+    """By the monotonic clock."""
+    cpus: int
+    load: float
+    """Processes that run or want to, on average over fifteen minutes."""
+    memory_bytes: int
+    free_memory_bytes: int
+    disk_bytes: int
+    free_disk_bytes: int
+    own_cpu_s: float
+    """Processor time that the gateway's processes have used since they were started."""
+    own_memory: dict[str, int]
+    """Bytes that they have, by kind: rss, pss, uss, shared, swap."""
+
+
+class LookAtMachine(NamedTuple):
+    """Effect: look at the machine; `MachineSeen` follows soon."""
+
+
 class KeepNames(NamedTuple):
     """Effect: write the file of the names that users' converters have given, before anything that is ordered later;
     `NamesKept` follows."""
@@ -179,6 +201,6 @@ class Publish(NamedTuple):
 
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | Probed | PacketRefused | PlatformMessage | PubAck
 """What names a connection."""
-Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | NamesKept | LinkEvent
+Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | NamesKept | MachineSeen | LinkEvent
 """Not `Reconnected`: this shell does not watch for it; the broker's heartbeat says when it is another."""
-Effect = CommonEffect | ConnectPlatform | Probe | DisconnectPlatform | CheckLink | Publish | KeepNames
+Effect = CommonEffect | ConnectPlatform | Probe | DisconnectPlatform | CheckLink | Publish | KeepNames | LookAtMachine

@@ -24,11 +24,13 @@ from services.publisher.core.events import (
     Effect,
     Event,
     KeepNames,
+    LookAtMachine,
     NamesKept,
     Probe,
     Publish,
     RoundOver,
 )
+from services.publisher.shell.machine import MachineLook
 from services.publisher.shell.names_file import write_names
 from services.publisher.shell.platform_link import Access, PlatformLink
 
@@ -54,6 +56,7 @@ class PublisherShell:
         self._names = names
         self._planes = Planes(endpoints, sources, logger)
         self._link = PlatformLink(access, sources)
+        self._machine = MachineLook(sources)
         # A call comes first: somebody waits for what it does.
         self._planes.add_calls()
         self._planes.add_events(TOPICS, REPORTS_HIGH_WATER, is_lazy=True)
@@ -75,6 +78,8 @@ class PublisherShell:
                 return self._link.check(effect)
             case KeepNames(content=content):
                 return (NamesKept(write_names(self._names, content)),)
+            case LookAtMachine():
+                self._machine.look()
             case ConnectPlatform():
                 self._link.connect(effect)
             case Probe():

@@ -258,6 +258,14 @@ class Dialect(Protocol):
         """The answer to a `DeviceRenamed` or `DeviceDeleted` that was carried out."""
         ...
 
+    def own_attributes(self, values: Mapping[str, object]) -> Outgoing | None:
+        """Says what kind of gateway this is; None: the platform is not told. `values` can be written as JSON."""
+        ...
+
+    def own_telemetry(self, values: Mapping[str, object]) -> Outgoing | None:
+        """Says how the gateway is, now; None: the platform is not told."""
+        ...
+
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         """What a message from the platform says; `size_bytes` where it had more than its payload's beginning.
 

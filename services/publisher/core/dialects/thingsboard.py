@@ -44,6 +44,7 @@ ATTRIBUTES_REQUEST: Final = "v1/gateway/attributes/request"
 ATTRIBUTES_RESPONSE: Final = "v1/gateway/attributes/response"
 RPC: Final = "v1/gateway/rpc"
 # The device API, for the gateway is a device of its own to the server.
+OWN_TELEMETRY: Final = "v1/devices/me/telemetry"
 OWN_ATTRIBUTES: Final = "v1/devices/me/attributes"
 OWN_REQUEST: Final = "v1/devices/me/rpc/request/"
 OWN_RESPONSE: Final = "v1/devices/me/rpc/response/"
@@ -209,6 +210,13 @@ class ThingsBoard:
 
     def gateway_done(self, request: str) -> Outgoing:
         return Outgoing(OWN_RESPONSE + request, b'{"success":true}')
+
+    def own_attributes(self, values: Mapping[str, object]) -> Outgoing | None:
+        return Outgoing(OWN_ATTRIBUTES, msgspec.json.encode(values))
+
+    def own_telemetry(self, values: Mapping[str, object]) -> Outgoing | None:
+        """Without a time: the server takes its own."""
+        return Outgoing(OWN_TELEMETRY, msgspec.json.encode(values))
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         """Goes by topic. A plain MQTT broker sends our own messages back on some of them, so the payload is looked at
