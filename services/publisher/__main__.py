@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import sys
 from pathlib import Path
 from typing import Final
 
 from common.config.active import find_gateway
-from common.config.models import Gateway
+from common.config.models import Gateway, Platform
 from common.config.names import SECRET_VARIABLES
 from common.config.reading import read_gateway
 from common.core.events import Note
@@ -25,19 +24,19 @@ from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core, tell_old_configuration
 from common.io.sources import Sources
-from common.io.tls import tls_context
 from common.wire.messages import Identity
 from services.publisher.core.core import PublisherCore
+from services.publisher.core.dialects.provisioning import Ask
 from services.publisher.core.dialects.thingsboard import ThingsBoard
+from services.publisher.core.dialects.thingsboard_provisioning import ThingsBoardProvisioning
 from services.publisher.core.events import Event
 from services.publisher.shell.attempt import try_platform
+from services.publisher.shell.entrance import Entrance, own_client_id
 from services.publisher.shell.names_file import NAME, KeptFile, read_names
-from services.publisher.shell.platform_link import Access
 from services.publisher.shell.shell import PublisherShell
 
+__all__ = ("main", "own_client_id")
 PURPOSE: Final = "Publishes readings to the platform, and takes its calls."
-# What any MQTT broker takes: printable, without blanks.
-_CLIENT_ID: Final = re.compile(r"[!-~]{1,128}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.tries:
-        return _try(options.config)
+        return _try(options.config, options.data_dir)
     begin("publisher", options.log_level)
     with refusals():
         sockets = socket_dir(options.data_dir)
@@ -58,46 +57,56 @@ def main(arguments: list[str] | None = None) -> int:
         # What it starts, and what reads its environment later, sees no secret.
         for name in SECRET_VARIABLES:
             os.environ.pop(name, None)
-        tls = tls_context(gateway.platform)
         lock = FileLock(options.data_dir / "publisher.lock")
-        client_id = gateway.platform.security.client_id or own_client_id(options.data_dir / "publisher.id")
+        entrance = Entrance(options.data_dir, gateway)
+        access, ask, fault = entrance.find()
     identity = make_identity("publisher", lock=lock.path)
     logger = start_logs(identity.address, options.log_level)
     tell_old_configuration(logger, warnings)
+    if fault:
+        log_note(logger, Note("warning", "credentials.unreadable", {"reason": fault}))
     # Drawn, not counted: a count would have to be kept on a disk, and this process keeps only names there.
     epoch = os.urandom(16).hex()
     dialect = ThingsBoard()
     kept = read_names(options.data_dir / NAME)
     if kept.fault:
         log_note(logger, Note("warning", "names.unreadable", {"reason": kept.fault}))
-    core = _make_core(identity, epoch, gateway, dialect, kept)
+    core = _make_core(identity, epoch, gateway, dialect, platform=access.config, kept=kept, ask=ask)
     sources: Sources[Event] = Sources()
-    access = Access(gateway.platform, client_id, tls, tuple(dialect.subscriptions), dialect.will)
-    shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=options.data_dir / NAME)
+    names = options.data_dir / NAME
+    shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=names, renew=entrance.keep)
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
 
 
-def _try(config: Path) -> int:
+def _try(config: Path, data_dir: Path) -> int:
     """`--try`: 0 if the platform lets us in; 1 if not, and the reason on standard output. A publisher that runs keeps
     its connection, unless a client id is configured, which both have then."""
     with refusals():
         gateway = read_gateway(config, os.environ, with_secrets=True).gateway
-        tls = tls_context(gateway.platform)
-    client_id = gateway.platform.security.client_id or f"serialgw-check-{os.urandom(6).hex()}"
-    fault = try_platform(Access(gateway.platform, client_id, tls, ()))
+        access = Entrance(data_dir, gateway).look(f"serialgw-check-{os.urandom(6).hex()}")
+    fault = try_platform(access)
     sys.stdout.write(f"{fault}\n")
     return 1 if fault else 0
 
 
-def _make_core(identity: Identity, epoch: str, gateway: Gateway, dialect: ThingsBoard, kept: KeptFile) -> PublisherCore:
+def _make_core(
+    identity: Identity,
+    epoch: str,
+    gateway: Gateway,
+    dialect: ThingsBoard,
+    *,
+    platform: Platform,
+    kept: KeptFile,
+    ask: Ask | None,
+) -> PublisherCore:
     """The core. `epoch` names this run of the publisher: port readers send again what an earlier one had not settled.
     What devices are is taken once, so a changed configuration takes effect at the next start."""
     return PublisherCore(
         identity,
         epoch,
-        gateway.platform,
+        platform,
         dialect,
         {device.name: device.type for device in gateway.devices},
         draw=random.random,
@@ -106,6 +115,7 @@ def _make_core(identity: Identity, epoch: str, gateway: Gateway, dialect: Things
         version=RELEASE,
         names=kept.names,
         renamed=kept.renamed,
+        provisioning=(ThingsBoardProvisioning(), ask) if ask else None,
         answer_times=answer_times(gateway),
     )
 
@@ -118,24 +128,6 @@ def answer_times(gateway: Gateway) -> dict[tuple[str, str], float]:
         for rpc in device.rpcs
         if rpc.with_response
     }
-
-
-def own_client_id(path: Path) -> str:
-    """A client id for who has configured none: made once for a data directory and kept in this file, so that the
-    platform takes each start for the same client. One that was damaged is made anew; on a full disk it lives as long
-    as the process. Raises nothing."""
-    try:
-        known = path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        known = ""
-    if _CLIENT_ID.fullmatch(known):
-        return known
-    made = f"serialgw-{os.urandom(6).hex()}"
-    try:
-        path.write_text(f"{made}\n", encoding="ascii")
-    except OSError:
-        pass  # The platform takes another id at the next start as well.
-    return made
 
 
 if __name__ == "__main__":

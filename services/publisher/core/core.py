@@ -54,8 +54,10 @@ from services.publisher.core.dialects import (
     SessionLimits,
     Unusable,
 )
+from services.publisher.core.dialects.provisioning import Ask, ProvisioningWords
 from services.publisher.core.downlink import Downlink
 from services.publisher.core.events import (
+    CredentialsKept,
     DisconnectPlatform,
     Effect,
     Event,
@@ -82,6 +84,9 @@ from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.platform_session import PlatformSession
 from services.publisher.core.replies import Replies
+from services.publisher.core.session.faults import Place
+from services.publisher.core.session.link import Link
+from services.publisher.core.session.provisioning import Provisioner
 from services.publisher.core.shared_attributes import SharedAttributes
 from services.publisher.core.standstill import LinkStandstill
 from services.publisher.core.statistics import GatewayStatistics
@@ -102,7 +107,8 @@ class PublisherCore:
     the attributes that each can be told; `draw` gives numbers in [0, 1) for jitter, `version` is our own when a
     platform asks; `names` is what an earlier publisher has kept of the devices that users' converters have named.
     `answer_times`: how many seconds an answer may take, by device and method. `renamed`: what the platform calls the
-    devices that it calls otherwise, as an earlier publisher has kept it.
+    devices that it calls otherwise, as an earlier publisher has kept it. `provisioning`: what the
+    platform is asked for first, by a gateway that has no credentials.
     """
 
     def __init__(
@@ -120,6 +126,7 @@ class PublisherCore:
         names: Mapping[str, Named] | None = None,
         answer_times: Mapping[tuple[str, str], float] | None = None,
         renamed: Mapping[str, str] | None = None,
+        provisioning: tuple[ProvisioningWords, Ask] | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -176,6 +183,10 @@ class PublisherCore:
             prefix=f"rpc-{epoch[:8]}",
             answer_times=answer_times or {},
         )
+        self._provisioner: Provisioner | None = None
+        if provisioning is not None:
+            words, ask = provisioning
+            self._provisioner = Provisioner(Place.of(config), words, ask, draw, out)
         self._yields = Yields()
         self._waiting = Waiting()
         self._standstill = LinkStandstill()
@@ -215,6 +226,20 @@ class PublisherCore:
                 self._hear_message(message, now_s)
                 # Somebody waits for these; they are not put off till the turn's end.
                 self._session.publish_replies(now_s)
+            case (
+                LinkOpened()
+                | LinkUp()
+                | LinkDown()
+                | LinkRefused()
+                | Probed()
+                | PlatformMessage()
+                | PubAck()
+                | PacketRefused()
+            ) if self._asking is not None:
+                self._provision(self._asking, event, now_s)
+            case CredentialsKept():
+                if self._provisioner is not None:
+                    self._provisioner.kept(event, now_s)
             case PacketRefused() if self._is_ours(event):
                 self._counters["packets_refused"] += 1
             case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
@@ -227,7 +252,7 @@ class PublisherCore:
             case Writable(plane=Plane.CALLS):
                 self._downlink.send_held(now_s)
             case Start():
-                self._session.link.start(now_s)
+                self._link.start(now_s)
             case MachineSeen():
                 if self._statistics is not None:
                     self._statistics.tell(event, now_s, self._session.link.state == "up")
@@ -260,7 +285,8 @@ class PublisherCore:
             return 0.0
         times = (
             self._membership.next_deadline_s,
-            self._session.link.next_deadline_s,
+            self._provisioner.next_deadline_s if self._provisioner else None,
+            None if self._asking else self._session.link.next_deadline_s,
             self._session.next_deadline_s(self._now_s),
             self._downlink.calls.next_deadline_s,
             self._ordering.next_report_s,
@@ -325,6 +351,26 @@ class PublisherCore:
                 assert_never(message)
 
     # The platform.
+
+    @property
+    def _asking(self) -> Provisioner | None:
+        """Who asks for credentials; None where there are some."""
+        provisioner = self._provisioner
+        return provisioner if provisioner is not None and not provisioner.is_done else None
+
+    @property
+    def _link(self) -> Link:
+        """The connection that counts: the one by which credentials are asked for, or the one that they are for."""
+        return self._asking.link if self._asking else self._session.link
+
+    def _provision(self, asking: Provisioner, event: LinkEvent, now_s: float) -> None:
+        """What happens while the gateway asks for credentials."""
+        if event.connection == asking.link.connection:
+            asking.hear(event, now_s)
+        if asking.is_done:
+            # Connections are numbered on: what is still heard of that one is of one that is over.
+            self._session.link.connection = asking.link.connection
+            self._session.link.start(now_s)
 
     def _is_ours(self, event: LinkEvent) -> bool:
         """False for an event of a connection that was given up: such events may still be on their way to us."""
@@ -402,7 +448,10 @@ class PublisherCore:
         self._downlink.expire(now_s)
         self._session.expire(now_s)
         if self._drain_until_s is None:
-            self._session.link.tick(now_s)
+            if self._provisioner is not None:
+                self._provisioner.tick(now_s)
+            if self._asking is None:
+                self._session.link.tick(now_s)
         if self._membership.is_due(now_s):
             self._beat(now_s)
         self._work(now_s, is_over=self._drain_until_s is not None and now_s >= self._drain_until_s)
@@ -424,10 +473,11 @@ class PublisherCore:
 
     def _beat(self, now_s: float) -> None:
         """The heartbeat, and with it what the connection and the readers have to hear each second."""
-        link = self._session.link
+        link = self._link
         state = PublisherState(
             epoch=self._ordering.epoch,
-            link=link.state,
+            # Nothing can be published over the connection by which credentials are asked for.
+            link="connecting" if self._asking and link.state == "up" else link.state,
             fault=link.fault,
             protocol=link.protocol,
             host=self._config.host,

@@ -152,6 +152,21 @@ class LookAtMachine(NamedTuple):
     """Effect: look at the machine; `MachineSeen` follows soon."""
 
 
+class CredentialsKept(NamedTuple):
+    """Event: a `KeepCredentials` was performed."""
+
+    error: str = ""
+    """Why they are not on the disk; "" if they are."""
+
+
+class KeepCredentials(NamedTuple):
+    """Effect: write the credentials that the platform has given, and use them for each connection from now on;
+    `CredentialsKept` follows."""
+
+    content: bytes
+    """Secret: nobody logs this effect."""
+
+
 class KeepNames(NamedTuple):
     """Effect: write the file of the names that users' converters have given, before anything that is ordered later;
     `NamesKept` follows."""
@@ -201,6 +216,29 @@ class Publish(NamedTuple):
 
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | Probed | PacketRefused | PlatformMessage | PubAck
 """What names a connection."""
-Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | NamesKept | MachineSeen | LinkEvent
+Event = (
+    Start
+    | Tick
+    | Drain
+    | Arrived
+    | Blocked
+    | Writable
+    | Junk
+    | RoundOver
+    | NamesKept
+    | CredentialsKept
+    | MachineSeen
+    | LinkEvent
+)
 """Not `Reconnected`: this shell does not watch for it; the broker's heartbeat says when it is another."""
-Effect = CommonEffect | ConnectPlatform | Probe | DisconnectPlatform | CheckLink | Publish | KeepNames | LookAtMachine
+Effect = (
+    CommonEffect
+    | ConnectPlatform
+    | Probe
+    | DisconnectPlatform
+    | CheckLink
+    | Publish
+    | KeepNames
+    | KeepCredentials
+    | LookAtMachine
+)

@@ -7,7 +7,7 @@ leave by the events plane, where each port reader hears of its own streams.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -20,9 +20,11 @@ from common.wire.messages import Plane
 from services.publisher.core.events import (
     CheckLink,
     ConnectPlatform,
+    CredentialsKept,
     DisconnectPlatform,
     Effect,
     Event,
+    KeepCredentials,
     KeepNames,
     LookAtMachine,
     NamesKept,
@@ -51,9 +53,12 @@ class PublisherShell:
         logger: logging.Logger,
         *,
         names: Path,
+        renew: Callable[[bytes], tuple[Access, str]] | None = None,
     ) -> None:
-        """`names` is the file of the names that users' converters have given."""
+        """`names` is the file of the names that users' converters have given. `renew` keeps credentials that the
+        platform has given, and says how it is reached with them, and why they are not on the disk, or ""."""
         self._names = names
+        self._renew = renew
         self._planes = Planes(endpoints, sources, logger)
         self._link = PlatformLink(access, sources)
         self._machine = MachineLook(sources)
@@ -78,6 +83,8 @@ class PublisherShell:
                 return self._link.check(effect)
             case KeepNames(content=content):
                 return (NamesKept(write_names(self._names, content)),)
+            case KeepCredentials(content=content):
+                return (self._keep(content),)
             case LookAtMachine():
                 self._machine.look()
             case ConnectPlatform():
@@ -89,6 +96,13 @@ class PublisherShell:
             case _:
                 assert_never(effect)
         return ()
+
+    def _keep(self, content: bytes) -> CredentialsKept:
+        if self._renew is None:
+            return CredentialsKept("nobody keeps them")
+        access, error = self._renew(content)
+        self._link.use(access)
+        return CredentialsKept(error)
 
     def close(self) -> None:
         """Closes everything, letting what was sent leave."""
