@@ -72,6 +72,22 @@ def test_an_introduction_that_was_not_accepted_comes_again() -> None:
     assert len(published(made, "attributes")) == 2
 
 
+def test_an_introduction_that_is_refused_is_no_reading() -> None:
+    """It is dropped, key by key; nothing of the device is a dead letter."""
+    made = driver()
+    made.take(batch(1, points(1, 1)))
+    for _ in range(20):
+        made.settle_control()
+        for order in made.data:
+            made.ack(order, 153 if order.topic.endswith("/attributes") else 0)
+        made.wait(2.0)
+    assert made.report().settled == 2
+    assert made.report().dead == []
+    made.take(batch(2, points(2, 1), attributes={"a": 1}))
+    made.ack_all()
+    assert made.report().settled == 3
+
+
 # Left out.
 
 
