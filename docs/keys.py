@@ -121,12 +121,36 @@ PLATFORM: Final = Section(
             False,
             unapplied="refused on purpose",
         ),
-        _unserved("provisioning", "object", "Getting an access token by a provisioning key.", {"type": "AUTO"}),
+        Key(
+            "provisioning",
+            "object",
+            "How a gateway without credentials gets some; see *Provisioning*.",
+            {},
+            instead="none",
+        ),
+        Key(
+            "deviceFiltering",
+            "object",
+            "Devices whose readings are not sent; see *Device filtering*.",
+            {},
+            instead="none",
+        ),
+        Key(
+            "checkingDeviceActivity",
+            "object",
+            "When a silent device is disconnected on the platform; see *Device activity*.",
+            {},
+            instead="never",
+        ),
+        Key(
+            "handleDeviceRenaming",
+            "true or false",
+            "A device that is renamed on the platform has its data under the new name.",
+            False,
+            True,
+        ),
+        Key("statistics", "object", "What the gateway tells of itself; see *Statistics*.", {}, instead="every 60 s"),
         _unserved("checkConnectorsConfigurationInSeconds", "whole number of s", "Looking for changed files.", 60),
-        _unserved("statistics", "object", "Statistics of the machine.", {"enable": True}),
-        _unserved("deviceFiltering", "object", "Leaving devices out.", {"enable": True}),
-        _unserved("checkingDeviceActivity", "object", "Disconnecting silent devices.", {"checkDeviceInactivity": True}),
-        _unserved("handleDeviceRenaming", "true or false", "Following names that change on the platform.", True),
         Key(
             "remoteConfiguration",
             "true or false",
@@ -158,8 +182,7 @@ SECURITY: Final = Section(
         Key(
             "type",
             "`none`, `accessToken`, `usernamePassword`, `tlsAccessToken` or `tlsPrivateKey`",
-            "How. The tls types connect with TLS. Client certificates (`tlsPrivateKey`) are not applied yet: the gateway "
-            "connects without credentials.",
+            "How. The tls types connect with TLS; with `tlsPrivateKey` the gateway shows a certificate of its own.",
             "accessToken",
             instead="by the keys that are given",
         ),
@@ -179,15 +202,103 @@ SECURITY: Final = Section(
         Key(
             "privateKey",
             "text",
-            "File with the key of a client certificate.",
+            "File with the private key of the client certificate, without a password.",
             "key.pem",
             instead="none",
-            unapplied=NOT_YET,
         ),
-        Key("cert", "text", "File with the client certificate.", "cert.pem", instead="none", unapplied=NOT_YET),
-        _unserved("tls", "true or false", "TLS follows from `type` and `caCert`.", True, "follows from other keys"),
+        Key(
+            "cert",
+            "text",
+            "File with the client certificate, by which the gateway proves who it is; those that have signed it may "
+            "follow in the same file.",
+            "cert.pem",
+            instead="none",
+        ),
+        Key(
+            "tls",
+            "true or false",
+            "TLS also where neither `type` nor `caCert` asks for it.",
+            True,
+            instead="true if `port` is 8883",
+        ),
         _unserved("checkCertPeriod", "whole number of s", "Looking after certificates.", 86_400, NO_PART),
         _unserved("certificateDaysLeft", "whole number", "Warning of certificates that end.", 3, NO_PART),
+    ),
+)
+
+PROVISIONING: Final = Section(
+    "thingsboard.provisioning",
+    "Provisioning, `thingsboard.provisioning`",
+    "A gateway whose `security` has no credentials asks the platform for some, once, and keeps them in the data directory "
+    "(`publisher.credentials`). In ThingsBoard: the device profile of gateways, *Device provisioning*. The secrets among "
+    "these may stand in the environment, or in files of their own.",
+    (
+        Key(
+            "type",
+            "`ACCESS_TOKEN`, `MQTT_BASIC` or `X509_CERTIFICATE`",
+            "What kind of credentials. With the last one the gateway makes a key and a certificate of its own, by the "
+            "command `openssl`.",
+            "MQTT_BASIC",
+            "ACCESS_TOKEN",
+        ),
+        Key("provisionDeviceKey", "text", "The profile's key. Required.", "A1_TEST_KEY", instead="required"),
+        Key("provisionDeviceSecret", "text", "The profile's secret. Required.", "hidden", instead="required"),
+        Key(
+            "deviceName", "text", "What the gateway is to be called.", "Gateway 7", instead="Gateway, and five letters"
+        ),
+        Key(
+            "access_token",
+            "text",
+            "The access token that it wishes for.",
+            "A1_TEST_TOKEN",
+            instead="one that is drawn",
+            also="accessToken",
+        ),
+        Key("username", "text", "With `MQTT_BASIC`: the name that it wishes for.", "gw", instead="one that is drawn"),
+        Key("password", "text", "With `MQTT_BASIC`.", "hidden", instead="one that is drawn"),
+        Key("client_id", "text", "With `MQTT_BASIC`.", "gw-1", instead="one that is drawn", also="clientId"),
+        Key("caCert", "text", "As in `security`.", "ca.pem", instead="that of `security`"),
+    ),
+)
+
+FILTERING: Final = Section(
+    "thingsboard.deviceFiltering",
+    "Device filtering, `thingsboard.deviceFiltering`",
+    'The file says by connector which devices are left out: `{"deny": {"Serial": ["press7", "test.*"]}}`. A pattern '
+    "is a regular expression that has to match the whole name. What is not denied is sent; `allow` changes nothing, as in "
+    "ThingsBoard's gateway. Such a device is not announced, its readings are counted (`readings_filtered`) and not kept.",
+    (
+        Key("enable", "true or false", "Whether devices are left out at all.", False, False),
+        Key("filterFile", "text", "The file, relative to the main file.", "list.json", instead="none"),
+    ),
+)
+
+ACTIVITY: Final = Section(
+    "thingsboard.checkingDeviceActivity",
+    "Device activity, `thingsboard.checkingDeviceActivity`",
+    "A device that has said nothing for the time is disconnected on the platform, and connected again with its next "
+    "reading. Its port stays open, and calls reach it.",
+    (
+        Key("checkDeviceInactivity", "true or false", "Whether that is done.", True, False),
+        Key("inactivityTimeoutSeconds", "whole number of s", "The time.", 300, 50),
+        Key("inactivityCheckPeriodSeconds", "whole number of s", "How often it is looked at.", 10, 1),
+    ),
+)
+
+STATISTICS: Final = Section(
+    "thingsboard.statistics",
+    "Statistics, `thingsboard.statistics`",
+    "Telemetry of the gateway's own device, with the keys that ThingsBoard's gateway dashboards read.",
+    (
+        Key("enable", "true or false", "Whether it is sent.", False, True),
+        Key("statsSendPeriodInSeconds", "whole number of s", "How often; 10 at least.", 30, 60),
+        _unserved("enableCustom", "true or false", "Values that commands print.", True, "the gateway runs no commands"),
+        _unserved(
+            "configuration", "text", "A file of such commands.", "statistics.json", "the gateway runs no commands"
+        ),
+        _unserved(
+            "customStatsSendPeriodInSeconds", "whole number of s", "How often.", 3_600, "the gateway runs no commands"
+        ),
     ),
 )
 
@@ -286,7 +397,7 @@ CONNECTORS: Final = Section(
             instead="required",
         ),
         Key("logLevel", "`TRACE` to `CRITICAL`, or `NONE`", "How much users' converters log.", "DEBUG", "INFO"),
-        Key("id", "text", "For remote configuration.", "1", instead="none", unapplied=NOT_YET),
+        Key("id", "text", "By which the platform knows the connector.", "1", instead="one that is made from the name"),
         _unserved("class", "text", "serialgw's own serial connector reads the file.", "SerialConnector", NO_PART),
         Key(
             "enableRemoteLogging",
@@ -315,7 +426,7 @@ CONNECTOR: Final = Section(
         Key("devices", "list of objects", "The devices; see *Devices*. Required.", [], instead="required"),
         Key("uplinkQueueSize", "whole number", "How many frames a device's journal keeps at most.", 50_000, 100_000),
         Key("logLevel", "`TRACE` to `CRITICAL`, or `NONE`", "How much users' converters log.", "INFO", "INFO"),
-        Key("id", "text", "For remote configuration.", "1", instead="none", unapplied=NOT_YET),
+        Key("id", "text", "By which the platform knows the connector.", "1", instead="one that is made from the name"),
         _unserved("type", "text", "The main file says it.", "serial", NO_PART),
         _unserved("class", "text", "The main file says it.", "SerialConnector", NO_PART),
         _unserved("configVersion", "text", "The version of ThingsBoard's gateway.", "3.8", NO_PART),
@@ -598,7 +709,23 @@ REPORT: Final = Section(
     ),
 )
 
-SECTIONS: Final = (MAIN, PLATFORM, SECURITY, STORAGE, CONNECTORS, CONNECTOR, DEVICE, POINT, RPC, UPDATE, REPORT)
+SECTIONS: Final = (
+    MAIN,
+    PLATFORM,
+    SECURITY,
+    PROVISIONING,
+    FILTERING,
+    ACTIVITY,
+    STATISTICS,
+    STORAGE,
+    CONNECTORS,
+    CONNECTOR,
+    DEVICE,
+    POINT,
+    RPC,
+    UPDATE,
+    REPORT,
+)
 
 
 class Variable(NamedTuple):
@@ -618,16 +745,34 @@ VARIABLES: Final = (
     Variable("TB_GW_PASSWORD", "`password` of `security`", "hidden"),
     Variable("TB_GW_CLIENT_ID", "`clientId` of `security`", "gateway-1"),
     Variable("TB_GW_CA_CERT", "`caCert` of `security`", "/etc/serialgw/ca.pem"),
-    Variable("TB_GW_PRIVATE_KEY", "`privateKey` of `security`; not applied yet", "/etc/serialgw/key.pem"),
-    Variable("TB_GW_CERT", "`cert` of `security`; not applied yet", "/etc/serialgw/cert.pem"),
+    Variable("TB_GW_PRIVATE_KEY", "`privateKey` of `security`", "/etc/serialgw/key.pem"),
+    Variable("TB_GW_CERT", "`cert` of `security`", "/etc/serialgw/cert.pem"),
     Variable("TB_GW_ACCESS_TOKEN_FILE", "a file that holds the access token alone", "/run/secrets/token"),
     Variable("TB_GW_USERNAME_FILE", "a file that holds the user name alone", "/run/secrets/username"),
     Variable("TB_GW_PASSWORD_FILE", "a file that holds the password alone", "/run/secrets/password"),
     Variable("TB_GW_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/client-id"),
+    Variable(
+        "TB_GW_PROVISIONING_DEVICE_KEY", "`provisionDeviceKey`; with the next one it goes before `security`", "A1_KEY"
+    ),
+    Variable("TB_GW_PROVISIONING_DEVICE_SECRET", "`provisionDeviceSecret` of `provisioning`", "hidden"),
+    Variable("TB_GW_PROVISIONING_DEVICE_NAME", "`deviceName` of `provisioning`", "Gateway 7"),
+    Variable("TB_GW_PROVISIONING_DEVICE_ACCESS_TOKEN", "`access_token` of `provisioning`", "A1_TEST_TOKEN"),
+    Variable("TB_GW_PROVISIONING_DEVICE_USERNAME", "`username` of `provisioning`", "gw"),
+    Variable("TB_GW_PROVISIONING_DEVICE_PASSWORD", "`password` of `provisioning`", "hidden"),
+    Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID", "`client_id` of `provisioning`", "gw-1"),
+    Variable("TB_GW_PROVISIONING_DEVICE_CA_CERT_FILENAME", "`caCert` of `provisioning`", "/etc/serialgw/ca.pem"),
+    Variable("TB_GW_PROVISIONING_DEVICE_KEY_FILE", "a file that holds the key alone", "/run/secrets/provision-key"),
+    Variable("TB_GW_PROVISIONING_DEVICE_SECRET_FILE", "a file that holds the secret alone", "/run/secrets/provision"),
+    Variable("TB_GW_PROVISIONING_DEVICE_ACCESS_TOKEN_FILE", "a file that holds the token alone", "/run/secrets/token"),
+    Variable("TB_GW_PROVISIONING_DEVICE_USERNAME_FILE", "a file that holds the user name alone", "/run/secrets/user"),
+    Variable(
+        "TB_GW_PROVISIONING_DEVICE_PASSWORD_FILE", "a file that holds the password alone", "/run/secrets/password"
+    ),
+    Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/id"),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
     Variable("TB_GW_RATE_LIMITS", "`thingsboard.rateLimits`", "15:1"),
     Variable("TB_GW_DP_RATE_LIMITS", "`thingsboard.dpRateLimits`", "15:1"),
     Variable("TB_GW_MESSAGES_RATE_LIMITS", "`thingsboard.messagesRateLimits`", "15:1"),
-    Variable("TB_GW_CONFIG_DIR", "known, and not applied yet", "/etc/tb"),
-    Variable("TB_GW_LOGS_PATH", "known, and not applied yet", "/var/log/tb"),
+    Variable("TB_GW_CONFIG_DIR", "the folder of `tb_gateway.json`, for `serialgw run` without a file", "/etc/tb"),
+    Variable("TB_GW_LOGS_PATH", "known, and without effect: the log goes to standard error", "/var/log/tb"),
 )

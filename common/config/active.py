@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from common.config.findings import Findings
-from common.config.models import VERSION, Connector, Gateway, Security, updated, version_of
-from common.config.names import SECRET_FILE_SUFFIX, SECRETS
-from common.config.platform_reading import without_secrets
+from common.config.models import VERSION, Connector, Gateway, Platform, updated, version_of
+from common.config.names import SECRET_FILE_SUFFIX
+from common.config.platform_reading import secrets_in, with_secrets_in, without_secrets
 from common.config.reading import read_gateway
 from common.config.secret_files import with_secret_files
 from common.core.errors import ConfigError, LinkError
@@ -56,18 +56,15 @@ class Found(NamedTuple):
 
 def make_active(gateway: Gateway) -> Active:
     """The snapshot of a configuration that was read with its secrets."""
-    security = gateway.platform.security
-    needed = tuple(name for name, field in SECRETS.items() if getattr(security, field) is not None)
+    needed = tuple(secrets_in(gateway.platform))
     return Active(gateway=msgspec.structs.replace(gateway, platform=without_secrets(gateway.platform)), secrets=needed)
 
 
-def secrets_of(security: Security, environ: Mapping[str, str]) -> dict[str, str]:
+def secrets_of(platform: Platform, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that hand a configuration's secrets on; without those that a `…_FILE` variable names: they stay in
     their files."""
-    found = {
-        name: getattr(security, field) for name, field in SECRETS.items() if not environ.get(name + SECRET_FILE_SUFFIX)
-    }
-    return {name: value for name, value in found.items() if value is not None}
+    found = secrets_in(platform)
+    return {name: value for name, value in found.items() if not environ.get(name + SECRET_FILE_SUFFIX)}
 
 
 def write_active(path: Path, active: Active) -> None:
@@ -165,12 +162,10 @@ def _completed(active: Active, config: Path, environ: Mapping[str, str]) -> Gate
     missing = [name for name in active.secrets if not found.get(name)]
     if findings.problems or missing:
         try:
-            security = read_gateway(config, environ, with_secrets=True).gateway.platform.security
+            platform = read_gateway(config, environ, with_secrets=True).gateway.platform
         except ConfigError:
             reasons = findings.problems or [f"{missing[0]} is not in the environment, and {config} can't be used"]
             raise LinkError(f"a secret can't be had now: {reasons[0]}") from None
-        found = {**found, **secrets_of(security, {})}
-    values = {SECRETS[name]: found[name] for name in active.secrets if found.get(name)}
-    platform = active.gateway.platform
-    security = msgspec.structs.replace(platform.security, **values)
-    return msgspec.structs.replace(active.gateway, platform=msgspec.structs.replace(platform, security=security))
+        found = {**found, **secrets_of(platform, {})}
+    values = {name: found[name] for name in active.secrets if found.get(name)}
+    return msgspec.structs.replace(active.gateway, platform=with_secrets_in(active.gateway.platform, values))

@@ -58,7 +58,7 @@ def read_connector(
         name = defaults.name
     connector = Connector(
         name=name,
-        id=top.maybe_text("id") or defaults.id,
+        id=top.maybe_text("id") or defaults.id or id_of(name),
         log_level=top.choice("logLevel", defaults.log_level, CONNECTOR_LOG_LEVELS, any_case=True),
         uplink_queue_size=top.whole("uplinkQueueSize", MAX_RECORDS, 1),
         file=path,
@@ -69,6 +69,14 @@ def read_connector(
     devices = _read_devices(top, connector, checker)
     top.warn_unknown()
     return msgspec.structs.replace(connector, devices=tuple(device for _, device in devices)), devices
+
+
+def id_of(connector: str) -> str:
+    """The id of a connector that was given none: made from its name, so that it is the same at each start, and nobody
+    has to write it into the user's file."""
+    from uuid import UUID, uuid5  # Here: a configuration with ids of its own does not need it.
+
+    return str(uuid5(UUID("5f0cbd6c-3c7c-4d0b-8a0e-6c9f1f7f3b52"), connector))
 
 
 def _read_devices(top: JsonObject, connector: Connector, checker: ConverterChecker) -> list[tuple[JsonObject, Device]]:

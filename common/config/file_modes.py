@@ -13,8 +13,8 @@ from common.config.json_files import read_json
 from common.config.models import Gateway
 from common.config.names import SECRET_FILE_SUFFIX, SECRET_VARIABLES
 
-_SECRET_KEYS: Final = frozenset({"accessToken", "password"})
-"""Keys of `security` whose values are secrets."""
+_SECRET_KEYS: Final = frozenset({"accessToken", "password", "provisionDeviceKey", "provisionDeviceSecret"})
+"""Keys of `security` and `provisioning` whose values are secrets."""
 
 
 def file_warnings(gateway: Gateway, environ: Mapping[str, str]) -> list[str]:
@@ -37,8 +37,8 @@ def _holds_secret(file: str) -> bool:
     """True if the main file has a secret in it; the file is read once more, for the configuration has none any more."""
     value = read_json(Path(file), file, Findings())
     section = value.get("thingsboard") if isinstance(value, dict) else None
-    security = section.get("security") if isinstance(section, dict) else None
-    return isinstance(security, dict) and bool(_SECRET_KEYS & security.keys())
+    parts = [section.get(name) for name in ("security", "provisioning")] if isinstance(section, dict) else []
+    return any(isinstance(part, dict) and bool(_SECRET_KEYS & part.keys()) for part in parts)
 
 
 def _mode(file: str) -> int:

@@ -21,6 +21,7 @@ and framing stand side by side with the device's own."""
 
 Decimal = Literal["", ","]
 """How fractions are written: with a point, or with a comma."""
+ProvisioningType = Literal["ACCESS_TOKEN", "MQTT_BASIC", "X509_CERTIFICATE"]
 StrategyType = Literal["ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED"]
 
 
@@ -211,11 +212,46 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
     ca_cert: str | None = None
     private_key: str | None = None
     cert: str | None = None
+    """The client certificate by which the gateway proves who it is; with any type, as in the reference."""
     insecure: bool = False
+    tls: bool = False
+    """True where `tls` or the port asks for TLS, whatever the type is."""
 
     @property
     def uses_tls(self) -> bool:
-        return self.type in ("tlsAccessToken", "tlsPrivateKey") or self.ca_cert is not None
+        return self.tls or self.type in ("tlsAccessToken", "tlsPrivateKey") or self.ca_cert is not None
+
+
+class Provisioning(msgspec.Struct, frozen=True, kw_only=True):
+    """How a gateway that has no credentials gets some from the platform. Its texts are secrets, but for type and
+    name: only the publisher keeps them."""
+
+    type: ProvisioningType = "ACCESS_TOKEN"
+    """What kind of credentials it asks for."""
+    device_name: str | None = None
+    """What the gateway is to be called on the platform; None: a name that is drawn."""
+    key: str | None = None
+    secret: str | None = None
+    """Key and secret of the device profile that allows it."""
+    access_token: str | None = None
+    """The credentials that it wishes for; what is None is drawn."""
+    username: str | None = None
+    password: str | None = None
+    client_id: str | None = None
+
+
+class DeviceFiltering(msgspec.Struct, frozen=True, kw_only=True):
+    """Devices whose readings are not sent: by connector, regular expressions that a name has to match whole."""
+
+    deny: dict[str, tuple[str, ...]] = {}
+    allow: dict[str, tuple[str, ...]] = {}
+    """Says nothing that `deny` does not: what is not denied is allowed."""
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway tells the platform of itself."""
+
+    period_s: int = 60
 
 
 DELAY_MS: Final = 50
@@ -267,6 +303,19 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     max_payload_size_bytes: int = PAYLOAD_GUESS_BYTES
     rate_limits: RateLimits = RateLimits()
     report_strategy: ReportStrategy | None = None
+    remote_configuration: bool = False
+    """True if the platform may change the configuration."""
+    provisioning: Provisioning | None = None
+    """None where the gateway has credentials."""
+    filtering: DeviceFiltering | None = None
+    inactivity_timeout_s: int | None = None
+    """A device that has said nothing for so long is disconnected on the platform; None: never."""
+    inactivity_period_s: int = 1
+    """So often the devices are looked at for that."""
+    follows_renaming: bool = True
+    """True: a device that is renamed on the platform has its data under the new name."""
+    statistics: Statistics | None = None
+    """None: nothing is sent."""
 
     @property
     def reader_company_s(self) -> float | None:
@@ -279,9 +328,6 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         """How much of it the publisher may spend."""
         delay_s = self.min_pack_send_delay_ms / 1000
         return delay_s if self.reader_company_s is None else delay_s / 2
-
-    remote_configuration: bool = False
-    """True if the platform may change the configuration."""
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
@@ -307,6 +353,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     """Folders that hold `serial/*.py` with users' converters and `<type>/*.py` with their connectors; the first one
     wins."""
     hosted: tuple[HostedConnector, ...] = ()
+    log_levels: dict[str, str] = {}
+    """Kind of process → how much it logs, where `logs.json` says so."""
 
     @property
     def devices(self) -> tuple[Device, ...]:

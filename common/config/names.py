@@ -27,6 +27,8 @@ LOG_LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """How much a process logs, from most to least. TRACE, below Python's own levels, is the reference's."""
 CONNECTOR_LOG_LEVELS: Final = (*LOG_LEVELS, "NONE")
 """Levels of what a connector's users' converters log: the same words, and one for nothing at all."""
+CONFIG_DIR_VARIABLE: Final = "TB_GW_CONFIG_DIR"
+"""Names the folder of the main file, where no file is named."""
 SECRETS: Final = {
     "TB_GW_ACCESS_TOKEN": "access_token",
     "TB_GW_USERNAME": "username",
@@ -34,6 +36,15 @@ SECRETS: Final = {
     "TB_GW_CLIENT_ID": "client_id",
 }
 """Environment variable → field of `models.Security`. Only the publisher ever has their values."""
-SECRET_VARIABLES: Final = tuple(SECRETS)
+PROVISIONING_SECRETS: Final = {
+    "TB_GW_PROVISIONING_DEVICE_KEY": "key",
+    "TB_GW_PROVISIONING_DEVICE_SECRET": "secret",
+    "TB_GW_PROVISIONING_DEVICE_ACCESS_TOKEN": "access_token",
+    "TB_GW_PROVISIONING_DEVICE_USERNAME": "username",
+    "TB_GW_PROVISIONING_DEVICE_PASSWORD": "password",
+    "TB_GW_PROVISIONING_DEVICE_CLIENT_ID": "client_id",
+}
+"""Environment variable → field of `models.Provisioning`. Only the publisher ever has their values."""
+SECRET_VARIABLES: Final = (*SECRETS, *PROVISIONING_SECRETS)
 SECRET_FILE_SUFFIX: Final = "_FILE"
 """A secret's variable with this behind it names a file that holds the secret, as container secrets do."""

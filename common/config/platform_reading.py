@@ -13,12 +13,15 @@ from typing import Any, Literal
 import msgspec
 
 from common.config.findings import Findings, kind_of, show
-from common.config.host_reading import read_host, read_port, warn_odd_port
+from common.config.host_reading import TLS_PORT, read_host, read_port, warn_odd_port
 from common.config.json_object import JsonObject
 from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
+from common.config.names import PROVISIONING_SECRETS, SECRETS
 from common.config.points_reading import read_strategy
+from common.config.provisioning_reading import is_asked_by, read_provisioning
 from common.config.rates_reading import read_rate_limits
 from common.config.secret_files import with_secret_files
+from common.config.services_reading import read_filtering, read_inactivity, read_statistics
 
 SecurityType = Literal["none", "accessToken", "usernamePassword", "tlsAccessToken", "tlsPrivateKey"]
 """How the gateway proves who it is, in the reference's words; the tls types bring certificates."""
@@ -57,19 +60,11 @@ _PLACE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What examples and documents have where a secret belongs; no platform gives out tokens of these forms."""
-UNSERVED_VARIABLES = (
-    "TB_GW_CONFIG_DIR",
-    "TB_GW_LOGS_PATH",
-)
-"""Variables that the reference knows and that have no effect here; one that is set gets a warning."""
+LOGS_VARIABLE = "TB_GW_LOGS_PATH"
+"""The folder of the reference's log files, of which there are none here."""
 # Known keys without effect: for a section, which of its keys switches it on ("" where the value itself does).
 _UNSERVED = {
-    "provisioning": None,
     "checkConnectorsConfigurationInSeconds": None,
-    "statistics": "enable",
-    "deviceFiltering": "enable",
-    "checkingDeviceActivity": "checkDeviceInactivity",
-    "handleDeviceRenaming": "",
     "latencyDebugMode": "",
 }
 
@@ -94,18 +89,30 @@ def read_platform(
         digits = merged["port"].strip()
         merged["port"] = int(digits) if digits.isdigit() and len(digits) < 10 else merged["port"]
     entry = JsonObject(merged, file, "thingsboard", findings, places)
-    for name in UNSERVED_VARIABLES:
-        if environ.get(name):
-            findings.warning("environment", name, f"{name} is not applied yet")
-    host = read_host(entry)
+    if environ.get(LOGS_VARIABLE):
+        sentence = "has no effect: the log goes to standard error, and whoever runs the gateway keeps it"
+        findings.warning("environment", LOGS_VARIABLE, sentence)
+    host, port, qos = read_host(entry), read_port(entry), _read_qos(entry)
+    is_provisioned = is_asked_by(environ)
+    security = _read_security(entry, folder, environ, port, is_provisioned=is_provisioned)
+    provisioning = read_provisioning(entry, environ, has_credentials=_has_credentials(security))
+    if provisioning is not None and (ca_cert := _read_provisioning_ca(entry, folder, environ)):
+        security = msgspec.structs.replace(security, ca_cert=ca_cert)
+    timeout_s, period_s = read_inactivity(entry)
     platform = Platform(
         host=host,
-        port=read_port(entry),
-        qos=_read_qos(entry),
-        security=_read_security(entry, folder, environ),
+        port=port,
+        qos=qos,
+        security=security,
         min_pack_send_delay_ms=entry.whole("minPackSendDelayMS", 50, 0),
         min_pack_size_to_send=entry.whole("minPackSizeToSend", 500, 1),
         max_payload_size_bytes=entry.whole("maxPayloadSizeBytes", PAYLOAD_GUESS_BYTES, 1),
+        provisioning=provisioning,
+        filtering=read_filtering(entry, folder),
+        inactivity_timeout_s=timeout_s,
+        inactivity_period_s=period_s,
+        follows_renaming=entry.flag("handleDeviceRenaming", True),
+        statistics=read_statistics(entry),
         rate_limits=read_rate_limits(entry, host),
         report_strategy=read_strategy(entry),
         remote_configuration=entry.flag("remoteConfiguration", False),
@@ -116,13 +123,30 @@ def read_platform(
     return platform
 
 
+def secrets_in(platform: Platform) -> dict[str, str]:
+    """The platform's secrets, each under the variable that it may come from."""
+    found = {name: getattr(platform.security, field) for name, field in SECRETS.items()}
+    if platform.provisioning is not None:
+        found |= {name: getattr(platform.provisioning, field) for name, field in PROVISIONING_SECRETS.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def with_secrets_in(platform: Platform, values: Mapping[str, str | None]) -> Platform:
+    """A copy of the platform in which the secrets under these variables have these values."""
+    security = {SECRETS[name]: value for name, value in values.items() if name in SECRETS}
+    platform = msgspec.structs.replace(platform, security=msgspec.structs.replace(platform.security, **security))
+    if platform.provisioning is None:
+        return platform
+    asked = {PROVISIONING_SECRETS[name]: value for name, value in values.items() if name in PROVISIONING_SECRETS}
+    return msgspec.structs.replace(platform, provisioning=msgspec.structs.replace(platform.provisioning, **asked))
+
+
 def without_secrets(platform: Platform) -> Platform:
     """A copy of the platform for those that don't speak to it: user name and client id can be credentials too.
 
     What a process does not have, no crash, heartbeat or log line of it can say.
     """
-    bare = msgspec.structs.replace(platform.security, access_token=None, username=None, password=None, client_id=None)
-    return msgspec.structs.replace(platform, security=bare)
+    return with_secrets_in(platform, dict.fromkeys((*SECRETS, *PROVISIONING_SECRETS)))
 
 
 def _overlay(
@@ -145,13 +169,31 @@ def _read_qos(entry: JsonObject) -> int:
     return 1
 
 
-def _read_security(platform: JsonObject, folder: Path, environ: Mapping[str, str]) -> Security:
-    """Who the gateway is. Raises nothing; what is missing or wrong is noted without any value."""
+def _has_credentials(security: Security) -> bool:
+    """True if the gateway can say who it is."""
+    return security.type != "none"
+
+
+def _read_provisioning_ca(platform: JsonObject, folder: Path, environ: Mapping[str, str]) -> str | None:
+    """The certificate that `provisioning` names for the platform, which counts from then on."""
+    section = platform.values.get("provisioning")
+    variables = {"TB_GW_PROVISIONING_DEVICE_CA_CERT_FILENAME": "caCert"}
+    merged, places = _overlay(section if isinstance(section, dict) else {}, variables, environ)
+    return _read_file(JsonObject(merged, *platform.place("provisioning"), platform.findings, places), "caCert", folder)
+
+
+def _read_security(
+    platform: JsonObject, folder: Path, environ: Mapping[str, str], port: int, *, is_provisioned: bool
+) -> Security:
+    """Who the gateway is. Raises nothing; what is missing or wrong is noted without any value. `is_provisioned`: the
+    environment asks for provisioning, and what the file says of who it is does not count."""
     platform.knows("security")
     values = platform.values.get("security", {})
     if not isinstance(values, dict):
         platform.problem("security", kind_of(values), "an object")
         values = {}
+    if is_provisioned:
+        values = {key: value for key, value in values.items() if key in ("caCert", "insecure", "tls")}
     # An empty variable counts as not set: unit files and compose files leave such behind.
     merged, places = _overlay(values, SECURITY_VARIABLES, environ)
     entry = JsonObject(merged, *platform.place("security"), platform.findings, places)
@@ -162,11 +204,13 @@ def _read_security(platform: JsonObject, folder: Path, environ: Mapping[str, str
         password=entry.secret("password"),
         client_id=entry.secret("clientId"),
         ca_cert=_read_file(entry, "caCert", folder),
-        private_key=_beside(folder, entry.maybe_path("privateKey")),
-        cert=_beside(folder, entry.maybe_path("cert")),
+        private_key=_read_file(entry, "privateKey", folder),
+        cert=_read_file(entry, "cert", folder),
         insecure=entry.flag("insecure", False),
+        # The reference speaks TLS on this port whatever else is said.
+        tls=entry.flag("tls", port == TLS_PORT),
     )
-    entry.knows("tls", "checkCertPeriod", "certificateDaysLeft")
+    entry.knows("checkCertPeriod", "certificateDaysLeft")
     _check_credentials(entry, security)
     entry.warn_unknown()
     return security
@@ -214,12 +258,12 @@ def _check_credentials(entry: JsonObject, security: Security) -> None:
         )
     if security.type == "usernamePassword" and not entry.values.keys() & {"username", "clientId"}:
         entry.problem("username", "nothing", "the gateway's user name")
-    if security.type == "tlsPrivateKey":
-        entry.warning(
-            "type",
-            "tlsPrivateKey (client certificates) is not applied yet: the gateway connects without credentials, "
-            "and a platform that asks for them will refuse it",
-        )
+    if security.type == "tlsPrivateKey" and "cert" not in entry.values:
+        entry.problem("cert", "nothing", "the file with the gateway's client certificate")
+    if "privateKey" in entry.values and "cert" not in entry.values and security.type != "tlsPrivateKey":
+        entry.warning("privateKey", 'a key without "cert", its certificate, has no effect')
+    if security.cert and not security.uses_tls:
+        entry.warning("cert", 'has no effect without TLS: "caCert", or "tls": true, switches it on')
     if security.insecure and security.uses_tls:
         entry.warning("insecure", "the server's certificate is not checked: anyone in between can read and answer")
 
@@ -229,18 +273,19 @@ def is_placeholder(secret: str) -> bool:
     return _PLACE.fullmatch(secret.strip()) is not None
 
 
-def _beside(folder: Path, name: str | None) -> str | None:
-    """The path of a file that is named relative to the main file, as in the reference; None for none."""
-    return None if name is None else str(folder / name)
-
-
 def _read_file(entry: JsonObject, key: str, folder: Path) -> str | None:
-    """The absolute path of a file that must be there and readable; None where there is none, or a problem was noted."""
+    """The absolute path of a file that must be there and readable; None where there is none, or a problem was noted.
+
+    A name is taken relative to the main file, and where nothing has it there, to the folder that we were started in, as
+    the reference does it.
+    """
     name = entry.maybe_path(key)
     if name is None:
         return None
     path = folder / name
     try:
+        if not path.exists() and Path(name).exists():
+            path = Path(name).absolute()
         with path.open("rb"):
             return str(path)
     except OSError as error:

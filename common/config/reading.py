@@ -22,6 +22,7 @@ from common.config.findings import Findings, show
 from common.config.hosted_reading import is_hosted, read_hosted, search_of, why_not
 from common.config.json_files import read_json
 from common.config.json_object import JsonObject
+from common.config.logs_reading import read_log_levels
 from common.config.models import Connector, Device, Gateway, HostedConnector, Platform, Storage
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.overlay import Laid, Overlay
@@ -139,6 +140,7 @@ class _Reader:
             file=str(self._path),
             extension_dirs=self._extension_dirs,
             hosted=tuple(connector for _, connector in self._hosted.values()),
+            log_levels=read_log_levels(self._folder, self._findings),
         )
 
     def _read_main(self, top: JsonObject) -> Gateway:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from common.config.active import find_gateway
-from common.config.models import Gateway
+from common.config.models import Gateway, Platform, Provisioning
 from common.config.names import SECRET_VARIABLES
 from common.config.reading import read_gateway
 from common.core.events import Note
@@ -26,24 +26,23 @@ from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core, tell_old_configuration
 from common.io.sources import Sources
-from common.io.tls import tls_context
 from common.wire.calls import hosted_stream
 from common.wire.messages import Identity
 from services.publisher.core.core import PublisherCore
+from services.publisher.core.dialects.provisioning import Ask
 from services.publisher.core.dialects.thingsboard import ThingsBoard
+from services.publisher.core.dialects.thingsboard_provisioning import ThingsBoardProvisioning
 from services.publisher.core.events import Event
-from services.publisher.core.names import Named
 from services.publisher.core.remote import LEVEL_KEY, SECTION_KEYS, RemoteSetup
 from services.publisher.core.strategies import strategies_of
 from services.publisher.shell.attempt import try_platform
-from services.publisher.shell.names_file import NAME, read_names
-from services.publisher.shell.platform_link import Access
+from services.publisher.shell.entrance import Entrance, own_client_id
+from services.publisher.shell.names_file import NAME, KeptFile, read_names
 from services.publisher.shell.remote_files import RemoteFiles
 from services.publisher.shell.shell import PublisherShell
 
+__all__ = ("main", "own_client_id")
 PURPOSE: Final = "Publishes readings to the platform, and takes its calls."
-# What any MQTT broker takes: printable, without blanks.
-_CLIENT_ID: Final = re.compile(r"[!-~]{1,128}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.tries:
-        return _try(options.config)
+        return _try(options.config, options.data_dir)
     begin("publisher", options.log_level)
     with refusals():
         sockets = socket_dir(options.data_dir)
@@ -64,49 +63,57 @@ def main(arguments: list[str] | None = None) -> int:
         # What it starts, and what reads its environment later, sees no secret.
         for name in SECRET_VARIABLES:
             os.environ.pop(name, None)
-        tls = tls_context(gateway.platform)
         lock = FileLock(options.data_dir / "publisher.lock")
-        client_id = gateway.platform.security.client_id or own_client_id(options.data_dir / "publisher.id")
+        entrance = Entrance(options.data_dir, gateway)
+        access, ask, fault = entrance.find()
     identity = make_identity("publisher", lock=lock.path)
     logger = start_logs(identity.address, options.log_level)
     tell_old_configuration(logger, warnings)
+    if fault:
+        log_note(logger, Note("warning", "credentials.unreadable", {"reason": fault}))
     # Drawn, not counted: a count would have to be kept on a disk, and this process keeps only names there.
     epoch = os.urandom(16).hex()
     dialect = ThingsBoard()
-    names, fault = read_names(options.data_dir / NAME)
-    if fault:
-        log_note(logger, Note("warning", "names.unreadable", {"reason": fault}))
-    core = _make_core(identity, epoch, gateway, dialect, names)
+    kept = read_names(options.data_dir / NAME)
+    if kept.fault:
+        log_note(logger, Note("warning", "names.unreadable", {"reason": kept.fault}))
+    core = _make_core(identity, epoch, gateway, dialect, platform=access.config, kept=kept, ask=ask)
     sources: Sources[Event] = Sources()
-    access = Access(gateway.platform, client_id, tls, tuple(dialect.subscriptions), dialect.will)
     remote = RemoteFiles(sockets, options.data_dir, sources)
-    shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=options.data_dir / NAME, remote=remote)
+    names = options.data_dir / NAME
+    shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=names, remote=remote, renew=entrance.keep)
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
 
 
-def _try(config: Path) -> int:
+def _try(config: Path, data_dir: Path) -> int:
     """`--try`: 0 if the platform lets us in; 1 if not, and the reason on standard output. A publisher that runs keeps
     its connection, unless a client id is configured, which both have then."""
     with refusals():
         gateway = read_gateway(config, os.environ, with_secrets=True).gateway
-        tls = tls_context(gateway.platform)
-    client_id = gateway.platform.security.client_id or f"serialgw-check-{os.urandom(6).hex()}"
-    fault = try_platform(Access(gateway.platform, client_id, tls, ()))
+        access = Entrance(data_dir, gateway).look(f"serialgw-check-{os.urandom(6).hex()}")
+    fault = try_platform(access)
     sys.stdout.write(f"{fault}\n")
     return 1 if fault else 0
 
 
 def _make_core(
-    identity: Identity, epoch: str, gateway: Gateway, dialect: ThingsBoard, names: Mapping[str, Named]
+    identity: Identity,
+    epoch: str,
+    gateway: Gateway,
+    dialect: ThingsBoard,
+    *,
+    platform: Platform,
+    kept: KeptFile,
+    ask: Ask | None,
 ) -> PublisherCore:
     """The core. `epoch` names this run of the publisher: port readers send again what an earlier one had not settled.
     What devices are is taken once, so a changed configuration takes effect at the next start."""
     return PublisherCore(
         identity,
         epoch,
-        gateway.platform,
+        platform,
         dialect,
         {device.name: device.type for device in gateway.devices}
         | {hosted_stream(connector.name): "" for connector in gateway.hosted},
@@ -115,10 +122,12 @@ def _make_core(
         connectors={device.name: device.connector_name for device in gateway.devices}
         | {hosted_stream(connector.name): connector.name for connector in gateway.hosted},
         version=RELEASE,
-        names=names,
+        names=kept.names,
+        renamed=kept.renamed,
+        provisioning=(ThingsBoardProvisioning(), ask) if ask else None,
         answer_times=answer_times(gateway),
         strategies=strategies_of(gateway),
-        remote=remote_setup(gateway),
+        remote=remote_setup(replace(gateway, platform=platform)),
         hosts=hosts_of(gateway),
     )
 
@@ -127,12 +136,13 @@ def remote_setup(gateway: Gateway) -> RemoteSetup:
     """What the platform may ask of the gateway as a whole, and what it is told of the log."""
     is_configurable = gateway.platform.remote_configuration
     names = tuple(connector.name for connector in gateway.connectors)
-    security = gateway.platform.security
+    security, asked = gateway.platform.security, gateway.platform.provisioning or Provisioning()
+    wished = (asked.key, asked.secret, asked.access_token, asked.password)
     return RemoteSetup(
         keys=(LEVEL_KEY, *SECTION_KEYS, *names) if is_configurable else (LEVEL_KEY,),
         is_configurable=is_configurable,
         logged={connector.name: connector.log_level for connector in gateway.connectors if connector.remote_logging},
-        hidden=tuple(secret for secret in (security.access_token, security.password) if secret),
+        hidden=tuple(secret for secret in (security.access_token, security.password, *wished) if secret),
     )
 
 
@@ -152,24 +162,6 @@ def hosts_of(gateway: Gateway) -> dict[str, list[str]]:
     for connector in gateway.hosted:
         found.setdefault(connector.type, []).append(connector.name)
     return found
-
-
-def own_client_id(path: Path) -> str:
-    """A client id for who has configured none: made once for a data directory and kept in this file, so that the
-    platform takes each start for the same client. One that was damaged is made anew; on a full disk it lives as long
-    as the process. Raises nothing."""
-    try:
-        known = path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        known = ""
-    if _CLIENT_ID.fullmatch(known):
-        return known
-    made = f"serialgw-{os.urandom(6).hex()}"
-    try:
-        path.write_text(f"{made}\n", encoding="ascii")
-    except OSError:
-        pass  # The platform takes another id at the next start as well.
-    return made
 
 
 if __name__ == "__main__":

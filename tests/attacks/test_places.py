@@ -334,7 +334,7 @@ def test_a_ca_file_that_is_none_is_found_by_check(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(CONFIG)
     done = serialgw("check", str(tmp_path / "tb_gateway.json"))
     assert done.returncode == 78
-    assert f"error: thingsboard.security: {tmp_path}/ca.pem can't be used" in done.stdout
+    assert f"error: thingsboard.security.caCert: {tmp_path}/ca.pem can't be used" in done.stdout
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a b\n", b"x" * 200, b"\x1b[31m"])

@@ -57,8 +57,12 @@ def test_the_example_arrives_with_its_time_and_after_its_connect(world: World) -
     [item] = world.platform.wait_telemetry(NAME, 1)
     assert item["values"] == {"humidity": 48}
     assert abs(item["ts"] - written_ms) < 50
-    attributes = world.platform.wait_for(lambda _: world.platform.on("v1/gateway/attributes", NAME), "the attributes")
-    assert attributes == [{"SerialNumber": "2430947595"}]
+    known: dict[str, Any] = {"connectorType": "serial", "connectorName": "Serial", "SerialNumber": "2430947595"}
+
+    def attributes(_: object) -> dict[str, Any]:
+        return {key: value for one in world.platform.on("v1/gateway/attributes", NAME) for key, value in one.items()}
+
+    world.platform.wait_for(lambda seen: attributes(seen) == known, "the attributes")
     topics = [seen.topic for seen in world.platform.seen]
     assert world.platform.on("v1/gateway/connect", NAME)[0] == {"device": NAME, "type": "thermometer"}
     assert topics.index("v1/gateway/connect") < topics.index("v1/gateway/telemetry")

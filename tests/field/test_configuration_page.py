@@ -14,23 +14,28 @@ import pytest
 
 from common.config.json_object import JsonObject
 from common.config.models import Gateway
-from common.config.names import SECRET_FILE_SUFFIX, SECRET_VARIABLES
-from common.config.platform_reading import PLATFORM_VARIABLES, SECURITY_VARIABLES, UNSERVED_VARIABLES
+from common.config.names import CONFIG_DIR_VARIABLE, SECRET_FILE_SUFFIX, SECRET_VARIABLES
+from common.config.platform_reading import LOGS_VARIABLE, PLATFORM_VARIABLES, SECURITY_VARIABLES
+from common.config.provisioning_reading import PROVISIONING_VARIABLES
 from common.config.reading import Loaded, read_gateway
 from common.io.arguments import DATA_DIR_VARIABLE
 from docs.generate import PAGE, page
 from docs.keys import (
+    ACTIVITY,
     CONNECTOR,
     CONNECTORS,
     DEVICE,
+    FILTERING,
     MAIN,
     NOTHING,
     PLATFORM,
     POINT,
+    PROVISIONING,
     REPORT,
     RPC,
     SECTIONS,
     SECURITY,
+    STATISTICS,
     STORAGE,
     UPDATE,
     VARIABLES,
@@ -41,11 +46,19 @@ from docs.keys import (
 LISTS = ("connectors", "devices", "telemetry", "attributes", "attributeUpdates", "serverSideRpc")
 CHILDREN = {
     MAIN.path: {"thingsboard": PLATFORM, "storage": STORAGE, "connectors": CONNECTORS},
-    PLATFORM.path: {"security": SECURITY},
+    PLATFORM.path: {
+        "security": SECURITY,
+        "provisioning": PROVISIONING,
+        "deviceFiltering": FILTERING,
+        "checkingDeviceActivity": ACTIVITY,
+        "statistics": STATISTICS,
+    },
     CONNECTOR.path: {"devices": DEVICE},
     DEVICE.path: {"telemetry": POINT, "attributes": POINT, "serverSideRpc": RPC, "attributeUpdates": UPDATE},
 }
 REQUIRED = {
+    PROVISIONING.path: ("provisionDeviceKey", "provisionDeviceSecret"),
+    ACTIVITY.path: ("checkDeviceInactivity",),
     CONNECTORS.path: ("type", "configuration", "name"),
     CONNECTOR.path: ("name", "devices"),
     POINT.path: ("key",),
@@ -130,7 +143,8 @@ def test_all_examples_can_be_used_together(tmp_path: Path) -> None:
 
 
 def test_every_variable_is_there() -> None:
-    known = {*PLATFORM_VARIABLES, *SECURITY_VARIABLES, *UNSERVED_VARIABLES, DATA_DIR_VARIABLE}
+    known = {*PLATFORM_VARIABLES, *SECURITY_VARIABLES, DATA_DIR_VARIABLE}
+    known |= {*PROVISIONING_VARIABLES, CONFIG_DIR_VARIABLE, LOGS_VARIABLE}
     known |= {name + SECRET_FILE_SUFFIX for name in SECRET_VARIABLES}
     assert {variable.name for variable in VARIABLES} == known
 

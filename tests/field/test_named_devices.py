@@ -359,13 +359,13 @@ def test_the_file_says_what_was_written(tmp_path: Path):
     kept = {"attic": Named("hub", "room"), "Dach/+#\n": Named("hub", "")}
     assert write_names(path, encode_names(kept)) == ""
     assert path.stat().st_mode & 0o777 == 0o600
-    assert read_names(path) == (kept, "")
+    assert read_names(path) == (kept, {}, "")
     assert [found.name for found in tmp_path.iterdir()] == ["publisher.names"]
 
 
 def test_no_file_is_no_fault(tmp_path: Path):
     """A new gateway has none."""
-    assert read_names(tmp_path / "publisher.names") == ({}, "")
+    assert read_names(tmp_path / "publisher.names") == ({}, {}, "")
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_a_file_that_can_not_be_used_is_set_aside(tmp_path: Path, content: bytes
     """With a sentence; the publisher goes on without it, and nothing is lost of it."""
     path = tmp_path / "publisher.names"
     path.write_bytes(content)
-    found, fault = read_names(path)
+    found, _, fault = read_names(path)
     assert found == {}
     assert why in fault
     assert "set aside as publisher.names.unreadable" in fault

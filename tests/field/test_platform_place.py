@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from common.config.reading import read_gateway
 from common.core.errors import ConfigError
 from services.cli.whole import read_whole
 
@@ -82,7 +83,7 @@ def test_hosts_are_taken(tmp_path: Path, host: str) -> None:
         (443, {}, "443 is usually a web server"),
         (8080, {}, "8080 is usually a web server"),
         (9001, {}, "9001 is usually MQTT within web sockets"),
-        (8883, {}, "8883 is usually MQTT with TLS, and the configuration asks for none"),
+        (8883, {"tls": False}, "8883 is usually MQTT with TLS, and the configuration asks for none"),
         (1883, {"type": "tlsAccessToken"}, "1883 is usually MQTT without TLS"),
     ],
 )
@@ -92,8 +93,19 @@ def test_ports_of_other_services(tmp_path: Path, port: int, security: dict[str, 
     assert f"thingsboard.port: {word}" in warning
 
 
-@pytest.mark.parametrize(("port", "security"), [(1883, {}), (8883, {"type": "tlsAccessToken"}), (11883, {})])
+@pytest.mark.parametrize(
+    ("port", "security"), [(1883, {}), (8883, {"type": "tlsAccessToken"}), (8883, {}), (11883, {})]
+)
 def test_usual_ports(tmp_path: Path, port: int, security: dict[str, Any]) -> None:
     """Nothing is said of what fits, nor of a default that nobody wrote."""
     assert problems(tmp_path, port=port, security={"accessToken": "s", **security}) == []
     assert problems(tmp_path, security={"accessToken": "s", **security}) == []
+
+
+def test_port_8883_is_tls_unless_the_configuration_says_otherwise(tmp_path: Path) -> None:
+    """As in ThingsBoard's gateway, which speaks TLS there whatever else is said."""
+    assert problems(tmp_path, port=8883, security={"accessToken": "s"}) == []
+    main = tmp_path / "tb_gateway.json"
+    assert read_gateway(main, {}).gateway.platform.security.uses_tls
+    problems(tmp_path, port=8883, security={"accessToken": "s", "tls": False})
+    assert not read_gateway(main, {}).gateway.platform.security.uses_tls

@@ -166,6 +166,7 @@ class PublisherProcess(Process):
             draw=self.clock.random.random,
             names=decode_names(self.names) if self.names else {},
             shared={name: ["level"] for name in self.types},
+            connectors=dict.fromkeys(self.types, "Lines"),
         )
 
     def cut(self, core: PublisherCore) -> None:

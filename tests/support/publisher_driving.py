@@ -101,6 +101,8 @@ class Driver:
         self.notes: list[Note] = []
         self.kept: list[dict[str, Named]] = []
         """What was written of the names of devices, oldest first."""
+        self.renamed: list[bytes] = []
+        """The same as it was written."""
         self.hear(Start())
 
     def hear(self, *events: Any) -> list[Any]:
@@ -135,6 +137,7 @@ class Driver:
                     self.reports[report.journal] = report
                 case KeepNames(content=content):
                     self.kept.append(decode_names(content))
+                    self.renamed.append(content)
                 case Exit():
                     self.exited = True
                 case Note():

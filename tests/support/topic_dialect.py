@@ -122,6 +122,9 @@ class TopicDialect:
     def announce(self, label: bytes, device_type: str) -> Outgoing | None:
         return None
 
+    def introduction(self, connector: str, kind: str) -> Mapping[str, bytes]:
+        return {}
+
     def withdraw(self, label: bytes) -> Outgoing | None:
         return None
 
@@ -145,9 +148,9 @@ class TopicDialect:
         said = {"ok": known[call.method]} if call.method in known else {"failed": "no such method"}
         return Outgoing(f"gateway/answer/{call.request}", _dumps(said))
 
-    def gateway_done(self, call: GatewayRestart, error: str) -> Outgoing:
+    def gateway_done(self, request: str, error: str = "") -> Outgoing:
         said = {"failed": error} if error else {"ok": True}
-        return Outgoing(f"gateway/answer/{call.request}", _dumps(said))
+        return Outgoing(f"gateway/answer/{request}", _dumps(said))
 
     def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
         return None
@@ -155,8 +158,10 @@ class TopicDialect:
     def own_attributes(self, values: Mapping[str, bytes]) -> Outgoing | None:
         return None
 
-    def own_telemetry(self, items: Sequence[tuple[int, Mapping[str, bytes]]]) -> Outgoing | None:
-        return None
+    def own_telemetry(self, items: Sequence[tuple[int | None, Mapping[str, bytes]]]) -> Outgoing | None:
+        """How the gateway is now; there is no place for what was at a time, which log lines are."""
+        now = {key: json.loads(value) for ts_ms, values in items if ts_ms is None for key, value in values.items()}
+        return Outgoing("gateway/state", _dumps(now)) if now else None
 
     def parse(self, topic: str, payload: bytes, size_bytes: int = 0) -> Downlink:
         value = _object(payload) if size_bytes <= 1024 * 1024 else None

@@ -205,7 +205,9 @@ def _count(things: list[str], noun: str) -> str:
 
 def describe_platform(platform: Platform) -> str:
     """`localhost:1883, accessToken, TLS`: where readings go, and how the gateway proves who it is; no secret."""
-    how = "no credentials" if platform.security.type == "none" else platform.security.type
+    how: str = "no credentials" if platform.security.type == "none" else platform.security.type
+    if platform.provisioning is not None:
+        how = f"provisioning ({platform.provisioning.type})"
     return f"{platform.host}:{platform.port}, {how}{', TLS' if platform.security.uses_tls else ''}"
 
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
 from common.config.models import Storage
-from common.config.names import SECRET_VARIABLES
+from common.config.names import CONFIG_DIR_VARIABLE, SECRET_VARIABLES
 from common.config.overlay import OVERLAY_NAME, REMOTE_DIR, Overlay, read_overlay
 from common.config.reading import Loaded
 from common.config.task import files_of
@@ -70,7 +70,7 @@ def add_parser(subparsers: Subparsers) -> None:
         type=utf8_path,
         nargs="?",
         metavar="FILE",
-        help=f"main or connector configuration (default: {DEFAULT_FILE} in this folder)",
+        help=f"main or connector configuration (default: {DEFAULT_FILE} in ${CONFIG_DIR_VARIABLE}, else here)",
     )
     parser.add_argument("--config", type=utf8_path, metavar="FILE", help="the same")
     add_data_dir(parser)
@@ -87,7 +87,10 @@ def add_parser(subparsers: Subparsers) -> None:
         help="if the configuration has problems, run what has run last: for a service that starts with nobody there",
     )
     parser.add_argument(
-        "--log-level", type=log_level, default="INFO", metavar="LEVEL", help="TRACE, DEBUG, INFO, WARNING or ERROR"
+        "--log-level",
+        type=log_level,
+        metavar="LEVEL",
+        help="TRACE, DEBUG, INFO, WARNING or ERROR (default: as logs.json beside the configuration says, else INFO)",
     )
 
 
@@ -112,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
     gateway = wanted.active.gateway
     check_storage(gateway.storage)
     plan = make_plan(args, tuple(device.name for device in gateway.devices), wanted.environ)
+    if args.log_level is None:
+        plan = plan._replace(log_levels=gateway.log_levels)
     # Journals of devices that are configured no more are sent too; each gets a reader without a port.
     folder = journal_dir(gateway.storage, plan.data_dir)
     hosted = tuple(connector.name for connector in gateway.hosted)
@@ -149,12 +154,15 @@ def chosen_file(args: argparse.Namespace) -> Path:
         raise UsageError(f"found two configurations, {args.file} and {args.config}, expected one")
     if named:
         return named.pop()
-    if not DEFAULT_FILE.exists():
+    folder = os.environ.get(CONFIG_DIR_VARIABLE)
+    default = Path(folder) / DEFAULT_FILE if folder else DEFAULT_FILE
+    if not default.exists():
+        where = f"{folder}, which {CONFIG_DIR_VARIABLE} names" if folder else "this folder"
         raise UsageError(
-            f"no configuration is named, and there is no {DEFAULT_FILE} in this folder; "
+            f"no configuration is named, and there is no {DEFAULT_FILE} in {where}; "
             "`serialgw run FILE` names one, `serialgw init` writes one"
         )
-    return DEFAULT_FILE
+    return default
 
 
 class Wanted(NamedTuple):
@@ -182,7 +190,7 @@ def _find_wanted(args: argparse.Namespace) -> Wanted:
             raise
         warnings = [*error.problems, "the configuration can't be used; what has run last is run again (--last-good)"]
         return Wanted(active, environ, warnings)
-    environ.update(secrets_of(whole.gateway.platform.security, environ))
+    environ.update(secrets_of(whole.gateway.platform, environ))
     return Wanted(make_active(whole.gateway), environ, whole.warnings, overlay)
 
 
@@ -250,7 +258,7 @@ def make_plan(args: argparse.Namespace, devices: tuple[str, ...], environ: Mappi
         python=sys.executable,
         user_id=os.getuid(),
         secrets=tuple(name for name in SECRET_VARIABLES if environ.get(name)),
-        log_level=args.log_level,
+        log_level=args.log_level or "INFO",
     )
     if faults := comment_faults([plan.data_dir, plan.run_dir, Path(plan.python)]):
         raise GatewayError(f"{faults[0]}: supervisord can't take a path with ' ;' or ' #' in it; choose another one")

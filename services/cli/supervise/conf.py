@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -65,6 +65,8 @@ class Plan(NamedTuple):
     secrets: tuple[str, ...] = ()
     """The variables among SECRET_VARIABLES that are set."""
     log_level: str = "INFO"
+    log_levels: Mapping[str, str] = {}
+    """Kind of process → its level, where that is another one."""
     socket_base: str = ""
     """`run_dir` as supervisord names its socket there, where the path is too long for one: by a descriptor."""
     pid: int = 0
@@ -99,11 +101,16 @@ def _program_word(name: str) -> str:
 def programs_of(plan: Plan) -> list[Program]:
     """The processes of a gateway, in the order in which they start."""
     places = ("--config", str(plan.config), "--data-dir", str(plan.data_dir))
-    common = (*places, "--active", str(plan.data_dir / ACTIVE_NAME), "--log-level", plan.log_level)
-    found = [Program(name, name, f"services.{name}", common) for name in ("monitor", "broker", "publisher")]
+    snapshot = ("--active", str(plan.data_dir / ACTIVE_NAME))
+
+    def common_of(kind: str) -> tuple[str, ...]:
+        return (*places, *snapshot, "--log-level", plan.log_levels.get(kind, plan.log_level))
+
+    found = [Program(name, name, f"services.{name}", common_of(name)) for name in ("monitor", "broker", "publisher")]
     for slot in range(plan.converters):
-        arguments = (*common, "--slot", str(slot))
+        arguments = (*common_of("converter"), "--slot", str(slot))
         found.append(Program("converters", f"converter-{slot}", "services.converter", arguments))
+    common = common_of("port_reader")
     for device in plan.devices:
         name = reader_name(device)
         arguments = (*common, f"{TASK}{task_path(plan, name)}", f"--device={device}")

@@ -66,11 +66,12 @@ def write_planned(plan: Plan, active: Active) -> Path:
     """Writes the active snapshot, the task of each port reader and connector host, and supervisord's configuration,
     also while processes run: each file is exchanged whole. Returns the last one's path. Raises OSError."""
     write_active(plan.data_dir / ACTIVE_NAME, active)
+    log_level = plan.log_levels.get("port_reader", plan.log_level)
     for device in active.gateway.devices:
-        task = device_task(active.gateway, device, plan.data_dir, plan.log_level)
+        task = device_task(active.gateway, device, plan.data_dir, log_level)
         write_private(task_path(plan, reader_name(device.name)), write_task(task).decode())
     for connector in active.gateway.hosted:
-        host = host_task(active.gateway, connector, plan.data_dir, plan.log_level)
+        host = host_task(active.gateway, connector, plan.data_dir, log_level)
         write_private(task_path(plan, host_name(connector.name)), write_host_task(host).decode())
     write_private(plan.run_dir / PLAN_NAME, write_plan(plan).decode())
     conf = plan.data_dir / CONF_NAME

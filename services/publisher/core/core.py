@@ -38,11 +38,14 @@ from common.wire.messages import (
     Tap,
 )
 from common.wire.states import PortReaderState, PublisherState, facts_of, state_of
+from services.publisher.core.activity import Activity
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
     AttributesAnswer,
     DeviceAttributes,
+    DeviceDeleted,
     DeviceDropped,
+    DeviceRenamed,
     DeviceRpc,
     Dialect,
     GatewayAttributes,
@@ -53,9 +56,11 @@ from services.publisher.core.dialects import (
     SessionLimits,
     Unusable,
 )
+from services.publisher.core.dialects.provisioning import Ask, ProvisioningWords
 from services.publisher.core.downlink import Downlink
 from services.publisher.core.events import (
     ConfiguredRead,
+    CredentialsKept,
     DisconnectPlatform,
     Effect,
     Event,
@@ -65,6 +70,7 @@ from services.publisher.core.events import (
     LinkRefused,
     LinkUp,
     LogLines,
+    MachineSeen,
     NamesKept,
     PacketRefused,
     PlatformMessage,
@@ -73,8 +79,10 @@ from services.publisher.core.events import (
     RoundOver,
     SupervisorAsked,
 )
+from services.publisher.core.filtering import DeviceFilter
 from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.names import KeptNames, Named
+from services.publisher.core.notices import Notices
 from services.publisher.core.ordering import Ordering, Unwanted
 from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.outbox import Outbox
@@ -82,8 +90,12 @@ from services.publisher.core.outlet import Outlet
 from services.publisher.core.platform_session import PlatformSession
 from services.publisher.core.remote import Remote, RemoteSetup
 from services.publisher.core.replies import Replies
+from services.publisher.core.session.faults import Place
+from services.publisher.core.session.link import Link
+from services.publisher.core.session.provisioning import Provisioner
 from services.publisher.core.shared_attributes import SharedAttributes
 from services.publisher.core.standstill import LinkStandstill
+from services.publisher.core.statistics import GatewayStatistics
 from services.publisher.core.strategies import Strategies
 from services.publisher.core.stream import Release
 from services.publisher.core.yields import Waiting, Yields
@@ -104,6 +116,8 @@ class PublisherCore:
     `answer_times`: how many seconds an answer may take, by device and method. `strategies`: of the devices that do not
     report all that they say. `remote`: what the platform may ask of the gateway as a whole. `hosts`: the names of the
     hosted connectors of each type; their streams are among `types` and `connectors`.
+    `renamed`: what the platform calls the devices that it calls otherwise, as an earlier publisher has kept it.
+    `provisioning`: what the platform is asked for first, by a gateway that has no credentials.
     """
 
     def __init__(
@@ -123,6 +137,8 @@ class PublisherCore:
         strategies: Mapping[str, Strategies] | None = None,
         remote: RemoteSetup = RemoteSetup(),  # noqa: B008 (it never changes)
         hosts: Mapping[str, Sequence[str]] | None = None,
+        renamed: Mapping[str, str] | None = None,
+        provisioning: tuple[ProvisioningWords, Ask] | None = None,
     ) -> None:
         self._config = config
         self._dialect = dialect
@@ -131,20 +147,49 @@ class PublisherCore:
         self._out = out = Outlet()
         self._counters = counters = new_counts(PublisherCounts)
         self._ordering = Ordering(epoch, counters, out)
-        self._names = KeptNames(names or {}, types, counters, out)
+        self._names = KeptNames(names or {}, types, counters, out, renamed)
+        known = connectors if connectors is not None else dict.fromkeys(types, "serial")
         self._outbox = Outbox(
-            dialect, types, DeadLetters(counters, out), counters, names=self._names, strategies=strategies
+            dialect,
+            types,
+            DeadLetters(counters, out),
+            counters,
+            names=self._names,
+            device_filter=DeviceFilter(config.filtering, known, counters, out) if config.filtering else None,
+            strategies=strategies,
+            connectors=connectors,
+            kinds={name: kind for kind, hosted in (hosts or {}).items() for name in hosted},
+        )
+        self._activity = (
+            Activity(config.inactivity_timeout_s, config.inactivity_period_s, self._outbox, out)
+            if config.inactivity_timeout_s is not None
+            else None
         )
         replies = Replies(counters)
         self._session = PlatformSession(
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
         )
-        known = connectors if connectors is not None else dict.fromkeys(types, "serial")
         gateway = GatewayCalls(
             self._outbox, self._names, counters, connectors=known, version=version, events=self._ordering.counts
         )
         self._remote = Remote(remote, dialect, replies, known, out)
-        self._shared = SharedAttributes(dialect, shared or {}, replies)
+        self._statistics = (
+            GatewayStatistics(
+                config.statistics,
+                dialect,
+                gateway=gateway,
+                connectors=known,
+                replies=replies,
+                counters=counters,
+                out=out,
+            )
+            if config.statistics
+            else None
+        )
+        self._shared = SharedAttributes(dialect, shared or {}, replies, self._names.shown)
+        self._notices = Notices(
+            dialect, self._names, self._outbox, replies, out, follows_renaming=config.follows_renaming
+        )
         self._downlink = Downlink(
             dialect,
             replies=replies,
@@ -156,6 +201,10 @@ class PublisherCore:
             answer_times=answer_times or {},
             hosts=hosts or {},
         )
+        self._provisioner: Provisioner | None = None
+        if provisioning is not None:
+            words, ask = provisioning
+            self._provisioner = Provisioner(Place.of(config), words, ask, draw, out)
         self._yields = Yields()
         self._waiting = Waiting()
         self._standstill = LinkStandstill()
@@ -198,6 +247,20 @@ class PublisherCore:
                 self._hear_message(message, now_s)
                 # Somebody waits for these; they are not put off till the turn's end.
                 self._session.publish_replies(now_s)
+            case (
+                LinkOpened()
+                | LinkUp()
+                | LinkDown()
+                | LinkRefused()
+                | Probed()
+                | PlatformMessage()
+                | PubAck()
+                | PacketRefused()
+            ) if self._asking is not None:
+                self._provision(self._asking, event, now_s)
+            case CredentialsKept():
+                if self._provisioner is not None:
+                    self._provisioner.kept(event, now_s)
             case PacketRefused() if self._is_ours(event):
                 self._counters["packets_refused"] += 1
             case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
@@ -211,7 +274,7 @@ class PublisherCore:
                 self._downlink.send_held(now_s)
             case Start():
                 self._remote.start()
-                self._session.link.start(now_s)
+                self._link.start(now_s)
             case LogLines():
                 self._remote.log.take(event)
             case ConfiguredRead():
@@ -219,6 +282,9 @@ class PublisherCore:
             case SupervisorAsked():
                 self._remote.asked(event, now_s)
                 self._session.publish_replies(now_s)
+            case MachineSeen():
+                if self._statistics is not None:
+                    self._statistics.tell(event, now_s, self._session.link.state == "up")
             case NamesKept():
                 self._names.kept(event, now_s)
             case Drain() if self._drain_until_s is None:
@@ -249,7 +315,8 @@ class PublisherCore:
             return 0.0
         times = (
             self._membership.next_deadline_s,
-            self._session.link.next_deadline_s,
+            self._provisioner.next_deadline_s if self._provisioner else None,
+            None if self._asking else self._session.link.next_deadline_s,
             self._session.next_deadline_s(self._now_s),
             self._downlink.next_deadline_s,
             self._ordering.next_report_s,
@@ -272,6 +339,10 @@ class PublisherCore:
                     self._outbox.add(self._take_answer(found, body.answer, now_s), batch.device, now_s)
                 case Release():
                     self._yields.note(batch.device, found, now_s)
+                    if self._activity is not None:
+                        self._activity.note(batch.device, found, now_s)
+                    if self._statistics is not None:
+                        self._statistics.note(batch.device, found)
                     self._outbox.add(found, batch.device, now_s)
                 case Unwanted(stream=stream, end=end):
                     self._outbox.forget(stream, end, now_s)
@@ -300,6 +371,8 @@ class PublisherCore:
             case Heartbeat(kind="port_reader"):
                 # A device that is connected is announced, though its stream has said nothing of that to this publisher.
                 state = state_of(message, PortReaderState)
+                if state is not None and self._statistics is not None:
+                    self._statistics.hear_reader(message.name, state.backlog)
                 if state is not None and state.connected:
                     self._outbox.connected(state.device or message.name, now_s)
             case Heartbeat() | Registered():
@@ -310,6 +383,26 @@ class PublisherCore:
                 assert_never(message)
 
     # The platform.
+
+    @property
+    def _asking(self) -> Provisioner | None:
+        """Who asks for credentials; None where there are some."""
+        provisioner = self._provisioner
+        return provisioner if provisioner is not None and not provisioner.is_done else None
+
+    @property
+    def _link(self) -> Link:
+        """The connection that counts: the one by which credentials are asked for, or the one that they are for."""
+        return self._asking.link if self._asking else self._session.link
+
+    def _provision(self, asking: Provisioner, event: LinkEvent, now_s: float) -> None:
+        """What happens while the gateway asks for credentials."""
+        if event.connection == asking.link.connection:
+            asking.hear(event, now_s)
+        if asking.is_done:
+            # Connections are numbered on: what is still heard of that one is of one that is over.
+            self._session.link.connection = asking.link.connection
+            self._session.link.start(now_s)
 
     def _is_ours(self, event: LinkEvent) -> bool:
         """False for an event of a connection that was given up: such events may still be on their way to us."""
@@ -327,6 +420,8 @@ class PublisherCore:
                 self._shared.connection_begun()
                 session.begin(event, now_s)
                 self._remote.connection_begun(now_s)
+                if self._statistics is not None:
+                    self._statistics.connection_begun(now_s)
             case LinkRefused() if state == "connecting":
                 session.link.refused(event, now_s)
             case LinkDown() if state != "down":
@@ -344,18 +439,24 @@ class PublisherCore:
 
     def _hear_platform(self, event: PlatformMessage, now_s: float) -> None:
         """A message from the platform: a call, or a word about the session."""
+        self._counters["messages_received"] += 1
         said = self._dialect.parse(event.topic, event.payload, event.size_bytes)
         match said:
-            case DeviceRpc() | DeviceAttributes() | AttributesAnswer() | GatewayRpc() | RpcRefused():
+            case DeviceRpc() | DeviceAttributes() | AttributesAnswer() | RpcRefused():
+                ours = said._replace(device=self._names.ours(said.device))
+                self._downlink.hear_platform(ours, now_s, self._standstill.waited_s(now_s))
+            case GatewayRpc():
                 self._downlink.hear_platform(said, now_s, self._standstill.waited_s(now_s))
             case GatewayRestart():
                 self._remote.restart(said)
             case GatewayAttributes():
                 self._remote.hear(said, now_s)
+            case DeviceRenamed() | DeviceDeleted():
+                self._notices.hear(said, now_s)
             case SessionLimits():
                 self._session.hear_limits(said, now_s)
             case DeviceDropped():
-                self._session.drop(said, now_s)
+                self._session.drop(said._replace(device=self._names.ours(said.device)), now_s)
             case Unusable(reason=reason):
                 self._counters["downlink_junk"] += 1
                 self._out.note("warning", "downlink.junk", topic=event.topic, reason=reason)
@@ -365,10 +466,12 @@ class PublisherCore:
                 assert_never(said)
 
     def _ask_attributes(self, now_s: float) -> None:
-        """Devices have just been announced: what the platform changed while they, or we, were away is asked for."""
+        """Devices have just been announced: what the platform changed while they, or we, were away is asked for, and it
+        is told whose they are."""
         announced = self._session.acceptance.announced
         for device in announced:
             self._shared.connected(device, self._outbox.lane(device).source, now_s)
+            self._outbox.introduce(device, now_s)
         announced.clear()
 
     # The work.
@@ -383,7 +486,10 @@ class PublisherCore:
         self._session.expire(now_s)
         self._outbox.report_due(now_s)
         if self._drain_until_s is None:
-            self._session.link.tick(now_s)
+            if self._provisioner is not None:
+                self._provisioner.tick(now_s)
+            if self._asking is None:
+                self._session.link.tick(now_s)
         if self._membership.is_due(now_s):
             self._beat(now_s)
         self._work(now_s, is_over=self._drain_until_s is not None and now_s >= self._drain_until_s)
@@ -407,10 +513,11 @@ class PublisherCore:
 
     def _beat(self, now_s: float) -> None:
         """The heartbeat, and with it what the connection and the readers have to hear each second."""
-        link = self._session.link
+        link = self._link
         state = PublisherState(
             epoch=self._ordering.epoch,
-            link=link.state,
+            # Nothing can be published over the connection by which credentials are asked for.
+            link="connecting" if self._asking and link.state == "up" else link.state,
             fault=link.fault,
             protocol=link.protocol,
             host=self._config.host,
@@ -428,5 +535,9 @@ class PublisherCore:
             ),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
+        if self._activity is not None:
+            self._activity.look(now_s)
+        if self._statistics is not None:
+            self._statistics.look(now_s, self._session.link.state == "up")
         self._session.check(now_s)
         self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

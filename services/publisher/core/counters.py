@@ -39,4 +39,7 @@ class PublisherCounts(TypedDict):
     values_not_remembered: Annotated[int, Counter("values", "sent on without their strategy: too many keys")]
     downlink_junk: Annotated[int, Counter("messages", "from the platform that can't be understood")]
     dead_letters: Annotated[int, Counter("readings", "numbers that will never be published")]
+    readings_filtered: Annotated[int, Counter("readings", "of devices that deviceFiltering leaves out, not sent")]
+    attributes_published: Annotated[int, Counter("attributes", "sent, repeats included")]
+    messages_received: Annotated[int, Counter("messages", "of the platform, old ones not included")]
     calls_repeated: Annotated[int, Counter("calls", "of the platform that came again after their end")]

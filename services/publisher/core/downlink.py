@@ -177,7 +177,7 @@ class Downlink:
         self._out.note("info", "call.refused", device=rpc.device, request=rpc.request, reason=EXPIRED)
 
     def _refuse_rpc(self, device: str, request: int | str, error: str, now_s: float) -> None:
-        self._replies.add(self._dialect.rpc_error(device, request, error), now_s)
+        self._replies.add(self._dialect.rpc_error(self._gateway.shown(device), request, error), now_s)
 
     def hear_client(self, request: Request, now_s: float, is_draining: bool) -> None:
         """A request over the calls plane. `is_draining`: this process ends, and begins nothing new."""
@@ -322,10 +322,11 @@ class Downlink:
     def _reply_to_platform(self, ended: Ended, now_s: float) -> None:
         """Keeps the reply beside the call's id, to know whether it still waits when the journaled answer comes."""
         dialect, origin = self._dialect, ended.call.origin
+        device = self._gateway.shown(origin.device)
         if ended.error:
-            reply = dialect.rpc_error(origin.device, origin.request, ended.error)
+            reply = dialect.rpc_error(device, origin.request, ended.error)
         else:
-            reply = dialect.rpc_reply(origin.device, origin.request, ended.data)
+            reply = dialect.rpc_reply(device, origin.request, ended.data)
         self._replies.add(reply, now_s)
         self.calls.keep_reply(ended.call, reply)
 

@@ -132,6 +132,43 @@ class NamesKept(NamedTuple):
     """Why the file is what it was before; "" if it was written."""
 
 
+class MachineSeen(NamedTuple):
+    """Event: what a look at the machine has shown; 0 for what can't be seen."""
+
+    at_s: float
+    """By the monotonic clock."""
+    cpus: int
+    load: float
+    """Processes that run or want to, on average over fifteen minutes."""
+    memory_bytes: int
+    free_memory_bytes: int
+    disk_bytes: int
+    free_disk_bytes: int
+    own_cpu_s: float
+    """Processor time that the gateway's processes have used since they were started."""
+    own_memory: dict[str, int]
+    """Bytes that they have, by kind: rss, pss, uss, shared, swap."""
+
+
+class LookAtMachine(NamedTuple):
+    """Effect: look at the machine; `MachineSeen` follows soon."""
+
+
+class CredentialsKept(NamedTuple):
+    """Event: a `KeepCredentials` was performed."""
+
+    error: str = ""
+    """Why they are not on the disk; "" if they are."""
+
+
+class KeepCredentials(NamedTuple):
+    """Effect: write the credentials that the platform has given, and use them for each connection from now on;
+    `CredentialsKept` follows."""
+
+    content: bytes
+    """Secret: nobody logs this effect."""
+
+
 class KeepNames(NamedTuple):
     """Effect: write the file of the names that users' converters have given, before anything that is ordered later;
     `NamesKept` follows."""
@@ -231,9 +268,9 @@ class Publish(NamedTuple):
 
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | Probed | PacketRefused | PlatformMessage | PubAck
 """What names a connection."""
-OwnEvent = NamesKept | SupervisorAsked | LogLines | ConfiguredRead
+OwnEvent = NamesKept | CredentialsKept | MachineSeen | SupervisorAsked | LogLines | ConfiguredRead
 """What the publisher's own shell has done or heard beside the platform."""
 Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | OwnEvent | LinkEvent
 """Not `Reconnected`: this shell does not watch for it; the broker's heartbeat says when it is another."""
-OwnEffect = KeepNames | AskSupervisor | HearLogs | KeepRequest | ReadConfigured
+OwnEffect = KeepNames | KeepCredentials | LookAtMachine | AskSupervisor | HearLogs | KeepRequest | ReadConfigured
 Effect = CommonEffect | ConnectPlatform | Probe | DisconnectPlatform | CheckLink | Publish | OwnEffect

@@ -67,6 +67,10 @@ class GatewayCalls:
             found[connector] = (before[0] + produced, before[1] + sent)
         return found
 
+    def shown(self, device: str) -> str:
+        """What the platform calls this device of ours."""
+        return self._names.shown(device)
+
     def named(self, device: str) -> Named | None:
         """The configured device that serves this one, and its type, where a user's converter has named it; None for a
         device that is called by its own name, and for one that nobody knows."""

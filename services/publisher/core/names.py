@@ -1,4 +1,5 @@
-"""Devices that users' converters have named, and which configured device serves each: kept over a restart. Pure.
+"""Devices that users' converters have named, and which configured device serves each; and devices that have another
+name on the platform: kept over a restart. Pure.
 
 The platform may call such a device at any time, also when this publisher has just been started and the device has said
 nothing yet. So each name is written down before the platform is told of it.
@@ -7,13 +8,14 @@ nothing yet. So each name is written down before the platform is told of it.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.events import KeepNames, NamesKept
 from services.publisher.core.outlet import Outlet
+from services.publisher.core.renames import Renames
 
 VERSION: Final = 1
 MOST_NAMES: Final = 8_000
@@ -45,6 +47,7 @@ class _File(msgspec.Struct):
 
     version: int
     names: dict[str, tuple[str, str]]
+    renamed: dict[str, str] = {}
 
 
 class _Stamp(msgspec.Struct):
@@ -57,9 +60,15 @@ class KeptNames:
     """The names, and when they have to be written next (`due_s`; None: nothing is new)."""
 
     def __init__(
-        self, kept: Mapping[str, Named], configured: Container[str], counters: PublisherCounts, out: Outlet
+        self,
+        kept: Mapping[str, Named],
+        configured: Container[str],
+        counters: PublisherCounts,
+        out: Outlet,
+        renamed: Mapping[str, str] | None = None,
     ) -> None:
-        """`kept` is what the file said. Names whose device is not configured any more are forgotten."""
+        """`kept` and `renamed` are what the file said. Names whose device is not configured any more are forgotten."""
+        self._renames = Renames(renamed or {})
         self._configured = configured
         self._counters = counters
         self._out = out
@@ -115,10 +124,37 @@ class KeptNames:
         due_s = now_s if len(self._names) <= AT_ONCE else max(now_s, self._kept_s + APART_S)
         self.due_s = due_s if self.due_s is None else min(self.due_s, due_s)
 
+    def shown(self, device: str) -> str:
+        """What the platform calls a device of ours."""
+        return self._renames.shown(device)
+
+    def ours(self, device: str) -> str:
+        """What we call a device of the platform's."""
+        return self._renames.ours(device)
+
+    def rename(self, old: str, new: str, now_s: float) -> str | None:
+        """The platform has renamed a device: our name of it. None where that can't be kept: then its data goes on under
+        the old name, and a person is told."""
+        ours = self._renames.rename(old, new)
+        if ours is None:
+            then = "devices that are renamed from now on are created anew under their old names"
+            self._out.note("warning", "renames.full", kept=len(self._renames.renamed), first=old, then=then)
+            return None
+        self.due_s = now_s
+        return ours
+
+    def delete(self, device: str, now_s: float) -> None:
+        """The platform knows this device of ours no more, under whatever name."""
+        named = self._names.pop(device, None)
+        if named is not None:
+            self._bytes -= _size(device, named)
+        self._renames.forget(device)
+        self.due_s = now_s
+
     def keep(self, now_s: float) -> None:
         """Lets the shell write them; `NamesKept` says what became of it."""
         self.due_s, self._kept_s = None, now_s
-        self._out.order(KeepNames(encode_names(self._names)))
+        self._out.order(KeepNames(encode_names(self._names, self._renames.renamed)))
 
     def kept(self, event: NamesKept, now_s: float) -> None:
         """They were written, or not: then a person is told once, and it is tried again."""
@@ -159,18 +195,27 @@ def _size(name: str, named: Named) -> int:
     return sum(len(text.encode()) for text in (name, *named))
 
 
-def encode_names(names: Mapping[str, Named]) -> bytes:
+def encode_names(names: Mapping[str, Named], renamed: Mapping[str, str] | None = None) -> bytes:
     """What the file says."""
-    return msgspec.json.encode(_File(VERSION, {name: (*named,) for name, named in names.items()}))
+    named = {name: (*named,) for name, named in names.items()}
+    return msgspec.json.encode(_File(VERSION, named, dict(renamed or {})))
 
 
 def decode_names(content: bytes) -> dict[str, Named]:
     """The names in a file. Raises ValueError, with a sentence, for one that can't be read or is of a newer version."""
+    return {name: Named(*named) for name, named in _decode(content).names.items()}
+
+
+def decode_renamed(content: bytes) -> dict[str, str]:
+    """The devices in a file that have another name on the platform: ours → its. Raises ValueError as the other."""
+    return _decode(content).renamed
+
+
+def _decode(content: bytes) -> _File:
     try:
         version = msgspec.json.decode(content, type=_Stamp).version
         if version != VERSION:
             raise ValueError(f"its version is {version}, and this release reads version {VERSION}")
-        found: Any = msgspec.json.decode(content, type=_File).names
+        return msgspec.json.decode(content, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"it can't be read: {error}") from None
-    return {name: Named(*named) for name, named in found.items()}

@@ -228,6 +228,8 @@ class PlatformSession:
         self._counters["publishes"] += 1
         self._counters["bytes_published"] += len(parcel.message.payload)
         self._counters["readings_published"] += parcel.items
+        if parcel.kind == "attributes":
+            self._counters["attributes_published"] += parcel.records
         self._out.order(Publish(self.link.connection, self._token, *parcel.message))
 
     def _may_mark(self, now_s: float) -> bool:

@@ -127,7 +127,7 @@ class Remote:
         """Somebody looks after the processes, or nobody does."""
         call = self._restarts.pop(event.request, None)
         if call is not None:
-            self._replies.add(self._dialect.gateway_done(call, event.error), now_s)
+            self._replies.add(self._dialect.gateway_done(call.request, event.error), now_s)
             if event.error:
                 self._out.note("warning", "gateway.not_restarted", asked_by="the platform", reason=event.error)
             else:

@@ -7,7 +7,7 @@ does not answer, such as a plain MQTT broker, leaves everything as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -39,9 +39,17 @@ class SharedAttributes:
     converters name.
     """
 
-    def __init__(self, dialect: Dialect, keys: Mapping[str, Sequence[str]], replies: Replies) -> None:
-        """`keys`: the attributes that each device can be told. Questions go out among the `replies`."""
+    def __init__(
+        self,
+        dialect: Dialect,
+        keys: Mapping[str, Sequence[str]],
+        replies: Replies,
+        shown: Callable[[str], str] = lambda device: device,
+    ) -> None:
+        """`keys`: the attributes that each device can be told. Questions go out among the `replies`. `shown`: what the
+        platform calls a device."""
         self._dialect = dialect
+        self._shown = shown
         self._keys = {device: list(dict.fromkeys(names)) for device, names in keys.items()}
         self._replies = replies
         self._count = 0
@@ -58,7 +66,7 @@ class SharedAttributes:
         if not keys:
             return
         self._count += 1
-        question = self._dialect.ask_attributes(self._count, device, keys)
+        question = self._dialect.ask_attributes(self._count, self._shown(device), keys)
         if question is not None:
             if source != device and device not in self._served:
                 if len(self._served) >= MOST_SERVED:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from common.io.private import write_private
-from services.publisher.core.names import MOST_FILE_BYTES, Named, decode_names
+from services.publisher.core.names import MOST_FILE_BYTES, Named, decode_names, decode_renamed
 
 NAME: Final = "publisher.names"
 """In the data directory, beside the publisher's lock."""
@@ -14,7 +14,16 @@ ASIDE: Final = ".unreadable"
 """Ends the name of a file that this release can't read. An earlier one of that name makes room."""
 
 
-def read_names(path: Path) -> tuple[dict[str, Named], str]:
+class KeptFile(NamedTuple):
+    """What the file says."""
+
+    names: dict[str, Named]
+    renamed: dict[str, str]
+    fault: str
+    """A sentence for the log where it can't be used; else ""."""
+
+
+def read_names(path: Path) -> KeptFile:
     """What the file says, and a sentence for the log where it can't be used: then it is set aside, and the names are
     learned anew. Raises nothing."""
     try:
@@ -22,18 +31,20 @@ def read_names(path: Path) -> tuple[dict[str, Named], str]:
             content = file.read(MOST_FILE_BYTES + 1)
         if len(content) > MOST_FILE_BYTES:
             raise ValueError(f"it has more than {MOST_FILE_BYTES} bytes")
-        return decode_names(content), ""
+        return KeptFile(decode_names(content), decode_renamed(content), "")
     except FileNotFoundError:
-        return {}, ""
+        return KeptFile({}, {}, "")
     except OSError as error:
-        return {}, f"{path}: {error.strerror or error}; the names are learned anew"
+        return KeptFile({}, {}, f"{path}: {error.strerror or error}; the names are learned anew")
     except ValueError as error:
         aside = path.with_name(path.name + ASIDE)
         try:
             path.replace(aside)
         except OSError as failure:
-            return {}, f"{path}: {error}; it could not be set aside ({failure.strerror}); the names are learned anew"
-        return {}, f"{path}: {error}; it was set aside as {aside.name}, and the names are learned anew"
+            return KeptFile(
+                {}, {}, f"{path}: {error}; it could not be set aside ({failure.strerror}); the names are learned anew"
+            )
+        return KeptFile({}, {}, f"{path}: {error}; it was set aside as {aside.name}, and the names are learned anew")
 
 
 def write_names(path: Path, content: bytes) -> str:

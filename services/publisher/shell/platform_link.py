@@ -69,6 +69,10 @@ class PlatformLink:
         self._sources.add_reader(self._opened.descriptor, self._take_opened)
         self._sources.add_reader(self._probed.descriptor, self._probed.take)
 
+    def use(self, access: Access) -> None:
+        """Reaches the platform in this way from the next connection on."""
+        self._access = access
+
     def connect(self, order: ConnectPlatform) -> None:
         """Begins to open a connection, in place of any other. `LinkOpened` or `LinkDown` follows."""
         self.disconnect()

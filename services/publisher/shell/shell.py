@@ -7,7 +7,7 @@ leave by the events plane, where each port reader hears of its own streams.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -21,12 +21,15 @@ from services.publisher.core.events import (
     AskSupervisor,
     CheckLink,
     ConnectPlatform,
+    CredentialsKept,
     DisconnectPlatform,
     Effect,
     Event,
     HearLogs,
+    KeepCredentials,
     KeepNames,
     KeepRequest,
+    LookAtMachine,
     NamesKept,
     Probe,
     Publish,
@@ -34,6 +37,7 @@ from services.publisher.core.events import (
     RoundOver,
     SupervisorAsked,
 )
+from services.publisher.shell.machine import MachineLook
 from services.publisher.shell.names_file import write_names
 from services.publisher.shell.platform_link import Access, PlatformLink
 from services.publisher.shell.remote_files import RemoteFiles
@@ -56,13 +60,17 @@ class PublisherShell:
         *,
         names: Path,
         remote: RemoteFiles,
+        renew: Callable[[bytes], tuple[Access, str]] | None = None,
     ) -> None:
         """`names` is the file of the names that users' converters have given; `remote` what is said to whoever looks
-        after the processes, and heard of them."""
+        after the processes, and heard of them. `renew` keeps credentials that the platform has given, and says how it
+        is reached with them, and why they are not on the disk, or ""."""
         self._names = names
         self._remote = remote
+        self._renew = renew
         self._planes = Planes(endpoints, sources, logger)
         self._link = PlatformLink(access, sources)
+        self._machine = MachineLook(sources)
         # A call comes first: somebody waits for what it does.
         self._planes.add_calls()
         self._planes.add_events(TOPICS, REPORTS_HIGH_WATER, is_lazy=True)
@@ -92,6 +100,10 @@ class PublisherShell:
                 return (self._remote.read(),)
             case HearLogs(is_wanted=is_wanted):
                 self._remote.hear_logs(is_wanted)
+            case KeepCredentials(content=content):
+                return (self._keep(content),)
+            case LookAtMachine():
+                self._machine.look()
             case ConnectPlatform():
                 self._link.connect(effect)
             case Probe():
@@ -101,6 +113,13 @@ class PublisherShell:
             case _:
                 assert_never(effect)
         return ()
+
+    def _keep(self, content: bytes) -> CredentialsKept:
+        if self._renew is None:
+            return CredentialsKept("nobody keeps them")
+        access, error = self._renew(content)
+        self._link.use(access)
+        return CredentialsKept(error)
 
     def close(self) -> None:
         """Closes everything, letting what was sent leave."""

@@ -113,6 +113,21 @@ class GatewayAttributes(NamedTuple):
     data: bytes
 
 
+class DeviceRenamed(NamedTuple):
+    """Downlink: somebody has given a device another name on the platform. `Dialect.gateway_done` answers it."""
+
+    request: str
+    old: str
+    new: str
+
+
+class DeviceDeleted(NamedTuple):
+    """Downlink: somebody has deleted a device on the platform. `Dialect.gateway_done` answers it."""
+
+    request: str
+    device: str
+
+
 class SessionLimits(NamedTuple):
     """Downlink: what the platform takes; None for what it does not say."""
 
@@ -160,6 +175,8 @@ Downlink = (
     | GatewayAttributes
     | SessionLimits
     | DeviceDropped
+    | DeviceRenamed
+    | DeviceDeleted
     | Ignored
     | RpcRefused
     | Unusable
@@ -273,6 +290,11 @@ class Dialect(Protocol):
         """Says that a device is there. None: the platform is not told, and the device's data may go out at once."""
         ...
 
+    def introduction(self, connector: str, kind: str) -> Mapping[str, bytes]:
+        """Attributes that say whose device one is, told after its first announcement; {} for none. `kind`: the
+        connector's type."""
+        ...
+
     def withdraw(self, label: bytes) -> Outgoing | None:
         """Says that a device is gone; None: the platform is not told."""
         ...
@@ -293,8 +315,8 @@ class Dialect(Protocol):
         """The answer to a call to the gateway itself, an error for a method that there is not."""
         ...
 
-    def gateway_done(self, call: GatewayRestart, error: str) -> Outgoing:
-        """The answer to a call that was carried out, or why it is not."""
+    def gateway_done(self, request: str, error: str = "") -> Outgoing:
+        """The answer to a call to the gateway itself that was carried out, or why it is not."""
         ...
 
     def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
@@ -305,8 +327,9 @@ class Dialect(Protocol):
         """Attributes that the gateway says of itself, JSON values by key; None: there is no place for them."""
         ...
 
-    def own_telemetry(self, items: Sequence[tuple[int, Mapping[str, bytes]]]) -> Outgoing | None:
-        """Telemetry of the gateway itself: (milliseconds, JSON values by key) each; None: there is no place for it."""
+    def own_telemetry(self, items: Sequence[tuple[int | None, Mapping[str, bytes]]]) -> Outgoing | None:
+        """Telemetry of the gateway itself: (milliseconds, JSON values by key) each, no milliseconds for what is so now;
+        None: there is no place for it."""
         ...
 
     def connector_reply(self, request: str, data: bytes) -> Outgoing:

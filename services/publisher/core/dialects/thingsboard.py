@@ -19,7 +19,9 @@ from services.publisher.core.dialects import (
     AttributesAnswer,
     Counted,
     DeviceAttributes,
+    DeviceDeleted,
     DeviceDropped,
+    DeviceRenamed,
     DeviceRpc,
     Downlink,
     GatewayAttributes,
@@ -58,6 +60,9 @@ LIMITS_ID: Final = "1"
 """The last level of the topic on which we ask; the answer comes on a topic with the same."""
 LIMITS_METHOD: Final = "getSessionLimits"
 LIMITS_QUESTION: Final = b'{"method":"%b","params":{"timeout":5000}}' % LIMITS_METHOD.encode()
+RENAMED_METHOD: Final = "gateway_device_renamed"
+DELETED_METHOD: Final = "gateway_device_deleted"
+"""The server calls these when somebody renames or deletes a device, and keeps them for a gateway that is away."""
 PAYLOAD_SHARE: Final = 0.8
 """A payload may fill this share of the server's limit, which counts more than the payload; the reference does the
 same."""
@@ -204,6 +209,10 @@ class ThingsBoard:
         """The server creates a device that it does not know, of this type (its "device profile")."""
         return Outgoing(CONNECT, b'{"device":%b,"type":%b}' % (label, self.label(device_type)))
 
+    def introduction(self, connector: str, kind: str) -> Mapping[str, bytes]:
+        """ThingsBoard's gateway dashboard finds a connector's devices by these."""
+        return {"connectorType": self.label(kind), "connectorName": self.label(connector)}
+
     def withdraw(self, label: bytes) -> Outgoing | None:
         return Outgoing(DISCONNECT, b'{"device":%b}' % label)
 
@@ -224,9 +233,9 @@ class ThingsBoard:
     def gateway_reply(self, call: GatewayRpc, facts: GatewayFacts) -> Outgoing:
         return Outgoing(OWN_RESPONSE + call.request, msgspec.json.encode(answer_gateway(call.method, facts)))
 
-    def gateway_done(self, call: GatewayRestart, error: str) -> Outgoing:
+    def gateway_done(self, request: str, error: str = "") -> Outgoing:
         said = {"success": False, "error": error} if error else {"success": True}
-        return Outgoing(OWN_RESPONSE + call.request, msgspec.json.encode(said))
+        return Outgoing(OWN_RESPONSE + request, msgspec.json.encode(said))
 
     def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
         """Shared attributes, as `ask_attributes`; the names in one text, so one with a comma can't be asked for."""
@@ -236,9 +245,11 @@ class ThingsBoard:
     def own_attributes(self, values: Mapping[str, bytes]) -> Outgoing | None:
         return Outgoing(OWN_ATTRIBUTES, _object(values))
 
-    def own_telemetry(self, items: Sequence[tuple[int, Mapping[str, bytes]]]) -> Outgoing | None:
-        joined = b",".join(b'{"ts":%d,"values":%b}' % (ts_ms, _object(values)) for ts_ms, values in items)
-        return Outgoing(OWN_TELEMETRY, b"[%b]" % joined)
+    def own_telemetry(self, items: Sequence[tuple[int | None, Mapping[str, bytes]]]) -> Outgoing | None:
+        """An item without a time is a plain object: the server takes its own time."""
+        said = [_telemetry(ts_ms, values) for ts_ms, values in items]
+        is_plain = len(items) == 1 and items[0][0] is None
+        return Outgoing(OWN_TELEMETRY, said[0] if is_plain else b"[%b]" % b",".join(said))
 
     def connector_reply(self, request: str, data: bytes) -> Outgoing:
         return Outgoing(OWN_RESPONSE + request, data or b'{"success":false}')
@@ -306,6 +317,11 @@ def _count_points(payload: bytes) -> int:
     items = said if isinstance(said, list) else [said]
     values = [item.get("values", item) for item in items if isinstance(item, dict)]
     return max(1, sum(len(one) for one in values if isinstance(one, dict)))
+
+
+def _telemetry(ts_ms: int | None, values: Mapping[str, bytes]) -> bytes:
+    said = _object(values)
+    return said if ts_ms is None else b'{"ts":%d,"values":%b}' % (ts_ms, said)
 
 
 def _object(values: Mapping[str, bytes]) -> bytes:
@@ -387,6 +403,13 @@ def _gateway_rpc(request: str, value: dict[str, object]) -> Downlink:
     if method == LIMITS_METHOD and request == LIMITS_ID:
         # Our own question came back: this is a plain MQTT broker, and nobody will answer it.
         return SessionLimits(None, None)
+    if method == RENAMED_METHOD:
+        return _device_renamed(request, value.get("params"))
+    if method == DELETED_METHOD:
+        device = value.get("params")
+        if isinstance(device, str) and _is_text(device):
+            return DeviceDeleted(request, device)
+        return Unusable(f"found no name in {DELETED_METHOD}, expected the device's")
     after_s = restart_after_s(method, value.get("params"))
     if after_s is not None:
         return GatewayRestart(request, after_s)
@@ -404,6 +427,14 @@ def _own_attributes_answer(value: dict[str, object]) -> Downlink:
     """`{"shared":{…}}`, without what the server does not know; our own attributes, `client`, are not asked for."""
     shared = value.get("shared")
     return GatewayAttributes(_write(shared)) if isinstance(shared, dict) else Ignored("no shared attributes")
+
+
+def _device_renamed(request: str, params: object) -> Downlink:
+    """`{"old name":"new name"}`."""
+    match list(params.items()) if isinstance(params, dict) else []:
+        case [(str(old), str(new))] if _is_text(old) and _is_text(new):
+            return DeviceRenamed(request, old, new)
+    return Unusable(f'found no names in {RENAMED_METHOD}, expected {{"old name":"new name"}}')
 
 
 def _session_limits(request: str, value: dict[str, object]) -> Downlink:

@@ -53,6 +53,7 @@ class Lane:
     | `connected`        | `closed` → `open`                                           |                       |
     | `dropped`          | `announced` → `open`                                        | `unanswered` → `void` |
     | `connection_begun` | `announced` → `open`                                        |                       |
+    | `deleted`          | `closed`                                                    | `unanswered` → `void` |
 
     Only the outbox calls these methods: after each it settles the lane's head and lists the lane by its new `kind`.
     Reading a property changes nothing. How the platform has treated the device stands in `standing`.
@@ -61,6 +62,7 @@ class Lane:
     __slots__ = (
         "device_type",
         "is_ended",
+        "is_introduced",
         "is_marked",
         "label",
         "name",
@@ -83,8 +85,10 @@ class Lane:
         self.presence: Presence = "closed"
         self.sending: Sending = "idle"
         self.is_ended = False
-        """True once a goodbye stands behind all that waits, or has been said, and nothing came since: only of devices
-        that a converter has named."""
+        """True once a goodbye stands behind all that waits, or has been said, and nothing came since, though its port
+        is open: of a device that a converter has named, is silent, or was deleted on the platform."""
+        self.is_introduced = False
+        """True once the platform was told whose device it is."""
         self.is_marked = False
         """True once its stream has said in this epoch that its port was opened or lost."""
         self.unaccepted = 0
@@ -181,6 +185,11 @@ class Lane:
         """A new connection to the platform: a device that was announced has to be announced again."""
         if self.presence == "announced":
             self.presence = "open"
+
+    def deleted(self) -> None:
+        """The platform has deleted the device: to announce it would create it again, which only its data does."""
+        self.dropped()
+        self.presence, self.is_ended, self.is_introduced = "closed", True, False
 
     # Its queue.
 

@@ -16,6 +16,7 @@ from common.wire.calls import hosted_connector
 from common.wire.messages import Entry, ReadingBody, UserReading
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import Dialect
+from services.publisher.core.filtering import DeviceFilter
 from services.publisher.core.names import KeptNames
 from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.lanes import Lane
@@ -27,6 +28,8 @@ from services.publisher.core.strategies import NOTHING, Strategies, read_brought
 from services.publisher.core.stream import ReadingStream, Release, Run
 
 DEFAULT_TYPE: Final = "default"
+SERIAL: Final = "serial"
+"""The type of our own connectors."""
 MOST_LANES: Final = 10_000
 """Devices of all lines together, those that users' converters name among them; each is 2 KiB here."""
 SPARE_LANES: Final = 1_000
@@ -54,9 +57,18 @@ class Outbox:
         *,
         names: KeptNames,
         strategies: Mapping[str, Strategies] | None = None,
+        device_filter: DeviceFilter | None = None,
+        connectors: Mapping[str, str] | None = None,
+        kinds: Mapping[str, str] | None = None,
     ) -> None:
-        """`types`: the device type of each configured device; `names` hears of each device that a converter names;
-        `strategies`: of configured devices that do not report all they say; None: nobody has any."""
+        """`types`: the device type of each configured device; `names` hears of each device that a converter names, and
+        knows what the platform calls them. `strategies`: of configured devices that do not report all they say; None:
+        nobody has any. `device_filter`: which are left out. `connectors`: the platform is told of each device whose
+        connector it is, by the configured device that serves it; None: it is not. `kinds`: the type of each hosted
+        connector; all others are serial."""
+        self._filter = device_filter
+        self._connectors = connectors
+        self._kinds = kinds or {}
         self._dialect = dialect
         self._types = types
         self._dead_letters = dead_letters
@@ -79,17 +91,23 @@ class Outbox:
         lane = self.lanes.get(name)
         if lane is None:
             kind = device_type or self._types.get(name, DEFAULT_TYPE)
-            lane = self.lanes[name] = Lane(name, self._dialect.label(name), kind)
+            lane = self.lanes[name] = Lane(name, self._dialect.label(self._names.shown(name)), kind)
         return lane
 
     def add(self, release: Release, device: str, now_s: float) -> None:
         """Queues what a run says. A run that says nothing is done at once."""
         run, kind, body = release
-        if kind in (Entry.OPENED, Entry.LOST) and hosted_connector(device) is not None:
+        is_hosted = hosted_connector(device) is not None
+        if kind in (Entry.OPENED, Entry.LOST) and is_hosted:
             self._hear_connector(run, kind, device, now_s)
+            return
+        # A hosted connector is no device that could be left out; its devices are looked at one by one.
+        if self._filter is not None and not is_hosted and self._filter.leaves_out(device, device):
+            self._add_others(release, device, self._filter, now_s)
             return
         lane = self.lane(device)
         lane.source = device
+        lane.is_ended = False
         if kind is Entry.OPENED:
             lane.queue_mark(Segment("connect", body.device_type or self._types.get(device, ""), (run,)))
             self._announce_named_by(device, now_s)
@@ -106,6 +124,25 @@ class Outbox:
         if kind is Entry.LOST:
             self._end_named_by(stream, now_s)
         run.done = run.end
+        run.stream.advance()
+
+    def _add_others(self, release: Release, device: str, device_filter: DeviceFilter, now_s: float) -> None:
+        """Queues what a run of a device that is left out says of other devices. The rest counts as settled."""
+        run, kind, body = release
+        if kind is Entry.OPENED:
+            self._announce_named_by(device, now_s)
+        elif kind is Entry.LOST:
+            self._end_named_by(device, now_s)
+        else:
+            device_filter.count(sum(map(bool, body.telemetry)) or bool(body.attributes))
+        run.holds += 1
+        for index, readings in body.user.items():
+            for reading in readings:
+                self._add_user_reading(
+                    device, run, run.first + index, ts_ms=body.ts_ms[index], reading=reading, now_s=now_s
+                )
+        run.done = run.end
+        run.holds -= 1
         run.stream.advance()
 
     def _end_named_by(self, source: str, now_s: float) -> None:
@@ -165,6 +202,9 @@ class Outbox:
     ) -> None:
         if reading.mark == "disconnect":
             self._withdraw(source, run, reading.device, now_s)
+            return
+        if self._filter is not None and self._filter.leaves_out(reading.device, source):
+            self._filter.count(1)
             return
         if reading.device not in self.lanes and not self._has_room(now_s):
             self._counters["devices_refused"] += 1
@@ -360,8 +400,10 @@ class Outbox:
 
     def connected(self, device: str, now_s: float) -> None:
         """A device's port reader says that the device is there."""
+        if self._filter is not None and self._filter.leaves_out(device, device):
+            return
         lane = self.lane(device)
-        if not lane.is_open:
+        if not lane.is_open and not lane.is_ended:
             lane.connected()
             self.settle_head(lane, now_s)
             if lane.is_open:
@@ -371,6 +413,38 @@ class Outbox:
         """The platform has ended the device's session."""
         lane.dropped()
         self.settle_head(lane, now_s)
+
+    def fall_silent(self, lane: Lane, now_s: float) -> None:
+        """A device has said nothing for so long that the platform is to take it for disconnected, until it does."""
+        self._end(lane, now_s)
+
+    def renamed(self, device: str, now_s: float) -> None:
+        """The platform calls this device by another name from now on, under which it is announced."""
+        lane = self.lanes.get(device)
+        if lane is not None:
+            lane.label = self._dialect.label(self._names.shown(device))
+            self.dropped(lane, now_s)
+
+    def deleted(self, device: str, now_s: float) -> None:
+        """The platform knows this device no more: it is announced, and so created, with its next reading."""
+        lane = self.lanes.get(device)
+        if lane is not None:
+            lane.label = self._dialect.label(self._names.shown(device))
+            lane.deleted()
+            self.settle_head(lane, now_s)
+
+    def introduce(self, device: str, now_s: float) -> None:
+        """The platform has accepted a device's announcement: the first time it is told whose it is."""
+        lane = self.lanes.get(device)
+        if self._connectors is None or lane is None or lane.is_introduced:
+            return
+        head = lane.segments[0]
+        if not head.mark:
+            lane.is_introduced = True
+            kind = self._kinds.get(hosted_connector(lane.source) or "", SERIAL)
+            values = self._dialect.introduction(self._connectors.get(lane.source, ""), kind)
+            head.attributes.values = {**values, **head.attributes.values}
+            self.settle_head(lane, now_s)
 
     def connection_begun(self, now_s: float) -> None:
         """A new connection to the platform: every device that is open has to be announced again."""

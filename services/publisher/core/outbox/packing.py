@@ -175,6 +175,8 @@ class Packer:
         """Drops one attribute; the last number of the last run that said it becomes the dead letter. Its runs are held
         until everything before is accepted; see `Outbox.settle_head`."""
         del attributes.values[key]
+        if not attributes.runs:
+            return  # No reading said it: it is ours, of whose device this is.
         self._dead_letters.bury(attributes.runs[-1], attributes.runs[-1].end - 1, reason, now_s)
 
     def bury_head(self, parcel: Parcel, reason: str, now_s: float) -> None:

@@ -11,7 +11,9 @@ from typing import Final, NamedTuple
 
 from common.config.models import Platform
 from common.core.byte_text import pairs_of
+from common.core.errors import printable
 from common.core.quoting import quoted
+from services.publisher.core.dialects.provisioning import Denied
 from services.publisher.core.events import LinkDown, LinkFault, Probed
 
 UNCLEAR: Final[frozenset[LinkFault]] = frozenset({"no_tls", "tls_closed", "tls_silent", "closed", "silent"})
@@ -60,6 +62,8 @@ class Place(NamedTuple):
     """True if a client id is configured."""
     has_ca: bool = False
     """True if a file with certificates to trust is configured."""
+    is_provisioned: bool = False
+    """True if the platform has given the gateway its credentials."""
 
     @classmethod
     def of(cls, config: Platform) -> Place:
@@ -72,6 +76,7 @@ class Place(NamedTuple):
             security.type,
             security.client_id is not None,
             security.ca_cert is not None,
+            config.provisioning is not None,
         )
 
     def __str__(self) -> str:
@@ -161,6 +166,14 @@ def describe_refusal(place: Place, code: int, reason: str) -> str:
     if code == 138:
         return f"{place} has banned this client: ask who runs it"
     if code in (134, 135, 140):
+        if place.credentials == "provisioning":
+            advice = 'is it ThingsBoard, and "port" right? Else set "accessToken" in "security"'
+            return f"{place} lets nobody ask for credentials: {advice}"
+        if place.is_provisioned:
+            return (
+                f"{place} refuses the credentials that it had given this gateway: if the gateway was deleted there, "
+                "remove the file publisher.credentials in the data directory, and it asks anew at its next start"
+            )
         match place.credentials:
             case "accessToken" | "tlsAccessToken":
                 advice = 'check "accessToken" in "security" (in ThingsBoard: Devices, the gateway, Copy access token)'
@@ -168,10 +181,38 @@ def describe_refusal(place: Place, code: int, reason: str) -> str:
             case "usernamePassword":
                 advice = 'check "username", "password" and "clientId" in "security"'
                 return f"{place} refuses the user name and password of the gateway: {advice}"
+            case "tlsPrivateKey":
+                advice = "in ThingsBoard the credentials of the gateway have to be this certificate (X.509)"
+                return f'{place} does not know the certificate of the gateway ("cert" in "security"): {advice}'
             case _:
                 advice = 'set "accessToken", or "username" and "password", in "security"'
                 return f"{place} lets nobody in without credentials, and the gateway has none: {advice}"
     return f"{place} {_REFUSALS[code]}" if code in _REFUSALS else f"{place} refuses the gateway: {reason}"
+
+
+def describe_denial(place: Place, denied: Denied, device: str) -> str:
+    """Why the platform gives no credentials to a gateway that asks for them; `device` is what it is to be called."""
+    where = 'in ThingsBoard they stand in the device profile of gateways, under "Device provisioning"'
+    match denied.why:
+        case "unknown":
+            return (
+                f'{place} does not know the key for provisioning: check "provisionDeviceKey" and '
+                f'"provisionDeviceSecret" in "provisioning" ({where})'
+            )
+        case "refused":
+            words = f" ({denied.reason})" if denied.reason else ""
+            return (
+                f"{place} knows the key for provisioning, and gives no credentials{words}: if a device of the name "
+                f'"{printable(device)}" is there already, delete it or choose another "deviceName"; else look at how '
+                "the device profile allows provisioning"
+            )
+    return f"{place} answers to the request for credentials, and the answer can't be understood"
+
+
+def describe_unanswered(place: Place, waited_s: float | None) -> str:
+    """The request for credentials has no answer; `waited_s` None: the platform hung up instead."""
+    how = "hangs up" if waited_s is None else f"has not answered within {waited_s:g} s"
+    return f"{place} {how} when the gateway asks for credentials: is it ThingsBoard, and does it know provisioning?"
 
 
 def _plain_advice() -> str:
@@ -232,6 +273,11 @@ def _describe_certificate(place: Place, code: int) -> str:
 def _describe_alert(place: Place, reason: str) -> str:
     """`reason` is OpenSSL's word for the alert."""
     word = reason.upper()
+    if "CERTIFICATE_EXPIRED" in word:
+        return (
+            f'{place} says that the certificate of the gateway has expired: renew the file of "cert" in "security", '
+            "and start the gateway again; check the clock of this machine too"
+        )
     if "CERTIFICATE" in word or "UNKNOWN_CA" in word or "DECRYPT_ERROR" in word:
         return f'{place} wants a certificate of the gateway, or another: check "cert" and "privateKey" in "security"'
     if "PROTOCOL" in word or "VERSION" in word:

@@ -130,6 +130,8 @@ class Link:
         """The kind of failure for which the other side was looked at last, and what was found."""
         self._unlooked = 0
         """Failures of that kind since then."""
+        self._is_denied = False
+        """True once what a connection was made for was refused on it: the next one has to show that it is not."""
 
     def start(self, now_s: float) -> None:
         """Connects as soon as `tick` is called."""
@@ -160,7 +162,7 @@ class Link:
         """CONNACK accepted us. `asks_limits`: data waits for the platform's limits, for LIMITS_TIMEOUT_S at most."""
         self.state, self._since_s, self._refusals = "up", now_s, 0
         self._looked = ("", None)
-        if not self.is_restless and not self._unpublished:
+        if not self.is_restless and not self._unpublished and not self._is_denied:
             self.fault = self._said = ""
         self.protocol = event.protocol
         self.next_deadline_s = now_s + LIMITS_TIMEOUT_S if asks_limits else None
@@ -185,6 +187,13 @@ class Link:
         level: Level = "error" if event.code in CREDENTIALS else "warning"
         reason = describe_refusal(self._place, event.code, event.reason)
         self._say(level, "link.refused", reason, delay_s, code=event.code)
+
+    def deny(self, event: str, reason: str, delay_s: float, now_s: float) -> None:
+        """The platform has let us in, and refuses what we came for: a person is told once, and it is tried again."""
+        self._out.order(DisconnectPlatform(self.connection))
+        self.state, self._is_denied = "down", True
+        self.next_deadline_s = now_s + delay_s
+        self._say("error", event, reason, delay_s)
 
     def down(self, event: LinkDown, now_s: float, *, was_rate: bool = False, was_publishing: bool = False) -> None:
         """The connection failed or ended. The same fault is logged once, however often it comes.

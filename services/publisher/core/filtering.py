@@ -1,0 +1,47 @@
+"""Devices whose readings are not sent, because the configuration says so. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from common.config.models import DeviceFiltering
+from services.publisher.core.counters import PublisherCounts
+from services.publisher.core.outlet import Outlet
+
+MOST_REMEMBERED: Final = 10_000
+"""Names that were looked at once, and are not looked at again: as many as there can be lanes."""
+
+
+class DeviceFilter:
+    """Says of each device whether it is left out. It is said once in the log; readings are counted."""
+
+    def __init__(
+        self, filtering: DeviceFiltering, connectors: Mapping[str, str], counters: PublisherCounts, out: Outlet
+    ) -> None:
+        """`connectors`: each configured device's connector, under whose name the lists stand."""
+        self._deny = {name: [re.compile(one) for one in patterns] for name, patterns in filtering.deny.items()}
+        self._connectors = connectors
+        self._counters = counters
+        self._out = out
+        self._known: dict[tuple[str, str], bool] = {}
+
+    def leaves_out(self, device: str, source: str) -> bool:
+        """True for a device that is denied. `source` is the configured device that serves it."""
+        key = (device, source)
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        connector = self._connectors.get(source, "")
+        is_denied = any(pattern.fullmatch(device) for pattern in self._deny.get(connector, ()))
+        if len(self._known) < MOST_REMEMBERED:
+            self._known[key] = is_denied
+            if is_denied:
+                then = "its readings are not sent, and counted as readings_filtered"
+                self._out.note("warning", "device.filtered", device=device, connector=connector, then=then)
+        return is_denied
+
+    def count(self, readings: int) -> None:
+        """So many readings were not sent."""
+        self._counters["readings_filtered"] += readings
