@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from common.config.models import DeviceFiltering, Platform
+from common.config.models import DeviceFiltering, Platform, ReportStrategy
 from common.core.events import Arrived
 from common.wire.messages import Entry, Heartbeat, Plane, UserReading
 from services.publisher.core.names import Named, decode_renamed
+from services.publisher.core.strategies import Strategies
 from tests.support.publisher_driving import TYPES, Driver, batch, calls_sent, points, said
 
 CONNECTORS = dict.fromkeys(TYPES, "Lines")
@@ -318,6 +319,23 @@ def test_a_deleted_device_is_created_again_by_its_next_reading_only() -> None:
     assert published(made, "connect", since) == [{"device": "press1", "type": "press"}]
     assert [list(order) for order in published(made, "telemetry", since)] == [["press1"]]
     assert [list(order) for order in published(made, "attributes", since)] == [["press1"]]
+
+
+def test_a_deleted_device_is_created_again_by_a_value_that_has_not_changed() -> None:
+    """A report strategy has kept back what the platform knew; with the device that is gone."""
+    only = Strategies(ReportStrategy(type="ON_CHANGE", report_period_ms=10_000, ttl_s=86_400), {}, {})
+    made = driver(strategies={"press1": only})
+    made.take(batch(1, [None], kind=Entry.OPENED), batch(2, points(1, 1)))
+    made.ack_all()
+    made.take(batch(3, points(1, 1)))
+    made.ack_all()
+    assert len(published(made, "telemetry")) == 1
+    call(made, "gateway_device_deleted", "press1")
+    since = len(made.published)
+    made.take(batch(4, points(1, 1)))
+    made.ack_all()
+    assert published(made, "connect", since) == [{"device": "press1", "type": "press"}]
+    assert len(published(made, "telemetry", since)) == 1
 
 
 def test_a_deleted_device_that_a_converter_had_named_is_forgotten() -> None:

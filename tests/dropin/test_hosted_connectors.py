@@ -99,7 +99,7 @@ def test_a_connector_of_the_middle_years(scene: Scene) -> None:
         (1, "climate_scan", {"method": "scan", "params": {"deep": True}}),
         (2, "climate_nothing", {"success": False}),
         (3, "gateway_ping", {"code": 200, "resp": "pong"}),
-        (4, "unknown_scan", {"error": "Method not found", "code": 404}),
+        (4, "unknown_scan", {"error": "unknown - connector not found in available connectors.", "code": 404}),
     ):
         platform.say(f"v1/devices/me/rpc/request/{number}", {"method": method, "params": {"deep": True}})
         topic = f"v1/devices/me/rpc/response/{number}"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from common.config.active import find_gateway, make_active, secrets_of, write_active
@@ -13,7 +14,9 @@ from common.config.models import Provisioning, Statistics
 from common.config.platform_reading import without_secrets
 from common.config.reading import Loaded, read_gateway
 from common.core.errors import ConfigError
-from services.cli.supervise.conf import Plan, programs_of
+from common.io.endpoints import socket_dir
+from services.cli.supervise.conf import Plan, programs_of, reader_name, task_path
+from services.cli.supervise.prepare import write_files
 
 KEY, SECRET = "k3y-of-the-profile", "s3cret-of-the-profile"
 ASKED = {"provisionDeviceKey": KEY, "provisionDeviceSecret": SECRET}
@@ -207,7 +210,20 @@ def test_each_process_logs_as_much_as_its_logger_there(tmp_path: Path) -> None:
         "publisher": "DEBUG",
         "converter-0": "INFO",
         "port_reader-a": "INFO",
+        "configurator": "INFO",
     }
+
+
+def test_tasks_say_the_level_too(tmp_path: Path) -> None:
+    """A port reader that starts from its task goes by that, and not by its command line."""
+    active = make_active(read(tmp_path).gateway)
+    device = active.gateway.devices[0].name
+    data_dir = tmp_path / "data"
+    plan = Plan(tmp_path / "f", data_dir, socket_dir(data_dir), (device,), 1, "python", 0)
+    plan = plan._replace(log_levels={"port_reader": "DEBUG"})
+    write_files(plan, active)
+    written = msgspec.json.decode(task_path(plan, reader_name(device)).read_bytes())
+    assert written["log_level"] == "DEBUG"
 
 
 def test_a_folder_for_log_files_has_no_effect(tmp_path: Path) -> None:

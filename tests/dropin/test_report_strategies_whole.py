@@ -73,4 +73,5 @@ def test_strategies_over_a_killed_publisher_and_an_end(tmp_path: Path) -> None:
         platform.wait_telemetry("press1", 4)
         assert told()[3:] == [{"hours": 6}]
         platform.wait_for(lambda _: platform.on("v1/gateway/disconnect", "press1"), "the goodbye")
-        assert platform.on("v1/gateway/attributes", "press1")[-1] == {"mode": "off"}
+        by = {"connectorType": "serial", "connectorName": "Serial"}
+    assert platform.on("v1/gateway/attributes", "press1")[-1] == {**by, "mode": "off"}

@@ -110,7 +110,7 @@ def test_a_gateway_is_let_in_and_publishes(site: Site, tmp_path: Path, kind: str
     ("port", "security", "said"),
     [
         ("expired", {"accessToken": TOKEN, "caCert": "ca.pem"}, "has expired: it is to be renewed there"),
-        ("token", {"accessToken": TOKEN, "caCert": "stranger.pem"}, "is from an authority that is not trusted here"),
+        ("token", {"accessToken": TOKEN, "caCert": "stranger.pem"}, "was not signed by the one in the file that"),
         ("token", {"accessToken": TOKEN, "caCert": "ca.pem"}, "refuses the access token of the gateway: check"),
         (
             "token",

@@ -300,7 +300,7 @@ def test_client_certificates(site: Site, tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, config)
     with closing(platform, line, gateway):
         check = gateway.cli("check", str(config), "--connect")
-        assert (check.returncode, "the platform lets us in" in check.stdout) == (0, True), check.stdout
+        assert (check.returncode, "the platform lets the gateway in" in check.stdout) == (0, True), check.stdout
         gateway.start_all(["sealed"])
         platform.wait_connected("sealed")
         line.write(b"5\n")

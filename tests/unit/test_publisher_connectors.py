@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from common.config.models import DeviceFiltering, Platform
 from common.wire import codec
 from common.wire.calls import CallConnector, Encode, body_of, hosted_stream
 from common.wire.messages import Entry, ReadingBatch, Reply, UserReading
@@ -99,12 +100,30 @@ def test_marks_have_their_place_and_are_settled_like_data(driver: Driver) -> Non
     driver.wait(2)
     assert driver.report(STREAM).settled == 1
     driver.ack_all()
-    assert driver.topics(1) == ["connect", "telemetry", "disconnect"]
+    assert driver.topics(1) == ["connect", "telemetry", "attributes", "disconnect"]
+    (said,) = (order.payload for order in driver.published if order.topic == "v1/gateway/attributes")
+    assert json.loads(said) == {"valve": {"connectorType": "demo", "connectorName": "Demo"}}
     assert driver.report(STREAM).settled == 4
     driver.take(entries(4, valued("valve", 2)))
     driver.ack_all()
-    assert driver.topics(4) == ["connect", "telemetry"]
+    assert driver.topics(5) == ["connect", "telemetry"]
     assert driver.report(STREAM).settled == 5
+
+
+def test_devices_of_a_connector_are_left_out_by_their_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never the connector itself, whatever the pattern: it is no device."""
+    monkeypatch.setitem(TYPES, STREAM, "")
+    config = Platform(filtering=DeviceFiltering(deny={"Demo": ("valve", "connector:.*")}))
+    driver = Driver(config, connectors={**dict.fromkeys(TYPES, "serial"), STREAM: "Demo"}, hosts={"demo": ["Demo"]})
+    driver.up(limits={})
+    driver.take(entries(1, kind=Entry.OPENED))
+    driver.take(entries(2, marked("valve", "connect"), valued("valve", 1), valued("pump", 1)))
+    driver.take(entries(5, marked("valve", "disconnect")))
+    driver.ack_all()
+    assert connects(driver) == ["pump"]
+    assert connects(driver, "v1/gateway/disconnect") == []
+    assert driver.report(STREAM).settled == 6
+    assert {note.facts["device"] for note in driver.notes if note.event == "device.filtered"} == {"valve"}
 
 
 def test_a_device_that_is_there_is_not_announced_twice(driver: Driver) -> None:

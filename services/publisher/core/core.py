@@ -205,6 +205,8 @@ class PublisherCore:
         if provisioning is not None:
             words, ask = provisioning
             self._provisioner = Provisioner(Place.of(config), words, ask, draw, out)
+        self._asking = self._provisioner
+        """Who asks for credentials; None where there are some."""
         self._yields = Yields()
         self._waiting = Waiting()
         self._standstill = LinkStandstill()
@@ -323,9 +325,10 @@ class PublisherCore:
             self._outbox.report_due_s,
             self._drain_until_s,
             self._names.due_s,
-            self._remote.next_deadline_s if self._session.told_bytes(self._now_s) else None,
         )
-        return min(time_s for time_s in times if time_s is not None)
+        due_s = min(time_s for time_s in times if time_s is not None)
+        told_s = self._remote.next_deadline_s
+        return due_s if told_s is None or not self._session.told_bytes(self._now_s) else min(due_s, told_s)
 
     # What arrives.
 
@@ -385,12 +388,6 @@ class PublisherCore:
     # The platform.
 
     @property
-    def _asking(self) -> Provisioner | None:
-        """Who asks for credentials; None where there are some."""
-        provisioner = self._provisioner
-        return provisioner if provisioner is not None and not provisioner.is_done else None
-
-    @property
     def _link(self) -> Link:
         """The connection that counts: the one by which credentials are asked for, or the one that they are for."""
         return self._asking.link if self._asking else self._session.link
@@ -400,6 +397,7 @@ class PublisherCore:
         if event.connection == asking.link.connection:
             asking.hear(event, now_s)
         if asking.is_done:
+            self._asking = None
             # Connections are numbered on: what is still heard of that one is of one that is over.
             self._session.link.connection = asking.link.connection
             self._session.link.start(now_s)

@@ -97,12 +97,11 @@ class Outbox:
     def add(self, release: Release, device: str, now_s: float) -> None:
         """Queues what a run says. A run that says nothing is done at once."""
         run, kind, body = release
-        is_hosted = hosted_connector(device) is not None
-        if kind in (Entry.OPENED, Entry.LOST) and is_hosted:
+        if kind in (Entry.OPENED, Entry.LOST) and hosted_connector(device) is not None:
             self._hear_connector(run, kind, device, now_s)
             return
         # A hosted connector is no device that could be left out; its devices are looked at one by one.
-        if self._filter is not None and not is_hosted and self._filter.leaves_out(device, device):
+        if self._filter is not None and hosted_connector(device) is None and self._filter.leaves_out(device, device):
             self._add_others(release, device, self._filter, now_s)
             return
         lane = self.lane(device)
@@ -429,6 +428,8 @@ class Outbox:
         """The platform knows this device no more: it is announced, and so created, with its next reading."""
         lane = self.lanes.get(device)
         if lane is not None:
+            # What was reported is gone there: an unchanged value is news again.
+            self._report_rest(lane, now_s)
             lane.label = self._dialect.label(self._names.shown(device))
             lane.deleted()
             self.settle_head(lane, now_s)
