@@ -28,9 +28,10 @@ from common.config.overlay import (
 from common.config.reading import laid_over, read_gateway
 from common.core.errors import ConfigError
 from common.io.endpoints import socket_dir
+from common.io.journal.places import file_name, journal_dir
 from common.io.orders import APPLY_FILE, ORDERS
 from services.cli.supervise import configurator
-from services.cli.supervise.conf import Plan
+from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan
 from services.cli.supervise.configurator import ENDED, Configurator
 from services.cli.supervise.difference import difference
 from services.cli.supervise.prepare import write_files, write_remote
@@ -251,6 +252,27 @@ def test_what_is_right_is_applied_and_kept(world: World) -> None:
     again = read_gateway(world.config, {}, overlay=overlay).gateway
     assert again.devices[0].line.baudrate == 19_200
     assert (world.config.parent / "serial.json").read_bytes() == before
+
+
+def test_a_hosted_connector_keeps_its_journal(world: World) -> None:
+    """It is not taken for one of a device that is configured no more, which somebody else would send to its end."""
+    folder = world.config.parent
+    (folder / "extensions" / "demo").mkdir(parents=True)
+    text = "from thingsboard_gateway.connectors.connector import Connector\n\nclass Demo(Connector):\n    pass\n"
+    (folder / "extensions" / "demo" / "demo.py").write_text(text)
+    (folder / "demo.json").write_text("{}")
+    hosted = {"name": "Demo", "type": "demo", "class": "Demo", "configuration": "demo.json"}
+    write(folder, connectors=[ENTRY, hosted])
+    active = make_active(read_gateway(world.config, {}, with_secrets=True).gateway)
+    assert [connector.name for connector in active.gateway.hosted] == ["Demo"]
+    write_active(world.data_dir / ACTIVE_NAME, active)
+    journals = journal_dir(active.gateway.storage, world.data_dir)
+    journals.mkdir(parents=True, exist_ok=True)
+    for stream in (*active.gateway.streams, "gone"):
+        (journals / file_name(stream)).touch()
+    assert world.ask(Serial=serial({**DEVICE, "baudrate": 19_200}, OTHER))["configuration_refused"] == {}
+    plan = read_plan((socket_dir(world.data_dir) / PLAN_NAME).read_bytes())
+    assert plan.left_journals == (journals / file_name("gone"),)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,8 @@ def test_telemetry_is_told_once_a_period(made: Driver) -> None:
     see(made)
     state = {"backlog": 7, "device": "press1", "connected": True}
     made.hear(Arrived(Plane.EVENTS, Heartbeat("port_reader", "press1", "i", 1, "here", 5.0, state, {})))
+    waits = {"backlog": 3}
+    made.hear(Arrived(Plane.EVENTS, Heartbeat("connector_host", "press1", "i", 1, "here", 5.0, waits, {})))
     made.take(batch(1, [*points(1, 4), None], dead={4: "no number"}, attributes={"x": 1}))
     made.ack_all()
     assert any(isinstance(effect, LookAtMachine) for effect in made.wait(61))
@@ -96,7 +98,7 @@ def test_telemetry_is_told_once_a_period(made: Driver) -> None:
     assert machine["msgsSentToPlatform"] >= 5
     assert machine["msgsReceivedFromPlatform"] == 1
     assert service["storageMsgPulled"] == 5
-    assert service["storageMsgCount"] == 7
+    assert service["storageMsgCount"] == 7 + 3
     # Its own attributes, and those that say whose the device is.
     assert (service["platformTsProduced"], service["platformAttrProduced"]) == (4, 3)
     made.wait(61)

@@ -249,10 +249,9 @@ class Configurator:
         except ConfigError as error:
             raise Refused(_shortened(error.problems)) from None
         # Nobody but the publisher has secrets, and the way to the platform stays as it is.
-        security = self._active.gateway.platform.security
-        gateway = msgspec.structs.replace(
-            gateway, platform=msgspec.structs.replace(gateway.platform, security=security)
-        )
+        known = self._active.gateway.platform
+        platform = msgspec.structs.replace(gateway.platform, security=known.security, provisioning=known.provisioning)
+        gateway = msgspec.structs.replace(gateway, platform=platform)
         if gateway.storage.data_dir != self._active.gateway.storage.data_dir:
             raise Refused(NO_MOVE)
         served = {connector.name for connector in gateway.connectors}
@@ -298,7 +297,9 @@ class Configurator:
         names = tuple(device.name for device in active.gateway.devices)
         folder = journal_dir(active.gateway.storage, self._data_dir)
         self._plan = self._plan._replace(
-            devices=names, left_journals=tuple(left_journals(folder, names)), files=files_of(active.gateway)
+            devices=names,
+            left_journals=tuple(left_journals(folder, active.gateway.streams)),
+            files=files_of(active.gateway),
         )
         self._active = active
         restarts = [reader_name(name) for name in change.changed]

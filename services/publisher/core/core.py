@@ -8,8 +8,8 @@ What has arrived is only noted; the work is done once per turn of the loop, at `
 `next_deadline_s` is 0 while there is something to do. So readings of many devices that came together leave together,
 and one report stands for many batches.
 
-Topics wanted on the events plane: `beat.broker.` and `beat.port_reader.`; the latter tell a new publisher which
-devices are connected but silent.
+Topics wanted on the events plane: `beat.broker.`, `beat.port_reader.` and `beat.connector_host.`; port readers' tell a
+new publisher which devices are connected but silent, and both say how much waits in their journals.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from common.config.models import Platform as PlatformConfig
 from common.core.counters import new_counts, totals
 from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Send, Start, Tick, Writable, answer
 from common.core.membership import Membership
-from common.wire.calls import Beat, Configured, body_of, reader_of, reply
+from common.wire.calls import Beat, Configured, body_of, hosted_stream, reader_of, reply
 from common.wire.messages import (
     Entry,
     FrameBatch,
@@ -37,7 +37,7 @@ from common.wire.messages import (
     StreamReport,
     Tap,
 )
-from common.wire.states import PortReaderState, PublisherState, facts_of, state_of
+from common.wire.states import ConnectorHostState, PortReaderState, PublisherState, facts_of, state_of
 from services.publisher.core.activity import Activity
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
@@ -378,6 +378,10 @@ class PublisherCore:
                     self._statistics.hear_reader(message.name, state.backlog)
                 if state is not None and state.connected:
                     self._outbox.connected(state.device or message.name, now_s)
+            case Heartbeat(kind="connector_host"):
+                host = state_of(message, ConnectorHostState)
+                if host is not None and self._statistics is not None:
+                    self._statistics.hear_reader(hosted_stream(message.name), host.backlog)
             case Heartbeat() | Registered():
                 pass  # Membership has taken what is in it.
             case ReadingBatch() | FrameBatch() | StreamReport() | Tap() | Register():

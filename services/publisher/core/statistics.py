@@ -59,7 +59,7 @@ class GatewayStatistics:
         self._out = out
         self._counts: dict[str, ConnectorCounts] = {}
         self._backlogs: dict[str, int] = {}
-        """Port reader → entries that the platform has not accepted."""
+        """Port reader, or stream of a hosted connector → entries that the platform has not accepted."""
         self._last: PublisherCounts = counters.copy()
         self._last_seen: MachineSeen | None = None
         self._due_s: float | None = None
@@ -87,7 +87,7 @@ class GatewayStatistics:
             counts["convertersErrors"] += body.faults.errors
 
     def hear_reader(self, name: str, backlog: int) -> None:
-        """A port reader says how much waits in its journal."""
+        """A port reader, or a hosted connector by its stream's name, says how much waits in its journal."""
         self._backlogs[name] = backlog
 
     # When it is told.

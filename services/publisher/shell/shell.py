@@ -42,8 +42,9 @@ from services.publisher.shell.names_file import write_names
 from services.publisher.shell.platform_link import Access, PlatformLink
 from services.publisher.shell.remote_files import RemoteFiles
 
-TOPICS: Final = (b"beat.broker.", b"beat.port_reader.")
-"""A new broker wants to be registered with; port readers' beats tell a new publisher which devices are connected."""
+TOPICS: Final = (b"beat.broker.", b"beat.port_reader.", b"beat.connector_host.")
+"""A new broker wants to be registered with; port readers' beats tell a new publisher which devices are connected, and
+theirs and connector hosts' how much waits in their journals."""
 CLOSE_LINGER_MS: Final = 200
 """At the end the last reports and replies get this long to leave."""
 
