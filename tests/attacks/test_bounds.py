@@ -23,6 +23,7 @@ from common.wire import codec
 from common.wire.messages import Entry, FrameBody, Plane, ReadingBody, Reply, Request, UserReading
 from common.wire.taps import TAP_BYTES, taps_of_frames, taps_of_readings
 from services.cli.commands.watch import lines_of
+from services.publisher.core import names
 from services.publisher.core.calls import MOST_CALLS, MOST_CALLS_BYTES
 from services.publisher.core.dialects import DeviceRpc, Unusable
 from services.publisher.core.dialects.thingsboard import LONGEST_ID, LONGEST_NAME, ThingsBoard
@@ -82,13 +83,13 @@ def test_a_tap_is_of_bounded_size_and_says_what_it_leaves_out() -> None:
     frames = FrameBody(list(range(512)), [b"x" * 200] * 512)
     shown = list(taps_of_frames("press", codec.pack_frames(frames), 512))
     assert all(len(tap.body) <= TAP_BYTES for tap in shown)
-    lines = [line for tap in shown for line in lines_of(tap, as_hex=False)]
+    lines = [line for tap in shown for line in lines_of(tap, form="text")]
     assert lines[-1].strip() == f"press … {512 - (len(lines) - 1)} more, too much to show"
     assert len(lines) > 10
     huge = FrameBody([1], [b"x" * 1_000_000])
     [empty, left_out] = taps_of_frames("press", codec.pack_frames(huge), 1)
     assert len(empty.body) < 100
-    assert next(iter(lines_of(left_out, as_hex=False))).endswith("1 more, too much to show")
+    assert next(iter(lines_of(left_out, form="text"))).endswith("1 more, too much to show")
     users = {number: [UserReading("d", "t", [(None, b"1" * 300)], b"")] for number in range(100)}
     body = codec.pack_readings(ReadingBody([1] * 100, [b""] * 100, user=users))
     assert all(len(tap.body) <= TAP_BYTES for tap in taps_of_readings("press", body, 100))
@@ -160,7 +161,8 @@ def named(number: int, name: str) -> Any:
 
 @pytest.fixture
 def few_lanes(monkeypatch: pytest.MonkeyPatch) -> int:
-    """The bound of devices, made small."""
+    """The bounds of devices, and of the names that are kept over a restart, made small."""
+    monkeypatch.setattr(names, "MOST_NAMES", 800)
     monkeypatch.setattr(outbox, "MOST_LANES", 1_000)
     monkeypatch.setattr(outbox, "SPARE_LANES", 200)
     return 1_000
@@ -181,6 +183,7 @@ def test_ever_new_device_names_leave_memory_flat(few_lanes: int) -> None:
         driver.ack_all()
         driver.published.clear()
         driver.notes.clear()
+        driver.kept.clear()
         if number in (3 * few_lanes, count - 1):
             gc.collect()
             # A lane: between one goodbye and the next there are some more and some fewer.

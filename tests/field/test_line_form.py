@@ -413,3 +413,14 @@ def test_a_frame_with_fewer_pauses_than_prove_silence_is_never_cut(frames):
         _say(rig, *begun, last + b"\n", every_s=4.0)
     expected = [b"piece" * min(len(pieces), PAUSES_TO_CHANGE) + b"\n" for pieces in frames]
     assert (_frames(rig), _dead(rig)) == ([b"known\n", *expected], [])
+
+
+def test_what_began_before_a_call_waits_as_it_would_without_it():
+    """It is no answer, so nobody waits for it, and the delimiter may still come."""
+    rig = _rig()
+    rig.read(b"T=2")
+    rig.exchange()
+    rig.wait(1.6)
+    rig.read(b"3.5 H=40.1\n")
+    assert rig.sent() == [b"T=23.5 H=40.1\n"]
+    assert rig.ended("c1") is None

@@ -64,7 +64,7 @@ class Form:
     | kind      | a delimiter comes | silence of `timeout` behind bytes                                            |
     |-----------|-------------------|------------------------------------------------------------------------------|
     | unknown   | delimiter         | they wait. The second time in a row: silence, and each is a frame. Once, and |
-    |           |                   | DECIDE_S long, or while a call waits for an answer: a frame; still unknown   |
+    |           |                   | DECIDE_S long, or where a call awaits them: a frame; still unknown           |
     | delimiter | delimiter         | they wait. Enough times in a row: silence, and each is a frame. Less often,  |
     |           |                   | and STALE_S long: dead letters                                               |
     | silence   | delimiter         | a frame                                                                      |
@@ -128,7 +128,9 @@ class Form:
                 return self._first_s + DECIDE_S
             return self._first_s + STALE_S if self._weight >= PAUSES_TO_DOUBT else NEVER_S
         is_known = self.is_silence or self.count >= PAUSES_TO_BEGIN
-        return last_byte_s if is_known or is_awaited else last_byte_s + DECIDE_S
+        # What had begun before the call was written is no answer: it waits as it would without the call.
+        is_answer = is_awaited and self.count > self._unasked
+        return last_byte_s if is_known or is_answer else last_byte_s + DECIDE_S
 
     def settle(self, has_seen_end: bool) -> None:
         """What waited is given out as pieces: that may be the form from now on."""

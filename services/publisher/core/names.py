@@ -75,7 +75,7 @@ class KeptNames:
         self._names: dict[str, Named] = {}
         self._bytes = 0
         self._heard: set[str] = set()
-        """Names that a converter has said to this publisher."""
+        """Those of the names that a converter has said to this publisher."""
         self._kept_s = float("-inf")
         self._is_full = self._has_failed = False
         self.due_s: float | None = None
@@ -93,9 +93,9 @@ class KeptNames:
 
     def learn(self, name: str, source: str, device_type: str, now_s: float) -> None:
         """A converter of `source` has named this device; mostly that is known."""
-        if len(self._heard) < 2 * MOST_NAMES:
-            self._heard.add(name)
         known = self._names.get(name)
+        if known is not None:
+            self._heard.add(name)
         named = Named(source, device_type or (known.device_type if known else ""))
         if known == named or not self._is_wanted(name, source):
             return
@@ -107,6 +107,7 @@ class KeptNames:
                 self._out.note("warning", "names.full", kept=len(self._names), first=name, then=UNTIL_NAMED)
             return
         self._put(name, named)
+        self._heard.add(name)
         if known is None:
             due_s = now_s if len(self._names) <= AT_ONCE else max(now_s, self._kept_s + APART_S)
         else:
