@@ -85,6 +85,7 @@ from services.publisher.core.names import KeptNames, Named
 from services.publisher.core.notices import Notices
 from services.publisher.core.ordering import Ordering, Unwanted
 from services.publisher.core.outbox.dead_letters import DeadLetters
+from services.publisher.core.outbox.intake import Intake
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.platform_session import PlatformSession
@@ -149,16 +150,25 @@ class PublisherCore:
         self._ordering = Ordering(epoch, counters, out)
         self._names = KeptNames(names or {}, types, counters, out, renamed)
         known = connectors if connectors is not None else dict.fromkeys(types, "serial")
+        dead_letters = DeadLetters(counters, out)
         self._outbox = Outbox(
             dialect,
             types,
-            DeadLetters(counters, out),
+            dead_letters,
             counters,
             names=self._names,
-            device_filter=DeviceFilter(config.filtering, known, counters, out) if config.filtering else None,
             strategies=strategies,
             connectors=connectors,
             kinds={name: kind for kind, hosted in (hosts or {}).items() for name in hosted},
+        )
+        self._intake = Intake(
+            self._outbox,
+            dialect=dialect,
+            names=self._names,
+            types=types,
+            dead_letters=dead_letters,
+            counters=counters,
+            device_filter=DeviceFilter(config.filtering, known, counters, out) if config.filtering else None,
         )
         self._activity = (
             Activity(config.inactivity_timeout_s, config.inactivity_period_s, self._outbox, out)
@@ -170,7 +180,7 @@ class PublisherCore:
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
         )
         gateway = GatewayCalls(
-            self._outbox, self._names, counters, connectors=known, version=version, events=self._ordering.counts
+            self._outbox.table, self._names, counters, connectors=known, version=version, events=self._ordering.counts
         )
         self._remote = Remote(remote, dialect, replies, known, out)
         self._statistics = (
@@ -292,7 +302,7 @@ class PublisherCore:
             case Drain() if self._drain_until_s is None:
                 self._drain_until_s = now_s + DRAIN_S
                 self._downlink.end_all(now_s)
-                self._outbox.report_all(now_s)
+                self._outbox.reporting.report_all(now_s)
             case PubAck() | LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | Probed():
                 pass  # Of a connection that is over.
             case PlatformMessage() | PacketRefused():
@@ -322,7 +332,7 @@ class PublisherCore:
             self._session.next_deadline_s(self._now_s),
             self._downlink.next_deadline_s,
             self._ordering.next_report_s,
-            self._outbox.report_due_s,
+            self._outbox.reporting.due_s,
             self._drain_until_s,
             self._names.due_s,
         )
@@ -339,16 +349,16 @@ class PublisherCore:
         for found in self._ordering.take(batch, now_s):
             match found:
                 case Release(kind=Entry.ANSWER, body=body) if body.answer:
-                    self._outbox.add(self._take_answer(found, body.answer, now_s), batch.device, now_s)
+                    self._intake.add(self._take_answer(found, body.answer, now_s), batch.device, now_s)
                 case Release():
                     self._yields.note(batch.device, found, now_s)
                     if self._activity is not None:
                         self._activity.note(batch.device, found, now_s)
                     if self._statistics is not None:
                         self._statistics.note(batch.device, found)
-                    self._outbox.add(found, batch.device, now_s)
+                    self._intake.add(found, batch.device, now_s)
                 case Unwanted(stream=stream, end=end):
-                    self._outbox.forget(stream, end, now_s)
+                    self._intake.forget(stream, end, now_s)
                 case _:
                     assert_never(found)
 
@@ -377,7 +387,7 @@ class PublisherCore:
                 if state is not None and self._statistics is not None:
                     self._statistics.hear_reader(message.name, state.backlog)
                 if state is not None and state.connected:
-                    self._outbox.connected(state.device or message.name, now_s)
+                    self._intake.connected(state.device or message.name, now_s)
             case Heartbeat(kind="connector_host"):
                 host = state_of(message, ConnectorHostState)
                 if host is not None and self._statistics is not None:
@@ -472,7 +482,7 @@ class PublisherCore:
         is told whose they are."""
         announced = self._session.acceptance.announced
         for device in announced:
-            self._shared.connected(device, self._outbox.lane(device).source, now_s)
+            self._shared.connected(device, self._outbox.table.lane(device).source, now_s)
             self._outbox.introduce(device, now_s)
         announced.clear()
 
@@ -486,7 +496,7 @@ class PublisherCore:
         self._now_s = now_s
         self._downlink.expire(now_s)
         self._session.expire(now_s)
-        self._outbox.report_due(now_s)
+        self._outbox.reporting.report_due(now_s)
         if self._drain_until_s is None:
             if self._provisioner is not None:
                 self._provisioner.tick(now_s)
@@ -524,16 +534,18 @@ class PublisherCore:
             protocol=link.protocol,
             host=self._config.host,
             port=self._config.port,
-            devices=sum(lane.is_open for lane in self._outbox.lanes.values()),
+            devices=sum(lane.is_open for lane in self._outbox.table.lanes.values()),
             in_flight=self._session.flights.unaccepted,
             backlog=self._ordering.unsettled,
             calls=len(self._downlink.calls),
             yields=self._yields.seen(now_s),
-            refused=self._outbox.refused,
+            refused=self._outbox.table.refused,
             unaccepted_s=self._waiting.look(
                 now_s,
                 accepted=self._counters["readings_accepted"],
-                is_waiting=bool(self._session.flights.unaccepted or self._outbox.data or self._outbox.marks),
+                is_waiting=bool(
+                    self._session.flights.unaccepted or self._outbox.table.data or self._outbox.table.marks
+                ),
             ),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))

@@ -118,7 +118,7 @@ class PlatformSession:
 
     def drop(self, notice: DeviceDropped, now_s: float) -> None:
         """The platform has ended a device's session, which is worth a warning only once until it accepts data again."""
-        lane = self._outbox.lanes.get(notice.device)
+        lane = self._outbox.table.lanes.get(notice.device)
         is_news = lane is None or not lane.standing.dropped
         if lane:
             self.acceptance.drop(lane, now_s, notice.is_rate)
@@ -184,7 +184,7 @@ class PlatformSession:
     @property
     def is_drained(self) -> bool:
         """True if everything was accepted, or nothing can be: there is no connection."""
-        is_empty = self._outbox.is_empty and not self.flights.unaccepted and not self._replies.waiting
+        is_empty = self._outbox.table.is_empty and not self.flights.unaccepted and not self._replies.waiting
         return self.link.state != "up" or is_empty
 
     def publish(self, now_s: float) -> None:

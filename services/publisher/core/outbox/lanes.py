@@ -117,7 +117,7 @@ class Lane:
             return "connect"
         if head.attributes.values and (self.telemetry_run >= TELEMETRY_RUN or not head.items):
             return "attributes"
-        # Items that say nothing wait here until everything before them is accepted; see `Outbox.settle_head`.
+        # Items that say nothing wait here until everything before them is accepted; see `LaneTable.settle`.
         return "telemetry" if any(items.live for items in head.items) else None
 
     @property
