@@ -118,7 +118,10 @@ class Lane:
         if head.attributes.values and (self.telemetry_run >= TELEMETRY_RUN or not head.items):
             return "attributes"
         # Items that say nothing wait here until everything before them is accepted; see `LaneTable.settle`.
-        return "telemetry" if any(items.live for items in head.items) else None
+        for items in head.items:
+            if items.live:
+                return "telemetry"
+        return None
 
     @property
     def is_open(self) -> bool:

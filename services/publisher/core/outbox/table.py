@@ -57,8 +57,15 @@ class LaneTable:
         else:
             self._pass_empty(lane)
             kind = lane.kind
-        self._list(self.marks, lane, kind in ("connect", "disconnect"), now_s)
-        self._list(self.data, lane, kind in ("telemetry", "attributes"), now_s)
+        is_mark = kind in ("connect", "disconnect")
+        # This is done several times for each publish, so it calls nothing.
+        if not is_mark and lane in self.marks:
+            del self.marks[lane]
+        if (is_mark or kind is None) and lane in self.data:
+            del self.data[lane]
+        listed = self.marks if is_mark else self.data
+        if kind is not None and lane not in listed:
+            listed[lane] = now_s
 
     @staticmethod
     def _pass_empty(lane: Lane) -> None:
@@ -75,13 +82,6 @@ class LaneTable:
             if len(lane.segments) == 1 or not head.is_empty:
                 return
             lane.segments.popleft()
-
-    @staticmethod
-    def _list(listed: dict[Lane, float], lane: Lane, wanted: bool, now_s: float) -> None:
-        if not wanted:
-            listed.pop(lane, None)
-        elif lane not in listed:
-            listed[lane] = now_s
 
     def unlist(self, lane: Lane) -> None:
         """Something of this lane goes out, and it has nothing to publish until that was answered."""

@@ -42,9 +42,11 @@ class Choice:
 
     def choose_mark(self, now_s: float) -> Lane | None:
         """The next device to say connect or disconnect for."""
+        if not self._outbox.table.marks or now_s < self._marks_pace.next_s:
+            return None
         if self._flights.marks >= (1 if self._marks_pace.is_slow else MOST_MARKS_IN_FLIGHT):
             return None
-        if now_s < self._marks_pace.next_s or not self._outbox.table.marks or not self._rates.may_say(MARK, now_s):
+        if not self._rates.may_say(MARK, now_s):
             return None
         suspicion = self._suspicion
         for lane in self._outbox.table.marks:
