@@ -272,6 +272,5 @@ class _Reader:
             else:
                 top.problem("devices", "an empty list", "at least one device")
         check_unique(self._devices, self._findings)
-        uses_converters = any(device.has_user_converter for _, device in self._devices)
-        if not self._findings.problems:
-            warn_broken_files(self._shown, self._catalogue, uses_converters, self._findings)
+        if self._devices and not self._findings.problems:
+            warn_broken_files(self._shown, self._catalogue, self._findings)
