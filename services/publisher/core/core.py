@@ -530,6 +530,7 @@ class PublisherCore:
             calls=len(self._downlink.calls),
             yields=self._yields.seen(now_s),
             refused=self._outbox.refused,
+            left_out=dict(self._outbox.left_out),
             unaccepted_s=self._waiting.look(
                 now_s,
                 accepted=self._counters["readings_accepted"],

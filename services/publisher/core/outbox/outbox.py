@@ -162,6 +162,9 @@ class Outbox:
         """The devices that a user's converter has named in this device's readings, in this life of the publisher or in
         an earlier one, are there with it: the platform passes on only calls to devices that were announced."""
         for name, named in self._names.of(source):
+            # A name may be older than the list that leaves its device out.
+            if self._filter is not None and self._filter.leaves_out(name, source):
+                continue
             lane = self.lanes.get(name)
             if lane is None:
                 if len(self.lanes) >= MOST_LANES - SPARE_LANES:
@@ -522,6 +525,11 @@ class Outbox:
         """Device that is kept back after refusals → why it was refused. One that has nothing to say is none of them."""
         refused = [lane for lane in (*self.marks, *self.data) if lane.standing.refusals]
         return {lane.name: lane.standing.refused_for for lane in refused[:MOST_REFUSED]}
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Device that is left out → the connector whose list denies it."""
+        return self._filter.told if self._filter is not None else {}
 
     @property
     def is_empty(self) -> bool:
