@@ -131,7 +131,7 @@ def _message_of(record: logging.LogRecord) -> str:
         kind = type(error).__name__
     try:
         return f"{record.msg!r} {record.args!r}: this can't be put together: {kind}"
-    except Exception:  # noqa: BLE001 (the same)
+    except Exception:  # noqa: BLE001 (their `__repr__` too)
         return f"{record.pathname}:{record.lineno}: this can't be put together: {kind}"
 
 

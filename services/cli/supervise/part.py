@@ -183,7 +183,7 @@ def _guarded(callback: Callable[[Event], None]) -> Callable[[Event], None]:
     def call(event: Event) -> None:
         try:
             callback(event)
-        except Exception:  # noqa: BLE001 (see above)
+        except Exception:  # noqa: BLE001 (a bug here must not end all processes; it is logged)
             traceback.print_exc()
 
     return call

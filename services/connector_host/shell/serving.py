@@ -96,7 +96,7 @@ class _GatewayThread(threading.Thread):
             self.code = self._serve()
         except SystemExit as end:
             self.code = end.code if isinstance(end.code, int) else 1
-        except BaseException:
+        except BaseException:  # Whatever it is: a process whose gateway thread is gone must not go on.
             self._logger.exception("process.crashed")
             self.code = 70
         if self.users is None:

@@ -149,7 +149,7 @@ class UsersCode:
                 is_stopped = getattr(connector, "is_stopped", None)
                 if is_stopped is None or is_stopped():
                     break
-            except BaseException:
+            except BaseException:  # Users' code may raise anything; what was stored is sent all the same.
                 self._logger.exception("connector.close_raised")
                 break
             threading.Event().wait(CLOSE_AGAIN_S)
@@ -192,7 +192,7 @@ class UsersCode:
             data = b"" if result is None else _json_of(result)
             is_error = isinstance(result, dict) and "error" in result
             return Returned(number, kind, data, shorten(repr(result)), is_error=is_error and bool(data))
-        except BaseException as error:
+        except BaseException as error:  # Users' code may raise anything; this thread has other calls to make.
             self._logger.error("%s has raised", HANDLERS[kind], exc_info=error)
             return Returned(number, kind, error=printable(describe(error, self._task.extension_dirs)))
 
