@@ -69,6 +69,8 @@ class ConnectorHostState(Struct, frozen=True):
     """Why it can't go on, and ends; "" while it can."""
     warning: str = ""
     """What is wrong with it although it goes on; "" while nothing is."""
+    wants_shared: bool = False
+    """True if it says which shared attributes it wants of each device (`get_device_shared_attributes_keys`)."""
     since_s: float = 0.0
     """For how long it has been open, or for how long not."""
     entry_s: float | None = None

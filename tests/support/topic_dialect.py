@@ -128,7 +128,9 @@ class TopicDialect:
     def withdraw(self, label: bytes) -> Outgoing | None:
         return None
 
-    def ask_attributes(self, request: int, device: str, keys: Sequence[str]) -> Outgoing | None:
+    def ask_attributes(
+        self, request: int, device: str, keys: Sequence[str], *, is_client: bool = False
+    ) -> Outgoing | None:
         return None
 
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:

@@ -15,6 +15,7 @@ new publisher which devices are connected but silent, and both say how much wait
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Final, assert_never
 
 from common.config.models import Platform as PlatformConfig
@@ -81,6 +82,7 @@ from services.publisher.core.events import (
 )
 from services.publisher.core.filtering import DeviceFilter
 from services.publisher.core.gateway import GatewayCalls
+from services.publisher.core.hosted_keys import HostedKeys
 from services.publisher.core.names import KeptNames, Named
 from services.publisher.core.notices import Notices
 from services.publisher.core.ordering import Ordering, Unwanted
@@ -88,6 +90,7 @@ from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.platform_session import PlatformSession
+from services.publisher.core.questions import Questions
 from services.publisher.core.remote import Remote, RemoteSetup
 from services.publisher.core.replies import Replies
 from services.publisher.core.session.faults import Place
@@ -186,7 +189,9 @@ class PublisherCore:
             if config.statistics
             else None
         )
-        self._shared = SharedAttributes(dialect, shared or {}, replies, self._names.shown)
+        number = count(1).__next__
+        self._shared = SharedAttributes(dialect, shared or {}, replies, self._names.shown, number)
+        self._hosted_keys = HostedKeys(out, f"keys-{epoch[:8]}", self._outbox.is_announced)
         self._notices = Notices(
             dialect, self._names, self._outbox, replies, out, follows_renaming=config.follows_renaming
         )
@@ -195,6 +200,14 @@ class PublisherCore:
             replies=replies,
             gateway=gateway,
             shared=self._shared,
+            questions=Questions(
+                dialect,
+                replies,
+                out,
+                number=number,
+                shown=self._names.shown,
+                is_announced=self._outbox.is_announced,
+            ),
             counters=counters,
             out=out,
             prefix=f"rpc-{epoch[:8]}",
@@ -321,6 +334,7 @@ class PublisherCore:
             None if self._asking else self._session.link.next_deadline_s,
             self._session.next_deadline_s(self._now_s),
             self._downlink.next_deadline_s,
+            self._hosted_keys.next_deadline_s,
             self._ordering.next_report_s,
             self._outbox.report_due_s,
             self._drain_until_s,
@@ -371,6 +385,9 @@ class PublisherCore:
                 self._downlink.hear_client(message, now_s, self._drain_until_s is not None)
             case Reply():
                 self._downlink.hear_reply(message, now_s)
+                if wanted := self._hosted_keys.reply(message, now_s):
+                    self._shared.wanted(*wanted, now_s)
+                self._hosted_keys.work(now_s)
             case Heartbeat(kind="port_reader"):
                 # A device that is connected is announced, though its stream has said nothing of that to this publisher.
                 state = state_of(message, PortReaderState)
@@ -382,6 +399,10 @@ class PublisherCore:
                 host = state_of(message, ConnectorHostState)
                 if host is not None and self._statistics is not None:
                     self._statistics.hear_reader(hosted_stream(message.name), host.backlog)
+                if host is not None and self._hosted_keys.hear_host(
+                    message.name, message.instance, host, self._outbox.announced_by
+                ):
+                    self._hosted_keys.work(now_s)
             case Heartbeat() | Registered():
                 pass  # Membership has taken what is in it.
             case ReadingBatch() | FrameBatch() | StreamReport() | Tap() | Register():
@@ -420,6 +441,7 @@ class PublisherCore:
             case LinkUp() if state == "connecting":
                 self._downlink.drop_stale_replies(now_s)
                 self._shared.connection_begun()
+                self._downlink.questions.connection_begun()
                 session.begin(event, now_s)
                 self._remote.connection_begun(now_s)
                 if self._statistics is not None:
@@ -472,9 +494,13 @@ class PublisherCore:
         is told whose they are."""
         announced = self._session.acceptance.announced
         for device in announced:
-            self._shared.connected(device, self._outbox.lane(device).source, now_s)
+            source = self._outbox.lane(device).source
+            self._shared.connected(device, source, now_s)
+            self._hosted_keys.announced(device, source)
+            self._downlink.questions.announced(device, now_s)
             self._outbox.introduce(device, now_s)
         announced.clear()
+        self._hosted_keys.work(now_s)
 
     # The work.
 
@@ -485,6 +511,7 @@ class PublisherCore:
         """
         self._now_s = now_s
         self._downlink.expire(now_s)
+        self._hosted_keys.work(now_s)
         self._session.expire(now_s)
         self._outbox.report_due(now_s)
         if self._drain_until_s is None:

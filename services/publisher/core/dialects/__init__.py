@@ -299,8 +299,11 @@ class Dialect(Protocol):
         """Says that a device is gone; None: the platform is not told."""
         ...
 
-    def ask_attributes(self, request: int, device: str, keys: Sequence[str]) -> Outgoing | None:
-        """Asks for the present values of attributes that the platform can change; None: it can't be asked."""
+    def ask_attributes(
+        self, request: int, device: str, keys: Sequence[str], *, is_client: bool = False
+    ) -> Outgoing | None:
+        """Asks for the present values of attributes that the platform can change, or, with `is_client`, of those that
+        the device has said; None: it can't be asked."""
         ...
 
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:

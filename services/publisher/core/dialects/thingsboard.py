@@ -216,10 +216,12 @@ class ThingsBoard:
     def withdraw(self, label: bytes) -> Outgoing | None:
         return Outgoing(DISCONNECT, b'{"device":%b}' % label)
 
-    def ask_attributes(self, request: int, device: str, keys: Sequence[str]) -> Outgoing | None:
-        """Shared attributes, which the server calls `client: false`."""
-        names = msgspec.json.encode(keys)
-        payload = b'{"id":%d,"device":%b,"client":false,"keys":%b}' % (request, self.label(device), names)
+    def ask_attributes(
+        self, request: int, device: str, keys: Sequence[str], *, is_client: bool = False
+    ) -> Outgoing | None:
+        """Shared attributes, which the server calls `client: false`, or the client's."""
+        scope, names = (b"true" if is_client else b"false"), msgspec.json.encode(keys)
+        payload = b'{"id":%d,"device":%b,"client":%b,"keys":%b}' % (request, self.label(device), scope, names)
         return Outgoing(ATTRIBUTES_REQUEST, payload)
 
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:

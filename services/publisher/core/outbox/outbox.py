@@ -526,6 +526,15 @@ class Outbox:
         refused = [lane for lane in (*self.marks, *self.data) if lane.standing.refusals]
         return {lane.name: lane.standing.refused_for for lane in refused[:MOST_REFUSED]}
 
+    def is_announced(self, device: str, source: str) -> bool:
+        """True if this connection has accepted the announcement of a device that `source` serves."""
+        lane = self.lanes.get(device)
+        return lane is not None and lane.source == source and lane.presence == "announced"
+
+    def announced_by(self, source: str) -> list[str]:
+        """The devices that `source` serves and that this connection knows."""
+        return [lane.name for lane in self.lanes.values() if lane.source == source and lane.presence == "announced"]
+
     @property
     def left_out(self) -> dict[str, str]:
         """Device that is left out → the connector whose list denies it."""
