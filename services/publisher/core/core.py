@@ -334,7 +334,7 @@ class PublisherCore:
             None if self._asking else self._session.link.next_deadline_s,
             self._session.next_deadline_s(self._now_s),
             self._downlink.next_deadline_s,
-            self._hosted_keys.next_deadline_s,
+            self._hosted_keys.due_s,
             self._ordering.next_report_s,
             self._outbox.report_due_s,
             self._drain_until_s,
@@ -511,7 +511,8 @@ class PublisherCore:
         """
         self._now_s = now_s
         self._downlink.expire(now_s)
-        self._hosted_keys.work(now_s)
+        if self._hosted_keys.due_s is not None:
+            self._hosted_keys.work(now_s)
         self._session.expire(now_s)
         self._outbox.report_due(now_s)
         if self._drain_until_s is None:

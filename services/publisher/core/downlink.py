@@ -291,12 +291,13 @@ class Downlink:
             self._end(ended, now_s)
         for answer in self.connectors.expire(now_s):
             self._end_connector_call(answer, now_s)
-        self.questions.expire(now_s)
+        if self.questions.due_s is not None:
+            self.questions.expire(now_s)
 
     @property
     def next_deadline_s(self) -> float | None:
         """When `expire` has to be called."""
-        deadlines = (self.calls.next_deadline_s, self.connectors.next_deadline_s, self.questions.next_deadline_s)
+        deadlines = (self.calls.next_deadline_s, self.connectors.next_deadline_s, self.questions.due_s)
         return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
 
     def end_all(self, now_s: float) -> None:

@@ -53,6 +53,9 @@ class HostedKeys:
         self._again: dict[str, str] = {}
         self._again_s: float | None = None
         self._asked: dict[str, _Asked] = {}
+        self.due_s: float | None = None
+        """When `work` has to be called, beside after each of the others. No property: it is asked for at each turn, and
+        mostly None."""
 
     def hear_host(
         self, connector: str, instance: str, state: ConnectorHostState, devices: Callable[[str], Sequence[str]]
@@ -87,6 +90,7 @@ class HostedKeys:
             # One that is gone meanwhile is asked for when it is announced again.
             if stream in self._instances and self._is_announced(device, stream):
                 self._ask(device, stream, now_s)
+        self._look()
 
     def reply(self, reply: Reply, now_s: float) -> tuple[str, list[str]] | None:
         """(device, the attributes that its connector wants); None for a reply to nobody here, or that says nothing."""
@@ -99,13 +103,11 @@ class HostedKeys:
             return asked.device, _keys_in(reply.body)
         return None
 
-    @property
-    def next_deadline_s(self) -> float | None:
-        """When `work` has to be called, beside after each of the others."""
-        deadlines = [asked.deadline_s for asked in self._asked.values()]
+    def _look(self) -> None:
+        times = [asked.deadline_s for asked in self._asked.values()]
         if self._again_s is not None:
-            deadlines.append(self._again_s)
-        return min(deadlines, default=None)
+            times.append(self._again_s)
+        self.due_s = min(times, default=None)
 
     def _ask(self, device: str, stream: str, now_s: float) -> None:
         self._count += 1

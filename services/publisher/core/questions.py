@@ -76,6 +76,8 @@ class Questions:
         self._shown = shown
         self._is_announced = is_announced
         self._open: dict[str, _Question] = {}
+        self.due_s: float | None = None
+        """When `expire` has to be called. No property: it is asked for at each turn, and mostly None."""
 
     def begin(self, request: Request, asked: AskAttributes, now_s: float) -> None:
         """A connector asks; the same request once more is no new question."""
@@ -90,6 +92,7 @@ class Questions:
         else:
             question = self._open[request.id] = _Question(request, asked, now_s)
             self._ask(question, now_s)
+            self._look()
 
     def announced(self, device: str, now_s: float) -> None:
         """The platform has taken a device for connected: what waits for that is asked."""
@@ -113,6 +116,7 @@ class Questions:
                 if said.values:
                     parts["values"] = msgspec.Raw(said.values)
                 del self._open[question.request.id]
+                self._look()
                 self._out.order(answer(reply(question.request, msgspec.json.encode(parts))))
                 return True
         return False
@@ -129,10 +133,8 @@ class Questions:
         for question in list(self._open.values()):
             self._end(question, error)
 
-    @property
-    def next_deadline_s(self) -> float | None:
-        """When `expire` has to be called."""
-        return min((question.deadline_s for question in self._open.values()), default=None)
+    def _look(self) -> None:
+        self.due_s = min((question.deadline_s for question in self._open.values()), default=None)
 
     def _ask(self, question: _Question, now_s: float) -> None:
         asked = question.asked
@@ -148,6 +150,7 @@ class Questions:
 
     def _end(self, question: _Question, error: str) -> None:
         del self._open[question.request.id]
+        self._look()
         if question.message is not None:
             self._replies.remove([question.message])
         self._refuse(question.request, error)
