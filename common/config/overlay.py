@@ -83,7 +83,7 @@ class Laid:
         self.read = read
         self._file = main
         self.files: dict[str, Any] = {}
-        """Name of a connector's file → what stands in its place."""
+        """Name of a connector's file → what stands in its place: an object, or a hosted connector's text."""
         self.left_out: list[str] = []
         """A sentence for each part that does not count any more."""
         self.main: dict[str, Any] = dict(main)
@@ -126,24 +126,35 @@ class Laid:
         """A connector as the platform says it. What it does not say stays: above all the class of one that a user has
         written."""
         entry = next((entry for entry in entries if entry.get("name") == name), None)
+        is_new = entry is None
         if entry is None:
             entry = {"name": name, "configuration": _file_name(name, said.get("configuration"), entries)}
             entries.append(entry)
         file = entry.get("configuration")
-        own = _object(self.read(file) if isinstance(file, str) else None)
+        value = self.read(file) if isinstance(file, str) else None
         told = said.get("configurationJson")
-        content = dict(told) if isinstance(told, dict) else dict(own)
         for key in ("type", "class"):
             if said.get(key):
                 entry[key] = said[key]
+        entry |= {key: said[key] for key in ENTRY_KEYS if said.get(key) is not None}
+        if not isinstance(file, str):
+            return
+        if isinstance(told, str):
+            # A hosted connector may read another language than JSON.
+            self.files[file] = told
+            return
+        if not isinstance(told, dict) and not isinstance(value, dict) and not is_new:
+            # So its file is in another language, and nobody has said another.
+            return
+        own = _object(value)
+        content = dict(told) if isinstance(told, dict) else dict(own)
         for key in ENTRY_KEYS:
             if said.get(key) is not None:
-                entry[key] = content[key] = said[key]
+                content[key] = said[key]
             elif key in own:
                 content.setdefault(key, own[key])
         content.setdefault("name", name)
-        if isinstance(file, str):
-            self.files[file] = content
+        self.files[file] = content
 
 
 def laid_section(key: str, file: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,8 +181,12 @@ def configured_attributes(laid: Laid, overlay: Overlay, now_ms: int) -> dict[str
     for entry in entries:
         name, file = entry.get("name"), entry.get("configuration")
         if isinstance(name, str) and isinstance(file, str):
-            content = laid.files.get(file, laid.read(file))
-            content = dict(content) if isinstance(content, dict) else {}
+            value = laid.files.get(file, laid.read(file))
+            content = dict(value) if isinstance(value, dict) else {}
+            # A text that is on the disk is not told; the platform may well put one in its place.
+            told: dict[str, Any] = {"configurationJson": content} if isinstance(value, dict) else {}
+            if isinstance(value, str):
+                told = {"configurationJson": value}
             # The dashboards have these beside the content.
             beside = {"logLevel": "INFO", "enableRemoteLogging": False}
             beside |= {key: entry[key] for key in ENTRY_KEYS if key in entry}
@@ -179,7 +194,7 @@ def configured_attributes(laid: Laid, overlay: Overlay, now_ms: int) -> dict[str
             found[name] = {
                 **entry,
                 **beside,
-                "configurationJson": content,
+                **told,
                 "ts": _ts_of(overlay.connectors.get(name), now_ms),
             }
     return found

@@ -206,7 +206,7 @@ class _Reader:
 
     def _read_hosted(self, entry: JsonObject, kind: str, found: ConnectorClass) -> None:
         """A connector that users wrote. Two of one name would share a journal."""
-        connector = read_hosted(entry, kind, found, self._folder)
+        connector = read_hosted(entry, kind, found, self._folder, self._laid)
         if connector is None:
             return
         place, first = self._hosted.setdefault(connector.name, (entry.path, connector))
@@ -240,7 +240,11 @@ class _Reader:
             entry.problem("configuration", f"{show(name)}, as in {first}", "a file that no other connector names")
             return None
         if name in self._laid:
-            return JsonObject(self._laid[name], f"{name} (as the platform has configured it)", "", self._findings)
+            laid, shown = self._laid[name], f"{name} (as the platform has configured it)"
+            if isinstance(laid, dict):
+                return JsonObject(laid, shown, "", self._findings)
+            self._findings.problem(shown, "top level", show(laid), "an object")
+            return None
         if not can_name_a_file(name) or not os.path.lexists(path):
             entry.problem("configuration", f"{show(name)}, which is not there", f"a file beside {self._shown}")
             return None

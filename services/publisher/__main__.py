@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from common.config.active import find_gateway
-from common.config.models import Gateway, Platform, Provisioning
+from common.config.models import Connector, Gateway, HostedConnector, Platform, Provisioning
 from common.config.names import SECRET_VARIABLES
 from common.config.reading import read_gateway
 from common.core.events import Note
@@ -135,13 +135,14 @@ def _make_core(
 def remote_setup(gateway: Gateway) -> RemoteSetup:
     """What the platform may ask of the gateway as a whole, and what it is told of the log."""
     is_configurable = gateway.platform.remote_configuration
-    names = tuple(connector.name for connector in gateway.connectors)
+    connectors: list[Connector | HostedConnector] = [*gateway.connectors, *gateway.hosted]
+    names = tuple(connector.name for connector in connectors)
     security, asked = gateway.platform.security, gateway.platform.provisioning or Provisioning()
     wished = (asked.key, asked.secret, asked.access_token, asked.password)
     return RemoteSetup(
         keys=(LEVEL_KEY, *SECTION_KEYS, *names) if is_configurable else (LEVEL_KEY,),
         is_configurable=is_configurable,
-        logged={connector.name: connector.log_level for connector in gateway.connectors if connector.remote_logging},
+        logged={connector.name: connector.log_level for connector in connectors if connector.remote_logging},
         hidden=tuple(secret for secret in (security.access_token, security.password, *wished) if secret),
     )
 

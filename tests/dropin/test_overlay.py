@@ -164,6 +164,8 @@ class Gateway:
         self._pipe = os.open(self._run_dir / ORDERS, os.O_RDWR | os.O_NONBLOCK)
         self._active = data_dir / ACTIVE_NAME
         self.comes_up = True
+        self.faults: dict[str, str] = {}
+        """Hosted connectors that can't go on."""
         self.applied: list[list[str]] = []
         """What was to start anew, order by order."""
         self._pid = 0
@@ -178,8 +180,13 @@ class Gateway:
             self._pid += 1
         active = read_active(self._active)
         assert active is not None
-        names = [f"port_reader:{device.name}" for device in active.gateway.devices] if self.comes_up else []
-        rows = {name: {"pid": self._pid, "state": "alive", "facts": {}} for name in names}
+        names = [f"port_reader:{device.name}" for device in active.gateway.devices]
+        names += [f"connector_host:{connector.name}" for connector in active.gateway.hosted]
+        rows = {
+            name: {"pid": self._pid, "state": "alive", "facts": {"fault": self.faults.get(name, "")}}
+            for name in names
+            if self.comes_up
+        }
         return rows | {"publisher:0": {"pid": self._pid, "state": "alive", "facts": {"link": "up"}}}
 
     def close(self) -> None:
@@ -273,6 +280,122 @@ def test_a_hosted_connector_keeps_its_journal(world: World) -> None:
     assert world.ask(Serial=serial({**DEVICE, "baudrate": 19_200}, OTHER))["configuration_refused"] == {}
     plan = read_plan((socket_dir(world.data_dir) / PLAN_NAME).read_bytes())
     assert plan.left_journals == (journals / file_name("gone"),)
+
+
+# Hosted connectors.
+
+DEMO = {"name": "Demo", "type": "demo", "class": "Demo", "configuration": "demo.json"}
+TEXT = {"name": "Text", "type": "demo", "class": "Demo", "configuration": "demo.yaml"}
+BASE = "from thingsboard_gateway.connectors.connector import Connector\n\n\nclass {name}(Connector):\n    pass\n"
+
+
+def host(world: World) -> None:
+    """The gateway has two hosted connectors beside its serial one; one of them reads another language than JSON."""
+    folder = world.config.parent
+    (folder / "extensions" / "demo").mkdir(parents=True)
+    for name in ("Demo", "Other"):
+        (folder / "extensions" / "demo" / f"{name.lower()}.py").write_text(BASE.format(name=name))
+    (folder / "extensions" / "demo" / "broken.py").write_text(
+        "import nothing_of_this_name\n" + BASE.format(name="Broken")
+    )
+    (folder / "demo.json").write_text('{"period": 5, "id": "own id"}')
+    (folder / "demo.yaml").write_text("period: 5\n")
+    write(folder, connectors=[ENTRY, DEMO, TEXT])
+    active = make_active(read_gateway(world.config, {}, with_secrets=True).gateway)
+    assert [connector.name for connector in active.gateway.hosted] == ["Demo", "Text"]
+    write_active(world.data_dir / ACTIVE_NAME, active)
+
+
+def hosted(world: World) -> dict[str, Any]:
+    """The hosted connectors, by name, that the processes start from."""
+    active = read_active(world.data_dir / ACTIVE_NAME)
+    assert active is not None
+    return {connector.name: connector for connector in active.gateway.hosted}
+
+
+def demo(**more: Any) -> dict[str, Any]:
+    """The connector as a dashboard sends it, without its class."""
+    return {"name": "Demo", "type": "demo", "class": "", "configurationJson": {"period": 9}, "ts": 5, **more}
+
+
+def test_a_hosted_connector_is_configured_and_keeps_its_class(world: World) -> None:
+    """Its process alone starts anew; what the platform does not say stays; the user's files do, too."""
+    host(world)
+    before = {path.name: path.read_bytes() for path in world.config.parent.iterdir() if path.is_file()}
+    said = world.ask(Demo=demo())
+    assert said["configuration_refused"] == {}
+    assert world.gateway.applied == [["connector_host-Demo"]]
+    assert hosted(world)["Demo"].config == {"period": 9, "id": "own id", "name": "Demo"}
+    assert hosted(world)["Demo"].class_name == "Demo"
+    assert (said["Demo"]["class"], said["Demo"]["ts"]) == ("Demo", 5)
+    assert said["Demo"]["configurationJson"] == {"period": 9, "name": "Demo"}
+    assert {path.name: path.read_bytes() for path in world.config.parent.iterdir() if path.is_file()} == before
+    again = read_gateway(world.config, {}, overlay=read_overlay(world.remote / OVERLAY_NAME)).gateway
+    assert {connector.name: connector for connector in again.hosted} == hosted(world)
+
+
+def test_a_file_that_is_no_json_stays_unless_another_text_is_said(world: World) -> None:
+    """A dashboard that sends its other words does not take it away."""
+    host(world)
+    said = world.ask(Text={"name": "Text", "type": "demo", "logLevel": "DEBUG"})
+    assert said["configuration_refused"] == {}
+    assert (hosted(world)["Text"].text, hosted(world)["Text"].config) == ("period: 5\n", None)
+    assert hosted(world)["Text"].log_level == "DEBUG"
+    assert "configurationJson" not in said["Text"]
+    said = world.ask(Text={"name": "Text", "type": "demo", "configurationJson": "period: 7\n"})
+    assert said["configuration_refused"] == {}
+    assert said["Text"]["configurationJson"] == hosted(world)["Text"].text == "period: 7\n"
+    assert (world.config.parent / "demo.yaml").read_text() == "period: 5\n"
+
+
+def test_hosted_connectors_come_go_and_change_their_class(world: World) -> None:
+    """The publisher and the monitor, who know them by name, hear of who comes and goes."""
+    host(world)
+    more = {"name": "More", "type": "demo", "class": "Other", "configurationJson": {}}
+    assert world.ask(More=more)["configuration_refused"] == {}
+    assert list(hosted(world)) == ["Demo", "Text", "More"]
+    assert world.gateway.applied == [["publisher", "monitor"]]
+    assert world.ask(Demo=demo(**{"class": "Other"}))["configuration_refused"] == {}
+    assert hosted(world)["Demo"].class_name == "Other"
+    assert world.gateway.applied[1:] == [["connector_host-Demo"]]
+    assert world.ask(active_connectors=["Serial", "More"])["configuration_refused"] == {}
+    assert list(hosted(world)) == ["More"]
+    plan = read_plan((socket_dir(world.data_dir) / PLAN_NAME).read_bytes())
+    assert plan.hosted == ("More",)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (demo(**{"class": "Nowhere"}), 'its class "Nowhere" is in no file of extensions/demo/'),
+        (demo(type="thermal"), 'connector "Demo" of type "thermal" is not served'),
+        (demo(**{"class": "Broken"}), "nothing_of_this_name is not installed"),
+        (demo(logLevel="LOUD"), "logLevel"),
+        (demo(enableRemoteLogging="much"), "enableRemoteLogging"),
+        (demo(name="Other"), "the name of its attribute"),
+    ],
+)
+def test_a_hosted_connector_that_can_not_be_used_is_refused(world: World, said: dict[str, Any], words: str) -> None:
+    """With the reason, and what runs runs on."""
+    host(world)
+    before = hosted(world)
+    assert words in world.ask(Demo=said)["configuration_refused"]["Demo"]
+    assert hosted(world) == before
+    assert world.gateway.applied == []
+    assert read_overlay(world.remote / OVERLAY_NAME).is_empty
+
+
+def test_a_hosted_connector_that_fails_with_what_it_was_told_gets_back_what_it_had(world: World) -> None:
+    """The reason is its own."""
+    host(world)
+    world.gateway.faults = {"connector_host:Demo": "Demo: its constructor: demo.py, line 5: KeyError: 'devices'"}
+    before = hosted(world)
+    why = world.ask(Demo=demo())["configuration_refused"]["Demo"]
+    assert (
+        why == "connector Demo: Demo: its constructor: demo.py, line 5: KeyError: 'devices'; what ran before runs again"
+    )
+    assert hosted(world) == before
+    assert world.gateway.applied == [["connector_host-Demo"]] * 2
 
 
 @pytest.mark.parametrize(

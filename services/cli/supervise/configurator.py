@@ -56,10 +56,11 @@ from common.io.orders import APPLY_FILE, send_order
 from common.io.private import write_private
 from common.io.process import begin, refusals
 from common.wire.calls import Configured as LookAtConfigured
-from common.wire.calls import Status, reader_of
+from common.wire.calls import Status, host_of, hosted_stream, reader_of
 from common.wire.messages import MONITOR, PUBLISHER
 from services.cli.client import Client, json_of
-from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan, reader_name
+from services.cli.supervise.coming_up import ComingUp, is_link_up
+from services.cli.supervise.conf import PLAN_NAME, Plan, host_name, read_plan, reader_name
 from services.cli.supervise.difference import Difference, difference
 from services.cli.supervise.prepare import write_configured, write_planned
 from services.cli.trial.loads import load_all
@@ -87,6 +88,8 @@ NO_MOVE: Final = (
     "type and place of the storage are not changed while the gateway runs: what waits there would stay behind; change "
     "them in the gateway's own file and start it anew"
 )
+NOT_SERVED: Final = "; the rest runs"
+"""How `check` ends its sentence on a connector that is not served: here the rest is not in question."""
 NO_GRPC: Final = "connectors that attach over gRPC are not served: nothing listens for them"
 NO_LOGS: Final = (
     "logs go to standard error, and whoever runs the gateway keeps them; `serialgw run --log-level` and each "
@@ -213,9 +216,9 @@ class Configurator:
             "info",
             "configuration.applied",
             parts=", ".join(parts),
-            started=", ".join(change.added) or "none",
-            stopped=", ".join(change.removed) or "none",
-            started_anew=", ".join(change.changed) or "none",
+            started=_listed(change.added, change.hosts_added),
+            stopped=_listed(change.removed, change.hosts_removed),
+            started_anew=_listed(change.changed, change.hosts_changed),
         )
 
     def _check_part(self, key: str, value: Any, laid: Laid) -> None:
@@ -245,7 +248,7 @@ class Configurator:
     def _read(self, overlay: Overlay, parts: Mapping[str, Any]) -> Gateway:
         """The whole configuration with the overlay over it, checked as `check` does. Raises Refused."""
         try:
-            gateway = read_whole(self._config, self._environ, overlay=overlay).gateway
+            gateway, warnings = read_whole(self._config, self._environ, overlay=overlay)
         except ConfigError as error:
             raise Refused(_shortened(error.problems)) from None
         # Nobody but the publisher has secrets, and the way to the platform stays as it is.
@@ -254,28 +257,29 @@ class Configurator:
         gateway = msgspec.structs.replace(gateway, platform=platform)
         if gateway.storage.data_dir != self._active.gateway.storage.data_dir:
             raise Refused(NO_MOVE)
-        served = {connector.name for connector in gateway.connectors}
+        served = {one.name for one in gateway.connectors} | {one.name for one in gateway.hosted}
         active = overlay.active.value if overlay.active is not None else None
         for key, value in parts.items():
             if key in SECTIONS or key == ACTIVE_KEY or key in served or (active is not None and key not in active):
                 continue
-            raise Refused(
-                f'a connector of type "{value.get("type")}" is not served here: serialgw runs serial connectors'
-            )
+            about = f"connector {show(key)} of type "
+            said = next((warning for warning in warnings if about in warning), "")
+            raise Refused(said.removesuffix(NOT_SERVED) or f"{about}{show(value.get('type'))} is not served")
         return gateway
 
     def _check_classes(self, gateway: Gateway, change: Difference) -> None:
-        """Loads users' converters of the devices that are concerned, in a process of their own. Raises Refused."""
-        wanted = {*change.added, *change.changed}
+        """Loads users' classes of the devices and hosted connectors that are concerned, in a process of their own.
+        Raises Refused."""
+        wanted, hosts = {*change.added, *change.changed}, {*change.hosts_added, *change.hosts_changed}
         connectors = tuple(
             msgspec.structs.replace(
                 connector, devices=tuple(device for device in connector.devices if device.name in wanted)
             )
             for connector in gateway.connectors
         )
-        problems, _ = load_all(
-            msgspec.structs.replace(gateway, connectors=connectors), self._environ, load_s=LOAD_S, all_s=ALL_S
-        )
+        hosted = tuple(connector for connector in gateway.hosted if connector.name in hosts)
+        concerned = msgspec.structs.replace(gateway, connectors=connectors, hosted=hosted)
+        problems, _ = load_all(concerned, self._environ, load_s=LOAD_S, all_s=ALL_S)
         if problems:
             raise Refused(_shortened(problems))
 
@@ -298,14 +302,16 @@ class Configurator:
         folder = journal_dir(active.gateway.storage, self._data_dir)
         self._plan = self._plan._replace(
             devices=names,
+            hosted=tuple(connector.name for connector in active.gateway.hosted),
             left_journals=tuple(left_journals(folder, active.gateway.streams)),
             files=files_of(active.gateway),
         )
         self._active = active
-        restarts = [reader_name(name) for name in change.changed]
+        restarts = [*map(reader_name, change.changed), *map(host_name, change.hosts_changed)]
         restarts += ["publisher"] if change.publisher else []
         restarts += ["monitor"] if change.monitor else []
         started = [reader_of(name) for name in (*change.added, *change.changed)]
+        started += [host_of(name) for name in (*change.hosts_added, *change.hosts_changed)]
         started += [PUBLISHER] if change.publisher else []
         before = self._look() or {}
         try:
@@ -315,32 +321,23 @@ class Configurator:
             return f"{error.filename}: {error.strerror}"
         if why := send_order(self._run_dir, "apply"):
             return why
-        return self._await(started, before, was_up=change.publisher and _is_up(before))
+        return self._await(started, before, was_up=change.publisher and is_link_up(before))
 
     def _await(self, started: Iterable[str], before: Mapping[str, Any], *, was_up: bool) -> str:
         """Waits until all of these beat under new pids, and go on beating; "" or who does not."""
-        wanted = set(started)
-        pids: dict[str, Any] = {}
+        coming = ComingUp(started, before, with_link=was_up)
 
-        def are_up() -> bool:
-            found = self._look()
-            if found is None:
-                return False
-            fresh = {
-                who: row["pid"]
-                for who, row in found.items()
-                if who in wanted and row["state"] == "alive" and row["pid"] != before.get(who, {}).get("pid")
-            }
-            pids.clear()
-            pids.update(fresh)
-            return fresh.keys() == wanted and (not was_up or _is_up(found))
+        def has_failed() -> bool:
+            coming.look(self._look())
+            return bool(coming.fault)
 
-        if not _until(are_up, COME_UP_S):
-            missing = sorted(wanted - pids.keys()) or ["the connection to the platform"]
-            return f"{missing[0]} has not come up within {COME_UP_S:g} s: see its lines in the log"
-        held = dict(pids)
-        _until(lambda: False, HOLD_S)
-        return "" if _until(lambda: are_up() and pids == held, HOLD_S) else "a process that was started anew has ended"
+        if not _until(lambda: coming.look(self._look()) or bool(coming.fault), COME_UP_S):
+            return f"{coming.missing} has not come up within {COME_UP_S:g} s: see its lines in the log"
+        held = coming.pids
+        # A connector is made and opened meanwhile.
+        if not _until(has_failed, HOLD_S) and _until(lambda: coming.look(self._look()) and coming.pids == held, HOLD_S):
+            return ""
+        return coming.fault or "a process that was started anew has ended"
 
     def _ask_monitor(self) -> dict[str, Any] | None:
         """Address → what the monitor says of a process; None while it does not answer."""
@@ -381,8 +378,8 @@ def _in_order(parts: Mapping[str, Any]) -> dict[str, Any]:
     return dict(sorted(parts.items(), key=lambda part: (part[0] == ACTIVE_KEY, part[0] not in SECTIONS)))
 
 
-def _is_up(rows: Mapping[str, Any]) -> bool:
-    return bool(rows.get(PUBLISHER, {}).get("facts", {}).get("link") == "up")
+def _listed(devices: Iterable[str], hosts: Iterable[str]) -> str:
+    return ", ".join((*devices, *map(hosted_stream, hosts))) or "none"
 
 
 def _shortened(problems: list[str]) -> str:
