@@ -81,7 +81,16 @@ def main(arguments: list[str] | None = None) -> int:
     sources: Sources[Event] = Sources()
     remote = RemoteFiles(sockets, options.data_dir, sources)
     names = options.data_dir / NAME
-    shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=names, remote=remote, renew=entrance.keep)
+    shell = PublisherShell(
+        Endpoints(sockets),
+        access,
+        sources,
+        logger,
+        names=names,
+        remote=remote,
+        renew=entrance.keep,
+        forget=entrance.forget,
+    )
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))

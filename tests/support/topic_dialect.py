@@ -154,6 +154,9 @@ class TopicDialect:
         said = {"failed": error} if error else {"ok": True}
         return Outgoing(f"gateway/answer/{request}", _dumps(said))
 
+    def credentials_forgotten(self, request: str, found: bool, error: str) -> Outgoing:
+        return self.gateway_done(request, error)
+
     def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
         return None
 

@@ -49,6 +49,7 @@ from services.publisher.core.dialects import (
     DeviceRenamed,
     DeviceRpc,
     Dialect,
+    ForgetCredentials,
     GatewayAttributes,
     GatewayRestart,
     GatewayRpc,
@@ -62,6 +63,7 @@ from services.publisher.core.downlink import Downlink
 from services.publisher.core.events import (
     ConfiguredRead,
     CredentialsKept,
+    CredentialsRemoved,
     DisconnectPlatform,
     Effect,
     Event,
@@ -276,6 +278,10 @@ class PublisherCore:
             case CredentialsKept():
                 if self._provisioner is not None:
                     self._provisioner.kept(event, now_s)
+            case CredentialsRemoved():
+                if self._provisioner is not None:
+                    self._provisioner.forget()
+                self._remote.forgotten(event, now_s)
             case PacketRefused() if self._is_ours(event):
                 self._counters["packets_refused"] += 1
             case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
@@ -473,6 +479,8 @@ class PublisherCore:
                 self._downlink.hear_platform(said, now_s, self._standstill.waited_s(now_s))
             case GatewayRestart():
                 self._remote.restart(said)
+            case ForgetCredentials():
+                self._remote.forget_credentials(said)
             case GatewayAttributes():
                 self._remote.hear(said, now_s)
             case DeviceRenamed() | DeviceDeleted():

@@ -106,6 +106,13 @@ class GatewayRestart(NamedTuple):
     """How long to wait before it is begun."""
 
 
+class ForgetCredentials(NamedTuple):
+    """Downlink: the gateway is to forget the credentials that the platform has given it;
+    `Dialect.credentials_forgotten` answers it. `request` is the call's id."""
+
+    request: str
+
+
 class GatewayAttributes(NamedTuple):
     """Downlink: attributes of the gateway itself, as the platform has set them, by itself or because it was asked;
     `data` is a JSON object."""
@@ -172,6 +179,7 @@ Downlink = (
     | AttributesAnswer
     | GatewayRpc
     | GatewayRestart
+    | ForgetCredentials
     | GatewayAttributes
     | SessionLimits
     | DeviceDropped
@@ -320,6 +328,10 @@ class Dialect(Protocol):
 
     def gateway_done(self, request: str, error: str = "") -> Outgoing:
         """The answer to a call to the gateway itself that was carried out, or why it is not."""
+        ...
+
+    def credentials_forgotten(self, request: str, found: bool, error: str) -> Outgoing:
+        """The answer to `ForgetCredentials`. `found`: there were some; `error`: why they are still there, or ""."""
         ...
 
     def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
