@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from common.config.logs_reading import NAME as LOGS_FILE
 from common.core.hashes import short_hash
 
 REMOTE_DIR: Final = "remote"
@@ -32,6 +33,8 @@ SECTIONS: Final = {
 }
 """The platform's name → the main file's."""
 ACTIVE_KEY: Final = "active_connectors"
+LOGS_KEY: Final = "logs_configuration"
+"""What stands in `logs.json`, whole."""
 OWN_KEYS: Final = ("host", "port", "security", "provisioning")
 """Of the general configuration: how the platform is reached. These stay the file's: a mistake there could not be taken
 back from the platform, and secrets are read where the user has put them."""
@@ -55,15 +58,17 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
     sections: dict[str, Part] = {}
     connectors: dict[str, Part] = {}
     active: Part | None = None
+    logs: Part | None = None
 
     @property
     def is_empty(self) -> bool:
-        return not (self.sections or self.connectors or self.active)
+        return not (self.sections or self.connectors or self.active or self.logs)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The parts, by the names that the platform has for them."""
-        return (*self.sections, *self.connectors, *((ACTIVE_KEY,) if self.active else ()))
+        others = {ACTIVE_KEY: self.active, LOGS_KEY: self.logs}
+        return (*self.sections, *self.connectors, *(key for key, part in others.items() if part))
 
     def with_part(self, key: str, value: Any, base: str) -> Overlay:
         """A copy in which this part is the newest of its key."""
@@ -72,6 +77,8 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.structs.replace(self, sections={**self.sections, key: part})
         if key == ACTIVE_KEY:
             return msgspec.structs.replace(self, active=part)
+        if key == LOGS_KEY:
+            return msgspec.structs.replace(self, logs=part)
         return msgspec.structs.replace(self, connectors={**self.connectors, key: part})
 
 
@@ -84,6 +91,8 @@ class Laid:
         self._file = main
         self.files: dict[str, Any] = {}
         """Name of a connector's file → what stands in its place: an object, or a hosted connector's text."""
+        self.logs: Any = None
+        """What stands in the place of `logs.json`; None for nothing."""
         self.left_out: list[str] = []
         """A sentence for each part that does not count any more."""
         self.main: dict[str, Any] = dict(main)
@@ -94,6 +103,8 @@ class Laid:
         for name, part in overlay.connectors.items():
             if self._counts(name, part) and isinstance(part.value, dict):
                 self._lay_connector(entries, name, part.value)
+        if overlay.logs is not None and self._counts(LOGS_KEY, overlay.logs):
+            self.logs = overlay.logs.value
         active = overlay.active
         if active is not None and self._counts(ACTIVE_KEY, active) and isinstance(active.value, list):
             entries = [entry for entry in entries if entry.get("name") in active.value]
@@ -114,6 +125,8 @@ class Laid:
         if key in SECTIONS:
             section = _object(self._file.get(SECTIONS[key]))
             return _fingerprint({name: value for name, value in section.items() if name not in OWN_KEYS})
+        if key == LOGS_KEY:
+            return _fingerprint(self.read(LOGS_FILE))
         if key == ACTIVE_KEY:
             return _fingerprint([entry.get("name") for entry in _entries(self._file)])
         entry = next((entry for entry in _entries(self._file) if entry.get("name") == key), None)
@@ -176,6 +189,9 @@ def configured_attributes(laid: Laid, overlay: Overlay, now_ms: int) -> dict[str
             implied = "accessToken" if "accessToken" in value["security"] else "usernamePassword"
             value["security"] = {"type": value["security"].get("type", implied)}
         found[key] = {**value, "ts": _ts_of(overlay.sections.get(key), now_ms)}
+    logs = laid.logs if laid.logs is not None else laid.read(LOGS_FILE)
+    if isinstance(logs, dict):
+        found[LOGS_KEY] = {**logs, "ts": _ts_of(overlay.logs, now_ms)}
     entries = _entries(laid.main)
     found[ACTIVE_KEY] = [entry.get("name") for entry in entries]
     for entry in entries:

@@ -87,6 +87,8 @@ class _Reader:
         self._overlay = overlay
         self._laid: dict[str, Any] = {}
         """Name of a connector's file → what stands in its place."""
+        self._logs: Any = None
+        """What stands in the place of `logs.json`."""
         self._folder = path.parent
         self._shown = path.name or str(path)
         """How messages name the file: without its folder, which the reader of the message knows."""
@@ -129,7 +131,7 @@ class _Reader:
         """The main file with the platform's words over it; what does not count any more is a warning."""
         laid = laid_over(self._path, value, self._overlay)
         self._findings.warnings += laid.left_out
-        self._laid = laid.files
+        self._laid, self._logs = laid.files, laid.logs
         return laid.main
 
     def _gateway(self, platform: Platform, storage: Storage, connectors: tuple[Connector, ...]) -> Gateway:
@@ -140,7 +142,7 @@ class _Reader:
             file=str(self._path),
             extension_dirs=self._extension_dirs,
             hosted=tuple(connector for _, connector in self._hosted.values()),
-            log_levels=read_log_levels(self._folder, self._findings),
+            log_levels=read_log_levels(self._folder, self._findings, self._logs),
         )
 
     def _read_main(self, top: JsonObject) -> Gateway:

@@ -146,8 +146,15 @@ def start_logs(process: str, level: str = "INFO") -> logging.Logger:
     else:
         handler.process = process
     logger.propagate = False
-    logger.setLevel(_LEVELS.get(level.upper(), logging.INFO))
+    set_level(logger, level)
     return logger
+
+
+def set_level(logger: logging.Logger, level: str) -> bool:
+    """From now on it logs from this level up, from INFO where nobody knows the word. True if that is another one."""
+    before = logger.level
+    logger.setLevel(_LEVELS.get(level.upper(), logging.INFO))
+    return logger.level != before
 
 
 def handler_of(logger: logging.Logger) -> LogHandler | None:

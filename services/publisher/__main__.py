@@ -22,6 +22,7 @@ from common.core.events import Note
 from common.core.version import RELEASE
 from common.io.arguments import service_parser
 from common.io.endpoints import Endpoints, socket_dir
+from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core, tell_old_configuration
@@ -93,7 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
+    ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
+    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
 
 
 def _try(config: Path, data_dir: Path) -> int:

@@ -29,9 +29,10 @@ from common.config.reading import laid_over, read_gateway
 from common.core.errors import ConfigError
 from common.io.endpoints import socket_dir
 from common.io.journal.places import file_name, journal_dir
+from common.io.levels import FILE as LEVELS_FILE
 from common.io.orders import APPLY_FILE, ORDERS
 from services.cli.supervise import configurator
-from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan
+from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan, write_plan
 from services.cli.supervise.configurator import ENDED, Configurator
 from services.cli.supervise.difference import difference
 from services.cli.supervise.prepare import write_files, write_remote
@@ -175,7 +176,7 @@ class Gateway:
             orders = os.read(self._pipe, 4096).split()
         except BlockingIOError:
             orders = []
-        for _ in orders:
+        for _ in filter(b"apply".__eq__, orders):
             self.applied.append(json.loads((self._run_dir / APPLY_FILE).read_bytes()))
             self._pid += 1
         active = read_active(self._active)
@@ -413,7 +414,13 @@ def test_a_hosted_connector_that_fails_with_what_it_was_told_gets_back_what_it_h
         ({"general_configuration": {"minPackSendDelayMS": -1}}, "general_configuration", "minPackSendDelayMS"),
         ({"storage_configuration": {"type": "memory"}}, "storage_configuration", "would stay behind"),
         ({"grpc_configuration": {"enabled": True}}, "grpc_configuration", "nothing listens"),
-        ({"logs_configuration": {}}, "logs_configuration", "logs go to standard error"),
+        ({"logs_configuration": {}}, "logs_configuration", 'found no "loggers"'),
+        ({"logs_configuration": [1]}, "logs_configuration", "expected an object"),
+        (
+            {"logs_configuration": {"loggers": {"connector": {"level": "LOUD"}}}},
+            "logs_configuration",
+            'loggers.connector.level: "LOUD" is no level, expected',
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_with_the_reason_and_changes_nothing(
@@ -425,6 +432,42 @@ def test_what_is_wrong_is_refused_with_the_reason_and_changes_nothing(
     assert world.devices == ["A", "B"]
     assert world.gateway.applied == []
     assert read_overlay(world.remote / OVERLAY_NAME).is_empty
+
+
+LOGGERS = {"loggers": {"connector": {"level": "DEBUG", "handlers": ["x"]}, "storage": {"level": "?"}}}
+
+
+def levels_of(world: World) -> dict[str, str]:
+    """What each kind of process finds that it is to log."""
+    return dict(json.loads((socket_dir(world.data_dir) / LEVELS_FILE).read_bytes()))
+
+
+def test_levels_of_the_log_are_taken_while_processes_run(world: World) -> None:
+    """Nobody starts anew; those that start later find them too; a file that is edited later counts again."""
+    assert set(levels_of(world).values()) == {"INFO"}
+    said = world.ask(logs_configuration={**LOGGERS, "ts": 8})
+    assert said["configuration_refused"] == {}
+    assert said["logs_configuration"] == {**LOGGERS, "ts": 8}
+    world.gateway.look()
+    assert world.gateway.applied == [[]]
+    assert {kind for kind, level in levels_of(world).items() if level == "DEBUG"} == {"port_reader", "connector_host"}
+    overlay = read_overlay(world.remote / OVERLAY_NAME)
+    assert overlay.keys == ("logs_configuration",)
+    found = read_gateway(world.config, {}, overlay=overlay).gateway.log_levels
+    assert found == {"port_reader": "DEBUG", "connector_host": "DEBUG"}
+    (world.config.parent / "logs.json").write_text('{"loggers": {"service": {"level": "ERROR"}}}')
+    loaded = read_gateway(world.config, {}, overlay=overlay)
+    assert loaded.gateway.log_levels == {"broker": "ERROR", "monitor": "ERROR"}
+    assert [warning for warning in loaded.warnings if warning.startswith("logs_configuration: the files were edited")]
+
+
+def test_a_level_that_was_given_at_the_start_counts(world: World) -> None:
+    """Whoever has typed it wants it."""
+    place = socket_dir(world.data_dir) / PLAN_NAME
+    place.write_bytes(write_plan(read_plan(place.read_bytes())._replace(is_level_given=True)))
+    said = world.ask(logs_configuration=LOGGERS)
+    assert "was started with --log-level" in said["configuration_refused"]["logs_configuration"]
+    assert set(levels_of(world).values()) == {"INFO"}
 
 
 def test_a_host_that_the_environment_says_is_no_other_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

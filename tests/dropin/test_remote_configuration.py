@@ -322,6 +322,15 @@ def test_a_hosted_connector_is_configured_or_refused_and_loses_nothing(tmp_path:
             assert {name for name in first if first[name] != second[name]} == {"--connector=Store"}
             server.wait_for(lambda _: server.on("v1/gateway/disconnect", "Meter"), "the device that it has no more")
 
+            # How much is logged changes while all go on.
+            server.set(logs_configuration={"loggers": {"connector": {"level": "DEBUG"}}, "ts": 5})
+            wait_until(lambda: "configuration.applied parts=logs_configuration" in run.log, "it is applied", 60)
+            for who in ("port_reader:A", "connector_host:Store"):
+                wait_until(lambda who=who: f"[{who}] log.level level=DEBUG" in run.log, f"{who} logs more")
+            assert pids() == second
+            server.set(logs_configuration={"loggers": {"connector": {"level": "LOUD"}}, "ts": 6})
+            server.wait_said("configuration_refused", lambda value: '"LOUD" is no level' in str(value))
+
             # Wrong: no such class; then one with which the connector fails, by its own words.
             server.set(Store=store(6, "Nowhere", rate=60))
             why = server.wait_said("configuration_refused", lambda value: "Nowhere" in str(value))["Store"]

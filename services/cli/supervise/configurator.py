@@ -27,9 +27,11 @@ import msgspec
 from common.config.active import ACTIVE_NAME, Active, read_active, write_active
 from common.config.findings import Findings, show
 from common.config.json_files import read_json
+from common.config.logs_reading import levels_in
 from common.config.models import Gateway
 from common.config.overlay import (
     ACTIVE_KEY,
+    LOGS_KEY,
     OVERLAY_NAME,
     PREVIOUS_NAME,
     REMOTE_DIR,
@@ -91,10 +93,11 @@ NO_MOVE: Final = (
 NOT_SERVED: Final = "; the rest runs"
 """How `check` ends its sentence on a connector that is not served: here the rest is not in question."""
 NO_GRPC: Final = "connectors that attach over gRPC are not served: nothing listens for them"
-NO_LOGS: Final = (
-    "logs go to standard error, and whoever runs the gateway keeps them; `serialgw run --log-level` and each "
-    "connector's logLevel say how much"
+NO_LEVELS: Final = (
+    "`serialgw run` was started with --log-level, which counts for all processes; started without it, it takes levels "
+    "from here"
 )
+NO_LOGGERS: Final = 'found no "loggers", expected an object in which loggers.NAME.level says how much is logged'
 
 
 class Refused(Exception):  # noqa: N818 (it is an answer)
@@ -224,14 +227,15 @@ class Configurator:
     def _check_part(self, key: str, value: Any, laid: Laid) -> None:
         """What no reader would find. Raises Refused."""
         platform, storage = self._active.gateway.platform, self._active.gateway.storage
-        if key == "logs_configuration":
-            raise Refused(NO_LOGS)
         if key == ACTIVE_KEY:
             if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
                 raise Refused("found no list, expected a list of connectors' names")
             return
         if not isinstance(value, dict):
             raise Refused(f"found {type(value).__name__}, expected an object")
+        if key == LOGS_KEY:
+            self._check_levels(value)
+            return
         if key == "grpc_configuration" and value.get("enabled") is True:
             raise Refused(NO_GRPC)
         if key == "general_configuration":
@@ -244,6 +248,17 @@ class Configurator:
             raise Refused(NO_MOVE)
         if key not in SECTIONS and value.get("name", key) != key:
             raise Refused(f"name: found {show(value['name'])}, expected {show(key)}, the name of its attribute")
+
+    def _check_levels(self, value: Mapping[str, Any]) -> None:
+        """What else is said of logs has no counterpart here, and is left alone. Raises Refused."""
+        if self._plan.is_level_given:
+            raise Refused(NO_LEVELS)
+        if not isinstance(value.get("loggers"), dict):
+            raise Refused(NO_LOGGERS)
+        findings = Findings()
+        levels_in(value, findings)
+        if findings.warnings:
+            raise Refused(_shortened(findings.warnings))
 
     def _read(self, overlay: Overlay, parts: Mapping[str, Any]) -> Gateway:
         """The whole configuration with the overlay over it, checked as `check` does. Raises Refused."""
@@ -260,7 +275,7 @@ class Configurator:
         served = {one.name for one in gateway.connectors} | {one.name for one in gateway.hosted}
         active = overlay.active.value if overlay.active is not None else None
         for key, value in parts.items():
-            if key in SECTIONS or key == ACTIVE_KEY or key in served or (active is not None and key not in active):
+            if key in (*SECTIONS, ACTIVE_KEY, LOGS_KEY) or key in served or (active is not None and key not in active):
                 continue
             about = f"connector {show(key)} of type "
             said = next((warning for warning in warnings if about in warning), "")
@@ -305,6 +320,7 @@ class Configurator:
             hosted=tuple(connector.name for connector in active.gateway.hosted),
             left_journals=tuple(left_journals(folder, active.gateway.streams)),
             files=files_of(active.gateway),
+            log_levels={} if self._plan.is_level_given else active.gateway.log_levels,
         )
         self._active = active
         restarts = [*map(reader_name, change.changed), *map(host_name, change.hosts_changed)]
@@ -321,6 +337,10 @@ class Configurator:
             return f"{error.filename}: {error.strerror}"
         if why := send_order(self._run_dir, "apply"):
             return why
+        if change.levels and (why := send_order(self._run_dir, "levels")):
+            return why
+        if not started:
+            return ""
         return self._await(started, before, was_up=change.publisher and is_link_up(before))
 
     def _await(self, started: Iterable[str], before: Mapping[str, Any], *, was_up: bool) -> str:
@@ -375,7 +395,8 @@ class Configurator:
 
 def _in_order(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Sections first, connectors next, and last which of these are to run."""
-    return dict(sorted(parts.items(), key=lambda part: (part[0] == ACTIVE_KEY, part[0] not in SECTIONS)))
+    sections = (*SECTIONS, LOGS_KEY)
+    return dict(sorted(parts.items(), key=lambda part: (part[0] == ACTIVE_KEY, part[0] not in sections)))
 
 
 def _listed(devices: Iterable[str], hosts: Iterable[str]) -> str:

@@ -34,6 +34,8 @@ class Difference(NamedTuple):
     """Hosted connectors, as the three of devices."""
     hosts_removed: tuple[str, ...] = ()
     hosts_changed: tuple[str, ...] = ()
+    levels: bool = False
+    """How much processes log; none of them starts anew for it."""
 
     @property
     def is_empty(self) -> bool:
@@ -54,6 +56,7 @@ def difference(before: Gateway, after: Gateway) -> Difference:
         hosts_added=hosts.added,
         hosts_removed=hosts.removed,
         hosts_changed=hosts.changed(everyone),
+        levels=before.log_levels != after.log_levels,
     )
 
 
