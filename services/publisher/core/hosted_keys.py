@@ -6,7 +6,6 @@ devices that the platform knows already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,7 +16,9 @@ from common.wire import codec
 from common.wire.calls import SharedKeys, host_of, hosted_connector, hosted_stream, pack_body, verb_of
 from common.wire.messages import PUBLISHER, Plane, Reply, Request
 from common.wire.states import ConnectorHostState
+from services.publisher.core.outbox.table import LaneTable
 from services.publisher.core.outlet import Outlet
+from services.publisher.core.shared_attributes import SharedAttributes
 
 ASKED_AT_ONCE: Final = 16
 """Questions to all connectors on their way: a connector takes 64 calls at a time."""
@@ -39,12 +40,13 @@ class _Asked(NamedTuple):
 class HostedKeys:
     """The devices for which somebody is still to be asked. Bounded by the lanes there are."""
 
-    def __init__(self, out: Outlet, prefix: str, is_announced: Callable[[str, str], bool]) -> None:
-        """`prefix` begins the ids that are made here; `is_announced(device, stream)`: true if the device of that
-        connector's was announced on this connection."""
+    def __init__(self, shared: SharedAttributes, table: LaneTable, out: Outlet, prefix: str) -> None:
+        """`shared` asks the platform for what a connector wants; `table` knows which devices were announced on this
+        connection; `prefix` begins the ids that are made here."""
+        self._shared = shared
+        self._table = table
         self._out = out
         self._prefix = prefix
-        self._is_announced = is_announced
         self._count = 0
         self._instances: dict[str, str] = {}
         """Stream → the process of a connector that wants to be asked."""
@@ -57,20 +59,15 @@ class HostedKeys:
         """When `work` has to be called, beside after each of the others. No property: it is asked for at each turn, and
         mostly None."""
 
-    def hear_host(
-        self, connector: str, instance: str, state: ConnectorHostState, devices: Callable[[str], Sequence[str]]
-    ) -> bool:
-        """A connector's heartbeat. True if it is now to be asked of its `devices(stream)`, as it has just come."""
+    def hear_host(self, connector: str, instance: str, state: ConnectorHostState, now_s: float) -> None:
+        """A connector's heartbeat. One that has just come is asked of all of its devices that were announced."""
         stream = hosted_stream(connector)
         if not state.opened or not state.wants_shared:
             self._instances.pop(stream, None)
-            return False
-        if self._instances.get(stream) == instance:
-            return False
-        self._instances[stream] = instance
-        for device in devices(stream):
-            self._waiting[device] = stream
-        return True
+        elif self._instances.get(stream) != instance:
+            self._instances[stream] = instance
+            self._waiting |= dict.fromkeys(self._table.announced_by(stream), stream)
+            self.work(now_s)
 
     def announced(self, device: str, stream: str) -> None:
         """The platform has taken a device for connected."""
@@ -88,20 +85,20 @@ class HostedKeys:
             device = next(iter(self._waiting))
             stream = self._waiting.pop(device)
             # One that is gone meanwhile is asked for when it is announced again.
-            if stream in self._instances and self._is_announced(device, stream):
+            if stream in self._instances and self._table.is_announced(device, stream):
                 self._ask(device, stream, now_s)
         self._look()
 
-    def reply(self, reply: Reply, now_s: float) -> tuple[str, list[str]] | None:
-        """(device, the attributes that its connector wants); None for a reply to nobody here, or that says nothing."""
+    def reply(self, reply: Reply, now_s: float) -> None:
+        """A connector has answered, or the broker has for it; or it is a reply to somebody else."""
         asked = self._asked.pop(reply.id, None)
         if asked is None:
-            return None
+            return
         if reply.error:
             self._try_again(asked, now_s)
-        elif self._is_announced(asked.device, asked.stream):
-            return asked.device, _keys_in(reply.body)
-        return None
+        elif self._table.is_announced(asked.device, asked.stream):
+            self._shared.wanted(asked.device, _keys_in(reply.body), now_s)
+        self.work(now_s)
 
     def _look(self) -> None:
         times = [asked.deadline_s for asked in self._asked.values()]
