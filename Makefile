@@ -20,8 +20,9 @@ venv: .venv/.run
 demo: .venv/.demo
 	$(BIN)/serialgw demo $(DEMO_ARGS)
 ## test: the whole test suite but for the attacks (about ten minutes); PYTEST_ARGS="tests/unit -q" runs a part
+WORKERS ?= 2
 test: .venv/.dev
-	$(BIN)/python -m pytest --ignore=tests/attacks $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/attacks -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 ## attacks: what other users, hostile peers, full disks, flipped bits and hanging processes can do, tried; ATTACKS=short in CI
 attacks: export ATTACKS ?= full
 attacks: .venv/.dev

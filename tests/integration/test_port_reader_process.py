@@ -402,6 +402,7 @@ def test_a_journal_without_a_device_that_lost_its_section_is_kept(reader):
     assert [block.first for block in journal.fetch(1, 999, 10**6)] == list(range(1, 201))
 
 
+@pytest.mark.alone
 def test_unplugged_and_back_within_a_second(broker, reader, line):
     """A lost port is a LOST entry, its return an OPENED entry within a second, and frames flow."""
     _open(broker, reader)
@@ -455,6 +456,7 @@ def test_a_call_of_built_in_converters_is_converted_here(broker, reader, line):
     broker.until(lambda: broker.entries(Entry.ANSWER) == [b"21.5\n"], "the ANSWER entry")
 
 
+@pytest.mark.alone
 def test_a_calm_reader_listens_again_after_a_call(broker, reader, line):
     """It has promised to be silent for ten seconds; a frame that waits for the news on the one before it hears them."""
     _open(broker, reader)
