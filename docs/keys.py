@@ -43,7 +43,6 @@ class Section(NamedTuple):
     keys: tuple[Key, ...]
 
 
-NOT_YET: Final = "not applied yet"
 NO_PART: Final = "has no counterpart here"
 _REPORT: Final = Key(
     "reportStrategy",
@@ -65,7 +64,7 @@ def _rate(name: str, of: str) -> Key:
     )
 
 
-def _unserved(name: str, kind: str, meaning: str, example: Any, unapplied: str = NOT_YET) -> Key:
+def _unserved(name: str, kind: str, meaning: str, example: Any, unapplied: str) -> Key:
     """A key of ThingsBoard's gateway that is known, and has no effect."""
     return Key(name, kind, meaning, example, instead="none", unapplied=unapplied)
 
@@ -150,7 +149,13 @@ PLATFORM: Final = Section(
             True,
         ),
         Key("statistics", "object", "What the gateway tells of itself; see *Statistics*.", {}, instead="every 60 s"),
-        _unserved("checkConnectorsConfigurationInSeconds", "whole number of s", "Looking for changed files.", 60),
+        _unserved(
+            "checkConnectorsConfigurationInSeconds",
+            "whole number of s",
+            "Looking for changed files.",
+            60,
+            "files are read at a start",
+        ),
         Key(
             "remoteConfiguration",
             "true or false",
@@ -169,7 +174,9 @@ PLATFORM: Final = Section(
             NO_PART,
         ),
         _unserved("managerEnabled", "true or false", "The shell of ThingsBoard's gateway.", False, NO_PART),
-        _unserved("latencyDebugMode", "true or false", "Times of each step, sent along.", True),
+        _unserved(
+            "latencyDebugMode", "true or false", "Times of each step, sent along.", True, "`serialgw watch` shows them"
+        ),
         _rate("rateLimits", "messages with data of the gateway itself"),
         _rate("dpRateLimits", "values in these"),
         _rate("messagesRateLimits", "other messages of the gateway itself"),

@@ -73,11 +73,13 @@ _PLACE = re.compile(
 """What examples and documents have where a secret belongs; no platform gives out tokens of these forms."""
 LOGS_VARIABLE = "TB_GW_LOGS_PATH"
 """The folder of the reference's log files, of which there are none here."""
-# Known keys without effect: for a section, which of its keys switches it on ("" where the value itself does).
 _UNSERVED = {
-    "checkConnectorsConfigurationInSeconds": None,
-    "latencyDebugMode": "",
+    "checkConnectorsConfigurationInSeconds": "has no effect: an edited file may be half written or wrong, so files are "
+    "read when the gateway is started again, which loses nothing",
+    "latencyDebugMode": "has no effect: no message says how long its readings were on their way; `serialgw watch` "
+    "shows when each frame and each reading passes",
 }
+"""Keys of the reference without a counterpart here, and why."""
 
 
 def read_platform(
@@ -312,15 +314,15 @@ def _read_file(entry: JsonObject, key: str, folder: Path) -> str | None:
 def _warn_unserved(entry: JsonObject) -> None:
     """Warns of keys that the reference knows and that have no effect here, where they are switched on.
 
-    A section that is there and switched off asks for nothing, so it gets no warning.
+    A section that is there and switched off asks for nothing, so it gets no warning; nor does 0 s.
     """
-    for key, switch in _UNSERVED.items():
+    for key, sentence in _UNSERVED.items():
         entry.knows(key)
         value = entry.values.get(key)
-        if switch is not None and isinstance(value, dict):
-            value = value.get(switch or "enable", False)
-        if value not in (None, False) and key in entry.values:
-            entry.not_applied(key, key)
+        if isinstance(value, dict):
+            value = value.get("enable", False)
+        if value not in (None, False, 0):
+            entry.warning(key, sentence)
     entry.knows("proxy_host", "proxy_port", "keep_alive", "managerEnabled")
     if entry.values.get("proxy_host"):
         entry.warning("proxy_host", _NO_PROXY)

@@ -175,7 +175,7 @@ def levels(folder: Path, content: Any) -> tuple[dict[str, str], list[str]]:
 def test_levels_are_taken_from_logs_json(tmp_path: Path) -> None:
     """By name or by number, in the places where the reference has its loggers."""
     shipped = json.loads((Path(__file__).parent / "cases" / "logs.json").read_text())
-    everything = ("broker", "monitor", "publisher", "port_reader", "converter")
+    everything = ("broker", "monitor", "publisher", "port_reader", "connector_host", "converter")
     assert levels(tmp_path, shipped) == (dict.fromkeys(everything, "INFO"), [])
     shipped["loggers"]["tb_connection"]["level"] = 10
     shipped["loggers"]["converter"]["level"] = "trace"
