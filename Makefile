@@ -26,7 +26,7 @@ test: .venv/.dev
 ## dropin: users' converters and connectors where ThingsBoard's own package is installed too, in an environment of its own
 dropin: .venv/beside/.made
 	.venv/beside/bin/python -m pytest tests/dropin/beside_the_real_package.py $(DROPIN) $(PYTEST_ARGS)
-DROPIN := $(addprefix tests/dropin/test_,converter_files.py converters_page.py converter_host.py connectors_page.py hosted_connectors.py \
+DROPIN := $(addprefix tests/dropin/test_,converter_files.py converters_page.py converter_host.py connectors_page.py connector_requests.py hosted_connectors.py \
   classes_of_the_guide.py which_connectors_are_hosted.py coming_from_thingsboard_page.py)
 ## attacks: what other users, hostile peers, full disks, flipped bits and hanging processes can do, tried; ATTACKS=short in CI
 attacks: export ATTACKS ?= full
