@@ -54,7 +54,7 @@ def read_hosted(
     file = entry.required_text("configuration", meaning="the name of a file beside this one")
     log_level = entry.choice("logLevel", "INFO", CONNECTOR_LOG_LEVELS, any_case=True)
     remote_logging = entry.flag("enableRemoteLogging", False)
-    entry.knows("reportStrategy", "configVersion", "useGRPC")
+    entry.knows("reportStrategy", "configVersion", "useGRPC", "useGRPCForce", "key")
     memory_mb = entry.maybe_whole("memoryLimitMB", LEAST_MEMORY_MB, MOST_MEMORY_MB)
     records = entry.whole("uplinkQueueSize", MAX_RECORDS, 1)
     given_id = entry.maybe_text("id")

@@ -231,6 +231,10 @@ class _Reader:
             remote_logging=entry.flag("enableRemoteLogging", False),
         )
         entry.knows("configVersion")
+        for key in ("useGRPC", "useGRPCForce"):
+            if entry.values.get(key):
+                entry.warning(key, "has no effect: serialgw's own port readers serve this connector")
+        entry.knows("useGRPC", "useGRPCForce", "key")
         name = entry.required_text("configuration", meaning="the name of a file beside this one")
         entry.warn_unknown()
         top = self._open_connector(entry, name) if name else None

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from common.config.active import ACTIVE_NAME
-from common.config.task import OPTION as TASK
+from common.config.task_file import OPTION as TASK
 from common.io.exits import EXIT_CONFIG
 from common.io.variables import WITHHELD
 from services.cli.supervise.launch import encode_word

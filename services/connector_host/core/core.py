@@ -16,19 +16,10 @@ from common.conversion.values import encode_json
 from common.core.counters import new_counts
 from common.core.deadlines import earliest
 from common.core.errors import WireError
-from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Note, Reconnected, Start, Tick, Writable
+from common.core.events import Arrived, Drain, Exit, Note, Start, Tick
 from common.core.wall_clock import WallClock
 from common.stream.device_stream import KeptDevice as KeptStream
-from common.stream.events import (
-    FetchFailed,
-    GapsFound,
-    JournalBack,
-    JournalBlocks,
-    JournalFailed,
-    LettersFound,
-    OfMember,
-    SectionFound,
-)
+from common.stream.events import SourceEvent
 from common.stream.items import Item, items_of
 from common.stream.limits import Limits
 from common.stream.source import SERVED, Source
@@ -194,24 +185,9 @@ class ConnectorHostCore:
                 return self._source.handle(event, now_s)
             case Drain():
                 return self._drain(now_s)
-            case (
-                Arrived()
-                | Blocked()
-                | Writable()
-                | Reconnected()
-                | Junk()
-                | OfMember()
-                | JournalBlocks()
-                | JournalFailed()
-                | FetchFailed()
-                | JournalBack()
-                | GapsFound()
-                | SectionFound()
-                | LettersFound()
-            ):
-                return self._source.handle(event, now_s)
-            case _:
-                return self._hear(event, now_s)
+        if isinstance(event, SourceEvent):
+            return self._source.handle(event, now_s)
+        return self._hear(event, now_s)
 
     def _hear(self, event: ConnectorEvent, now_s: float) -> Sequence[Effect]:
         """What the connector does, and what became of our own effects."""
