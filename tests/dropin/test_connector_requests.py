@@ -25,6 +25,7 @@ from common.wire.calls import (
 from common.wire.messages import Heartbeat, Plane, Reply, Request
 from services.connector_host.core.events import AttributesAsked, Returned
 from services.connector_host.core.questions import ANSWER_S, NO_ANSWER, SPARE_S
+from services.publisher.core.events import LinkUp
 from services.publisher.core.hosted_keys import AGAIN_S, ASKED_AT_ONCE
 from services.publisher.core.hosted_keys import ANSWER_S as KEYS_S
 from services.publisher.core.questions import MOST_OPEN
@@ -223,6 +224,36 @@ def test_a_connector_is_asked_what_it_wants_of_each_device_that_is_announced() -
     driver.take(entries(2, marked("pump", "connect")))
     effects = [effect for order in list(driver.unacked) for effect in driver.ack(order)]
     assert [codec.unpack(request.body) for request in asked_hosts(effects)] == [{"device": "pump"}]
+
+
+def test_a_connector_that_was_started_anew_is_told_again() -> None:
+    """What its last process has heard, this one does not know; on a new connection alone nothing is said twice."""
+    driver = made()
+    driver.take(entries(1, marked("valve", "connect")))
+    driver.ack_all()
+
+    def told(effects: list[Any]) -> list[bytes]:
+        """The attributes that the connector is told once it has said what it wants."""
+        (request,) = asked_hosts(effects)
+        driver.hear(Arrived(Plane.CALLS, Reply(request.id, "publisher:0", "", codec.pack(b'["limit"]'))))
+        said = {"id": questions(driver)[-1]["id"], "device": "valve", "value": 5}
+        effects = driver.say("v1/gateway/attributes/response", said)
+        updates = [effect.message for effect in effects if getattr(effect, "message", None).__class__ is Request]
+        for update in updates:
+            driver.hear(Arrived(Plane.CALLS, Reply(update.id, "publisher:0", "", codec.pack(b"{}"))))
+        return [codec.unpack(update.body)["data"] for update in updates]
+
+    assert told(driver.hear(host_beat("i1"))) == [b'{"limit":5}']
+    before = driver.connection
+    driver.down()
+    while driver.connection == before:
+        driver.wait(1.0)
+    effects = driver.hear(LinkUp(driver.connection, 5))
+    effects += driver.say("v1/devices/me/rpc/response/1", {})
+    while driver.unacked:
+        effects += driver.ack(driver.unacked[0])
+    assert told(effects) == []
+    assert told(driver.hear(host_beat("i2"))) == [b'{"limit":5}']
 
 
 @pytest.mark.parametrize("error", ["", "connector Demo is not running"])
