@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,16 @@ def test_what_stops_the_gateway(tmp_path: Path, entries: list[dict[str, Any]], p
     with pytest.raises(ConfigError, match="found") as caught:
         read_gateway(path, {})
     assert any(problem in one for one in caught.value.problems)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_refused_unread(tmp_path: Path, kind: str) -> None:
+    """Reading a pipe may never end."""
+    path = write(tmp_path, [entry("demo", "Own")], {"demo/a.py": OWN.format(name="Own")})
+    (tmp_path / "own.json").unlink()
+    os.mkfifo(tmp_path / "own.json") if kind == "pipe" else (tmp_path / "own.json").mkdir()
+    with pytest.raises(ConfigError, match="which is no plain file, expected a file beside"):
+        read_gateway(path, {})
 
 
 def test_a_file_that_others_may_change_is_not_hosted(tmp_path: Path) -> None:
