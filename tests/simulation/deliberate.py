@@ -63,8 +63,8 @@ LISTED: Final = (
     one(
         "settle before acceptance",
         (Acceptance, "sent"),
-        "self._suspicion.sent(token, parcel)",
-        "self._suspicion.sent(token, parcel)\n    for part in parcel.parts:\n        part.accept()",
+        "self._suspicion.sent(token, parcel, now_s)",
+        "self._suspicion.sent(token, parcel, now_s)\n    for part in parcel.parts:\n        part.accept()",
     ),
     one("settle at enqueue", (PublisherStream, "advance"), "while runs:", "while False:"),
     one(

@@ -52,7 +52,7 @@ class Choice:
         for lane in self._outbox.table.marks:
             if lane.standing.retry_at_s > now_s:
                 continue
-            if not suspicion.is_suspect(lane) or (suspicion.trial is None and not self._flights.in_flight):
+            if not suspicion.is_suspect(lane) or not (suspicion.is_trying(now_s) or self._flights.in_flight):
                 return lane
         return None
 
@@ -75,7 +75,7 @@ class Choice:
     def _choose_data(self, packing: Packing, now_s: float) -> list[Lane]:
         """As `choose_data`, the platform's buckets left aside."""
         suspicion = self._suspicion
-        if suspicion.trial is not None or now_s < self._pace.next_s or not self._outbox.table.data:
+        if suspicion.is_trying(now_s) or now_s < self._pace.next_s or not self._outbox.table.data:
             return []
         in_flight = self._flights.has_data
         if self._pace.is_slow and in_flight:
@@ -85,8 +85,10 @@ class Choice:
         ready = [lane for lane in self._outbox.table.data if lane.standing.retry_at_s <= now_s]
         if suspects := [lane for lane in ready if suspicion.is_suspect(lane)]:
             ready = [lane for lane in ready if not suspicion.is_suspect(lane)]
-            if suspicion.others_accepted or not ready:
-                return self._choose_suspect(suspects, in_flight, now_s)
+            chosen = self._choose_suspect(suspects, in_flight, now_s)
+            goes_on = suspicion.is_in_row(now_s) and self._flights.in_doubt
+            if suspicion.others_accepted or not ready or (chosen and goes_on):
+                return chosen
         if not ready:
             return []
         first = ready[0]
@@ -103,13 +105,19 @@ class Choice:
 
         Others that are still to be announced go first: where something was accepted the next connection is made at
         once, and their data does not wait for ours. Publishes in doubt would be taken back if the trial closes the
-        connection. The least suspicious device is first: one that closes the connection each time must not keep the
-        others from their trial.
+        connection: so it waits for them, but not for those of other suspects, unless it has closed one before. Whose
+        last trial is longest ago is first: no suspect keeps the others from theirs, neither one that closes the
+        connection each time nor one that has much to say.
         """
-        others_wait = not self._suspicion.others_accepted and self._others_marks(now_s)
-        if in_flight or self._flights.in_doubt or others_wait:
+        suspicion, in_doubt = self._suspicion, self._flights.in_doubt
+        others_wait = not suspicion.others_accepted and self._others_marks(now_s)
+        if in_flight or others_wait:
             return []
-        return [min(suspects, key=lambda lane: lane.standing.closes)]
+        if in_doubt:
+            if not all(suspicion.is_suspect(lane) for flight in in_doubt for lane in flight.parcel.lanes):
+                return []
+            suspects = [lane for lane in suspects if not suspicion.has_closed_alone(lane)]
+        return [min(suspects, key=lambda lane: lane.standing.trial)] if suspects else []
 
     def narrow(self, packing: Packing, now_s: float) -> Packing:
         """How full the next publish may be, at the pace that the platform takes."""
@@ -141,7 +149,9 @@ class Choice:
         times += self._backing_off.until_s.values()
         if flights.in_flight:
             times.append(next(iter(flights.in_flight.values())).since_s + ACK_TIMEOUT_S)
-        if may_send and data and flights.has_slot and self._suspicion.trial is None:
+        if (over_s := self._suspicion.trial_over_s) is not None and now_s < over_s:
+            times.append(over_s)
+        if may_send and data and flights.has_slot and not self._suspicion.is_trying(now_s):
             oldest_s = next(iter(data.values())) + packing.delay_s
             room_s = self._room_s(now_s)
             times += [time_s for time_s in (oldest_s, self._pace.next_s, room_s) if now_s < time_s < inf]
