@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from common.io.levels import SIGNAL as LEVELS_SIGNAL
+
 STANDARD_INPUT: Final = 0
-_HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, LEVELS_SIGNAL)
 """What our processes take, and a program of its own dies of."""
 _set_handler: Final = signal.signal
 """As it is before anybody puts another in its place."""

@@ -1,4 +1,4 @@
-"""The signals that end a connector host, in a process whose main thread runs users' code.
+"""The signals that a connector host takes, in a process whose main thread runs users' code.
 
 That code may set handlers of its own, or run an asyncio loop, which takes the one descriptor into which Python writes
 the numbers of signals. Its handlers are called, and its descriptor is served; the gateway hears of the signal in any
@@ -13,8 +13,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
+from common.io.levels import SIGNAL as LEVELS_SIGNAL
+
 Handler = Callable[[int, FrameType | None], Any]
-OURS: Final = (signal.SIGTERM, signal.SIGINT)
+OURS: Final = (signal.SIGTERM, signal.SIGINT, LEVELS_SIGNAL)
 NOBODY: Final = -1
 """In the place of a descriptor: nothing is written anywhere."""
 
