@@ -13,9 +13,10 @@ from common.wire.calls import CallConnector, Encode, EncodeUpdate
 from common.wire.entries import pack_entry
 from common.wire.messages import Entry, Reply
 from services.connector_host.core.calls import MOST_WAITING, STUCK_AFTER
-from services.connector_host.core.core import CLOSE_S, LEAVE_S, RUN_ENDED
+from services.connector_host.core.core import RUN_ENDED
 from services.connector_host.core.devices import MOST_DEVICES, DeviceTable, KeptDevice, decode_devices
 from services.connector_host.core.events import ConnectorClosed, ConnectorFailed, Replied, Returned, Said
+from services.connector_host.core.life import CLOSE_S, LEAVE_S
 from services.connector_host.core.submissions import STORE_WAIT_S
 from tests.support.hosted import HostRig
 
