@@ -163,7 +163,7 @@ class ConnectorHostCore:
             case Arrived(message=Request() as request):
                 return self._serve(request, now_s)
             case Arrived(message=Reply() as reply) if self._questions.is_open(reply.id):
-                return self._questions.reply(reply)
+                return self._questions.reply(reply, now_s)
             case Arrived(message=Heartbeat(kind="publisher") as beat):
                 return [*self._source.handle(event, now_s), *self._hear_publisher(beat, now_s)]
             case Tick():
