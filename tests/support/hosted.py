@@ -36,7 +36,7 @@ class HostRig(Rig):
     """As a port reader's, around a connector host."""
 
     def make_core(self, **options: Any) -> ConnectorHostCore:
-        self.tickets = 0
+        self.tickets = self.asked = 0
         self.settled: dict[int, str] = {}
         self.handlers: list[CallConnectorCode] = []
         self.is_closing = False
@@ -96,8 +96,10 @@ class HostRig(Rig):
         """The connector's `open` has returned."""
         self.give(ConnectorOpened())
 
-    def ask(self, body: Any, number: str = "call-1", time_left_s: float = 10.0) -> None:
-        """A call that comes over the calls plane."""
+    def ask(self, body: Any, number: str = "", time_left_s: float = 10.0) -> None:
+        """A call that comes over the calls plane; `number`: its id, else one of its own."""
+        self.asked += 1
+        number = number or f"call-{self.asked}"
         request = Request(
             number, "publisher:0", "connector_host:Demo", verb_of(type(body)), STREAM, "", time_left_s, pack_body(body)
         )

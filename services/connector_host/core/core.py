@@ -393,6 +393,8 @@ class ConnectorHostCore:
             self._leave_s = None
             return self._source.drain(now_s)
         self._close_until_s = now_s + CLOSE_S
+        # Its end may follow at once, and would else look like one without a word.
+        self._source.show(now_s)
         return [*self._calls.refuse_all(SHUTTING_DOWN), CloseConnector()]
 
     def _closed(self, now_s: float) -> Sequence[Effect]:
@@ -424,7 +426,7 @@ class ConnectorHostCore:
             class_name=facts.class_name,
             file=facts.file,
             opened=self._is_open,
-            draining=self._source.is_draining,
+            draining=self._source.is_draining or self._close_until_s is not None,
             fault=self._fault,
             warning=self._warning,
             since_s=now_s - self._since_s,
