@@ -82,6 +82,23 @@ def test_data_without_a_type_leaves_a_device_the_type_that_it_has() -> None:
     assert [said.device_type for said in side.taken()] == ["mill"]
 
 
+def test_a_value_that_cannot_be_sent_takes_no_other_along(caplog: pytest.LogCaptureFixture) -> None:
+    """A sensor that says NaN is left out, and said; with nothing left the result is refused."""
+    side = Side()
+    bad, worse = float("nan"), object()
+    status, (said,) = side.store(
+        deviceName="d", telemetry=[{"a": bad, "b": 2, 3: 1}, {"ts": 1700000000000, "values": {"c": worse, "d": 4}}]
+    )
+    reading = unpack_entry(said.data)
+    assert (status, reading.telemetry) == (Status.SUCCESS, [(None, b'{"b":2}'), (1700000000000, b'{"d":4}')])
+    (text,) = caplog.messages
+    assert text.endswith("telemetry[0]: a: found nan, which JSON can't carry: this value is left out, and 2 more")
+    assert side.hosted.results_refused == 1
+    status, (said,) = side.store(deviceName="d", attributes={"a": bad, "b": 0})
+    assert (status, unpack_entry(said.data).attributes) == (Status.SUCCESS, b'{"b":0}')
+    assert side.store(deviceName="d", telemetry=[{"a": bad}]) == (Status.FAILURE, [])
+
+
 def test_devices_have_a_bound_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever makes names up without an end hears no, and takes no more memory; those that are there go on."""
     side = Side({f"d{number}": "t" for number in range(MOST_DEVICES)})

@@ -150,12 +150,17 @@ class GatewayFacade:
     ) -> Status:
         """Takes a result, or a list of them: SUCCESS when it is on the disk, FAILURE when it can't be sent or kept.
 
+        A single value that JSON can't carry takes no other along: it is left out, with a line in the log.
         The data is the last argument: the second of two, the third of three. Who the connector is, it need not say.
         """
         hosted = self.__hosted
         result = connector_id if data is None else data
+        left_out: list[str] = []
         try:
-            said = tuple(entries_of(result, hosted.type_of))
+            said = tuple(entries_of(result, hosted.type_of, left_out))
+            if left_out:
+                more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+                hosted.refuse("send_to_storage", f"{left_out[0]}: this value is left out{more}")
             if not said:
                 raise ConversionError("found no values, expected telemetry or attributes of a device")
             if any(one.device == NAME for one in said):
