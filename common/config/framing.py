@@ -36,7 +36,7 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
     """`keep` takes what comes before the first delimiter after joining a talking line as a frame."""
     timeout_s: float = TIMEOUT_S
     """Seconds of silence that end a frame on a line that has never sent the delimiter."""
-    name: str = ""
+    named: str = ""
     """The framing's name where the file gives one of `common.core.frame_shape.NAMES`; the shapes are then its own."""
     shapes: tuple[Shape, ...] = ()
     """What frames look like, where `kind` is "shapes". Several are told apart by their starts."""
