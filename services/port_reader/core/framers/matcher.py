@@ -125,6 +125,8 @@ class Matcher:
             end = verdict if verdict > 0 else self.bad_end if verdict == BAD else len(data)
             if self._find_restart(data, place, end):
                 return RESTART
+            # With each byte it may turn out that it begins anew.
+            self.needs = min(self.needs, len(data) + 1)
         return verdict
 
     def _judge_length(self, data: bytes | bytearray, place: int) -> int:

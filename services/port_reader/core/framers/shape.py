@@ -355,8 +355,9 @@ class ShapeFramer:
 
     def _keep(self, data: bytes | bytearray, at: int) -> None:
         """Forgets what is told; the search is to go on at `at`."""
-        if self._suspect is None and at - self._run > self._max and not self._is_dead_line:
-            self._dispose(data, self._run + (at - self._run) // self._max * self._max)
+        full = (at - self._run - 1) // self._max * self._max
+        if full > 0 and self._suspect is None and not self._is_dead_line:
+            self._dispose(data, self._run + full)
         base = min(at, self._run, len(data))
         if data is self._data:
             del self._data[:base]
