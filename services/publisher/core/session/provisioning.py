@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from common.core.deadlines import earliest
 from services.publisher.core.dialects.provisioning import Ask, Denied, Given, ProvisioningWords
 from services.publisher.core.events import (
     CredentialsKept,
@@ -58,8 +59,8 @@ class Provisioner:
     @property
     def next_deadline_s(self) -> float | None:
         """When `tick` has something to do."""
-        times = (None if self.is_done else self.link.next_deadline_s, self._answer_until_s, self._keep_at_s)
-        return min((time_s for time_s in times if time_s is not None), default=None)
+        link_s = None if self.is_done else self.link.next_deadline_s
+        return earliest(link_s, self._answer_until_s, self._keep_at_s)
 
     def tick(self, now_s: float) -> None:
         """Does what the time demands."""
@@ -116,6 +117,10 @@ class Provisioner:
     def _keep(self) -> None:
         self._keep_at_s = None
         self._out.order(KeepCredentials(self._content))
+
+    def forget(self) -> None:
+        """What could not be written so far is not wanted any more."""
+        self._content, self._keep_at_s = b"", None
 
     def kept(self, event: CredentialsKept, now_s: float) -> None:
         """They were written, or not: then they serve as long as this process lives, and it is tried again."""
