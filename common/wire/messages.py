@@ -91,7 +91,10 @@ class FrameBatch(Wire, frozen=True, array_like=True):
     """True if user code converts this device, so that one converter process sees all its frames."""
     alone: bool
     """True if this one frame was in a converter when it died: it travels in a batch of its own."""
-    body: bytes
+    origin: str = ""
+    """The name of what was asked for these entries; "" if they came unasked. Nearly no batch has one, and then it is
+    written as before there was any."""
+    body: bytes = b""
     """`FrameBody`."""
 
 
