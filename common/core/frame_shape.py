@@ -129,7 +129,7 @@ class Shape(Struct, frozen=True, kw_only=True):
     """So long a silence ends it; None where something else does."""
 
 
-NAMES: Final = (
+FRAMING_NAMES: Final = (
     "lines",
     "nmea",
     "modbus-rtu",
