@@ -48,8 +48,8 @@ def read_strategy(entry: JsonObject) -> ReportStrategy | None:
 
 
 def read_points(device: JsonObject, *keys: str, context: Context = Context()) -> tuple[DataPoint, ...]:
-    """The data points of the lists under `keys` (one is an older spelling of the other), in order. `context` is what
-    their message says for all of them.
+    """The data points of the lists under `keys` (one is an older spelling of the other), in order. `context` is
+    what their message says for all of them.
 
     Two points with one key are allowed, as in the reference; where both find a value the later one wins.
     """
