@@ -221,18 +221,13 @@ class MessageConverter:
             return Explained(message.name, device.name, device.type, None, [], message.error)
         points = [_explained(reading, "telemetry", view) for reading in message.telemetry]
         points += [_explained(reading, "attribute", view) for reading in message.attributes]
-        tally = _Tally()
+        result = self.convert_batch([frame], () if ts_ms is None else (ts_ms,), origin)
         name, kind, moment = device.name, device.type, None
-        if message.timestamp is not None or message.naming is not None:
-            reading = self._reading_of(message, view, ts_ms, tally)
-            if reading is not None:
-                name, kind = reading.device, reading.device_type
-                moment = reading.telemetry[0][0] if reading.telemetry else None
-        found = [point for point in points if point.status == "value"]
-        reasons = [f"{point.key}: {point.why}" for point in points if point.status == "error"]
-        reasons += [reason for reason in tally.reasons if reason not in reasons]
-        dead = "; ".join(reasons) if reasons and (not found or (message.naming is not None and name == "")) else ""
-        return Explained(message.name, name, kind, moment, points, dead)
+        if result.user:
+            ((reading,),) = result.user.values()
+            name, kind = reading.device, reading.device_type
+            moment = reading.telemetry[0][0] if reading.telemetry else None
+        return Explained(message.name, name, kind, moment, points, result.dead.get(0, ""))
 
     def _find(self, frame: bytes, origin: str) -> tuple[_CompiledMessage | None, View | None]:
         for message in self._messages:
