@@ -154,9 +154,7 @@ class MessageConverter:
                 reasons.append(("", str(error)))
             else:
                 if message is None or view is None:
-                    if is_blank(frame, self._delimiter):
-                        blank += 1
-                    else:
+                    if not is_blank(frame, self._delimiter):
                         unfit += 1
                         reason = NO_MESSAGE
                 elif message.error:
@@ -173,6 +171,11 @@ class MessageConverter:
                     reading = self._reading_of(message, view, ts_ms[index] if index < len(ts_ms) else None, tally)
             if reading is not None:
                 user[index] = [reading]
+            elif not values and not properties and is_blank(frame, self._delimiter):
+                # A blank line where a code is awaited is no fault.
+                blank += 1
+                reason = ""
+                reasons.clear()
             if reasons:
                 tally.errors += len(reasons)
                 if values or properties or reading is not None:
@@ -220,9 +223,11 @@ class MessageConverter:
             return Explained("", device.name, device.type, None, [], "" if blank else NO_MESSAGE, blank)
         if message.error:
             return Explained(message.name, device.name, device.type, None, [], message.error)
+        result = self.convert_batch([frame], () if ts_ms is None else (ts_ms,), origin)
+        if result.blank:
+            return Explained(message.name, device.name, device.type, None, [], "", True)
         points = [_explained(reading, "telemetry", view) for reading in message.telemetry]
         points += [_explained(reading, "attribute", view) for reading in message.attributes]
-        result = self.convert_batch([frame], () if ts_ms is None else (ts_ms,), origin)
         name, kind, moment = device.name, device.type, None
         if result.user:
             ((reading,),) = result.user.values()
