@@ -242,6 +242,8 @@ class HostedConnector(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     log_level: str = "INFO"
     """What the connector logs; the process has a level of its own."""
+    remote_logging: bool = False
+    """Whether the platform is told the lines of its process, from `log_level` up."""
     file: str = ""
     """The connector's own configuration file."""
     config: dict[str, Any] | None = None
@@ -250,6 +252,8 @@ class HostedConnector(msgspec.Struct, frozen=True, kw_only=True):
     """What it says, where it is none: some connectors read other languages."""
     uplink_queue_size: int = MAX_RECORDS
     """How many entries its journal keeps at most."""
+    report_strategy: ReportStrategy | None = None
+    """Of what its devices say, but for keys that bring one."""
     memory_limit_mb: int | None = None
     """The process is started anew above so much memory; None: never."""
 
