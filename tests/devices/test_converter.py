@@ -73,7 +73,7 @@ def test_a_batch_of_one_question_is_read_as_its_message(world: World, tmp_path: 
 
 
 def test_a_refusal_is_the_error_of_the_call(world: World, tmp_path: Path) -> None:
-    """And no dead letter; unasked it is one, and counted apart from what fits no message."""
+    """And no dead letter, nor is an answer that fits no message; unasked both are, counted apart."""
     device, _ = read_device(
         tmp_path,
         messages=[{"name": "no", "when": "^NAK", "error": "refused by the device"}, {"when": "^V", "telemetry": []}],
@@ -82,10 +82,12 @@ def test_a_refusal_is_the_error_of_the_call(world: World, tmp_path: Path) -> Non
     asked = convert(world, device, [b"NAK\n"], kind=Entry.ANSWER, extra=["call-7", "get"])
     assert json.loads(asked.answer[1]) == {"error": "refused by the device", "success": False}
     assert asked.dead == {}
+    other = convert(world, device, [b"OK\n"], kind=Entry.ANSWER, extra=["call-8", "get"])
+    assert (other.dead, json.loads(other.answer[1])) == ({}, {"result": "4f4b0a"})
     unasked = convert(world, device, [b"NAK\n", b"?\n"], first=2)
     assert unasked.dead == {0: "refused by the device", 1: "no message fits"}
     assert world.core.counters["frames_unfit"] == 1
-    assert unasked.faults.error == "refused by the device"
+    assert (unasked.faults.errors, unasked.faults.error) == (2, "refused by the device")
 
 
 def test_a_batch_too_large_for_one_message_is_halved_with_its_own_times(world: World, tmp_path: Path) -> None:
