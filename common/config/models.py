@@ -77,7 +77,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str = ""
     when: When | None = None
-    """None: every frame, as far as `pattern` and `regex` allow; one that was asked for under another name excepted."""
+    """None: every frame, as far as `pattern` and `regex` allow. Of what was asked for under a name refusals are looked
+    for first, then the message of that name, then the others that are choosy."""
     fields: bytes = b""
     """What stands between two fields; b" " is any run of blanks; b"" : there are none."""
     pairs: tuple[bytes, bytes] | None = None

@@ -11,7 +11,7 @@ import pytest
 from common.conversion.joint import compile_section
 from common.conversion.rows import BatchResult
 from common.core.errors import ConfigError
-from tests.devices.families import values_of
+from tests.devices.families import SECTIONS, values_of
 from tests.field.reading import read_device
 
 
@@ -336,3 +336,25 @@ def test_a_device_without_new_keys_is_read_as_ever(tmp_path: Path) -> None:
     device, _ = read_device(tmp_path, telemetry=[{"key": "t", "type": "float", "fromDelimiter": "T="}])
     assert not device.messages
     assert [point.place for point in device.telemetry] == [None]
+
+
+def test_another_message_than_the_one_asked_for_is_known(tmp_path: Path) -> None:
+    """A scale that is busy, or overloaded, when its weight is asked."""
+    section = dict(SECTIONS["mt-sics"])
+    converter = compile_section(read_device(tmp_path, **section)[0])
+    result = converter.convert_batch([b"S I\r\n", b"S +\r\n", b"S S  1.0 g\r\n"], (), "weight")
+    assert result.dead == {0: "not executable now"}
+    assert [values_of(result, index) for index in (1, 2)] == [
+        {"overload": True},
+        {"weight": 1.0, "unit": "g", "stable": True},
+    ]
+
+
+def test_a_message_that_cannot_take_a_frame_apart_leaves_it_to_others(tmp_path: Path) -> None:
+    """Unless it has said that such frames are its own."""
+    points = [{"key": "n", "at": 0, "type": "uint8"}]
+    text = {"name": "text", "regex": "^(?P<t>.*)\n", "telemetry": [{"key": "t", "name": "t"}]}
+    digits = {"name": "digits", "decode": {"as": "hex"}, "pattern": "{}", "telemetry": points}
+    assert values(tmp_path, b"0A\n", b"OK\n", messages=[digits, text]) == [{"n": 10}, {"t": "OK"}]
+    result = read(tmp_path, [b"OK\n"], messages=[digits | {"when": "^."}, text])
+    assert result.dead == {0: "decode: found 'OK', expected pairs of hexadecimal digits"}
