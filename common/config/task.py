@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from common.config.models import VERSION, Device, Gateway, Storage, updated, version_of
+from common.config.models import PLAIN, VERSION, Device, Gateway, Storage, updated, version_of
 from common.config.task_file import OPTION, find_written
 from common.io.journal.places import file_name, journal_dir
 
@@ -60,8 +60,8 @@ def read_task(data: bytes) -> Task:
     Raises msgspec.DecodeError, UnicodeDecodeError for anything else, and for what a newer release wrote.
     """
     version = version_of(data)
-    if version == VERSION:
-        return msgspec.json.decode(data, type=Task)
+    if version >= PLAIN:
+        return msgspec.structs.replace(msgspec.json.decode(data, type=Task), version=VERSION)
     fields = msgspec.json.decode(data, type=dict[str, Any])
     if isinstance(fields.get("device"), dict):
         fields["device"] = updated(fields["device"], version)
