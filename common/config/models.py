@@ -12,6 +12,7 @@ import msgspec
 
 from common.config.framing import Framing
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_ENTRIES, BUILTIN_UPLINK
+from common.config.point_models import Bounds, Decode, DeviceTime, Meaning, Naming, Place, When
 from common.stream.limits import MAX_RECORDS
 from common.wire.calls import hosted_stream
 
@@ -41,7 +42,8 @@ class DataPoint(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     type: str = ""
-    """string, int, float, double, bool, json; anything else, or "", is a hexadecimal string."""
+    """string, int, float, double, bool, json; anything else, or "", is a hexadecimal string. With a place also the
+    types of `common.config.point_models`."""
     from_delimiter: str | None = None
     """This and all delimiters below: a text that stands for bytes, see `common.core.byte_text`."""
     until_delimiter: str | None = None
@@ -54,6 +56,37 @@ class DataPoint(msgspec.Struct, frozen=True, kw_only=True):
     true_text: tuple[str, ...] = ()
     """Words of the device's own for true, besides those that everybody knows; each may be `hex:…`."""
     false_text: tuple[str, ...] = ()
+    place: Place | None = None
+    """Where the value stands, if the point has a key that says more than those above; then `meaning` counts too."""
+    meaning: Meaning = Meaning()
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One kind of frame of a device: which frames are of it, how they are taken apart, and what they say.
+
+    The first message that fits a frame takes it. All parts of a frame but `when`, `at` and `regex` see its body: the
+    frame without start, end and checksum.
+    """
+
+    name: str = ""
+    when: When | None = None
+    """None: every frame, as far as `pattern` and `regex` allow; one that was asked for under another name excepted."""
+    fields: bytes = b""
+    """What stands between two fields; b" " is any run of blanks; b"" : there are none."""
+    pairs: tuple[bytes, bytes] | None = None
+    """(what stands between two pairs, what stands between a name and its value)."""
+    pattern: str = ""
+    """A text with `{name}` where a value stands; a blank in it is any run of blanks."""
+    regex: str = ""
+    """A regular expression with named groups, as another way to name values."""
+    decode: Decode | None = None
+    telemetry: tuple[DataPoint, ...] = ()
+    attributes: tuple[DataPoint, ...] = ()
+    timestamp: DeviceTime | None = None
+    error: str = ""
+    """What such a frame means, where it is a refusal instead of values."""
+    device: Naming | None = None
+    """None: the values are those of the device that the frame came from."""
 
 
 class Rpc(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +168,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The class that turns what is to be written into bytes; None: only templates can be written."""
     telemetry: tuple[DataPoint, ...] = ()
     attributes: tuple[DataPoint, ...] = ()
+    """These two are read from every frame. Without `messages` only: with them, each message has its own."""
+    messages: tuple[Message, ...] = ()
+    """The kinds of frames, where the section has a key that only these can carry; () for all other devices."""
+    bounds: tuple[Bounds, ...] = ()
+    """How the body of a frame is found; (): it is the frame without its delimiter."""
     attribute_updates: tuple[AttributeUpdate, ...] = ()
     rpcs: tuple[Rpc, ...] = ()
     report_strategy: ReportStrategy | None = None
@@ -145,6 +183,16 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """What its users' converters log; the processes of the gateway have a level of their own."""
     raw: dict[str, Any] = {}
     """The device's section as it stands in the file: what users' converters get as `config`."""
+
+    @property
+    def all_telemetry(self) -> tuple[DataPoint, ...]:
+        """The telemetry of all its frames."""
+        return self.telemetry + tuple(point for message in self.messages for point in message.telemetry)
+
+    @property
+    def all_attributes(self) -> tuple[DataPoint, ...]:
+        """The attributes of all its frames."""
+        return self.attributes + tuple(point for message in self.messages for point in message.attributes)
 
     @property
     def has_user_uplink(self) -> bool:

@@ -15,6 +15,7 @@ from common.conversion.columns import columns_of
 from common.conversion.points import Kind, Point, PointResult, compile_points, explain_point, sentence_of
 from common.conversion.printed import is_blank
 from common.conversion.values import encode_json, is_binary, reads_blanks
+from common.wire.messages import UserReading
 
 
 class BatchResult(NamedTuple):
@@ -35,6 +36,14 @@ class BatchResult(NamedTuple):
     """Frames that say nothing: blanks, NULs and the delimiter only, of which no point has made a value."""
     never: Sequence[str] = ()
     """Keys of the data points that were absent from every frame that says something to them."""
+    user: dict[int, list[UserReading]] = {}
+    """Index of each frame whose values have the device's own time, or belong to another device → these readings."""
+    nothing: int = 0
+    """Data points of which the device says that they have no value: neither absent nor wrong."""
+    unfit: int = 0
+    """Dead frames that no message fits."""
+    times_refused: int = 0
+    """Frames whose own time can't be read, or is too far from ours: they have ours."""
 
 
 class _Faults:
