@@ -19,7 +19,8 @@ OFFLINE_AFTER: Final = 3
 MAX_BACKOFF_S: Final = 30.0
 """A device that is back is found within this time."""
 REPEAT_S: Final = 30.0
-"""A frame that comes again within this time is a repetition, where `dropRepeats` is set (ASTM E1381 gives up sooner)."""
+"""A frame that comes again within this time is a repetition, where `dropRepeats` is set: ASTM E1381 gives up
+sooner."""
 
 StepKind = Literal["send", "expect", "wait", "baudrate", "dtr", "rts"]
 

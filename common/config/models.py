@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from common.config.asking import Asking
 from common.config.framing import Framing
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_ENTRIES, BUILTIN_UPLINK
 from common.config.point_models import Bounds, Decode, DeviceTime, Meaning, Naming, Place, When
@@ -173,6 +174,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The kinds of frames, where the section has a key that only these can carry; () for all other devices."""
     bounds: tuple[Bounds, ...] = ()
     """How the body of a frame is found; (): it is the frame without its delimiter."""
+    asking: Asking | None = None
+    """What it is asked, told and answered; None for a device that the gateway only listens to."""
     attribute_updates: tuple[AttributeUpdate, ...] = ()
     rpcs: tuple[Rpc, ...] = ()
     report_strategy: ReportStrategy | None = None

@@ -32,6 +32,7 @@ from common.wire.states import PortReaderState
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.events import (
     Chunk,
+    Confirmed,
     Effect,
     Event,
     LineGap,
@@ -120,10 +121,16 @@ class PortReaderCore:
             clock=clock,
             is_left=not has_port,
         )
-        line = Incoming(device.framing, members[0].state.line_state)
         devices = [member.device for member in members]
-        self._port = Port(
-            devices, self._source, line, self.counters, clock=clock, draw=draw, search=search, owner=owner
+        self._port = _port_of(
+            devices,
+            self._source,
+            members[0].state.line_state,
+            self.counters,
+            clock=clock,
+            draw=draw,
+            search=search,
+            owner=owner,
         )
         pace = ReadPace(self._port.byte_s, limits.window_frames, ports, limits.company_s)
         self._resting = Resting(pace, self._source.listening)
@@ -207,6 +214,8 @@ class PortReaderCore:
                 return port.write_pending(left, now_s)
             case WriteFailed(reason=reason):
                 return port.write_failed(reason, now_s)
+            case Confirmed():
+                return port.confirmed(event, now_s)
             case _:
                 assert_never(event)
 
@@ -275,6 +284,32 @@ class PortReaderCore:
             in_flight_bytes=sum(size for _, size in flights),
             journal_writable=not any(uplink.is_down for uplink in uplinks),
         )
+
+
+def _port_of(
+    devices: list[Device],
+    source: Source,
+    line_state: bytes,
+    counters: PortReaderCounts,
+    *,
+    clock: WallClock,
+    draw: Callable[[], float],
+    search: Search,
+    owner: Owner | None,
+) -> Port:
+    """The line, as what its devices need it to be."""
+    framing = devices[0].framing
+    if all(device.asking is None for device in devices):
+        line = Incoming(framing, line_state)
+        return Port(devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner)
+    # Here: lines on which nothing is asked need none of it, and a port reader keeps what it has loaded.
+    from services.port_reader.core.asking_port import AskingPort, split_line_state
+
+    line_state, repeats = split_line_state(devices, line_state)
+    line = Incoming(framing, line_state)
+    return AskingPort(
+        devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner, repeats=repeats
+    )
 
 
 def _kept(member: LineMember) -> KeptDevice:

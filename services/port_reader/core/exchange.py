@@ -126,6 +126,8 @@ class Exchanges:
         self._taken: deque[str] = deque(maxlen=IDS_REMEMBERED)
         """Ids of calls, so that one that comes twice is written once."""
         self._turn: Turn | None = None
+        self.is_held: Callable[[str], bool] = lambda _: False
+        """Whether a call to this device has to wait for something else that is on the line."""
 
     @property
     def is_idle(self) -> bool:
@@ -136,6 +138,36 @@ class Exchanges:
     def is_listening(self) -> bool:
         """True if frames have to be offered one by one."""
         return self._turn is not None and self._turn.state != "writing"
+
+    @property
+    def has_waiting(self) -> bool:
+        """True if a call waits to be written."""
+        return bool(self._queue)
+
+    @property
+    def device(self) -> str:
+        """The device that the call on the line is for; "" for none."""
+        return "" if self._turn is None else self._turn.call.request.device
+
+    @property
+    def late_call(self) -> LineCall | None:
+        """The call whose answer did not come in time, and may still come."""
+        return self._turn.call if self._turn is not None and self._turn.state == "late" else None
+
+    @property
+    def is_writing(self) -> bool:
+        """True while a call is leaving the machine."""
+        return self._turn is not None and self._turn.state == "writing"
+
+    @property
+    def late_device(self) -> str | None:
+        """The device whose answer did not come in time, and may still come: until then it is asked nothing else."""
+        return self._turn.call.request.device if self._turn is not None and self._turn.state == "late" else None
+
+    def is_wanted(self, frame: bytes) -> bool:
+        """True for what the call on the line takes for its answer, in time or late."""
+        turn = self._turn
+        return turn is not None and turn.state != "writing" and not turn.ignored and self._matches(turn, frame)
 
     @property
     def until(self) -> bytes:
@@ -313,13 +345,21 @@ class Exchanges:
     def _next(self, now_s: float) -> list[Effect]:
         """Writes the first call that still has time, if none is on the line."""
         effects = self.refuse_late(now_s)
-        if self._queue and self._turn is None:
-            call = self._queue.popleft()
+        call = self._first() if self._turn is None else None
+        if call is not None:
             self._counters["exchanges"] += 1
             timeout_s = self._write_timeout_s
             self._turn = Turn(call, call.deadline_s if timeout_s is None else now_s + timeout_s)
             effects.append(WritePort(call.data))
         return effects
+
+    def _first(self) -> LineCall | None:
+        """Takes the first call that may be written now from the queue; None if none may."""
+        for place, call in enumerate(self._queue):
+            if not self.is_held(call.request.device):
+                del self._queue[place]
+                return call
+        return None
 
 
 def _read_call(request: Request, asked: calls.Exchange, now_s: float) -> LineCall:

@@ -45,12 +45,12 @@ class Asker:
     """The questions of one line. Its owner tells it what happens on the line, and asks it in its turn:
 
     - `take` what a frame is, each frame, before anybody else looks at it;
-    - `go_on` whenever something has ended, for what is to be written next;
+    - `step` and `go_on` whenever something has ended, for what is to be written next;
     - `is_free` before anything else is written: never into a dialogue, nor while a late answer is waited for.
 
-    A device that fails `offlineAfter` turns in a row is gone: it gets one probe for each step of its back-off, and costs
-    the others on its line no more than that. After a time-out nothing is asked of a device for as long again, so that a
-    late answer is never taken for the next one's; others on the line are asked meanwhile.
+    A device that fails `offlineAfter` turns in a row is gone: it gets one probe for each step of its back-off, and
+    costs the others on its line no more than that. After a time-out nothing is asked of a device for as long again, so
+    that a late answer is never taken for the next one's; others on the line are asked meanwhile.
     """
 
     def __init__(
@@ -85,7 +85,8 @@ class Asker:
         self._echo = Echo() if bus.echo else None
         self.replies = Replies()
         self._pauses_until_s = 0.0
-        self._is_open = False
+        self.is_open = False
+        self._is_stopping = False
         self._orders: deque[Effect] = deque()
         """What an event has led to that has no effects of its own to give."""
         self._changes: list[Placed] = []
@@ -142,7 +143,7 @@ class Asker:
     def next_deadline_s(self) -> float:
         """When something is due; infinite for nothing. What others on the line keep from being written is not: their
         end is an event, and `go_on` follows it."""
-        if not self._is_open:
+        if not self.is_open:
             return NEVER_S
         deadlines = [self.replies.next_deadline_s, *(late.until_s for late in self._lates.values())]
         if self._dialogue is not None:
@@ -156,8 +157,16 @@ class Asker:
         """When the next thing is to be asked that may be asked then."""
         if any(self._may_be_told(member) for member in self._starts):
             return 0.0
-        probes = [health.probe_s for at, health in enumerate(self._healths) if at not in self._lates and self._others(at)]
+        probes = [
+            health.probe_s for at, health in enumerate(self._healths) if at not in self._lates and self._others(at)
+        ]
         return min([self._schedule.next_deadline_s(self._is_asked), *probes])
+
+    @property
+    def pause_ends_s(self) -> float:
+        """When a call that has to wait for a pause may be written; infinite where something else keeps it."""
+        is_busy = not self.is_open or self._dialogue is not None or self.replies.is_writing
+        return NEVER_S if is_busy or self._pauses_until_s <= 0 else self._pauses_until_s
 
     def take_changes(self) -> tuple[list[Placed], list[Note]]:
         """(devices that have come or gone, as entries; what is to be logged), since the last call."""
@@ -167,18 +176,26 @@ class Asker:
 
     # What happens to the port
 
-    def open(self, now_s: float) -> None:
-        """The port is open."""
-        self._is_open, self.fault = True, ""
+    def open(self, from_s: float) -> None:
+        """The port is open; questions are asked from then on."""
+        self.is_open, self._is_stopping, self.fault = True, False, ""
         for health in self._healths:
             health.answered()
         self._starts = [member for member, one in enumerate(self._devices) if one.asking.init]
-        self._schedule.start(now_s, range(len(self._devices)))
-        self._pauses_until_s = 0.0
+        self._schedule.start(from_s, range(len(self._devices)))
+        self._pauses_until_s = from_s
+
+    def pause(self, until_s: float) -> None:
+        """Nothing is written before then."""
+        self._pauses_until_s = max(self._pauses_until_s, until_s)
+
+    def stop(self) -> None:
+        """The port is about to be closed: nothing more is begun."""
+        self._is_stopping = True
 
     def close(self) -> None:
-        """It is closed, or about to be: what was begun is over."""
-        self._is_open, self._needs_step = False, False
+        """It is closed: what was begun is over."""
+        self.is_open, self._needs_step = False, False
         self._dialogue = None
         self._lates.clear()
         self._orders.clear()
@@ -293,14 +310,19 @@ class Asker:
 
     # What goes out
 
-    def go_on(self, now_s: float, *, may_write: bool) -> list[Effect]:
-        """What is written next, if anything is. `may_write`: nothing of a call is leaving the machine just now."""
+    def step(self, now_s: float) -> list[Effect]:
+        """What follows from what has come; a dialogue that is over leaves the line to calls first."""
         effects = [*self._orders]
         self._orders.clear()
         if self._needs_step and self._dialogue is not None:
             self._needs_step = False
             effects += self._perform(self._dialogue.advance(now_s), now_s)
-        if not self._is_open or not may_write or self.is_writing:
+        return effects
+
+    def go_on(self, now_s: float, *, may_write: bool) -> list[Effect]:
+        """What is written next, if anything is. `may_write`: nothing of a call is leaving the machine just now."""
+        effects: list[Effect] = []
+        if not self.is_open or self._is_stopping or not may_write or self.is_writing:
             return effects
         if acknowledgement := self.replies.begin(now_s):
             self.expect_echo(acknowledgement.data)

@@ -13,12 +13,12 @@ NEVER_S: Final = float("inf")
 class Health:
     """One device on the line, as its answers show it.
 
-    | state | what is so                                          | asked                             | what ends it      |
-    |-------|-----------------------------------------------------|-----------------------------------|-------------------|
-    | here  | it answers, or the port has only just been opened   | all its questions, in their turns | failed turns in a |
-    |       |                                                     |                                   | row: gone         |
-    | gone  | it does not answer                                  | its first question, once for each | an answer: here   |
-    |       |                                                     | step of the back-off              |                   |
+    | state | what is so                            | asked                             | what ends it                |
+    |-------|---------------------------------------|-----------------------------------|-----------------------------|
+    | here  | it answers, or the port has only just | all its questions, in their turns | failed turns in a row: gone |
+    |       | been opened                           |                                   |                             |
+    | gone  | it does not answer                    | its first question, once for each | an answer: here             |
+    |       |                                       | step of the back-off              |                             |
 
     What it says by itself is as good as an answer.
     """

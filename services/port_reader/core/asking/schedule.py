@@ -1,8 +1,8 @@
 """When the questions of one line are due, and which comes next.
 
 A question's turns stand on a grid: one each `every` seconds, counted from when the port was opened, or on the clock
-where it is `aligned`. A turn that comes while the one before it still waits, or is on the line, is missed: it is counted
-and not queued, so that a line that is too slow for its questions asks each of them as often as it can.
+where it is `aligned`. A turn that comes while the one before it still waits, or is on the line, is missed: it is
+counted and not queued, so that a line that is too slow for its questions asks each of them as often as it can.
 """
 
 from __future__ import annotations
