@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A path in a .pth file; the finder that is the default costs every start of a process 30 ms.
 EDITABLE := --no-build-isolation --constraint constraints.txt --config-settings editable_mode=compat --editable
 
-.PHONY: help venv demo test attacks fuzz simulate mutations chaos bench bench-reference bench-report check docs dist format clean
+.PHONY: help venv demo test dropin attacks fuzz simulate mutations chaos bench bench-reference bench-report check docs dist format clean
 
 ## help: this list
 help:
@@ -22,6 +22,11 @@ demo: .venv/.demo
 ## test: the whole test suite but for the attacks (about ten minutes); PYTEST_ARGS="tests/unit -q" runs a part
 test: .venv/.dev
 	$(BIN)/python -m pytest --ignore=tests/attacks $(PYTEST_ARGS)
+## dropin: users' converters and connectors where ThingsBoard's own package is installed too, in an environment of its own
+dropin: .venv/beside/.made
+	.venv/beside/bin/python -m pytest tests/dropin/beside_the_real_package.py $(DROPIN) $(PYTEST_ARGS)
+DROPIN := $(addprefix tests/dropin/test_,converter_files.py converters_page.py converter_host.py connectors_page.py hosted_connectors.py \
+  classes_of_the_guide.py which_connectors_are_hosted.py coming_from_thingsboard_page.py)
 ## attacks: what other users, hostile peers, full disks, flipped bits and hanging processes can do, tried; ATTACKS=short in CI
 attacks: export ATTACKS ?= full
 attacks: .venv/.dev
@@ -95,6 +100,16 @@ clean:
 	@echo "Installing the test tools into .venv (once) ..."
 	@$(PIP) install --only-binary=:all: $(EDITABLE) '.[demo,dev]'
 	@touch $@ .venv/.demo
+
+# The package alone, over all that .venv has: nothing of it is ever run, so nobody needs what it needs.
+.venv/beside/.made: .venv/.dev
+	@echo "Installing $(REFERENCE) into .venv/beside (once) ..."
+	@$(BIN)/python -m venv --without-pip .venv/beside
+	@$(PIP) --python .venv/beside/bin/python install --no-deps --only-binary=:all: --retries 2 --timeout 20 '$(REFERENCE)'
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > "$$(.venv/beside/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/serialgw-environment.pth"
+	@sed "1s|.*|#!$(CURDIR)/.venv/beside/bin/python|" $(BIN)/serialgw > .venv/beside/bin/serialgw && chmod +x .venv/beside/bin/serialgw
+	@touch $@
 
 # pyserial: the reference installs it only where it is already there. Not all it needs has wheels.
 bench/.reference-venv/.made: .venv/bin/python

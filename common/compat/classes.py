@@ -9,12 +9,12 @@ from pathlib import Path
 from common.compat.guard import guarded
 from common.compat.hook import import_file
 from common.config.extension_files import bound_names, extension_files, loose_reason
-from common.config.names import EXTENSION_FOLDER
 from common.core.errors import ConversionError
 
 
-def find_in_folders(name: str, extension_dirs: Sequence[str], kind: str = EXTENSION_FOLDER) -> object:
-    """The first class, or other object, of this name in the files of a type's folders; None if no file binds it.
+def find_in_folders(name: str, extension_dirs: Sequence[str], *kinds: str) -> object:
+    """The first class, or other object, of this name in the files of these types' folders, those of converters where
+    none is named; None if no file binds it.
 
     A file that fails does not hide one behind it; but where none has the name, the first failure is the reason. Raises
     ConversionError that says it.
@@ -22,7 +22,7 @@ def find_in_folders(name: str, extension_dirs: Sequence[str], kind: str = EXTENS
     if not name.isidentifier():
         return None
     broken = ""
-    for path in (path for folder in extension_dirs for path in extension_files(folder, kind)):
+    for path in (path for folder in extension_dirs for path in extension_files(folder, *kinds)):
         try:
             if not _binds_name(path, name):
                 continue

@@ -11,21 +11,21 @@ from typing import Final
 
 from common.compat.offered import OFFERED, PACKAGE, PACKAGES, USERS_FOLDERS, name_refusal_of, names_of, refusal_of
 from common.config.extension_files import bound_names, extension_files
-from common.config.names import EXTENSION_FOLDER
 
 _CAUGHT: Final = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 """Who catches one of these has thought of a module that is not there."""
 _Import = ast.Import | ast.ImportFrom
 
 
-def missing_names(name: str, extension_dirs: Sequence[str], kind: str = EXTENSION_FOLDER) -> list[str]:
-    """One sentence, with file and line, for each name that the class `name` of this type of connector would not get:
-    in the file that has the class, and in those beside it that this imports. [] where no file has the class."""
+def missing_names(name: str, extension_dirs: Sequence[str], *kinds: str) -> list[str]:
+    """One sentence, with file and line, for each name that the class `name` of these types of connectors, a converter
+    where none is named, would not get: in the file that has the class, and in those beside it that this imports. []
+    where no file has the class."""
     return next(
         (
             missing_in_file(path, extension_dirs)
             for folder in extension_dirs
-            for path in extension_files(folder, kind)
+            for path in extension_files(folder, *kinds)
             if (tree := _parse(path)) is not None and name in bound_names(tree)
         ),
         [],

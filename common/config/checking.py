@@ -8,6 +8,7 @@ from common.config.extension_files import Catalogue, entry_point_names, has_pack
 from common.config.findings import Findings, nearest, show
 from common.config.json_object import JsonObject
 from common.config.models import Device
+from common.config.names import USERS_OWN
 from common.config.ports import identity_of
 
 
@@ -24,7 +25,7 @@ class ConverterChecker:
 
     def check(self, device: JsonObject, key: str, name: str, builtin: str) -> None:
         """Note on `key` of `device` if no usable class is called `name`; `builtin` is the one that always is there."""
-        if name == builtin:
+        if self.meant(name) == builtin:
             return
         if name in self._catalogue.classes:
             self._check_class(device, key, name)
@@ -35,6 +36,11 @@ class ConverterChecker:
             self._check_import(device, key, name)
         elif name not in entry_point_names():
             self._note_unknown(device, key, name, builtin)
+
+    def meant(self, name: str) -> str:
+        """The name by which processes know that class: another one where a file has a class that is called as one of
+        ours and is not the reference's own any more. An unchanged copy does what ours does."""
+        return USERS_OWN + name if name in self._catalogue.changed else name
 
     def _check_class(self, device: JsonObject, key: str, name: str) -> None:
         """A class that a file defines must have `convert`, of its own or from a base that is known."""

@@ -181,7 +181,8 @@ def _read_converters(entry: JsonObject, checker: ConverterChecker) -> tuple[str,
     downlink = entry.maybe_text("downlink_converter")
     if downlink is not None:
         checker.check(entry, "downlink_converter", downlink, BUILTIN_DOWNLINK)
-    return uplink, downlink
+        downlink = checker.meant(downlink)
+    return checker.meant(uplink), downlink
 
 
 def _read_data_points(entry: JsonObject, users: bool) -> tuple[tuple[DataPoint, ...], tuple[DataPoint, ...]]:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
+from common.config.class_forms import SHIPPED_CONVERTERS, form_of
+from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, ENTRY_POINT_GROUP, EXTENSION_FOLDERS
 
 SHARED_EXTENSIONS = "/var/lib/thingsboard_gateway/extensions"
 """Where the reference's installation has its extensions; looked into after the folder beside the configuration."""
@@ -52,6 +53,8 @@ class Catalogue(msgspec.Struct, frozen=True):
     broken: tuple[BrokenFile, ...]
     loose: frozenset[str] = frozenset()
     """Files that somebody without a say in the configuration may change: none of these is ever run."""
+    changed: frozenset[str] = frozenset()
+    """Names of our own converters that a file gives to another class than the reference's, as published."""
 
     def has_convert(self, name: str) -> bool:
         """False only if the class and all its bases are known and none of them has a `convert`."""
@@ -72,12 +75,13 @@ def extension_dirs_of(path: Path) -> tuple[str, ...]:
 
 
 def read_catalogue(folders: Iterable[str]) -> Catalogue:
-    """All classes in `serial/*.py` of the extension folders, the one beside the configuration first. Folders and files
+    """All classes of converters in the extension folders, the one beside the configuration first. Folders and files
     that can't be read hold none."""
     classes: dict[str, ConverterClass] = {}
     broken: list[BrokenFile] = []
     bound: dict[str, str] = {}
     loose: set[str] = set()
+    same: dict[str, bool] = {}
     folders = list(folders)
     config_dir = Path(folders[0]).parent if folders else Path()
     for folder in folders:
@@ -92,9 +96,12 @@ def read_catalogue(folders: Iterable[str]) -> Catalogue:
             for node in parsed.body:
                 if isinstance(node, ast.ClassDef) and node.name not in bound:
                     classes.setdefault(node.name, _class_of(node, shown))
+                if isinstance(node, ast.ClassDef) and node.name in (BUILTIN_UPLINK, BUILTIN_DOWNLINK):
+                    same.setdefault(node.name, form_of(node) in SHIPPED_CONVERTERS)
             for name in bound_names(parsed) - classes.keys():
                 bound.setdefault(name, shown)
-    return Catalogue(classes, bound, tuple(broken), frozenset(loose))
+    changed = frozenset(name for name, is_same in same.items() if not is_same)
+    return Catalogue(classes, bound, tuple(broken), frozenset(loose), changed)
 
 
 def loose_reason(path: Path, config_dir: Path) -> str:
@@ -151,11 +158,16 @@ def bound_names(module: ast.Module) -> set[str]:
     return names
 
 
-def extension_files(folder: str, kind: str = EXTENSION_FOLDER) -> list[Path]:
-    """The files of an extension folder for one type of connector, in the order in which they are looked into; [] if it
-    can't be read. A folder's `__init__` is none of them: no class is looked for in it."""
+def extension_files(folder: str, *kinds: str) -> list[Path]:
+    """The files of an extension folder for these types of connectors, those of our own where none is named, in the
+    order in which they are looked into; [] if it can't be read. A folder's `__init__` is none of them: no class is
+    looked for in it."""
+    return [path for kind in kinds or EXTENSION_FOLDERS for path in _files_of(Path(folder, kind))]
+
+
+def _files_of(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in Path(folder, kind).glob("*.py") if not path.name.startswith("__"))
+        return sorted(path for path in folder.glob("*.py") if not path.name.startswith("__"))
     except (OSError, ValueError):
         return []
 

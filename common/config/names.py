@@ -16,8 +16,12 @@ BUILTIN_ENTRIES: Final = "serialgw:entries"
 have this name."""
 ENTRY_POINT_GROUP: Final = "serialgw.converters"
 """The group under which installed packages offer users' converters."""
-EXTENSION_FOLDER: Final = "serial"
-"""The folder inside an extension folder whose `*.py` hold users' converters, as the reference has it.
+USERS_OWN: Final = "extensions:"
+"""Before the name of a class of ours where a user's file has a class of that name that is not the reference's own:
+then that one is meant. No configuration says it."""
+EXTENSION_FOLDERS: Final = ("serial", "custom")
+"""The folders inside an extension folder whose `*.py` hold users' converters, as the reference has them: by the type
+of their connector.
 
 A user's class is looked for in these files first, folder by folder and file by file in alphabetical order; then as
 `package.module:Class`; then among the entry points. `checking.py` says at reading whether it will be found, and

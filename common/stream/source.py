@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never, get_args
 
 from common.core.counters import totals
+from common.core.deadlines import earliest
 from common.core.errors import WireError
 from common.core.events import (
     Arrived,
@@ -134,9 +135,8 @@ class Source:
 
     @property
     def next_deadline_s(self) -> float:
-        deadlines = [self._membership.next_deadline_s, self._ending.next_deadline_s]
-        deadlines += [stream.uplink.next_deadline_s for stream in self.streams]
-        return min(deadline_s for deadline_s in deadlines if deadline_s is not None)
+        streams = [stream.uplink.next_deadline_s for stream in self.streams]
+        return earliest(self._membership.next_deadline_s, self._ending.next_deadline_s, *streams)
 
     def begin(self, event: object, now_s: float) -> list[SourceEffect]:
         """To be called first, with every event that the process hears."""

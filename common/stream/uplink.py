@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
+from common.core.deadlines import earliest
 from common.core.events import Note
 from common.core.wall_clock import WallClock
 from common.stream.blocks import Block
@@ -115,7 +116,7 @@ class Uplink:
         deadlines = [self._window.next_deadline_s, self._journal.next_deadline_s(has_backlog=has_backlog)]
         if has_backlog and self._clock.is_known:
             deadlines.append(self._retention.next_check_s)
-        return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
+        return earliest(*deadlines)
 
     # What the source hands over
 

@@ -29,7 +29,7 @@ from services.publisher.core.dialects import DeviceRpc, Unusable
 from services.publisher.core.dialects.thingsboard import LONGEST_ID, LONGEST_NAME, ThingsBoard
 from services.publisher.core.events import LinkDown, LinkUp, PacketRefused, PlatformMessage
 from services.publisher.core.ordering import MOST_STREAMS
-from services.publisher.core.outbox import outbox
+from services.publisher.core.outbox import named as named_devices
 from services.publisher.shell.mqtt import Connection
 from tests.attacks.conftest import FULL
 from tests.attacks.rig import gateway, share_late, wait_arrived
@@ -163,8 +163,8 @@ def named(number: int, name: str) -> Any:
 def few_lanes(monkeypatch: pytest.MonkeyPatch) -> int:
     """The bounds of devices, and of the names that are kept over a restart, made small."""
     monkeypatch.setattr(names, "MOST_NAMES", 800)
-    monkeypatch.setattr(outbox, "MOST_LANES", 1_000)
-    monkeypatch.setattr(outbox, "SPARE_LANES", 200)
+    monkeypatch.setattr(named_devices, "MOST_LANES", 1_000)
+    monkeypatch.setattr(named_devices, "SPARE_LANES", 200)
     return 1_000
 
 
@@ -175,7 +175,7 @@ def test_ever_new_device_names_leave_memory_flat(few_lanes: int) -> None:
     driver.up(limits={})
     driver.take(batch(1, [None], kind=Entry.OPENED, device_type="t"))
     driver.ack_all()
-    lanes = driver.core._outbox.lanes
+    lanes = driver.core._outbox.table.lanes
     count, sizes = 6 * few_lanes, []
     tracemalloc.start()
     for number in range(2, count):
@@ -203,7 +203,7 @@ def test_names_that_find_no_room_are_dead_letters(few_lanes: int) -> None:
     driver = Driver()
     for number in range(1, few_lanes + 50):
         driver.take(named(number, f"name {number}"))
-    assert len(driver.core._outbox.lanes) <= few_lanes
+    assert len(driver.core._outbox.table.lanes) <= few_lanes
     assert driver.core._counters["devices_refused"] > 0
     assert driver.core._counters["dead_letters"] == driver.core._counters["devices_refused"]
 

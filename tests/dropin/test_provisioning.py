@@ -224,8 +224,7 @@ def test_nothing_else_is_said_before_there_are_credentials() -> None:
     driver.up(limits={})
     driver.ack_all()
     assert driver.items() == points(1, 2)
-    assert driver.core._provisioner is not None
-    assert driver.core._provisioner.is_done
+    assert not driver.core._connecting.is_asking
 
 
 def test_a_refusal_is_asked_again_more_and_more_slowly_and_said_once() -> None:

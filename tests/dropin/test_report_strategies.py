@@ -304,7 +304,7 @@ def test_reports_do_not_pile_up_while_the_platform_is_away() -> None:
         device.driver.wait(10)
         if device.driver.core._session.link.state == "connecting":
             device.driver.down(reached=False)
-    lane = device.driver.core._outbox.lanes["press1"]
+    lane = device.driver.core._outbox.table.lanes["press1"]
     assert sum(len(segment.items) for segment in lane.segments) == 1
 
 

@@ -112,7 +112,7 @@ def test_calls_of_the_publisher() -> None:
         driver.take(batches[4])
         driver.ack_all()
 
-    check(calls_of(turn) / BATCH, 1.60)
+    check(calls_of(turn) / BATCH, 1.52)
 
 
 def test_calls_for_a_frame_that_comes_alone() -> None:

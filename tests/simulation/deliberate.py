@@ -35,7 +35,7 @@ from services.publisher.core.downlink import Downlink
 from services.publisher.core.names import KeptNames
 from services.publisher.core.ordering import Ordering
 from services.publisher.core.outbox.lanes import Lane
-from services.publisher.core.outbox.outbox import Outbox
+from services.publisher.core.outbox.named import NamedDevices
 from services.publisher.core.session.acceptance import Acceptance
 from services.publisher.core.session.choice import Choice
 from services.publisher.core.session.rates import Bucket
@@ -63,8 +63,8 @@ LISTED: Final = (
     one(
         "settle before acceptance",
         (Acceptance, "sent"),
-        "self._suspicion.sent(token, parcel)",
-        "self._suspicion.sent(token, parcel)\n    for part in parcel.parts:\n        part.accept()",
+        "self._suspicion.sent(token, parcel, now_s)",
+        "self._suspicion.sent(token, parcel, now_s)\n    for part in parcel.parts:\n        part.accept()",
     ),
     one("settle at enqueue", (PublisherStream, "advance"), "while runs:", "while False:"),
     one(
@@ -312,7 +312,7 @@ NAMED: Final = (
     ),
     one(
         "named devices stay away when their source is back",
-        (Outbox, "_announce_named_by"),
+        (NamedDevices, "announce"),
         "if lane.source == source and",
         "if False and",
     ),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tests.simulation.faults import Faults
 from tests.simulation.load import Load
 from tests.simulation.oracle import Oracle
-from tests.simulation.scenario import QUIET_S, SEARCH_S, draw_scenario
+from tests.simulation.scenario import QUIET_S, SEARCH_S, Scenario, draw_scenario
 from tests.simulation.world import World
 
 AFTER_S = 2.0
@@ -38,8 +38,12 @@ class Outcome(NamedTuple):
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
+    """Runs the scenario of a seed and judges it; `trace` hears every step."""
+    return run_scenario(draw_scenario(seed), trace)
+
+
+def run_scenario(scenario: Scenario, trace: Callable[[str], None] | None = None) -> Outcome:
     """Runs everything and judges it. `trace` hears every step. A core that crashes is a problem like any other."""
-    scenario = draw_scenario(seed)
     world = World(scenario)
     if trace is not None:
         world.clock.trace = lambda text: trace(f"{world.clock.now_s - 1000:10.4f} {text}")
@@ -60,6 +64,6 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
             if trace is not None:
                 raise
         frames = sum(len(reader.line.frames) for reader in world.readers)
-        return Outcome(seed, problems, scenario.kinds, frames, len(load.asked), world.clock.now_s - 1000)
+        return Outcome(scenario.seed, problems, scenario.kinds, frames, len(load.asked), world.clock.now_s - 1000)
     finally:
         world.close()

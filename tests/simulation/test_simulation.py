@@ -8,9 +8,9 @@ from common.stream.limits import Limits
 from common.wire.messages import FrameBatch
 from tests.simulation.frames import frame_of, value_of
 from tests.simulation.oracle import printable
-from tests.simulation.run import run_seed
+from tests.simulation.run import run_scenario, run_seed
 from tests.simulation.runner import Report, run_seeds
-from tests.simulation.scenario import KINDS, LOAD_S, DevicePlan, Scenario, draw_scenario
+from tests.simulation.scenario import KINDS, LOAD_S, DevicePlan, Fault, Scenario, draw_scenario
 from tests.simulation.world import World
 
 SEEDS = 300
@@ -61,6 +61,25 @@ def test_same_seed_same_run() -> None:
     outcomes = [run_seed(7, lambda text, run=run: run.append(printable([text]))) for run in steps]  # type: ignore[misc]
     assert outcomes[0] == outcomes[1]
     assert steps[0] == steps[1]
+
+
+@pytest.mark.parametrize("seed", [3, 7, 10, 41, 60, 84])
+@pytest.mark.parametrize("kind", ["platform cuts publishes", "accepted, not acknowledged"])
+def test_many_suspects_are_tried_within_the_patience_of_one(seed: int, kind: str) -> None:
+    """On MQTT 3.1.1 a connection that closes at many publishes makes suspects of all devices, five here: each is tried,
+    and has what it said accepted, within what is allowed where there are none."""
+    plan = DevicePlan(True, rate_hz=5.0, pauses=False, until_s=LOAD_S, answers_after_s=(0.01,), limits=Limits())
+    scenario = Scenario(
+        seed=seed,
+        devices=(plan, plan, plan._replace(is_users=False)),
+        converters=2,
+        speaks_mqtt_5=False,
+        session_limits={"maxPayloadSize": 700, "maxInflightMessages": 2},
+        user_frame_s=0.001,
+        calls=5,
+        faults=(Fault(kind, 5, 9), Fault(kind, 25, 9)),
+    )
+    assert not (outcome := run_scenario(scenario)).problems, outcome
 
 
 def test_rpc_with_answer_goes_round() -> None:

@@ -35,7 +35,7 @@ from services.publisher.core.events import (
 from services.publisher.core.names import Named, decode_names
 
 EPOCH = "epoch-1"
-TYPES = {"press1": "press", "press2": "press", "press3": "press", "press4": "press"}
+TYPES = {f"press{number}": "press" for number in range(1, 9)}
 
 
 def body(

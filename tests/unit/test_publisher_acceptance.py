@@ -422,6 +422,90 @@ def test_closes_alone_make_no_dead_letter_while_nothing_else_is_accepted():
     assert driver.report("press1").settled == driver.report("press2").settled == 3
 
 
+def suspected(*devices: str) -> Driver:
+    """On 3.1.1, devices at whose data, all of it in flight, the connection has closed three times; it stands again."""
+    driver = announced(*devices, protocol=4)
+    driver.take(*(batch(2, points(2, 1), device=device) for device in devices))
+    while [note.event for note in driver.notes].count("device.suspected") < len(devices):
+        driver.wait(0.05)
+        if driver.data:
+            driver.down()
+            driver.again(protocol=4)
+    return driver
+
+
+def test_several_suspects_are_tried_in_a_second():
+    """On 3.1.1 a platform closes at once at what it can't read: so the next suspect need not wait until the one before
+    is accepted for good, and the last of eight is settled within three seconds."""
+    names = tuple(f"press{number}" for number in range(1, 9))
+    driver = suspected(*names)
+    since_s = driver.now_s
+    while any(driver.report(name).settled < 3 for name in names) and driver.now_s < since_s + 30:
+        driver.ack_all()
+        driver.wait(0.05)
+    assert driver.now_s - since_s < 3.2
+    assert all(len(said(order)) == 1 for order in driver.published if is_data(order) and order.connection > 3)
+
+
+def test_a_suspect_whose_trial_has_closed_the_connection_takes_nobody_back_again():
+    """On 3.1.1 it closes at one of three suspects: that one is tried once while the others are in doubt, and from then
+    on only when they are accepted."""
+    driver = suspected("press1", "press2", "press3")
+    closes, taken_back = 0, 0
+    since_s = driver.now_s
+    while closes < 3 and driver.now_s < since_s + 120:
+        driver.wait(0.05)
+        for order in driver.data:
+            if b'"press1":[' not in order.payload:
+                driver.ack(order)
+                continue
+            closes += 1
+            taken_back += any(driver.report(name).settled < 3 for name in ("press2", "press3"))
+            driver.down()
+            driver.again(protocol=4)
+        driver.settle_control()
+    assert closes == 3
+    assert taken_back <= 1
+    assert driver.report("press2").settled == driver.report("press3").settled == 3
+
+
+def test_a_suspect_is_tried_by_what_it_is_blamed_for():
+    """Telemetry that is accepted says nothing of attributes at which the connection has closed: so these go first."""
+    driver = announced("press1", protocol=4)
+    driver.take(batch(2, [None], attributes={"last": 1}))
+    for close in range(3):
+        while not driver.data:
+            driver.wait(0.05)
+        assert driver.data[0].topic == "v1/gateway/attributes"
+        if close == 2:
+            driver.take(batch(3, points(3, 4)))
+        driver.down()
+        driver.again(protocol=4)
+    while not driver.data:
+        driver.wait(0.05)
+    assert driver.data[0].topic == "v1/gateway/attributes"
+
+
+def test_a_suspect_with_much_to_say_keeps_no_other_from_its_trial():
+    """On 3.1.1 a device of which a bad record is being looked for stays a suspect for many trials; the others have
+    theirs between."""
+    driver = suspected("press1", "press2")
+    driver.take(batch(3, points(3, 64)))
+    outcome: list[str] = []
+    while len(outcome) < 8:
+        driver.wait(0.05)
+        for order in driver.data:
+            [name] = said(order)
+            outcome.append(name)
+            if name == "press1" and len(said(order)[name]) > 1:
+                driver.down()
+                driver.again(protocol=4)
+            else:
+                driver.ack(order)
+        driver.settle_control()
+    assert "press2" in outcome[:2]
+
+
 def test_refused_rate_although_slow_means_smaller():
     """A bucket smaller than one publish never takes it, however slow: 151 and a close although paced halves it."""
     driver = announced(*DEVICES)

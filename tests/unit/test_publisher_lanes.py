@@ -10,10 +10,9 @@ from common.core.counters import new_counts
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.names import KeptNames
-from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.lanes import Lane, Presence
-from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.segments import Items, Segment
+from services.publisher.core.outbox.table import LaneTable
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.stream import ReadingStream, Run
 from tests.support.publisher_driving import batch, points
@@ -98,19 +97,19 @@ def test_what_the_stream_has_said_counts_more_than_a_heartbeat() -> None:
     assert lane.presence == "closed"
 
 
-def test_what_says_nothing_is_settled_by_the_outbox_once_all_before_is_accepted() -> None:
+def test_what_says_nothing_is_settled_by_the_table_once_all_before_is_accepted() -> None:
     """Not by looking at the lane, and not while a publish before it may still come back."""
-    counters, out = new_counts(PublisherCounts), Outlet()
-    outbox = Outbox(ThingsBoard(), {}, DeadLetters(counters, out), counters, names=KeptNames({}, {}, counters, out))
+    counters = new_counts(PublisherCounts)
+    table = LaneTable(ThingsBoard(), {}, KeptNames({}, {}, counters, Outlet()))
     stream = make_stream()
     (release,) = stream.take(batch(1, points(1, 2)), 1 << 20, counters)
-    lane = outbox.lane("press1")
+    lane = table.lane("press1")
     lane.segments[0].items.append(Items(release.run, [b"", b""], range(1, 3), holds=False))
     lane.sent("telemetry")
     lane.answered("telemetry")
-    outbox.settle_head(lane, 0.0)
+    table.settle(lane, 0.0)
     assert (lane.kind, stream.settled) == ("connect", 1)
     lane.accepted()
-    outbox.settle_head(lane, 0.0)
+    table.settle(lane, 0.0)
     assert (lane.kind, stream.settled) == (None, 3)
-    assert outbox.is_empty
+    assert table.is_empty

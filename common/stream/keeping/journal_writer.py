@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from common.core.deadlines import earliest
 from common.core.events import Note
 from common.stream.blocks import Block
 from common.stream.counters import SourceCounts
@@ -55,7 +56,7 @@ class JournalWriter:
         deadlines = [self._upkeep.trim_s, self.outage.next_deadline_s, self._fetching.again_s]
         if has_backlog and not self.outage.is_down:
             deadlines.append(self._upkeep.keep_s)
-        return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
+        return earliest(*deadlines)
 
     def start(self, now_s: float) -> None:
         """The journal has just been opened."""

@@ -18,7 +18,7 @@ from common.compat.offered import REAL_VARIABLE
 from common.compat.used_names import missing_names
 from common.config.connector_files import folder_of
 from common.config.models import Gateway, section_of
-from common.config.names import EXTENSION_FOLDER
+from common.config.names import USERS_OWN
 from common.io.users_path import users_environment
 
 LOAD_S: Final = 30.0
@@ -73,9 +73,9 @@ def missing_of(gateway: Gateway, environ: Mapping[str, str]) -> dict[str, list[s
     missing: dict[str, list[str]] = {}
     known: set[str] = set()
     for load in _loads_of(gateway) if environ.get(REAL_VARIABLE) != "1" else ():
-        folder = load.kind or EXTENSION_FOLDER
-        if load.name not in known and (names := missing_names(load.name, gateway.extension_dirs, folder)):
-            missing[load.name] = [f"{load.place}: {name}" for name in names]
+        name, kinds = load.name.removeprefix(USERS_OWN), (load.kind,) if load.kind else ()
+        if load.name not in known and (names := missing_names(name, gateway.extension_dirs, *kinds)):
+            missing[load.name] = [f"{load.place}: {missed}" for missed in names]
         known.add(load.name)
     return missing
 

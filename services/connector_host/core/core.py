@@ -14,6 +14,7 @@ from typing import Final, assert_never
 
 from common.conversion.values import encode_json
 from common.core.counters import new_counts
+from common.core.deadlines import earliest
 from common.core.errors import WireError
 from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Note, Reconnected, Start, Tick, Writable
 from common.core.wall_clock import WallClock
@@ -163,7 +164,7 @@ class ConnectorHostCore:
 
     @property
     def next_deadline_s(self) -> float | None:
-        deadlines = (
+        return earliest(
             self._source.next_deadline_s,
             self._waiters.next_deadline_s,
             self._calls.next_deadline_s,
@@ -172,7 +173,6 @@ class ConnectorHostCore:
             self._leave_s,
             self._look_s,
         )
-        return min(deadline_s for deadline_s in deadlines if deadline_s is not None)
 
     def _handle(self, event: Event, now_s: float) -> Sequence[Effect]:
         match event:

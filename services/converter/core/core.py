@@ -17,6 +17,7 @@ from typing import assert_never
 
 from common.config.names import BUILTIN_ENTRIES
 from common.core.counters import new_counts, totals
+from common.core.deadlines import earliest
 from common.core.errors import ConversionError, WireError
 from common.core.events import Arrived, Blocked, CommonEffect, Drain, Exit, Junk, Note, Send, Start, Tick, Writable
 from common.core.membership import Membership
@@ -128,7 +129,7 @@ class ConverterCore:
         deadlines += [held.deadline_s for held in self._held.batches]
         if self._leaving.since_s is not None:
             deadlines.append(self._leaving.deadline_s(is_idle=self._is_idle))
-        return min(deadline for deadline in deadlines if deadline is not None)
+        return earliest(*deadlines)
 
     def _react(self, event: Event, now_s: float) -> Sequence[Effect]:
         """What the event itself leads to, by its type."""

@@ -18,7 +18,7 @@ from common.compat.classes import find_in_folders
 from common.compat.guard import file_of, guarded
 from common.compat.hook import install_for_converters
 from common.config.models import Device, Rpc
-from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDER
+from common.config.names import ENTRY_POINT_GROUP, EXTENSION_FOLDERS, USERS_OWN
 from common.conversion.calls import called_as
 from common.conversion.values import plain_value, shorten
 from common.core.errors import ConversionError
@@ -95,11 +95,12 @@ def load_converter(name: str, device: Device, extension_dirs: Sequence[str], log
 
 
 def find_class(name: str, extension_dirs: Sequence[str]) -> type:
-    """The class of that name: in `serial/*.py` of the folders, then `package.module:Class`, then an entry point.
+    """The class of that name: in the files of the folders, then `package.module:Class`, then an entry point.
 
     A file is imported only if it defines or imports the name. Raises ConversionError that says where was looked.
     """
     install_for_converters(extension_dirs)
+    name = name.removeprefix(USERS_OWN)
     try:
         found = find_in_folders(name, extension_dirs)
     except ConversionError as error:
@@ -109,7 +110,10 @@ def find_class(name: str, extension_dirs: Sequence[str]) -> type:
     if found is None:
         found = _find_entry_point(name)
     if found is None:
-        places = ", ".join(str(Path(folder, EXTENSION_FOLDER)) for folder in extension_dirs) or "no extension folder"
+        usual, *others = EXTENSION_FOLDERS
+        looked_in = [Path(folder, kind) for folder in extension_dirs for kind in (usual, *others)]
+        places = ", ".join(str(place) for place in looked_in if place.name == usual or place.is_dir())
+        places = places or "no extension folder"
         raise ConversionError(
             f"converter {name}: not built in, no such class in {places}, no package.module:Class, "
             f"no entry point of group {ENTRY_POINT_GROUP}"

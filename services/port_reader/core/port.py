@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.config.models import Device, Line
+from common.core.deadlines import earliest
 from common.core.errors import ConversionError
 from common.core.events import Note, Send, answer
 from common.core.wall_clock import WallClock
@@ -107,7 +108,7 @@ class Port:
             deadlines.append(self._doubt.ends_s)
         elif self.is_connected and (silence_s := self._line.next_deadline_s) is not None:
             deadlines.append(max(silence_s, self._rests_until_s))
-        return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
+        return earliest(*deadlines)
 
     # Open and closed
 

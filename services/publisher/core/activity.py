@@ -34,7 +34,7 @@ class Activity:
         if now_s < self._due_s:
             return
         self._due_s = now_s + self._period_s
-        lanes = self._outbox.lanes
+        lanes = self._outbox.table.lanes
         self._heard = {name: heard_s for name, heard_s in self._heard.items() if name in lanes}
         for name, lane in lanes.items():
             if not lane.is_open:

@@ -97,6 +97,8 @@ class ConnectorCalls:
 
     def expire(self, now_s: float) -> list[ConnectorAnswer]:
         """The calls whose time is over."""
+        if not self._open:
+            return []
         late = [call for call in self._open if now_s >= call.deadline_s]
         self._open = [call for call in self._open if now_s < call.deadline_s]
         return [ConnectorAnswer(call.request, b"", "Request timeout", is_late=True) for call in late]

@@ -19,9 +19,10 @@ from typing import Final, assert_never
 
 from common.config.models import Platform as PlatformConfig
 from common.core.counters import new_counts, totals
+from common.core.deadlines import earliest
 from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Send, Start, Tick, Writable, answer
 from common.core.membership import Membership
-from common.wire.calls import Beat, Configured, body_of, hosted_stream, reader_of, reply
+from common.wire.calls import Beat, Configured, body_of, reader_of, reply
 from common.wire.messages import (
     Entry,
     FrameBatch,
@@ -37,8 +38,9 @@ from common.wire.messages import (
     StreamReport,
     Tap,
 )
-from common.wire.states import ConnectorHostState, PortReaderState, PublisherState, facts_of, state_of
+from common.wire.states import PublisherState, facts_of
 from services.publisher.core.activity import Activity
+from services.publisher.core.connecting import Connecting
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import (
     AttributesAnswer,
@@ -85,25 +87,30 @@ from services.publisher.core.names import KeptNames, Named
 from services.publisher.core.notices import Notices
 from services.publisher.core.ordering import Ordering, Unwanted
 from services.publisher.core.outbox.dead_letters import DeadLetters
+from services.publisher.core.outbox.intake import Intake
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.platform_session import PlatformSession
 from services.publisher.core.remote import Remote, RemoteSetup
 from services.publisher.core.replies import Replies
 from services.publisher.core.session.faults import Place
-from services.publisher.core.session.link import Link
 from services.publisher.core.session.provisioning import Provisioner
 from services.publisher.core.shared_attributes import SharedAttributes
 from services.publisher.core.standstill import LinkStandstill
 from services.publisher.core.statistics import GatewayStatistics
 from services.publisher.core.strategies import Strategies
 from services.publisher.core.stream import Release
-from services.publisher.core.yields import Waiting, Yields
+from services.publisher.core.watch import DeviceWatch
+from services.publisher.core.yields import Waiting
 
 DRAIN_S: Final = 3.0
 """How long the publisher waits at its end for the platform to accept what it has."""
 EVENTS_PER_TURN: Final = 64
 """Events after which the turn's work is done even though more may be waiting; what time decides waits for `Tick`."""
+
+
+OtherLinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | Probed | PlatformMessage | PacketRefused
+"""What names a connection, but for PUBACKs."""
 
 
 class PublisherCore:
@@ -149,18 +156,27 @@ class PublisherCore:
         self._ordering = Ordering(epoch, counters, out)
         self._names = KeptNames(names or {}, types, counters, out, renamed)
         known = connectors if connectors is not None else dict.fromkeys(types, "serial")
+        dead_letters = DeadLetters(counters, out)
         self._outbox = Outbox(
             dialect,
             types,
-            DeadLetters(counters, out),
+            dead_letters,
             counters,
             names=self._names,
-            device_filter=DeviceFilter(config.filtering, known, counters, out) if config.filtering else None,
             strategies=strategies,
             connectors=connectors,
             kinds={name: kind for kind, hosted in (hosts or {}).items() for name in hosted},
         )
-        self._activity = (
+        self._intake = Intake(
+            self._outbox,
+            dialect=dialect,
+            names=self._names,
+            types=types,
+            dead_letters=dead_letters,
+            counters=counters,
+            device_filter=DeviceFilter(config.filtering, known, counters, out) if config.filtering else None,
+        )
+        activity = (
             Activity(config.inactivity_timeout_s, config.inactivity_period_s, self._outbox, out)
             if config.inactivity_timeout_s is not None
             else None
@@ -170,10 +186,10 @@ class PublisherCore:
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
         )
         gateway = GatewayCalls(
-            self._outbox, self._names, counters, connectors=known, version=version, events=self._ordering.counts
+            self._outbox.table, self._names, counters, connectors=known, version=version, events=self._ordering.counts
         )
         self._remote = Remote(remote, dialect, replies, known, out)
-        self._statistics = (
+        statistics = (
             GatewayStatistics(
                 config.statistics,
                 dialect,
@@ -187,9 +203,6 @@ class PublisherCore:
             else None
         )
         self._shared = SharedAttributes(dialect, shared or {}, replies, self._names.shown)
-        self._notices = Notices(
-            dialect, self._names, self._outbox, replies, out, follows_renaming=config.follows_renaming
-        )
         self._downlink = Downlink(
             dialect,
             replies=replies,
@@ -201,15 +214,15 @@ class PublisherCore:
             answer_times=answer_times or {},
             hosts=hosts or {},
         )
-        self._provisioner: Provisioner | None = None
-        if provisioning is not None:
-            words, ask = provisioning
-            self._provisioner = Provisioner(Place.of(config), words, ask, draw, out)
-        self._asking = self._provisioner
-        """Who asks for credentials; None where there are some."""
-        self._yields = Yields()
-        self._waiting = Waiting()
+        self._notices = Notices(
+            dialect, self._names, self._outbox, replies, out, follows_renaming=config.follows_renaming
+        )
+        self._connecting = Connecting(
+            self._session.link, Provisioner(Place.of(config), *provisioning, draw, out) if provisioning else None
+        )
         self._standstill = LinkStandstill()
+        self._watch = DeviceWatch(activity, statistics)
+        self._waiting = Waiting()
         self._events = 0
         """Events since the last turn."""
         self._now_s = 0.0
@@ -232,7 +245,7 @@ class PublisherCore:
             case PubAck() if self._is_ours(event) and self._session.link.state == "up":
                 self._session.acknowledge(event, now_s)
                 if self._session.acceptance.announced:
-                    self._ask_attributes(now_s)
+                    self._welcome(now_s)
             case RoundOver():
                 if self._events:
                     self._work(now_s)
@@ -249,26 +262,12 @@ class PublisherCore:
                 self._hear_message(message, now_s)
                 # Somebody waits for these; they are not put off till the turn's end.
                 self._session.publish_replies(now_s)
-            case (
-                LinkOpened()
-                | LinkUp()
-                | LinkDown()
-                | LinkRefused()
-                | Probed()
-                | PlatformMessage()
-                | PubAck()
-                | PacketRefused()
-            ) if self._asking is not None:
-                self._provision(self._asking, event, now_s)
-            case CredentialsKept():
-                if self._provisioner is not None:
-                    self._provisioner.kept(event, now_s)
-            case PacketRefused() if self._is_ours(event):
-                self._counters["packets_refused"] += 1
-            case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | PlatformMessage() if self._is_ours(event):
+            case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | Probed() | PlatformMessage() | PacketRefused():
                 self._hear_link(event, now_s)
-            case Probed() if self._is_ours(event) and self._session.link.state == "down":
-                self._session.link.probed(event, now_s)
+            case PubAck():
+                pass  # Of a connection that is over, or that carries no readings.
+            case CredentialsKept():
+                self._connecting.kept(event, now_s)
             case Blocked(plane=Plane.CALLS, message=Request() | Reply() as message):
                 self._downlink.hold(message)
                 return out.take()
@@ -276,7 +275,7 @@ class PublisherCore:
                 self._downlink.send_held(now_s)
             case Start():
                 self._remote.start()
-                self._link.start(now_s)
+                self._connecting.link.start(now_s)
             case LogLines():
                 self._remote.log.take(event)
             case ConfiguredRead():
@@ -285,18 +284,13 @@ class PublisherCore:
                 self._remote.asked(event, now_s)
                 self._session.publish_replies(now_s)
             case MachineSeen():
-                if self._statistics is not None:
-                    self._statistics.tell(event, now_s, self._session.link.state == "up")
+                self._watch.tell(event, now_s, self._session.link.state == "up")
             case NamesKept():
                 self._names.kept(event, now_s)
             case Drain() if self._drain_until_s is None:
                 self._drain_until_s = now_s + DRAIN_S
                 self._downlink.end_all(now_s)
-                self._outbox.report_all(now_s)
-            case PubAck() | LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | Probed():
-                pass  # Of a connection that is over.
-            case PlatformMessage() | PacketRefused():
-                pass  # Of a connection that is over.
+                self._outbox.reporting.report_all(now_s)
             case Blocked() | Writable():
                 pass  # What is neither a call nor an answer is sent again anyway.
             case Junk():
@@ -315,18 +309,16 @@ class PublisherCore:
         """When to send `Tick`; 0.0 while there is work for this turn of the loop."""
         if self._events:
             return 0.0
-        times = (
+        due_s = earliest(
             self._membership.next_deadline_s,
-            self._provisioner.next_deadline_s if self._provisioner else None,
-            None if self._asking else self._session.link.next_deadline_s,
+            self._connecting.next_deadline_s,
             self._session.next_deadline_s(self._now_s),
             self._downlink.next_deadline_s,
             self._ordering.next_report_s,
-            self._outbox.report_due_s,
+            self._outbox.reporting.due_s,
             self._drain_until_s,
             self._names.due_s,
         )
-        due_s = min(time_s for time_s in times if time_s is not None)
         told_s = self._remote.next_deadline_s
         return due_s if told_s is None or not self._session.told_bytes(self._now_s) else min(due_s, told_s)
 
@@ -339,16 +331,12 @@ class PublisherCore:
         for found in self._ordering.take(batch, now_s):
             match found:
                 case Release(kind=Entry.ANSWER, body=body) if body.answer:
-                    self._outbox.add(self._take_answer(found, body.answer, now_s), batch.device, now_s)
+                    self._intake.add(self._take_answer(found, body.answer, now_s), batch.device, now_s)
                 case Release():
-                    self._yields.note(batch.device, found, now_s)
-                    if self._activity is not None:
-                        self._activity.note(batch.device, found, now_s)
-                    if self._statistics is not None:
-                        self._statistics.note(batch.device, found)
-                    self._outbox.add(found, batch.device, now_s)
+                    self._watch.note(batch.device, found, now_s)
+                    self._intake.add(found, batch.device, now_s)
                 case Unwanted(stream=stream, end=end):
-                    self._outbox.forget(stream, end, now_s)
+                    self._intake.forget(stream, end, now_s)
                 case _:
                     assert_never(found)
 
@@ -371,17 +359,11 @@ class PublisherCore:
                 self._downlink.hear_client(message, now_s, self._drain_until_s is not None)
             case Reply():
                 self._downlink.hear_reply(message, now_s)
-            case Heartbeat(kind="port_reader"):
-                # A device that is connected is announced, though its stream has said nothing of that to this publisher.
-                state = state_of(message, PortReaderState)
-                if state is not None and self._statistics is not None:
-                    self._statistics.hear_reader(message.name, state.backlog)
-                if state is not None and state.connected:
-                    self._outbox.connected(state.device or message.name, now_s)
-            case Heartbeat(kind="connector_host"):
-                host = state_of(message, ConnectorHostState)
-                if host is not None and self._statistics is not None:
-                    self._statistics.hear_reader(hosted_stream(message.name), host.backlog)
+            case Heartbeat(kind="port_reader" | "connector_host"):
+                reader = self._watch.hear_source(message)
+                if reader is not None and reader.connected:
+                    # It is announced, though its stream has said nothing of that to this publisher.
+                    self._intake.connected(reader.device or message.name, now_s)
             case Heartbeat() | Registered():
                 pass  # Membership has taken what is in it.
             case ReadingBatch() | FrameBatch() | StreamReport() | Tap() | Register():
@@ -391,51 +373,34 @@ class PublisherCore:
 
     # The platform.
 
-    @property
-    def _link(self) -> Link:
-        """The connection that counts: the one by which credentials are asked for, or the one that they are for."""
-        return self._asking.link if self._asking else self._session.link
-
-    def _provision(self, asking: Provisioner, event: LinkEvent, now_s: float) -> None:
-        """What happens while the gateway asks for credentials."""
-        if event.connection == asking.link.connection:
-            asking.hear(event, now_s)
-        if asking.is_done:
-            self._asking = None
-            # Connections are numbered on: what is still heard of that one is of one that is over.
-            self._session.link.connection = asking.link.connection
-            self._session.link.start(now_s)
-
     def _is_ours(self, event: LinkEvent) -> bool:
         """False for an event of a connection that was given up: such events may still be on their way to us."""
         return event.connection == self._session.link.connection
 
-    def _hear_link(self, event: LinkOpened | LinkUp | LinkDown | LinkRefused | PlatformMessage, now_s: float) -> None:
-        """What happens on the current connection, and fits the state that it is in."""
-        session = self._session
-        state = session.link.state
+    def _hear_link(self, event: OtherLinkEvent, now_s: float) -> None:
+        """What happens on the connection that counts. A message is nothing to us before CONNACK, and once this process
+        is ending."""
+        if self._connecting.is_asking:
+            self._connecting.hear(event, now_s)
+            return
+        if not self._is_ours(event):
+            return
         match event:
-            case LinkOpened() if state == "connecting":
-                session.link.opened(now_s)
-            case LinkUp() if state == "connecting":
-                self._downlink.drop_stale_replies(now_s)
-                self._shared.connection_begun()
-                session.begin(event, now_s)
-                self._remote.connection_begun(now_s)
-                if self._statistics is not None:
-                    self._statistics.connection_begun(now_s)
-            case LinkRefused() if state == "connecting":
-                session.link.refused(event, now_s)
-            case LinkDown() if state != "down":
-                session.end(event, now_s)
             case PlatformMessage(is_retained=True):
                 self._downlink.ignore_retained(event.topic)
-            case PlatformMessage() if state == "up" and self._drain_until_s is None:
-                self._hear_platform(event, now_s)
-            case LinkOpened() | LinkUp() | LinkRefused() | LinkDown():
-                pass  # Too late: the attempt was given up, or has ended.
             case PlatformMessage():
-                pass  # Not before CONNACK, and nothing new while this process ends.
+                if self._session.link.state == "up" and self._drain_until_s is None:
+                    self._hear_platform(event, now_s)
+            case PacketRefused():
+                self._counters["packets_refused"] += 1
+            case LinkUp() if self._session.link.state == "connecting":
+                self._downlink.drop_stale_replies(now_s)
+                self._shared.connection_begun()
+                self._session.begin(event, now_s)
+                self._remote.connection_begun(now_s)
+                self._watch.connection_begun(now_s)
+            case LinkOpened() | LinkUp() | LinkDown() | LinkRefused() | Probed():
+                self._session.hear(event, now_s)
             case _:
                 assert_never(event)
 
@@ -467,12 +432,12 @@ class PublisherCore:
             case _:
                 assert_never(said)
 
-    def _ask_attributes(self, now_s: float) -> None:
+    def _welcome(self, now_s: float) -> None:
         """Devices have just been announced: what the platform changed while they, or we, were away is asked for, and it
         is told whose they are."""
         announced = self._session.acceptance.announced
         for device in announced:
-            self._shared.connected(device, self._outbox.lane(device).source, now_s)
+            self._shared.connected(device, self._outbox.table.lane(device).source, now_s)
             self._outbox.introduce(device, now_s)
         announced.clear()
 
@@ -486,12 +451,9 @@ class PublisherCore:
         self._now_s = now_s
         self._downlink.expire(now_s)
         self._session.expire(now_s)
-        self._outbox.report_due(now_s)
+        self._outbox.reporting.report_due(now_s)
         if self._drain_until_s is None:
-            if self._provisioner is not None:
-                self._provisioner.tick(now_s)
-            if self._asking is None:
-                self._session.link.tick(now_s)
+            self._connecting.tick(now_s)
         if self._membership.is_due(now_s):
             self._beat(now_s)
         self._work(now_s, is_over=self._drain_until_s is not None and now_s >= self._drain_until_s)
@@ -515,31 +477,30 @@ class PublisherCore:
 
     def _beat(self, now_s: float) -> None:
         """The heartbeat, and with it what the connection and the readers have to hear each second."""
-        link = self._link
+        link = self._connecting.link
         state = PublisherState(
             epoch=self._ordering.epoch,
             # Nothing can be published over the connection by which credentials are asked for.
-            link="connecting" if self._asking and link.state == "up" else link.state,
+            link="connecting" if self._connecting.is_asking and link.state == "up" else link.state,
             fault=link.fault,
             protocol=link.protocol,
             host=self._config.host,
             port=self._config.port,
-            devices=sum(lane.is_open for lane in self._outbox.lanes.values()),
+            devices=sum(lane.is_open for lane in self._outbox.table.lanes.values()),
             in_flight=self._session.flights.unaccepted,
             backlog=self._ordering.unsettled,
             calls=len(self._downlink.calls),
-            yields=self._yields.seen(now_s),
-            refused=self._outbox.refused,
+            yields=self._watch.seen(now_s),
+            refused=self._outbox.table.refused,
             unaccepted_s=self._waiting.look(
                 now_s,
                 accepted=self._counters["readings_accepted"],
-                is_waiting=bool(self._session.flights.unaccepted or self._outbox.data or self._outbox.marks),
+                is_waiting=bool(
+                    self._session.flights.unaccepted or self._outbox.table.data or self._outbox.table.marks
+                ),
             ),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
-        if self._activity is not None:
-            self._activity.look(now_s)
-        if self._statistics is not None:
-            self._statistics.look(now_s, self._session.link.state == "up")
+        self._watch.look(now_s, self._session.link.state == "up")
         self._session.check(now_s)
         self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

@@ -13,6 +13,7 @@ from typing import Final, assert_never
 
 from msgspec.structs import astuple, replace
 
+from common.core.deadlines import earliest
 from common.core.errors import WireError
 from common.core.events import Level, Send
 from common.wire import codec
@@ -287,8 +288,7 @@ class Downlink:
     @property
     def next_deadline_s(self) -> float | None:
         """When `expire` has to be called."""
-        deadlines = (self.calls.next_deadline_s, self.connectors.next_deadline_s)
-        return min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
+        return earliest(self.calls.next_deadline_s, self.connectors.next_deadline_s)
 
     def end_all(self, now_s: float) -> None:
         """Answers every open call, because this process ends."""

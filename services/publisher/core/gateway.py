@@ -7,7 +7,7 @@ from typing import Final
 
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.names import KeptNames, Named
-from services.publisher.core.outbox.outbox import Outbox
+from services.publisher.core.outbox.table import LaneTable
 
 UNNAMED_CONNECTOR: Final = "serial"
 """The connector of a device whose own is not known, such as one of a journal that is only sent to its end."""
@@ -23,7 +23,7 @@ class GatewayCalls:
 
     def __init__(
         self,
-        outbox: Outbox,
+        table: LaneTable,
         names: KeptNames,
         counters: PublisherCounts,
         *,
@@ -31,7 +31,7 @@ class GatewayCalls:
         version: str,
         events: Callable[[], Mapping[str, tuple[int, int]]] = dict,
     ) -> None:
-        self._outbox = outbox
+        self._table = table
         self._names = names
         self._counters = counters
         self._connectors = connectors
@@ -55,7 +55,7 @@ class GatewayCalls:
 
     def devices(self) -> dict[str, str]:
         """Devices that are connected, those that users' converters have named among them, and their connectors."""
-        lanes = self._outbox.lanes.values()
+        lanes = self._table.lanes.values()
         return {lane.name: self._connectors.get(lane.source, UNNAMED_CONNECTOR) for lane in lanes if lane.is_open}
 
     def events(self) -> dict[str, tuple[int, int]]:
@@ -76,7 +76,7 @@ class GatewayCalls:
         device that is called by its own name, and for one that nobody knows."""
         if device in self._connectors:
             return None
-        lane = self._outbox.lanes.get(device)
+        lane = self._table.lanes.get(device)
         if lane is not None and lane.source != device:
             return Named(lane.source, lane.device_type)
         return self._names.get(device)

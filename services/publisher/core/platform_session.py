@@ -13,7 +13,17 @@ from common.config.models import Platform as PlatformConfig
 from common.core.events import Level
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.dialects import Counted, DeviceDropped, Dialect, SessionLimits
-from services.publisher.core.events import CheckLink, DisconnectPlatform, LinkDown, LinkUp, PubAck, Publish
+from services.publisher.core.events import (
+    CheckLink,
+    DisconnectPlatform,
+    LinkDown,
+    LinkOpened,
+    LinkRefused,
+    LinkUp,
+    Probed,
+    PubAck,
+    Publish,
+)
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.parcels import Parcel
 from services.publisher.core.outlet import Outlet
@@ -83,6 +93,22 @@ class PlatformSession:
 
     # Connections.
 
+    def hear(self, event: LinkOpened | LinkUp | LinkDown | LinkRefused | Probed, now_s: float) -> None:
+        """What happens on the current connection, but for its beginning (`begin`). Changes nothing where it does not
+        fit the state that the connection is in: it comes too late then, and the attempt was given up or has ended."""
+        state = self.link.state
+        match event:
+            case LinkOpened() if state == "connecting":
+                self.link.opened(now_s)
+            case LinkRefused() if state == "connecting":
+                self.link.refused(event, now_s)
+            case LinkDown() if state != "down":
+                self.end(event, now_s)
+            case Probed() if state == "down":
+                self.link.probed(event, now_s)
+            case _:
+                pass
+
     def begin(self, event: LinkUp, now_s: float) -> None:
         """The connection stands. What the dialect says first goes before all else; devices are announced anew."""
         self._counters["reconnects"] += self.link.established > 0
@@ -118,7 +144,7 @@ class PlatformSession:
 
     def drop(self, notice: DeviceDropped, now_s: float) -> None:
         """The platform has ended a device's session, which is worth a warning only once until it accepts data again."""
-        lane = self._outbox.lanes.get(notice.device)
+        lane = self._outbox.table.lanes.get(notice.device)
         is_news = lane is None or not lane.standing.dropped
         if lane:
             self.acceptance.drop(lane, now_s, notice.is_rate)
@@ -184,7 +210,7 @@ class PlatformSession:
     @property
     def is_drained(self) -> bool:
         """True if everything was accepted, or nothing can be: there is no connection."""
-        is_empty = self._outbox.is_empty and not self.flights.unaccepted and not self._replies.waiting
+        is_empty = self._outbox.table.is_empty and not self.flights.unaccepted and not self._replies.waiting
         return self.link.state != "up" or is_empty
 
     def publish(self, now_s: float) -> None:
@@ -192,8 +218,11 @@ class PlatformSession:
         them."""
         # True until there was nothing but replies: what may go out changes with each publish.
         has_more = True
-        while self.link.state == "up" and self.flights.has_slot and (has_more or self._may_reply(now_s)):
-            if self._may_reply(now_s) and (self._reply_turn or not has_more):
+        while self.link.state == "up" and self.flights.has_slot:
+            may_reply = self._may_reply(now_s)
+            if not has_more and not may_reply:
+                return
+            if may_reply and (self._reply_turn or not has_more):
                 self._publish_reply(now_s)
                 self._reply_turn = False
                 continue

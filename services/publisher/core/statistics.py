@@ -14,9 +14,8 @@ import msgspec
 from common.config.models import Statistics as StatisticsConfig
 from common.wire.messages import Entry
 from services.publisher.core.counters import PublisherCounts
-from services.publisher.core.dialects import Dialect
+from services.publisher.core.dialects import Dialect, GatewayFacts
 from services.publisher.core.events import LookAtMachine, MachineSeen
-from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.replies import Replies
 from services.publisher.core.stream import Release
@@ -43,7 +42,7 @@ class GatewayStatistics:
         config: StatisticsConfig,
         dialect: Dialect,
         *,
-        gateway: GatewayCalls,
+        gateway: GatewayFacts,
         connectors: Mapping[str, str],
         replies: Replies,
         counters: PublisherCounts,

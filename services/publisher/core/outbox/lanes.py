@@ -117,8 +117,11 @@ class Lane:
             return "connect"
         if head.attributes.values and (self.telemetry_run >= TELEMETRY_RUN or not head.items):
             return "attributes"
-        # Items that say nothing wait here until everything before them is accepted; see `Outbox.settle_head`.
-        return "telemetry" if any(items.live for items in head.items) else None
+        # Items that say nothing wait here until everything before them is accepted; see `LaneTable.settle`.
+        for items in head.items:
+            if items.live:
+                return "telemetry"
+        return None
 
     @property
     def is_open(self) -> bool:

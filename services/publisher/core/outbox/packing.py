@@ -173,7 +173,7 @@ class Packer:
 
     def _bury_attribute(self, attributes: Attributes, key: str, reason: str, now_s: float) -> None:
         """Drops one attribute; the last number of the last run that said it becomes the dead letter. Its runs are held
-        until everything before is accepted; see `Outbox.settle_head`."""
+        until everything before is accepted; see `LaneTable.settle`."""
         del attributes.values[key]
         if not attributes.runs:
             return  # No reading said it: it is ours, of whose device this is.

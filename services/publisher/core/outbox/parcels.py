@@ -76,35 +76,26 @@ class MarkPart(NamedTuple):
 Part = TelemetryPart | AttributesPart | MarkPart
 
 
-class Parcel(NamedTuple):
-    """One publish and what it says. A `reply` (also a question to the platform) belongs to no lane."""
+class Parcel:
+    """One publish and what it says, which never changes. A `reply` (or a question to the platform) has no lane."""
 
-    kind: ParcelKind
-    message: Outgoing
-    parts: tuple[Part, ...] = ()
-    items: int = 0
-    """Telemetry items in it."""
-    points: int = 0
-    """Values in these, where somebody has to count them."""
+    __slots__ = ("is_data", "is_mark", "items", "kind", "lanes", "message", "parts", "points", "records")
 
-    @property
-    def lanes(self) -> list[Lane]:
+    def __init__(
+        self, kind: ParcelKind, message: Outgoing, parts: tuple[Part, ...] = (), items: int = 0, points: int = 0
+    ) -> None:
+        """`items`: telemetry items in it; `points`: values in these, where somebody has to count them."""
+        self.kind = kind
+        self.message = message
+        self.parts = parts
+        self.items = items
+        self.points = points
+        self.lanes = list(dict.fromkeys([part.lane for part in parts]))
         """The devices of which it says something, each once, in order."""
-        return list(dict.fromkeys(part.lane for part in self.parts))
-
-    @property
-    def records(self) -> int:
-        """How many things it holds that can be accepted or refused by themselves."""
-        if self.kind == "attributes":
-            return sum(len(part.taken.values) for part in self.parts if isinstance(part, AttributesPart))
-        return self.items or 1
-
-    @property
-    def is_data(self) -> bool:
-        """True for telemetry and attributes."""
-        return self.kind in ("telemetry", "attributes")
-
-    @property
-    def is_mark(self) -> bool:
+        self.is_data = kind in ("telemetry", "attributes")
+        self.is_mark = kind in ("connect", "disconnect")
         """True for an announcement or a goodbye."""
-        return self.kind in ("connect", "disconnect")
+        self.records = items or 1
+        """How many things it holds that can be accepted or refused by themselves."""
+        if kind == "attributes":
+            self.records = sum([len(part.taken.values) for part in parts if isinstance(part, AttributesPart)])

@@ -25,6 +25,7 @@ class Standing:
         "strike_mark",
         "strikes",
         "suspects",
+        "trial",
     )
 
     def __init__(self) -> None:
@@ -46,6 +47,8 @@ class Standing:
         """Closes in a row with a publish of this lane in flight."""
         self.blamed_for = ""
         """What kind of publish that was, the last time."""
+        self.trial = 0
+        """The token of its last publish of data, while it is a suspect and so tried alone; a later one is higher."""
         self.strikes = 0
         """Closes with one record of this lane alone in flight, with others accepted between."""
         self.strike_mark = 0
@@ -62,7 +65,7 @@ class Standing:
         self.suspects -= count
         if self.suspects <= 0:
             self.cap, self.blamed_for = None, ""
-            self.closes = self.strikes = 0
+            self.closes = self.strikes = self.trial = 0
             self.is_stuck = False
 
     def narrow(self, count: int) -> None:

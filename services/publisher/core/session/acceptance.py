@@ -31,6 +31,7 @@ from services.publisher.core.outbox.parcels import Parcel
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.session.flights import (
     ACK_TIMEOUT_S,
+    DIRECT_S,
     DOUBT_S,
     BackingOff,
     Flight,
@@ -41,9 +42,6 @@ from services.publisher.core.session.pacing import Paces
 from services.publisher.core.session.rates import DATA, MARK
 from services.publisher.core.session.suspicion import Suspicion
 
-DIRECT_S: Final = 0.2
-"""A close so soon after a PUBACK belongs to it: the server writes both at once. Less than the first distance of
-`PublishPace`, so that a publish which goes out after that PUBACK is told from it."""
 FULL: Final = 500
 """After a rate limit, publishes are no longer limited in size once they may hold so many records again: the default of
 `minPackSizeToSend`."""
@@ -94,7 +92,7 @@ class Acceptance:
             flights.marks += 1
         else:
             flights.replies += 1
-        self._suspicion.sent(token, parcel)
+        self._suspicion.sent(token, parcel, now_s)
 
     # What the platform said.
 
@@ -113,6 +111,7 @@ class Acceptance:
             self._outbox.answer(parcel, now_s)
             if protocol < 5 and parcel.is_data:
                 flights.in_doubt.append(flight)
+                self._suspicion.doubted(token, now_s)
             else:
                 self._accept(flight, now_s)
             return

@@ -42,15 +42,17 @@ class Choice:
 
     def choose_mark(self, now_s: float) -> Lane | None:
         """The next device to say connect or disconnect for."""
+        if not self._outbox.table.marks or now_s < self._marks_pace.next_s:
+            return None
         if self._flights.marks >= (1 if self._marks_pace.is_slow else MOST_MARKS_IN_FLIGHT):
             return None
-        if now_s < self._marks_pace.next_s or not self._outbox.marks or not self._rates.may_say(MARK, now_s):
+        if not self._rates.may_say(MARK, now_s):
             return None
         suspicion = self._suspicion
-        for lane in self._outbox.marks:
+        for lane in self._outbox.table.marks:
             if lane.standing.retry_at_s > now_s:
                 continue
-            if not suspicion.is_suspect(lane) or (suspicion.trial is None and not self._flights.in_flight):
+            if not suspicion.is_suspect(lane) or not (suspicion.is_trying(now_s) or self._flights.in_flight):
                 return lane
         return None
 
@@ -73,18 +75,20 @@ class Choice:
     def _choose_data(self, packing: Packing, now_s: float) -> list[Lane]:
         """As `choose_data`, the platform's buckets left aside."""
         suspicion = self._suspicion
-        if suspicion.trial is not None or now_s < self._pace.next_s or not self._outbox.data:
+        if suspicion.is_trying(now_s) or now_s < self._pace.next_s or not self._outbox.table.data:
             return []
         in_flight = self._flights.has_data
         if self._pace.is_slow and in_flight:
             return []
         if suspicion.others_accepted and self._suspect_marks(now_s):
             return []
-        ready = [lane for lane in self._outbox.data if lane.standing.retry_at_s <= now_s]
+        ready = [lane for lane in self._outbox.table.data if lane.standing.retry_at_s <= now_s]
         if suspects := [lane for lane in ready if suspicion.is_suspect(lane)]:
             ready = [lane for lane in ready if not suspicion.is_suspect(lane)]
-            if suspicion.others_accepted or not ready:
-                return self._choose_suspect(suspects, in_flight, now_s)
+            chosen = self._choose_suspect(suspects, in_flight, now_s)
+            goes_on = suspicion.is_in_row(now_s) and self._flights.in_doubt
+            if suspicion.others_accepted or not ready or (chosen and goes_on):
+                return chosen
         if not ready:
             return []
         first = ready[0]
@@ -93,7 +97,7 @@ class Choice:
             return [first]
         ready = [lane for lane in ready if lane.standing.group == standing.group and not lane.standing.is_alone(now_s)]
         ready = ready[: self._pace.most_devices][: packing.most_devices]
-        waited = now_s >= self._outbox.data[first] + packing.delay_s
+        waited = now_s >= self._outbox.table.data[first] + packing.delay_s
         return ready if waited or not in_flight or is_full(ready, packing) else []
 
     def _choose_suspect(self, suspects: list[Lane], in_flight: bool, now_s: float) -> list[Lane]:
@@ -101,13 +105,19 @@ class Choice:
 
         Others that are still to be announced go first: where something was accepted the next connection is made at
         once, and their data does not wait for ours. Publishes in doubt would be taken back if the trial closes the
-        connection. The least suspicious device is first: one that closes the connection each time must not keep the
-        others from their trial.
+        connection: so it waits for them, but not for those of other suspects, unless it has closed one before. Whose
+        last trial is longest ago is first: no suspect keeps the others from theirs, neither one that closes the
+        connection each time nor one that has much to say.
         """
-        others_wait = not self._suspicion.others_accepted and self._others_marks(now_s)
-        if in_flight or self._flights.in_doubt or others_wait:
+        suspicion, in_doubt = self._suspicion, self._flights.in_doubt
+        others_wait = not suspicion.others_accepted and self._others_marks(now_s)
+        if in_flight or others_wait:
             return []
-        return [min(suspects, key=lambda lane: lane.standing.closes)]
+        if in_doubt:
+            if not all(suspicion.is_suspect(lane) for flight in in_doubt for lane in flight.parcel.lanes):
+                return []
+            suspects = [lane for lane in suspects if not suspicion.has_closed_alone(lane)]
+        return [min(suspects, key=lambda lane: lane.standing.trial)] if suspects else []
 
     def narrow(self, packing: Packing, now_s: float) -> Packing:
         """How full the next publish may be, at the pace that the platform takes."""
@@ -122,28 +132,30 @@ class Choice:
 
     def _suspect_marks(self, now_s: float) -> bool:
         """True if a suspect waits to say connect or disconnect with nothing else in flight."""
-        marks = self._outbox.marks
+        marks = self._outbox.table.marks
         return any(self._suspicion.is_suspect(lane) and lane.standing.retry_at_s <= now_s for lane in marks)
 
     def _others_marks(self, now_s: float) -> bool:
         """True while announcements are in flight, or wait for devices that are no suspects."""
-        marks = self._outbox.marks
+        marks = self._outbox.table.marks
         waiting = (lane for lane in marks if not self._suspicion.is_suspect(lane))
         return self._flights.marks > 0 or any(lane.standing.retry_at_s <= now_s for lane in waiting)
 
     def next_deadline_s(self, packing: Packing, now_s: float, may_send: bool) -> float | None:
         """When time alone may decide something: what a publish in flight, in doubt or refused has become, or who may
         publish now. `may_send`: True if data may flow at all."""
-        flights, data = self._flights, self._outbox.data
+        flights, data = self._flights, self._outbox.table.data
         times = [waiting[0].since_s + DOUBT_S for waiting in (flights.in_doubt, flights.refused) if waiting]
         times += self._backing_off.until_s.values()
         if flights.in_flight:
             times.append(next(iter(flights.in_flight.values())).since_s + ACK_TIMEOUT_S)
-        if may_send and data and flights.has_slot and self._suspicion.trial is None:
+        if (over_s := self._suspicion.trial_over_s) is not None and now_s < over_s:
+            times.append(over_s)
+        if may_send and data and flights.has_slot and not self._suspicion.is_trying(now_s):
             oldest_s = next(iter(data.values())) + packing.delay_s
             room_s = self._room_s(now_s)
             times += [time_s for time_s in (oldest_s, self._pace.next_s, room_s) if now_s < time_s < inf]
-        if self._outbox.marks:
+        if self._outbox.table.marks:
             room_s = self._rates.ready_s(MARK, now_s)
             times += [time_s for time_s in (self._marks_pace.next_s, room_s) if now_s < time_s < inf]
         return min(times, default=None)
@@ -156,7 +168,7 @@ class Choice:
         if not rates.counts_points:
             return rates.ready_s(DATA, now_s)
         # Which is chosen is not known here; of many devices, the time at which there is room for any.
-        wanted = [self._first(lane) for lane in islice(self._outbox.data, FEW_LANES)]
+        wanted = [self._first(lane) for lane in islice(self._outbox.table.data, FEW_LANES)]
         most = rates.most_points or 1
         times = [rates.ready_s(counted, now_s) for counted in (*wanted, DATA._replace(points=most))]
         return min((time_s for time_s in times if time_s > now_s), default=now_s)

@@ -14,6 +14,9 @@ MOST_IN_FLIGHT: Final = 100
 """Publishes without a PUBACK at a time; the platform may say that it takes fewer."""
 DOUBT_S: Final = 1.0
 """So long after a PUBACK the connection has to stand for it to mean what it says."""
+DIRECT_S: Final = 0.2
+"""A close so soon after a PUBACK belongs to it: the server writes both at once. Less than the first distance of
+`PublishPace`, so that a publish which goes out after that PUBACK is told from it."""
 ACK_TIMEOUT_S: Final = 20.0
 """Without a PUBACK for so long the connection is given up: MQTT allows no repeat on the same one."""
 DEVICE_BACKOFF: Final = Backoff(1.0, 60.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from common.core.deadlines import earliest
 from services.publisher.core.dialects.provisioning import Ask, Denied, Given, ProvisioningWords
 from services.publisher.core.events import (
     CredentialsKept,
@@ -58,8 +59,8 @@ class Provisioner:
     @property
     def next_deadline_s(self) -> float | None:
         """When `tick` has something to do."""
-        times = (None if self.is_done else self.link.next_deadline_s, self._answer_until_s, self._keep_at_s)
-        return min((time_s for time_s in times if time_s is not None), default=None)
+        link_s = None if self.is_done else self.link.next_deadline_s
+        return earliest(link_s, self._answer_until_s, self._keep_at_s)
 
     def tick(self, now_s: float) -> None:
         """Does what the time demands."""

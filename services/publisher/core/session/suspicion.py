@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from services.publisher.core.counters import PublisherCounts
-from services.publisher.core.outbox.lanes import Lane
+from services.publisher.core.outbox.lanes import TELEMETRY_RUN, Lane
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outbox.parcels import Parcel
 from services.publisher.core.outlet import Outlet
-from services.publisher.core.session.flights import BackingOff, Flight, refused_with
+from services.publisher.core.session.flights import DIRECT_S, DOUBT_S, BackingOff, Flight, refused_with
 
 SOLO_S: Final = 60.0
 """So long a device travels alone after a bad record of it was found."""
@@ -33,7 +33,9 @@ class Suspicion:
     """The trial that is under way, and what closes have said against devices (see `standing.Standing`).
 
     A suspect is a device that was in flight at `CLOSES` closes in a row. A trial is a publish of a suspect with nothing
-    else in flight: if the connection closes again, it was this one.
+    else in flight: if the connection closes again, it was this one. What the platform closes at it does not
+    acknowledge, or closes right behind: so a trial is over `DIRECT_S` after its PUBACK, and on MQTT 3.1.1, where it is
+    then still in doubt, several suspects are tried in the second that this takes.
     """
 
     def __init__(self, outbox: Outbox, backing_off: BackingOff, counters: PublisherCounts, out: Outlet) -> None:
@@ -43,6 +45,10 @@ class Suspicion:
         self._out = out
         self.trial: int | None = None
         """The token of a suspect's publish, beside which no other data may be in flight."""
+        self._trial_over_s: float | None = None
+        """When a trial that was acknowledged is over; None while it was not."""
+        self._row_until_s = 0.0
+        """Until then suspects are tried one after the other, and the rest waits as it would for one of them."""
         self.others_accepted = False
         """True if something else was accepted since the last trial: the next trial can wait for a new connection."""
         self._accepted = 0
@@ -55,16 +61,44 @@ class Suspicion:
         """True for a device that is to be tried with nothing else in flight."""
         return lane.standing.closes >= CLOSES
 
-    def sent(self, token: int, parcel: Parcel) -> None:
+    @staticmethod
+    def has_closed_alone(lane: Lane) -> bool:
+        """True for a suspect at whose data, tried alone, the connection has closed: it may well do so again."""
+        return lane.standing.closes > CLOSES and lane.standing.blamed_for in ("telemetry", "attributes")
+
+    def is_trying(self, now_s: float) -> bool:
+        """True while a trial is under way."""
+        return self.trial is not None and (self._trial_over_s is None or now_s < self._trial_over_s)
+
+    @property
+    def trial_over_s(self) -> float | None:
+        """When time alone ends the trial; None where it does not."""
+        return self._trial_over_s if self.trial is not None else None
+
+    def is_in_row(self, now_s: float) -> bool:
+        """True if the next suspect may be tried although nobody else was heard since the last one."""
+        return now_s < self._row_until_s
+
+    def sent(self, token: int, parcel: Parcel, now_s: float) -> None:
         """A parcel goes out; that of a suspect is a trial."""
         if parcel.parts and self.is_suspect(parcel.lanes[0]):
-            self.trial, self.others_accepted = token, False
+            self.trial, self._trial_over_s, self.others_accepted = token, None, False
+            if parcel.is_data:
+                parcel.lanes[0].standing.trial = token
+            if not self.is_in_row(now_s):
+                self._row_until_s = now_s + DOUBT_S
+
+    def doubted(self, token: int, now_s: float) -> None:
+        """A publish was acknowledged, and a close could take that back: if it was the trial, it is over soon."""
+        if self.trial == token:
+            self._trial_over_s = now_s + DIRECT_S
 
     def accepted(self, token: int, parcel: Parcel) -> None:
         """A parcel was accepted for good, so what stood against its devices is forgiven if it is about that."""
         if parcel.is_data:
             self._accepted += 1
-            self.others_accepted = self.others_accepted or token != self.trial
+            is_trial = token == self.trial or any(map(self.is_suspect, parcel.lanes))
+            self.others_accepted = self.others_accepted or not is_trial
         for lane in parcel.lanes:
             # A connection that closes at data accepts `connect` each time: that says nothing about the data. Nor do
             # attributes, which travel between, about telemetry.
@@ -99,7 +133,7 @@ class Suspicion:
     def blame(self, flights: Iterable[Flight], now_s: float) -> None:
         """The connection has closed at these publishes, which were given back: their devices are suspected, and a
         record that was alone in flight has a strike."""
-        trial, self.trial = self.trial, None
+        trial, self.trial, self._row_until_s = self.trial, None, 0.0
         flights = list(flights)
         kinds = {lane: flight.parcel.kind for flight in flights for lane in flight.parcel.lanes}
         for lane, kind in kinds.items():
@@ -107,6 +141,9 @@ class Suspicion:
             lane.standing.blamed_for = kind
             if lane.standing.closes == CLOSES:
                 self._out.note("warning", "device.suspected", device=lane.name, closes=CLOSES)
+                if kind == "attributes":
+                    # Only they can clear it: its first trial is of them.
+                    lane.telemetry_run = TELEMETRY_RUN
         for flight in flights:
             if flight.token == trial:
                 self._strike(flight.parcel, now_s)
