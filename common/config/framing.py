@@ -37,7 +37,7 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = TIMEOUT_S
     """Seconds of silence that end a frame on a line that has never sent the delimiter."""
     named: str = ""
-    """The framing's name where the file gives one of `common.core.frame_shape.FRAMING_NAMES`; the shapes are then its own."""
+    """The framing's name where the file gives one of `FRAMING_NAMES`; the shapes are then its own."""
     shapes: tuple[Shape, ...] = ()
     """What frames look like, where `kind` is "shapes". Several are told apart by their starts."""
     skip: bytes = b""

@@ -13,7 +13,7 @@ import msgspec
 from common.config.asking import Asking
 from common.config.framing import Framing
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_ENTRIES, BUILTIN_UPLINK
-from common.config.point_models import Bounds, Decode, DeviceTime, Meaning, Naming, Place, When
+from common.config.point_models import Decode, DeviceTime, Meaning, Naming, Place, When
 from common.stream.limits import MAX_RECORDS
 from common.wire.calls import hosted_stream
 
@@ -58,8 +58,12 @@ class DataPoint(msgspec.Struct, frozen=True, kw_only=True):
     """Words of the device's own for true, besides those that everybody knows; each may be `hex:…`."""
     false_text: tuple[str, ...] = ()
     place: Place | None = None
-    """Where the value stands, if the point has a key that says more than those above; then `meaning` counts too."""
-    meaning: Meaning = Meaning()
+    """Where the value stands and what it means, if the point has a key that says more than those above."""
+
+    @property
+    def meaning(self) -> Meaning:
+        """What becomes of what stands there."""
+        return Meaning() if self.place is None else self.place.meaning
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -172,8 +176,6 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """These two are read from every frame. Without `messages` only: with them, each message has its own."""
     messages: tuple[Message, ...] = ()
     """The kinds of frames, where the section has a key that only these can carry; () for all other devices."""
-    bounds: tuple[Bounds, ...] = ()
-    """How the body of a frame is found; (): it is the frame without its delimiter."""
     asking: Asking | None = None
     """What it is asked, told and answered; None for a device that the gateway only listens to."""
     attribute_updates: tuple[AttributeUpdate, ...] = ()

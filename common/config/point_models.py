@@ -26,24 +26,6 @@ OTHER_TYPES: Final = ("bcd", "hexint", "bits", "time", "nmeaAngle")
 """Types that only points with a place of the new kind have, besides those above."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where the value stands."""
-
-    by: By
-    at: int = 0
-    """`at`: the first byte, counted from 0; from the end where negative."""
-    length: int | None = None
-    """`at`: how many bytes; None: as many as the type has, or all up to the body's end."""
-    fields: tuple[int, ...] = ()
-    """`field`: numbers of the pieces of the body, from 0; from the end where negative."""
-    text: str = ""
-    """`name`, `regex`, `obis`, `mbus`, `register`, `path`: what the key says."""
-    group: int = 0
-    """`obis`: which of the brackets behind the code, from 0."""
-    constant: Any = None
-    """`value`: the value itself."""
-
-
 class Exponent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A byte elsewhere in the frame that says by which power of ten a number is multiplied."""
 
@@ -88,6 +70,26 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     units."""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where the value stands."""
+
+    by: By
+    at: int = 0
+    """`at`: the first byte, counted from 0; from the end where negative."""
+    length: int | None = None
+    """`at`: how many bytes; None: as many as the type has, or all up to the body's end."""
+    fields: tuple[int, ...] = ()
+    """`field`: numbers of the pieces of the body, from 0; from the end where negative."""
+    text: str = ""
+    """`name`, `regex`, `obis`, `mbus`, `register`, `path`: what the key says."""
+    group: int = 0
+    """`obis`: which of the brackets behind the code, from 0."""
+    constant: Any = None
+    """`value`: the value itself."""
+    meaning: Meaning = Meaning()
+    """What becomes of what stands there."""
+
+
 class When(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which frames a message takes; without either, all of them."""
 
@@ -125,20 +127,3 @@ class Naming(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     type: str = ""
     """"" is the type of the device that the frame came from."""
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What of a frame is not its body, for frames of one shape."""
-
-    starts: tuple[bytes, ...] = ()
-    ends: tuple[bytes, ...] = ()
-    end_until: bytes = b""
-    """What comes behind an end goes up to these bytes."""
-    end_plus: int = 0
-    """So many bytes come behind an end."""
-    check_at: int | None = None
-    """The checksum's first byte; from the end where negative."""
-    check_after: bytes = b""
-    """The mark that the checksum stands behind; it is not part of the body either."""
-    check_bytes: int = 0
-    """How long a checksum is that stands directly before the end."""

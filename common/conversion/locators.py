@@ -207,7 +207,7 @@ def _bytes_at(at: int, length: int | None) -> FindField:
     def find(view: View) -> Any:
         data = view.data
         start = at if at >= 0 else len(data) + at
-        end = start + length if length is not None else view.end
+        end = start + length if length is not None else view.span[1]
         if start < 0 or start >= len(data) or end > len(data) or (length is None and start > end):
             return ABSENT
         return data[start:end]
@@ -269,7 +269,7 @@ def _exponent_free(point: DataPoint) -> Callable[[Any], Any] | None:
     from msgspec.structs import replace
 
     plain = replace(point.meaning, decimals=None, minimum=None, maximum=None)
-    return meaning_steps(replace(point, meaning=plain))
+    return meaning_steps(replace(point, place=Place(by="at", meaning=plain)))
 
 
 # --- meters ---
@@ -394,7 +394,7 @@ def _finder_of(point: DataPoint) -> Callable[[View], Span | None]:
 
         def find(view: View) -> Span | None:
             start = place.at if place.at >= 0 else len(view.data) + place.at
-            end = view.end if size is None else start + size
+            end = view.span[1] if size is None else start + size
             return (start, end) if 0 <= start <= end <= len(view.data) else None
 
         return find

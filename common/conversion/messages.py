@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 
 from common.config.models import DataPoint, Device, Message
 from common.config.point_models import Decode, DeviceTime, Naming, When
-from common.conversion.bodies import body_finder
 from common.conversion.locators import Reading, compile_readings, take_of
 from common.conversion.meanings import text_of
 from common.conversion.outcomes import ABSENT, NOTHING, Lack
@@ -27,6 +26,7 @@ from common.conversion.times import ReadTime, time_reader
 from common.conversion.values import encode_json
 from common.conversion.views import View
 from common.core.errors import ConversionError
+from common.core.frame_body import SpanOf, body_span_of
 from common.core.quoting import shown
 from common.core.shown import is_steering
 from common.wire.messages import UserReading
@@ -86,7 +86,7 @@ class _CompiledMessage:
         self.timestamp = None if message.timestamp is None else _Clock(message.timestamp)
         self.naming = message.device
 
-    def opens(self, frame: bytes, span: Callable[[bytes], tuple[int, int]], origin: str) -> View | None:
+    def opens(self, frame: bytes, span: SpanOf, origin: str) -> View | None:
         """The frame's view, taken apart; None for a frame that is none of this message. Raises ValueError for one that
         is, and can't be taken apart."""
         if self._when is not None:
@@ -94,8 +94,7 @@ class _CompiledMessage:
                 return None
         elif origin and origin != self.name and not self._has_when:
             return None
-        start, end = span(frame)
-        view = View(frame, start, end)
+        view = View(frame, span)
         return view if self._open is None or self._open(view) else None
 
     def values(self, readings: Sequence[Reading], view: View, tally: _Tally) -> dict[str, Any]:
@@ -125,7 +124,7 @@ class MessageConverter:
         known of that."""
         self._device = device
         self._delimiter = device.framing.delimiter
-        self._span = body_finder(device.bounds, self._delimiter)
+        self._span = _span_finder(device)
         try:
             for point in (*device.all_telemetry, *device.all_attributes):
                 encode_json(point.key)
@@ -260,6 +259,14 @@ class MessageConverter:
         moment = None if message.timestamp is None else message.timestamp.read(view, ts_ms, tally)
         telemetry: list[tuple[int | None, bytes]] = [(moment, encode_json(values))] if values else []
         return UserReading(name, kind, telemetry, encode_json(properties) if properties else b"")
+
+
+def _span_finder(device: Device) -> SpanOf:
+    """The way to a frame's body."""
+    if device.framing.shapes:
+        return body_span_of(device.framing.shapes)
+    delimiter = device.framing.delimiter
+    return lambda frame: (0, len(frame) - len(delimiter) if frame.endswith(delimiter) else len(frame))
 
 
 class _Clock:

@@ -12,20 +12,20 @@ from common.conversion.mbus import Record, records_of
 from common.conversion.obis import Entries, entries_of
 from common.conversion.sml import SmlValue, is_sml, values_of
 from common.conversion.values import parse_json
+from common.core.frame_body import SpanOf
 
 
 class View:
     """A frame under a message."""
 
-    __slots__ = ("_body", "_json", "_obis", "_records", "_sml", "data", "end", "frame", "names", "parts", "start")
+    __slots__ = ("_body", "_json", "_obis", "_records", "_sml", "_span", "_span_of", "data", "frame", "names", "parts")
 
-    def __init__(self, frame: bytes, start: int, end: int) -> None:
+    def __init__(self, frame: bytes, span_of: SpanOf) -> None:
         self.frame = frame
         self.data = frame
         """What `at` counts in: the frame, or what it was decoded to."""
-        self.start = start
-        self.end = end
-        """The body in `data`, [start, end)."""
+        self._span_of = span_of
+        self._span: tuple[int, int] | None = None
         self.parts: list[bytes] | None = None
         self.names: dict[str, bytes] = {}
         """The values that `pairs`, `pattern` or `regex` name."""
@@ -37,13 +37,20 @@ class View:
 
     def decoded(self, data: bytes) -> None:
         """From now on points count in this."""
-        self.data, self.start, self.end = data, 0, len(data)
-        self._body = data
+        self.data, self._span, self._body = data, (0, len(data)), data
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The place of the body in `data`, [start, end)."""
+        if self._span is None:
+            self._span = self._span_of(self.frame)
+        return self._span
 
     @property
     def body(self) -> bytes:
         if self._body is None:
-            self._body = self.data[self.start : self.end]
+            start, end = self.span
+            self._body = self.data[start:end]
         return self._body
 
     def json(self) -> Any:
