@@ -139,11 +139,12 @@ class AskingPort(Port):
 
     # What comes in
 
-    def _feed(self, event: Chunk, now_s: float) -> list[Effect]:
+    def read(self, event: Chunk, now_s: float) -> list[Effect]:
+        """Bytes of the line, and among them what was written, where that comes back."""
         data = self._asker.strip_echo(event.data, now_s)
         if data:
-            return super()._feed(event if data is event.data else Chunk(data, event.arrival_ms), now_s)
-        return self._go_on(now_s)
+            return super().read(event if data is event.data else Chunk(data, event.arrival_ms), now_s)
+        return self._go_on(now_s) if self.is_connected else []
 
     def _sort(self, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames to the streams: each as what it is to questions, and else as any port takes it."""

@@ -185,10 +185,6 @@ class Port:
         self._arrival_ms = event.arrival_ms
         self._clock.set(event.arrival_ms, now_s)
         self._counters["bytes_read"] += len(event.data)
-        return self._feed(event, now_s)
-
-    def _feed(self, event: Chunk, now_s: float) -> list[Effect]:
-        """Bytes of the line to its framer."""
         frames = self._line.feed(event.data, now_s)
         if frames:
             self._frame_s, self._unframed_s = now_s, None
