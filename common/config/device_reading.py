@@ -15,8 +15,10 @@ from common.config.checking import ConverterChecker
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
 from common.config.json_object import JsonObject
+from common.config.messages_reading import TAKING_APART, read_messages
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
+from common.config.places_reading import read_order
 from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault, port_hint
 from common.stream.limits import MAX_RECORDS
@@ -93,14 +95,19 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     name = entry.name("deviceName", "name", default="SerialDevice")
     entry.knows("name", "type")
     # `name` and `type` are older spellings of `deviceName` and `deviceType`: known, even where the newer one counts.
-    telemetry, attributes = _read_data_points(entry, users=converter != BUILTIN_UPLINK)
+    users = converter != BUILTIN_UPLINK
+    messages = () if users else read_messages(entry)
+    telemetry, attributes = ((), ()) if messages else _read_data_points(entry, users=users)
+    if users:
+        # A user's converter gets the whole section: what these mean is its affair.
+        entry.knows("messages", "encoding", *TAKING_APART)
     # Problems stop the gateway later, all at once; until then defaults stand in for what is wrong.
     device = Device(
         name=name,
         type=entry.name("deviceType", "type", default="default"),
         line=_read_line(entry),
         framing=read_framing(entry),
-        byteorder=entry.choice("byteorder", "big", ("big", "little")),
+        byteorder="little" if read_order(entry, "big") == "little" else "big",
         converter=converter,
         downlink_converter=downlink,
         attribute_updates=read_attribute_updates(entry),
@@ -116,6 +123,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         raw=dict(entry.values),
         telemetry=telemetry,
         attributes=attributes,
+        messages=messages,
     )
     # Said at the start, it surprises nobody at the first call.
     if device.downlink_converter is None and any(rpc.template is None for rpc in device.rpcs):
@@ -132,7 +140,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
 def _warn_of_unsure_answers(entry: JsonObject, device: Device) -> None:
     """Warns of calls that can't tell their answer from what the device says by itself."""
     unsure = [show(rpc.method) for rpc in device.rpcs if rpc.with_response and rpc.response_pattern is None]
-    if not unsure or not (device.telemetry or device.attributes):
+    if not unsure or not (device.all_telemetry or device.all_attributes):
         return
     calls = "a call of " + " or ".join(unsure)
     entry.warning(

@@ -11,10 +11,14 @@ import warnings
 from collections.abc import Callable, Collection
 from functools import partial
 
+from msgspec.structs import replace
+
 from common.config.findings import SHOWN_CHARS, choices, show
 from common.config.json_object import JsonObject
 from common.config.look_alikes import doubt_of
 from common.config.models import AttributeUpdate, DataPoint, Decimal, ReportStrategy, Rpc
+from common.config.places_reading import PLACES, Context, has_place, read_place
+from common.config.point_models import Place
 from common.config.type_words import doubt_of_param_type, doubt_of_point_type
 from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of, pattern_of
 
@@ -43,8 +47,9 @@ def read_strategy(entry: JsonObject) -> ReportStrategy | None:
     return strategy
 
 
-def read_points(device: JsonObject, *keys: str) -> tuple[DataPoint, ...]:
-    """The data points of the lists under `keys` (one is an older spelling of the other), in order.
+def read_points(device: JsonObject, *keys: str, context: Context | None = None) -> tuple[DataPoint, ...]:
+    """The data points of the lists under `keys` (one is an older spelling of the other), in order. `context` is what
+    their message says for all of them; without one they have no places.
 
     Two points with one key are allowed, as in the reference; where both find a value the later one wins.
     """
@@ -52,7 +57,7 @@ def read_points(device: JsonObject, *keys: str) -> tuple[DataPoint, ...]:
     first_places: dict[str, str] = {}
     for key in keys:
         for entry in device.items(key):
-            point = _read_point(entry)
+            point = _read_point(entry, context)
             if point.key in first_places:
                 place = first_places[point.key]
                 entry.warning("key", f"{show(point.key)} is also the key of {place}: one value hides the other")
@@ -62,12 +67,13 @@ def read_points(device: JsonObject, *keys: str) -> tuple[DataPoint, ...]:
     return tuple(points)
 
 
-def _read_point(entry: JsonObject) -> DataPoint:
+def _read_point(entry: JsonObject, context: Context | None) -> DataPoint:
     """One data point; of those that a delimiter makes meaningless the byte positions are warned of."""
+    placed = context is not None and has_place(dict(entry.values))
     key = entry.required_text("key", meaning="the name of the value (a text)")
     point = DataPoint(
         key=key,
-        type=_read_type(entry, "type", doubt_of_point_type),
+        type=_read_type(entry, "type", (lambda _: None) if placed else doubt_of_point_type),
         from_delimiter=entry.byte_text("fromDelimiter"),
         until_delimiter=entry.byte_text("untilDelimiter"),
         keep_delimiter=entry.flag("keepDelimiter", False),
@@ -90,8 +96,22 @@ def _read_point(entry: JsonObject) -> DataPoint:
                 entry.warning(ignored, "has no effect, because a delimiter is named")
     else:
         _warn_if_empty(entry, point.from_byte, point.to_byte, "toByte")
+    if context is not None:
+        place = read_place(entry, point.type, context)
+        _refuse_slices(entry, point, place)
+        point = replace(point, place=place)
     entry.warn_unknown()
     return point
+
+
+def _refuse_slices(entry: JsonObject, point: DataPoint, place: Place | None) -> None:
+    """Delimiters and byte positions beside a place would be a second one."""
+    if place is None or place.by == "slice":
+        return
+    for key in ("fromDelimiter", "untilDelimiter", "fromByte", "toByte"):
+        if entry.values.get(key) is not None:
+            said = next(name for name in PLACES if entry.values.get(name) is not None or name in entry.values)
+            entry.problem(key, f"{key} beside {said}", "one of them: both say where the value stands")
 
 
 def _warn_if_empty(entry: JsonObject, start: int | None, end: int | None, key: str) -> None:

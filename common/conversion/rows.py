@@ -83,8 +83,9 @@ class DeviceConverter:
         self._looks_for_blanks = not all(map(is_binary, [*sources[0], *sources[1]]))
         self._columns = columns_of(*sources, delimiter)
 
-    def convert_batch(self, frames: Sequence[bytes]) -> BatchResult:
-        """Converts each frame; a key that occurs twice in a kind keeps its last value. Raises nothing.
+    def convert_batch(self, frames: Sequence[bytes], ts_ms: Sequence[int] = (), origin: str = "") -> BatchResult:
+        """Converts each frame; a key that occurs twice in a kind keeps its last value. When a frame came, and what was
+        asked, changes nothing here. Raises nothing.
 
         Where every point of every frame has its value, only the last frame's attributes come out: they win anyway.
         """
@@ -132,6 +133,10 @@ class DeviceConverter:
             told, all_told = len(frames) - blanks, len(frames)
             never = [key for key, count in absent.items() if count >= (all_told if key in self._reads_blanks else told)]
         return BatchResult(telemetry, attributes, dead, errors, sum(absent.values()), error_sample, blank, never)
+
+    def refusal_of(self, frame: bytes) -> str:
+        """ "": without messages no frame is known as a refusal."""
+        return ""
 
     def explain(self, frame: bytes) -> list[PointResult]:
         """What each data point finds in `frame`, telemetry first, in the order of the configuration."""
