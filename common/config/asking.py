@@ -85,6 +85,23 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """True: it is a refusal of what was asked."""
 
 
+class Register(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a call or an attribute update reads or writes in a Modbus device."""
+
+    table: Literal["coil", "discrete", "input", "holding"]
+    first: int
+    count: int = 1
+    """Registers, or coils."""
+    type: str = "uint16"
+    """Of the value in registers: a number in binary, `string` or `hex`. Coils are true or false."""
+    byteorder: Literal["big", "little", "CDAB", "BADC"] = "big"
+    offset: float = 0
+    scale: float = 1
+    """(number + offset) times this is the value; what is written goes the other way."""
+    function: int = 0
+    """The function code; 0: a read where there are no params, else the write that fits."""
+
+
 class Bus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How several devices share a line. Any one of them says it for all."""
 

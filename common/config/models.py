@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from common.config.asking import Asking
+from common.config.asking import Asking, Register
 from common.config.framing import Framing
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_ENTRIES, BUILTIN_UPLINK
 from common.config.point_models import Decode, DeviceTime, Meaning, Naming, Place, When
@@ -119,6 +119,8 @@ class Rpc(msgspec.Struct, frozen=True, kw_only=True):
     true_text: tuple[str, ...] = ()
     """How it spells true: the first is written, all are understood in answers."""
     false_text: tuple[str, ...] = ()
+    register: Register | None = None
+    """What it reads or writes in a Modbus device; then nothing else here says what is written."""
 
 
 class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +132,8 @@ class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
     true_text: tuple[str, ...] = ()
     """As an RPC's: the first is what is written for true."""
     false_text: tuple[str, ...] = ()
+    register: Register | None = None
+    """Where it is written in a Modbus device; then `string_to_device` says nothing."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
