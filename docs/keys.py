@@ -31,6 +31,8 @@ class Key(NamedTuple):
     """An older spelling."""
     unapplied: str = ""
     """Why it has no effect, for a key that is read and not applied."""
+    beside: dict[str, Any] = {}
+    """What has to stand beside it in an example, in place of what is required."""
 
 
 class Section(NamedTuple):
@@ -41,6 +43,8 @@ class Section(NamedTuple):
     title: str
     text: str
     keys: tuple[Key, ...]
+    apart: bool = False
+    """True if its keys exclude each other, so that no object can have all of them."""
 
 
 NOT_YET: Final = "not applied yet"
@@ -441,6 +445,84 @@ CONNECTOR: Final = Section(
     ),
 )
 
+_APART: Final = (
+    Key(
+        "when",
+        "regular expression, or object",
+        "Only frames that match it, or that have the bytes `is` at byte `at`, are of this message.",
+        {"at": 1, "is": "hex:03"},
+        None,
+        instead="all frames",
+    ),
+    Key(
+        "fields",
+        "text",
+        'What stands between two fields of the body; `" "` is any run of blanks. The body is the frame without start, end and checksum.',
+        ",",
+        None,
+        instead="none",
+    ),
+    Key(
+        "pairs",
+        "list of two texts",
+        "What stands between two pairs of the body, and between a name and its value.",
+        [";", "="],
+        None,
+        instead="none",
+    ),
+    Key(
+        "pattern",
+        "text",
+        "What the body looks like, with `{name}` where a value stands and `{}` where anything may; a blank is any run of blanks. Only such "
+        "frames are of this message.",
+        "S {stable} {weight} {unit}",
+        None,
+        instead="none",
+    ),
+    Key(
+        "regex",
+        "regular expression",
+        "The same by groups with names, on the whole frame.",
+        "T=(?P<t>[0-9.]+)",
+        None,
+        instead="none",
+    ),
+    Key(
+        "decode",
+        "object",
+        "Bytes that are written as text: `as` is `hex` or `decimal`, `minus` is taken from each byte, `from` and `to` are "
+        "positions in the frame (without them it is the body). Fields and `at` count in what comes out.",
+        {"as": "hex", "from": 1, "to": -2},
+        None,
+        instead="none",
+    ),
+    Key(
+        "timestamp",
+        "object",
+        "The device's own time: a place as a data point has one, `format` (`iso`, `epoch`, `epochMs`, `dsmr`, `nmea`, or a notation with `%`), `zone` "
+        "of its clock, `within` (s): one further from ours is not taken.",
+        {"regex": "^[0-9]+", "format": "epoch", "within": 600},
+        None,
+        instead="the time at which the frame was read",
+    ),
+    Key(
+        "error",
+        "text",
+        "Such a frame is a refusal, and this says what it means: the error of a call, else a dead letter.",
+        "the device does not know the command",
+        None,
+        instead="none",
+    ),
+    Key(
+        "device",
+        "object",
+        "Which device of the platform the values belong to: `name` and `type`, with `${key}` for the value of a data point.",
+        {"name": "sensor ${humidity}"},
+        None,
+        instead="the device itself",
+    ),
+)
+
 DEVICE: Final = Section(
     "devices[]",
     "Devices, an entry of `devices`",
@@ -544,7 +626,30 @@ DEVICE: Final = Section(
             None,
             instead="none: only templates can be written",
         ),
-        Key("byteorder", "`big` or `little`", "Of the numbers that calls write.", "little", "big"),
+        Key(
+            "byteorder",
+            "`big`, `little`, `ABCD`, `DCBA`, `CDAB` or `BADC`",
+            "Of the numbers that calls write (`CDAB` and `BADC` write as `big`), and of those in binary in frames. ABCD is big, DCBA "
+            "little; CDAB has the words of two bytes in turn, BADC the bytes in each word.",
+            "little",
+            "big",
+        ),
+        Key(
+            "messages",
+            "list of objects",
+            "The kinds of frames of a device that has several; see *Messages*. With it, data points stand in the messages.",
+            [],
+            instead="the device is one message, and may have all keys of one but `name`",
+        ),
+        Key(
+            "encoding",
+            "text",
+            "How text is encoded, by the name that Python has for it. It may stand in a message and a data point too.",
+            "latin-1",
+            None,
+            instead="UTF-8",
+        ),
+        *_APART,
         _REPORT,
     ),
 )
@@ -565,7 +670,7 @@ POINT: Final = Section(
     "devices[].telemetry[]",
     "Data points, an entry of `telemetry` or `attributes`",
     "Which bytes of a frame are the value, and what they are. Where a delimiter is named, byte positions have no effect; "
-    "where nothing is named, it is the whole frame. `serialgw check` shows it as a slice, `serialgw try` on a frame of "
+    "where nothing is named, it is the whole frame. More places and types stand in *Data points with a place*. `serialgw check` shows it as a slice, `serialgw try` on a frame of "
     "yours. What is not found is absent: nothing is sent for it.",
     (
         Key("key", "text", "The value's name on the platform.", "humidity", instead="required"),
@@ -609,6 +714,159 @@ POINT: Final = Section(
             "What it is false by, before false, no, off, n, f, disabled.",
         ),
     ),
+)
+
+
+def _place(name: str, kind: str, meaning: str, example: Any, **beside: Any) -> Key:
+    """A key that says where a value stands; a data point has one of them."""
+    return Key(name, kind, meaning, example, instead="none", beside=beside or {"type": "string"})
+
+
+MESSAGE: Final = Section(
+    "devices[].messages[]",
+    "Messages, an entry of `messages`",
+    "One kind of frame. The first message that fits a frame takes it; a frame that fits none is a dead letter. A message that no frame "
+    "can reach is refused.",
+    (
+        Key("name", "text", "By which it is known.", "status", None, instead="none"),
+        Key("telemetry", "list of objects", "As a device's; see *Data points with a place*.", [], instead="none"),
+        Key("timeseries", "list of objects", "Older word for `telemetry`.", [], instead="none"),
+        Key("attributes", "list of objects", "As a device's.", [], instead="none"),
+        Key("byteorder", "as a device's", "Of its numbers in binary.", "little", instead="the device's"),
+        Key("encoding", "text", "Of its text.", "latin-1", None, instead="the device's"),
+        *_APART,
+    ),
+    apart=True,
+)
+
+PLACED: Final = Section(
+    "devices[].messages[].telemetry[]",
+    "Data points with a place",
+    "Besides the keys of *Data points*, and in place of delimiters and byte positions, a data point may have one of the first ten keys here; the "
+    "others say what becomes of what stands there, in the order in which they are listed, from `invalid` on. No value is neither 0 nor a dead letter: "
+    "nothing is sent, and it is counted.",
+    (
+        Key("key", "text", "The value's name on the platform.", "humidity", instead="required"),
+        Key(
+            "type",
+            "text",
+            "Besides those of *Data points* and `hex`: in binary `int8` to `uint64`, `int24`, `uint24`, `float32`, `float64`, `bcd`; in text `hexint` "
+            "(hexadecimal digits), `bits` (binary digits, or bytes), `time`, `nmeaAngle`.",
+            "int",
+            instead="text; bytes in hexadecimal with `at`; what it is in JSON, SML and M-Bus",
+        ),
+        _place("at", "whole number", "The first byte, from 0; from the end where negative.", 4, type="uint16"),
+        _place("field", "whole number", "The number of a field, from 0.", 3),
+        _place(
+            "fields",
+            "list of whole numbers",
+            "Fields that are one value together, as an angle and its letter.",
+            [3, 4],
+            type="nmeaAngle",
+        ),
+        _place("name", "text", "A name of `pairs`, `pattern` or `regex`.", "weight"),
+        _place(
+            "regex",
+            "regular expression",
+            "What its first group finds in the whole frame, or all of it without a group.",
+            "T=([0-9.]+)",
+        ),
+        _place("obis", "text", "An OBIS code, in P1 telegrams, IEC 62056-21 readouts and SML files.", "1-0:1.8.0"),
+        _place(
+            "mbus",
+            "text",
+            "An M-Bus record by what it is: `energy`, `volume`, `flow temperature` …, behind it `storage N`, `tariff N`, `unit N`, `maximum`, `minimum`.",
+            "energy storage 1",
+        ),
+        _place("register", "text", "A Modbus register.", "input:12"),
+        _place("path", "text", "A member of JSON.", "pos.x"),
+        _place("value", "any value", "A value that such a frame means, whatever it says.", True),
+        Key(
+            "length",
+            "whole number of bytes",
+            "Of `at`, where the type does not say it.",
+            2,
+            None,
+            instead="up to the body's end",
+            beside={"at": 0},
+        ),
+        Key("group", "whole number", "Which of the brackets behind an OBIS code.", 1, 0, beside={"obis": "1-0:1.8.0"}),
+        Key(
+            "byteorder",
+            "as a device's",
+            "Of this number.",
+            "CDAB",
+            instead="the message's",
+            beside={"at": 4, "type": "uint32"},
+        ),
+        Key("encoding", "text", "Of this text.", "cp437", None, instead="the message's", beside={"regex": "^.*"}),
+        Key(
+            "format",
+            "text",
+            "How a `time` is written; see `timestamp` of a message.",
+            "epoch",
+            "iso",
+            beside={"regex": "^.*", "type": "time"},
+        ),
+        Key(
+            "zone",
+            "text",
+            "Where its clock stands.",
+            "Europe/Amsterdam",
+            None,
+            instead="UTC",
+            beside={"regex": "^.*", "type": "time"},
+        ),
+        Key(
+            "invalid",
+            "number, text, or list",
+            "What the device says for no value; `hex:` and bytes are possible.",
+            [32767, "#"],
+            None,
+            instead="none, but for empty text, NaN and infinity",
+        ),
+        Key(
+            "bits",
+            "list of two bits",
+            "The highest and the lowest bit of those that are the value.",
+            [7, 4],
+            None,
+            instead="all",
+        ),
+        Key("bit", "whole number", "The bit that is true or false, from 0, the lowest.", 3, None, instead="none"),
+        Key("signBit", "whole number", "The bit that makes what is below it negative.", 15, None, instead="none"),
+        Key(
+            "map",
+            "object",
+            "What stands there, and the value that it means; what is not in it is an error.",
+            {"0": "off", "1": "on"},
+            None,
+            instead="none",
+        ),
+        Key("offset", "number", "Added before it is scaled.", -2731, 0),
+        Key("scale", "number", "The factor. One that is a whole part of 1 divides: 2302 at 0.1 is 230.2.", 0.1, 1),
+        Key(
+            "exponentAt",
+            "whole number, or object",
+            "The byte that says by which power of ten it is multiplied. `{at, signBit, negativeBit}`: which of its bits are signs, of the exponent and of the number.",
+            {"at": 6, "signBit": 6},
+            None,
+            instead="none",
+            beside={"at": 7, "type": "uint32"},
+        ),
+        Key("decimals", "0 to 15", "Digits behind the point to which it is rounded.", 2, None, instead="as it is"),
+        Key("min", "number", "A smaller value is none.", 0, None, instead="none"),
+        Key("max", "number", "A larger value is none.", 100, None, instead="none"),
+        Key(
+            "unit",
+            "text",
+            "What it is measured in: cut off behind a number in text, and converted to from what a meter says.",
+            "kWh",
+            None,
+            instead="none",
+        ),
+    ),
+    apart=True,
 )
 
 RPC: Final = Section(
@@ -722,6 +980,8 @@ SECTIONS: Final = (
     CONNECTOR,
     DEVICE,
     POINT,
+    MESSAGE,
+    PLACED,
     RPC,
     UPDATE,
     REPORT,

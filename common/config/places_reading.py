@@ -77,7 +77,7 @@ def read_place(entry: JsonObject, kind: str, context: Context) -> Place | None:
     if len(named) > 1:
         entry.problem(named[1], f"{named[1]} beside {named[0]}", "one key that says where the value stands")
         return None
-    if not named and not has_place(dict(entry.values)):
+    if not named and not has_place(dict(entry.values)) and not (context.encoding and kind == "string"):
         _warn_idle(entry, BESIDE)
         return None
     by = named[0] if named else "slice"
@@ -264,7 +264,7 @@ def _read_meaning(entry: JsonObject, kind: str, by: str, context: Context) -> Me
     meaning = Meaning(
         byteorder=read_order(entry, context.byteorder),
         encoding=read_encoding(entry) or context.encoding,
-        format=entry.maybe_text("format") or "",
+        format=_read_format(entry),
         zone=entry.maybe_text("zone") or "",
         invalid=_read_invalid(entry),
         bits=_read_bits(entry),
@@ -362,6 +362,12 @@ def check_time(entry: JsonObject, form: str, zone: str) -> None:
     except ValueError:
         expected = f'{choices(TIME_FORMATS)}, or a notation such as "%d.%m.%Y %H:%M:%S"'
         entry.problem("format", show(form), expected)
+
+
+def _read_format(entry: JsonObject) -> str:
+    """How a time is written; "" is ISO 8601."""
+    form = entry.maybe_text("format")
+    return "" if form in (None, "iso") else form
 
 
 def _read_scale(entry: JsonObject) -> float:

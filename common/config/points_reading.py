@@ -47,9 +47,9 @@ def read_strategy(entry: JsonObject) -> ReportStrategy | None:
     return strategy
 
 
-def read_points(device: JsonObject, *keys: str, context: Context | None = None) -> tuple[DataPoint, ...]:
-    """The data points of the lists under `keys` (one is an older spelling of the other), in order. `context` is what
-    their message says for all of them; without one they have no places.
+def read_points(device: JsonObject, *keys: str, context: Context = Context()) -> tuple[DataPoint, ...]:
+    """The data points of the lists under `keys` (one is an older spelling of the other), in order. `context` is
+    what their message says for all of them.
 
     Two points with one key are allowed, as in the reference; where both find a value the later one wins.
     """
@@ -67,9 +67,9 @@ def read_points(device: JsonObject, *keys: str, context: Context | None = None) 
     return tuple(points)
 
 
-def _read_point(entry: JsonObject, context: Context | None) -> DataPoint:
+def _read_point(entry: JsonObject, context: Context) -> DataPoint:
     """One data point; of those that a delimiter makes meaningless the byte positions are warned of."""
-    placed = context is not None and has_place(dict(entry.values))
+    placed = has_place(dict(entry.values))
     key = entry.required_text("key", meaning="the name of the value (a text)")
     point = DataPoint(
         key=key,
@@ -96,15 +96,14 @@ def _read_point(entry: JsonObject, context: Context | None) -> DataPoint:
                 entry.warning(ignored, "has no effect, because a delimiter is named")
     else:
         _warn_if_empty(entry, point.from_byte, point.to_byte, "toByte")
-    if context is not None:
-        place = read_place(entry, point.type, context)
-        _refuse_slices(entry, point, place)
-        point = replace(point, place=place)
+    place = read_place(entry, point.type, context)
+    _refuse_slices(entry, place)
+    point = replace(point, place=place)
     entry.warn_unknown()
     return point
 
 
-def _refuse_slices(entry: JsonObject, point: DataPoint, place: Place | None) -> None:
+def _refuse_slices(entry: JsonObject, place: Place | None) -> None:
     """Delimiters and byte positions beside a place would be a second one."""
     if place is None or place.by == "slice":
         return

@@ -17,7 +17,7 @@ NAMED: dict[str, tuple[Shape, ...]] = {
 
 
 def shapes_of(device: dict[str, Any]) -> tuple[Shape, ...]:
-    """The shapes of a device's section; of a framing that has a name and a decoder of its own, one that says nothing."""
+    """The shapes of a device's section; of most framings that have a name, one that says nothing."""
     framing = device.get("framing", {"end": "\n"})
     if isinstance(framing, str):
         return NAMED.get(framing, (Shape(),))
