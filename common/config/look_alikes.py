@@ -16,7 +16,7 @@ from common.core.quoting import quoted
 Use = Literal["plain", "template", "pattern"]
 """What a text is for: as it is, with placeholders, or a regular expression."""
 
-CONTROL_NAMES: Final = {
+_NAMES: Final = {
     name: bytes([code])
     for code, names in {
         0: "NUL",
@@ -58,7 +58,7 @@ _ESCAPES: Final = {
 }
 _PAIRED: Final = {"rn": b"\r\n", "nr": b"\n\r"}
 
-_BRACKETED: Final = rf"<(?P<named>{'|'.join(CONTROL_NAMES)})>"
+_BRACKETED: Final = rf"<(?P<named>{'|'.join(_NAMES)})>"
 _ESCAPE: Final = (
     r"\\+(?P<pair>r\\+n|n\\+r)"
     r"|\\+(?:x\{?(?P<x>[0-9A-Fa-f]{2})\}?|x(?P<short>[0-9A-Fa-f])(?![A-Za-z0-9])|u\{?00(?P<u>[0-9A-Fa-f]{2})\}?"
@@ -68,7 +68,7 @@ _ESCAPE: Final = (
 _SLASHES: Final = r"/(?P<slash>r/n|n/r)(?![A-Za-z0-9/])"
 _DIGITS: Final = r"(?:0[xX]|&[hH])(?P<digits>(?:[0-9A-Fa-f]{2})+)|U\+00(?P<point>[0-9A-Fa-f]{2})"
 _OTHERS: Final = (
-    rf"\[(?P<square>{'|'.join(CONTROL_NAMES)})\]|\{{(?P<curly>{'|'.join(CONTROL_NAMES)})\}}|\^(?P<caret>[@-Z\[\]\\_])"
+    rf"\[(?P<square>{'|'.join(_NAMES)})\]|\{{(?P<curly>{'|'.join(_NAMES)})\}}|\^(?P<caret>[@-Z\[\]\\_])"
     r"|[%$#](?P<percent>0[AaDd])|(?P<suffix>[0-9A-Fa-f]{2})[hH](?![A-Za-z0-9])|&?#(?P<decimal>10|13)(?:;|(?=#)|$)"
     r"|#?x(?P<bare_x>0[AaDd])(?![0-9A-Fa-f])|&#x(?P<entity>[0-9A-Fa-f]{1,2});"
     r"|(?:chr|char)\((?P<code>\d{1,2}|1[01]\d|12[0-7])\)|ctrl[ +-]?(?P<ctrl>[@-Z\[\]\\_])(?![A-Za-z0-9])"
@@ -193,7 +193,7 @@ def _byte_of(found: re.Match[str]) -> bytes:
     kind = found.lastgroup or ""
     said = found[kind]
     if kind in ("named", "square", "curly", "bare"):
-        return CONTROL_NAMES[said.upper()]
+        return _NAMES[said.upper()]
     if kind in ("escape", "one_slash"):
         return _ESCAPES[said.lower()]
     if kind in ("pair", "slash"):

@@ -7,7 +7,6 @@ from typing import Final
 
 from common.config.findings import show
 from common.config.json_object import JsonObject
-from common.config.look_alikes import CONTROL_NAMES
 from common.config.models import DataPoint, Message
 from common.config.places_reading import (
     Context,
@@ -20,8 +19,8 @@ from common.config.places_reading import (
 )
 from common.config.point_models import Decode, DeviceTime, Naming, Order, Place, When
 from common.config.points_reading import read_points
+from common.config.protocol_reading import read_bytes, text_bytes
 from common.conversion.patterns import names_of
-from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of
 
 TAKING_APART: Final = ("when", "fields", "pairs", "pattern", "regex", "decode", "timestamp", "error", "device")
 """Keys of a message that a device may have too, where it is one message itself."""
@@ -29,7 +28,6 @@ _ASKED: Final = ("ask", "answer")
 """Keys by which a message is told from others by what was asked, and not by its bytes."""
 _POINTS: Final = ("telemetry", "timeseries", "attributes")
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]*)\}")
-_CONTROL: Final = re.compile(r"<([A-Z][A-Z0-9]{1,3})>")
 _DAY_S: Final = 86_400
 _CENTURY_S: Final = 100 * 366 * _DAY_S
 _LAST_BYTE: Final = 16 * 1024 * 1024
@@ -126,7 +124,7 @@ def _read_when(entry: JsonObject) -> When | None:
         return None
     child = entry.child("when")
     assert child is not None
-    when = When(at=child.whole("at", 0, -_LAST_BYTE, _LAST_BYTE), same=_bytes(child, "is"))
+    when = When(at=child.whole("at", 0, -_LAST_BYTE, _LAST_BYTE), same=read_bytes(child, "is"))
     if child.values.get("is") is None:
         child.problem("is", "nothing", "the bytes that stand there")
     if when.at < 0 < when.at + len(when.same):
@@ -170,35 +168,8 @@ def _takes_all_of(before: Message, message: Message) -> bool:
 
 def _read_fields(entry: JsonObject) -> bytes:
     """What stands between two fields."""
-    return _bytes(entry, "fields")
-
-
-def _bytes(entry: JsonObject, key: str) -> bytes:
-    """A text that stands for bytes, control characters by their names in it too; b"" where there is none, or a wrong
-    one."""
-    text = entry.maybe_text(key)
-    return b"" if text is None else _bytes_of(entry, key, text)
-
-
-def _bytes_of(entry: JsonObject, key: str, text: str) -> bytes:
-    """The bytes of a text; b"" for a wrong one."""
-    if not text.isascii() and not text.startswith(HEX):
-        entry.problem(key, show(text), 'ASCII characters, or "hex:" and the bytes that are meant')
-        return b""
-    try:
-        if text.startswith(HEX):
-            return bytes_of(text)
-        return b"".join(
-            CONTROL_NAMES[piece]
-            if number % 2 and piece in CONTROL_NAMES
-            else f"<{piece}>".encode()
-            if number % 2
-            else piece.encode()
-            for number, piece in enumerate(_CONTROL.split(text))
-        )
-    except ValueError:
-        entry.problem(key, show(text), EXPECTED_HEX)
-        return b""
+    entry.knows("fields")
+    return b"" if entry.values.get("fields") is None else read_bytes(entry, "fields")
 
 
 def _read_pairs(entry: JsonObject) -> tuple[bytes, bytes] | None:
@@ -211,7 +182,7 @@ def _read_pairs(entry: JsonObject) -> tuple[bytes, bytes] | None:
     if not isinstance(said, list) or len(said) != 2 or not all(isinstance(one, str) and one for one in said):
         entry.problem("pairs", show(said), expected)
         return None
-    between, assign = (_bytes_of(entry, "pairs", one) for one in said)
+    between, assign = (text_bytes(entry, "pairs", one) for one in said)
     if not between or not assign:
         return None
     if between == assign:

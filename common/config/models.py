@@ -17,9 +17,12 @@ from common.config.point_models import Decode, DeviceTime, Meaning, Naming, Plac
 from common.stream.limits import MAX_RECORDS
 from common.wire.calls import hosted_stream
 
-VERSION: Final = 2
-"""How devices are written into sections, tasks and snapshots. In version 1, which release 0.2 wrote, the fields of line
-and framing stand side by side with the device's own."""
+VERSION: Final = 3
+"""How devices are written into tasks and snapshots. In version 1, which release 0.2 wrote, the fields of line and
+framing stand side by side with the device's own. Version 3 may have messages and shapes of frames: who does not know
+them would make nothing of the frames, and lose them."""
+PLAIN: Final = 2
+"""The version of a section without these: who knows no newer one reads it as it is meant."""
 
 Decimal = Literal["", ","]
 """How fractions are written: with a point, or with a comma."""
@@ -430,7 +433,11 @@ def section_of(device: Device) -> bytes:
     have had since release 0.2, so a converter of that release, still running after an update, reads them as they are
     meant.
     """
-    fields = {"version": VERSION, **msgspec.structs.asdict(device)}
+    version = VERSION if device.messages or device.framing.shapes else PLAIN
+    fields = {"version": version, **msgspec.structs.asdict(device)}
+    if device.framing.shapes:
+        # A shape may have a table of bytes, and only keys that are text can be put in order.
+        fields["framing"] = msgspec.to_builtins(device.framing, str_keys=True)
     return msgspec.json.encode(fields, order="deterministic")
 
 
@@ -441,7 +448,7 @@ def device_of(section: bytes) -> Device:
     """
     try:
         version = version_of(section)
-        if version == VERSION:
+        if version >= PLAIN:
             return msgspec.json.decode(section, type=Device)
         return msgspec.convert(updated(msgspec.json.decode(section, type=dict[str, Any]), version), Device)
     except UnicodeDecodeError as error:
@@ -464,9 +471,9 @@ def updated(device: dict[str, Any], version: int) -> dict[str, Any]:
     """The fields of a device as an older version wrote them, in the places where they stand now. All that is stored
     with devices in it is read by this, so a new version is a step here and nowhere else.
 
-    1 → 2: the names are the same; line and framing became objects of their own.
+    1 → 2: the names are the same; line and framing became objects of their own. 2 → 3: there may be more.
     """
-    if version < 2:
+    if version < PLAIN:
         line = {name: device[name] for name in Line.__struct_fields__ if name in device}
         framing = {name: device[name] for name in Framing.__struct_fields__ if name in device}
         device = {**device, "line": line, "framing": framing}

@@ -65,6 +65,10 @@ class Context(NamedTuple):
     """The names of `pattern` and `regex`."""
 
 
+NO_CONTEXT: Final = Context()
+"""Of points whose device says nothing of messages."""
+
+
 def has_place(values: dict[str, Any]) -> bool:
     """True if a data point's object has a key that only a place can carry."""
     return any(values.get(key) is not None for key in (*PLACES, *MEANINGS)) or "value" in values

@@ -17,7 +17,7 @@ from common.config.findings import SHOWN_CHARS, choices, show
 from common.config.json_object import JsonObject
 from common.config.look_alikes import doubt_of
 from common.config.models import AttributeUpdate, DataPoint, Decimal, ReportStrategy, Rpc
-from common.config.places_reading import PLACES, Context, has_place, read_place
+from common.config.places_reading import NO_CONTEXT, PLACES, Context, has_place, read_place
 from common.config.point_models import Place
 from common.config.type_words import doubt_of_param_type, doubt_of_point_type
 from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of, pattern_of
@@ -47,7 +47,7 @@ def read_strategy(entry: JsonObject) -> ReportStrategy | None:
     return strategy
 
 
-def read_points(device: JsonObject, *keys: str, context: Context = Context()) -> tuple[DataPoint, ...]:
+def read_points(device: JsonObject, *keys: str, context: Context = NO_CONTEXT) -> tuple[DataPoint, ...]:
     """The data points of the lists under `keys` (one is an older spelling of the other), in order. `context` is
     what their message says for all of them.
 

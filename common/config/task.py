@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from common.config.models import VERSION, Device, Gateway, Storage, updated, version_of
+from common.config.models import PLAIN, VERSION, Device, Gateway, Storage, updated, version_of
 from common.io.journal.places import file_name, journal_dir
 from common.io.private import is_private
 
@@ -63,8 +63,8 @@ def read_task(data: bytes) -> Task:
     Raises msgspec.DecodeError, UnicodeDecodeError for anything else, and for what a newer release wrote.
     """
     version = version_of(data)
-    if version == VERSION:
-        return msgspec.json.decode(data, type=Task)
+    if version >= PLAIN:
+        return msgspec.structs.replace(msgspec.json.decode(data, type=Task), version=VERSION)
     fields = msgspec.json.decode(data, type=dict[str, Any])
     if isinstance(fields.get("device"), dict):
         fields["device"] = updated(fields["device"], version)

@@ -1,4 +1,4 @@
-"""The values of each family's sample frames, by configurations as users write them (tests/cases/devices)."""
+"""The values of each family's sample frames, by configurations as users write them (tests/cases/any_device/devices)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from common.config.models import Device, device_of, section_of
 from common.conversion.joint import compile_section
 from common.conversion.rows import BatchResult
 from common.conversion.times import time_reader
 from tests.field.reading import read_device
-from tests.support.framings import shapes_of
 
-CASES = Path(__file__).parents[1] / "cases" / "devices"
+CASES = Path(__file__).parents[1] / "cases" / "any_device"
 VECTORS: dict[str, dict[str, Any]] = {
-    vector["family"]: vector for vector in json.loads((CASES / "vectors.json").read_text())
+    vector["family"]: vector for vector in json.loads((CASES / "streams.json").read_text())
 }
 SECTIONS: dict[str, dict[str, Any]] = {
     case["family"]: case["device"]
-    for case in (json.loads(path.read_text()) for path in sorted(CASES.glob("*.json")) if path.name != "vectors.json")
+    for case in (json.loads(path.read_text()) for path in sorted((CASES / "devices").glob("*.json")))
 }
 READ_MS = {
     "dsmr-p1": time_reader("iso", "")("2017-01-02T18:20:04Z"),
@@ -32,9 +30,7 @@ READ_MS = {
 
 
 def device_for(family: str, folder: Path) -> Device:
-    device, _ = read_device(folder, **SECTIONS[family])
-    framing = replace(device.framing, kind="shapes", shapes=shapes_of(SECTIONS[family]))
-    return replace(device, framing=framing)
+    return read_device(folder, **SECTIONS[family])[0]
 
 
 def values_of(result: BatchResult, index: int) -> dict[str, Any]:
