@@ -41,15 +41,18 @@ def no_names_in(text: str) -> list[str]:
 
 
 def named(data: bytes) -> str:
-    """Bytes in words for a person: `STX`, `CR LF`, `"!"`, `"\\r\\nChecksum\\t"`, `AA C0`."""
-    if data and all(byte in _NAMES for byte in data):
+    """Bytes in words for a person: `STX (02)`, `CR LF`, `"!" (21)`, `"\\r\\nChecksum\\t"`, `AA C0`."""
+    if len(data) == 1:
+        digits = data.hex().upper()
+        word = _NAMES.get(data[0]) or (f'"{chr(data[0])}"' if 0x20 <= data[0] < 0x7F else "")
+        return f"{word} ({digits})" if word else digits
+    if all(byte in _NAMES for byte in data):
         return " ".join(_NAMES[byte] for byte in data)
-    if all(0x20 <= byte < 0x7F or byte in b"\r\n\t" for byte in data):
+    if data.isascii() and sum(0x20 <= byte < 0x7F for byte in data) > len(data) / 2:
         from common.core.quoting import quoted
 
-        return quoted(data.decode())
-    if all(byte < 0x80 for byte in data) and sum(0x20 < byte < 0x7F for byte in data) > len(data) / 2:
-        from common.core.quoting import quoted
-
-        return quoted("".join(f"<{_NAMES[byte]}>" if byte in _NAMES else chr(byte) for byte in data))
+        plain = b"\r\n\t"
+        return quoted(
+            "".join(f"<{_NAMES[byte]}>" if byte in _NAMES and byte not in plain else chr(byte) for byte in data)
+        )
     return data.hex(" ").upper()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from common.config.asking import Asking
 from common.config.models import Device
@@ -22,6 +22,9 @@ from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming import JOIN_S, Incoming
 from services.port_reader.core.members import LineKeeper, Owner, Placed
 from services.port_reader.core.port import Port
+
+if TYPE_CHECKING:
+    from services.port_reader.core.shaped import ShapedIncoming
 
 BAD_CHECKSUM: Final = "checksum"
 """Begins the reason of a dead piece that was a frame, but for its checksum."""
@@ -55,7 +58,7 @@ class AskingPort(Port):
         self,
         devices: list[Device],
         source: Source,
-        line: Incoming,
+        line: Incoming | ShapedIncoming,
         counters: PortReaderCounts,
         *,
         clock: WallClock,

@@ -48,10 +48,10 @@ from services.port_reader.core.events import (
     WritePending,
 )
 from services.port_reader.core.exchange import Search, search_plainly
-from services.port_reader.core.incoming import Incoming
+from services.port_reader.core.incoming import incoming_of
 from services.port_reader.core.members import Owner
 from services.port_reader.core.pace import ReadPace
-from services.port_reader.core.port import Port
+from services.port_reader.core.port import Port, byte_seconds
 from services.port_reader.core.resting import Resting
 from services.port_reader.core.standstill import Standstill
 
@@ -298,15 +298,15 @@ def _port_of(
     owner: Owner | None,
 ) -> Port:
     """The line, as what its devices need it to be."""
-    framing = devices[0].framing
+    framing, byte_s = devices[0].framing, byte_seconds(devices[0].line)
     if all(device.asking is None for device in devices):
-        line = Incoming(framing, line_state)
+        line = incoming_of(framing, line_state, byte_s)
         return Port(devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner)
     # Here: lines on which nothing is asked need none of it, and a port reader keeps what it has loaded.
     from services.port_reader.core.asking_port import AskingPort, split_line_state
 
     line_state, repeats = split_line_state(devices, line_state)
-    line = Incoming(framing, line_state)
+    line = incoming_of(framing, line_state, byte_s)
     return AskingPort(
         devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner, repeats=repeats
     )

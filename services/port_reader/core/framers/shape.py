@@ -35,7 +35,6 @@ class ShapeFramer:
     def __init__(self, shapes: Sequence[Shape], max_frame_bytes: int, skip: bytes = b"", mask: int = 0xFF) -> None:
         """Several shapes all have starts. `skip`: byte values that mean nothing between frames; `mask`: what of each
         byte counts."""
-        self.has_seen_end = False
         self.late_ends: list[int] = []
         """The places in the stream where the first frames of the last `feed` end, if they were there before it."""
         self.fed_bytes = 0
@@ -46,7 +45,8 @@ class ShapeFramer:
         self._mask_table = None if mask == 0xFF else bytes(byte & mask for byte in range(256))
         first = shapes[0]
         self._is_lines = not first.starts and not first.code and first.length is None
-        self._is_sure = all(shape.checksums for shape in shapes)
+        self.is_sure = all(shape.checksums for shape in shapes)
+        """True if each frame shows by its checksum that it is whole."""
         self._single = self._matchers[0] if len(shapes) == 1 and len(first.starts) < 2 else None
         self._start_bytes = len(first.starts[0]) if first.starts else 0
         starts = [(start, matcher) for matcher in self._matchers for start in matcher.starts]
@@ -67,6 +67,8 @@ class ShapeFramer:
         """A candidate that was whole and wrong: from, to, what was wrong."""
         self._reason = ""
         """Why bytes may be missing; "" if none may."""
+        self._rest_reason = ""
+        """Why nothing more comes, where it is not silence."""
         self._is_dead_line = False
         """True while all up to the next end is dead."""
         self._work = self._work_from = 0
@@ -104,8 +106,9 @@ class ShapeFramer:
         self._at += 1
         return self._scan(self._data, len(self._data))
 
-    def rest(self) -> list[bytes]:
+    def rest(self, reason: str = "") -> list[bytes]:
         """Silence: no candidate will be completed. The frames that stand in what is there; all else is dead."""
+        self._rest_reason = reason
         frames, ends = [], []
         while self._candidate is not None:
             frames += self.pass_over()
@@ -113,7 +116,7 @@ class ShapeFramer:
         self.late_ends = ends
         self._dispose(self._data, len(self._data))
         self._keep(self._data, len(self._data))
-        self._reason, self._is_dead_line = "", False
+        self._reason, self._is_dead_line, self._rest_reason = "", False, ""
         return frames
 
     def interrupt(self, reason: str) -> None:
@@ -129,29 +132,6 @@ class ShapeFramer:
             return []
         dead, self._dead = self._dead, []
         return dead
-
-    def end(self) -> tuple[bytes, str]:
-        """The line ends here: (what waits, why it is dead or "")."""
-        data, reason = bytes(self._data[self._run :]), self._reason
-        self._forget(len(self._data))
-        self._reason, self._is_dead_line = "", False
-        return data, reason
-
-    def cut(self, count: int) -> bytes:
-        """The first `count` bytes of `partial` as a frame of their own."""
-        end = self._run + count
-        prefix = bytes(self._data[self._run : end])
-        self._forget(end)
-        return prefix
-
-    def _forget(self, to: int) -> None:
-        """What stands before `to` is nobody's any more."""
-        self._suspect, self._candidate, self._run = None, None, min(to, len(self._data))
-        self._keep(self._data, self._run)
-
-    def is_bare_end(self, data: bytes) -> bool:
-        """True for bytes that end a frame and say nothing."""
-        return not data or any(data in matcher.ends for matcher in self._matchers)
 
     @property
     def last_fault(self) -> str:
@@ -177,11 +157,6 @@ class ShapeFramer:
         return len(self._data) - self._at if self._candidate is not None else 0
 
     @property
-    def candidate_at(self) -> int:
-        """The place in the stream where the candidate begins."""
-        return self._offset + self._at
-
-    @property
     def missing_bytes(self) -> int | None:
         """How many more bytes the candidate needs; None where nobody knows."""
         return None if self._candidate is None else self._candidate.missing_bytes
@@ -189,7 +164,7 @@ class ShapeFramer:
     @property
     def is_mid_frame(self) -> bool:
         """True in the middle of a frame whose rest might be taken for a whole one: what has a checksum is not."""
-        return not self._is_sure and (self._candidate is not None or self._is_dead_line)
+        return not self.is_sure and (self._candidate is not None or self._is_dead_line)
 
     @property
     def is_dead_run(self) -> bool:
@@ -349,7 +324,7 @@ class ShapeFramer:
 
     def _end_line(self) -> None:
         """The line in progress gets no end."""
-        self._reason = self._reason or "no end of a frame in time"
+        self._reason = self._reason or self._rest_reason or "no end of a frame in time"
         self._dispose(self._data, len(self._data))
         self._reason, self._is_dead_line = "", False
         self._keep(self._data, len(self._data))
@@ -368,7 +343,7 @@ class ShapeFramer:
 
     def _bury(self, data: bytes | bytearray, to: int) -> None:
         """Bytes before `to` that are told nowhere yet are dead, in pieces that are not too long."""
-        reason = self._reason or NO_FRAME
+        reason = self._reason or self._rest_reason or NO_FRAME
         while self._run < to:
             end = min(self._run + self._max, to)
             piece = bytes(data[self._run : end])
