@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from common.core.frame_shape import Checksum
+
 TIMEOUT_S: Final = 1.0
 """An instrument at 9600 baud that has not begun to answer after this long mostly will not."""
 RETRIES: Final = 1
@@ -45,6 +47,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: int = 0
     same: bytes = b""
     """The bytes that stand at `at`, which counts from the end where it is negative."""
+    in_body: bool = False
+    """True: the expression matches the frame's body from its beginning, without start, end and checksum."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -127,9 +131,15 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """In the order of the file: the first that fits a frame takes it."""
     address: int | None = None
     """Its place on the bus; None: it has the line for itself."""
+    timeout_s: float = TIMEOUT_S
+    """How long its answers may take, where nothing else is said of one."""
     bus: Bus | None = None
     on_bad_frame: bytes = b""
     """What is sent where a frame's checksum was wrong; b"" for nothing."""
+    send_end: bytes = b""
+    """What follows everything that calls write, as it follows what is asked."""
+    send_checksum: Checksum | None = None
+    """What stands before that end."""
     drops_repeats: bool = False
     """True: a frame that is the one before it once more is answered, and not kept."""
     protocol: Literal["", "modbus-rtu", "modbus-ascii"] = ""

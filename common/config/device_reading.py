@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from common.config.asking_reading import OF_DEVICES, OF_MESSAGES, read_asking
 from common.config.checking import ConverterChecker
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
@@ -101,7 +102,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     telemetry, attributes = ((), ()) if messages else _read_data_points(entry, users=users)
     if users:
         # A user's converter gets the whole section: what these mean is its affair.
-        entry.knows("messages", "encoding", *TAKING_APART)
+        entry.knows("messages", "encoding", *TAKING_APART, *OF_MESSAGES, *OF_DEVICES)
     # Problems stop the gateway later, all at once; until then defaults stand in for what is wrong.
     device = Device(
         name=name,
@@ -126,8 +127,10 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         attributes=attributes,
         messages=messages,
     )
+    if not device.has_user_uplink:
+        device = msgspec.structs.replace(device, asking=read_asking(entry, messages, device.framing))
     # Said at the start, it surprises nobody at the first call.
-    if device.downlink_converter is None and any(rpc.template is None for rpc in device.rpcs):
+    if device.downlink_converter is None and any(rpc.template is None and rpc.register is None for rpc in device.rpcs):
         entry.warning(
             "serverSideRpc",
             'without "downlink_converter" calls with params are answered "Downlink converter not defined"',
@@ -140,7 +143,8 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
 
 def _warn_of_unsure_answers(entry: JsonObject, device: Device) -> None:
     """Warns of calls that can't tell their answer from what the device says by itself."""
-    unsure = [show(rpc.method) for rpc in device.rpcs if rpc.with_response and rpc.response_pattern is None]
+    plain = [rpc for rpc in device.rpcs if rpc.with_response and rpc.register is None]
+    unsure = [show(rpc.method) for rpc in plain if rpc.response_pattern is None]
     if not unsure or not (device.all_telemetry or device.all_attributes):
         return
     calls = "a call of " + " or ".join(unsure)

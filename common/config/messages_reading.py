@@ -24,6 +24,8 @@ from common.conversion.patterns import names_of
 
 TAKING_APART: Final = ("when", "fields", "pairs", "pattern", "regex", "decode", "timestamp", "error", "device")
 """Keys of a message that a device may have too, where it is one message itself."""
+ASKING: Final = ("ask", "every", "aligned", "on", "answer", "timeoutMs", "retries", "reply")
+"""Keys of a message about what is asked for it and said back: `asking_reading` reads them."""
 _ASKED: Final = ("ask", "answer")
 """Keys by which a message is told from others by what was asked, and not by its bytes."""
 _POINTS: Final = ("telemetry", "timeseries", "attributes")
@@ -67,7 +69,7 @@ def _read_listed(entry: JsonObject, order: Order, encoding: str) -> Message:
     """A message of the list. `warn_unknown` is said here, as the device says its own."""
     name = entry.maybe_name("name") or ""
     message = _read_message(entry, read_order(entry, order), read_encoding(entry) or encoding, name)
-    entry.knows("byteorder", "encoding", "timeseries")
+    entry.knows("byteorder", "encoding", "timeseries", *ASKING)
     entry.warn_unknown()
     return message
 

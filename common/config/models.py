@@ -433,7 +433,7 @@ def section_of(device: Device) -> bytes:
     have had since release 0.2, so a converter of that release, still running after an update, reads them as they are
     meant.
     """
-    version = VERSION if device.messages or device.framing.shapes else PLAIN
+    version = VERSION if device.messages or device.framing.shapes or device.asking is not None else PLAIN
     fields = {"version": version, **msgspec.structs.asdict(device)}
     if device.framing.shapes:
         # A shape may have a table of bytes, and only keys that are text can be put in order.

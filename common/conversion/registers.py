@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from common.config.asking import Asking, Register
-from common.config.models import DataPoint, Device
+from common.config.models import DataPoint, Device, Rpc
 from common.config.point_models import FLOATS, INTEGERS, Meaning, Order, Place
 from common.conversion.binary import arranged
 from common.conversion.locators import Reading, compile_readings
@@ -25,11 +25,13 @@ from common.conversion.views import View
 from common.core import modbus
 from common.core.errors import ConversionError
 from common.core.modbus import BIT_TABLES, Protocol, Span, Table, bytes_of_answer, pdu_of, span_of
+from common.wire.calls import Exchange
 
 SPANS_KEPT: Final = 256
 """Reads whose points are kept ready: a device has few, and a section that was changed has others."""
 ONE_REGISTER: Final = 2
 """Bytes."""
+NO_REGISTER: Final = "this call names no register"
 
 
 class PlacedPoint(NamedTuple):
@@ -62,7 +64,7 @@ class RegisterConverter:
         """Raises ConversionError for points that can't be read: the configuration's reader refuses all that is known
         of that."""
         self._device = device
-        self._protocol: Protocol = "modbus-ascii" if asking.protocol == "modbus-ascii" else "modbus-rtu"
+        self._protocol = protocol_of(asking)
         try:
             self._telemetry = [spanned(point) for point in device.all_telemetry]
             self._attributes = [spanned(point) for point in device.all_attributes]
@@ -184,6 +186,65 @@ def request_of(register: Register, value: object) -> bytes:
             raise ConversionError(f"params: found {len(values)} values, expected {register.count}")
         return modbus.write_coils(register.first, [_switch(one) for one in values], as_many=function == 15)
     return modbus.write_registers(register.first, _written(register, value), as_many=function == 16)
+
+
+def exchange_for(asking: Asking, requests: Sequence[bytes], method: str, timeout_s: float) -> Exchange:
+    """What the device's port reader is to do with these requests, one after the other: each is answered, and a refusal
+    ends the call. The device says itself what an answer looks like: its address, and what it was asked."""
+    protocol, unit = protocol_of(asking), asking.address or 0
+    frames = [modbus.frame_of(protocol, unit, request) for request in requests]
+    answers = [modbus.answer_regex(protocol, unit, request) for request in requests]
+    refusals = [modbus.refusal_regex(protocol, unit, request) for request in requests]
+    patterns = [f"{answer}|{refusal}" for answer, refusal in zip(answers, refusals, strict=True)]
+    return Exchange(
+        frames[:1],
+        method,
+        with_response=True,
+        timeout_s=timeout_s,
+        pattern=patterns[0],
+        then=list(zip(frames[1:], patterns[1:], strict=True)),
+        good="|".join(answers),
+    )
+
+
+def call_exchange(asking: Asking, rpc: Rpc, params: object) -> Exchange:
+    """What a call comes to on the line. Raises ConversionError with what is wrong with the params."""
+    if rpc.register is None:
+        raise ConversionError(NO_REGISTER)
+    request = request_of(rpc.register, params)
+    return exchange_for(asking, [request], rpc.method, rpc.response_timeout_s)
+
+
+def update_exchange(device: Device, asking: Asking, data: dict[str, object]) -> tuple[Exchange | None, str]:
+    """(what an attribute update comes to on the line, None for nothing; the attributes that nothing is configured for).
+    Raises ConversionError for a value that can't be written."""
+    updates = [one for key in data for one in device.attribute_updates if one.attribute == key and one.register]
+    known = {one.attribute for one in updates}
+    unknown = ",".join(key for key in data if key not in known)
+    if not updates:
+        return None, unknown
+    requests = [request_of(one.register, data[one.attribute]) for one in updates if one.register is not None]
+    return exchange_for(asking, requests, "", asking.timeout_s), unknown
+
+
+def call_answer(device: Device, asking: Asking, method: str, frame: bytes) -> object:
+    """What an answer says to whoever called `method`; "" for an attribute update. Raises ConversionError for a refusal,
+    in words."""
+    try:
+        _, pdu = pdu_of(protocol_of(asking), frame)
+    except ValueError as error:
+        raise ConversionError(f"answer: {error}") from None
+    rpc = next((one for one in device.rpcs if one.method == method), None)
+    if rpc is not None and rpc.register is not None:
+        return value_of(rpc.register, pdu)
+    if refusal := modbus.exception_of(pdu):
+        raise ConversionError(refusal)
+    return True
+
+
+def protocol_of(asking: Asking) -> Protocol:
+    """The way in which the device frames what it says."""
+    return "modbus-ascii" if asking.protocol == "modbus-ascii" else "modbus-rtu"
 
 
 def value_of(register: Register, pdu: bytes) -> object:

@@ -235,5 +235,5 @@ def _regex(protocol: Protocol, begin: bytes, more: int) -> str:
     """A frame that begins so, and has so many bytes more before its checksum."""
     if protocol == "modbus-rtu":
         head = "".join(f"\\x{byte:02x}" for byte in begin)
-        return rf"(?s)\A{head}.{{{more + 2}}}\Z"
-    return rf"(?i)\A:{begin.hex()}[0-9a-f]{{{2 * more + 2}}}\r\n\Z"
+        return rf"(?s:\A{head}.{{{more + 2}}}\Z)"
+    return rf"(?i:\A:{begin.hex()}[0-9a-f]{{{2 * more + 2}}}\r\n\Z)"

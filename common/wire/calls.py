@@ -56,6 +56,11 @@ class Exchange(Struct, frozen=True):
     """A regular expression that is found in the answer, and in nothing else that the device says."""
     until: bytes = b""
     """Ends the answer besides the device's delimiter; b"" for nothing."""
+    then: list[tuple[bytes, str]] = []
+    """(what is written next, the pattern of its answer) of each further write of one call: each goes out once the
+    answer to the one before has come, and the last answer is the call's."""
+    good: str = ""
+    """What an answer looks like after which `then` goes on; any other that fits `pattern` ends the call. "": any."""
 
 
 class Decode(Struct, frozen=True):

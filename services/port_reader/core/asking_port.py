@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.config.asking import Asking
 from common.config.models import Device
+from common.core.frame_body import body_of
 from common.core.wall_clock import WallClock
 from common.stream.items import Item
 from common.stream.source import Source
@@ -84,6 +85,7 @@ class AskingPort(Port):
             search=search,
             write_timeout_s=devices[0].line.write_timeout_s,
             others=self._may_be_asked,
+            body=body_of(devices[0].framing.shapes) if devices[0].framing.shapes else bytes,
         )
         self._now_s = 0.0
         """When the event came that is handled now."""

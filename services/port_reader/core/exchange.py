@@ -68,6 +68,8 @@ class LineCall(NamedTuple):
     data: bytes
     pattern: re.Pattern[bytes]
     deadline_s: float
+    step: int = 0
+    """How many of its further writes (`Exchange.then`) are out."""
 
     @property
     def is_given_up_s(self) -> float:
@@ -91,6 +93,8 @@ class Turn:
         """When a frame that was passed over is the answer, if no other comes."""
         self.is_hopeless = False
         """True once the awaited answer's pattern has taken too long on a frame."""
+        self.next_write = b""
+        """What of the call is to be written next, now that what came before it was answered."""
 
     @property
     def next_deadline_s(self) -> float:
@@ -268,14 +272,33 @@ class Exchanges:
             return None
         if not self._matches(turn, frame):
             return None
+        if turn.state == "waiting" and self._goes_on(turn, frame):
+            return None
         self._turn = None
         return turn.call if turn.state == "waiting" else None
+
+    def _goes_on(self, turn: Turn, frame: bytes) -> bool:
+        """True if this answer is followed by another write of the same call."""
+        call = turn.call
+        if call.step >= len(call.asked.then):
+            return False
+        if call.asked.good and not re.search(call.asked.good.encode(), frame):
+            return False
+        data, pattern = call.asked.then[call.step]
+        turn.call = call._replace(data=data, pattern=re.compile(pattern.encode()), step=call.step + 1)
+        turn.state, turn.next_write = "writing", data
+        return True
 
     def go_on(self, now_s: float) -> list[Effect]:
         """Begins the next call if nothing is going on; ends one whose answer will not be recognised."""
         turn = self._turn
         if turn is None:
             return self._next(now_s)
+        if turn.next_write:
+            data, turn.next_write = turn.next_write, b""
+            timeout_s = self._write_timeout_s
+            turn.ends_s = turn.poll_s = turn.call.deadline_s if timeout_s is None else now_s + timeout_s
+            return [WritePort(data)]
         if not turn.is_hopeless or turn.state == "writing":
             return []
         is_answered = turn.state == "late"

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from common.config.asking import Ask, Asking, Bus, Heard
 from common.conversion.printed import BLANK_BYTES
 from common.core.events import Note
+from common.core.frame_body import BodyOf
 from common.stream.items import Item
 from common.wire.messages import NOBODY, Entry
 from services.port_reader.core.asking.dialogue import NEVER_S, Dialogue
@@ -62,9 +63,11 @@ class Asker:
         search: Callable[[re.Pattern[bytes], bytes], bool | None],
         write_timeout_s: float | None,
         others: Callable[[int], bool] = lambda _: True,
+        body: BodyOf = bytes,
     ) -> None:
         """`devices`: all on the line, in the order of their streams. `search` finds patterns in bounded time. `others`:
-        whether this device may be asked as far as calls are concerned, which have the same line."""
+        whether this device may be asked as far as calls are concerned, which have the same line. `body` takes the body
+        out of a frame."""
         self._devices = devices
         self._counters = counters
         self._write_timeout_s = write_timeout_s
@@ -73,7 +76,7 @@ class Asker:
         bus = next((asking.bus for asking in askings if asking.bus is not None), Bus())
         self._is_bus = any(asking.address is not None for asking in askings)
         self._pause_s = bus.pause_s
-        self._messages = messages_of(askings, search)
+        self._messages = messages_of(askings, search, body)
         self._schedule = Schedule([(at, ask) for at, one in enumerate(askings) for ask in one.asks], wall_ms)
         self._healths = [Health(bus.offline_after, bus.max_backoff_s) for _ in devices]
         self._starts: list[int] = []

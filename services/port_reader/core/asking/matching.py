@@ -7,19 +7,22 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from common.config.asking import Ask, Asking, Heard, Told
+from common.core.frame_body import BodyOf
 
 Fits = Callable[[bytes], bool]
 
 
-def fits_of(told: Told, search: Callable[[re.Pattern[bytes], bytes], bool | None]) -> Fits:
+def fits_of(told: Told, search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes) -> Fits:
     """What tells such frames from others. `search` finds a pattern in bounded time; where it takes too long the frame
-    does not fit."""
+    does not fit. `body` takes the body out of a frame."""
     end = told.at + len(told.same)
     place = slice(told.at, None if told.at < 0 <= end else end)
     if not told.regex:
         return (lambda frame: frame[place] == told.same) if told.same else (lambda _: True)
     with warnings.catch_warnings(action="ignore", category=FutureWarning):
-        pattern = re.compile(told.regex.encode())
+        pattern = re.compile((rf"\A{told.regex}" if told.in_body else told.regex).encode())
+    if told.in_body:
+        return lambda frame: bool(search(pattern, body(frame)))
     if not told.same:
         return lambda frame: bool(search(pattern, frame))
     return lambda frame: frame[place] == told.same and bool(search(pattern, frame))
@@ -28,8 +31,10 @@ def fits_of(told: Told, search: Callable[[re.Pattern[bytes], bytes], bool | None
 class Messages:
     """The kinds of frames of one device."""
 
-    def __init__(self, asking: Asking, search: Callable[[re.Pattern[bytes], bytes], bool | None]) -> None:
-        self._heard = tuple((heard, fits_of(heard.told, search)) for heard in asking.heard)
+    def __init__(
+        self, asking: Asking, search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes
+    ) -> None:
+        self._heard = tuple((heard, fits_of(heard.told, search, body)) for heard in asking.heard)
         self._told_names = {heard.name for heard in asking.heard if heard.told != Told()}
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
@@ -72,6 +77,9 @@ class Messages:
         return self._answers[ask.name]
 
 
-def messages_of(askings: Sequence[Asking], search: Callable[[re.Pattern[bytes], bytes], bool | None]) -> list[Messages]:
-    """The kinds of frames of each device on a line, in the order of the devices."""
-    return [Messages(asking, search) for asking in askings]
+def messages_of(
+    askings: Sequence[Asking], search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes
+) -> list[Messages]:
+    """The kinds of frames of each device on a line, in the order of the devices. `body` takes the body out of a frame
+    of the line."""
+    return [Messages(asking, search, body) for asking in askings]
