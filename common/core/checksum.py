@@ -239,6 +239,8 @@ class Check:
             given = self._calculate(frame[checksum.from_byte : checksum.to_byte])
             if given == checksum.result:
                 return ""
+            if given < 0:
+                return "its bytes are no hexadecimal digits"
             return f"its bytes give {_number(given, self._width)}, not {_number(checksum.result, self._width)}"
         place = self._place(frame)
         if place is None:
@@ -436,7 +438,7 @@ def _absolute(position: int | None, length: int, default: int) -> int:
 
 
 def _number(value: int, width: int) -> str:
-    return f"{value:0{-(-width // 8) * 2}X}" if value >= 0 else "no number (there are no hexadecimal digits)"
+    return f"{value:0{-(-width // 8) * 2}X}"
 
 
 def _spelled(data: bytes, checksum: Checksum) -> str:

@@ -20,9 +20,7 @@ FALSE: Final = -1
 """No frame begins here."""
 BAD: Final = -2
 """All is in its place up to `bad_end`, but the frame is wrong: `fault` says what."""
-RESTART: Final = -3
-"""No frame begins here, and another start, at `restart_at`, says so."""
-EMPTY: Final = -4
+EMPTY: Final = -3
 """Nothing between two ends. Where the end is the start as well only the first is to be passed over, else all up to
 `bad_end`."""
 
@@ -44,7 +42,6 @@ class Matcher:
         """With BAD, and with FALSE where `wasted_bytes` has risen: where the candidate ends."""
         self.wasted_bytes = 0
         """So many bytes of candidates were looked at that were none; whoever counts them sets it to 0."""
-        self.restart_at = 0
         self.fault = ""
         self.frame = b""
         """What the verdict is of, where it is a frame or BAD: unescaped and stripped in the first case."""
@@ -78,7 +75,7 @@ class Matcher:
         and before which no end begins."""
         self.end_bytes = max(map(len, shape.ends), default=0) + shape.end_plus
         self.judge = self._judge_choice(shape)
-        """What begins at `place` of `data`: the end of a frame (above 0), or WAIT, FALSE, BAD, RESTART or EMPTY."""
+        """What begins at `place` of `data`: the end of a frame (above 0), or WAIT, FALSE, BAD or EMPTY."""
 
     def _judge_choice(self, shape: Shape) -> Callable[[bytes | bytearray, int], int]:
         if shape.code == "modbus-rtu":
@@ -123,8 +120,10 @@ class Matcher:
         verdict = self._judge_length(data, place)
         if self._restarts and verdict != FALSE:
             end = verdict if verdict > 0 else self.bad_end if verdict == BAD else len(data)
-            if self._find_restart(data, place, end):
-                return RESTART
+            if self._is_begun_anew(data, place, end):
+                return FALSE
+            # With each byte it may turn out that it begins anew.
+            self.needs = min(self.needs, len(data) + 1)
         return verdict
 
     def _judge_length(self, data: bytes | bytearray, place: int) -> int:
@@ -223,8 +222,8 @@ class Matcher:
         end = self._end_to - self.offset if is_known else size
         if self._restarts:
             limit = self._end_at - self.offset + self._end_size - 1 if self._end_at >= 0 and not self._until else end
-            if self._find_restart(data, place, min(limit, size)):
-                return RESTART
+            if self._is_begun_anew(data, place, min(limit, size)):
+                return FALSE
         if not is_known:
             self.needs, self.missing_bytes = size + 1, None
             return FALSE if size - place >= self._max else WAIT
@@ -299,12 +298,9 @@ class Matcher:
 
     _end_size = 0
 
-    def _find_restart(self, data: bytes | bytearray, place: int, limit: int) -> bool:
-        """True if another start stands behind `place`, all of it before `limit`."""
-        places = [found for start in self.starts if (found := data.find(start, place + 1, limit)) >= 0]
-        if places:
-            self.restart_at = min(places)
-        return bool(places)
+    def _is_begun_anew(self, data: bytes | bytearray, place: int, limit: int) -> bool:
+        """True if another start stands behind `place`, all of it before `limit`: no frame begins here then."""
+        return any(data.find(start, place + 1, limit) >= 0 for start in self.starts)
 
     # Shapes that no table describes
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from common.core.frame_shape import Shape
 from services.port_reader.core.framers.base import DeadPiece
-from services.port_reader.core.framers.matcher import BAD, EMPTY, FALSE, RESTART, WAIT, Matcher, pattern_of_texts
+from services.port_reader.core.framers.matcher import BAD, EMPTY, FALSE, WAIT, Matcher, pattern_of_texts
 
 NO_FRAME: Final = "no frame in these bytes"
 FREE_WORK_BYTES: Final = 1024 * 1024
@@ -270,8 +270,6 @@ class ShapeFramer:
 
     def _pass(self, data: bytes | bytearray, at: int, verdict: int, matcher: Matcher) -> int:
         """No frame begins at `at`: where to go on."""
-        if verdict == RESTART:
-            return matcher.restart_at
         if verdict == EMPTY:
             end = matcher.bad_end if self._is_lines else at + self._start_bytes
             if at >= self._run:
@@ -355,8 +353,9 @@ class ShapeFramer:
 
     def _keep(self, data: bytes | bytearray, at: int) -> None:
         """Forgets what is told; the search is to go on at `at`."""
-        if self._suspect is None and at - self._run > self._max and not self._is_dead_line:
-            self._dispose(data, self._run + (at - self._run) // self._max * self._max)
+        full = (at - self._run - 1) // self._max * self._max
+        if full > 0 and self._suspect is None and not self._is_dead_line:
+            self._dispose(data, self._run + full)
         base = min(at, self._run, len(data))
         if data is self._data:
             del self._data[:base]
