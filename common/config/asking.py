@@ -24,6 +24,9 @@ REPEAT_S: Final = 30.0
 """A frame that comes again within this time is a repetition, where `dropRepeats` is set: ASTM E1381 gives up
 sooner."""
 
+ASKING: Final = ("ask", "every", "aligned", "on", "answer", "timeoutMs", "retries", "reply")
+"""Keys of a message, and of a device that is one message, about what is asked for it and said back."""
+
 StepKind = Literal["send", "expect", "wait", "baudrate", "dtr", "rts"]
 
 

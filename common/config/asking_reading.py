@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from common.config.asking import (
+    ASKING,
     MAX_BACKOFF_S,
     MOST_RETRIES,
     OFFLINE_AFTER,
@@ -26,7 +27,6 @@ from common.config.checksum_reading import read_checksum
 from common.config.findings import show
 from common.config.framing import Framing
 from common.config.json_object import JsonObject
-from common.config.messages_reading import ASKING
 from common.config.modbus_reading import Reads, has_registers, wanted_of
 from common.config.models import Message
 from common.config.places_reading import read_regex
@@ -37,8 +37,6 @@ from common.core.checksum import sealed
 from common.core.frame_shape import Checksum
 from common.core.modbus import MOST_UNIT, Protocol
 
-OF_MESSAGES: Final = ASKING
-"""Keys of a message, and of a device that is one message."""
 OF_DEVICES: Final = ("send", "init", "address", "bus", "onBadFrame", "dropRepeats", "merge")
 """Keys of a device alone."""
 STEPS: Final = ("send", "expect", "wait", "baudrate", "dtr", "rts")
@@ -73,11 +71,11 @@ class Sealing:
 def asks_something(entry: JsonObject) -> bool:
     """True if the device in this object, or one of its messages, says anything that only asking knows."""
     values = entry.values
-    if any(values.get(key) is not None for key in (*OF_MESSAGES, *OF_DEVICES)):
+    if any(values.get(key) is not None for key in (*ASKING, *OF_DEVICES)):
         return True
     messages = values.get("messages")
     listed = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
-    return any(one.get(key) is not None for one in listed for key in OF_MESSAGES)
+    return any(one.get(key) is not None for one in listed for key in ASKING)
 
 
 def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing) -> Asking | None:
@@ -85,7 +83,7 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
 
     `messages`: those that were read from it, in the order of its list; one, without a name, where it is one itself.
     """
-    entry.knows(*OF_MESSAGES, *OF_DEVICES)
+    entry.knows(*ASKING, *OF_DEVICES)
     protocol = framing.named if framing.named in MODBUS else ""
     if protocol or has_registers(entry):
         return _read_modbus(entry, messages, protocol)
@@ -102,7 +100,7 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
     pairs = zip(objects, messages, strict=False) if messages else ((one, Message()) for one in objects)
     for one, message in pairs:
         if listed:
-            one.knows(*OF_MESSAGES)
+            one.knows(*ASKING)
         ask = _read_ask(one, entry, message, every_s, sealing)
         if ask is not None:
             asks.append(ask)

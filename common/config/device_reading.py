@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from common.config.asking_reading import OF_DEVICES, OF_MESSAGES, read_asking
+from common.config.asking import ASKING
+from common.config.asking_reading import OF_DEVICES, read_asking
 from common.config.checking import ConverterChecker
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
@@ -102,7 +103,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     telemetry, attributes = ((), ()) if messages else _read_data_points(entry, users=users)
     if users:
         # A user's converter gets the whole section: what these mean is its affair.
-        entry.knows("messages", "encoding", *TAKING_APART, *OF_MESSAGES, *OF_DEVICES)
+        entry.knows("messages", "encoding", *TAKING_APART, *ASKING, *OF_DEVICES)
     # Problems stop the gateway later, all at once; until then defaults stand in for what is wrong.
     device = Device(
         name=name,

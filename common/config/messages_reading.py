@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from common.config.asking import ASKING
 from common.config.findings import show
 from common.config.json_object import JsonObject
 from common.config.models import DataPoint, Message
@@ -24,8 +25,6 @@ from common.conversion.patterns import names_of
 
 TAKING_APART: Final = ("when", "fields", "pairs", "pattern", "regex", "decode", "timestamp", "error", "device")
 """Keys of a message that a device may have too, where it is one message itself."""
-ASKING: Final = ("ask", "every", "aligned", "on", "answer", "timeoutMs", "retries", "reply")
-"""Keys of a message about what is asked for it and said back: `asking_reading` reads them."""
 _ASKED: Final = ("ask", "answer")
 """Keys by which a message is told from others by what was asked, and not by its bytes."""
 _POINTS: Final = ("telemetry", "timeseries", "attributes")

@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from common.config.findings import SHOWN_CHARS, choices, show
 from common.config.json_object import JsonObject
 from common.config.look_alikes import doubt_of
-from common.config.modbus_reading import check_writable, read_register
 from common.config.models import AttributeUpdate, DataPoint, Decimal, ReportStrategy, Rpc
 from common.config.places_reading import NO_CONTEXT, PLACES, Context, has_place, read_place
 from common.config.point_models import Place
+from common.config.register_reading import check_writable, read_register
 from common.config.type_words import doubt_of_param_type, doubt_of_point_type
 from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of, parts_of, pattern_of
 from common.core.control_names import protocol_text

@@ -46,9 +46,7 @@ def test_a_modbus_device_is_read_and_written(tmp_path: Path, framing: str) -> No
     line = ModbusLine(tmp_path / "tty", {7: values}, is_ascii=framing == "modbus-ascii")
     mosquitto = Mosquitto(tmp_path / "mosquitto")
     platform = Platform(mosquitto.port)
-    config = write_config(
-        tmp_path / "config", mosquitto.port, [{**METER, "port": str(line.path), "framing": framing}]
-    )
+    config = write_config(tmp_path / "config", mosquitto.port, [{**METER, "port": str(line.path), "framing": framing}])
     gateway = Gateway(tmp_path, config)
     with closing(line, mosquitto, platform, gateway):
         gateway.start_all(["meter"])
