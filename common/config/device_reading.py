@@ -18,7 +18,7 @@ from common.config.findings import Findings, show
 from common.config.framing import read_framing
 from common.config.framing_reading import has_shapes, read_shaped
 from common.config.json_object import JsonObject
-from common.config.messages_reading import TAKING_APART, read_messages
+from common.config.messages_reading import TAKING_APART, check_shapes, read_messages
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.places_reading import read_order
@@ -137,6 +137,8 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
             'without "downlink_converter" calls with params are answered "Downlink converter not defined"',
         )
     _warn_of_unsure_answers(entry, device)
+    if messages and device.framing.shapes:
+        check_shapes(entry, messages, device.framing.shapes)
     # A user's converter gets the whole section and may know keys that we don't.
     entry.warn_unknown(only_near=device.has_user_converter, elsewhere=_ELSEWHERE)
     return device

@@ -18,10 +18,11 @@ from common.config.places_reading import (
     read_place,
     read_regex,
 )
-from common.config.point_models import Decode, DeviceTime, Naming, Order, Place, When
+from common.config.point_models import FLOATS, INTEGERS, Decode, DeviceTime, Naming, Order, Place, When
 from common.config.points_reading import read_points
 from common.config.protocol_reading import read_bytes, text_bytes
 from common.conversion.patterns import names_of
+from common.core.frame_shape import Shape
 
 TAKING_APART: Final = ("when", "fields", "pairs", "pattern", "regex", "decode", "timestamp", "error", "device")
 """Keys of a message that a device may have too, where it is one message itself."""
@@ -162,6 +163,51 @@ def _takes_all_of(before: Message, message: Message) -> bool:
         same = (before.pattern, before.regex) == (message.pattern, message.regex)
         return same and before.when in (None, message.when)
     return before.when is None or before.when == message.when
+
+
+def check_shapes(device: JsonObject, messages: tuple[Message, ...], shapes: tuple[Shape, ...]) -> None:
+    """Messages and points that look for bytes where no frame of the device's shapes has any."""
+    entries = list(device.items("messages")) if device.values.get("messages") is not None else [device]
+    longest = _longest(shapes)
+    for entry, message in zip(entries, messages, strict=True):
+        when = message.when
+        if when is not None and when.same and when.at >= 0 and not any(_may_have(shape, when) for shape in shapes):
+            starts = sorted({start.hex(" ").upper() for shape in shapes for start in shape.starts})
+            found = f"{when.same.hex(' ').upper()} at byte {when.at}, where no frame has it"
+            entry.problem("when", found, f"what a frame can have that begins with {' or '.join(starts)}")
+        if longest is None or message.decode is not None:
+            continue
+        for key, points in (("telemetry", message.telemetry), ("attributes", message.attributes)):
+            for index, point in enumerate(points):
+                end = _end_of(point)
+                if end is not None and end > longest:
+                    found = f"{show(point.key)} up to byte {end - 1} of a frame of {longest} bytes"
+                    entry.problem(f"{key}[{index}].at", found, f"a place up to byte {longest - 1}")
+
+
+def _longest(shapes: tuple[Shape, ...]) -> int | None:
+    """How long a frame is at most, where that is fixed; what is stripped off counts no more."""
+    lengths = [shape.length - sum(shape.strip) for shape in shapes if isinstance(shape.length, int)]
+    return max(lengths) if lengths and len(lengths) == len(shapes) else None
+
+
+def _may_have(shape: Shape, when: When) -> bool:
+    """True if a frame of this shape may have these bytes there, as far as its start says it."""
+    if not shape.starts or shape.strip[0]:
+        return True
+    return any(
+        all(when.at + n >= len(start) or start[when.at + n] == byte for n, byte in enumerate(when.same))
+        for start in shape.starts
+    )
+
+
+def _end_of(point: DataPoint) -> int | None:
+    """The byte behind the last one of a number in binary; None for what may end anywhere."""
+    place = point.place
+    if place is None or place.by != "at" or place.at < 0:
+        return None
+    size = INTEGERS[point.type][0] if point.type in INTEGERS else FLOATS.get(point.type, place.length or 1)
+    return place.at + size
 
 
 # --- taking a body apart ---

@@ -43,18 +43,20 @@ def integer_reader(order: Order, *, signed: bool) -> Callable[[bytes], int]:
 
 
 def arranged(order: Order) -> Callable[[bytes], bytes]:
-    """The way from bytes in this order to the same number with the highest byte first."""
+    """The way from bytes in this order to the same number with the highest byte first. An odd number of bytes has no
+    words, and stays as it is in the two orders of words."""
     match order:
         case "big":
             return bytes
         case "little":
             return lambda field: field[::-1]
         case "CDAB":
-            return lambda field: b"".join([field[at : at + 2] for at in range(len(field) - 2, -1, -2)])
+            return _swap_words
         case "BADC":
-            return lambda field: b"".join([field[at : at + 2][::-1] for at in range(0, len(field), 2)])
+            return lambda field: _swap_words(field[::-1]) if len(field) % 2 == 0 else field
 
 
-def read_bcd(field: bytes) -> int:
-    """Two decimal digits a byte, the highest first. Raises ValueError for a half byte that is no digit."""
-    return int(field.hex())
+def _swap_words(field: bytes) -> bytes:
+    if len(field) % 2:
+        return field
+    return b"".join([field[at : at + 2] for at in range(len(field) - 2, -1, -2)])

@@ -155,8 +155,12 @@ def _field_take(point: DataPoint, find: FindField, *, binary: bool) -> Take:
             return NOTHING
         if texts and (field if raw else field.strip(BLANK_BYTES)) in texts:
             return NOTHING
+        if unit:
+            field = field.rstrip(BLANK_BYTES).removesuffix(unit)
+            if is_empty(field):
+                return NOTHING
         try:
-            value = read(field.rstrip(BLANK_BYTES).removesuffix(unit) if unit else field)
+            value = read(field)
         except ValueError:
             raise ValueError(f"found {shown(field)}, expected {expected}") from None
         return _finished(value, finish)

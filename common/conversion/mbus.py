@@ -281,7 +281,7 @@ def _value(walk: _Walk, form: int, kind: Kind | None) -> int | float | str | Non
 def _bcd(data: bytes) -> int | None:
     """Decimal digits, the lowest byte first; an F in front is a minus sign, other letters are an error of the meter."""
     digits = data[::-1].hex()
-    negative = digits[0] == "f"
+    negative = digits[:1] == "f"
     digits = "0" + digits[1:] if negative else digits
     return None if not digits.isdecimal() else -int(digits) if negative else int(digits)
 

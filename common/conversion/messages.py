@@ -68,7 +68,8 @@ class _Tally:
         self.nothing = 0
         self.errors = 0
         self.times_refused = 0
-        self.reasons: list[str] = []
+        self.reasons: list[tuple[str, str]] = []
+        """(key of the point, or what else it was; what is wrong) of one frame."""
 
 
 class _CompiledMessage:
@@ -104,7 +105,7 @@ class _CompiledMessage:
             try:
                 value = take(view)
             except ValueError as error:
-                tally.reasons.append(f"{key}: {error}")
+                tally.reasons.append((key, str(error)))
                 continue
             if value.__class__ is not Lack:
                 values[key] = value
@@ -150,7 +151,7 @@ class MessageConverter:
             try:
                 message, view = self._find(frame, origin)
             except ValueError as error:
-                reasons.append(str(error))
+                reasons.append(("", str(error)))
             else:
                 if message is None or view is None:
                     if is_blank(frame, self._delimiter):
@@ -175,9 +176,9 @@ class MessageConverter:
             if reasons:
                 tally.errors += len(reasons)
                 if values or properties or reading is not None:
-                    sample = sample or reasons[0]
+                    sample = sample or _told(reasons)
                 else:
-                    reason = "; ".join(reasons)
+                    reason = _told(reasons)
                 reasons.clear()
             if reason:
                 dead[index] = reason
@@ -221,18 +222,13 @@ class MessageConverter:
             return Explained(message.name, device.name, device.type, None, [], message.error)
         points = [_explained(reading, "telemetry", view) for reading in message.telemetry]
         points += [_explained(reading, "attribute", view) for reading in message.attributes]
-        tally = _Tally()
+        result = self.convert_batch([frame], () if ts_ms is None else (ts_ms,), origin)
         name, kind, moment = device.name, device.type, None
-        if message.timestamp is not None or message.naming is not None:
-            reading = self._reading_of(message, view, ts_ms, tally)
-            if reading is not None:
-                name, kind = reading.device, reading.device_type
-                moment = reading.telemetry[0][0] if reading.telemetry else None
-        found = [point for point in points if point.status == "value"]
-        reasons = [f"{point.key}: {point.why}" for point in points if point.status == "error"]
-        reasons += [reason for reason in tally.reasons if reason not in reasons]
-        dead = "; ".join(reasons) if reasons and (not found or (message.naming is not None and name == "")) else ""
-        return Explained(message.name, name, kind, moment, points, dead)
+        if result.user:
+            ((reading,),) = result.user.values()
+            name, kind = reading.device, reading.device_type
+            moment = reading.telemetry[0][0] if reading.telemetry else None
+        return Explained(message.name, name, kind, moment, points, result.dead.get(0, ""))
 
     def _find(self, frame: bytes, origin: str) -> tuple[_CompiledMessage | None, View | None]:
         for message in self._messages:
@@ -252,7 +248,7 @@ class MessageConverter:
             try:
                 name, kind = _named(message.naming, {**values, **properties}, kind)
             except ValueError as error:
-                tally.reasons.append(str(error))
+                tally.reasons.append(("device", str(error)))
                 return None
         if not values and not properties:
             return None
@@ -300,15 +296,23 @@ def _named(naming: Naming, values: dict[str, Any], kind: str) -> tuple[str, str]
     def fill(template: str, what: str) -> str:
         def value_of(found: re.Match[str]) -> str:
             if found[1] not in values:
-                raise ValueError(f"device.{what}: the frame has no {found[1]}, which names the device")
+                raise ValueError(f"{what}: the frame has no {found[1]}, which names the device")
             return text_of(values[found[1]])
 
         text = _PLACEHOLDER.sub(value_of, template).strip(BLANKS)
         if not text or len(text) > LONGEST_NAME or is_steering(text):
-            raise ValueError(f"device.{what}: found {text[:60]!a}, expected 1 to {LONGEST_NAME} printable characters")
+            raise ValueError(f"{what}: found {text[:60]!a}, expected 1 to {LONGEST_NAME} printable characters")
         return text
 
     return fill(naming.name, "name"), fill(naming.type, "type") if naming.type else kind
+
+
+def _told(reasons: list[tuple[str, str]]) -> str:
+    """What is wrong with a frame, as a sentence: what is the same for several points is said once."""
+    keys: dict[str, list[str]] = {}
+    for key, reason in reasons:
+        keys.setdefault(reason, []).append(key)
+    return "; ".join(f"{', '.join(those)}: {reason}" if those[0] else reason for reason, those in keys.items())
 
 
 def _explained(reading: Reading, kind: Kind, view: View) -> PointResult:

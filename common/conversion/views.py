@@ -13,6 +13,7 @@ from common.conversion.obis import Entries, entries_of
 from common.conversion.sml import SmlValue, is_sml, values_of
 from common.conversion.values import parse_json
 from common.core.frame_body import SpanOf
+from common.core.quoting import shown
 
 
 class View:
@@ -59,7 +60,7 @@ class View:
             try:
                 self._json = parse_json(self.body)
             except ValueError as error:
-                self._json = error
+                self._json = ValueError(f"found {shown(self.body)}, expected JSON ({error})")
         if isinstance(self._json, ValueError):
             raise self._json
         return self._json

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.config.models import Device, device_of, section_of
 from common.conversion.joint import compile_section
-from common.conversion.rows import BatchResult
 from common.conversion.times import time_reader
+from tests.devices.families import SECTIONS, VECTORS, frames_of, values_of
 from tests.field.reading import read_device
 
-CASES = Path(__file__).parents[1] / "cases" / "any_device"
-VECTORS: dict[str, dict[str, Any]] = {
-    vector["family"]: vector for vector in json.loads((CASES / "streams.json").read_text())
-}
-SECTIONS: dict[str, dict[str, Any]] = {
-    case["family"]: case["device"]
-    for case in (json.loads(path.read_text()) for path in sorted((CASES / "devices").glob("*.json")))
-}
 READ_MS = {
     "dsmr-p1": time_reader("iso", "")("2017-01-02T18:20:04Z"),
     "nmea0183": time_reader("iso", "")("1994-11-19T22:54:50Z"),
@@ -33,16 +23,6 @@ def device_for(family: str, folder: Path) -> Device:
     return read_device(folder, **SECTIONS[family])[0]
 
 
-def values_of(result: BatchResult, index: int) -> dict[str, Any]:
-    """What a frame says, telemetry and attributes, whichever way it goes out."""
-    values: dict[str, Any] = {}
-    for written in (result.telemetry[index], result.attributes[index]):
-        values |= json.loads(written) if written else {}
-    for reading in result.user.get(index, []):
-        values |= {key: value for _, text in reading.telemetry for key, value in json.loads(text).items()}
-    return values
-
-
 def test_every_family_has_a_configuration() -> None:
     """And every configuration a family."""
     assert SECTIONS.keys() == VECTORS.keys()
@@ -52,7 +32,7 @@ def test_every_family_has_a_configuration() -> None:
 def test_frames_give_their_values(family: str, tmp_path: Path) -> None:
     """Each frame what the vector says of it, and nothing that it says of no frame; also from the journaled section."""
     vector = VECTORS[family]
-    frames = [bytes.fromhex(frame) for frame in vector["frames_hex"]]
+    frames = frames_of(family)
     device = device_for(family, tmp_path)
     assert device_of(section_of(device)) == device
     result = compile_section(device).convert_batch(frames, [READ_MS.get(family, 0)] * len(frames))
@@ -72,7 +52,7 @@ def test_frames_give_their_values(family: str, tmp_path: Path) -> None:
 def test_a_telegram_has_the_time_of_its_meter(tmp_path: Path) -> None:
     """19:20:02 in winter is 18:20:02 in UTC; 19:20:04 there was the time of reading."""
     device = device_for("dsmr-p1", tmp_path)
-    frames = [bytes.fromhex(frame) for frame in VECTORS["dsmr-p1"]["frames_hex"]]
+    frames = frames_of("dsmr-p1")
     ((reading,),) = compile_section(device).convert_batch(frames, [READ_MS["dsmr-p1"]]).user.values()
     assert reading.telemetry[0][0] == READ_MS["dsmr-p1"] - 2000
 
@@ -80,7 +60,7 @@ def test_a_telegram_has_the_time_of_its_meter(tmp_path: Path) -> None:
 def test_a_time_far_from_ours_is_counted_and_not_taken(tmp_path: Path) -> None:
     """A clock without a battery says 2000; the values go out under our time."""
     device = device_for("dsmr-p1", tmp_path)
-    frames = [bytes.fromhex(frame) for frame in VECTORS["dsmr-p1"]["frames_hex"]]
+    frames = frames_of("dsmr-p1")
     result = compile_section(device).convert_batch(frames, [READ_MS["dsmr-p1"] + 700_000])
     assert result.times_refused == 1
     assert result.user[0][0].telemetry[0][0] is None
@@ -89,7 +69,7 @@ def test_a_time_far_from_ours_is_counted_and_not_taken(tmp_path: Path) -> None:
 def test_each_sensor_that_is_heard_is_a_device(tmp_path: Path) -> None:
     """Name and type come from the frame."""
     device = device_for("rflink", tmp_path)
-    frames = [bytes.fromhex(frame) for frame in VECTORS["rflink"]["frames_hex"]]
+    frames = frames_of("rflink")
     readings = [reading for (reading,) in compile_section(device).convert_batch(frames).user.values()]
     assert [(one.device, one.device_type) for one in readings] == [
         ("sensor 0001", "UPM/Esic"),

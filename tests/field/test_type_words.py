@@ -26,9 +26,18 @@ def _point_advice(folder: Path, word: str) -> str:
         ("decimal", '; write "float" for a number in decimal digits, "int" for a whole one'),
         ("long", '; write "int" for a whole number in decimal digits'),
         ("integer", '; write "int" for a whole number in decimal digits'),
-        ("uint16", '; "int" reads decimal digits: a number in binary needs a converter of your own'),
-        ("int32_le", '; "int" reads decimal digits: a number in binary needs a converter of your own'),
-        ("float32", '; "float" reads decimal digits: a number in binary needs a converter of your own'),
+        (
+            "uint16",
+            '; "int" reads decimal digits: a number in binary is read with "at", its first byte, and a type such as "uint16" or "float32"',
+        ),
+        (
+            "int32_le",
+            '; "int" reads decimal digits: a number in binary is read with "at", its first byte, and a type such as "uint16" or "float32"',
+        ),
+        (
+            "float32",
+            '; "float" reads decimal digits: a number in binary is read with "at", its first byte, and a type such as "uint16" or "float32"',
+        ),
         ("boolean", '; write "bool"'),
         ("str", '; write "string"'),
         ("text", '; write "string"'),

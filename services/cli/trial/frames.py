@@ -150,7 +150,7 @@ def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
             head.append(f"time       {iso_text(found.ts_ms)}, the device's own")
         if found.is_blank:
             return [Outcome(device.name, device.type, {}, {}, [], False, [*head, BLANK])]
-        if found.dead and not any(point.status == "value" for point in found.points):
+        if found.dead:
             failed = failure_of(device, found.dead)
             rows = table([_row_of(point) for point in found.points])
             return [failed._replace(lines=[*head, *rows, *failed.lines])]
