@@ -20,8 +20,9 @@ venv: .venv/.run
 demo: .venv/.demo
 	$(BIN)/serialgw demo $(DEMO_ARGS)
 ## test: the whole test suite but for the attacks (about ten minutes); PYTEST_ARGS="tests/unit -q" runs a part
+WORKERS ?= 2
 test: .venv/.dev
-	$(BIN)/python -m pytest --ignore=tests/attacks $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/attacks -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 ## dropin: users' converters and connectors where ThingsBoard's own package is installed too, in an environment of its own
 dropin: .venv/beside/.made
 	.venv/beside/bin/python -m pytest tests/dropin/beside_the_real_package.py $(DROPIN) $(PYTEST_ARGS)

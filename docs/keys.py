@@ -47,7 +47,6 @@ class Section(NamedTuple):
     """True if its keys exclude each other, so that no object can have all of them."""
 
 
-NOT_YET: Final = "not applied yet"
 NO_PART: Final = "has no counterpart here"
 _REPORT: Final = Key(
     "reportStrategy",
@@ -69,7 +68,7 @@ def _rate(name: str, of: str) -> Key:
     )
 
 
-def _unserved(name: str, kind: str, meaning: str, example: Any, unapplied: str = NOT_YET) -> Key:
+def _unserved(name: str, kind: str, meaning: str, example: Any, unapplied: str) -> Key:
     """A key of ThingsBoard's gateway that is known, and has no effect."""
     return Key(name, kind, meaning, example, instead="none", unapplied=unapplied)
 
@@ -154,7 +153,13 @@ PLATFORM: Final = Section(
             True,
         ),
         Key("statistics", "object", "What the gateway tells of itself; see *Statistics*.", {}, instead="every 60 s"),
-        _unserved("checkConnectorsConfigurationInSeconds", "whole number of s", "Looking for changed files.", 60),
+        _unserved(
+            "checkConnectorsConfigurationInSeconds",
+            "whole number of s",
+            "Looking for changed files.",
+            60,
+            "files are read at a start",
+        ),
         Key(
             "remoteConfiguration",
             "true or false",
@@ -162,7 +167,20 @@ PLATFORM: Final = Section(
             True,
             False,
         ),
-        _unserved("latencyDebugMode", "true or false", "Times of each step, sent along.", True),
+        _unserved("proxy_host", "text", "An HTTP proxy on the way to the platform.", "proxy.example.org", NO_PART),
+        _unserved("proxy_port", "whole number", "Its port.", 3128, NO_PART),
+        _unserved("keep_alive", "whole number of s", "The connection is tested every 30 s.", 120, NO_PART),
+        _unserved(
+            "syncDevicesSharedAttributesOnConnect",
+            "true or false",
+            "What `attributeUpdates` names is always asked for when a device is announced.",
+            True,
+            NO_PART,
+        ),
+        _unserved("managerEnabled", "true or false", "The shell of ThingsBoard's gateway.", False, NO_PART),
+        _unserved(
+            "latencyDebugMode", "true or false", "Times of each step, sent along.", True, "`serialgw watch` shows them"
+        ),
         _rate("rateLimits", "messages with data of the gateway itself"),
         _rate("dpRateLimits", "values in these"),
         _rate("messagesRateLimits", "other messages of the gateway itself"),
@@ -375,6 +393,7 @@ STORAGE: Final = Section(
                 "messages_ttl_check_in_hours",
                 "oversize_check_period",
                 "writing_batch_size",
+                "max_records_between_fsync",
             )
         ),
     ),
@@ -412,6 +431,9 @@ CONNECTORS: Final = Section(
         ),
         Key("reportStrategy", "object", "Where the connector's file names none.", STRATEGY, instead="none"),
         _unserved("configVersion", "text", "The version of ThingsBoard's gateway.", "3.8", NO_PART),
+        _unserved("useGRPC", "true or false", "Connectors that attach over gRPC.", False, NO_PART),
+        _unserved("useGRPCForce", "true or false", "The same.", False, NO_PART),
+        _unserved("key", "text", "Who such a connector is.", "auto", NO_PART),
     ),
 )
 
@@ -1030,9 +1052,19 @@ VARIABLES: Final = (
     ),
     Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/id"),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
-    Variable("TB_GW_RATE_LIMITS", "`thingsboard.rateLimits`", "15:1"),
-    Variable("TB_GW_DP_RATE_LIMITS", "`thingsboard.dpRateLimits`", "15:1"),
+    Variable(
+        "TB_GW_RATE_LIMITS",
+        "`rateLimits`, `messagesRateLimits`, `deviceRateLimits` and `deviceMessagesRateLimits` of `thingsboard`, but for "
+        "those that a variable of their own names",
+        "15:1",
+    ),
+    Variable("TB_GW_DP_RATE_LIMITS", "`dpRateLimits` and `deviceDpRateLimits`, as before", "15:1"),
     Variable("TB_GW_MESSAGES_RATE_LIMITS", "`thingsboard.messagesRateLimits`", "15:1"),
+    Variable("TB_GW_DEVICE_MESSAGES_RATE_LIMIT", "`thingsboard.deviceMessagesRateLimits`", "15:1"),
+    Variable("TB_GW_DEVICE_RATE_LIMITS", "`thingsboard.deviceRateLimits`", "15:1"),
+    Variable("TB_GW_DEVICE_DP_RATE_LIMITS", "`thingsboard.deviceDpRateLimits`", "15:1"),
+    Variable("TB_GW_PROXY_HOST", "known, and without effect: no proxy is used", "proxy.example.org"),
+    Variable("TB_GW_PROXY_PORT", "known, and without effect", "3128"),
     Variable("TB_GW_CONFIG_DIR", "the folder of `tb_gateway.json`, for `serialgw run` without a file", "/etc/tb"),
     Variable("TB_GW_LOGS_PATH", "known, and without effect: the log goes to standard error", "/var/log/tb"),
 )

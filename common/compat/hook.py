@@ -99,7 +99,7 @@ def _import_alone(path: Path, package: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)  # type: ignore[union-attr]
-    except BaseException:
+    except BaseException:  # Users' files raise anything, SystemExit too; it is passed on.
         sys.modules.pop(name, None)
         raise
     return module
@@ -214,7 +214,7 @@ class _FileLoader(SourceFileLoader, _OnceLoader):  # type: ignore[misc]
         self._there[key] = module
         try:
             self.run(module)
-        except BaseException:
+        except BaseException:  # As above: what has not run to its end is no module.
             self._there.pop(key, None)
             raise
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,9 +37,12 @@ def is_hosted(search: Search | None) -> bool:
     return search is not None and search.found is not None and not search.found.is_shipped
 
 
-def read_hosted(entry: JsonObject, kind: str, found: ConnectorClass, folder: Path) -> HostedConnector | None:
+def read_hosted(
+    entry: JsonObject, kind: str, found: ConnectorClass, folder: Path, laid: Mapping[str, Any]
+) -> HostedConnector | None:
     """The connector of an entry whose class was found; None where it can't be read, which is noted. `folder`: the main
-    file's, beside which the connector's file stands."""
+    file's, beside which the connector's file stands. `laid`: by their names, files in whose place something else
+    stands, an object or a text."""
     if found.is_loose:
         entry.problem(
             "class",
@@ -50,17 +53,24 @@ def read_hosted(entry: JsonObject, kind: str, found: ConnectorClass, folder: Pat
     name = entry.required_name("name", meaning="the connector's name (a text)")
     file = entry.required_text("configuration", meaning="the name of a file beside this one")
     log_level = entry.choice("logLevel", "INFO", CONNECTOR_LOG_LEVELS, any_case=True)
-    entry.knows("enableRemoteLogging", "reportStrategy", "configVersion", "useGRPC")
+    remote_logging = entry.flag("enableRemoteLogging", False)
+    entry.knows("reportStrategy", "configVersion", "useGRPC", "useGRPCForce", "key")
     memory_mb = entry.maybe_whole("memoryLimitMB", LEAST_MEMORY_MB, MOST_MEMORY_MB)
     records = entry.whole("uplinkQueueSize", MAX_RECORDS, 1)
     given_id = entry.maybe_text("id")
     entry.warn_unknown(only_near=True)
-    text = _read_file(entry, folder, file) if file else None
+    if file in laid:
+        value = laid[file]
+        text: str | None = value if isinstance(value, str) else simplejson.dumps(value)
+    else:
+        text = _read_file(entry, folder, file) if file else None
     if text is None or not name:
         return None
     config = _object_of(text)
     if config is not None:
         log_level = _level_of(config, log_level)
+        said = config.get("enableRemoteLogging")
+        remote_logging = said if isinstance(said, bool) else remote_logging
         given_id = given_id or (config["id"] if isinstance(config.get("id"), str) else None)
     return HostedConnector(
         name=name,
@@ -69,6 +79,7 @@ def read_hosted(entry: JsonObject, kind: str, found: ConnectorClass, folder: Pat
         class_file=found.file,
         id=given_id,
         log_level=log_level,
+        remote_logging=remote_logging,
         file=str(folder / file),
         config=config,
         text="" if config is not None else text,

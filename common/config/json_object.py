@@ -61,11 +61,6 @@ class JsonObject:
         """Notes something about `key` that stops nothing, as one sentence."""
         self.findings.warning(*self.place(key), sentence)
 
-    def not_applied(self, key: str, sentence: str) -> None:
-        """Warn, at this object, that `key` is known and has no effect yet."""
-        self.findings.warning(self.file, self.path or "top level", sentence + " is not applied yet")
-        self._known.append(key)
-
     # --- which keys there are ---
 
     def knows(self, *keys: str) -> None:

@@ -249,6 +249,8 @@ class HostedConnector(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     log_level: str = "INFO"
     """What the connector logs; the process has a level of its own."""
+    remote_logging: bool = False
+    """Whether the platform is told the lines of its process, from `log_level` up."""
     file: str = ""
     """The connector's own configuration file."""
     config: dict[str, Any] | None = None

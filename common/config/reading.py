@@ -87,6 +87,8 @@ class _Reader:
         self._overlay = overlay
         self._laid: dict[str, Any] = {}
         """Name of a connector's file → what stands in its place."""
+        self._logs: Any = None
+        """What stands in the place of `logs.json`."""
         self._folder = path.parent
         self._shown = path.name or str(path)
         """How messages name the file: without its folder, which the reader of the message knows."""
@@ -129,7 +131,7 @@ class _Reader:
         """The main file with the platform's words over it; what does not count any more is a warning."""
         laid = laid_over(self._path, value, self._overlay)
         self._findings.warnings += laid.left_out
-        self._laid = laid.files
+        self._laid, self._logs = laid.files, laid.logs
         return laid.main
 
     def _gateway(self, platform: Platform, storage: Storage, connectors: tuple[Connector, ...]) -> Gateway:
@@ -140,7 +142,7 @@ class _Reader:
             file=str(self._path),
             extension_dirs=self._extension_dirs,
             hosted=tuple(connector for _, connector in self._hosted.values()),
-            log_levels=read_log_levels(self._folder, self._findings),
+            log_levels=read_log_levels(self._folder, self._findings, self._logs),
         )
 
     def _read_main(self, top: JsonObject) -> Gateway:
@@ -206,7 +208,7 @@ class _Reader:
 
     def _read_hosted(self, entry: JsonObject, kind: str, found: ConnectorClass) -> None:
         """A connector that users wrote. Two of one name would share a journal."""
-        connector = read_hosted(entry, kind, found, self._folder)
+        connector = read_hosted(entry, kind, found, self._folder, self._laid)
         if connector is None:
             return
         place, first = self._hosted.setdefault(connector.name, (entry.path, connector))
@@ -226,6 +228,10 @@ class _Reader:
             remote_logging=entry.flag("enableRemoteLogging", False),
         )
         entry.knows("configVersion")
+        for key in ("useGRPC", "useGRPCForce"):
+            if entry.values.get(key):
+                entry.warning(key, "has no effect: serialgw's own port readers serve this connector")
+        entry.knows("useGRPC", "useGRPCForce", "key")
         name = entry.required_text("configuration", meaning="the name of a file beside this one")
         entry.warn_unknown()
         top = self._open_connector(entry, name) if name else None
@@ -240,7 +246,11 @@ class _Reader:
             entry.problem("configuration", f"{show(name)}, as in {first}", "a file that no other connector names")
             return None
         if name in self._laid:
-            return JsonObject(self._laid[name], f"{name} (as the platform has configured it)", "", self._findings)
+            laid, shown = self._laid[name], f"{name} (as the platform has configured it)"
+            if isinstance(laid, dict):
+                return JsonObject(laid, shown, "", self._findings)
+            self._findings.problem(shown, "top level", show(laid), "an object")
+            return None
         if not can_name_a_file(name) or not os.path.lexists(path):
             entry.problem("configuration", f"{show(name)}, which is not there", f"a file beside {self._shown}")
             return None

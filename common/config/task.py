@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from common.config.models import PLAIN, VERSION, Device, Gateway, Storage, updated, version_of
+from common.config.task_file import OPTION, find_written
 from common.io.journal.places import file_name, journal_dir
-from common.io.private import is_private
-
-OPTION: Final = "--task="
-"""The argument that names the file of `written_task`; it wants another one that says whose task it is."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,22 +69,8 @@ def read_task(data: bytes) -> Task:
 
 
 def written_task(arguments: Sequence[str]) -> Task | None:
-    """The task in the file that the arguments name. None if they name none, it holds no task or another device's, or
-    the file lies where somebody else may have put it: then the configuration has to be read.
-
-    `serialgw run` writes it from a configuration that it has checked, which nobody edits meanwhile; and 64 readers
-    need not read the configuration of 64 devices each.
-    """
-    places = [word.removeprefix(OPTION) for word in arguments if word.startswith(OPTION)]
-    if not places:
-        return None
-    try:
-        if not is_private(Path(places[-1]).parent):
-            return None
-        task = read_task(Path(places[-1]).read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return task if _whose(task) in arguments else None
+    """The task in the file that the arguments name; None as `common.config.task_file.find_written` says."""
+    return find_written(arguments, read_task, _whose)
 
 
 def task_words(task: Task, place: Path) -> list[str]:

@@ -131,7 +131,7 @@ def _message_of(record: logging.LogRecord) -> str:
         kind = type(error).__name__
     try:
         return f"{record.msg!r} {record.args!r}: this can't be put together: {kind}"
-    except Exception:  # noqa: BLE001 (the same)
+    except Exception:  # noqa: BLE001 (their `__repr__` too)
         return f"{record.pathname}:{record.lineno}: this can't be put together: {kind}"
 
 
@@ -146,8 +146,15 @@ def start_logs(process: str, level: str = "INFO") -> logging.Logger:
     else:
         handler.process = process
     logger.propagate = False
-    logger.setLevel(_LEVELS.get(level.upper(), logging.INFO))
+    set_level(logger, level)
     return logger
+
+
+def set_level(logger: logging.Logger, level: str) -> bool:
+    """From now on it logs from this level up, from INFO where nobody knows the word. True if that is another one."""
+    before = logger.level
+    logger.setLevel(_LEVELS.get(level.upper(), logging.INFO))
+    return logger.level != before
 
 
 def handler_of(logger: logging.Logger) -> LogHandler | None:

@@ -81,6 +81,24 @@ class CallConnector(Struct, frozen=True):
     """The call's id, as the platform has it."""
 
 
+class SharedKeys(Struct, frozen=True):
+    """Publisher to connector host: which shared attributes does the connector want of this device, which was announced?
+    The reply is a JSON list of their names as bytes, b"" for none."""
+
+    device: str
+
+
+class AskAttributes(Struct, frozen=True):
+    """Connector host to publisher: what has the platform of these attributes of one of the connector's devices? The
+    request's device is the connector's stream. The reply is JSON as bytes: `{"id", "device"}`, with `"value"` or
+    `"values"` as the platform has said it."""
+
+    device: str
+    keys: list[str]
+    is_client: bool = False
+    """True for what the device has said of itself, False for what the platform has set."""
+
+
 class FindSection(Struct, frozen=True):
     """Converter to port reader: the device's section of this hash. The reply is its JSON as bytes."""
 
@@ -144,6 +162,8 @@ Body = (
     | Exchange
     | Decode
     | CallConnector
+    | SharedKeys
+    | AskAttributes
     | FindSection
     | DiedIn
     | ListDeadLetters
@@ -160,6 +180,8 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "exchange": Exchange,
     "decode": Decode,
     "call_connector": CallConnector,
+    "shared_keys": SharedKeys,
+    "ask_attributes": AskAttributes,
     "section": FindSection,
     "note": DiedIn,
     "dead_letters": ListDeadLetters,

@@ -69,6 +69,8 @@ class ConnectorHostState(Struct, frozen=True):
     """Why it can't go on, and ends; "" while it can."""
     warning: str = ""
     """What is wrong with it although it goes on; "" while nothing is."""
+    wants_shared: bool = False
+    """True if it says which shared attributes it wants of each device (`get_device_shared_attributes_keys`)."""
     since_s: float = 0.0
     """For how long it has been open, or for how long not."""
     entry_s: float | None = None
@@ -140,6 +142,8 @@ class PublisherState(Struct, frozen=True):
     """What comes of the frames of those devices of which there is anything to say."""
     refused: dict[str, str] = {}
     """Device that the platform does not take → why."""
+    left_out: dict[str, str] = {}
+    """Device that the configuration leaves out → the connector whose list denies it."""
     unaccepted_s: float = 0.0
     """For how long something has waited while the platform accepted nothing."""
 

@@ -15,7 +15,7 @@ import pytest
 from common.config.json_object import JsonObject
 from common.config.models import Gateway
 from common.config.names import CONFIG_DIR_VARIABLE, SECRET_FILE_SUFFIX, SECRET_VARIABLES
-from common.config.platform_reading import LOGS_VARIABLE, PLATFORM_VARIABLES, SECURITY_VARIABLES
+from common.config.platform_reading import LOGS_VARIABLE, PLATFORM_VARIABLES, PROXY_VARIABLES, SECURITY_VARIABLES
 from common.config.provisioning_reading import PROVISIONING_VARIABLES
 from common.config.reading import Loaded, read_gateway
 from common.io.arguments import DATA_DIR_VARIABLE
@@ -183,7 +183,7 @@ def test_all_examples_can_be_used_together(tmp_path: Path) -> None:
 
 
 def test_every_variable_is_there() -> None:
-    known = {*PLATFORM_VARIABLES, *SECURITY_VARIABLES, DATA_DIR_VARIABLE}
+    known = {name for name, _ in (*PLATFORM_VARIABLES, *SECURITY_VARIABLES)} | {DATA_DIR_VARIABLE, *PROXY_VARIABLES}
     known |= {*PROVISIONING_VARIABLES, CONFIG_DIR_VARIABLE, LOGS_VARIABLE}
     known |= {name + SECRET_FILE_SUFFIX for name in SECRET_VARIABLES}
     assert {variable.name for variable in VARIABLES} == known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import os
 import select
@@ -9,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 import tty
 from pathlib import Path
@@ -47,6 +50,7 @@ from common.wire.messages import (
     topic_of,
 )
 from tests.support.journals import read_journal
+from tests.support.waiting import wait_until
 
 DEADLINE_S = 20.0
 DEVICE = "press 1"
@@ -76,6 +80,13 @@ class Line:
 
     def write(self, data: bytes) -> None:
         os.write(self.master, data)
+
+    @property
+    def unread_bytes(self) -> int:
+        """What was written and the reader has not read."""
+        count = array.array("i", [0])
+        fcntl.ioctl(self._slave, termios.FIONREAD, count)
+        return count[0]
 
     def read(self, count: int) -> bytes:
         data = b""
@@ -391,6 +402,7 @@ def test_a_journal_without_a_device_that_lost_its_section_is_kept(reader):
     assert [block.first for block in journal.fetch(1, 999, 10**6)] == list(range(1, 201))
 
 
+@pytest.mark.alone
 def test_unplugged_and_back_within_a_second(broker, reader, line):
     """A lost port is a LOST entry, its return an OPENED entry within a second, and frames flow."""
     _open(broker, reader)
@@ -444,6 +456,7 @@ def test_a_call_of_built_in_converters_is_converted_here(broker, reader, line):
     broker.until(lambda: broker.entries(Entry.ANSWER) == [b"21.5\n"], "the ANSWER entry")
 
 
+@pytest.mark.alone
 def test_a_calm_reader_listens_again_after_a_call(broker, reader, line):
     """It has promised to be silent for ten seconds; a frame that waits for the news on the one before it hears them."""
     _open(broker, reader)
@@ -455,7 +468,7 @@ def test_a_calm_reader_listens_again_after_a_call(broker, reader, line):
     broker.until(lambda: broker.replies, "the reply")
     line.write(b"one\n")
     # As a device talks: not with the same read. Sent after the first has arrived, it would not wait for the news.
-    time.sleep(0.005)
+    wait_until(lambda: line.unread_bytes == 0, "the first frame to be read", every_s=0.0)
     line.write(b"two\n")
     broker.until(lambda: broker.entries(Entry.FRAMES), "the first frame")
     start_s = time.monotonic()

@@ -448,8 +448,8 @@ def test_several_suspects_are_tried_in_a_second():
 
 
 def test_a_suspect_whose_trial_has_closed_the_connection_takes_nobody_back_again():
-    """On 3.1.1 it closes at one of three suspects: that one is tried once while the others are in doubt, and from then
-    on only when they are accepted."""
+    """On 3.1.1 it closes at one of three suspects: that one is tried twice at most while the others are in doubt, and
+    from then on only when they are accepted."""
     driver = suspected("press1", "press2", "press3")
     closes, taken_back = 0, 0
     since_s = driver.now_s
@@ -465,7 +465,7 @@ def test_a_suspect_whose_trial_has_closed_the_connection_takes_nobody_back_again
             driver.again(protocol=4)
         driver.settle_control()
     assert closes == 3
-    assert taken_back <= 1
+    assert taken_back <= 2
     assert driver.report("press2").settled == driver.report("press3").settled == 3
 
 

@@ -9,6 +9,7 @@ import pytest
 from common.core.errors import WireError
 from common.wire import codec
 from common.wire.calls import (
+    AskAttributes,
     Beat,
     Body,
     CallConnector,
@@ -22,6 +23,7 @@ from common.wire.calls import (
     FindSection,
     ListDeadLetters,
     RetryDeadLetters,
+    SharedKeys,
     Status,
     UpdateAttributes,
     body_of,
@@ -80,6 +82,12 @@ GOLDEN: list[tuple[Body, str, Any]] = [
         CallConnector("getValue", b"5", "12"),
         "call_connector",
         {"method": "getValue", "params": b"5", "request": "12"},
+    ),
+    (SharedKeys("attic"), "shared_keys", {"device": "attic"}),
+    (
+        AskAttributes("attic", ["a", "b"], True),
+        "ask_attributes",
+        {"device": "attic", "keys": ["a", "b"], "is_client": True},
     ),
     (FindSection("0123456789abcdef"), "section", {"section": "0123456789abcdef"}),
     (DiedIn("j0", 3, [7, 2**40]), "note", {"journal": "j0", "generation": 3, "numbers": [7, 2**40]}),
@@ -146,7 +154,7 @@ def object_of_another_type(value: Any) -> Any:
         case bool():
             return 1
         case list():
-            return ["1"]
+            return [1.5]
     return "1"
 
 

@@ -117,6 +117,8 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(args, tuple(device.name for device in gateway.devices), wanted.environ)
     if args.log_level is None:
         plan = plan._replace(log_levels=gateway.log_levels)
+    else:
+        plan = plan._replace(is_level_given=True)
     # Journals of devices that are configured no more are sent too; each gets a reader without a port.
     folder = journal_dir(gateway.storage, plan.data_dir)
     hosted = tuple(connector.name for connector in gateway.hosted)

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import msgspec
 
 from common.core.events import Note, Send, answer
-from common.wire.calls import QUEUE_FULL, CallConnector, Encode, EncodeUpdate, refuse, reply
+from common.wire.calls import QUEUE_FULL, CallConnector, Encode, EncodeUpdate, SharedKeys, refuse, reply
 from common.wire.messages import Request
 from services.connector_host.core.counters import ConnectorHostCounts
 from services.connector_host.core.events import CallConnectorCode, CallKind, Replied, Returned
@@ -23,10 +23,16 @@ MOST_WAITING: Final = 64
 """Calls that wait for one of the two threads; the next one is refused at once."""
 STUCK_AFTER: Final = 3
 """So many calls in a row whose time was over before the handler came back, and it is taken to hang."""
-Asked = Encode | EncodeUpdate | CallConnector
+Asked = Encode | EncodeUpdate | CallConnector | SharedKeys
 """What a host is asked beside what every source is asked."""
 _Thread = Literal["rpc", "attributes"]
-HANDLERS: Final[dict[_Thread, str]] = {"rpc": "server_side_rpc_handler", "attributes": "on_attributes_update"}
+HANDLERS: Final[dict[CallKind, str]] = {
+    "rpc": "server_side_rpc_handler",
+    "connector": "server_side_rpc_handler",
+    "attributes": "on_attributes_update",
+    "keys": "get_device_shared_attributes_keys",
+}
+"""What of the connector each kind of call calls."""
 
 
 @dataclass(slots=True)
@@ -44,7 +50,12 @@ class _Call:
 
     @property
     def thread(self) -> _Thread:
-        return "attributes" if self.kind == "attributes" else "rpc"
+        return thread_of(self.kind)
+
+
+def thread_of(kind: CallKind) -> _Thread:
+    """The thread in which calls of a kind are made, one after the other."""
+    return "attributes" if kind in ("attributes", "keys") else "rpc"
 
 
 class UserCalls:
@@ -72,6 +83,8 @@ class UserCalls:
                 kind, method = "attributes", "attributes"
             case CallConnector(method=method):
                 kind, device = "connector", ""
+            case SharedKeys(device=device):
+                kind, method = "keys", "attributes"
         self._count += 1
         call = _Call(request, self._count, kind, device, method, now_s + request.time_left_s)
         if self._at[call.thread] >= MOST_WAITING:
@@ -88,7 +101,7 @@ class UserCalls:
     def returned(self, event: Returned) -> list[Send | Note]:
         """A handler has come back. What it returned is the answer, or is none."""
         kind = event.kind
-        thread: _Thread = "attributes" if kind == "attributes" else "rpc"
+        thread = thread_of(kind)
         self._at[thread] -= 1
         if event.is_skipped:
             return []
@@ -99,10 +112,13 @@ class UserCalls:
         if event.error:
             facts = {"connector": self._connector, "method": call.method, "reason": event.error}
             note = Note("error", "handler.raised", facts)
+            if kind == "keys":
+                # Then it wants none: nobody waits for this sentence.
+                return [note, self._end(call, b"")]
             return [note, self._end(call, msgspec.json.encode({"error": event.error}))]
         if kind == "attributes":
             return [self._end(call, b"{}")]
-        if kind == "connector":
+        if kind in ("connector", "keys"):
             return [self._end(call, event.data)]
         if event.is_error:
             return [self._end(call, event.data)]
@@ -112,7 +128,7 @@ class UserCalls:
     def replied(self, event: Replied) -> list[Send]:
         """`send_rpc_reply`: the answer to an open call, or to none."""
         call = self._open.get(int(event.request)) if event.request.isdecimal() and len(event.request) < 19 else None
-        if call is None or call.kind == "attributes" or (call.kind == "rpc" and event.device != call.device):
+        if call is None or call.thread == "attributes" or (call.kind == "rpc" and event.device != call.device):
             self._counters["replies_unasked"] += 1
             return []
         return [self._end(call, event.data)]
@@ -130,7 +146,7 @@ class UserCalls:
                 continue
             self._missed[call.thread] += 1
             if self._missed[call.thread] >= STUCK_AFTER:
-                stuck = f"its {HANDLERS[call.thread]} has not come back for {self._missed[call.thread]} calls in a row"
+                stuck = f"its {HANDLERS[call.kind]} has not come back for {self._missed[call.thread]} calls in a row"
         return notes, stuck
 
     def refuse_all(self, error: str) -> list[Send]:
@@ -173,6 +189,8 @@ def _content_of(asked: Asked, number: int) -> bytes:
             content = {"device": device, "data": _value(attributes)}
         case CallConnector(method=method, params=params):
             content = {"method": method, "params": _value(params), "id": number}
+        case SharedKeys(device=device):
+            content = {"device": device}
     return msgspec.json.encode(content)
 
 

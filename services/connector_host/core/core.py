@@ -16,19 +16,10 @@ from common.conversion.values import encode_json
 from common.core.counters import new_counts
 from common.core.deadlines import earliest
 from common.core.errors import WireError
-from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Note, Reconnected, Start, Tick, Writable
+from common.core.events import Arrived, Drain, Exit, Note, Start, Tick
 from common.core.wall_clock import WallClock
 from common.stream.device_stream import KeptDevice as KeptStream
-from common.stream.events import (
-    FetchFailed,
-    GapsFound,
-    JournalBack,
-    JournalBlocks,
-    JournalFailed,
-    LettersFound,
-    OfMember,
-    SectionFound,
-)
+from common.stream.events import SourceEvent
 from common.stream.items import Item, items_of
 from common.stream.limits import Limits
 from common.stream.source import SERVED, Source
@@ -37,17 +28,19 @@ from common.wire.calls import (
     CallConnector,
     Encode,
     EncodeUpdate,
+    SharedKeys,
     body_of,
     not_connected,
     unknown_device,
 )
 from common.wire.entries import pack_entry
-from common.wire.messages import Entry, Heartbeat, Identity, Request
+from common.wire.messages import Entry, Heartbeat, Identity, Reply, Request
 from common.wire.states import ConnectorHostState, PublisherState, state_of
 from services.connector_host.core.calls import Asked, UserCalls
 from services.connector_host.core.counters import ConnectorHostCounts
 from services.connector_host.core.devices import MOST_DEVICES, DeviceTable, KeptDevice
 from services.connector_host.core.events import (
+    AttributesAsked,
     CloseConnector,
     Committed,
     ConnectorClosed,
@@ -66,6 +59,7 @@ from services.connector_host.core.events import (
     Submission,
     Submitted,
 )
+from services.connector_host.core.questions import Questions
 from services.connector_host.core.submissions import NOT_WRITTEN, Waiters
 
 CLOSE_S: Final = 5.0
@@ -81,7 +75,7 @@ EXIT_FAILED: Final = 1
 EXIT_FINAL: Final = 78
 """The number of `common.io.exits.EXIT_CONFIG`: a new start would find the same."""
 RUN_ENDED: Final = "its run() has ended, although nobody has stopped it: nothing more comes of it"
-_SERVED: Final = (*SERVED, Encode, EncodeUpdate, CallConnector)
+_SERVED: Final = (*SERVED, Encode, EncodeUpdate, CallConnector, SharedKeys)
 
 
 class ConnectorFacts:
@@ -135,11 +129,12 @@ class ConnectorHostCore:
         self._waiters = Waiters()
         self._table = DeviceTable(devices or {})
         self._calls = UserCalls(facts.name, self.counters)
+        self._questions = Questions(identity, facts.name)
         self._is_left = is_left
         self._epoch = ""
         """The publisher that was told of the devices."""
         self._is_link_up = False
-        self._is_open = False
+        self._is_open = self._wants_shared = False
         self._since_s = 0.0
         self._entry_s: float | None = None
         self._fault = ""
@@ -168,6 +163,7 @@ class ConnectorHostCore:
             self._source.next_deadline_s,
             self._waiters.next_deadline_s,
             self._calls.next_deadline_s,
+            self._questions.next_deadline_s,
             self._table.due_s,
             self._close_until_s,
             self._leave_s,
@@ -178,6 +174,8 @@ class ConnectorHostCore:
         match event:
             case Arrived(message=Request() as request):
                 return self._serve(request, now_s)
+            case Arrived(message=Reply() as reply) if self._questions.is_open(reply.id):
+                return self._questions.reply(reply)
             case Arrived(message=Heartbeat(kind="publisher") as beat):
                 return [*self._source.handle(event, now_s), *self._hear_publisher(beat, now_s)]
             case Tick():
@@ -187,24 +185,9 @@ class ConnectorHostCore:
                 return self._source.handle(event, now_s)
             case Drain():
                 return self._drain(now_s)
-            case (
-                Arrived()
-                | Blocked()
-                | Writable()
-                | Reconnected()
-                | Junk()
-                | OfMember()
-                | JournalBlocks()
-                | JournalFailed()
-                | FetchFailed()
-                | JournalBack()
-                | GapsFound()
-                | SectionFound()
-                | LettersFound()
-            ):
-                return self._source.handle(event, now_s)
-            case _:
-                return self._hear(event, now_s)
+        if isinstance(event, SourceEvent):
+            return self._source.handle(event, now_s)
+        return self._hear(event, now_s)
 
     def _hear(self, event: ConnectorEvent, now_s: float) -> Sequence[Effect]:
         """What the connector does, and what became of our own effects."""
@@ -218,8 +201,10 @@ class ConnectorHostCore:
                 return self._calls.returned(event)
             case Replied():
                 return self._calls.replied(event)
-            case ConnectorOpened():
-                self._is_open, self._since_s = True, now_s
+            case AttributesAsked():
+                return self._questions.begin(event, now_s)
+            case ConnectorOpened(wants_shared):
+                self._is_open, self._wants_shared, self._since_s = True, wants_shared, now_s
                 self._source.show(now_s)
                 return [Note("info", "connector.opened", self._named())]
             case ConnectorFailed(reason, is_final):
@@ -324,7 +309,7 @@ class ConnectorHostCore:
         except WireError as error:
             return [source.refuse(request, str(error))]
         match asked:
-            case Encode() | EncodeUpdate() | CallConnector():
+            case Encode() | EncodeUpdate() | CallConnector() | SharedKeys():
                 return self._call(request, asked, now_s)
             case _:
                 return source.serve(request, asked, now_s)
@@ -334,7 +319,7 @@ class ConnectorHostCore:
             return [self._source.refuse(request, SHUTTING_DOWN)]
         if not self._is_open or self._fault:
             return [self._source.refuse(request, not_connected(request.device))]
-        if not isinstance(asked, CallConnector) and not asked.called:
+        if isinstance(asked, Encode | EncodeUpdate) and not asked.called:
             return [self._source.refuse(request, unknown_device(request.device))]
         return self._calls.begin(request, asked, now_s)
 
@@ -343,7 +328,7 @@ class ConnectorHostCore:
     def _keep_time(self, now_s: float) -> list[Effect]:
         effects: list[Effect] = []
         notes, stuck = self._calls.expire(now_s)
-        effects += notes
+        effects += [*notes, *self._questions.expire(now_s)]
         if stuck:
             effects += self._fail(stuck, EXIT_FAILED, now_s)
         if self._table.due_s is not None and now_s >= self._table.due_s:
@@ -427,6 +412,7 @@ class ConnectorHostCore:
             draining=self._source.is_draining,
             fault=self._fault,
             warning=self._warning,
+            wants_shared=self._wants_shared,
             since_s=now_s - self._since_s,
             entry_s=None if self._entry_s is None else now_s - self._entry_s,
             devices=len(connected),

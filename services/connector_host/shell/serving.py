@@ -27,6 +27,8 @@ from common.io.journal.journal import Journal
 from common.io.journal.places import DEVICES_SUFFIX
 from common.io.journal.sections import section_name
 from common.io.journal.serving import limits_of, open_stream, show_breath, tell_opening
+from common.io.levels import SIGNAL as LEVELS_SIGNAL
+from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs, unblocking_descriptor
 from common.io.private import make_private
@@ -72,7 +74,7 @@ def _take_signals() -> int:
     and whatever handlers that sets."""
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, LEVELS_SIGNAL):
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return reading
@@ -96,7 +98,7 @@ class _GatewayThread(threading.Thread):
             self.code = self._serve()
         except SystemExit as end:
             self.code = end.code if isinstance(end.code, int) else 1
-        except BaseException:
+        except BaseException:  # Whatever it is: a process whose gateway thread is gone must not go on.
             self._logger.exception("process.crashed")
             self.code = 70
         if self.users is None:
@@ -160,7 +162,10 @@ class _GatewayThread(threading.Thread):
             )
             self.users = users
             self.is_ready.set()
-            return run_core(core, shell, sources, logger, pulse, ends=(shell.close,), signals=self._signals)
+            levels = LogLevels(sockets, logger)
+            return run_core(
+                core, shell, sources, logger, pulse, ends=(shell.close,), levels=levels, signals=self._signals
+            )
         finally:
             journal.close()
             lock.release()

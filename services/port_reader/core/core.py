@@ -9,19 +9,10 @@ from typing import Final, NamedTuple, assert_never
 from common.config.models import Device, section_of
 from common.core.counters import new_counts
 from common.core.errors import WireError
-from common.core.events import Arrived, Blocked, Drain, Junk, Reconnected, Start, Tick, Writable
+from common.core.events import Arrived, Drain, Start, Tick
 from common.core.wall_clock import WallClock
 from common.stream.device_stream import KeptDevice
-from common.stream.events import (
-    FetchFailed,
-    GapsFound,
-    JournalBack,
-    JournalBlocks,
-    JournalFailed,
-    LettersFound,
-    OfMember,
-    SectionFound,
-)
+from common.stream.events import SourceEvent
 from common.stream.limits import Limits
 from common.stream.numbers import StreamState
 from common.stream.source import SERVED, Source
@@ -172,25 +163,9 @@ class PortReaderCore:
                 return [*self._source.handle(event, now_s), *self._port.open(now_s)]
             case Drain():
                 return self._drain(now_s)
-            case (
-                Arrived()
-                | Blocked()
-                | Writable()
-                | Start()
-                | Reconnected()
-                | Junk()
-                | OfMember()
-                | JournalBlocks()
-                | JournalFailed()
-                | FetchFailed()
-                | JournalBack()
-                | GapsFound()
-                | SectionFound()
-                | LettersFound()
-            ):
-                return self._source.handle(event, now_s)
-            case _:
-                return self._handle_port(event, now_s)
+        if isinstance(event, SourceEvent):
+            return self._source.handle(event, now_s)
+        return self._handle_port(event, now_s)
 
     def _handle_port(self, event: PortEvent, now_s: float) -> list[Effect]:
         """What happened to the port, beside what came in on it."""

@@ -29,6 +29,7 @@ from common.io.journal.opening import OpenedJournal
 from common.io.journal.places import DEVICES_SUFFIX
 from common.io.journal.sections import section_name
 from common.io.journal.serving import limits_of, open_stream, show_breath, tell_opening
+from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.private import make_private
@@ -88,7 +89,7 @@ def serve(task: Task) -> int:
             ports=len(task.devices),
             search=BoundedSearch(),
         )
-        return run_core(core, shell, sources, logger, pulse, ends=(shell.close,))
+        return run_core(core, shell, sources, logger, pulse, ends=(shell.close,), levels=LogLevels(sockets, logger))
     finally:
         _leave(task, journal, logger)
         lock.release()

@@ -63,8 +63,8 @@ class Suspicion:
 
     @staticmethod
     def has_closed_alone(lane: Lane) -> bool:
-        """True for a suspect at whose data, tried alone, the connection has closed: it may well do so again."""
-        return lane.standing.closes > CLOSES and lane.standing.blamed_for in ("telemetry", "attributes")
+        """True for a suspect at whose data, tried alone, the connection has closed twice in a row: not by chance."""
+        return lane.standing.closes >= CLOSES + 2 and lane.standing.blamed_for in ("telemetry", "attributes")
 
     def is_trying(self, now_s: float) -> bool:
         """True while a trial is under way."""
