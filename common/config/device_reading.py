@@ -7,13 +7,13 @@ framing, and what is made of frames.
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from common.config.asking import ASKING
 from common.config.asking_reading import OF_DEVICES, read_asking
-from common.config.checking import ConverterChecker
+from common.config.checking import BUS_KEYS, ConverterChecker
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
 from common.config.framing_reading import has_shapes, read_shaped
@@ -89,7 +89,25 @@ def _read_devices(top: JsonObject, connector: Connector, checker: ConverterCheck
     if "devices" not in top.values:
         top.problem("devices", "nothing", "a list of devices")
         return []
-    return [(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")]
+    return _with_lines([(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")])
+
+
+def _with_lines(devices: list[tuple[JsonObject, Device]]) -> list[tuple[JsonObject, Device]]:
+    """The same; on a bus what one device says of the line holds for those that say nothing of it."""
+    said: dict[str, dict[str, Any]] = {}
+    for entry, device in devices:
+        if device.asking is not None and device.asking.address is not None:
+            given = {name: getattr(device.line, name) for name, key in BUS_KEYS.items() if key in entry.values}
+            said[device.line.port] = {**given, **said.get(device.line.port, {})}
+    found = []
+    for entry, device in devices:
+        if device.asking is not None and device.asking.address is not None:
+            missing = {name: one for name, one in said[device.line.port].items() if BUS_KEYS[name] not in entry.values}
+            if missing:
+                line = msgspec.structs.replace(device.line, **missing)
+                device = msgspec.structs.replace(device, line=line)  # noqa: PLW2901 (with its line)
+        found.append((entry, device))
+    return found
 
 
 def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChecker) -> Device:

@@ -423,6 +423,21 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(device for connector in self.connectors for device in connector.devices)
 
     @property
+    def lines(self) -> tuple[tuple[Device, ...], ...]:
+        """The devices by their lines, each of which is one process's: those with an address share one that they name,
+        all others have theirs alone."""
+        found: dict[tuple[str, str], list[Device]] = {}
+        for device in self.devices:
+            shares = device.asking is not None and device.asking.address is not None
+            found.setdefault((device.line.port, "" if shares else device.name), []).append(device)
+        return tuple(map(tuple, found.values()))
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """The names of the port readers: each is that of the first device on its line."""
+        return tuple(devices[0].name for devices in self.lines)
+
+    @property
     def streams(self) -> tuple[str, ...]:
         """The names of all streams, each with a journal: the devices', and those of hosted connectors."""
         return (*(device.name for device in self.devices), *(hosted_stream(one.name) for one in self.hosted))

@@ -22,7 +22,7 @@ from services.port_reader.core.exchange import Search
 from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming import JOIN_S, Incoming
 from services.port_reader.core.members import LineKeeper, Owner, Placed
-from services.port_reader.core.port import Port
+from services.port_reader.core.port import LineSeen, Port
 
 if TYPE_CHECKING:
     from services.port_reader.core.shaped import ShapedIncoming
@@ -228,6 +228,13 @@ class AskingPort(Port):
         if not changes:
             return [*notes]
         return [*notes, *self._members.put(changes, self._clock.at_ms(now_s) or 0, now_s)]
+
+    def seen(self, now_s: float, place: int) -> LineSeen:
+        """How the line is; a device that does not answer is not connected, whatever the line is."""
+        line = super().seen(now_s, place)
+        if not line.connected or self._asker.is_there(place):
+            return line
+        return line._replace(connected=False, fault=self._asker.why_gone(place))
 
     # What goes out
 

@@ -59,6 +59,9 @@ class LineMember(NamedTuple):
     device: Device
     section_hash: str
     state: StreamState
+    lock: str = ""
+    """Names the flock that proves that no other process has this device; "" for the first one, whose is the
+    process's."""
 
 
 class PortReaderCore:
@@ -135,7 +138,10 @@ class PortReaderCore:
             self._port.doubt("nobody could read the line for too long", is_anywhere=False)
         effects: list[Effect] = [*self._source.begin(event, now_s)]
         effects += self._handle(event, now_s)
-        return [*effects, *self._source.finish(self._state, now_s, is_busy=self._is_reading_out)]
+        return [
+            *effects,
+            *self._source.finish(self._state, now_s, is_busy=self._is_reading_out, other_state=self._state),
+        ]
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -239,25 +245,26 @@ class PortReaderCore:
         self._is_reading_out = False
         return self._port.drain(now_s)
 
-    def _state(self, now_s: float) -> PortReaderState:
-        """What the heartbeat says: of the first device's journal, and of what waits in all of them."""
-        uplinks = [stream.uplink for stream in self._source.streams]
-        flights = [uplink.in_flight for uplink in uplinks]
-        line = self._port.seen(now_s)
+    def _state(self, now_s: float, place: int = 0) -> PortReaderState:
+        """What the heartbeat of one of the devices says: of its journal and what waits in it, and of the line."""
+        stream = self._source.streams[place]
+        uplink = stream.uplink
+        frames, size = uplink.in_flight
+        line = self._port.seen(now_s, place)
         return PortReaderState(
-            device=self._device.name,
+            device=stream.device,
             port=self._device.line.port,
             **line._asdict(),
             draining=self._source.is_draining,
             held=self._resting.is_held,
             temporary=not self._has_port,
-            journal=uplinks[0].stream.journal,
-            generation=uplinks[0].stream.generation,
-            backlog=self._source.backlog,
-            backlog_bytes=sum(uplink.backlog_bytes for uplink in uplinks),
-            in_flight=sum(frames for frames, _ in flights),
-            in_flight_bytes=sum(size for _, size in flights),
-            journal_writable=not any(uplink.is_down for uplink in uplinks),
+            journal=uplink.stream.journal,
+            generation=uplink.stream.generation,
+            backlog=uplink.backlog,
+            backlog_bytes=uplink.backlog_bytes,
+            in_flight=frames,
+            in_flight_bytes=size,
+            journal_writable=not uplink.is_down,
         )
 
 
@@ -292,4 +299,4 @@ def _kept(member: LineMember) -> KeptDevice:
     never are, and each would take a kilobyte."""
     device = member.device
     section = partial(section_of, device)
-    return KeptDevice(device.name, member.section_hash, section, member.state, device.has_user_converter)
+    return KeptDevice(device.name, member.section_hash, section, member.state, device.has_user_converter, member.lock)

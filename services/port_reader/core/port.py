@@ -372,8 +372,8 @@ class Port:
 
     # What a person is to know
 
-    def seen(self, now_s: float) -> LineSeen:
-        """How the line is now, for the heartbeat."""
+    def seen(self, now_s: float, place: int) -> LineSeen:
+        """How the line is now, for the heartbeat of the device at this place."""
         opening, frame_s, byte_s = self._opening, self._frame_s, self._line.last_byte_s
         return LineSeen(
             connected=opening.is_open,

@@ -79,6 +79,8 @@ class Asker:
         self._messages = messages_of(askings, search, body)
         self._schedule = Schedule([(at, ask) for at, one in enumerate(askings) for ask in one.asks], wall_ms)
         self._healths = [Health(bus.offline_after, bus.max_backoff_s) for _ in devices]
+        self._reasons: dict[int, str] = {}
+        """Why devices are gone."""
         self._starts: list[int] = []
         """Devices that are still to be told their `init`."""
         self._lates: dict[int, _Late] = {}
@@ -135,6 +137,10 @@ class Asker:
     def is_there(self, member: int) -> bool:
         """True if the platform knows the device as connected."""
         return not self._healths[member].is_gone and (self.is_told_at_opening(member) or not self._is_starting)
+
+    def why_gone(self, member: int) -> str:
+        """Why the platform does not know the device as connected while the port is open."""
+        return self._reasons.get(member, "it has not taken its init")
 
     @property
     def _is_starting(self) -> bool:
@@ -232,6 +238,7 @@ class Asker:
         if not self._healths[member].answered():
             return
         device = self._devices[member]
+        self._reasons.pop(member, None)
         self._changes.append((member, Item(Entry.OPENED, [device.type.encode()])))
         self._notes.append(Note("info", "device.answers", {"device": device.name}))
         if device.asking.init and member not in self._starts:
@@ -460,6 +467,7 @@ class Asker:
     def _lose(self, member: int, reason: str) -> None:
         """The device counts as gone from now on."""
         self._schedule.stop([member])
+        self._reasons[member] = reason
         self._notes.append(Note("warning", "device.silent", {"device": self._devices[member].name, "reason": reason}))
         self._changes.append((member, Item(Entry.LOST, [reason.encode()])))
 
