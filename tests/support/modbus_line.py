@@ -64,9 +64,15 @@ class ModbusLine:
             for source in ready:
                 try:
                     data = os.read(source, 4096)
-                    os.write(other if source == one else one, data)
+                    if source == other or self._is_heard(data):
+                        os.write(other if source == one else one, data)
                 except OSError:
                     return
+
+    def _is_heard(self, request: bytes) -> bool:
+        """Keeps a request; False for one to a unit that is silent. One write of the gateway's is one read here."""
+        self.requests.append(request)
+        return (int(request[1:3], 16) if self._is_ascii else request[0]) not in self.silent
 
     def _serve(self, units: Mapping[int, Sequence[int]], port: str) -> None:
         asyncio.set_event_loop(self._loop)
@@ -78,19 +84,11 @@ class ModbusLine:
             framer=FramerType.ASCII if self._is_ascii else FramerType.RTU,
             port=port,
             baudrate=115_200,
-            trace_packet=self._trace,
         )
         try:
             await self._server.serve_forever()
         except asyncio.CancelledError:
             pass
-
-    def _trace(self, is_sending: bool, data: bytes) -> bytes:
-        if is_sending:
-            return data
-        self.requests.append(data)
-        unit = int(data[1:3], 16) if self._is_ascii else data[0]
-        return b"" if unit in self.silent else data
 
     def close(self) -> None:
         if self._server is not None:
