@@ -118,10 +118,6 @@ class Bus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """True: the line repeats what is written (a two-wire RS-485 adapter whose receiver stays on)."""
     offline_after: int = OFFLINE_AFTER
     max_backoff_s: float = MAX_BACKOFF_S
-    rts_on_send: bool | None = None
-    """RS-485: what RTS shows while we send; None: the adapter sees to that."""
-    delay_before_s: float = 0.0
-    """RS-485: from switching RTS to the first byte."""
 
 
 class Asking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

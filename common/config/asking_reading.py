@@ -340,28 +340,17 @@ def read_bus(entry: JsonObject) -> Bus | None:
     child = entry.child("bus") if entry.values.get("bus") is not None else None
     if child is None:
         return None
-    rts, delay_s = _read_rs485(child)
+    if child.values.get("rs485") is not None:
+        child.warning("rs485", "is not applied yet: an adapter has to switch its direction by itself")
+    child.knows("rs485")
     bus = Bus(
         pause_s=child.whole("pauseMs", 0, 0, 60_000) / 1000,
         echo=child.flag("echo", False),
         offline_after=child.whole("offlineAfter", OFFLINE_AFTER, 1, 1000),
         max_backoff_s=child.number("maxBackoff", MAX_BACKOFF_S, 1, _DAY_S),
-        rts_on_send=rts,
-        delay_before_s=delay_s,
     )
     child.warn_unknown()
     return bus
-
-
-def _read_rs485(bus: JsonObject) -> tuple[bool | None, float]:
-    """(what RTS shows while we send, seconds before the first byte)."""
-    child = bus.child("rs485") if bus.values.get("rs485") is not None else None
-    bus.knows("rs485")
-    if child is None:
-        return None, 0.0
-    found = child.flag("rtsOnSend", True), child.whole("delayBeforeMs", 0, 0, 1000) / 1000
-    child.warn_unknown()
-    return found
 
 
 def _read_bad_frame(entry: JsonObject) -> bytes:
