@@ -7,7 +7,7 @@ from typing import Final, get_args
 from common.config.findings import choices, nearest, show
 from common.config.json_object import JsonObject
 from common.config.protocol_reading import read_bytes, read_number, text_bytes
-from common.core.checksum import NAMES, WIDEST, size_of
+from common.core.checksum import NAMES, WIDEST, size_of, width_of
 from common.core.frame_shape import Checksum, Crc, Spelling
 
 EXPECTED: Final = 'an object, such as {"type": "sum8"}, or a list of such objects'
@@ -119,7 +119,7 @@ def _check_alone(entry: JsonObject, checksum: Checksum) -> None:
         entry.problem("toAfter", '"toAfter" beside "to"', "one of them: both say where its range ends")
     if checksum.result is not None and (checksum.at_byte is not None or checksum.after):
         entry.problem("result", '"result" beside a place', "one of them: what gives a result stands nowhere")
-    if checksum.spelling == "sdi12" and checksum.type not in ("crc16-arc", "") and size_of(checksum) != 3:
+    if checksum.spelling == "sdi12" and width_of(checksum) != 16:
         entry.problem("as", '"sdi12"', "a checksum of 16 bits")
     first, to = checksum.from_byte, checksum.to_byte
     if to is not None and (first >= 0) == (to >= 0) and to <= first:

@@ -102,7 +102,7 @@ def _read_shapes(entry: JsonObject, value: Any, max_bytes: int) -> tuple[tuple[S
             entry.problem("framing", "an empty list", "at least one shape")
     shared = read_checksums(entry, "checksum")
     before = len(entry.findings.problems)
-    shapes = [_read_shape(one, shared, max_bytes) for one in objects]
+    shapes = [_read_shape(one, entry, shared, max_bytes) for one in objects]
     rules = _read_rules(objects)
     if len(objects) > 1 and len(entry.findings.problems) == before:
         _check_together(objects, shapes)
@@ -128,8 +128,8 @@ def _read_rules(objects: list[JsonObject]) -> _Rules:
     return _Rules(first["skip"] or b"", first["partialMs"], 0xFF if first["mask"] is None else first["mask"])
 
 
-def _read_shape(entry: JsonObject, shared: tuple[Checksum, ...], max_bytes: int) -> Shape:
-    """One shape, checked by itself."""
+def _read_shape(entry: JsonObject, device: JsonObject, shared: tuple[Checksum, ...], max_bytes: int) -> Shape:
+    """One shape, checked by itself. `shared`: the checksums of the device, which count where it has none of its own."""
     before = len(entry.findings.problems)
     entry.knows("skip", "partialMs", "mask")
     own = read_checksums(entry, "checksum")
@@ -151,6 +151,8 @@ def _read_shape(entry: JsonObject, shared: tuple[Checksum, ...], max_bytes: int)
     )
     if len(entry.findings.problems) == before:
         _check_shape(entry, shape, max_bytes)
+        for checksum in shape.checksums:
+            _check_in(entry if "checksum" in entry.values else device, "checksum", shape, checksum)
     return shape
 
 
@@ -223,21 +225,21 @@ def _read_escape(entry: JsonObject) -> Escape | None:
     if len(ways) != 1 or (ways == ["double"] and not is_double):
         found = " and ".join(ways) if ways else "nothing that says what is meant"
         child.findings.problem(child.file, child.path, found, 'one of "xor", "map" and "double": true')
-    return None if byte is None else Escape(byte=byte, xor=xor or 0, map=pairs, double=is_double)
+    return None if byte is None else Escape(byte=byte, xor=xor or 0, pairs=pairs, double=is_double)
 
 
-def _read_map(entry: JsonObject) -> dict[int, int]:
-    """The byte behind the escape → what is meant."""
+def _read_map(entry: JsonObject) -> tuple[tuple[int, int], ...]:
+    """(the byte behind the escape, what is meant)."""
     child = entry.child("map")
-    pairs: dict[int, int] = {}
-    for key in child.values if child is not None else ():
-        if child is None:
-            break
+    pairs: list[tuple[int, int]] = []
+    if child is None:
+        return ()
+    for key in child.values:
         meant = read_byte(child, key)
         written = read_byte(JsonObject({key: key}, child.file, child.path, child.findings), key)
         if meant is not None and written is not None:
-            pairs[written] = meant
-    return pairs
+            pairs.append((written, meant))
+    return tuple(pairs)
 
 
 # What can't work
@@ -254,8 +256,6 @@ def _check_shape(entry: JsonObject, shape: Shape, max_bytes: int) -> None:
         entry.problem("decode", '"decode" beside "escape"', "one of them")
     if shape.is_cobs and (shape.starts or shape.length is not None or shape.end_plus):
         entry.problem("decode", '"cobs" beside "start", "length" or "endPlus"', '"end" alone: COBS has nothing else')
-    for checksum in shape.checksums:
-        _check_in(entry, "checksum", shape, checksum)
     _advise_restart(entry, shape)
 
 

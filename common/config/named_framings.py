@@ -46,7 +46,7 @@ NAMED: Final[Mapping[str, NamedFraming]] = {
     ),
     # RFC 1055.
     "slip": NamedFraming(
-        (Shape(ends=(b"\xc0",), escape=Escape(byte=0xDB, map={0xDC: 0xC0, 0xDD: 0xDB}), strip=(0, 1)),)
+        (Shape(ends=(b"\xc0",), escape=Escape(byte=0xDB, pairs=((0xDC, 0xC0), (0xDD, 0xDB))), strip=(0, 1)),)
     ),
     "cobs": NamedFraming((Shape(ends=(b"\0",), is_cobs=True),)),
     # ISO/IEC 13239 as DLMS meters push it: frame format type 3, with a length and no stuffing.

@@ -84,13 +84,14 @@ def calculator(checksum: Checksum) -> Calculator:
 
 
 def _xor(data: bytes) -> int:
-    """All bytes XOR: halves of one long number, again and again."""
-    size = 1 << max(len(data) - 1, 0).bit_length()
+    """All bytes XOR: of one long number the upper half onto the lower one, again and again; what stands above the half
+    that counts is never looked at."""
     number = int.from_bytes(data, "little")
-    while size > 1:
-        size >>= 1
-        number = (number >> 8 * size) ^ (number & (1 << 8 * size) - 1)
-    return number
+    shift = 4 << max(len(data) - 1, 0).bit_length()
+    while shift > 4:
+        number ^= number >> shift
+        shift >>= 1
+    return number & 0xFF
 
 
 def reversed_bits(value: int, width: int) -> int:
@@ -170,6 +171,8 @@ class Check:
         self._calculate = _shaped(checksum, calculator(checksum), width)
         self._least_bytes = least_bytes(checksum)
         self._size = size_of(checksum)
+        self._spell = speller(checksum)
+        self._after, self._from_byte, self._to_byte = checksum.after, checksum.from_byte, checksum.to_byte
         self.is_right = self._make_right()
         """True for a frame, or a part of one, whose checksum is right."""
 
@@ -217,18 +220,30 @@ class Check:
         over, result = slice(checksum.from_byte, checksum.to_byte), checksum.result
         if result is not None:
             return lambda frame: len(frame) >= least and calculate(frame[over]) == result
+        if checksum.after and checksum.spelling == "hex" and not checksum.to_after and checksum.from_byte >= 0:
+            return self._right_behind_text
         if checksum.after or checksum.to_after:
             return lambda frame: not self._fault_of_one(frame)
         at = -size if checksum.at_byte is None else checksum.at_byte
         place = slice(at, at + size or None)
         over = slice(checksum.from_byte, at if checksum.to_byte is None else checksum.to_byte)
         if checksum.spelling == "hex":
-            spell = speller(checksum)
+            spell = self._spell
             return lambda frame: len(frame) >= least and frame[place].upper() == spell(calculate(frame[over]))
         if size == 1 and not checksum.avoid and checksum.spelling in ("big", "little"):
             return lambda frame: len(frame) >= least and frame[at] == calculate(frame[over])
-        spell = speller(checksum)
+        spell = self._spell
         return lambda frame: len(frame) >= least and frame[place] == spell(calculate(frame[over]))
+
+    def _right_behind_text(self, frame: bytes) -> bool:
+        """The judgement of digits behind a text; where they are not just as we would write them, by all rules."""
+        found = frame.rfind(self._after, self._from_byte)
+        at = found + len(self._after)
+        if found >= 0 and len(frame) >= self._least_bytes:
+            over = frame[self._from_byte : at if self._to_byte is None else self._to_byte]
+            if frame[at : at + self._size] == self._spell(self._calculate(over)):
+                return True
+        return not self._fault_of_one(frame)
 
     def _fault_of_one(self, frame: bytes) -> str:
         """The same for a frame, or for one part of it."""
@@ -249,7 +264,7 @@ class Check:
         if to is None:
             return f"the frame has no {_shown(checksum.to_after)}, up to which it goes"
         said = frame[slice(*place)]
-        right = speller(checksum)(self._calculate(frame[checksum.from_byte : to]))
+        right = self._spell(self._calculate(frame[checksum.from_byte : to]))
         if said.upper() == right if checksum.spelling == "hex" else said == right:
             return ""
         if checksum.after and checksum.spelling == "hex" and said and right and int(said, 16) == int(right, 16):

@@ -95,9 +95,9 @@ class Escape(Struct, frozen=True, kw_only=True):
     byte: int
     """The byte that says that the next one is meant otherwise."""
     xor: int = 0
-    """The next byte XOR this is meant, where `map` does not say it."""
-    map: dict[int, int] = {}
-    """The next byte → what is meant."""
+    """The next byte XOR this is meant, where `pairs` does not say it."""
+    pairs: tuple[tuple[int, int], ...] = ()
+    """(the next byte, what is meant)."""
     double: bool = False
     """True: the byte twice is itself, and nothing else is escaped."""
 

@@ -102,8 +102,8 @@ def _field_words(field: Field) -> str:
 def _escape_words(escape: Escape) -> str:
     if escape.double:
         return f"{escape.byte:02X} inside stands twice"
-    if escape.map:
-        pairs = " and ".join(f"{escape.byte:02X} {key:02X} is {meant:02X}" for key, meant in sorted(escape.map.items()))
+    if escape.pairs:
+        pairs = " and ".join(f"{escape.byte:02X} {key:02X} is {meant:02X}" for key, meant in escape.pairs)
         return f"inside {pairs}"
     return f"a byte behind {escape.byte:02X} is meant XOR {escape.xor:02X}"
 

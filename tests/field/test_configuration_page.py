@@ -24,6 +24,7 @@ from docs.keys import (
     ACTIVITY,
     ASKED,
     ASKED_BY_CALLS,
+    CHECKSUM,
     CONNECTOR,
     CONNECTORS,
     DEVICE,
@@ -165,6 +166,9 @@ def pattern_of(entry: JsonObject) -> str:
     path = re.sub(r"\[\d+\]", "[]", entry.path).replace(".attributes[]", ".telemetry[]")
     if path.endswith("reportStrategy"):
         return REPORT.path
+    if path.endswith(("hecksum", ".type")):
+        return CHECKSUM.path
+    path = path.removesuffix(".add")
     return CONNECTOR.path if not path and entry.file == "custom_serial.json" else path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import crccheck.checksum
 import crccheck.crc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.core.checksum import CRCS, Check, calculator, sealed
@@ -35,6 +35,7 @@ def other(crc: Crc):
 
 
 @pytest.mark.parametrize("name", OTHERS)
+@settings(deadline=None)
 @given(data=st.binary(max_size=300))
 def test_named_ones_agree_with_crccheck(name, data):
     """By its own names, for which it has parameters of its own."""
@@ -47,6 +48,7 @@ def test_named_ones_agree_with_crccheck(name, data):
         assert calculator(Checksum(type=name))(data) == OTHERS[name].calc(data)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(CRCS.values(), key=str))
     | st.builds(
@@ -90,6 +92,7 @@ SPELLED = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(SPELLED, st.binary(min_size=4, max_size=40))
 def test_what_is_sealed_is_right(checksum, data):
     """However it is written."""
@@ -97,6 +100,7 @@ def test_what_is_sealed_is_right(checksum, data):
     assert Check(checksum).fault_of(sealed(checksum, data)) == ""
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(CRCS)), st.binary(min_size=1, max_size=40), st.integers(0, 10_000))
 def test_no_flipped_bit_gets_by_a_crc(name, data, at):
     """Any one of the frame, those of the CRC itself among them."""
@@ -107,6 +111,7 @@ def test_no_flipped_bit_gets_by_a_crc(name, data, at):
     assert not Check(checksum).is_right(bytes(frame))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(-20, 20), st.integers(-20, 20) | st.none(), st.integers(-20, 20) | st.none())
 def test_no_frame_is_too_short_to_be_judged(frame, first, to, at):
     """Whatever the positions are: a verdict and a sentence that agree."""

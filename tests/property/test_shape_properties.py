@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from cobs.cobs import encode
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from services.port_reader.core.framers import shaped
@@ -91,6 +91,7 @@ def _run(framing, chunks):
     return frames, waiting, frames_by_silence, framer.take_dead()
 
 
+@settings(deadline=None)
 @given(sections(), LINES, PLACES)
 def test_how_chunks_are_cut_never_matters(section, line, places):
     """Frames, dead pieces with their reasons, and what waits are the same whole, in chunks and a byte at a time."""
@@ -100,6 +101,7 @@ def test_how_chunks_are_cut_never_matters(section, line, places):
     assert _run(framing, [line[at : at + 1] for at in range(len(line))]) == whole
 
 
+@settings(deadline=None)
 @given(sections(), LINES, st.integers(0, 70), PLACES)
 def test_a_gap_is_judged_alike_however_chunks_are_cut(section, line, at, places):
     """Where bytes may be missing the same pieces are dead."""
@@ -118,6 +120,7 @@ def test_a_gap_is_judged_alike_however_chunks_are_cut(section, line, at, places)
     assert run(lambda text: [text[at : at + 1] for at in range(len(text))]) == whole
 
 
+@settings(deadline=None)
 @given(sections(without=("escape", "decode", "strip", "skip")), LINES)
 def test_no_byte_is_lost(section, line):
     """What is in no frame is in a dead piece, each byte once: but for what is escaped, stripped, skipped or shared by
@@ -130,6 +133,7 @@ def test_no_byte_is_lost(section, line):
     assert sorted(b"".join([*frames, *(piece.data for piece in dead)])) == sorted(line)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(STREAMS), st.lists(st.integers(0, 2_000), max_size=12))
 def test_a_devices_stream_gives_its_frames_however_it_is_cut(stream, places):
     """All 34 families, at drawn places."""
@@ -138,6 +142,7 @@ def test_a_devices_stream_gives_its_frames_however_it_is_cut(stream, places):
     assert frames_of(framing, _cut(line, places)) == frames_of(framing, [line])
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=600), max_size=6), st.integers(1, 50))
 @example([b"\0" * 3, bytes(range(1, 255)), bytes(range(1, 256)) * 2], 1)
 def test_cobs_of_others_is_read(packets, size):
@@ -147,6 +152,7 @@ def test_cobs_of_others_is_read(packets, size):
     assert frames_of(framing_of({"framing": "cobs"}), chunks) == (packets, [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=60), max_size=6))
 def test_slip_is_read(packets):
     """RFC 1055: each packet may have an END in front as well."""

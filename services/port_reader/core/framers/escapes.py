@@ -16,7 +16,7 @@ class Unescaper:
         self._byte = escape.byte
         self._text = bytes((escape.byte,))
         self._pair = re.compile(re.escape(self._text) + rb"(.)?", re.DOTALL)
-        self._xor, self._map = escape.xor, escape.map
+        self._xor, self._map = escape.xor, dict(escape.pairs)
 
     def undo(self, data: bytes) -> tuple[bytes, str]:
         """(what the bytes stand for, "" or what is wrong with them)."""
