@@ -369,6 +369,8 @@ class ConnectorHostCore:
         self._life.close(now_s)
         if self._life.phase == "over":
             return self._source.drain(now_s)
+        # Its end may follow at once, and would else look like one without a word.
+        self._source.show(now_s)
         return [*self._calls.refuse_all(SHUTTING_DOWN), CloseConnector()]
 
     def _closed(self, now_s: float) -> Sequence[Effect]:
@@ -400,7 +402,7 @@ class ConnectorHostCore:
             class_name=facts.class_name,
             file=facts.file,
             opened=life.is_open,
-            draining=self._source.is_draining,
+            draining=self._source.is_draining or life.phase == "closing",
             fault=life.fault,
             warning=life.warning,
             wants_shared=self._wants_shared,
