@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from common.config.extension_files import Catalogue, entry_point_names, has_package
 from common.config.findings import Findings, nearest, show
@@ -88,12 +89,20 @@ def warn_broken_files(file: str, catalogue: Catalogue, used: bool, findings: Fin
         findings.warning(file, "extensions", f"{broken.file} can't be read ({place}: {broken.reason})")
 
 
-def check_unique(devices: Iterable[tuple[JsonObject, Device]], findings: Findings) -> None:
-    """Note every device whose name or port an earlier device of the gateway has too, naming both places."""
+def check_unique(
+    devices: Iterable[tuple[JsonObject, Device]], findings: Findings, hosted: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Note every device whose name or port an earlier device of the gateway has too, naming both places, and whose name
+    is that of a hosted connector's stream. `hosted`: stream → connector."""
     names = _Register(findings, "a name that no other device has")
     ports = _Register(findings, "a port that no other device has")
     for entry, device in devices:
-        names.add(device.name, entry, entry.used("deviceName", "name"), show(device.name))
+        key = entry.used("deviceName", "name")
+        names.add(device.name, entry, key, show(device.name))
+        if (connector := hosted.get(device.name)) is not None:
+            entry.problem(
+                key, f"{show(device.name)}, as what the connector {connector} stores is called", "another name"
+            )
         line = identity_of(device.line.port)
         found = show(device.line.port) if line == device.line.port else f"{show(device.line.port)} (which is {line})"
         ports.add(line, entry, "port", found)
