@@ -169,7 +169,7 @@ PLATFORM: Final = Section(
         _unserved(
             "syncDevicesSharedAttributesOnConnect",
             "true or false",
-            "What `attributeUpdates` names is always asked for when a device is announced.",
+            "What `attributeUpdates` or a connector of your own names is always asked for when a device is announced.",
             True,
             NO_PART,
         ),
@@ -504,6 +504,32 @@ DEVICE: Final = Section(
             unapplied="reads never wait",
         ),
         Key(
+            "framing",
+            "object, list of objects, or a name",
+            "What frames look like, where a delimiter alone does not tell; see *Frames*.",
+            {
+                "start": "hex:55",
+                "length": {
+                    "at": 1,
+                    "type": "uint16",
+                    "add": {"at": 3},
+                    "plus": 7,
+                    "headerChecksum": {"type": "crc8", "from": 1, "to": 5, "at": 5},
+                },
+                "escape": {"byte": "hex:7D", "xor": "0x20"},
+                "checksum": {"type": "crc8", "from": 6},
+            },
+            instead="`delimiter`",
+        ),
+        Key(
+            "checksum",
+            "object, or list of objects",
+            "What the bytes of a frame must add up to, beside `framing`; see *Checksums*. Shapes that have a `checksum` of "
+            "their own are left out.",
+            {"type": "sum8", "from": 2, "to": 8, "at": 8},
+            instead="none",
+        ),
+        Key(
             "delimiter",
             "text",
             "What ends a frame. It stays part of the frame. `serialgw check` says which bytes it is.",
@@ -582,6 +608,229 @@ def _spelling(in_words: str, true: str, false: str) -> tuple[Key, ...]:
         Key("falseText", "text, or list of texts", false, ["OFF", "AUS"], None, instead="none of its own"),
     )
 
+
+_BYTES: Final = "text"
+
+FRAMING: Final = Section(
+    "devices[].framing",
+    "Frames, `framing`",
+    "Where frames have a start, a length, an escape or a checksum. The nearest start begins one; if it turns out to be none, "
+    "one byte is passed over and the search goes on in what is there already. So noise in front of a frame, or a frame that "
+    "was joined late, hides no other. A list describes several shapes, told apart by their starts. What is no frame is a "
+    "dead letter, with its reason. `serialgw check` says in words what it understood, and refuses what can't work: *begins "
+    "with AA C0, 10 bytes, ends with AB, byte 8 = sum of bytes 2 to 7*.\n\n"
+    "Bytes are written as ASCII text, with `\\r` and so on as in JSON, with names of control characters in angle brackets "
+    "(`<STX>`), or in digits (`hex:AA C0`). Positions count from 0, negative ones from the end of the frame, escapes undone "
+    "and nothing stripped. Numbers may be written as texts in hexadecimal (`0x7F`).\n\n"
+    "These names stand for shapes that need not be described: `lines` (each ends with CR, LF or both), `nmea`, `modbus-rtu`, "
+    "`modbus-ascii`, `slip`, `cobs`, `hdlc` (as DLMS meters push it), `sml`, `m-bus`, `ve-direct`, and `stx-etx`; `checksum` "
+    "may be given beside those that have none of their own.",
+    (
+        Key(
+            "start",
+            "text, or list of texts",
+            "What a frame begins with: one of these.",
+            "hex:AA C0",
+            instead="anything",
+        ),
+        Key(
+            "end",
+            "text, or list of texts",
+            "What it ends with: one of these. With `length`, it must stand there. Without `start`, all up to it is a frame, "
+            "or dead if its checksum is wrong; and a line in which nothing stands is none.",
+            "<ETX>",
+            instead="none",
+        ),
+        Key(
+            "endPlus",
+            "whole number of bytes",
+            "So many bytes follow the end, whatever they are: a check character.",
+            1,
+            instead="0",
+        ),
+        Key("endUntil", _BYTES, "What follows the end goes on up to this, that included.", "\r\n", instead="nothing"),
+        Key(
+            "length",
+            "whole number of bytes, or object",
+            "How long all of the frame is, start and end included, escapes not counted; see *Lengths*.",
+            10,
+            instead="as long as its end says",
+        ),
+        Key(
+            "silenceMs",
+            "whole number of ms",
+            "A frame ends when the line is silent for so long; with a `length` that is a number it begins then. Only where "
+            "nothing else says where frames begin and end: adapters hand over in batches, every 16 ms.",
+            20,
+            instead="never",
+        ),
+        Key(
+            "escape",
+            "object",
+            "How bytes are escaped inside; see *Escapes*.",
+            {"byte": "hex:7D", "xor": "0x20"},
+            instead="none",
+        ),
+        Key(
+            "decode", "`cobs`", "What stands before the end (NUL, if none is given) is COBS.", "cobs", instead="nothing"
+        ),
+        Key(
+            "restart",
+            "true or false",
+            "A start inside a frame begins it anew: right where it never stands inside one. `serialgw check` asks for it where "
+            "two frames may pass for one.",
+            True,
+            instead="false; `nmea` and `modbus-ascii` have it",
+        ),
+        Key(
+            "strip",
+            "list of two numbers",
+            "So many bytes are cut off a good frame, in front and at its end.",
+            [1, 1],
+            instead="nothing is cut off",
+        ),
+        Key("skip", _BYTES, "Bytes that mean nothing between frames: no dead letter says so.", "\r\n", instead="none"),
+        Key(
+            "partialMs",
+            "whole number of ms",
+            "How long the rest of a frame that has begun is waited for.",
+            2_000,
+            instead="three times as long as it takes on the line, and 500 ms; 500 ms of silence where its length is not known, 30 s "
+            "for the rest of a line without `start`",
+        ),
+        Key("mask", "1 to 255", "What of each byte counts: `0x7F` clears a parity bit.", "0x7F", instead="all"),
+        Key(
+            "checksum",
+            "object, or list of objects",
+            "As the device's, for this shape.",
+            {"type": "xor8"},
+            instead="the device's",
+        ),
+    ),
+)
+
+LENGTH: Final = Section(
+    "devices[].framing.length",
+    "Lengths, `length`",
+    "Where the frame says itself how long it is: the number at a place, times `times`, and `plus`. What is longer than "
+    "`maxFrameBytes` is no frame.",
+    (
+        Key("at", "whole number", "Where the number stands, from 0. Required.", 2, instead="required"),
+        Key(
+            "type",
+            "`uint8`, `uint16`, `uint24`, `uint32`, `dec1` to `dec8`, `hex1` to `hex8`",
+            "How it is written: as bytes, or in so many digits.",
+            "uint16",
+            instead="`uint8`",
+        ),
+        Key("byteorder", "`big` or `little`", "Which byte of it is first.", "little", instead="`big`"),
+        Key("mask", "whole number", "What of it counts.", "0x7FF", instead="all"),
+        Key("times", "whole number", "How many bytes one means.", 2, instead="1"),
+        Key("plus", "whole number", "How many bytes it does not count.", 4, instead="0"),
+        Key(
+            "add",
+            "object, or list of objects",
+            "Another number that counts as well: with `at`, `type`, `byteorder`, `mask` and `times`.",
+            {"at": 3},
+            instead="none",
+        ),
+        Key(
+            "headerChecksum",
+            "object",
+            "A checksum that must be right before the length is believed; its positions count from 0.",
+            {"type": "crc8", "from": 1, "to": 5, "at": 5},
+            instead="none",
+        ),
+    ),
+)
+
+ESCAPE: Final = Section(
+    "devices[].framing.escape",
+    "Escapes, `escape`",
+    "How bytes that mean something to the framing stand inside a frame. Data points see the frame with escapes undone.",
+    (
+        Key(
+            "byte",
+            "text, or number",
+            "The byte that says that the next one is meant otherwise. Required.",
+            "hex:7D",
+            instead="required",
+        ),
+        Key("xor", "number", "The next byte XOR this is meant.", "0x20", instead="`map` or `double`"),
+        Key("map", "object", "The next byte, and what is meant.", {"hex:DC": "hex:C0"}, instead="`xor` or `double`"),
+        Key("double", "true", "The byte twice is itself.", True, instead="`xor` or `map`"),
+    ),
+)
+
+CHECKSUM: Final = Section(
+    "devices[].checksum",
+    "Checksums, `checksum`",
+    "A frame whose checksum is wrong is none. All of a list must be right.",
+    (
+        Key(
+            "type",
+            "text",
+            "`sumN` (of all bytes), `negN` (its two's complement), `notN` (its complement), with N 8, 16 or 32; `xor8`; "
+            "`fletcher8` (as UBX has it); `crc8`, `crc8-maxim`, `crc8-sensirion`, `crc16-arc`, `crc16-aug-ccitt`, "
+            "`crc16-ccitt-false`, `crc16-cms`, `crc16-dnp`, `crc16-en13757`, `crc16-kermit`, `crc16-mcrf4xx`, `crc16-modbus`, "
+            "`crc16-x25`, `crc16-xmodem`, `crc24q`, `crc32`, `crc32-mpeg2`.",
+            "crc16-modbus",
+            instead="`width` and `poly`",
+        ),
+        Key(
+            "width", "3 to 64", "Any other CRC, by the parameters that catalogues have: its bits.", 16, instead="`type`"
+        ),
+        Key("poly", "number", "Its polynomial.", "0x8005", instead="`type`"),
+        Key("init", "number", "What its register begins with.", "0xFFFF", instead="0"),
+        Key("refin", "true or false", "Whether bytes are reflected.", True, instead="false"),
+        Key("refout", "true or false", "Whether the register is, at the end.", True, instead="false"),
+        Key("xorout", "number", "What the register is XORed with at the end.", "0xFFFF", instead="0"),
+        Key("from", "whole number", "The first byte that it is over.", 2, instead="0"),
+        Key("to", "whole number", "It is over all bytes before this one.", 8, instead="all before the checksum"),
+        Key("toAfter", _BYTES, "It is over all bytes up to this text, that included.", "!", instead="`to`"),
+        Key("at", "whole number", "Where it stands.", -2, instead="last of all"),
+        Key("after", _BYTES, "It stands behind this text, the last one in the frame.", "*", instead="`at`"),
+        Key(
+            "as",
+            "`big`, `little`, `hex`, `dec` or `sdi12`",
+            "How it stands there: as bytes, the high or the low one first; in digits, of which hexadecimal ones behind `after` "
+            "may lack zeros in front; in three characters of six bits.",
+            "little",
+            instead="`big`",
+        ),
+        Key(
+            "result",
+            "number",
+            "It stands nowhere: over all its bytes this must come out.",
+            0,
+            instead="it stands at a place",
+        ),
+        Key(
+            "unit",
+            "`bytes` or `hexPairs`",
+            "Whether two hexadecimal digits make each byte that it is over.",
+            "hexPairs",
+            instead="`bytes`",
+        ),
+        Key(
+            "each",
+            "list of two texts",
+            "The frame has parts, each from the first text to the second, and each with such a checksum: positions count in a "
+            "part.",
+            ["\n", "\r"],
+            instead="one for the frame",
+        ),
+        Key("mask", "number", "What of the sum counts.", "0x3F", instead="all"),
+        Key("plus", "number", "What is added to that.", 32, instead="0"),
+        Key(
+            "avoid",
+            _BYTES,
+            "Bytes that never stand in the checksum: one more is sent instead.",
+            "hex:28 0D 0A",
+            instead="none",
+        ),
+    ),
+)
 
 POINT: Final = Section(
     "devices[].telemetry[]",
@@ -743,6 +992,10 @@ SECTIONS: Final = (
     CONNECTORS,
     CONNECTOR,
     DEVICE,
+    FRAMING,
+    LENGTH,
+    ESCAPE,
+    CHECKSUM,
     POINT,
     RPC,
     UPDATE,

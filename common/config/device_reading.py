@@ -14,6 +14,7 @@ import msgspec
 from common.config.checking import ConverterChecker
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
+from common.config.framing_reading import has_shapes, read_shaped
 from common.config.json_object import JsonObject
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
@@ -24,8 +25,8 @@ from common.stream.limits import MAX_RECORDS
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
 """Keys that the files of other connectors have and a serial one never has."""
 
-_CONNECTORS_OWN: Final = dict.fromkeys(("uplinkQueueSize", "id"), 'beside "devices"')
-"""Keys of the connector's file that people write into a device."""
+_ELSEWHERE: Final = {**dict.fromkeys(("uplinkQueueSize", "id"), 'beside "devices"'), "checksum": 'beside "framing"'}
+"""Keys that people write into a device, and where they belong."""
 
 
 class ConnectorDefaults(msgspec.Struct, frozen=True):
@@ -99,7 +100,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         name=name,
         type=entry.name("deviceType", "type", default="default"),
         line=_read_line(entry),
-        framing=read_framing(entry),
+        framing=read_shaped(entry) if has_shapes(entry) else read_framing(entry),
         byteorder=entry.choice("byteorder", "big", ("big", "little")),
         converter=converter,
         downlink_converter=downlink,
@@ -125,7 +126,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         )
     _warn_of_unsure_answers(entry, device)
     # A user's converter gets the whole section and may know keys that we don't.
-    entry.warn_unknown(only_near=device.has_user_converter, elsewhere=_CONNECTORS_OWN)
+    entry.warn_unknown(only_near=device.has_user_converter, elsewhere=_ELSEWHERE)
     return device
 
 

@@ -103,11 +103,26 @@ def why_not(kind: str, class_name: str, search: Search | None) -> str:
     return f"{ours}, and its class {show(class_name)} is in no file of {place}"
 
 
+def read_file(path: Path) -> str | None:
+    """What a file says, as far as it is read; None where it can't be. Raises nothing."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_FILE_BYTES).decode("utf-8-sig", errors="replace")
+    except OSError:
+        return None
+
+
 def _read_file(entry: JsonObject, folder: Path, name: str) -> str | None:
     """What the connector's file says; None where it can't be read, which is noted."""
     path = folder / name
     if not can_name_a_file(name) or not os.path.lexists(path):
         entry.problem("configuration", f"{show(name)}, which is not there", f"a file beside {entry.file}")
+        return None
+    if path.exists() and not path.is_file():
+        # Reading a pipe may never end.
+        entry.problem("configuration", f"{show(name)}, which is no plain file", f"a file beside {entry.file}")
         return None
     try:
         with path.open("rb") as file:

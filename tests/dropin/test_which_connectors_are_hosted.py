@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,16 @@ def test_a_device_is_not_called_as_a_hosted_connector_s_stream(tmp_path: Path) -
     path = write(tmp_path, [entry("serial")], files)
     (tmp_path / "line.json").write_text(json.dumps(serial))
     assert read_gateway(path, {}).gateway.streams == ("connector:Own",)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_refused_unread(tmp_path: Path, kind: str) -> None:
+    """Reading a pipe may never end."""
+    path = write(tmp_path, [entry("demo", "Own")], {"demo/a.py": OWN.format(name="Own")})
+    (tmp_path / "own.json").unlink()
+    os.mkfifo(tmp_path / "own.json") if kind == "pipe" else (tmp_path / "own.json").mkdir()
+    with pytest.raises(ConfigError, match="which is no plain file, expected a file beside"):
+        read_gateway(path, {})
 
 
 def test_a_file_that_others_may_change_is_not_hosted(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from common.io.arguments import DATA_DIR_VARIABLE
 from docs.generate import PAGE, page
 from docs.keys import (
     ACTIVITY,
+    CHECKSUM,
     CONNECTOR,
     CONNECTORS,
     DEVICE,
@@ -96,6 +97,9 @@ def pattern_of(entry: JsonObject) -> str:
     path = re.sub(r"\[\d+\]", "[]", entry.path).replace(".attributes[]", ".telemetry[]")
     if path.endswith("reportStrategy"):
         return REPORT.path
+    if path.endswith(("hecksum", ".type")):
+        return CHECKSUM.path
+    path = path.removesuffix(".add")
     return CONNECTOR.path if not path and entry.file == "custom_serial.json" else path
 
 

@@ -517,3 +517,41 @@ def test_an_unknown_device_and_a_second_process_are_refused(broker, reader, line
     second = subprocess.run(reader.command(), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert reader.process is not None
     assert (second.returncode, str(reader.process.pid) in second.stderr) == (69, True)
+
+
+SUMMED = {
+    "framing": {"start": "hex:AA C0", "length": 10, "end": "hex:AB"},
+    "checksum": {"type": "sum8", "from": 2, "to": 8, "at": 8},
+}
+SUMMED_FRAME = bytes.fromhex("AAC00600060058D93DAB")
+
+
+def test_a_device_with_a_framing_of_its_own_is_read(broker, reader, line):
+    """Frames with start, length and checksum, by configuration alone; a wrong one is a dead letter with its reason."""
+    reader.configure(**SUMMED)
+    _open(broker, reader)
+    wrong = SUMMED_FRAME[:8] + b"\x3e\xab"
+    line.write(b"\xaa\xc0\xaa" + SUMMED_FRAME + wrong + SUMMED_FRAME[:3])
+    line.write(SUMMED_FRAME[3:])
+    broker.until(lambda: broker.entries(Entry.FRAMES) == [SUMMED_FRAME] * 2, "the frames")
+    dead = [(b"\xaa\xc0\xaa", "no frame in these bytes"), (wrong, "checksum: the frame says 3E, its bytes give 3D")]
+    broker.until(lambda: reader.rows("SELECT data, reason FROM dead_letters ORDER BY id") == dead, "the dead letters")
+    assert reader.stop() == 0
+
+
+def test_kill_9_in_the_middle_of_frames_leaves_no_part_for_a_whole(broker, reader, line):
+    """Again and again, while the line talks: each frame that comes is one that was said."""
+    reader.configure(**SUMMED)
+    _open(broker, reader)
+    for round_number in range(3):
+        line.write(SUMMED_FRAME * 5 + SUMMED_FRAME[:6])
+        wanted = 5 * (round_number + 1)
+        broker.until(lambda n=wanted: len(broker.entries(Entry.FRAMES)) >= n, "the frames")
+        reader.stop(signal.SIGKILL)
+        broker.beats.clear()
+        reader.start()
+        _wait_for_beat(broker)
+        line.write(SUMMED_FRAME[6:])
+    line.write(SUMMED_FRAME)
+    broker.until(lambda: len(broker.entries(Entry.FRAMES)) >= 16, "the last frame")
+    assert set(broker.entries(Entry.FRAMES)) == {SUMMED_FRAME}

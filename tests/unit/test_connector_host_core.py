@@ -13,9 +13,10 @@ from common.wire.calls import CallConnector, Encode, EncodeUpdate
 from common.wire.entries import pack_entry
 from common.wire.messages import Entry, Reply
 from services.connector_host.core.calls import MOST_NAMED, MOST_WAITING, STUCK_AFTER
-from services.connector_host.core.core import CLOSE_S, LEAVE_S, RUN_ENDED
+from services.connector_host.core.core import RUN_ENDED
 from services.connector_host.core.devices import MOST_DEVICES, DeviceTable, KeptDevice, decode_devices
 from services.connector_host.core.events import ConnectorClosed, ConnectorFailed, Replied, Returned, Said
+from services.connector_host.core.life import CLOSE_S, LEAVE_S
 from services.connector_host.core.submissions import STORE_WAIT_S
 from tests.support.hosted import HostRig
 
@@ -285,7 +286,28 @@ def test_calls_that_wait_have_a_bound() -> None:
     assert [error for error, _ in replies(rig)] == ["queue full"]
 
 
+def test_a_call_that_comes_twice_is_handed_on_once() -> None:
+    """Messages between processes may be doubled, and a device is to do once what it is told once."""
+    rig = rig_of()
+    rig.ask(Encode("set", b"1", "meter", "t"), "call-1")
+    rig.ask(Encode("set", b"1", "meter", "t"), "call-1")
+    (order,) = rig.handlers
+    rig.give(Replied("meter", str(order.number), b'{"ok":1}'))
+    rig.ask(Encode("set", b"1", "meter", "t"), "call-1")
+    assert len(rig.handlers) == 1
+    assert replies(rig) == [("", {"ok": 1})]
+
+
 # The end
+
+
+def test_who_is_told_to_end_says_so_before_it_does() -> None:
+    """Also where the end follows at once: a process that ends without that is taken for one that was killed."""
+    rig = rig_of()
+    rig.beats.clear()
+    rig.give(Drain())
+    assert rig.exit == 0
+    assert [beat.state["draining"] for beat in rig.beats][:1] == [True]
 
 
 def test_the_end_is_the_connector_s_close_then_its_goodbyes() -> None:

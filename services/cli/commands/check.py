@@ -14,10 +14,12 @@ import subprocess
 import sys
 from typing import Final, NotRequired, TypedDict
 
+from common.config.framing import Framing
 from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Line, Platform, Rpc
 from common.config.type_words import read_as, written_as
 from common.core.byte_text import spell
 from common.core.errors import ConfigError
+from common.core.frame_words import words_of
 from common.core.quoting import quoted, spelled
 from common.io.exits import EXIT_CONFIG
 from common.io.users_path import users_environment
@@ -217,11 +219,19 @@ def describe_line(line: Line) -> str:
     return " ".join([f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits:g}", *flow])
 
 
+def describe_framing(framing: Framing) -> str:
+    """`frames end with "\\n"`, or what frames look like."""
+    if not framing.shapes:
+        return f"frames end with {spelled_out(framing.delimiter)}"
+    name = f" ({framing.named})" if framing.named else ""
+    return f"a frame{name} {words_of(framing.shapes, skip=framing.skip, mask=framing.mask)}"
+
+
 def _device_as_text(device: Device) -> list[str]:
     """A device for a person: its line, its converters, and a row for each value, RPC and attribute update."""
-    line, ending = device.line, spelled_out(device.framing.delimiter)
+    line = device.line
     lines = [
-        f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, frames end with {ending}",
+        f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, {describe_framing(device.framing)}",
         f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
     ]
     rows = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]
@@ -280,7 +290,7 @@ def _device_as_json(device: Device) -> dict[str, object]:
         "connector": device.connector_name,
         "port": device.line.port,
         "line": describe_line(device.line),
-        "delimiter": spell([device.framing.delimiter]),
+        **_framing_as_json(device.framing),
         "converter": device.converter,
         "downlinkConverter": device.downlink_converter,
         "telemetry": [_point_as_json(point) for point in device.telemetry],
@@ -290,6 +300,13 @@ def _device_as_json(device: Device) -> dict[str, object]:
             {"attribute": one.attribute, "stringToDevice": one.string_to_device} for one in device.attribute_updates
         ],
     }
+
+
+def _framing_as_json(framing: Framing) -> dict[str, object]:
+    """What ends frames, or what they look like."""
+    if not framing.shapes:
+        return {"delimiter": spell([framing.delimiter])}
+    return {"framing": words_of(framing.shapes, skip=framing.skip, mask=framing.mask)}
 
 
 def _point_as_json(point: DataPoint) -> dict[str, object]:

@@ -54,6 +54,8 @@ class Outcome(NamedTuple):
 
 def whole_frame(frame: bytes, device: Device) -> Piece:
     """A frame that was typed: taken as one frame all the same, with a note where a line would cut it otherwise."""
+    if device.framing.shapes:
+        return _whole_shaped(frame, device)
     delimiter = device.framing.delimiter
     at = frame.find(delimiter)
     if at < 0:
@@ -63,6 +65,21 @@ def whole_frame(frame: bytes, device: Device) -> Piece:
     return Piece(frame)
 
 
+def _whole_shaped(frame: bytes, device: Device) -> Piece:
+    """The same where frames have shapes: escapes are undone, and what the configuration cuts off is cut off."""
+    from services.port_reader.core.framers import shaped
+
+    framer = shaped(device.framing)
+    frames = [*framer.feed(frame), *framer.rest()]
+    dead = framer.take_dead()
+    if len(frames) == 1 and not dead:
+        return Piece(frames[0])
+    if frames:
+        found = f"{len(frames)} frames of it" if len(frames) > 1 else "only a part of it a frame"
+        return Piece(frame, note=f"taken whole; a line would make {found}")
+    return Piece(frame, dead=dead[0].reason if dead else "this is no frame")
+
+
 STANDARD_INPUT: Final = Path("-")
 """In place of a file: what is piped in, as other programs have it."""
 
@@ -70,9 +87,10 @@ STANDARD_INPUT: Final = Path("-")
 def pieces_of(path: Path, device: Device) -> Iterator[Piece]:
     """The frames of a file of raw bytes, or of standard input (`-`), cut as on the line. Raises UsageError if it can't
     be read."""
-    from services.port_reader.core.framers import framer_of
+    from services.port_reader.core.framers import framer_of, shaped
 
-    framer = framer_of(device.framing)
+    ending = shaped(device.framing) if device.framing.shapes else None
+    framer = ending or framer_of(device.framing)
     try:
         with sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):
@@ -81,7 +99,10 @@ def pieces_of(path: Path, device: Device) -> Iterator[Piece]:
                 yield from (Piece(frame) for frame in frames)
     except OSError as error:
         raise UsageError(f"--file {path}: {error.strerror or error}") from None
-    if framer.partial:
+    if ending is not None:
+        yield from map(Piece, ending.rest())
+        yield from (Piece(piece.data, dead=piece.reason) for piece in ending.take_dead())
+    elif framer.partial:
         yield Piece(bytes(framer.partial), partial=True, note="partial: the delimiter has not come")
 
 

@@ -7,6 +7,7 @@ connector itself the returned value is the answer too.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -21,6 +22,8 @@ from services.connector_host.core.events import CallConnectorCode, CallKind, Rep
 
 MOST_WAITING: Final = 64
 """Calls that wait for one of the two threads; the next one is refused at once."""
+IDS_REMEMBERED: Final = 4 * MOST_WAITING
+"""Calls that are known when they come again: more than the threads can work off within the time of one."""
 STUCK_AFTER: Final = 3
 """So many calls in a row whose time was over before the handler came back, and it is taken to hang."""
 MOST_NAMED: Final = 100
@@ -68,6 +71,8 @@ class UserCalls:
         self._counters = counters
         self._count = 0
         self._open: dict[int, _Call] = {}
+        self._taken: deque[str] = deque(maxlen=IDS_REMEMBERED)
+        """The ids of the last calls."""
         self._at: dict[_Thread, int] = {"rpc": 0, "attributes": 0}
         """Calls that were handed to a thread and have not come back, answered or not."""
         self._missed: dict[_Thread, int] = {"rpc": 0, "attributes": 0}
@@ -78,7 +83,10 @@ class UserCalls:
         """Kinds of replies to no call of which was said that they come."""
 
     def begin(self, request: Request, asked: Asked, now_s: float) -> list[Send | CallConnectorCode]:
-        """Hands a call to its thread, or refuses it."""
+        """Hands a call to its thread, or refuses it. A call that comes twice is handed on once."""
+        if request.id in self._taken:
+            return []
+        self._taken.append(request.id)
         kind: CallKind = "rpc"
         match asked:
             case Encode(method=method, called=device):

@@ -14,6 +14,7 @@ from services.port_reader.core.members import Members, Placed
 
 if TYPE_CHECKING:
     from services.port_reader.core.likeness import Expected, Likeness
+    from services.port_reader.core.shaped import ShapedIncoming
 
 Answer = tuple[LineCall, bytes]
 """A call, and the frame that is its answer."""
@@ -54,7 +55,7 @@ class Answers:
     what may be the answer if no other comes is remembered, one frame at most.
     """
 
-    def __init__(self, exchange: Exchanges, line: Incoming, members: Members) -> None:
+    def __init__(self, exchange: Exchanges, line: Incoming | ShapedIncoming, members: Members) -> None:
         self._exchange = exchange
         self._line = line
         self._members = members

@@ -38,10 +38,10 @@ from services.port_reader.core.events import (
     WritePending,
 )
 from services.port_reader.core.exchange import Search, search_plainly
-from services.port_reader.core.incoming import Incoming
+from services.port_reader.core.incoming import incoming_of
 from services.port_reader.core.members import Owner
 from services.port_reader.core.pace import ReadPace
-from services.port_reader.core.port import Port
+from services.port_reader.core.port import Port, byte_seconds
 from services.port_reader.core.resting import Resting
 from services.port_reader.core.standstill import Standstill
 
@@ -111,7 +111,7 @@ class PortReaderCore:
             clock=clock,
             is_left=not has_port,
         )
-        line = Incoming(device.framing, members[0].state.line_state)
+        line = incoming_of(device.framing, members[0].state.line_state, byte_seconds(device.line))
         devices = [member.device for member in members]
         self._port = Port(
             devices, self._source, line, self.counters, clock=clock, draw=draw, search=search, owner=owner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.config.framing import Framing
 from services.port_reader.core.form import (
@@ -18,8 +18,11 @@ from services.port_reader.core.form import (
     Kind,
     Piece,
 )
-from services.port_reader.core.framers import framer_of
+from services.port_reader.core.framers import delimited
 from services.port_reader.core.framers.base import DeadPiece
+
+if TYPE_CHECKING:
+    from services.port_reader.core.shaped import ShapedIncoming
 
 JOIN_S: Final = 0.020
 """Bytes that come sooner after the line is watched were on their way already: nobody saw the frame begin."""
@@ -107,12 +110,19 @@ class Joining:
 
 
 class Incoming:
-    """Chunks in, frames and dead pieces out; all times are `now_s`."""
+    """Chunks in, frames and dead pieces out, where a delimiter ends frames; all times are `now_s`."""
+
+    late_s: tuple[float, ...] = ()
+    """A delimiter ends a frame when it comes: none is found later."""
+    asked_s = -1.0
+    """Says nothing here: see `late_s`."""
+    last_fault = ""
+    """No frame is wrong that has its delimiter."""
 
     def __init__(self, framing: Framing, state: bytes) -> None:
         """`state` is what the journal has kept of the line."""
         is_mid_frame, form = read_line_state(state, framing.delimiter)
-        self._framer = framer_of(framing)
+        self._framer = delimited(framing)
         self._framer.has_seen_end = form == "delimiter"
         self._form = Form(form)
         self.returned: Cut | None = None
@@ -150,6 +160,11 @@ class Incoming:
     @property
     def partial(self) -> bytes:
         """What waits for its end."""
+        return self._framer.partial
+
+    @property
+    def newest(self) -> bytes:
+        """What has come of which no frame was made so far."""
         return self._framer.partial
 
     @property
@@ -277,10 +292,11 @@ class Incoming:
             self._cut = cut_more(self._cut, pieces)
         return pieces
 
-    def abort(self, reason: str) -> None:
-        """The line ends here: a frame in progress becomes a dead piece."""
+    def abort(self, reason: str) -> list[Piece]:
+        """The line ends here: a frame in progress becomes a dead piece; no other frame stands in it."""
         self._joining.awaits_first = False
         self._end_dead(reason)
+        return []
 
     def _end_dead(self, reason: str) -> None:
         """What waits is no frame. Where it came with pauses each part is a piece: it may have been one."""
@@ -342,3 +358,14 @@ class Incoming:
         form, has_seen_end = self._form, self._framer.has_seen_end
         is_awaited = not has_seen_end and not form.is_silence and self.is_awaited()
         return form.settles_s(has_seen_end, self._last_byte_s, is_awaited=is_awaited)
+
+
+def incoming_of(framing: Framing, state: bytes, byte_s: float) -> Incoming | ShapedIncoming:
+    """The incoming side for a line's framing. `state` is what the journal has kept of the line, `byte_s` how long the
+    line takes for a byte."""
+    if framing.kind == "delimiter":
+        return Incoming(framing, state)
+    # Here: lines with a delimiter never need it, and a port reader keeps what it has loaded.
+    from services.port_reader.core.shaped import ShapedIncoming
+
+    return ShapedIncoming(framing, state, byte_s)

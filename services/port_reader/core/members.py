@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from common.config.models import Device
 from common.core.events import Send
@@ -10,6 +11,9 @@ from common.stream.events import SetLineState, SourceEffect
 from common.stream.items import Item, items_of
 from common.stream.source import Source
 from services.port_reader.core.incoming import Incoming
+
+if TYPE_CHECKING:
+    from services.port_reader.core.shaped import ShapedIncoming
 
 Owner = Callable[[bytes], int]
 """Whose a frame is that nobody has asked for: a place among the devices."""
@@ -24,7 +28,9 @@ class Members:
     copies would contradict each other after a death between two commits.
     """
 
-    def __init__(self, devices: Sequence[Device], source: Source, line: Incoming, owner: Owner | None) -> None:
+    def __init__(
+        self, devices: Sequence[Device], source: Source, line: Incoming | ShapedIncoming, owner: Owner | None
+    ) -> None:
         """`owner` None: all frames are the first device's."""
         self.devices = tuple(devices)
         self.names = ", ".join(device.name for device in devices)

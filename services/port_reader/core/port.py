@@ -28,6 +28,7 @@ from services.port_reader.core.opening import Opening
 
 if TYPE_CHECKING:
     from services.port_reader.core.doubt import Doubt
+    from services.port_reader.core.shaped import ShapedIncoming
 
 UNFRAMED_S: Final = 15.0
 """Bytes that have come again and again for so long without the end of a frame are told: a person who waits for values
@@ -58,7 +59,7 @@ class Port:
         self,
         devices: list[Device],
         source: Source,
-        line: Incoming,
+        line: Incoming | ShapedIncoming,
         counters: PortReaderCounts,
         *,
         clock: WallClock,
@@ -159,8 +160,8 @@ class Port:
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
         effects = self._end_doubt(now_s)
         self._unframed_s = None
-        self._line.abort(partial_reason)
-        effects += self._bury(now_s)
+        found = self._line.abort(partial_reason)
+        effects += self._take_pieces(found, now_s) if found else self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
         return [*effects, *self._members.put_each(lambda _: entry, self._clock.at_ms(now_s) or 0, now_s)]
 
@@ -182,9 +183,22 @@ class Port:
             self._frame_s, self._unframed_s = now_s, None
         elif self._unframed_s is None:
             self._unframed_s = now_s
+        if self._line.late_s:
+            return self._read_late(event, frames, now_s)
         if self._line.returned is not None:
             return [*self._tell_returned(self._line.returned), *self._judge(event, frames, now_s)]
         return self._judge(event, frames, now_s) if self._doubt is not None else self._sort(frames, now_s)
+
+    def _read_late(self, event: Chunk, frames: list[bytes], now_s: float) -> list[Effect]:
+        """The first of these frames had come before: something had hidden them. They have their own times, but for
+        those that wait for the end of a burst."""
+        if self._doubt is not None:
+            return self._judge(event, frames, now_s)
+        late, asked_s = self._line.late_s, self._line.asked_s
+        pieces = [Piece(frame, came_s, came_s <= asked_s) for frame, came_s in zip(frames, late, strict=False)]
+        effects = self._take_pieces(pieces, now_s)
+        self._arrival_ms = event.arrival_ms
+        return [*effects, *self._judge(event, frames[len(late) :], now_s)]
 
     def _judge(self, event: Chunk, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames that may be doubted: then they wait for the end of their burst."""
@@ -359,11 +373,11 @@ class Port:
         last_s = self._line.last_byte_s
         if self._unframed_s is None or now_s >= last_s + UNFRAMED_QUIET_S:
             self._unframed, self._unframed_s = "", None
-        elif last_s >= self._unframed_s + UNFRAMED_S and (waiting := self._line.partial):
+        elif last_s >= self._unframed_s + UNFRAMED_S and (waiting := self._line.newest):
             # Here: most lines never need it, and a port reader keeps what it has loaded.
             from services.port_reader.core.unframed import why_unframed
 
-            self._unframed = why_unframed(self._framing, waiting)
+            self._unframed = why_unframed(self._framing, waiting, self._line.last_fault)
         return self._unframed
 
     def _tell_returned(self, cut: Cut) -> list[Effect]:
