@@ -31,6 +31,8 @@ class Key(NamedTuple):
     """An older spelling."""
     unapplied: str = ""
     """Why it has no effect, for a key that is read and not applied."""
+    beside: dict[str, Any] = {}
+    """What has to stand beside it in an example, in place of what is required."""
 
 
 class Section(NamedTuple):
@@ -41,6 +43,8 @@ class Section(NamedTuple):
     title: str
     text: str
     keys: tuple[Key, ...]
+    apart: bool = False
+    """True if its keys exclude each other, so that no object can have all of them."""
 
 
 NO_PART: Final = "has no counterpart here"
@@ -463,6 +467,229 @@ CONNECTOR: Final = Section(
     ),
 )
 
+_APART: Final = (
+    Key(
+        "when",
+        "regular expression, or object",
+        "Only frames that match it, or that have the bytes `is` at byte `at`, are of this message.",
+        {"at": 1, "is": "hex:03"},
+        None,
+        instead="all frames",
+    ),
+    Key(
+        "fields",
+        "text",
+        'What stands between two fields of the body; `" "` is any run of blanks. The body is the frame without start, end and checksum.',
+        ",",
+        None,
+        instead="none",
+    ),
+    Key(
+        "pairs",
+        "list of two texts",
+        "What stands between two pairs of the body, and between a name and its value.",
+        [";", "="],
+        None,
+        instead="none",
+    ),
+    Key(
+        "pattern",
+        "text",
+        "What the body looks like, with `{name}` where a value stands and `{}` where anything may; a blank is any run of blanks. Only such "
+        "frames are of this message.",
+        "S {stable} {weight} {unit}",
+        None,
+        instead="none",
+    ),
+    Key(
+        "regex",
+        "regular expression",
+        "The same by groups with names, on the whole frame.",
+        "T=(?P<t>[0-9.]+)",
+        None,
+        instead="none",
+    ),
+    Key(
+        "decode",
+        "object",
+        "Bytes that are written as text: `as` is `hex` or `decimal`, `minus` is taken from each byte, `from` and `to` are "
+        "positions in the frame (without them it is the body). Fields and `at` count in what comes out.",
+        {"as": "hex", "from": 1, "to": -2},
+        None,
+        instead="none",
+    ),
+    Key(
+        "timestamp",
+        "object",
+        "The device's own time: a place as a data point has one, `format` (`iso`, `epoch`, `epochMs`, `dsmr`, `nmea`, or a notation with `%`), `zone` "
+        "of its clock, `within` (s): one further from ours is not taken.",
+        {"regex": "^[0-9]+", "format": "epoch", "within": 600},
+        None,
+        instead="the time at which the frame was read",
+    ),
+    Key(
+        "error",
+        "text",
+        "Such a frame is a refusal, and this says what it means: the error of a call, else a dead letter.",
+        "the device does not know the command",
+        None,
+        instead="none",
+    ),
+    Key(
+        "device",
+        "object",
+        "Which device of the platform the values belong to: `name` and `type`, with `${key}` for the value of a data point.",
+        {"name": "sensor ${humidity}"},
+        None,
+        instead="the device itself",
+    ),
+)
+
+ASKED: Final = (
+    Key(
+        "ask",
+        "text, or list of steps",
+        "What is asked, again and again or once; the answer has the message's name. Text stands for bytes: `<STX>` is a control character, `hex:AA C0` any bytes. "
+        'Steps are gone through in order: `{"send": text}`, `{"expect": message}`, `{"wait": seconds}`, `{"baudrate": 9600}`, `{"dtr": true}`, `{"rts": true}`.',
+        "READ?",
+        instead="nothing is asked",
+    ),
+    Key(
+        "every",
+        "seconds",
+        "From the beginning of one turn to that of the next. A turn that comes while the one before it still waits is missed, and counted. "
+        "A device says it for all its messages, a message and a data point with a register for themselves.",
+        5,
+        instead="not again and again",
+    ),
+    Key(
+        "aligned", "true or false", "Turns are at whole multiples of `every` on the clock (UTC).", True, instead="false"
+    ),
+    Key(
+        "on",
+        "`connect`",
+        "Asked once after each opening of the port, and each return of the device.",
+        "connect",
+        instead="not then",
+    ),
+    Key(
+        "answer",
+        "regular expression",
+        "What the answer looks like, where `when` does not say it. An echo, a blank line and what other messages fit are never the answer.",
+        "^[+-]",
+        instead="what the message fits",
+    ),
+    Key(
+        "timeoutMs",
+        "milliseconds",
+        "How long the answer may take. After that nothing is asked of the device for as long again, so that a late answer is not taken for another's.",
+        3000,
+        instead="1000",
+    ),
+    Key(
+        "retries",
+        "whole number",
+        "How often a question without an answer is asked again in one turn. Calls are never repeated.",
+        0,
+        instead="1",
+    ),
+    Key(
+        "reply",
+        "text",
+        "What is sent back when such a frame is in the journal: what was acknowledged is not lost.",
+        "<ACK>",
+        instead="nothing",
+    ),
+)
+"""Of a message, and of a device that is one."""
+OF_LINES: Final = (
+    Key(
+        "send",
+        "object",
+        "What is added to everything that is written, questions and calls: `checksum` (true: as the frames have it; or an object as `checksum` is) and `end`.",
+        {"end": "\r\n"},
+        instead="nothing",
+    ),
+    Key(
+        "init",
+        "list of steps",
+        "What the device is told after each opening, before anything else; steps as in `ask`. Where it fails the port counts as not open.",
+        [{"send": "*CLS"}, {"wait": 0.2}],
+        instead="nothing",
+    ),
+    Key(
+        "onBadFrame",
+        "object",
+        "What is sent where the checksum of a frame is wrong: `send`, a text.",
+        {"send": "<NAK>"},
+        instead="nothing",
+    ),
+    Key(
+        "dropRepeats",
+        "true or false",
+        "A frame that is the one before it once more, within 30 s, is answered by its `reply` and not kept.",
+        True,
+        instead="false",
+    ),
+    Key(
+        "address",
+        "whole number",
+        "The device's place on a bus: devices with the same `port` and an `address` each share the line, and one process. Of Modbus the unit, of M-Bus the primary address.",
+        7,
+        instead="the line is the device's alone",
+    ),
+    Key(
+        "bus",
+        "object",
+        "How a line is shared; one device says it for all. `pauseMs`: nothing is written for so long after an answer (0). `echo`: the line repeats what is written (false). "
+        "`offlineAfter`: turns without an answer after which a device is disconnected (3). `maxBackoff`: the longest pause between its probes, in seconds (30). `rs485`: not applied yet.",
+        {"pauseMs": 30, "echo": True, "offlineAfter": 5, "maxBackoff": 60},
+        instead="the values in brackets",
+    ),
+    Key(
+        "merge",
+        "true or false",
+        "Neighbouring Modbus registers are read at once, up to 125, with holes of up to 4. A read that the device refuses as a whole is split from then on.",
+        False,
+        instead="true",
+    ),
+)
+"""Of a device that is asked."""
+REGISTERS: Final = (
+    Key(
+        "register",
+        "text",
+        "Of a Modbus device: what the call reads where it has no params, and writes where it has: `holding:28`, `holding:0x1C`, `coil:3`, or `40029`.",
+        "holding:28",
+        instead="none",
+    ),
+    Key("count", "whole number", "How many registers or coils.", 2, instead="as many as the type has"),
+    Key(
+        "function",
+        "whole number",
+        "The Modbus function: 1 to 4 read, 5 and 15 switch coils, 6 and 16 write registers.",
+        16,
+        instead="the one that fits",
+    ),
+    Key("byteorder", "as a device's", "Of the number in the registers.", "CDAB", instead="big"),
+    Key("offset", "number", "Added to the number in the register before it is multiplied.", 5, instead="0"),
+    Key("scale", "number", "What it is multiplied by.", 0.1, instead="1"),
+)
+"""Of calls and attribute updates of a Modbus device, whose `type` is that of the register."""
+ASKED_BY_CALLS: Final = (
+    Key(
+        "ask",
+        "text",
+        "As `template`, with control characters by their names: `<STX>`.",
+        "POP0${params}",
+        instead="none",
+    ),
+    Key("answer", "regular expression", "As `responsePattern`, and the answer is awaited.", "^ACK", instead="none"),
+    Key("timeoutMs", "milliseconds", "As `responseTimeoutSec`.", 2000, instead="5000, of a register 1000"),
+)
+"""Other words for what a call writes and hears, as questions have them."""
+
+
 DEVICE: Final = Section(
     "devices[]",
     "Devices, an entry of `devices`",
@@ -592,7 +819,32 @@ DEVICE: Final = Section(
             None,
             instead="none: only templates can be written",
         ),
-        Key("byteorder", "`big` or `little`", "Of the numbers that calls write.", "little", "big"),
+        Key(
+            "byteorder",
+            "`big`, `little`, `ABCD`, `DCBA`, `CDAB` or `BADC`",
+            "Of the numbers that calls write (`CDAB` and `BADC` write as `big`), and of those in binary in frames. ABCD is big, DCBA "
+            "little; CDAB has the words of two bytes in turn, BADC the bytes in each word.",
+            "little",
+            "big",
+        ),
+        Key(
+            "messages",
+            "list of objects",
+            "The kinds of frames of a device that has several; see *Messages*. With it, data points stand in the messages.",
+            [],
+            instead="the device is one message, and may have all keys of one but `name`",
+        ),
+        Key(
+            "encoding",
+            "text",
+            "How text is encoded, by the name that Python has for it. It may stand in a message and a data point too.",
+            "latin-1",
+            None,
+            instead="UTF-8",
+        ),
+        *_APART,
+        *ASKED,
+        *OF_LINES,
         _REPORT,
     ),
 )
@@ -836,7 +1088,7 @@ POINT: Final = Section(
     "devices[].telemetry[]",
     "Data points, an entry of `telemetry` or `attributes`",
     "Which bytes of a frame are the value, and what they are. Where a delimiter is named, byte positions have no effect; "
-    "where nothing is named, it is the whole frame. `serialgw check` shows it as a slice, `serialgw try` on a frame of "
+    "where nothing is named, it is the whole frame. More places and types stand in *Data points with a place*. `serialgw check` shows it as a slice, `serialgw try` on a frame of "
     "yours. What is not found is absent: nothing is sent for it.",
     (
         Key("key", "text", "The value's name on the platform.", "humidity", instead="required"),
@@ -880,6 +1132,174 @@ POINT: Final = Section(
             "What it is false by, before false, no, off, n, f, disabled.",
         ),
     ),
+)
+
+
+def _place(name: str, kind: str, meaning: str, example: Any, **beside: Any) -> Key:
+    """A key that says where a value stands; a data point has one of them."""
+    return Key(name, kind, meaning, example, instead="none", beside=beside or {"type": "string"})
+
+
+MESSAGE: Final = Section(
+    "devices[].messages[]",
+    "Messages, an entry of `messages`",
+    "One kind of frame. The first message that fits a frame takes it; a frame that fits none is a dead letter. A message that no frame "
+    "can reach is refused.",
+    (
+        Key("name", "text", "By which it is known.", "status", None, instead="none"),
+        Key("telemetry", "list of objects", "As a device's; see *Data points with a place*.", [], instead="none"),
+        Key("timeseries", "list of objects", "Older word for `telemetry`.", [], instead="none"),
+        Key("attributes", "list of objects", "As a device's.", [], instead="none"),
+        Key("byteorder", "as a device's", "Of its numbers in binary.", "little", instead="the device's"),
+        Key("encoding", "text", "Of its text.", "latin-1", None, instead="the device's"),
+        *_APART,
+        *ASKED,
+    ),
+    apart=True,
+)
+
+PLACED: Final = Section(
+    "devices[].messages[].telemetry[]",
+    "Data points with a place",
+    "Besides the keys of *Data points*, and in place of delimiters and byte positions, a data point may have one of the first ten keys here; the "
+    "others say what becomes of what stands there, in the order in which they are listed, from `invalid` on. No value is neither 0 nor a dead letter: "
+    "nothing is sent, and it is counted.",
+    (
+        Key("key", "text", "The value's name on the platform.", "humidity", instead="required"),
+        Key(
+            "type",
+            "text",
+            "Besides those of *Data points* and `hex`: in binary `int8` to `uint64`, `int24`, `uint24`, `float32`, `float64`, `bcd`; in text `hexint` "
+            "(hexadecimal digits), `bits` (binary digits, or bytes), `time`, `nmeaAngle`.",
+            "int",
+            instead="text; bytes in hexadecimal with `at`; what it is in JSON, SML and M-Bus",
+        ),
+        _place("at", "whole number", "The first byte, from 0; from the end where negative.", 4, type="uint16"),
+        _place("field", "whole number", "The number of a field, from 0.", 3),
+        _place(
+            "fields",
+            "list of whole numbers",
+            "Fields that are one value together, as an angle and its letter.",
+            [3, 4],
+            type="nmeaAngle",
+        ),
+        _place("name", "text", "A name of `pairs`, `pattern` or `regex`.", "weight"),
+        _place(
+            "regex",
+            "regular expression",
+            "What its first group finds in the whole frame, or all of it without a group.",
+            "T=([0-9.]+)",
+        ),
+        _place("obis", "text", "An OBIS code, in P1 telegrams, IEC 62056-21 readouts and SML files.", "1-0:1.8.0"),
+        _place(
+            "mbus",
+            "text",
+            "An M-Bus record by what it is: `energy`, `volume`, `flow temperature` …, behind it `storage N`, `tariff N`, `unit N`, `maximum`, `minimum`.",
+            "energy storage 1",
+        ),
+        _place(
+            "register",
+            "text",
+            "A register, coil or input of a Modbus device, by its table and its address from 0: `input:12`, `holding:0x1C`, `coil:3`, `discrete:4`, or with the five or "
+            "six digits of manuals, which count from 1: `40001` is `holding:0`. Its `type` is `uint16` where nothing is said; `length` in bytes is that of a text.",
+            "input:12",
+        ),
+        Key(
+            "every",
+            "seconds",
+            "How often a register is read.",
+            60,
+            instead="the device's",
+            beside={"register": "input:12", "type": "uint16"},
+        ),
+        _place("path", "text", "A member of JSON.", "pos.x"),
+        _place("value", "any value", "A value that such a frame means, whatever it says.", True),
+        Key(
+            "length",
+            "whole number of bytes",
+            "Of `at`, where the type does not say it.",
+            2,
+            None,
+            instead="up to the body's end",
+            beside={"at": 0},
+        ),
+        Key("group", "whole number", "Which of the brackets behind an OBIS code.", 1, 0, beside={"obis": "1-0:1.8.0"}),
+        Key(
+            "byteorder",
+            "as a device's",
+            "Of this number.",
+            "CDAB",
+            instead="the message's",
+            beside={"at": 4, "type": "uint32"},
+        ),
+        Key("encoding", "text", "Of this text.", "cp437", None, instead="the message's", beside={"regex": "^.*"}),
+        Key(
+            "format",
+            "text",
+            "How a `time` is written; see `timestamp` of a message.",
+            "epoch",
+            "iso",
+            beside={"regex": "^.*", "type": "time"},
+        ),
+        Key(
+            "zone",
+            "text",
+            "Where its clock stands.",
+            "Europe/Amsterdam",
+            None,
+            instead="UTC",
+            beside={"regex": "^.*", "type": "time"},
+        ),
+        Key(
+            "invalid",
+            "number, text, or list",
+            "What the device says for no value; `hex:` and bytes are possible.",
+            [32767, "#"],
+            None,
+            instead="none, but for empty text, NaN and infinity",
+        ),
+        Key(
+            "bits",
+            "list of two bits",
+            "The highest and the lowest bit of those that are the value.",
+            [7, 4],
+            None,
+            instead="all",
+        ),
+        Key("bit", "whole number", "The bit that is true or false, from 0, the lowest.", 3, None, instead="none"),
+        Key("signBit", "whole number", "The bit that makes what is below it negative.", 15, None, instead="none"),
+        Key(
+            "map",
+            "object",
+            "What stands there, and the value that it means; what is not in it is an error.",
+            {"0": "off", "1": "on"},
+            None,
+            instead="none",
+        ),
+        Key("offset", "number", "Added before it is scaled.", -2731, 0),
+        Key("scale", "number", "The factor. One that is a whole part of 1 divides: 2302 at 0.1 is 230.2.", 0.1, 1),
+        Key(
+            "exponentAt",
+            "whole number, or object",
+            "The byte that says by which power of ten it is multiplied. `{at, signBit, negativeBit}`: which of its bits are signs, of the exponent and of the number.",
+            {"at": 6, "signBit": 6},
+            None,
+            instead="none",
+            beside={"at": 7, "type": "uint32"},
+        ),
+        Key("decimals", "0 to 15", "Digits behind the point to which it is rounded.", 2, None, instead="as it is"),
+        Key("min", "number", "A smaller value is none.", 0, None, instead="none"),
+        Key("max", "number", "A larger value is none.", 100, None, instead="none"),
+        Key(
+            "unit",
+            "text",
+            "What it is measured in: cut off behind a number in text, and converted to from what a meter says.",
+            "kWh",
+            None,
+            instead="none",
+        ),
+    ),
+    apart=True,
 )
 
 RPC: Final = Section(
@@ -926,6 +1346,8 @@ RPC: Final = Section(
             "What is written for true, the first one",
             "The same for false.",
         ),
+        *REGISTERS,
+        *ASKED_BY_CALLS,
     ),
 )
 
@@ -950,6 +1372,8 @@ UPDATE: Final = Section(
             instead="required",
         ),
         *_spelling("that is written", "What is written for true, the first one", "The same for false."),
+        Key("type", "text", "Of the value in a Modbus register; a coil has none.", "float32", instead="uint16"),
+        *REGISTERS,
     ),
 )
 
@@ -997,6 +1421,8 @@ SECTIONS: Final = (
     ESCAPE,
     CHECKSUM,
     POINT,
+    MESSAGE,
+    PLACED,
     RPC,
     UPDATE,
     REPORT,

@@ -7,17 +7,21 @@ framing, and what is made of frames.
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from common.config.checking import ConverterChecker
+from common.config.asking import ASKING
+from common.config.asking_reading import OF_DEVICES, read_asking
+from common.config.checking import BUS_KEYS, ConverterChecker
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
 from common.config.framing_reading import has_shapes, read_shaped
 from common.config.json_object import JsonObject
+from common.config.messages_reading import TAKING_APART, check_shapes, read_messages
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
+from common.config.places_reading import read_order
 from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault, port_hint
 from common.stream.limits import MAX_RECORDS
@@ -85,7 +89,25 @@ def _read_devices(top: JsonObject, connector: Connector, checker: ConverterCheck
     if "devices" not in top.values:
         top.problem("devices", "nothing", "a list of devices")
         return []
-    return [(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")]
+    return _with_lines([(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")])
+
+
+def _with_lines(devices: list[tuple[JsonObject, Device]]) -> list[tuple[JsonObject, Device]]:
+    """The same; on a bus what one device says of the line holds for those that say nothing of it."""
+    said: dict[str, dict[str, Any]] = {}
+    for entry, device in devices:
+        if device.asking is not None and device.asking.address is not None:
+            given = {name: getattr(device.line, name) for name, key in BUS_KEYS.items() if key in entry.values}
+            said[device.line.port] = {**given, **said.get(device.line.port, {})}
+    found = []
+    for entry, device in devices:
+        if device.asking is not None and device.asking.address is not None:
+            missing = {name: one for name, one in said[device.line.port].items() if BUS_KEYS[name] not in entry.values}
+            if missing:
+                line = msgspec.structs.replace(device.line, **missing)
+                device = msgspec.structs.replace(device, line=line)  # noqa: PLW2901 (with its line)
+        found.append((entry, device))
+    return found
 
 
 def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChecker) -> Device:
@@ -94,14 +116,19 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     name = entry.name("deviceName", "name", default="SerialDevice")
     entry.knows("name", "type")
     # `name` and `type` are older spellings of `deviceName` and `deviceType`: known, even where the newer one counts.
-    telemetry, attributes = _read_data_points(entry, users=converter != BUILTIN_UPLINK)
+    users = converter != BUILTIN_UPLINK
+    messages = () if users else read_messages(entry)
+    telemetry, attributes = ((), ()) if messages else _read_data_points(entry, users=users)
+    if users:
+        # A user's converter gets the whole section: what these mean is its affair.
+        entry.knows("messages", "encoding", *TAKING_APART, *ASKING, *OF_DEVICES)
     # Problems stop the gateway later, all at once; until then defaults stand in for what is wrong.
     device = Device(
         name=name,
         type=entry.name("deviceType", "type", default="default"),
         line=_read_line(entry),
         framing=read_shaped(entry) if has_shapes(entry) else read_framing(entry),
-        byteorder=entry.choice("byteorder", "big", ("big", "little")),
+        byteorder="little" if read_order(entry, "big") == "little" else "big",
         converter=converter,
         downlink_converter=downlink,
         attribute_updates=read_attribute_updates(entry),
@@ -117,14 +144,19 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         raw=dict(entry.values),
         telemetry=telemetry,
         attributes=attributes,
+        messages=messages,
     )
+    if not device.has_user_uplink:
+        device = msgspec.structs.replace(device, asking=read_asking(entry, messages, device.framing))
     # Said at the start, it surprises nobody at the first call.
-    if device.downlink_converter is None and any(rpc.template is None for rpc in device.rpcs):
+    if device.downlink_converter is None and any(rpc.template is None and rpc.register is None for rpc in device.rpcs):
         entry.warning(
             "serverSideRpc",
             'without "downlink_converter" calls with params are answered "Downlink converter not defined"',
         )
     _warn_of_unsure_answers(entry, device)
+    if messages and device.framing.shapes:
+        check_shapes(entry, messages, device.framing.shapes)
     # A user's converter gets the whole section and may know keys that we don't.
     entry.warn_unknown(only_near=device.has_user_converter, elsewhere=_ELSEWHERE)
     return device
@@ -132,8 +164,9 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
 
 def _warn_of_unsure_answers(entry: JsonObject, device: Device) -> None:
     """Warns of calls that can't tell their answer from what the device says by itself."""
-    unsure = [show(rpc.method) for rpc in device.rpcs if rpc.with_response and rpc.response_pattern is None]
-    if not unsure or not (device.telemetry or device.attributes):
+    plain = [rpc for rpc in device.rpcs if rpc.with_response and rpc.register is None]
+    unsure = [show(rpc.method) for rpc in plain if rpc.response_pattern is None]
+    if not unsure or not (device.all_telemetry or device.all_attributes):
         return
     calls = "a call of " + " or ".join(unsure)
     entry.warning(

@@ -12,6 +12,8 @@ from common.core.checksum import Check
 from common.core.frame_shape import Shape
 
 BodyOf = Callable[[bytes], bytes]
+SpanOf = Callable[[bytes], tuple[int, int]]
+"""A frame to the place of its body, [start, end)."""
 
 
 def body_of(shapes: Sequence[Shape]) -> BodyOf:
@@ -21,6 +23,17 @@ def body_of(shapes: Sequence[Shape]) -> BodyOf:
     introduces it. A start, an end or a checksum that was stripped off is not looked for again. A frame of none of the
     shapes is its own body. What is given never raises.
     """
+    span_of = body_span_of(shapes)
+
+    def body(frame: bytes) -> bytes:
+        start, end = span_of(frame)
+        return frame[start:end]
+
+    return body
+
+
+def body_span_of(shapes: Sequence[Shape]) -> SpanOf:
+    """What finds the place of a frame's body, by the rules of `body_of`."""
     finders = [_finder(shape) for shape in shapes]
     if len(finders) == 1:
         return finders[0]
@@ -29,18 +42,18 @@ def body_of(shapes: Sequence[Shape]) -> BodyOf:
         key=lambda pair: -len(pair[0]),
     )
 
-    def body(frame: bytes) -> bytes:
-        return next((finder(frame) for start, finder in by_start if frame.startswith(start)), frame)
+    def find(frame: bytes) -> tuple[int, int]:
+        return next((finder(frame) for start, finder in by_start if frame.startswith(start)), (0, len(frame)))
 
-    return body
+    return find
 
 
-def _finder(shape: Shape) -> BodyOf:
+def _finder(shape: Shape) -> SpanOf:
     """The same for frames of one shape."""
     checks = [Check(checksum) for checksum in shape.checksums]
     head, tail = bytes(shape.strip[0]), bytes(shape.strip[1])
 
-    def body(frame: bytes) -> bytes:
+    def find(frame: bytes) -> tuple[int, int]:
         whole = head + frame + tail if head or tail else frame
         front, back = _front(shape, whole), _back(shape, whole)
         places = sorted((place for check in checks if (place := check.place_in(whole))), reverse=True)
@@ -50,9 +63,10 @@ def _finder(shape: Shape) -> BodyOf:
         for start, end in reversed(places):
             if start == front and end <= back:
                 front = end
-        return whole[max(front, len(head)) : min(back, len(whole) - len(tail))]
+        start, end = max(front, len(head)), min(back, len(whole) - len(tail))
+        return start - len(head), max(start, end) - len(head)
 
-    return body
+    return find
 
 
 def _front(shape: Shape, whole: bytes) -> int:

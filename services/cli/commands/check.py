@@ -15,7 +15,7 @@ import sys
 from typing import Final, NotRequired, TypedDict
 
 from common.config.framing import Framing
-from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Line, Platform, Rpc
+from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Line, Message, Platform, Rpc
 from common.config.type_words import read_as, written_as
 from common.core.byte_text import spell
 from common.core.errors import ConfigError
@@ -28,6 +28,7 @@ from services.cli.parser import ERROR, WARNING
 from services.cli.slices import describe_answer, describe_slice
 from services.cli.text import compact, spelled_out, table
 from services.cli.trial.loads import load_all, missing_of
+from services.cli.understood import describe_message, describe_place, describe_type
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
@@ -234,8 +235,10 @@ def _device_as_text(device: Device) -> list[str]:
         f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, {describe_framing(device.framing)}",
         f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
     ]
-    rows = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]
+    rows: list[tuple[str, ...]] = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]
     rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
+    for number, message in enumerate(device.messages, 1):
+        rows += _message_rows(message, number, alone=len(device.messages) == 1 and not message.name)
     rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
     rows += [
         ("update", one.attribute, "", f"writes {spelled_out(one.string_to_device)}{_words_of(one)}")
@@ -244,8 +247,18 @@ def _device_as_text(device: Device) -> list[str]:
     return lines + [f"  {line}" for line in table(rows)]
 
 
+def _message_rows(message: Message, number: int, *, alone: bool) -> list[tuple[str, ...]]:
+    """A message, and what it says, for a person."""
+    name = "each frame" if alone else message.name or f"number {number}"
+    rows: list[tuple[str, ...]] = [("message", name, "", describe_message(message, alone=alone))]
+    rows += [("telemetry", point.key, *_value_of(point)) for point in message.telemetry]
+    return rows + [("attribute", point.key, *_value_of(point)) for point in message.attributes]
+
+
 def _value_of(point: DataPoint) -> tuple[str, str]:
     """(type, place in the frame) of a data point, both in words."""
+    if point.place is not None:
+        return describe_type(point), describe_place(point) + _words_of(point)
     return read_as(point.type), describe_slice(point) + _words_of(point)
 
 
@@ -295,10 +308,21 @@ def _device_as_json(device: Device) -> dict[str, object]:
         "downlinkConverter": device.downlink_converter,
         "telemetry": [_point_as_json(point) for point in device.telemetry],
         "attributes": [_point_as_json(point) for point in device.attributes],
+        "messages": [_message_as_json(message) for message in device.messages],
         "rpcs": [{"method": rpc.method, "does": _rpc_as_text(device, rpc)} for rpc in device.rpcs],
         "attributeUpdates": [
             {"attribute": one.attribute, "stringToDevice": one.string_to_device} for one in device.attribute_updates
         ],
+    }
+
+
+def _message_as_json(message: Message) -> dict[str, object]:
+    """A message for a program."""
+    return {
+        "name": message.name,
+        "does": describe_message(message),
+        "telemetry": [_point_as_json(point) for point in message.telemetry],
+        "attributes": [_point_as_json(point) for point in message.attributes],
     }
 
 

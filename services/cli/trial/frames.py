@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import simplejson
+from msgspec.structs import replace
 
 from common.config.models import Device, Gateway
 from common.conversion.points import PointResult
 from common.conversion.rows import compile_device
+from common.conversion.times import iso_text
 from common.conversion.values import encode_json
 from common.core.errors import ConversionError
 from common.core.quoting import shown
@@ -20,6 +22,7 @@ from services.cli.text import table
 from services.cli.trial.users import users_converter
 from services.cli.usage import UsageError
 
+BLANK: Final = "blank      the frame says nothing: no reading, and no dead letter"
 _READ_BYTES: Final = 4096
 """Bytes that are read at once, as many as a port reader takes; how chunks are cut changes nothing, here as there."""
 
@@ -112,6 +115,8 @@ def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Out
     A user's converter that can't be loaded gives a function too, which says so of each frame.
     """
     if not device.has_user_uplink:
+        if device.messages:
+            return _by_messages(device)
         converter = compile_device(device)
         return lambda frame: [_outcome_of(device, converter.explain(frame))]
     try:
@@ -127,6 +132,33 @@ def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Out
             return [failure_of(device, str(error))]
         nothing = UserReading(device.name, device.type, [], b"")
         return [_outcome_of_reading(reading) for reading in readings or [nothing]]
+
+    return convert
+
+
+def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
+    """The same for a device with messages: which of them took a frame stands in front."""
+    from common.conversion.messages import MessageConverter
+
+    converter = MessageConverter(device)
+
+    def convert(frame: bytes) -> list[Outcome]:
+        found = converter.explain(frame)
+        is_taken = len(device.messages) > 1 and not (found.dead or found.is_blank)
+        head = [f"message    {found.message or 'without a name'}"] if is_taken else []
+        if found.ts_ms is not None:
+            head.append(f"time       {iso_text(found.ts_ms)}, the device's own")
+        if found.is_blank:
+            return [Outcome(device.name, device.type, {}, {}, [], False, [*head, BLANK])]
+        if found.dead:
+            failed = failure_of(device, found.dead)
+            rows = table([_row_of(point) for point in found.points])
+            return [failed._replace(lines=[*head, *rows, *failed.lines])]
+        renamed = replace(device, name=found.device_name, type=found.device_type)
+        outcome = _outcome_of(renamed, found.points)
+        if not found.points:
+            outcome = outcome._replace(lines=["the message has no data points"])
+        return [outcome._replace(lines=[*head, *outcome.lines])]
 
     return convert
 
@@ -166,13 +198,13 @@ def _outcome_of(device: Device, points: list[PointResult]) -> Outcome:
     failed = any(point.status == "error" for point in points)
     lines = table([_row_of(point) for point in points]) or ["no data points are configured"]
     if points and all(point.status == "blank" for point in points):
-        lines = ["blank      the frame says nothing: no reading, and no dead letter"]
+        lines = [BLANK]
     return Outcome(device.name, device.type, telemetry, attributes, errors, failed, lines)
 
 
 def _is_quiet(point: PointResult) -> bool:
     """True where there is nothing to complain of: a value, or a frame that says nothing."""
-    return point.status in ("value", "blank")
+    return point.status in ("value", "blank", "none")
 
 
 def _row_of(point: PointResult) -> tuple[str, ...]:
@@ -183,8 +215,15 @@ def _row_of(point: PointResult) -> tuple[str, ...]:
         point.type,
         f"[{point.span[0]}:{point.span[1]}]" if point.span else "-",
         shown(point.field) if point.span else "-",
-        f"= {encode_json(point.value).decode()}" if point.status == "value" else f"{point.status}: {point.why}",
+        _found_by(point),
     )
+
+
+def _found_by(point: PointResult) -> str:
+    """The value, or why there is none."""
+    if point.status == "value":
+        return f"= {encode_json(point.value).decode()}"
+    return f"{'no value' if point.status == 'none' else point.status}: {point.why}"
 
 
 def _outcome_of_reading(reading: UserReading) -> Outcome:

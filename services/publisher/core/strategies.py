@@ -63,7 +63,7 @@ def strategies_of(gateway: Gateway) -> dict[str, Strategies] | None:
     for connector in gateway.connectors:
         for device in connector.devices:
             otherwise = _applied(device.report_strategy or connector.report_strategy or main)
-            telemetry, attributes = _of_points(device.telemetry), _of_points(device.attributes)
+            telemetry, attributes = _of_points(device.all_telemetry), _of_points(device.all_attributes)
             if otherwise or any(telemetry.values()) or any(attributes.values()):
                 found[device.name] = Strategies(otherwise, telemetry, attributes)
     for hosted in gateway.hosted:
