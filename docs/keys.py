@@ -43,8 +43,6 @@ class Section(NamedTuple):
     title: str
     text: str
     keys: tuple[Key, ...]
-    apart: bool = False
-    """True if its keys exclude each other, so that no object can have all of them."""
 
 
 NO_PART: Final = "has no counterpart here"
@@ -1007,7 +1005,6 @@ MESSAGE: Final = Section(
         Key("encoding", "text", "Of its text.", "latin-1", None, instead="the device's"),
         *_APART,
     ),
-    apart=True,
 )
 
 PLACED: Final = Section(
@@ -1137,7 +1134,6 @@ PLACED: Final = Section(
             instead="none",
         ),
     ),
-    apart=True,
 )
 
 RPC: Final = Section(
