@@ -543,6 +543,151 @@ _APART: Final = (
     ),
 )
 
+ASKED: Final = (
+    Key(
+        "ask",
+        "text, or list of steps",
+        "What is asked, again and again or once; the answer has the message's name. Text stands for bytes: `<STX>` is a control character, `hex:AA C0` any bytes. "
+        'Steps are gone through in order: `{"send": text}`, `{"expect": message}`, `{"wait": seconds}`, `{"baudrate": 9600}`, `{"dtr": true}`, `{"rts": true}`.',
+        "READ?",
+        instead="nothing is asked",
+    ),
+    Key(
+        "every",
+        "seconds",
+        "From the beginning of one turn to that of the next. A turn that comes while the one before it still waits is missed, and counted. "
+        "A device says it for all its messages, a message and a data point with a register for themselves.",
+        5,
+        instead="not again and again",
+    ),
+    Key(
+        "aligned", "true or false", "Turns are at whole multiples of `every` on the clock (UTC).", True, instead="false"
+    ),
+    Key(
+        "on",
+        "`connect`",
+        "Asked once after each opening of the port, and each return of the device.",
+        "connect",
+        instead="not then",
+    ),
+    Key(
+        "answer",
+        "regular expression",
+        "What the answer looks like, where `when` does not say it. An echo, a blank line and what other messages fit are never the answer.",
+        "^[+-]",
+        instead="what the message fits",
+    ),
+    Key(
+        "timeoutMs",
+        "milliseconds",
+        "How long the answer may take. After that nothing is asked of the device for as long again, so that a late answer is not taken for another's.",
+        3000,
+        instead="1000",
+    ),
+    Key(
+        "retries",
+        "whole number",
+        "How often a question without an answer is asked again in one turn. Calls are never repeated.",
+        0,
+        instead="1",
+    ),
+    Key(
+        "reply",
+        "text",
+        "What is sent back when such a frame is in the journal: what was acknowledged is not lost.",
+        "<ACK>",
+        instead="nothing",
+    ),
+)
+"""Of a message, and of a device that is one."""
+OF_LINES: Final = (
+    Key(
+        "send",
+        "object",
+        "What is added to everything that is written, questions and calls: `checksum` (true: as the frames have it; or an object as `checksum` is) and `end`.",
+        {"end": "\r\n"},
+        instead="nothing",
+    ),
+    Key(
+        "init",
+        "list of steps",
+        "What the device is told after each opening, before anything else; steps as in `ask`. Where it fails the port counts as not open.",
+        [{"send": "*CLS"}, {"wait": 0.2}],
+        instead="nothing",
+    ),
+    Key(
+        "onBadFrame",
+        "object",
+        "What is sent where the checksum of a frame is wrong: `send`, a text.",
+        {"send": "<NAK>"},
+        instead="nothing",
+    ),
+    Key(
+        "dropRepeats",
+        "true or false",
+        "A frame that is the one before it once more, within 30 s, is answered by its `reply` and not kept.",
+        True,
+        instead="false",
+    ),
+    Key(
+        "address",
+        "whole number",
+        "The device's place on a bus: devices with the same `port` and an `address` each share the line, and one process. Of Modbus the unit, of M-Bus the primary address.",
+        7,
+        instead="the line is the device's alone",
+    ),
+    Key(
+        "bus",
+        "object",
+        "How a line is shared; one device says it for all. `pauseMs`: nothing is written for so long after an answer (0). `echo`: the line repeats what is written (false). "
+        "`offlineAfter`: turns without an answer after which a device is disconnected (3). `maxBackoff`: the longest pause between its probes, in seconds (30). `rs485`: not applied yet.",
+        {"pauseMs": 30, "echo": True, "offlineAfter": 5, "maxBackoff": 60},
+        instead="the values in brackets",
+    ),
+    Key(
+        "merge",
+        "true or false",
+        "Neighbouring Modbus registers are read at once, up to 125, with holes of up to 4. A read that the device refuses as a whole is split from then on.",
+        False,
+        instead="true",
+    ),
+)
+"""Of a device that is asked."""
+REGISTERS: Final = (
+    Key(
+        "register",
+        "text",
+        "Of a Modbus device: what the call reads where it has no params, and writes where it has: `holding:28`, `holding:0x1C`, `coil:3`, or `40029`.",
+        "holding:28",
+        instead="none",
+    ),
+    Key("count", "whole number", "How many registers or coils.", 2, instead="as many as the type has"),
+    Key(
+        "function",
+        "whole number",
+        "The Modbus function: 1 to 4 read, 5 and 15 switch coils, 6 and 16 write registers.",
+        16,
+        instead="the one that fits",
+    ),
+    Key("byteorder", "as a device's", "Of the number in the registers.", "CDAB", instead="big"),
+    Key("offset", "number", "Added to the number in the register before it is multiplied.", 5, instead="0"),
+    Key("scale", "number", "What it is multiplied by.", 0.1, instead="1"),
+)
+"""Of calls and attribute updates of a Modbus device, whose `type` is that of the register."""
+ASKED_BY_CALLS: Final = (
+    Key(
+        "ask",
+        "text",
+        "As `template`, with control characters by their names: `<STX>`.",
+        "POP0${params}",
+        instead="none",
+    ),
+    Key("answer", "regular expression", "As `responsePattern`, and the answer is awaited.", "^ACK", instead="none"),
+    Key("timeoutMs", "milliseconds", "As `responseTimeoutSec`.", 2000, instead="5000, of a register 1000"),
+)
+"""Other words for what a call writes and hears, as questions have them."""
+
+
 DEVICE: Final = Section(
     "devices[]",
     "Devices, an entry of `devices`",
@@ -696,6 +841,8 @@ DEVICE: Final = Section(
             instead="UTF-8",
         ),
         *_APART,
+        *ASKED,
+        *OF_LINES,
         _REPORT,
     ),
 )
@@ -1004,6 +1151,7 @@ MESSAGE: Final = Section(
         Key("byteorder", "as a device's", "Of its numbers in binary.", "little", instead="the device's"),
         Key("encoding", "text", "Of its text.", "latin-1", None, instead="the device's"),
         *_APART,
+        *ASKED,
     ),
 )
 
@@ -1046,7 +1194,21 @@ PLACED: Final = Section(
             "An M-Bus record by what it is: `energy`, `volume`, `flow temperature` …, behind it `storage N`, `tariff N`, `unit N`, `maximum`, `minimum`.",
             "energy storage 1",
         ),
-        _place("register", "text", "A Modbus register.", "input:12"),
+        _place(
+            "register",
+            "text",
+            "A register, coil or input of a Modbus device, by its table and its address from 0: `input:12`, `holding:0x1C`, `coil:3`, `discrete:4`, or with the five or "
+            "six digits of manuals, which count from 1: `40001` is `holding:0`. Its `type` is `uint16` where nothing is said; `length` in bytes is that of a text.",
+            "input:12",
+        ),
+        Key(
+            "every",
+            "seconds",
+            "How often a register is read.",
+            60,
+            instead="the device's",
+            beside={"register": "input:12", "type": "uint16"},
+        ),
         _place("path", "text", "A member of JSON.", "pos.x"),
         _place("value", "any value", "A value that such a frame means, whatever it says.", True),
         Key(
@@ -1180,6 +1342,8 @@ RPC: Final = Section(
             "What is written for true, the first one",
             "The same for false.",
         ),
+        *REGISTERS,
+        *ASKED_BY_CALLS,
     ),
 )
 
@@ -1204,6 +1368,8 @@ UPDATE: Final = Section(
             instead="required",
         ),
         *_spelling("that is written", "What is written for true, the first one", "The same for false."),
+        Key("type", "text", "Of the value in a Modbus register; a coil has none.", "float32", instead="uint16"),
+        *REGISTERS,
     ),
 )
 

@@ -7,11 +7,13 @@ framing, and what is made of frames.
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from common.config.checking import ConverterChecker
+from common.config.asking import ASKING
+from common.config.asking_reading import OF_DEVICES, read_asking
+from common.config.checking import BUS_KEYS, ConverterChecker
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
 from common.config.framing_reading import has_shapes, read_shaped
@@ -87,7 +89,25 @@ def _read_devices(top: JsonObject, connector: Connector, checker: ConverterCheck
     if "devices" not in top.values:
         top.problem("devices", "nothing", "a list of devices")
         return []
-    return [(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")]
+    return _with_lines([(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")])
+
+
+def _with_lines(devices: list[tuple[JsonObject, Device]]) -> list[tuple[JsonObject, Device]]:
+    """The same; on a bus what one device says of the line holds for those that say nothing of it."""
+    said: dict[str, dict[str, Any]] = {}
+    for entry, device in devices:
+        if device.asking is not None and device.asking.address is not None:
+            given = {name: getattr(device.line, name) for name, key in BUS_KEYS.items() if key in entry.values}
+            said[device.line.port] = {**given, **said.get(device.line.port, {})}
+    found = []
+    for entry, device in devices:
+        if device.asking is not None and device.asking.address is not None:
+            missing = {name: one for name, one in said[device.line.port].items() if BUS_KEYS[name] not in entry.values}
+            if missing:
+                line = msgspec.structs.replace(device.line, **missing)
+                device = msgspec.structs.replace(device, line=line)  # noqa: PLW2901 (with its line)
+        found.append((entry, device))
+    return found
 
 
 def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChecker) -> Device:
@@ -101,7 +121,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     telemetry, attributes = ((), ()) if messages else _read_data_points(entry, users=users)
     if users:
         # A user's converter gets the whole section: what these mean is its affair.
-        entry.knows("messages", "encoding", *TAKING_APART)
+        entry.knows("messages", "encoding", *TAKING_APART, *ASKING, *OF_DEVICES)
     # Problems stop the gateway later, all at once; until then defaults stand in for what is wrong.
     device = Device(
         name=name,
@@ -126,8 +146,10 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         attributes=attributes,
         messages=messages,
     )
+    if not device.has_user_uplink:
+        device = msgspec.structs.replace(device, asking=read_asking(entry, messages, device.framing))
     # Said at the start, it surprises nobody at the first call.
-    if device.downlink_converter is None and any(rpc.template is None for rpc in device.rpcs):
+    if device.downlink_converter is None and any(rpc.template is None and rpc.register is None for rpc in device.rpcs):
         entry.warning(
             "serverSideRpc",
             'without "downlink_converter" calls with params are answered "Downlink converter not defined"',
@@ -142,7 +164,8 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
 
 def _warn_of_unsure_answers(entry: JsonObject, device: Device) -> None:
     """Warns of calls that can't tell their answer from what the device says by itself."""
-    unsure = [show(rpc.method) for rpc in device.rpcs if rpc.with_response and rpc.response_pattern is None]
+    plain = [rpc for rpc in device.rpcs if rpc.with_response and rpc.register is None]
+    unsure = [show(rpc.method) for rpc in plain if rpc.response_pattern is None]
     if not unsure or not (device.all_telemetry or device.all_attributes):
         return
     calls = "a call of " + " or ".join(unsure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from common.config.asking import ASKING
 from common.config.findings import show
 from common.config.json_object import JsonObject
 from common.config.models import DataPoint, Message
@@ -68,7 +69,7 @@ def _read_listed(entry: JsonObject, order: Order, encoding: str) -> Message:
     """A message of the list. `warn_unknown` is said here, as the device says its own."""
     name = entry.maybe_name("name") or ""
     message = _read_message(entry, read_order(entry, order), read_encoding(entry) or encoding, name)
-    entry.knows("byteorder", "encoding", "timeseries")
+    entry.knows("byteorder", "encoding", "timeseries", *ASKING)
     entry.warn_unknown()
     return message
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from common.config.asking import Asking, Register
 from common.config.framing import Framing
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_ENTRIES, BUILTIN_UPLINK
 from common.config.point_models import Decode, DeviceTime, Meaning, Naming, Place, When
@@ -122,6 +123,8 @@ class Rpc(msgspec.Struct, frozen=True, kw_only=True):
     true_text: tuple[str, ...] = ()
     """How it spells true: the first is written, all are understood in answers."""
     false_text: tuple[str, ...] = ()
+    register: Register | None = None
+    """What it reads or writes in a Modbus device; then nothing else here says what is written."""
 
 
 class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +136,8 @@ class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
     true_text: tuple[str, ...] = ()
     """As an RPC's: the first is what is written for true."""
     false_text: tuple[str, ...] = ()
+    register: Register | None = None
+    """Where it is written in a Modbus device; then `string_to_device` says nothing."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +184,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """These two are read from every frame. Without `messages` only: with them, each message has its own."""
     messages: tuple[Message, ...] = ()
     """The kinds of frames, where the section has a key that only these can carry; () for all other devices."""
+    asking: Asking | None = None
+    """What it is asked, told and answered; None for a device that the gateway only listens to."""
     attribute_updates: tuple[AttributeUpdate, ...] = ()
     rpcs: tuple[Rpc, ...] = ()
     report_strategy: ReportStrategy | None = None
@@ -419,6 +426,21 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(device for connector in self.connectors for device in connector.devices)
 
     @property
+    def lines(self) -> tuple[tuple[Device, ...], ...]:
+        """The devices by their lines, each of which is one process's: those with an address share one that they name,
+        all others have theirs alone."""
+        found: dict[tuple[str, str], list[Device]] = {}
+        for device in self.devices:
+            shares = device.asking is not None and device.asking.address is not None
+            found.setdefault((device.line.port, "" if shares else device.name), []).append(device)
+        return tuple(map(tuple, found.values()))
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """The names of the port readers: each is that of the first device on its line."""
+        return tuple(devices[0].name for devices in self.lines)
+
+    @property
     def streams(self) -> tuple[str, ...]:
         """The names of all streams, each with a journal: the devices', and those of hosted connectors."""
         return (*(device.name for device in self.devices), *(hosted_stream(one.name) for one in self.hosted))
@@ -431,7 +453,7 @@ def section_of(device: Device) -> bytes:
     have had since release 0.2, so a converter of that release, still running after an update, reads them as they are
     meant.
     """
-    version = VERSION if device.messages or device.framing.shapes else PLAIN
+    version = VERSION if device.messages or device.framing.shapes or device.asking is not None else PLAIN
     fields = {"version": version, **msgspec.structs.asdict(device)}
     if device.framing.shapes:
         # A shape may have a table of bytes, and only keys that are text can be put in order.

@@ -89,8 +89,10 @@ def read_place(entry: JsonObject, kind: str, context: Context) -> Place | None:
     _check_type(entry, kind, by)
     meaning = _read_meaning(entry, kind, by, context)
     place = _read_where(entry, by, kind, context)
-    if by not in ("at",):
-        _warn_idle(entry, ("length", "exponentAt"))
+    if by not in ("at", "register"):
+        _warn_idle(entry, ("length",))
+    if by != "at":
+        _warn_idle(entry, ("exponentAt",))
     if by != "obis":
         _warn_idle(entry, ("group",))
     if place.by == "mbus":
@@ -156,7 +158,9 @@ def _read_where(entry: JsonObject, by: str, kind: str, context: Context) -> Plac
         case "mbus":
             return Place(by="mbus", text=text)
         case "register":
-            return Place(by="register", text=text)
+            # How often it is read, `modbus_reading` reads.
+            entry.knows("every")
+            return Place(by="register", text=text, length=_read_length(entry, kind))
         case _:
             return Place(by="path", text=text)
 

@@ -19,12 +19,16 @@ from common.config.look_alikes import doubt_of
 from common.config.models import AttributeUpdate, DataPoint, Decimal, ReportStrategy, Rpc
 from common.config.places_reading import NO_CONTEXT, PLACES, Context, has_place, read_place
 from common.config.point_models import Place
+from common.config.register_reading import check_writable, read_register
 from common.config.type_words import doubt_of_param_type, doubt_of_point_type
-from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of, pattern_of
+from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of, parts_of, pattern_of
+from common.core.control_names import protocol_text
 
 _STRATEGIES = ("ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED")
 _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
 """A placeholder of a template, whether it is closed or not."""
+_RPC_NAMES = ("params", "deviceName", "deviceType")
+"""What a call's template may name, beside members of its params."""
 DAY_S = 86_400
 """The longest time that a configuration may name, where it is a time to wait."""
 
@@ -210,26 +214,31 @@ def read_rpcs(device: JsonObject, *, users_answers: bool = False, users_params: 
 
 def _read_rpc(entry: JsonObject, users_answers: bool, users_params: bool) -> Rpc:
     """One entry of `serverSideRpc`. The entry itself is kept too: users' downlink converters get it as `config`."""
+    if entry.values.get("register") is not None:
+        return _read_register_rpc(entry)
     true_text, false_text = _read_written_words(entry)
+    is_asked = entry.values.get("ask") is not None
+    if is_asked and entry.values.get("template") is not None:
+        entry.problem("template", 'template beside "ask"', "one of them: both say what is written")
     rpc = Rpc(
         method=entry.required_text("method", meaning="the name that the platform calls (a text)"),
         type=_read_type(entry, "type", partial(doubt_of_param_type, users=users_params)) or "string",
-        template=_read_template(entry, "template", ("params", "deviceName", "deviceType"), "params."),
+        template=_read_template(entry, "ask" if is_asked else "template", _RPC_NAMES, "params."),
         length=entry.maybe_whole("length", 1, 64),
         signed=entry.flag("signed", False) if entry.values.get("signed") is not None else None,
-        with_response=entry.flag("withResponse", False),
+        with_response=entry.flag("withResponse", entry.values.get("answer") is not None),
         response_pattern=_read_pattern(entry),
         response_type=_read_type(entry, "responseType", partial(doubt_of_point_type, users=users_answers)),
         response_from_byte=entry.maybe_whole("responseFromByte"),
         response_to_byte=entry.maybe_whole("responseToByte"),
         response_until_delimiter=entry.byte_text("responseUntilDelimiter"),
-        response_timeout_s=entry.number("responseTimeoutSec", 5.0, 0, DAY_S, above=True),
+        response_timeout_s=_read_response_time(entry),
         raw=dict(entry.values),
         decimal=_read_decimal(entry),
         true_text=true_text,
         false_text=false_text,
     )
-    entry.knows("signed")
+    entry.knows("signed", "ask", "template", "answer")
     if rpc.response_pattern is not None and not rpc.with_response:
         entry.warning("responsePattern", 'has no effect without "withResponse": true')
     if rpc.response_until_delimiter is None:
@@ -238,9 +247,32 @@ def _read_rpc(entry: JsonObject, users_answers: bool, users_params: bool) -> Rpc
     return rpc
 
 
+def _read_register_rpc(entry: JsonObject) -> Rpc:
+    """A call that reads or writes a register of a Modbus device; its answer is always awaited."""
+    rpc = Rpc(
+        method=entry.required_text("method", meaning="the name that the platform calls (a text)"),
+        register=read_register(entry),
+        with_response=True,
+        response_timeout_s=entry.whole("timeoutMs", 1000, 1, DAY_S * 1000) / 1000,
+        raw=dict(entry.values),
+    )
+    entry.warn_unknown()
+    return rpc
+
+
+def _read_response_time(entry: JsonObject) -> float:
+    """How long an answer may take, in seconds: `timeoutMs`, as questions have it, or the older key."""
+    if entry.values.get("timeoutMs") is not None:
+        entry.knows("responseTimeoutSec")
+        return entry.whole("timeoutMs", 5000, 1, DAY_S * 1000) / 1000
+    entry.knows("timeoutMs")
+    return entry.number("responseTimeoutSec", 5.0, 0, DAY_S, above=True)
+
+
 def _read_pattern(entry: JsonObject) -> str | None:
     """The regular expression of an answer, compiled once to see that it can be; None for none, or one that can't."""
-    pattern = entry.byte_text("responsePattern", "pattern")
+    key = "responsePattern" if entry.values.get("answer") is None else "answer"
+    pattern = entry.byte_text(key, "pattern")
     if pattern is None:
         return None
     try:
@@ -249,13 +281,13 @@ def _read_pattern(entry: JsonObject) -> str | None:
             re.compile(pattern_of(pattern).encode())
     except re.error as error:
         where = "" if error.pos is None else f" at position {error.pos}"
-        entry.problem("responsePattern", f"{show(pattern)} ({error.msg}{where})", "a regular expression")
+        entry.problem(key, f"{show(pattern)} ({error.msg}{where})", "a regular expression")
         return None
     except (OverflowError, RecursionError):
-        entry.problem("responsePattern", f"{show(pattern)} (too large)", "a regular expression")
+        entry.problem(key, f"{show(pattern)} (too large)", "a regular expression")
         return None
     for doubt in doubts:
-        entry.warning("responsePattern", f"{show(pattern)} may mean something else ({doubt.message})")
+        entry.warning(key, f"{show(pattern)} may mean something else ({doubt.message})")
     return pattern
 
 
@@ -274,7 +306,19 @@ def _read_template(entry: JsonObject, key: str, names: tuple[str, ...], prefix: 
             entry.problem(key, f"{show(match.group())} without its closing bracket", choices_of(known))
         elif name not in names and not (prefix and name.startswith(prefix) and len(name) > len(prefix)):
             entry.problem(key, show(match.group()), choices_of(known))
+    if is_whole and key == "ask":
+        return _checked(entry, key, protocol_text(text))
     return entry.byte_text(key, "template") if is_whole else None
+
+
+def _checked(entry: JsonObject, key: str, text: str) -> str | None:
+    """A text that stands for bytes; None for a wrong one."""
+    try:
+        parts_of(text)
+    except ValueError:
+        entry.problem(key, show(text), EXPECTED_HEX)
+        return None
+    return text
 
 
 def choices_of(names: Collection[str]) -> str:
@@ -289,6 +333,13 @@ def read_attribute_updates(device: JsonObject) -> tuple[AttributeUpdate, ...]:
         attribute = entry.required_text(
             "attributeOnPlatform", "attributeOnThingsBoard", meaning="the name of the attribute (a text)"
         )
+        if entry.values.get("register") is not None:
+            register = read_register(entry)
+            if register is not None:
+                check_writable(entry, register)
+            entry.warn_unknown()
+            updates.append(AttributeUpdate(attribute=attribute, string_to_device="", register=register))
+            continue
         entry.required_text("stringToDevice", meaning="the text to write (a text)")
         names = (attribute, "deviceName", "deviceType") if attribute else ("deviceName", "deviceType")
         # Reading the template again would repeat the message of a text that is none.

@@ -26,13 +26,21 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     company_s: float | None = None
     """How long what was said may wait here on purpose for company; None: as long as pays."""
+    others: tuple[Device, ...] = ()
+    """Further devices on the line of `device`."""
+    other_journals: tuple[str, ...] = ()
+    """Their journals, in the same order."""
 
 
 def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str) -> Task:
-    """The task of the reader of a configured device."""
+    """The task of the reader of a configured device, and of all others on its line."""
+    first, *others = next((line for line in gateway.lines if device in line), (device,))
+    folder = journal_dir(gateway.storage, data_dir)
     return Task(
-        device=device,
-        journal=str(journal_dir(gateway.storage, data_dir) / file_name(device.name)),
+        device=first,
+        others=tuple(others),
+        other_journals=tuple(str(folder / file_name(other.name)) for other in others),
+        journal=str(folder / file_name(first.name)),
         devices=gateway.streams,
         storage=gateway.storage,
         data_dir=str(data_dir),

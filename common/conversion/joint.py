@@ -25,6 +25,10 @@ def compile_section(device: Device) -> FrameConverter:
     compiled."""
     if not device.messages:
         return compile_device(device)
+    if device.asking is not None and device.asking.protocol:
+        from common.conversion.registers import RegisterConverter
+
+        return RegisterConverter(device, device.asking)
     # Here: a gateway whose devices have none of its keys does not load it.
     from common.conversion.messages import MessageConverter
 

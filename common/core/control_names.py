@@ -29,6 +29,12 @@ def protocol_bytes(text: str) -> bytes:
     return _NAME.sub(lambda found: _one(found.group(0), found.group(1)), text).encode("ascii")
 
 
+def protocol_text(text: str) -> str:
+    """The same text with the control characters themselves in place of their names: for texts that are filled in before
+    they become bytes. What begins with `hex:` has no names."""
+    return text if text.startswith(HEX) else _NAME.sub(lambda found: _one(found.group(0), found.group(1)), text)
+
+
 def _one(text: str, name: str) -> str:
     return chr(CODES[name]) if name in CODES else text
 

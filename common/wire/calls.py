@@ -56,6 +56,11 @@ class Exchange(Struct, frozen=True):
     """A regular expression that is found in the answer, and in nothing else that the device says."""
     until: bytes = b""
     """Ends the answer besides the device's delimiter; b"" for nothing."""
+    then: list[tuple[bytes, str]] = []
+    """(what is written next, the pattern of its answer) of each further write of one call: each goes out once the
+    answer to the one before has come, and the last answer is the call's."""
+    good: str = ""
+    """What an answer looks like after which `then` goes on; any other that fits `pattern` ends the call. "": any."""
 
 
 class Decode(Struct, frozen=True):
@@ -198,7 +203,13 @@ def verb_of(kind: type[Body]) -> str:
 def pack_body(body: Body) -> bytes:
     """A request's body."""
     # Releases before this one have asked for the status with nil.
-    return codec.pack(None if isinstance(body, Status) else asdict(body))
+    if isinstance(body, Status):
+        return codec.pack(None)
+    fields = asdict(body)
+    if isinstance(body, Exchange) and not body.then:
+        # Nearly every call is one write, and goes as it went before there were several.
+        del fields["then"], fields["good"]
+    return codec.pack(fields)
 
 
 def body_of(request: Request, *served: type[Body]) -> Body | None:

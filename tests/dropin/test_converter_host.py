@@ -132,3 +132,46 @@ def test_the_death_of_a_host_is_seen_at_once_whatever_it_has_forked(tmp_path: Pa
     finally:
         os.kill(child, signal.SIGKILL)
         host.end()
+
+
+SAME_NAMES: Final = {
+    "common.py": "def scale(value):\n    return 2 * value\n",
+    "services/__init__.py": "",
+    "services/deep.py": "from common import scale\n\n\ndef twice(value):\n    return scale(scale(value))\n",
+    "named.py": """
+import common
+import common as also
+import services.deep
+from common import *
+from common.converters import ConvertedData, Converter
+from services import deep
+
+
+class Named(Converter):
+    def convert(self, config, data):
+        import common as late
+
+        value = int(data)
+        found = ConvertedData("press1")
+        found.add_to_telemetry({
+            "plain": common.scale(value), "also": also is common is late, "star": scale(value),
+            "deep": services.deep.twice(value), "from": deep.twice(value),
+        })
+        return found
+""",
+}
+
+
+def test_files_of_users_may_be_called_as_our_packages(tmp_path: Path):
+    """Beside a `common.py` or a folder `services` these names are the user's own, and what is only in ours is ours."""
+    for name, source in SAME_NAMES.items():
+        path = tmp_path / "serial" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    host = Host(tmp_path)
+    try:
+        made = host.convert(Device(name="press1", converter="Named"), b"3").frames[0]
+    finally:
+        host.end()
+    assert made.error == ""
+    assert made.readings[0].telemetry == [(None, b'{"plain":6,"also":true,"star":6,"deep":12,"from":12}')]

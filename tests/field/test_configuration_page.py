@@ -22,6 +22,8 @@ from common.io.arguments import DATA_DIR_VARIABLE
 from docs.generate import PAGE, page
 from docs.keys import (
     ACTIVITY,
+    ASKED,
+    ASKED_BY_CALLS,
     CHECKSUM,
     CONNECTOR,
     CONNECTORS,
@@ -30,10 +32,12 @@ from docs.keys import (
     MAIN,
     MESSAGE,
     NOTHING,
+    OF_LINES,
     PLACED,
     PLATFORM,
     POINT,
     PROVISIONING,
+    REGISTERS,
     REPORT,
     RPC,
     SECTIONS,
@@ -59,6 +63,10 @@ CHILDREN = {
     CONNECTOR.path: {"devices": DEVICE},
     DEVICE.path: {"telemetry": POINT, "attributes": POINT, "serverSideRpc": RPC, "attributeUpdates": UPDATE},
 }
+OF_ASKING = {key.name for key in (*ASKED, *OF_LINES)}
+"""Keys of devices that are asked, or acknowledge frames: not all beside each other."""
+OF_REGISTERS = {key.name for key in (*REGISTERS, *ASKED_BY_CALLS)}
+"""Keys of calls and updates of Modbus devices, and other words for keys of calls: not beside those."""
 OF_MESSAGES = {"messages", *(key.name for key in MESSAGE.keys)} - {"name", "telemetry", "attributes", "byteorder"}
 """Keys of a device that is one message, or has several: not beside all others."""
 REQUIRED = {
@@ -79,7 +87,9 @@ def built(section: Section, keep: frozenset[str] | None = None) -> dict[str, Any
     children = CHILDREN.get(section.path, {})
     found: dict[str, Any] = {}
     for key in section.keys:
-        if section is DEVICE and key.name in OF_MESSAGES:
+        if section is DEVICE and key.name in OF_MESSAGES | OF_ASKING:
+            continue
+        if (section is RPC and key.name in OF_REGISTERS) or (section is UPDATE and key.name in OF_REGISTERS | {"type"}):
             continue
         if keep is None or key.name in keep or key.name in REQUIRED.get(section.path, ()) or key.name in children:
             found[key.name] = key.example
@@ -92,9 +102,38 @@ def built(section: Section, keep: frozenset[str] | None = None) -> dict[str, Any
 def one_by_one() -> dict[str, Any]:
     """A device with a message for each key that messages may have, and a data point for each key of a place."""
     points = [point_with(key) | {key.name: key.example} for key in PLACED.keys]
-    messages = [message_with(f"when {key.name}") | {key.name: key.example} for key in MESSAGE.keys if key.example != []]
+    plain = [key for key in MESSAGE.keys if key.example != [] and key not in ASKED]
+    messages = [message_with(f"when {key.name}") | {key.name: key.example} for key in plain]
     lists = message_with("lists") | {"fields": ",", "pairs": [";", "="], "telemetry": points, "attributes": points}
     return {"name": "one by one", "port": "/dev/ttyUSB9", "messages": [*messages, lists]}
+
+
+def asked_ones() -> list[dict[str, Any]]:
+    """A device with the keys of asking, and a Modbus device with those of registers."""
+    keys = {key.name: key.example for key in (*ASKED, *OF_LINES)}
+    question = {key: keys[key] for key in ("ask", "every", "aligned", "on", "answer", "timeoutMs", "retries")}
+    frame = {"name": "frame", "when": "^F", "reply": keys["reply"]}
+    dialogue = {"name": "dialogue", "when": "^D", **question}
+    of_line = {key: keys[key] for key in ("send", "init", "onBadFrame", "dropRepeats")}
+    call = {"method": "call", **{key.name: key.example for key in ASKED_BY_CALLS}}
+    instrument = {
+        "name": "instrument",
+        "port": "/dev/ttyUSB7",
+        "messages": [dialogue, frame],
+        "serverSideRpc": [call],
+        **of_line,
+    }
+    register = {key.name: key.example for key in REGISTERS}
+    meter = {
+        "name": "meter",
+        "port": "/dev/ttyUSB8",
+        "framing": "modbus-rtu",
+        **{key: keys[key] for key in ("address", "bus", "merge", "every", "timeoutMs", "retries")},
+        "telemetry": [{"key": "power", "register": "input:12", "type": "float32", "every": 60}],
+        "serverSideRpc": [{"method": "set", "type": "float32", **register}],
+        "attributeUpdates": [{"attributeOnPlatform": "limit", "type": "float32", **register}],
+    }
+    return [instrument, meter]
 
 
 def message_with(when: str) -> dict[str, Any]:
@@ -119,7 +158,7 @@ def write(folder: Path, main: dict[str, Any], connector: dict[str, Any]) -> Load
 def whole_connector() -> dict[str, Any]:
     """A connector's file with all keys that one can have."""
     connector = built(CONNECTOR)
-    return connector | {"devices": [*connector["devices"], one_by_one()]}
+    return connector | {"devices": [*connector["devices"], one_by_one(), *asked_ones()]}
 
 
 def pattern_of(entry: JsonObject) -> str:
@@ -155,8 +194,11 @@ def test_the_page_has_every_key_that_is_read(asked: dict[str, set[str]], tmp_pat
     }
     # All data points have both kinds of keys, and may stand in a device as in a message.
     documented[POINT.path] = documented[PLACED.path] = documented[POINT.path] | documented[PLACED.path]
-    for section in (MESSAGE, PLACED):
-        for key in section.keys:
+    steps = {*re.findall(r"\w+", ASKED[0].meaning), "ask"}
+    for place in ("devices[].init[]", "devices[].messages[].ask[]"):
+        documented[place] = steps & asked[place]
+    for section, keys in ((DEVICE, OF_LINES), (MESSAGE, MESSAGE.keys), (PLACED, PLACED.keys)):
+        for key in keys:
             # Small objects have no section: their keys are named where they are explained.
             if isinstance(key.example, dict):
                 words = set(re.findall(r"\w+", key.meaning)) | (

@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{WARNING}{warning}", file=told)
     gateway = wanted.active.gateway
     check_storage(gateway.storage)
-    plan = make_plan(args, tuple(device.name for device in gateway.devices), wanted.environ)
+    plan = make_plan(args, gateway.readers, wanted.environ)
     if args.log_level is None:
         plan = plan._replace(log_levels=gateway.log_levels)
     else:
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
     hosts = f"{counted(len(hosted), 'hosted connector')}, " if hosted else ""
     left = f"{counted(len(plan.left_journals), 'journal')} of earlier devices to send, " if plan.left_journals else ""
     print(
-        f"serialgw: {counted(len(plan.devices), 'device')}, {hosts}{counted(plan.converters, 'converter')}, "
+        f"serialgw: {counted(len(gateway.devices), 'device')}, {hosts}{counted(plan.converters, 'converter')}, "
         f"{left}data in {plan.data_dir}; stop with Ctrl-C",
         file=told,
     )

@@ -59,6 +59,7 @@ class Plan(NamedTuple):
     run_dir: Path
     """The socket directory (`common.io.endpoints.socket_dir`)."""
     devices: tuple[str, ...]
+    """Those that port readers are called by: one for each line."""
     converters: int
     python: str
     user_id: int

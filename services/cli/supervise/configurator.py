@@ -313,10 +313,9 @@ class Configurator:
 
     def _switch(self, active: Active, change: Difference) -> str:
         """Writes what the processes start from, and has those that are concerned start; "" or who did not come up."""
-        names = tuple(device.name for device in active.gateway.devices)
         folder = journal_dir(active.gateway.storage, self._data_dir)
         self._plan = self._plan._replace(
-            devices=names,
+            devices=active.gateway.readers,
             hosted=tuple(connector.name for connector in active.gateway.hosted),
             left_journals=tuple(left_journals(folder, active.gateway.streams)),
             files=files_of(active.gateway),

@@ -22,7 +22,8 @@ _LINE_ONLY = {
 
 
 class Difference(NamedTuple):
-    """From one configuration to another; devices by name, in the order of the configuration."""
+    """From one configuration to another; port readers by the first device on their line, in the order of the
+    configuration."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -44,7 +45,7 @@ class Difference(NamedTuple):
 
 def difference(before: Gateway, after: Gateway) -> Difference:
     """Who is concerned. A port reader that is not concerned does not hear of it."""
-    devices = _Named({device.name: device for device in before.devices}, {one.name: one for one in after.devices})
+    devices = _Named({line[0].name: line for line in before.lines}, {line[0].name: line for line in after.lines})
     hosts = _Named({one.name: one for one in before.hosted}, {one.name: one for one in after.hosted})
     everyone = before.storage != after.storage
     return Difference(
@@ -52,12 +53,16 @@ def difference(before: Gateway, after: Gateway) -> Difference:
         removed=devices.removed,
         changed=devices.changed(everyone),
         publisher=_publishers(before) != _publishers(after),
-        monitor=devices.is_another_list or hosts.is_another_list,
+        monitor=_names(before) != _names(after) or hosts.is_another_list,
         hosts_added=hosts.added,
         hosts_removed=hosts.removed,
         hosts_changed=hosts.changed(everyone),
         levels=before.log_levels != after.log_levels,
     )
+
+
+def _names(gateway: Gateway) -> list[str]:
+    return [device.name for device in gateway.devices]
 
 
 class _Named(NamedTuple):

@@ -56,7 +56,7 @@ def write_files(plan: Plan, active: Active) -> Path:
     for name in (STARTS_DIR, TASKS_DIR):
         (plan.run_dir / name).mkdir(mode=0o700, exist_ok=True)
     conf = write_planned(plan, active)
-    names = [reader_name(device.name) for device in active.gateway.devices]
+    names = [reader_name(reader) for reader in active.gateway.readers]
     names += [host_name(connector.name) for connector in active.gateway.hosted]
     tasks = {task_path(plan, name).name for name in names}
     for path in (plan.run_dir / TASKS_DIR).iterdir():
@@ -71,7 +71,7 @@ def write_planned(plan: Plan, active: Active) -> Path:
     write_active(plan.data_dir / ACTIVE_NAME, active)
     levels = {kind: plan.log_levels.get(kind, plan.log_level) for kind in KINDS}
     write_levels(plan.run_dir, levels)
-    for device in active.gateway.devices:
+    for device, *_ in active.gateway.lines:
         task = device_task(active.gateway, device, plan.data_dir, levels["port_reader"])
         write_private(task_path(plan, reader_name(device.name)), write_task(task).decode())
     for connector in active.gateway.hosted:

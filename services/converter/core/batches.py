@@ -158,6 +158,16 @@ def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[s
     if batch.kind != Entry.ANSWER:
         return None
     correlation_id, method = body.extra
+    asking = compiled.device.asking
+    if asking is not None and asking.protocol:
+        # Here: few devices speak it.
+        from common.conversion.registers import call_answer
+
+        try:
+            value = call_answer(compiled.device, asking, method, body.frames[0])
+        except ConversionError as error:
+            return correlation_id, failure(str(error))
+        return correlation_id, success(value)
     rpc = compiled.rpc(method)
     if rpc is None:
         return correlation_id, failure(METHOD_NOT_FOUND)

@@ -19,11 +19,12 @@ from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.answers import Answer, Answers, step_after
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
-from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
+from services.port_reader.core.events import Chunk, ClosePort, Confirmed, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import Exchanges, Search
 from services.port_reader.core.form import Piece
+from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming import Cut, Incoming
-from services.port_reader.core.members import Members, Owner, Placed
+from services.port_reader.core.members import LineKeeper, Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
 if TYPE_CHECKING:
@@ -66,13 +67,15 @@ class Port:
         draw: Callable[[], float],
         search: Search,
         owner: Owner | None,
+        keeper: LineKeeper | None = None,
     ) -> None:
-        """`devices`: all of one port; the settings of the line are the first one's."""
+        """`devices`: all of one port; the settings of the line are the first one's. `keeper`: what the journal is to
+        remember of the line; None: what `line` has to say."""
         self._counters = counters
         self._source = source
         self._line = line
         self._clock = clock
-        self._members = Members(devices, source, line, owner)
+        self._members = Members(devices, source, keeper or line, owner)
         self._opening = Opening(draw)
         self._exchange = exchange = Exchanges(devices[0].line.write_timeout_s, counters, search)
         line.is_awaited = lambda: exchange.is_listening
@@ -122,8 +125,12 @@ class Port:
         self._counters["ports_opened"] += 1
         self._set_clock(event.wall_ms, now_s)
         self._line.open()
-        entries = self._members.put_each(_opened_entry, event.wall_ms, now_s)
+        entries = self._members.put_each(_opened_entry, event.wall_ms, now_s, self._is_announced)
         return [Note("info", "port.opened", self._facts), *entries, ReadOut()]
+
+    def _is_announced(self, place: int) -> bool:
+        """True for a device that is there when its port is open, and gone when that is."""
+        return True
 
     def watch(self, now_s: float) -> None:
         """All that had come since it was opened was read."""
@@ -151,7 +158,7 @@ class Port:
         effects: list[Effect] = [ClosePort()]
         effects += self._exchange.close(SHUTTING_DOWN)
         if self.is_connected:
-            state = self._line.state_after_append(now_s)
+            state = self._members.line_state(now_s)
             effects += self._close("shut down in mid-frame", "shut down", now_s)
             effects.append(SetLineState(state))
         self._opening.close()
@@ -163,7 +170,8 @@ class Port:
         found = self._line.abort(partial_reason)
         effects += self._take_pieces(found, now_s) if found else self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
-        return [*effects, *self._members.put_each(lambda _: entry, self._clock.at_ms(now_s) or 0, now_s)]
+        at_ms = self._clock.at_ms(now_s) or 0
+        return [*effects, *self._members.put_each(lambda _: entry, at_ms, now_s, self._is_announced)]
 
     # What comes in
 
@@ -268,8 +276,12 @@ class Port:
         pieces = self._line.take_dead()
         if not pieces:
             return []
-        self._exchange.lose_begun()
+        self._found_dead(pieces)
         return [*self._dead.bury(pieces, self._arrival_ms, now_s)]
+
+    def _found_dead(self, pieces: list[DeadPiece]) -> None:
+        """The line has said what is no frame."""
+        self._exchange.lose_begun()
 
     # What goes out
 
@@ -314,6 +326,10 @@ class Port:
         """The write failed."""
         return self._exchange.failed(reason, now_s)
 
+    def confirmed(self, event: Confirmed, now_s: float) -> list[Effect]:
+        """A frame that is to be answered is in the journal."""
+        raise RuntimeError(f"nobody has asked for {event!r} at {now_s}")
+
     def tick(self, now_s: float) -> list[Effect]:
         """What is due."""
         if self._opening.is_retry_due(now_s):
@@ -356,8 +372,8 @@ class Port:
 
     # What a person is to know
 
-    def seen(self, now_s: float) -> LineSeen:
-        """How the line is now, for the heartbeat."""
+    def seen(self, now_s: float, place: int) -> LineSeen:
+        """How the line is now, for the heartbeat of the device at this place."""
         opening, frame_s, byte_s = self._opening, self._frame_s, self._line.last_byte_s
         return LineSeen(
             connected=opening.is_open,
