@@ -173,7 +173,7 @@ PLATFORM: Final = Section(
         _unserved(
             "syncDevicesSharedAttributesOnConnect",
             "true or false",
-            "What `attributeUpdates` names is always asked for when a device is announced.",
+            "What `attributeUpdates` or a connector of your own names is always asked for when a device is announced.",
             True,
             NO_PART,
         ),

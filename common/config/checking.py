@@ -96,9 +96,10 @@ class ConverterChecker:
         device.problem(key, show(name), f"{builtin}, a class in extensions/serial/*.py, or package.module:Class{hint}")
 
 
-def warn_broken_files(file: str, catalogue: Catalogue, used: bool, findings: Findings) -> None:
-    """Warn of extension files with syntax errors where converters of users are in use."""
-    for broken in catalogue.broken if used else ():
+def warn_broken_files(file: str, catalogue: Catalogue, findings: Findings) -> None:
+    """Warn of extension files with syntax errors. Also where no class of a user's is named: one that is called as ours
+    may stand there, and ours would serve the device in its place."""
+    for broken in catalogue.broken:
         place = f"line {broken.line}, column {broken.column}"
         findings.warning(file, "extensions", f"{broken.file} can't be read ({place}: {broken.reason})")
 

@@ -19,7 +19,7 @@ from common.config.connector_files import ConnectorClass
 from common.config.device_reading import ConnectorDefaults, read_connector
 from common.config.extension_files import Catalogue, extension_dirs_of, read_catalogue
 from common.config.findings import Findings, show
-from common.config.hosted_reading import is_hosted, read_hosted, search_of, why_not
+from common.config.hosted_reading import is_hosted, read_file, read_hosted, search_of, why_not
 from common.config.json_files import read_json
 from common.config.json_object import JsonObject
 from common.config.logs_reading import read_log_levels
@@ -72,7 +72,10 @@ def laid_over(path: Path, main: Mapping[str, Any], overlay: Overlay) -> Laid:
     def read(name: str) -> Any:
         return read_json(path.parent / name, name, Findings()) if can_name_a_file(name) else None
 
-    return Laid(main, overlay, read)
+    def read_text(name: str) -> str | None:
+        return read_file(path.parent / name) if can_name_a_file(name) else None
+
+    return Laid(main, overlay, read, read_text)
 
 
 class _Reader:
@@ -289,6 +292,5 @@ class _Reader:
             else:
                 top.problem("devices", "an empty list", "at least one device")
         check_unique(self._devices, self._findings)
-        uses_converters = any(device.has_user_converter for _, device in self._devices)
-        if not self._findings.problems:
-            warn_broken_files(self._shown, self._catalogue, uses_converters, self._findings)
+        if self._devices and not self._findings.problems:
+            warn_broken_files(self._shown, self._catalogue, self._findings)

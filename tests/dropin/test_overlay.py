@@ -347,6 +347,11 @@ def test_a_file_that_is_no_json_stays_unless_another_text_is_said(world: World) 
     assert said["configuration_refused"] == {}
     assert said["Text"]["configurationJson"] == hosted(world)["Text"].text == "period: 7\n"
     assert (world.config.parent / "demo.yaml").read_text() == "period: 5\n"
+    # Who edits it by hand means it.
+    (world.config.parent / "demo.yaml").write_text("period: 6\n")
+    loaded = read_gateway(world.config, {}, overlay=read_overlay(world.remote / OVERLAY_NAME))
+    assert [connector.text for connector in loaded.gateway.hosted if connector.name == "Text"] == ["period: 6\n"]
+    assert [warning for warning in loaded.warnings if warning.startswith("Text: the files were edited")]
 
 
 def test_hosted_connectors_come_go_and_change_their_class(world: World) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
+
+from msgspec.structs import replace
 
 from common.conversion.results import LONGEST_NAME, readings_of
 from common.core.errors import ConversionError
@@ -22,11 +24,16 @@ HANDED: Final = "found"
 """How a sentence begins about what is no result at all."""
 
 
-def entries_of(result: object) -> list[Said]:
-    """The entries of a result, in its order; [] where it holds no value. Raises ConversionError for what can't be sent,
-    saying what and where."""
+def entries_of(
+    result: object, type_of: Callable[[str, str], str] = lambda _, said: said, left_out: list[str] | None = None
+) -> list[Said]:
+    """The entries of a result, in its order; [] where it holds no value. `type_of` is given a device's name and the
+    type that is said of it, and returns the one that it has. `left_out` takes what is said of single values that can't
+    be sent, and are left out; without it they are errors. Raises ConversionError for what can't be sent, saying what
+    and where."""
     entries: list[Said] = []
-    for reading in readings_of(result, "", DEFAULT_TYPE, HANDED):
+    for said in readings_of(result, "", DEFAULT_TYPE, HANDED, left_out):
+        reading = replace(said, device_type=type_of(said.device, said.device_type))
         entries += [Said(reading.device, reading.device_type, data) for data in _parts(reading)]
     return entries
 
