@@ -216,7 +216,11 @@ class Port:
 
     def doubt(self, reason: str, *, is_anywhere: bool) -> None:
         """Bytes may be missing in what is read next."""
-        if self.is_connected and self._doubt is None:
+        if self.is_connected and self._line.is_sure:
+            # A frame of two halves shows by its checksum.
+            self._counters["gaps"] += is_anywhere
+            self._line.interrupt(reason)
+        elif self.is_connected and self._doubt is None:
             # Here: nearly no process ever needs it, and a port reader keeps what it has loaded.
             from services.port_reader.core.doubt import Doubt
 
