@@ -32,7 +32,7 @@ DROPIN := $(addprefix tests/dropin/test_,converter_files.py converters_page.py c
 attacks: export ATTACKS ?= full
 attacks: .venv/.dev
 	$(BIN)/python -m tests.attacks $(PYTEST_ARGS)
-## fuzz: junk from everywhere for SECONDS a kind: KINDS="lines mqtt planes configurations journals"
+## fuzz: junk from everywhere for SECONDS a kind: KINDS="lines shapes mqtt planes configurations journals"
 fuzz: .venv/.dev
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(KINDS:%=--kind %)
 ## simulate: all cores under faults drawn from seeds; SEEDS=n runs so many, SEED=n replays one, STEPS=1 shows each step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from common.config.extension_files import Catalogue, entry_point_names, has_package
@@ -104,10 +104,12 @@ def warn_broken_files(file: str, catalogue: Catalogue, findings: Findings) -> No
         findings.warning(file, "extensions", f"{broken.file} can't be read ({place}: {broken.reason})")
 
 
-def check_unique(devices: Iterable[tuple[JsonObject, Device]], findings: Findings) -> None:
+def check_unique(devices: Sequence[tuple[JsonObject, Device]], findings: Findings) -> None:
     """Note every device whose name or port an earlier device of the gateway has too, naming both places."""
     names = _Register(findings, "a name that no other device has")
-    ports = _Register(findings, 'a port that no other device has, or an "address" in each of them, as on a bus')
+    has_bus = any(device.asking is not None and device.asking.address is not None for _, device in devices)
+    alone = "a port that no other device has"
+    ports = _Register(findings, f'{alone}, or an "address" in each of them, as on a bus' if has_bus else alone)
     buses: dict[str, list[tuple[JsonObject, Device]]] = {}
     for entry, device in devices:
         names.add(device.name, entry, entry.used("deviceName", "name"), show(device.name))
