@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -106,12 +106,14 @@ def warn_broken_files(file: str, catalogue: Catalogue, findings: Findings) -> No
 
 
 def check_unique(
-    devices: Iterable[tuple[JsonObject, Device]], findings: Findings, hosted: Mapping[str, str] = MappingProxyType({})
+    devices: Sequence[tuple[JsonObject, Device]], findings: Findings, hosted: Mapping[str, str] = MappingProxyType({})
 ) -> None:
     """Note every device whose name or port an earlier device of the gateway has too, naming both places, and whose name
     is that of a hosted connector's stream. `hosted`: stream → connector."""
     names = _Register(findings, "a name that no other device has")
-    ports = _Register(findings, 'a port that no other device has, or an "address" in each of them, as on a bus')
+    has_bus = any(device.asking is not None and device.asking.address is not None for _, device in devices)
+    alone = "a port that no other device has"
+    ports = _Register(findings, f'{alone}, or an "address" in each of them, as on a bus' if has_bus else alone)
     buses: dict[str, list[tuple[JsonObject, Device]]] = {}
     for entry, device in devices:
         key = entry.used("deviceName", "name")

@@ -23,6 +23,7 @@ from common.config.hosted_reading import is_hosted, read_file, read_hosted, sear
 from common.config.json_files import read_json
 from common.config.json_object import JsonObject
 from common.config.logs_reading import read_log_levels
+from common.config.modbus_file import has_serial_slaves
 from common.config.models import Connector, Device, Gateway, HostedConnector, Platform, Storage
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.overlay import Laid, Overlay
@@ -199,6 +200,8 @@ class _Reader:
         if search is not None and search.found is not None and is_hosted(search):
             self._read_hosted(entry, kind, search.found)
             return False
+        if kind == "modbus" and not class_name and self._has_serial_slaves(entry):
+            return True
         if kind == "serial" or (kind == "custom" and (not class_name or "serial" in class_name.lower())):
             return True
         name = entry.values.get("name", "without a name")
@@ -209,6 +212,14 @@ class _Reader:
             f"connector {show(name)} of type {what} is not served: {why_not(kind, class_name, search)}; the rest runs",
         )
         return False
+
+    def _has_serial_slaves(self, entry: JsonObject) -> bool:
+        """True if the Modbus connector's file of this entry has slaves on serial lines, which we read."""
+        name = entry.values.get("configuration")
+        if not isinstance(name, str) or not can_name_a_file(name) or not os.path.isfile(self._folder / name):
+            return False
+        value = self._laid[name] if name in self._laid else read_json(self._folder / name, name, Findings())
+        return isinstance(value, dict) and has_serial_slaves(value)
 
     def _read_hosted(self, entry: JsonObject, kind: str, found: ConnectorClass) -> None:
         """A connector that users wrote. Two of one name would share a journal."""

@@ -61,7 +61,11 @@ def factor_of(found: str, wanted: str) -> Fraction | None:
 
 
 def times(number: float, factor: Fraction) -> int | float:
-    """The number multiplied by the factor, with as few steps as it takes: whole where both are."""
+    """The number multiplied by the factor: whole where both are, and else as near as a number can be. Raises ValueError
+    for one that is not finite."""
+    if type(number) is float:
+        # By its digits: 12345.6 divided by 1000 would be 12.345600000000001.
+        return float(Fraction(str(number)) * factor) if factor != 1 else number
     if factor.denominator == 1:
         return number * factor.numerator
     return number * factor.numerator / factor.denominator if factor.numerator != 1 else number / factor.denominator

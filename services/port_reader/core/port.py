@@ -247,8 +247,12 @@ class Port:
         self._line.put_dead(verdict.dead, doubt.reason)
         if not verdict.unasked:
             return self._sort(verdict.good, now_s)
-        unasked = self._members.put_frames(verdict.unasked, self._arrival_ms, now_s)
+        unasked = self._put_unasked(verdict.unasked, now_s)
         return [*unasked, *self._sort(verdict.good, now_s)]
+
+    def _put_unasked(self, frames: list[bytes], now_s: float) -> list[Effect]:
+        """Frames that had begun before what was written last was out."""
+        return [*self._members.put_frames(frames, self._arrival_ms, now_s)]
 
     def _sort(self, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames to the streams, an answer also to its call, dead pieces to the dead letters."""
@@ -369,7 +373,7 @@ class Port:
             if is_unasked:
                 self._exchange.lose_begun()
                 effects += self._bury(now_s)
-                effects += self._members.put_frames([data], self._arrival_ms, now_s)
+                effects += self._put_unasked([data], now_s)
             else:
                 effects += self._sort([data], now_s)
         return effects
