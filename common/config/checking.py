@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from common.config.extension_files import Catalogue, entry_point_names, has_package
@@ -104,15 +105,23 @@ def warn_broken_files(file: str, catalogue: Catalogue, findings: Findings) -> No
         findings.warning(file, "extensions", f"{broken.file} can't be read ({place}: {broken.reason})")
 
 
-def check_unique(devices: Sequence[tuple[JsonObject, Device]], findings: Findings) -> None:
-    """Note every device whose name or port an earlier device of the gateway has too, naming both places."""
+def check_unique(
+    devices: Sequence[tuple[JsonObject, Device]], findings: Findings, hosted: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Note every device whose name or port an earlier device of the gateway has too, naming both places, and whose name
+    is that of a hosted connector's stream. `hosted`: stream → connector."""
     names = _Register(findings, "a name that no other device has")
     has_bus = any(device.asking is not None and device.asking.address is not None for _, device in devices)
     alone = "a port that no other device has"
     ports = _Register(findings, f'{alone}, or an "address" in each of them, as on a bus' if has_bus else alone)
     buses: dict[str, list[tuple[JsonObject, Device]]] = {}
     for entry, device in devices:
-        names.add(device.name, entry, entry.used("deviceName", "name"), show(device.name))
+        key = entry.used("deviceName", "name")
+        names.add(device.name, entry, key, show(device.name))
+        if (connector := hosted.get(device.name)) is not None:
+            entry.problem(
+                key, f"{show(device.name)}, as what the connector {connector} stores is called", "another name"
+            )
         line = identity_of(device.line.port)
         if device.asking is not None and device.asking.address is not None:
             buses.setdefault(line, []).append((entry, device))

@@ -32,6 +32,7 @@ from common.config.points_reading import read_strategy
 from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
 from common.core.errors import ConfigError
+from common.wire.calls import hosted_stream
 
 _MAIN_KEYS = ("thingsboard", "connectors", "storage")
 """A file with any of these is a main file; one without is a connector's own."""
@@ -291,6 +292,7 @@ class _Reader:
                 top.warning("devices", "an empty list: this connector has nothing to do")
             else:
                 top.problem("devices", "an empty list", "at least one device")
-        check_unique(self._devices, self._findings)
+        hosted = {hosted_stream(connector.name): connector.name for _, connector in self._hosted.values()}
+        check_unique(self._devices, self._findings, hosted)
         if self._devices and not self._findings.problems:
             warn_broken_files(self._shown, self._catalogue, self._findings)

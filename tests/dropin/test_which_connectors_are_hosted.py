@@ -176,6 +176,21 @@ def test_what_stops_the_gateway(tmp_path: Path, entries: list[dict[str, Any]], p
     assert any(problem in one for one in caught.value.problems)
 
 
+def test_a_device_is_not_called_as_a_hosted_connector_s_stream(tmp_path: Path) -> None:
+    """They would share a journal, and one of them would never start. Without that connector it is a name as any."""
+    files = {"demo/a.py": OWN.format(name="Own")}
+    serial = {"devices": [{"name": "connector:Own", "port": "/dev/ttyUSB0", "telemetry": [{"key": "n"}]}]}
+    path = write(tmp_path, [entry("serial"), entry("demo", "Own")], files)
+    (tmp_path / "line.json").write_text(json.dumps(serial))
+    with pytest.raises(ConfigError) as caught:
+        read_gateway(path, {})
+    (problem,) = caught.value.problems
+    assert 'line.json: devices[0].name: found "connector:Own", as what the connector Own stores is called' in problem
+    path = write(tmp_path, [entry("serial")], files)
+    (tmp_path / "line.json").write_text(json.dumps(serial))
+    assert read_gateway(path, {}).gateway.streams == ("connector:Own",)
+
+
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
 def test_what_is_no_file_is_refused_unread(tmp_path: Path, kind: str) -> None:
     """Reading a pipe may never end."""

@@ -139,6 +139,7 @@ def test_entries_have_one_value_without_a_time_each_and_a_size() -> None:
         {"telemetry": [{"a": 1}]},
         {"deviceName": "d", "telemetry": [{"a": "x" * MOST_ENTRY_BYTES}]},
         {"deviceName": "d", "telemetry": [{"ts": 1700000000, "values": {"a": 1}}]},
+        {"deviceName": "connector:Own", "telemetry": [{"a": 1}]},
         5,
     ],
 )
@@ -148,7 +149,7 @@ def test_what_can_not_be_sent_says_so(result: Any) -> None:
         entries_of(result)
 
 
-@pytest.mark.parametrize("name", [None, "", 5, "a\nb", "x" * 256])
+@pytest.mark.parametrize("name", [None, "", 5, "a\nb", "x" * 256, "connector:Own"])
 def test_what_is_no_name_of_a_device(name: Any) -> None:
     """The platform and people see it."""
     with pytest.raises(ConversionError, match="expected"):

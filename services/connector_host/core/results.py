@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from common.conversion.results import LONGEST_NAME, readings_of
 from common.core.errors import ConversionError
 from common.core.shown import is_steering
+from common.wire.calls import HOSTED, hosted_connector
 from common.wire.entries import pack_entry
 from common.wire.messages import UserReading
 from services.connector_host.core.events import Said
@@ -33,6 +34,7 @@ def entries_of(
     and where."""
     entries: list[Said] = []
     for said in readings_of(result, "", DEFAULT_TYPE, HANDED, left_out):
+        _check_name(said.device)
         reading = replace(said, device_type=type_of(said.device, said.device_type))
         entries += [Said(reading.device, reading.device_type, data) for data in _parts(reading)]
     return entries
@@ -46,7 +48,13 @@ def name_of(value: object) -> str:
         raise ConversionError(f"found a name of {len(value)} characters, expected at most {LONGEST_NAME}")
     if is_steering(value):
         raise ConversionError(f"found {value!a:.100}, expected a name without control characters")
+    _check_name(value)
     return value
+
+
+def _check_name(name: str) -> None:
+    if hosted_connector(name) is not None:
+        raise ConversionError(f'found the device "{name}", expected a name that does not begin with "{HOSTED}"')
 
 
 def _parts(reading: UserReading) -> list[bytes]:
