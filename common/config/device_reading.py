@@ -12,19 +12,20 @@ from typing import Any, Final
 import msgspec
 
 from common.config.asking import ASKING
-from common.config.asking_reading import OF_DEVICES, read_asking
 from common.config.checking import BUS_KEYS, ConverterChecker
+from common.config.device.asking_reading import OF_DEVICES, read_asking
+from common.config.device.framing_reading import has_shapes, read_shaped
+from common.config.device.messages_reading import TAKING_APART, check_shapes, read_messages
+from common.config.device.places_reading import read_order
+from common.config.device.points_reading import read_attribute_updates, read_points, read_rpcs
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
-from common.config.framing_reading import has_shapes, read_shaped
 from common.config.json_object import JsonObject
-from common.config.messages_reading import TAKING_APART, check_shapes, read_messages
 from common.config.modbus_file import devices_of, has_serial_slaves
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
-from common.config.places_reading import read_order
-from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault, port_hint
+from common.config.strategy_reading import DAY_S, read_strategy
 from common.stream.limits import MAX_RECORDS
 
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")

@@ -14,8 +14,8 @@ from common.config.findings import Findings, show
 from common.config.json_object import JsonObject
 from common.config.models import HostedConnector, ReportStrategy
 from common.config.names import CONNECTOR_LOG_LEVELS
-from common.config.points_reading import read_strategy
 from common.config.ports import can_name_a_file
+from common.config.strategy_reading import read_strategy
 from common.stream.limits import MAX_RECORDS
 
 OUR_TYPES: Final = ("serial", "custom")

@@ -28,9 +28,9 @@ from common.config.models import Connector, Device, Gateway, HostedConnector, Pl
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.overlay import Laid, Overlay
 from common.config.platform_reading import read_platform, without_secrets
-from common.config.points_reading import read_strategy
 from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
+from common.config.strategy_reading import read_strategy
 from common.core.errors import ConfigError
 from common.wire.calls import hosted_stream
 

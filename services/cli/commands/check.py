@@ -14,9 +14,9 @@ import subprocess
 import sys
 from typing import Final, NotRequired, TypedDict
 
+from common.config.device.type_words import read_as, written_as
 from common.config.framing import Framing
 from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Line, Message, Platform, Rpc
-from common.config.type_words import read_as, written_as
 from common.core.byte_text import spell
 from common.core.errors import ConfigError
 from common.core.frame_words import words_of

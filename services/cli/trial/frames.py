@@ -11,9 +11,9 @@ import simplejson
 from msgspec.structs import replace
 
 from common.config.models import Device, Gateway
-from common.conversion.points import PointResult
-from common.conversion.rows import compile_device
-from common.conversion.times import iso_text
+from common.conversion.grammar.times import iso_text
+from common.conversion.outcomes import PointResult
+from common.conversion.slices.rows import compile_device
 from common.conversion.values import encode_json
 from common.core.errors import ConversionError
 from common.core.quoting import shown
@@ -138,7 +138,7 @@ def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Out
 
 def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
     """The same for a device with messages: which of them took a frame stands in front."""
-    from common.conversion.messages import MessageConverter
+    from common.conversion.grammar.messages import MessageConverter
 
     converter = MessageConverter(device)
 
