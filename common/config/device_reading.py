@@ -7,6 +7,7 @@ framing, and what is made of frames.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from common.config.json_object import JsonObject
 from common.config.messages_reading import TAKING_APART, check_shapes, read_messages
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
+from common.config.placed import plain
 from common.config.places_reading import read_order
 from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault, port_hint
@@ -89,7 +91,23 @@ def _read_devices(top: JsonObject, connector: Connector, checker: ConverterCheck
     if "devices" not in top.values:
         top.problem("devices", "nothing", "a list of devices")
         return []
-    return _with_lines([(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")])
+    found = []
+    for entry in top.items("devices"):
+        section = _laid_over_profiles(entry, connector.file)
+        found.append((section, _read_device(section, connector, checker)))
+    return _with_lines(found)
+
+
+def _laid_over_profiles(entry: JsonObject, file: str) -> JsonObject:
+    """The device's section as its profiles and it make it. Where that fails, what else would be said of the section
+    alone says nothing."""
+    if "profile" not in entry.values and "parameters" not in entry.values:
+        return entry
+    # Here: a configuration without profiles does not load it.
+    from common.config.profile_laying import with_profiles
+
+    found = with_profiles(entry, Path(file).parent)
+    return found or JsonObject(entry.values, entry.file, entry.path, Findings())
 
 
 def _with_lines(devices: list[tuple[JsonObject, Device]]) -> list[tuple[JsonObject, Device]]:
@@ -141,7 +159,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         connector_name=connector.name,
         uplink_queue_size=connector.uplink_queue_size,
         log_level=connector.log_level,
-        raw=dict(entry.values),
+        raw=plain(entry.values),
         telemetry=telemetry,
         attributes=attributes,
         messages=messages,

@@ -61,7 +61,15 @@ def factor_of(found: str, wanted: str) -> Fraction | None:
 
 
 def times(number: float, factor: Fraction) -> int | float:
-    """The number multiplied by the factor, with as few steps as it takes: whole where both are."""
+    """The number multiplied by the factor, with as few steps as it takes: whole where both are. What a multiplication
+    of a fraction adds behind its 15th digit is taken away: 2.027 by a thousand is 2027.0."""
     if factor.denominator == 1:
-        return number * factor.numerator
-    return number * factor.numerator / factor.denominator if factor.numerator != 1 else number / factor.denominator
+        return _multiplied(number, factor.numerator)
+    if factor.numerator == 1:
+        return number / factor.denominator
+    return _multiplied(number, factor.numerator) / factor.denominator
+
+
+def _multiplied(number: float, whole: int) -> int | float:
+    found = number * whole
+    return float(f"{found:.15g}") if found.__class__ is float and whole != 1 else found
