@@ -61,15 +61,16 @@ def factor_of(found: str, wanted: str) -> Fraction | None:
 
 
 def times(number: float, factor: Fraction) -> int | float:
-    """The number multiplied by the factor, with as few steps as it takes: whole where both are. What a multiplication
-    of a fraction adds behind its 15th digit is taken away: 2.027 by a thousand is 2027.0."""
+    """The number multiplied by the factor, with as few steps as it takes: whole where both are: 2.027 by a thousand
+    is 2027.0, and not 2027.0000000000002."""
     if factor.denominator == 1:
-        return _multiplied(number, factor.numerator)
+        return multiplied(number, factor.numerator)
     if factor.numerator == 1:
         return number / factor.denominator
-    return _multiplied(number, factor.numerator) / factor.denominator
+    return multiplied(number, factor.numerator) / factor.denominator
 
 
-def _multiplied(number: float, whole: int) -> int | float:
+def multiplied(number: float, whole: int) -> int | float:
+    """A number times a whole one. What that adds to a fraction behind its 15th digit is taken away."""
     found = number * whole
     return float(f"{found:.15g}") if found.__class__ is float and whole != 1 else found

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from common.config.asking import Ask, Told
+from common.config.asking import Ask
 from common.config.models import Device
 from common.config.profile_devices import device_of_profile, find_profile
 from common.config.profiles import Profile, profile_names
@@ -91,14 +91,3 @@ def origin_of(sample: Sample) -> str:
 
 def compiled(sample: Sample) -> FrameConverter:
     return compile_section(sample.device)
-
-
-def fits(told: Told | None, frame: bytes) -> bool:
-    """True if a frame looks as is said; also where nothing is said."""
-    from common.conversion.patterns_of_bytes import compile_bytes
-
-    if told is None or (not told.regex and not told.same):
-        return True
-    if told.regex and not told.in_body and not compile_bytes(told.regex).search(frame):
-        return False
-    return not told.same or frame[told.at : (told.at + len(told.same)) or None] == told.same
