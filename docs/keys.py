@@ -43,8 +43,6 @@ class Section(NamedTuple):
     title: str
     text: str
     keys: tuple[Key, ...]
-    apart: bool = False
-    """True if its keys exclude each other, so that no object can have all of them."""
 
 
 NO_PART: Final = "has no counterpart here"
@@ -173,7 +171,7 @@ PLATFORM: Final = Section(
         _unserved(
             "syncDevicesSharedAttributesOnConnect",
             "true or false",
-            "What `attributeUpdates` names is always asked for when a device is announced.",
+            "What `attributeUpdates` or a connector of your own names is always asked for when a device is announced.",
             True,
             NO_PART,
         ),
@@ -1155,7 +1153,6 @@ MESSAGE: Final = Section(
         *_APART,
         *ASKED,
     ),
-    apart=True,
 )
 
 PLACED: Final = Section(
@@ -1299,7 +1296,6 @@ PLACED: Final = Section(
             instead="none",
         ),
     ),
-    apart=True,
 )
 
 RPC: Final = Section(

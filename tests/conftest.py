@@ -14,6 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Examples are counted, never timed: a machine that is busy with something else makes no test fail.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+# A worker has been given the width of a terminal; programs that tests start have none.
+os.environ.pop("COLUMNS", None)
 
 LONG: Final = ("tests/simulation/", "tests/chaos/", "tests/dropin/test_remote_configuration.py", "tests/e2e/")
 """What has single tests that take long: begun last, one of them would keep one worker busy while the other is idle."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from common.config.extension_files import Catalogue, entry_point_names, has_package
@@ -96,20 +97,31 @@ class ConverterChecker:
         device.problem(key, show(name), f"{builtin}, a class in extensions/serial/*.py, or package.module:Class{hint}")
 
 
-def warn_broken_files(file: str, catalogue: Catalogue, used: bool, findings: Findings) -> None:
-    """Warn of extension files with syntax errors where converters of users are in use."""
-    for broken in catalogue.broken if used else ():
+def warn_broken_files(file: str, catalogue: Catalogue, findings: Findings) -> None:
+    """Warn of extension files with syntax errors. Also where no class of a user's is named: one that is called as ours
+    may stand there, and ours would serve the device in its place."""
+    for broken in catalogue.broken:
         place = f"line {broken.line}, column {broken.column}"
         findings.warning(file, "extensions", f"{broken.file} can't be read ({place}: {broken.reason})")
 
 
-def check_unique(devices: Iterable[tuple[JsonObject, Device]], findings: Findings) -> None:
-    """Note every device whose name or port an earlier device of the gateway has too, naming both places."""
+def check_unique(
+    devices: Sequence[tuple[JsonObject, Device]], findings: Findings, hosted: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Note every device whose name or port an earlier device of the gateway has too, naming both places, and whose name
+    is that of a hosted connector's stream. `hosted`: stream → connector."""
     names = _Register(findings, "a name that no other device has")
-    ports = _Register(findings, 'a port that no other device has, or an "address" in each of them, as on a bus')
+    has_bus = any(device.asking is not None and device.asking.address is not None for _, device in devices)
+    alone = "a port that no other device has"
+    ports = _Register(findings, f'{alone}, or an "address" in each of them, as on a bus' if has_bus else alone)
     buses: dict[str, list[tuple[JsonObject, Device]]] = {}
     for entry, device in devices:
-        names.add(device.name, entry, entry.used("deviceName", "name"), show(device.name))
+        key = entry.used("deviceName", "name")
+        names.add(device.name, entry, key, show(device.name))
+        if (connector := hosted.get(device.name)) is not None:
+            entry.problem(
+                key, f"{show(device.name)}, as what the connector {connector} stores is called", "another name"
+            )
         line = identity_of(device.line.port)
         if device.asking is not None and device.asking.address is not None:
             buses.setdefault(line, []).append((entry, device))

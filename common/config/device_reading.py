@@ -20,6 +20,7 @@ from common.config.framing import read_framing
 from common.config.framing_reading import has_shapes, read_shaped
 from common.config.json_object import JsonObject
 from common.config.messages_reading import TAKING_APART, check_shapes, read_messages
+from common.config.modbus_file import devices_of, has_serial_slaves
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.placed import plain
@@ -53,6 +54,8 @@ def read_connector(
     A file of another type of connector, told by a key that no serial one has, is a single problem: all that would
     follow says nothing. The name in the main file wins over the file's own.
     """
+    if has_serial_slaves(top.values):
+        top = devices_of(top)
     foreign = next((key for key in FOREIGN_KEYS if key in top.values), None)
     if foreign is not None:
         found = f'an object with "{foreign}", as connectors of another type have'

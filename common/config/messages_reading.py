@@ -182,7 +182,8 @@ def check_shapes(device: JsonObject, messages: tuple[Message, ...], shapes: tupl
                 end = _end_of(point)
                 if end is not None and end > longest:
                     found = f"{show(point.key)} up to byte {end - 1} of a frame of {longest} bytes"
-                    entry.problem(f"{key}[{index}].at", found, f"a place up to byte {longest - 1}")
+                    place = f"{entry.path}.{key}[{index}].at"
+                    entry.findings.problem(entry.file, place, found, f"a place up to byte {longest - 1}")
 
 
 def _longest(shapes: tuple[Shape, ...]) -> int | None:

@@ -78,7 +78,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str = ""
     when: When | None = None
-    """None: every frame, as far as `pattern` and `regex` allow; one that was asked for under another name excepted."""
+    """None: every frame, as far as `pattern` and `regex` allow. Of what was asked for under a name refusals are looked
+    for first, then the message of that name, then the others that are choosy."""
     fields: bytes = b""
     """What stands between two fields; b" " is any run of blanks; b"" : there are none."""
     pairs: tuple[bytes, bytes] | None = None
@@ -259,6 +260,8 @@ class HostedConnector(msgspec.Struct, frozen=True, kw_only=True):
     """What it says, where it is none: some connectors read other languages."""
     uplink_queue_size: int = MAX_RECORDS
     """How many entries its journal keeps at most."""
+    report_strategy: ReportStrategy | None = None
+    """Of what its devices say, but for keys that bring one."""
     memory_limit_mb: int | None = None
     """The process is started anew above so much memory; None: never."""
 

@@ -85,9 +85,17 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
 class Laid:
     """A main file with an overlay over it: its value, the connectors' files in it, and what was left out."""
 
-    def __init__(self, main: Mapping[str, Any], overlay: Overlay, read: Callable[[str], Any]) -> None:
-        """`main` is the file's value, `read` gives the value in a connector's file, None where it has none."""
+    def __init__(
+        self,
+        main: Mapping[str, Any],
+        overlay: Overlay,
+        read: Callable[[str], Any],
+        read_text: Callable[[str], str | None],
+    ) -> None:
+        """`main` is the file's value, `read` gives the value in a connector's file, None where it has none; `read_text`
+        what stands there, None where it can't be read."""
         self.read = read
+        self._read_text = read_text
         self._file = main
         self.files: dict[str, Any] = {}
         """Name of a connector's file → what stands in its place: an object, or a hosted connector's text."""
@@ -133,7 +141,10 @@ class Laid:
         if entry is None:
             return ""
         name = entry.get("configuration")
-        return _fingerprint([entry, self.read(name) if isinstance(name, str) else None])
+        value = self.read(name) if isinstance(name, str) else None
+        if value is None and isinstance(name, str):
+            value = self._read_text(name)
+        return _fingerprint([entry, value])
 
     def _lay_connector(self, entries: list[dict[str, Any]], name: str, said: dict[str, Any]) -> None:
         """A connector as the platform says it. What it does not say stays: above all the class of one that a user has

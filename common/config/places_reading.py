@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from common.config.findings import choices, nearest, show
 from common.config.json_object import JsonObject
 from common.config.point_models import FLOATS, INTEGERS, OTHER_TYPES, Exponent, Meaning, Order, Place
+from common.config.regex_cost import cost_of
 from common.config.type_words import HEX_TYPES, POINT_TYPES
 from common.conversion.mbus import UNITS_OF, wanted_of
 from common.conversion.obis import code_of
@@ -250,7 +251,18 @@ def read_regex(entry: JsonObject, key: str, text: str) -> re.Pattern[bytes] | No
         return None
     for doubt in doubts:
         entry.warning(key, f"{show(text)} may mean something else ({doubt.message})")
-    return found
+    return found if _is_quick(entry, key, text, found) else None
+
+
+def _is_quick(entry: JsonObject, key: str, text: str, pattern: re.Pattern[bytes]) -> bool:
+    """False for an expression that may never come to an end, which is a problem."""
+    cost = cost_of(pattern)
+    if cost == "endless":
+        found = f"{show(text)}, which takes longer with each byte than with all before it"
+        entry.problem(key, found, 'an expression without repetitions of repetitions, as in "(a+)+"')
+    elif cost == "long":
+        entry.warning(key, f"{show(text)} takes long on long frames: it is looked for anew at each place")
+    return cost != "endless"
 
 
 def _check_record_unit(entry: JsonObject, text: str, unit: str) -> None:

@@ -329,7 +329,7 @@ def _warn_unserved(entry: JsonObject) -> None:
     if "keep_alive" in entry.values:
         entry.warning("keep_alive", "has no effect: the connection is tested every 30 s")
     if not entry.flag("syncDevicesSharedAttributesOnConnect", True):
-        sentence = 'has no effect: what "attributeUpdates" names is asked for whenever a device is announced'
+        sentence = "has no effect: shared attributes are asked for whenever a device is announced"
         entry.warning("syncDevicesSharedAttributesOnConnect", sentence)
     if entry.flag("remoteShell", False):
         entry.warning("remoteShell", "the gateway never runs commands that come from the platform")

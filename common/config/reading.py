@@ -19,10 +19,11 @@ from common.config.connector_files import ConnectorClass
 from common.config.device_reading import ConnectorDefaults, read_connector
 from common.config.extension_files import Catalogue, extension_dirs_of, read_catalogue
 from common.config.findings import Findings, show
-from common.config.hosted_reading import is_hosted, read_hosted, search_of, why_not
+from common.config.hosted_reading import is_hosted, read_file, read_hosted, search_of, why_not
 from common.config.json_files import read_json
 from common.config.json_object import JsonObject
 from common.config.logs_reading import read_log_levels
+from common.config.modbus_file import has_serial_slaves
 from common.config.models import Connector, Device, Gateway, HostedConnector, Platform, Storage
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.overlay import Laid, Overlay
@@ -31,6 +32,7 @@ from common.config.points_reading import read_strategy
 from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
 from common.core.errors import ConfigError
+from common.wire.calls import hosted_stream
 
 _MAIN_KEYS = ("thingsboard", "connectors", "storage")
 """A file with any of these is a main file; one without is a connector's own."""
@@ -71,7 +73,10 @@ def laid_over(path: Path, main: Mapping[str, Any], overlay: Overlay) -> Laid:
     def read(name: str) -> Any:
         return read_json(path.parent / name, name, Findings()) if can_name_a_file(name) else None
 
-    return Laid(main, overlay, read)
+    def read_text(name: str) -> str | None:
+        return read_file(path.parent / name) if can_name_a_file(name) else None
+
+    return Laid(main, overlay, read, read_text)
 
 
 class _Reader:
@@ -195,6 +200,8 @@ class _Reader:
         if search is not None and search.found is not None and is_hosted(search):
             self._read_hosted(entry, kind, search.found)
             return False
+        if kind == "modbus" and not class_name and self._has_serial_slaves(entry):
+            return True
         if kind == "serial" or (kind == "custom" and (not class_name or "serial" in class_name.lower())):
             return True
         name = entry.values.get("name", "without a name")
@@ -205,6 +212,14 @@ class _Reader:
             f"connector {show(name)} of type {what} is not served: {why_not(kind, class_name, search)}; the rest runs",
         )
         return False
+
+    def _has_serial_slaves(self, entry: JsonObject) -> bool:
+        """True if the Modbus connector's file of this entry has slaves on serial lines, which we read."""
+        name = entry.values.get("configuration")
+        if not isinstance(name, str) or not can_name_a_file(name) or not os.path.isfile(self._folder / name):
+            return False
+        value = self._laid[name] if name in self._laid else read_json(self._folder / name, name, Findings())
+        return isinstance(value, dict) and has_serial_slaves(value)
 
     def _read_hosted(self, entry: JsonObject, kind: str, found: ConnectorClass) -> None:
         """A connector that users wrote. Two of one name would share a journal."""
@@ -277,7 +292,7 @@ class _Reader:
                 top.warning("devices", "an empty list: this connector has nothing to do")
             else:
                 top.problem("devices", "an empty list", "at least one device")
-        check_unique(self._devices, self._findings)
-        uses_converters = any(device.has_user_converter for _, device in self._devices)
-        if not self._findings.problems:
-            warn_broken_files(self._shown, self._catalogue, uses_converters, self._findings)
+        hosted = {hosted_stream(connector.name): connector.name for _, connector in self._hosted.values()}
+        check_unique(self._devices, self._findings, hosted)
+        if self._devices and not self._findings.problems:
+            warn_broken_files(self._shown, self._catalogue, self._findings)

@@ -141,14 +141,19 @@ def _slice_of(point: DataPoint) -> FindField:
 
 def _field_take(point: DataPoint, find: FindField, *, binary: bool) -> Take:
     """The way through a field of bytes."""
+    value_of = _field_value(point, binary=binary)
+    return lambda view: value_of(find(view))
+
+
+def _field_value(point: DataPoint, *, binary: bool) -> Callable[[Any], Any]:
+    """A field, or why there is none, to the value. Raises ValueError."""
     read, expected, _ = field_reader(point, binary=binary)
     finish = meaning_steps(point)
     raw = binary or point.type in HEX_TYPES
     texts = invalid_texts(point.meaning, binary=raw)
     unit = point.meaning.unit.encode() if not binary and point.type in ("int", "float", "double") else b""
 
-    def take(view: View) -> Any:
-        field = find(view)
+    def value_of(field: Any) -> Any:
         if field is ABSENT or field is NOTHING:
             return field
         if not raw and is_empty(field):
@@ -165,7 +170,7 @@ def _field_take(point: DataPoint, find: FindField, *, binary: bool) -> Take:
             raise ValueError(f"found {shown(field)}, expected {expected}") from None
         return _finished(value, finish)
 
-    return take
+    return value_of
 
 
 def _finished(value: Any, finish: Callable[[Any], Any] | None) -> Any:
@@ -283,7 +288,7 @@ def _obis_take(point: DataPoint, place: Place) -> Take:
     """A value by its code, in text or in SML: a frame says which it is."""
     code, group = obis.code_of(place.text), place.group
     wanted = point.meaning.unit
-    texts = _field_take(point, lambda view: view.names["\0"], binary=False)
+    read_text = _field_value(point, binary=False)
     native = _native_finish(point)
 
     def take(view: View) -> Any:
@@ -298,8 +303,7 @@ def _obis_take(point: DataPoint, place: Place) -> Take:
         if groups is None or group >= len(groups):
             return ABSENT
         field, unit = obis.number_and_unit(groups[group])
-        view.names["\0"] = field
-        value = texts(view)
+        value = read_text(field)
         if unit and wanted and unit != wanted and type(value) in (int, float):
             return _converted(value, None, unit, wanted)
         return value

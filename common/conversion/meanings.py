@@ -19,7 +19,7 @@ from common.conversion.binary import arranged, integer_reader, number_reader
 from common.conversion.outcomes import NOTHING
 from common.conversion.printed import BLANK_BYTES, BLANKS
 from common.conversion.times import iso_text, time_reader
-from common.conversion.units import multiplied, times
+from common.conversion.units import times
 from common.conversion.values import MAX_INT, MIN_INT, parser_of
 from common.core.byte_text import bytes_of
 
@@ -264,8 +264,8 @@ def _scale_step(offset: float, scale: float) -> Step | None:
     if scale == 1:
         return (lambda value: number_of(value) + offset) if offset else None
     if type(scale) is int:
-        factor = scale
-        return lambda value: multiplied(number_of(value) + offset, factor)
+        factor = Fraction(scale)
+        return lambda value: times(number_of(value) + offset, factor)
     if not offset:
         return lambda value: number_of(value) * scale
     return lambda value: (number_of(value) + offset) * scale

@@ -80,22 +80,21 @@ class _CompiledMessage:
         self.name = message.name
         self.error = message.error
         self._when = _when(message.when)
-        self._has_when = message.when is not None
+        self.has_when = message.when is not None
+        self.is_choosy = self.has_when or bool(message.pattern or message.regex)
+        """True if there are frames that it does not take."""
         self._open = _opener(message)
         self.telemetry = compile_readings(message.telemetry)
         self.attributes = compile_readings(message.attributes)
         self.timestamp = None if message.timestamp is None else _Clock(message.timestamp)
         self.naming = message.device
 
-    def opens(self, frame: bytes, span: SpanOf, origin: str) -> View | None:
+    def opens(self, frame: bytes, span_of: SpanOf) -> View | None:
         """The frame's view, taken apart; None for a frame that is none of this message. Raises ValueError for one that
-        is, and can't be taken apart."""
-        if self._when is not None:
-            if not self._when(frame):
-                return None
-        elif origin and origin != self.name and not self._has_when:
+        is not as its digits should be (`decode`)."""
+        if self._when is not None and not self._when(frame):
             return None
-        view = View(frame, span)
+        view = View(frame, span_of)
         return view if self._open is None or self._open(view) else None
 
     def values(self, readings: Sequence[Reading], view: View, tally: _Tally) -> dict[str, Any]:
@@ -125,14 +124,18 @@ class MessageConverter:
         known of that."""
         self._device = device
         self._delimiter = device.framing.delimiter
-        self._span = _span_finder(device)
+        self._span_of = _span_finder(device)
         try:
             for point in (*device.all_telemetry, *device.all_attributes):
                 encode_json(point.key)
             self._messages = [_CompiledMessage(number, message) for number, message in enumerate(device.messages)]
         except (ValueError, KeyError, re.error) as error:
             raise ConversionError(f"messages: {error}") from None
-        self._names = {message.name for message in self._messages if message.name}
+        self._orders = {"": self._messages}
+        """What was asked → the messages in the order in which they are tried."""
+        for message in self._messages:
+            if message.name:
+                self._orders[message.name] = _order_for(message, self._messages)
 
     def convert_batch(self, frames: Sequence[bytes], ts_ms: Sequence[int] = (), origin: str = "") -> BatchResult:
         """Converts each frame. `ts_ms` are the times at which they were read, which count where the device names none;
@@ -144,7 +147,7 @@ class MessageConverter:
         user: dict[int, list[UserReading]] = {}
         sample = ""
         blank = unfit = 0
-        origin = origin if origin in self._names else ""
+        origin = origin if origin in self._orders else ""
         reasons = tally.reasons
         for index, frame in enumerate(frames):
             values, properties, reading, reason = b"", b"", None, ""
@@ -154,9 +157,7 @@ class MessageConverter:
                 reasons.append(("", str(error)))
             else:
                 if message is None or view is None:
-                    if is_blank(frame, self._delimiter):
-                        blank += 1
-                    else:
+                    if not is_blank(frame, self._delimiter):
                         unfit += 1
                         reason = NO_MESSAGE
                 elif message.error:
@@ -173,6 +174,11 @@ class MessageConverter:
                     reading = self._reading_of(message, view, ts_ms[index] if index < len(ts_ms) else None, tally)
             if reading is not None:
                 user[index] = [reading]
+            elif not values and not properties and is_blank(frame, self._delimiter):
+                # A blank line where a code is awaited is no fault.
+                blank += 1
+                reason = ""
+                reasons.clear()
             if reasons:
                 tally.errors += len(reasons)
                 if values or properties or reading is not None:
@@ -212,7 +218,7 @@ class MessageConverter:
         """What becomes of a frame, point by point."""
         device = self._device
         try:
-            message, view = self._find(frame, origin if origin in self._names else "")
+            message, view = self._find(frame, origin if origin in self._orders else "")
         except ValueError as error:
             return Explained("", device.name, device.type, None, [], str(error))
         if message is None or view is None:
@@ -220,9 +226,11 @@ class MessageConverter:
             return Explained("", device.name, device.type, None, [], "" if blank else NO_MESSAGE, blank)
         if message.error:
             return Explained(message.name, device.name, device.type, None, [], message.error)
+        result = self.convert_batch([frame], () if ts_ms is None else (ts_ms,), origin)
+        if result.blank:
+            return Explained(message.name, device.name, device.type, None, [], "", True)
         points = [_explained(reading, "telemetry", view) for reading in message.telemetry]
         points += [_explained(reading, "attribute", view) for reading in message.attributes]
-        result = self.convert_batch([frame], () if ts_ms is None else (ts_ms,), origin)
         name, kind, moment = device.name, device.type, None
         if result.user:
             ((reading,),) = result.user.values()
@@ -231,10 +239,23 @@ class MessageConverter:
         return Explained(message.name, name, kind, moment, points, result.dead.get(0, ""))
 
     def _find(self, frame: bytes, origin: str) -> tuple[_CompiledMessage | None, View | None]:
-        for message in self._messages:
-            view = message.opens(frame, self._span, origin)
+        """The message that takes the frame, and the frame taken apart; None for both if none does.
+
+        Raises ValueError where the only message that would take it can't take it apart.
+        """
+        fault: ValueError | None = None
+        for message in self._orders[origin]:
+            try:
+                view = message.opens(frame, self._span_of)
+            except ValueError as error:
+                if message.has_when:
+                    raise
+                fault = fault or error
+                continue
             if view is not None:
                 return message, view
+        if fault is not None and not is_blank(frame, self._delimiter):
+            raise fault
         return None, None
 
     def _reading_of(
@@ -255,6 +276,14 @@ class MessageConverter:
         moment = None if message.timestamp is None else message.timestamp.read(view, ts_ms, tally)
         telemetry: list[tuple[int | None, bytes]] = [(moment, encode_json(values))] if values else []
         return UserReading(name, kind, telemetry, encode_json(properties) if properties else b"")
+
+
+def _order_for(asked: _CompiledMessage, messages: list[_CompiledMessage]) -> list[_CompiledMessage]:
+    """The messages as they are tried for an answer: refusals, what was asked, the others. One that would take any frame
+    is no answer to another's question."""
+    refusals = [one for one in messages if one.error and one.is_choosy and one is not asked]
+    others = [one for one in messages if one.is_choosy and not one.error and one is not asked]
+    return [*refusals, asked, *others]
 
 
 def _span_finder(device: Device) -> SpanOf:

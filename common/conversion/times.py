@@ -45,7 +45,7 @@ def time_reader(form: str, zone: str) -> ReadTime:
             return lambda text: _milliseconds(_placed(datetime.fromisoformat(text.strip()), place))
         case "epoch" | "epochMs":
             factor = 1000 if form == "epoch" else 1
-            return lambda text: _bounded(round(float(text) * factor))
+            return lambda text: _bounded(round(_finite(text) * factor))
     if "%" not in form:
         raise ValueError("no format of ours, and no % in it")
     return lambda text: _milliseconds(_placed(datetime.strptime(text.strip(), form), place))
@@ -56,6 +56,13 @@ def iso_text(milliseconds: int) -> str:
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     digits = "milliseconds" if milliseconds % 1000 else "seconds"
     return moment.isoformat(timespec=digits).replace("+00:00", "Z")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= LAST_MS:
+        raise ValueError("no number of seconds that is a time")
+    return number
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -61,16 +61,11 @@ def factor_of(found: str, wanted: str) -> Fraction | None:
 
 
 def times(number: float, factor: Fraction) -> int | float:
-    """The number multiplied by the factor, with as few steps as it takes: whole where both are: 2.027 by a thousand
-    is 2027.0, and not 2027.0000000000002."""
+    """The number multiplied by the factor: whole where both are, and else as near as a number can be. Raises ValueError
+    for one that is not finite."""
+    if type(number) is float:
+        # By its digits: 12345.6 divided by 1000 would be 12.345600000000001.
+        return float(Fraction(str(number)) * factor) if factor != 1 else number
     if factor.denominator == 1:
-        return multiplied(number, factor.numerator)
-    if factor.numerator == 1:
-        return number / factor.denominator
-    return multiplied(number, factor.numerator) / factor.denominator
-
-
-def multiplied(number: float, whole: int) -> int | float:
-    """A number times a whole one. What that adds to a fraction behind its 15th digit is taken away."""
-    found = number * whole
-    return float(f"{found:.15g}") if found.__class__ is float and whole != 1 else found
+        return number * factor.numerator
+    return number * factor.numerator / factor.denominator if factor.numerator != 1 else number / factor.denominator

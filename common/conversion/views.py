@@ -60,7 +60,7 @@ class View:
             try:
                 self._json = parse_json(self.body)
             except ValueError as error:
-                self._json = ValueError(f"found {shown(self.body)}, expected JSON ({error})")
+                self._json = ValueError(f"found {shown(self.body.strip())}, expected JSON ({error})")
         if isinstance(self._json, ValueError):
             raise self._json
         return self._json

@@ -44,6 +44,22 @@ _NOTE_LEVELS: Final = {
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@+,%#")
 
 
+class _OwnLogger(logging.Logger):
+    """A logger of ours: users' code that sets logging up as if the process were its own does not switch it off."""
+
+    @property
+    def disabled(self) -> bool:
+        return False
+
+    @disabled.setter
+    def disabled(self, disabled: bool) -> None:
+        """`logging.config` sets it on every logger that it was not told of."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (the library's name)
+        """By the level alone: `logging.disable` is the user's word for the user's loggers."""
+        return level >= self.getEffectiveLevel()
+
+
 class _Kind:
     """How many more lines of one kind may come now, and how many could not be shown.
 
@@ -140,6 +156,8 @@ def start_logs(process: str, level: str = "INFO") -> logging.Logger:
     same under another name."""
     logging.addLevelName(TRACE, "TRACE")
     logger = logging.getLogger("serialgw")
+    # Whoever has asked for it before has made it as any other.
+    logger.__class__ = _OwnLogger
     handler = handler_of(logger)
     if handler is None:
         logger.handlers[:] = [LogHandler(process)]

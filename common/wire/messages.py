@@ -149,7 +149,8 @@ class Faults(Wire, frozen=True, array_like=True):
     """What went wrong in the frames of one reading batch, which may have readings all the same."""
 
     errors: Count = 0
-    """Data points that failed on a frame, those of frames that are dead letters included."""
+    """Data points that failed on a frame, those of frames that are dead letters included; where none has failed, frames
+    that no message fits, or that are refusals."""
     error: str = ""
     """The first of them, as a sentence."""
     absent: list[str] = []

@@ -142,10 +142,10 @@ class PublisherState(Struct, frozen=True):
     """What comes of the frames of those devices of which there is anything to say."""
     refused: dict[str, str] = {}
     """Device that the platform does not take → why."""
-    left_out: dict[str, str] = {}
-    """Device that the configuration leaves out → the connector whose list denies it."""
     unaccepted_s: float = 0.0
     """For how long something has waited while the platform accepted nothing."""
+    left_out: dict[str, str] = {}
+    """Device that the configuration leaves out → the connector whose list denies it."""
 
 
 class ConverterSeen(Struct, frozen=True):

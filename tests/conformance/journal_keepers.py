@@ -14,7 +14,7 @@ from common.io.journal.files import JournalFile
 from common.io.journal.opening import open_journal
 from common.io.journal.store import Store
 from common.stream.numbers import StreamState
-from tests.simulation.reader import Disk
+from tests.simulation.source import Disk
 from tests.support.fake_journal import FakeJournal
 from tests.support.journals import QUIET
 

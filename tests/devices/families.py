@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from common.config.models import Device
 from common.conversion.rows import BatchResult
 
 CASES = Path(__file__).parents[1] / "cases" / "any_device"
@@ -20,6 +21,11 @@ SECTIONS: dict[str, dict[str, Any]] = {
 
 def frames_of(family: str) -> list[bytes]:
     return [bytes.fromhex(frame) for frame in VECTORS[family]["frames_hex"]]
+
+
+def origin_of(device: Device) -> str:
+    """What was asked for the frames, where only that says what an answer holds (Modbus); "" elsewhere."""
+    return device.asking.asks[0].name if device.asking is not None and device.asking.protocol else ""
 
 
 def values_of(result: BatchResult, index: int = 0) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import struct
 import tempfile
@@ -14,25 +15,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config.models import DataPoint, Device, Message
+from common.config.messages_reading import TAKING_APART
+from common.config.models import DataPoint, Device, Message, device_of, section_of
+from common.config.places_reading import BESIDE, MEANINGS, PLACES
 from common.config.point_models import FLOATS, INTEGERS, Meaning, Order, Place
 from common.conversion.binary import arranged, number_reader
-from common.conversion.joint import FrameConverter, compile_section
+from common.conversion.joint import compile_section
 from common.conversion.mbus import records_of
 from common.conversion.messages import MessageConverter
 from common.conversion.obis import entries_of
 from common.conversion.sml import values_of as sml_values
 from common.conversion.values import MAX_INT, MIN_INT
-from tests.devices.families import SECTIONS, VECTORS, frames_of, values_of
+from common.core.errors import ConfigError
+from tests.devices.families import SECTIONS, VECTORS, frames_of, origin_of, values_of
 from tests.field.reading import read_device
 
 ORDERS: tuple[Order, ...] = ("big", "little", "CDAB", "BADC")
 
 
 @cache
-def converter_for(family: str) -> FrameConverter:
+def device_for(family: str) -> Device:
     with tempfile.TemporaryDirectory() as folder:
-        return compile_section(read_device(Path(folder), **SECTIONS[family])[0])
+        return read_device(Path(folder), **SECTIONS[family])[0]
 
 
 def one_point(kind: str, place: Place) -> MessageConverter:
@@ -58,12 +62,12 @@ def hurt(draw: st.DrawFn, family: str) -> bytes:
 @pytest.mark.parametrize("family", VECTORS)
 def test_no_frame_makes_trouble(family: str) -> None:
     """Damaged frames and junk give values, nothing, or a dead letter with a reason; what goes out is strict JSON."""
-    converter = converter_for(family)
+    converter, origin = compile_section(device_for(family)), origin_of(device_for(family))
 
     @settings(max_examples=20, deadline=None)
     @given(st.lists(hurt(family) | st.binary(max_size=80), max_size=4))
     def check(frames: list[bytes]) -> None:
-        result = converter.convert_batch(frames, [0] * len(frames))
+        result = converter.convert_batch(frames, [0] * len(frames), origin)
         assert len(result.telemetry) == len(result.attributes) == len(frames)
         for index in range(len(frames)):
             written = [result.telemetry[index], result.attributes[index]]
@@ -73,8 +77,8 @@ def test_no_frame_makes_trouble(family: str) -> None:
                 assert None not in values.values()
                 assert all(type(v) is not int or MIN_INT <= v <= MAX_INT for v in values.values())
             assert index not in result.dead or (result.dead[index] and not values_of(result, index))
-        assert isinstance(converter, MessageConverter)
-        for index, frame in enumerate(frames):
+        for index, frame in enumerate(frames if isinstance(converter, MessageConverter) else []):
+            assert isinstance(converter, MessageConverter)
             explained = converter.explain(frame, 0)
             assert bool(explained.dead) == (index in result.dead)
             found = {point.key: point.value for point in explained.points if point.status == "value"}
@@ -82,6 +86,69 @@ def test_no_frame_makes_trouble(family: str) -> None:
                 assert found == values_of(result, index)
 
     check()
+
+
+JUNK: list[Any] = [
+    *(None, True, 0, -1, 1, 7, 64, 2**40, 1e300, -0.5),
+    *(
+        "",
+        " ",
+        "x",
+        "hex:",
+        "hex:FF",
+        "hex:F",
+        "\x00",
+        "\ud800",
+        "${",
+        "${x}",
+        "(",
+        "{a}{",
+        "é",
+        "<STX>",
+        "1.8.0",
+        "energy",
+    ),
+    *("é", "<STX>", "1.8.0", "energy", "a[", "uint16", [], [1], [1, 2], ["a", "b"], [[]], {}, {"at": 1}, {"a": {}}),
+]
+
+
+def places_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """All places of a JSON value at which something stands."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places_in(item, (*path, key)))]
+
+
+NEW_KEYS = (*PLACES, *MEANINGS, *BESIDE, *TAKING_APART, "type", "key", "messages", "telemetry", "attributes", "decimal")
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(SECTIONS)), st.data())
+def test_no_configuration_makes_trouble(family: str, data: st.DataObject) -> None:
+    """One that can't work is refused with a sentence; one that is read can be compiled, journaled and used."""
+    section = copy.deepcopy(SECTIONS[family])
+    for _ in range(data.draw(st.integers(1, 3))):
+        *path, last = data.draw(st.sampled_from([place for place in places_in(section) if place]))
+        holder: Any = section
+        for step in path:
+            holder = holder[step]
+        if isinstance(holder, dict) and data.draw(st.booleans()):
+            last = data.draw(st.sampled_from(NEW_KEYS))
+        holder[last] = copy.deepcopy(data.draw(st.sampled_from(JUNK)))
+    section["name"], section["port"] = "d", "/dev/ttyUSB0"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            device, _ = read_device(Path(folder), **section)
+        except ConfigError as error:
+            refused = error.problems
+        else:
+            refused = []
+    assert all(", expected " in problem for problem in refused)
+    if refused:
+        return
+    if device.messages:
+        assert device_of(section_of(device)) == device
+        result = compile_section(device).convert_batch(frames_of(family), [0] * len(frames_of(family)))
+        assert len(result.telemetry) == len(frames_of(family))
 
 
 @given(st.sampled_from(sorted(INTEGERS)), st.sampled_from(ORDERS), st.data())

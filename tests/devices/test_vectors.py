@@ -9,7 +9,7 @@ import pytest
 from common.config.models import Device, device_of, section_of
 from common.conversion.joint import compile_section
 from common.conversion.times import time_reader
-from tests.devices.families import SECTIONS, VECTORS, frames_of, values_of
+from tests.devices.families import SECTIONS, VECTORS, frames_of, origin_of, values_of
 from tests.field.reading import read_device
 
 READ_MS = {
@@ -35,7 +35,7 @@ def test_frames_give_their_values(family: str, tmp_path: Path) -> None:
     frames = frames_of(family)
     device = device_for(family, tmp_path)
     assert device_of(section_of(device)) == device
-    result = compile_section(device).convert_batch(frames, [READ_MS.get(family, 0)] * len(frames))
+    result = compile_section(device).convert_batch(frames, [READ_MS.get(family, 0)] * len(frames), origin_of(device))
     found = [values_of(result, index) for index in range(len(frames))]
     together = {key: value for values in found for key, value in values.items()}
     missing = {key: value for key, value in vector["values"].items() if together.get(key) != value}

@@ -24,10 +24,12 @@ from common.wire.calls import (
 )
 from common.wire.messages import Heartbeat, Plane, Reply, Request
 from services.connector_host.core.events import AttributesAsked, Returned
-from services.connector_host.core.questions import ANSWER_S, NO_ANSWER, SPARE_S
+from services.connector_host.core.questions import ANSWER_S, NO_ANSWER, NOT_ASKED, SPARE_S
+from services.connector_host.core.questions import ASKED_AT_ONCE as MOST_AT_ONCE
+from services.publisher.core.events import LinkUp
 from services.publisher.core.hosted_keys import AGAIN_S, ASKED_AT_ONCE
 from services.publisher.core.hosted_keys import ANSWER_S as KEYS_S
-from services.publisher.core.questions import MOST_OPEN
+from services.publisher.core.questions import MOST_OF_ONE, MOST_OPEN
 from tests.e2e.harness import Gateway, Mosquitto, Platform, closing, needs_mosquitto
 from tests.support.hosted import HostRig
 from tests.support.hosting import start_hosts, write_connectors
@@ -184,9 +186,13 @@ def test_a_question_without_an_answer_says_why() -> None:
     assert "expected a hosted connector's stream" in refused[0]
     (refused,) = answers(driver.request(asking("valve", ["k"] * 1001, number=3)))
     assert "found 1001 attributes, expected 1 to 1000" in refused[0]
-    for number in range(MOST_OPEN):
+    for number in range(MOST_OF_ONE):
         assert answers(driver.request(asking("ghost", number=100 + number))) == []
     assert answers(driver.request(asking("ghost", number=5))) == [("queue full", None)]
+    for number in range(MOST_OF_ONE, MOST_OPEN):
+        stream = hosted_stream(f"C{number // MOST_OF_ONE}")
+        assert answers(driver.request(asking("ghost", number=100 + number, stream=stream))) == []
+    assert answers(driver.request(asking("ghost", number=6, stream=hosted_stream("Last")))) == [("queue full", None)]
     assert [error for error, _ in answers(driver.hear(Drain()))] == [SHUTTING_DOWN] * MOST_OPEN
 
 
@@ -223,6 +229,36 @@ def test_a_connector_is_asked_what_it_wants_of_each_device_that_is_announced() -
     driver.take(entries(2, marked("pump", "connect")))
     effects = [effect for order in list(driver.unacked) for effect in driver.ack(order)]
     assert [codec.unpack(request.body) for request in asked_hosts(effects)] == [{"device": "pump"}]
+
+
+def test_a_connector_that_was_started_anew_is_told_again() -> None:
+    """What its last process has heard, this one does not know; on a new connection alone nothing is said twice."""
+    driver = made()
+    driver.take(entries(1, marked("valve", "connect")))
+    driver.ack_all()
+
+    def told(effects: list[Any]) -> list[bytes]:
+        """The attributes that the connector is told once it has said what it wants."""
+        (request,) = asked_hosts(effects)
+        driver.hear(Arrived(Plane.CALLS, Reply(request.id, "publisher:0", "", codec.pack(b'["limit"]'))))
+        said = {"id": questions(driver)[-1]["id"], "device": "valve", "value": 5}
+        effects = driver.say("v1/gateway/attributes/response", said)
+        updates = [effect.message for effect in effects if getattr(effect, "message", None).__class__ is Request]
+        for update in updates:
+            driver.hear(Arrived(Plane.CALLS, Reply(update.id, "publisher:0", "", codec.pack(b"{}"))))
+        return [codec.unpack(update.body)["data"] for update in updates]
+
+    assert told(driver.hear(host_beat("i1"))) == [b'{"limit":5}']
+    before = driver.connection
+    driver.down()
+    while driver.connection == before:
+        driver.wait(1.0)
+    effects = driver.hear(LinkUp(driver.connection, 5))
+    effects += driver.say("v1/devices/me/rpc/response/1", {})
+    while driver.unacked:
+        effects += driver.ack(driver.unacked[0])
+    assert told(effects) == []
+    assert told(driver.hear(host_beat("i2"))) == [b'{"limit":5}']
 
 
 @pytest.mark.parametrize("error", ["", "connector Demo is not running"])
@@ -291,6 +327,25 @@ def test_a_question_goes_to_the_publisher_and_its_answer_is_called_back_once() -
     rig.give(AttributesAsked(3, "valve", ["limit"], True))
     rig.wait(ANSWER_S + SPARE_S + 0.1)
     assert (rig.called_back[-1].number, rig.called_back[-1].error) == (3, NO_ANSWER)
+
+
+def test_questions_wait_while_too_many_are_with_the_publisher() -> None:
+    """In their order, within their time; each is called back once."""
+    rig = rig_of()
+    for number in range(1, MOST_AT_ONCE + 3):
+        rig.give(AttributesAsked(number, "valve", ["limit"], False))
+
+    def sent() -> list[Request]:
+        return [call for call in rig.calls if isinstance(call, Request) and call.verb == verb_of(AskAttributes)]
+
+    assert len(sent()) == MOST_AT_ONCE
+    rig.wait(5)
+    rig.give(Arrived(Plane.CALLS, Reply(sent()[0].id, "", "", codec.pack(b"{}"))))
+    assert len(sent()) == MOST_AT_ONCE + 1
+    assert sent()[-1].time_left_s <= ANSWER_S - 5
+    rig.wait(ANSWER_S + SPARE_S)
+    assert sorted(each.number for each in rig.called_back) == list(range(1, MOST_AT_ONCE + 3))
+    assert next(each.error for each in rig.called_back if each.number == MOST_AT_ONCE + 2) == NOT_ASKED
 
 
 def test_what_the_connector_wants_is_answered_and_what_it_raises_is_noted() -> None:

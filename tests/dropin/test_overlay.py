@@ -165,11 +165,13 @@ class Gateway:
         self._pipe = os.open(self._run_dir / ORDERS, os.O_RDWR | os.O_NONBLOCK)
         self._active = data_dir / ACTIVE_NAME
         self.comes_up = True
+        self.unheard = self.late = 0
+        """Looks before which nobody has been heard, and looks after an order that still show who was told to end."""
         self.faults: dict[str, str] = {}
         """Hosted connectors that can't go on."""
         self.applied: list[list[str]] = []
         """What was to start anew, order by order."""
-        self._pid = 0
+        self._pid = self._ending = 0
 
     def look(self) -> dict[str, Any]:
         try:
@@ -178,13 +180,15 @@ class Gateway:
             orders = []
         for _ in filter(b"apply".__eq__, orders):
             self.applied.append(json.loads((self._run_dir / APPLY_FILE).read_bytes()))
-            self._pid += 1
+            self._pid, self._ending = self._pid + 1, self.late
         active = read_active(self._active)
         assert active is not None
+        pid, self._ending = self._pid - (self._ending > 0), max(0, self._ending - 1)
+        self.unheard, pid_or_none = max(0, self.unheard - 1), None if self.unheard else pid
         names = [f"port_reader:{device.name}" for device in active.gateway.devices]
         names += [f"connector_host:{connector.name}" for connector in active.gateway.hosted]
         rows = {
-            name: {"pid": self._pid, "state": "alive", "facts": {"fault": self.faults.get(name, "")}}
+            name: {"pid": pid_or_none, "state": "alive", "facts": {"fault": self.faults.get(name, "")}}
             for name in names
             if self.comes_up
         }
@@ -238,7 +242,7 @@ def _world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A gateway in which nothing takes long, and nobody hears the publisher being told."""
-    for name, seconds in (("COME_UP_S", 0.2), ("HOLD_S", 0.0), ("LOOK_S", 0.01)):
+    for name, seconds in (("COME_UP_S", 0.2), ("HOLD_S", 0.0), ("LOOK_S", 0.01), ("HEARD_S", 0.2)):
         monkeypatch.setattr(configurator, name, seconds)
     monkeypatch.setattr(Configurator, "_tell_publisher", lambda _: None)
     with _world(tmp_path) as made:
@@ -347,6 +351,11 @@ def test_a_file_that_is_no_json_stays_unless_another_text_is_said(world: World) 
     assert said["configuration_refused"] == {}
     assert said["Text"]["configurationJson"] == hosted(world)["Text"].text == "period: 7\n"
     assert (world.config.parent / "demo.yaml").read_text() == "period: 5\n"
+    # Who edits it by hand means it.
+    (world.config.parent / "demo.yaml").write_text("period: 6\n")
+    loaded = read_gateway(world.config, {}, overlay=read_overlay(world.remote / OVERLAY_NAME))
+    assert [connector.text for connector in loaded.gateway.hosted if connector.name == "Text"] == ["period: 6\n"]
+    assert [warning for warning in loaded.warnings if warning.startswith("Text: the files were edited")]
 
 
 def test_hosted_connectors_come_go_and_change_their_class(world: World) -> None:
@@ -499,6 +508,15 @@ def test_who_does_not_come_up_brings_back_what_was_good(world: World) -> None:
     assert world.devices == ["A", "B"]
     assert len(world.gateway.applied) == 2
     assert read_overlay(world.remote / OVERLAY_NAME).is_empty
+
+
+def test_a_change_that_comes_before_the_monitor_has_heard_everybody_is_no_failure(world: World) -> None:
+    """Who was running is known before anybody is told to end: else the old process would be taken for the new one, and
+    its end for a failure."""
+    world.gateway.unheard = world.gateway.late = 1
+    said = world.ask(Serial=serial({**DEVICE, "baudrate": 19_200}, OTHER))
+    assert said["configuration_refused"] == {}
+    assert world.gateway.applied == [["port_reader-A"]]
 
 
 def test_who_was_killed_while_it_applied_leaves_nothing_half_done(world: World) -> None:

@@ -109,7 +109,7 @@ def test_what_is_no_limit_is_a_problem(tmp_path: Path, wrong: Any) -> None:
 # The buckets.
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     pairs=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 60)), min_size=1, max_size=3),
     steps=st.lists(
@@ -155,7 +155,7 @@ def test_the_platform_never_finds_too_little(
     until(now_s + 10)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 60)), min_size=1, max_size=3))
 def test_what_is_allowed_is_used(pairs: list[tuple[int, int]]) -> None:
     """Who always has something to say, and says it when it may, uses 95 % and more of what is allowed."""

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.harness import Gateway, Mosquitto, Platform, closing, needs_mosquitto, write_config
 from tests.support.modbus_line import ModbusLine
 from tests.support.waiting import wait_until
@@ -46,6 +48,7 @@ def check_values(platform: Platform) -> int:
     return count
 
 
+@pytest.mark.alone
 def test_a_silent_unit_takes_no_turns_from_others(tmp_path: Path) -> None:
     """Ten turns a second each: the two that answer keep 95 of 100 while the third is gone, calls are answered
     meanwhile, and it is back within its back-off once it speaks again."""

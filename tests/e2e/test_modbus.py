@@ -61,7 +61,9 @@ def test_a_modbus_device_is_read_and_written(tmp_path: Path, framing: str) -> No
         first = platform.wait_for(lambda _: values_of("voltage", "energy", "limit", "pump"), "all values")
         assert first == {"voltage": 230.2, "energy": 100_000, "limit": 0.0, "pump": True}
         attributes = platform.on
-        platform.wait_for(lambda _: {"serial": 196_610} in attributes("v1/gateway/attributes", "meter"), "the number")
+        platform.wait_for(
+            lambda _: any(one.get("serial") == 196_610 for one in attributes("v1/gateway/attributes", "meter")), "it"
+        )
         assert platform.call("meter", "setLimit", 21.5, 1) == {"result": True}
         assert platform.call("meter", "getLimit", None, 2) == {"result": 21.5}
         platform.wait_for(lambda _: values_of("limit") == {"limit": 21.5}, "the limit that was set")

@@ -387,7 +387,7 @@ def _run(steps, sizes):
     return rig
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(STEPS, max_size=25), st.lists(st.integers(1, 3), max_size=6))
 def test_nothing_is_lost_and_how_chunks_were_cut_never_matters(steps, sizes):
     """All that was said is a frame, a dead letter or still waiting, once; frames are in order."""
@@ -402,7 +402,7 @@ def test_nothing_is_lost_and_how_chunks_were_cut_never_matters(steps, sizes):
         place = said.index(frame, place) + len(frame)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 4).map(lambda size: [b"piece"] * size), min_size=1, max_size=15))
 def test_a_frame_with_fewer_pauses_than_prove_silence_is_never_cut(frames):
     """On a line that is known to send its delimiter, whatever the pauses."""

@@ -19,6 +19,9 @@ def _point_advice(folder: Path, word: str) -> str:
     return warning.removeprefix(start)
 
 
+BINARY = 'a number in binary is read with "at", its first byte, and a type such as "uint16" or "float32"'
+
+
 @pytest.mark.parametrize(
     ("word", "advice"),
     [
@@ -28,15 +31,15 @@ def _point_advice(folder: Path, word: str) -> str:
         ("integer", '; write "int" for a whole number in decimal digits'),
         (
             "uint16",
-            '; "int" reads decimal digits: a number in binary is read with "at", its first byte, and a type such as "uint16" or "float32"',
+            f'; "int" reads decimal digits: {BINARY}',
         ),
         (
             "int32_le",
-            '; "int" reads decimal digits: a number in binary is read with "at", its first byte, and a type such as "uint16" or "float32"',
+            f'; "int" reads decimal digits: {BINARY}',
         ),
         (
             "float32",
-            '; "float" reads decimal digits: a number in binary is read with "at", its first byte, and a type such as "uint16" or "float32"',
+            f'; "float" reads decimal digits: {BINARY}',
         ),
         ("boolean", '; write "bool"'),
         ("str", '; write "string"'),

@@ -231,10 +231,11 @@ class Scene:
         self.converters: list[Converter] = []
 
     def start(self, *arguments: str) -> Converter:
-        known = len(self.broker.registrations)
+        # One that is known already may register again, when nobody has answered it in time.
+        known = {registration.instance for registration in self.broker.registrations}
         converter = Converter(self.folder, *arguments)
         self.converters.append(converter)
-        self.broker.wait(lambda: len(self.broker.registrations) > known, "the registration")
+        self.broker.wait(lambda: {each.instance for each in self.broker.registrations} - known, "the registration")
         return converter
 
     def close(self) -> None:

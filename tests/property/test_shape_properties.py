@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 
+import pytest
 from cobs.cobs import encode
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from services.port_reader.core.framers import shaped
+from tests.fuzz.shapes import run
 from tests.support.framing import FRAMINGS, STREAMS, frames_of, framing_of, read
 
 STARTS = st.sampled_from(["a", "b", "aa", "ab", "aab", ["a", "ba"], ["ab", "b"]])
@@ -160,3 +163,9 @@ def test_slip_is_read(packets):
         b"\xc0" + packet.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0" for packet in packets
     )
     assert frames_of(framing_of({"framing": "slip"}), [line]) == (packets, [])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_reader_invents_nothing_and_loses_nothing(seed):
+    """Damaged streams at any time, with calls between and ports that are lost: frames as the framing calls them."""
+    run(random.Random(f"suite {seed}"), seed)

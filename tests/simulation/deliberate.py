@@ -24,6 +24,9 @@ from common.stream.sending.ready import Ready
 from common.stream.sending.window import Window
 from common.wire import codec
 from services.broker.core.credit import ConverterCredit
+from services.connector_host.core.calls import UserCalls
+from services.connector_host.core.core import ConnectorHostCore
+from services.connector_host.core.devices import DeviceTable
 from services.converter.core.batches import UserJob
 from services.converter.core.core import ConverterCore
 from services.converter.core.lanes import Lanes
@@ -34,8 +37,10 @@ from services.port_reader.core.port import Port
 from services.publisher.core.downlink import Downlink
 from services.publisher.core.names import KeptNames
 from services.publisher.core.ordering import Ordering
+from services.publisher.core.outbox.intake import Intake
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.named import NamedDevices
+from services.publisher.core.outbox.reports import DeviceReports, Record, Reports
 from services.publisher.core.session.acceptance import Acceptance
 from services.publisher.core.session.choice import Choice
 from services.publisher.core.session.rates import Bucket
@@ -329,6 +334,68 @@ FORMED: Final = (
 )
 """What ends a line's frames."""
 
+HOSTED: Final = (
+    one(
+        "stored is said before it is committed",
+        (ConnectorHostCore, "_take"),
+        "self._waiters.add(kept, end, now_s)",
+        "effects += _settled(kept)",
+    ),
+    one(
+        "a connector's devices are told to the first publisher only",
+        (ConnectorHostCore, "_hear_publisher"),
+        "effects += self._tell_devices(now_s)",
+        "pass",
+    ),
+    one(
+        "a host that was killed forgets its devices",
+        (DeviceTable, "__init__"),
+        "self._devices = dict(kept)",
+        "self._devices = {}",
+    ),
+    one(
+        "a call that comes twice is handed on twice",
+        (UserCalls, "begin"),
+        "if request.id in self._taken:",
+        "if False:",
+    ),
+    one(
+        "a device that is gone is announced again",
+        (NamedDevices, "withdraw"),
+        "self._names.forget(device, source, now_s)",
+        "return",
+    ),
+)
+"""Connector hosts: what they have called stored, their devices, and calls to them."""
+
+REPORTED: Final = (
+    one(
+        "what has not changed is not said again to a new session",
+        (Reports, "session_begun"),
+        "self._memory.session += self._has_session",
+        "pass",
+    ),
+    one(
+        "what waits to be reported is settled",
+        (DeviceReports, "_look"),
+        "run.keep(self.name, held)",
+        "pass",
+    ),
+    one(
+        "what was reported is remembered though it comes again",
+        (Intake, "forget"),
+        "self._reports.forget(lane.name)",
+        "pass",
+    ),
+    one(
+        "what has changed back is no change",
+        (Record, "report"),
+        "self.reported, self.is_fresh, self.session = self.value, False, session",
+        "self.is_fresh, self.session = False, session",
+    ),
+)
+"""Report strategies: what each promises over new publishers, sessions and streams."""
+
 RATED: Final = (
     one(
         "the platform's limits are taken for more",
@@ -339,7 +406,7 @@ RATED: Final = (
 )
 """How much the platform takes."""
 
-ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED, *FORMED, *RATED)
+ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED, *FORMED, *HOSTED, *REPORTED, *RATED)
 
 
 @contextmanager

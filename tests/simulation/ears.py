@@ -1,22 +1,20 @@
-"""What a port reader hears of what others say by themselves, and when: it rests, and when calm it hears no beats."""
+"""What a source hears of what others say by themselves, and when: it rests, and when calm it hears no beats."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.core.events import Arrived
 from common.wire.messages import Heartbeat, Plane
-
-if TYPE_CHECKING:
-    from tests.simulation.reader import ReaderProcess
+from tests.simulation.kernel import Process
 
 
 class Ears:
-    """The events plane of one reader, as its shell and loop have it: beats that nobody subscribes to are never there,
+    """The events plane of one source, as its shell and loop have it: beats that nobody subscribes to are never there,
     and everything else waits in the socket until the rest is over, or something else wakes the process."""
 
-    def __init__(self, reader: ReaderProcess) -> None:
-        self._reader = reader
+    def __init__(self, source: Process) -> None:
+        self._source = source
         self.hears_beats = True
         self._rests_until_s = 0.0
         self._waiting: list[Any] = []
@@ -28,9 +26,9 @@ class Ears:
 
     def rest(self, until_s: float) -> None:
         """Nothing is heard before then."""
-        clock = self._reader.clock
+        clock = self._source.clock
         self._rests_until_s = until_s
-        clock.after(max(0.0, until_s - clock.now_s), self._wake, self._reader.life)
+        clock.after(max(0.0, until_s - clock.now_s), self._wake, self._source.life)
 
     def keeps(self, event: Any) -> bool:
         """True if this event is not heard now; it may be later."""
@@ -38,7 +36,7 @@ class Ears:
             return False
         if isinstance(event.message, Heartbeat) and not self.hears_beats:
             return True
-        if self._reader.clock.now_s >= self._rests_until_s:
+        if self._source.clock.now_s >= self._rests_until_s:
             return False
         self._waiting.append(event)
         return True
@@ -49,6 +47,6 @@ class Ears:
         return waiting
 
     def _wake(self, life: int) -> None:
-        if self._reader.life == life and self._reader.clock.now_s >= self._rests_until_s:
+        if self._source.life == life and self._source.clock.now_s >= self._rests_until_s:
             for event in self.take():
-                self._reader.hear(event)
+                self._source.hear(event)

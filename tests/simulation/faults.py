@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common.core.events import Drain
 from common.stream.events import GapsFound
 from tests.simulation.kernel import Process
 from tests.simulation.load import Load
@@ -44,7 +45,13 @@ class Faults:
         if fault.kind not in ("platform refuses: device", "frame hangs", "frame kills", "frame slow"):
             recovery_s = REFUSED_RECOVERY_S if fault.kind.startswith("platform refuses") else RECOVERY_S
             self.calm_from_s = max(self.calm_from_s, now_s + fault.for_s + recovery_s)
-        for begin in (self._begin_death, self._begin_trouble, self._begin_platform, self._begin_bad_frame):
+        for begin in (
+            self._begin_death,
+            self._begin_trouble,
+            self._begin_platform,
+            self._begin_bad_frame,
+            self._begin_host,
+        ):
             if begin(fault):
                 return
         raise AssertionError(f"no such fault: {fault.kind}")
@@ -220,6 +227,35 @@ class Faults:
         reader = draw.choice(readers)
         self.load.spoil_next(reader, harm)
         self.troubled.add(reader.device.name)
+        return True
+
+    def _begin_host(self, fault: Fault) -> bool:
+        """What goes wrong with a hosted connector, or with its process."""
+        world, draw = self.world, self.draw
+        host = draw.choice(world.hosts)
+        match fault.kind:
+            case "kill host":
+                world.kill(host, draw.random() * 3)
+            case "kill host again and again":
+                self._kill_again(host, 3 + draw.randrange(4))
+            case "stop host and continue":
+                host.stop()
+                world.clock.after(fault.for_s, host.go_on)
+                self._stalled(fault.for_s)
+            case "host terminates":
+                host.hear(Drain())
+            case "connector fails":
+                host.fail()
+            case "host disk full":
+                host.disk.is_full, host.disk.is_failing = True, draw.random() < 0.5
+                self._later(fault, host.disk, "is_full", False)
+                self._later(fault, host.disk, "is_failing", False)
+            case "host disk slow":
+                host.disk.slow_s = draw.choice([0.02, 0.3])
+                self._stalled(fault.for_s)
+                self._later(fault, host.disk, "slow_s", 0.0)
+            case _:
+                return False
         return True
 
     def _lose(self, reader: ReaderProcess) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 ANSWERS_FROM = 5_000_000
 """Numbers from here on are answers to calls."""
 
+STATE_DIGITS = 7
+"""So many characters of a frame say a state: the same for ten numbers in a row."""
+
 
 def frame_of(device: int, number: int) -> bytes:
     """The frame in which device 0 to 8 says number 1 to 9,999,999: ten digits."""
@@ -19,6 +22,11 @@ def answer_of(device: int, call: int) -> bytes:
 def value_of(frame: bytes) -> int:
     """What a converter makes of a frame. Answers are negative."""
     return int(frame)
+
+
+def state_of(value: int) -> int:
+    """What changes less often than the value itself: what its first digits say."""
+    return int(str(value)[:STATE_DIGITS])
 
 
 def is_whole(value: object, device: int) -> bool:

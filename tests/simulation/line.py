@@ -52,6 +52,8 @@ class SerialLine:
         self.answers_after_s: list[float | None] = [0.01]
         """One is drawn for each question; None: it does not answer."""
         self.frames: list[Said] = []
+        self.said_s: dict[int, float] = {}
+        """Value → when the device began to say it."""
         self.tolerated: set[int] = set()
         """Values that may be missing: in progress at a reader's death, or lost with the adapter."""
         self.heard: list[Written] = []
@@ -90,6 +92,7 @@ class SerialLine:
             return False
         start = self._end + sum(map(len, self._mouth))
         self.frames.append(Said(value_of(frame), start, start + len(frame)))
+        self.said_s[value_of(frame)] = self.clock.now_s
         place = int(cut * len(frame))
         if place and pause_s:
             self._utter(frame[:place])

@@ -11,9 +11,13 @@ from services.publisher.core.ordering import STREAM_CREDIT_BYTES
 from services.publisher.core.stream import WINDOW
 from tests.simulation.faults import Faults
 from tests.simulation.frames import is_whole
+from tests.simulation.host_load import HostedCall, HostLoad
+from tests.simulation.host_oracle import judge_call, judge_host, judge_updates
 from tests.simulation.load import Asked, Load
-from tests.simulation.reader import ReaderProcess, shed_by
+from tests.simulation.reader import ReaderProcess
+from tests.simulation.report_oracle import judge_reports
 from tests.simulation.scenario import Scenario
+from tests.simulation.source import SourceProcess, shed_by
 from tests.simulation.watching import Watch
 from tests.simulation.world import MAX_FRAME_BYTES, RPC_TIMEOUT_S, World, platform_names
 
@@ -33,15 +37,16 @@ DEATHS = 3
 class Oracle:
     """Looks at a world from outside the cores' own idea of themselves; `problems` are what is wrong."""
 
-    def __init__(self, world: World, scenario: Scenario, load: Load, faults: Faults) -> None:
+    def __init__(self, world: World, scenario: Scenario, load: Load, host_load: HostLoad, faults: Faults) -> None:
         self.world = world
         self.scenario = scenario
         self.load = load
+        self.host_load = host_load
         self.faults = faults
         self.problems: list[str] = []
-        self._shed = dict.fromkeys(world.readers, 0)
-        self._oldest: dict[ReaderProcess, tuple[int, int, float]] = {}
-        """Reader -> (generation, its lowest unsettled number, since when it is that)."""
+        self._shed: dict[SourceProcess, int] = dict.fromkeys(world.sources, 0)
+        self._oldest: dict[SourceProcess, tuple[int, int, float]] = {}
+        """Source -> (generation, its lowest unsettled number, since when it is that)."""
         self._struck = 0
         self._watch = Watch(world)
         self._behind: dict[Any, float] = {}
@@ -51,8 +56,8 @@ class Oracle:
     # Bounds, several times a second.
 
     def _look(self) -> None:
-        for reader in self.world.readers:
-            self._look_at_reader(reader)
+        for source in self.world.sources:
+            self._look_at_source(source)
         self._look_at_publisher()
         self._look_at_converters()
         self._look_at_strikes()
@@ -73,39 +78,43 @@ class Oracle:
         if rates is not None and rates.refused and self.world.publisher.life == 1:
             self._note(f"more was said than the platform takes: {rates.refused[0]}")
 
-    def _look_at_reader(self, reader: ReaderProcess) -> None:
-        core: Any = reader.core
+    def _look_at_source(self, source: SourceProcess) -> None:
+        core: Any = source.core
         if core is None:
-            self._shed[reader] = 0
+            self._shed[source] = 0
             return
-        name, limits = reader.device.name, reader.limits
-        uplink, port = core._source.streams[0].uplink, core._port
+        name, limits = source.stream, source.limits
+        uplink = core._source.streams[0].uplink
         frames, size = uplink._window.in_flight
         if frames > limits.window_frames or (size > limits.window_bytes and frames > 1):
             self._note(f"{name}: the window is exceeded")
         if uplink.backlog > limits.max_records:
             self._note(f"{name}: the journal is above its limit")
         shed = core.counters["frames_shed"]
-        if shed > self._shed[reader] and limits.max_records > 50_000:
+        if shed > self._shed[source] and limits.max_records > 50_000:
             self._note(f"{name}: shed {shed} although no limit was reached")
-        self._shed[reader] = shed
+        self._shed[source] = shed
+        if isinstance(source, ReaderProcess):
+            self._look_at_port(name, core._port)
+        self._look_at_patience(source, uplink)
+
+    def _look_at_port(self, name: str, port: Any) -> None:
         if len(port._exchange._queue) > 64:
             self._note(f"{name}: {len(port._exchange._queue)} calls wait")
         if len(port._line._framer.partial) > MAX_FRAME_BYTES + 1:
             self._note(f"{name}: a partial frame of {len(port._line._framer.partial)} bytes")
-        self._look_at_patience(reader, uplink)
 
-    def _look_at_patience(self, reader: ReaderProcess, uplink: Any) -> None:
+    def _look_at_patience(self, source: SourceProcess, uplink: Any) -> None:
         now_s = self.world.clock.now_s
-        generation, base, since_s = self._oldest.get(reader, (0, 0, now_s))
-        is_moving = generation != reader.disk.state.generation or base != uplink._window.base or uplink.backlog == 0
+        generation, base, since_s = self._oldest.get(source, (0, 0, now_s))
+        is_moving = generation != source.disk.state.generation or base != uplink._window.base or uplink.backlog == 0
         patience_s = NEIGHBOUR_S if self.faults.troubled else PATIENCE_S
-        if is_moving or reader.device.name in self.faults.refused | self.faults.troubled:
-            self._oldest[reader] = (reader.disk.state.generation, uplink._window.base, now_s)
+        if is_moving or source.stream in self.faults.refused | self.faults.troubled:
+            self._oldest[source] = (source.disk.state.generation, uplink._window.base, now_s)
         elif now_s > self.faults.calm_from_s and now_s - since_s > patience_s:
             if self.faults.troubled and now_s - self.faults.calm_from_s < patience_s:
                 return  # what went wrong before may take its 12 s
-            self._note(f"{reader.device.name}: {base} waits for {patience_s:g} s though nothing of it is wrong")
+            self._note(f"{source.stream}: {base} waits for {patience_s:g} s though nothing of it is wrong")
 
     def _look_at_publisher(self) -> None:
         core: Any = self.world.publisher.core
@@ -143,7 +152,7 @@ class Oracle:
                 if block.first <= number < block.end:
                     frame = codec.unpack_frames(block.body, block.length).frames[number - block.first]
                     if not self.world.died_in[frame]:
-                        self._note(f"{reader.device.name}: {number} is suspected, but nobody died in it")
+                        self._note(f"{reader.stream}: {number} is suspected, but nobody died in it")
 
     @property
     def has_found_bad_records(self) -> bool:
@@ -162,12 +171,14 @@ class Oracle:
     def judge(self, is_settled: bool) -> list[str]:
         """All problems of the run; [] if everything held."""
         if not is_settled:
-            rest = {r.device.name: r.disk.backlog for r in self.world.readers}
+            rest = {source.stream: source.disk.backlog for source in self.world.sources}
             self._note(f"not everything is delivered long after the last fault: {rest}")
         for reader in self.world.readers:
             self._judge_device(reader)
         for call in self.load.asked:
             self._judge_call(call)
+        self._judge_hosts(is_settled)
+        self._judge_strategies(is_settled)
         for problem in self._watch.judge(self.faults.refused) if is_settled else ():
             self._note(problem)
         for problem in dict.fromkeys(self.world.platform.faults):
@@ -179,9 +190,39 @@ class Oracle:
             self._judge_effort()
         return self.problems
 
+    def _judge_hosts(self, is_settled: bool) -> None:
+        world = self.world
+        for host in world.hosts if is_settled else ():
+            for problem in judge_host(world, host):
+                self._note(problem)
+        for call in self.host_load.asked:
+            for problem in judge_call(world, call, self._must_reply(call)):
+                self._note(problem)
+        for problem in judge_updates(world, self.host_load):
+            self._note(problem)
+
+    def _judge_strategies(self, is_settled: bool) -> None:
+        """What each device has reported, by its strategy; those that users' converters name have that of the line."""
+        strategies = iter(self.scenario.strategies)
+        found: list[tuple[str, str, dict[int, float], SourceProcess]] = []
+        for reader in self.world.readers if self.scenario.strategies else ():
+            strategy = next(strategies)
+            found += [(name, strategy, reader.line.said_s, reader) for name in platform_names(reader)]
+        for host in self.world.hosts if self.scenario.strategies else ():
+            found += [(device.name, next(strategies), device.handed, host) for device in host.devices]
+        for name, strategy, said_s, source in found:
+            # What was shed, or comes anew from another process, is forgotten, with what was reported of it.
+            shed = source.shed + (shed_by(source.core) if source.core else 0)
+            resets = None if shed else source.disk.state.generation
+            problems = judge_reports(
+                self.world, name, strategy, said_s, resets=resets, is_settled=is_settled and not shed
+            )
+            for problem in problems:
+                self._note(problem)
+
     def _judge_effort(self) -> None:
         converted = sum(converter.frames_converted for converter in self.world.converters)
-        numbered = sum(reader.disk.state.next_number - 1 for reader in self.world.readers)
+        numbered = sum(source.disk.state.next_number - 1 for source in self.world.sources)
         if converted > 1.1 * numbered:
             self._note(f"{converted} conversions of {numbered} frames without any fault")
 
@@ -349,7 +390,7 @@ class Oracle:
         stalls = self.faults.stalls
         return sum(end - start for start, end in stalls if start < end_s and end > start_s)
 
-    def _must_reply(self, call: Asked) -> bool:
+    def _must_reply(self, call: Asked | HostedCall) -> bool:
         """True if the publisher lived, ran and could reach the platform when the reply was due."""
         world = self.world
         end_s = call.at_s + 2 * CALL_S

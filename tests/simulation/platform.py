@@ -14,7 +14,7 @@ How each refusal looks (MQTT 5 | MQTT 3.1.1):
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.publisher.core.events import (
     LinkDown,
@@ -30,7 +30,19 @@ from tests.simulation.rates import ServerRates
 _TELEMETRY = "v1/gateway/telemetry"
 _ATTRIBUTES = "v1/gateway/attributes"
 _LIMITS = "v1/devices/me/rpc/request/1"
+_GATEWAY_REPLY = "v1/devices/me/rpc/response/"
 UNSUPPORTED_PROTOCOL = 132
+
+
+class Item(NamedTuple):
+    """One item of telemetry that was accepted, repeats included."""
+
+    session: int
+    """The number of the connection, over all publishers."""
+    at_s: float
+    ts_ms: int
+    number: int | None
+    state: int | None
 
 
 class FakePlatform:
@@ -61,6 +73,8 @@ class FakePlatform:
         # What it has seen.
         self.telemetry: dict[str, list[tuple[int, int]]] = {}
         """Device -> (ts, number) in the order of acceptance, repeats included."""
+        self.items: dict[str, list[Item]] = {}
+        """Device -> all that its telemetry has said, in the order of acceptance."""
         self.attributes: dict[str, dict[str, Any]] = {}
         self.shared: dict[str, dict[str, Any]] = {}
         """Attributes that devices are told when they change, and asked for by the gateway."""
@@ -70,6 +84,8 @@ class FakePlatform:
         """Call → the devices under whose name its replies came."""
         self.links: list[tuple[float, float]] = []
         """Connections: (since, until)."""
+        self.gateway_replies: dict[str, list[Any]] = {}
+        """Calls of the gateway itself → their answers."""
         self.tried_replies: set[Any] = set()
         """Calls whose reply was published, whether it came through or not."""
         self.faults: list[str] = []
@@ -180,7 +196,9 @@ class FakePlatform:
     def _bad_devices(self, said: dict[str, Any]) -> set[str]:
         if not self.bad_values:
             return set()
-        return {name for name, items in said.items() if any(item["values"]["n"] in self.bad_values for item in items)}
+        return {
+            name for name, items in said.items() if any(item["values"].get("n") in self.bad_values for item in items)
+        }
 
     def _drop_devices(self, said: dict[str, Any], reason: int) -> None:
         for device in said:
@@ -194,6 +212,10 @@ class FakePlatform:
     @property
     def is_connected(self) -> bool:
         return self._client is not None
+
+    def is_announced(self, device: str) -> bool:
+        """True if this connection knows the device as connected."""
+        return self._client is not None and device in self._announced
 
     def cut(self, reason: str) -> None:
         """The connection ends."""
@@ -260,8 +282,13 @@ class FakePlatform:
                 self.lifecycle.setdefault(said["device"], []).append("disconnect")
             case "v1/gateway/telemetry":
                 for device, items in said.items():
-                    kept = self.telemetry.setdefault(device, [])
-                    kept.extend((item["ts"], item["values"]["n"]) for item in items)
+                    kept, all_kept = self.telemetry.setdefault(device, []), self.items.setdefault(device, [])
+                    kept.extend((item["ts"], item["values"]["n"]) for item in items if "n" in item["values"])
+                    session, now_s = len(self.links), self.clock.now_s
+                    all_kept.extend(
+                        Item(session, now_s, item["ts"], item["values"].get("n"), item["values"].get("s"))
+                        for item in items
+                    )
             case "v1/gateway/attributes":
                 for device, values in said.items():
                     self.attributes.setdefault(device, {}).update(values)
@@ -274,6 +301,8 @@ class FakePlatform:
                     self.say("v1/gateway/attributes/response", answer)
             case "v1/devices/me/rpc/request/1" if self.limits:
                 self.say("v1/devices/me/rpc/response/1", self.limits)
+            case _ if topic.startswith(_GATEWAY_REPLY):
+                self.gateway_replies.setdefault(topic.removeprefix(_GATEWAY_REPLY), []).append(said)
 
 
 def _devices_of(publish: Publish) -> set[str]:

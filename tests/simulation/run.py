@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.simulation.faults import Faults
+from tests.simulation.host_load import HostLoad
 from tests.simulation.load import Load
 from tests.simulation.oracle import Oracle
 from tests.simulation.scenario import QUIET_S, SEARCH_S, Scenario, draw_scenario
@@ -50,12 +51,14 @@ def run_scenario(scenario: Scenario, trace: Callable[[str], None] | None = None)
     try:
         world.start()
         load = Load(world, scenario)
+        host_load = HostLoad(world, scenario)
         faults = Faults(world, scenario, load)
-        oracle = Oracle(world, scenario, load, faults)
+        oracle = Oracle(world, scenario, load, host_load, faults)
         try:
             world.clock.run(scenario.end_s)
             world.clock.run(SEARCH_S, lambda: oracle.has_found_bad_records)
             load.stop()
+            host_load.stop()
             is_settled = world.clock.run(QUIET_S, lambda: world.is_settled)
             world.clock.run(AFTER_S)
             problems = oracle.judge(is_settled)
@@ -64,6 +67,8 @@ def run_scenario(scenario: Scenario, trace: Callable[[str], None] | None = None)
             if trace is not None:
                 raise
         frames = sum(len(reader.line.frames) for reader in world.readers)
-        return Outcome(scenario.seed, problems, scenario.kinds, frames, len(load.asked), world.clock.now_s - 1000)
+        frames += sum(device.count for host in world.hosts for device in host.devices)
+        calls = len(load.asked) + len(host_load.asked)
+        return Outcome(scenario.seed, problems, scenario.kinds, frames, calls, world.clock.now_s - 1000)
     finally:
         world.close()

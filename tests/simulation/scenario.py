@@ -55,7 +55,16 @@ _SAMPLED: Final = (
 )
 DISK_LOSES: Final = "disk loses"
 REPORTS_LOST: Final = "reports lost"
-KINDS: Final = (*_SAMPLED, DISK_LOSES, REPORTS_LOST)
+_OF_HOSTS: Final = (
+    "kill host",
+    "kill host again and again",
+    "stop host and continue",
+    "host terminates",
+    "connector fails",
+    "host disk full",
+    "host disk slow",
+)
+KINDS: Final = (*_SAMPLED, DISK_LOSES, REPORTS_LOST, *_OF_HOSTS)
 _POISON: Final = ("frame raises", "frame hangs", "frame kills", "frame slow")
 _EARLY: Final = ("frame hangs", "frame kills", "platform refuses: payload")
 """They go on until the bad frame is found out, which takes its time."""
@@ -64,6 +73,11 @@ _EARLY: Final = ("frame hangs", "frame kills", "platform refuses: payload")
 RATED_SHARE: Final = 0.2
 """So many seeds, but for those with small windows, have a platform that limits rates."""
 LEAST_RATED_WINDOW: Final = 64
+HOSTED_SHARE: Final = 0.3
+"""So many seeds have hosted connectors."""
+REPORTED_SHARE: Final = 0.25
+"""So many seeds have devices that do not report all that they say."""
+STRATEGIES: Final = ("ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD")
 HANGS_ALONE: Final = 12
 """In every such seed users' code hangs, all devices have some, and nothing else goes wrong: only then can it be seen
 that a neighbour waits for it."""
@@ -90,6 +104,28 @@ class DevicePlan(NamedTuple):
     limits: Limits
 
 
+class HostPlan(NamedTuple):
+    """One hosted connector and what it says."""
+
+    devices: int
+    rate_hz: float
+    """Calls of `send_to_storage` a second, by each device's thread."""
+    most_values: int
+    """Values that one call hands over at most."""
+    until_s: float
+    answers_after_s: tuple[float | None, ...]
+    """How long a handler takes, one drawn for each call; None: it hangs."""
+    calls: int
+    """Calls to its devices, and to itself."""
+    goes_away: bool
+    """True if it says of a device now and then that it is gone, and that it is back."""
+    closes: bool
+    """False if its `close` never returns."""
+    limits: Limits
+    names: bool
+    """True if it names its devices at each start; else they are known by what it says of them."""
+
+
 class Scenario(NamedTuple):
     """Everything that a seed decides beforehand."""
 
@@ -103,6 +139,9 @@ class Scenario(NamedTuple):
     faults: tuple[Fault, ...]
     rates: dict[str, str] | None = None
     """How much the platform takes of the devices, as `gatewayRateLimits` says it."""
+    hosts: tuple[HostPlan, ...] = ()
+    strategies: tuple[str, ...] = ()
+    """The report strategy of each device, port readers' first; () where all report what they say."""
 
     @property
     def end_s(self) -> float:
@@ -145,6 +184,7 @@ def draw_scenario(seed: int) -> Scenario:
         # A close says nothing about the record in it while no other device's data is accepted.
         talk = {"rate_hz": 2.0, "pauses": False, "until_s": LOAD_S + SEARCH_S}
         devices = tuple(plan._replace(**talk) for plan in devices)
+    hosts = _draw_hosts(seed, bool(kinds)) if not is_alone else ()
     return Scenario(
         seed=seed,
         devices=devices,
@@ -153,9 +193,55 @@ def draw_scenario(seed: int) -> Scenario:
         session_limits=draw.choice([{}, {}, {"maxPayloadSize": 700, "maxInflightMessages": 2}]),
         user_frame_s=draw.choice([0.0005, 0.002, 0.005]),
         calls=draw.choice([0, 0, 5, 15, 25]),
-        faults=(*(_draw_fault(draw, kind) for kind in kinds), *_lost_at_the_end(seed, kinds)),
-        rates=_draw_rates(seed, devices),
+        faults=(
+            *(_draw_fault(draw, kind) for kind in kinds),
+            *_lost_at_the_end(seed, kinds),
+            *(_draw_host_faults(seed) if hosts and kinds else ()),
+        ),
+        rates=_draw_rates(seed, devices) if not hosts else None,
+        hosts=hosts,
+        strategies=_draw_strategies(seed, len(devices) + sum(plan.devices for plan in hosts)),
     )
+
+
+def _draw_hosts(seed: int, may_be_tight: bool) -> tuple[HostPlan, ...]:
+    """Hosted connectors, in some seeds; drawn apart."""
+    draw = random.Random(f"hosts {seed}")
+    if draw.random() >= HOSTED_SHARE:
+        return ()
+    return tuple(_draw_host(draw, may_be_tight) for _ in range(draw.choice([1, 1, 2])))
+
+
+def _draw_host(draw: random.Random, may_be_tight: bool) -> HostPlan:
+    limits = Limits(window_frames=draw.choice([4096, 256, 64]))
+    if may_be_tight and draw.random() < 0.2:
+        limits = limits._replace(max_records=draw.choice([20, 60, 200]))
+    return HostPlan(
+        devices=draw.choice([1, 2]),
+        rate_hz=draw.choice([0.5, 2, 5, 10]),
+        most_values=draw.choice([1, 1, 5]),
+        until_s=LOAD_S if draw.random() < 0.5 else LOAD_S * (0.1 + 0.8 * draw.random()),
+        answers_after_s=draw.choice([(0.01,), (0.01, 0.5), (0.01, 0.01, 12.0), (0.01, 0.01, 0.01, None)]),
+        calls=draw.choice([0, 6, 15]),
+        goes_away=draw.random() < 0.3,
+        closes=draw.random() < 0.8,
+        limits=limits,
+        names=draw.random() < 0.5,
+    )
+
+
+def _draw_host_faults(seed: int) -> list[Fault]:
+    """What goes wrong with hosted connectors besides; drawn apart."""
+    draw = random.Random(f"host faults {seed}")
+    return [_draw_fault(draw, kind) for kind in draw.sample(_OF_HOSTS, draw.choice([2, 3]))]
+
+
+def _draw_strategies(seed: int, devices: int) -> tuple[str, ...]:
+    """The report strategies of some seeds; drawn apart."""
+    draw = random.Random(f"strategies {seed}")
+    if draw.random() >= REPORTED_SHARE:
+        return ()
+    return tuple(draw.choice(STRATEGIES) for _ in range(devices))
 
 
 def _draw_rates(seed: int, devices: tuple[DevicePlan, ...]) -> dict[str, str] | None:

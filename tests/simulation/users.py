@@ -18,7 +18,7 @@ from services.converter.core.events import (
 )
 from services.converter.shell import user_code
 from services.converter.shell.poison_file import HostRecord, PoisonFile
-from tests.simulation.frames import says_for_another, value_of
+from tests.simulation.frames import says_for_another, state_of, value_of
 
 if TYPE_CHECKING:
     from common.config.models import Rpc
@@ -184,7 +184,8 @@ class _Host:
             raise ConversionError("a frame that raises")
         value = value_of(frame)
         name = self._device + BESIDE if says_for_another(value) else self._device
-        return [UserReading(name, "counter", [(None, b'{"n":%d}' % value)], b'{"last":%d}' % value)]
+        said = b'{"n":%d,"s":%d}' % (value, state_of(value)) if self._world.has_states else b'{"n":%d}' % value
+        return [UserReading(name, "counter", [(None, said)], b'{"last":%d}' % value)]
 
     def convert_answer(self, rpc: Rpc, frame: bytes) -> int:
         """The same."""

@@ -22,13 +22,16 @@ an adapter or a link that came back needs a moment."""
 class MonitorProcess(Process):
     """The monitor, which hears all heartbeats."""
 
-    def __init__(self, world: World, devices: list[str]) -> None:
+    def __init__(self, world: World, devices: list[str], connectors: list[str]) -> None:
         super().__init__(world.clock, "monitor:0")
         self.world = world
         self.devices = devices
+        self.connectors = connectors
 
     def make_core(self) -> Core:
-        return MonitorCore(Identity("monitor", "0", f"{self.name}#{self.life}", 1, "host"), self.devices)
+        return MonitorCore(
+            Identity("monitor", "0", f"{self.name}#{self.life}", 1, "host"), self.devices, self.connectors
+        )
 
     def cut(self, core: Any) -> None:
         """It has nothing to lose."""
@@ -89,11 +92,18 @@ class Watch:
 
     def judge(self, refused: set[str]) -> Iterable[str]:
         """At the end, when all is delivered: no device is told to be in trouble, unless its last frames were bad, its
-        journal was too small a minute ago, or it is one of those that the platform has `refused`, whose announcement
-        waits for its turn."""
+        journal was too small a minute ago, it is one of those that the platform has `refused`, whose announcement
+        waits for its turn, or its connector has ended by itself, or lost calls, which is told for a while."""
         if self._world.clock.now_s < self._disturbed_s + SEEN_S:
             return
+        ended = {name for host in self._world.hosts if host.ends for name in (host.stream, *host.names)}
         for name, row in self._world.monitor.states().items():
             is_refused = row.state.word == "not_accepted" and name in refused
-            if not row.state.is_served and row.state.word not in ("no_values", "losing_data") and not is_refused:
+            is_told = name in ended and row.state.word in ("connector_restarted", "connector_failed")
+            if (
+                not row.state.is_served
+                and row.state.word not in ("no_values", "losing_data")
+                and not is_refused
+                and not is_told
+            ):
                 yield f"at the end the monitor says of {name}: {row.state}"

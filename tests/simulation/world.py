@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.config.framing import Framing
-from common.config.models import AttributeUpdate, DataPoint, Device, Platform, Rpc, section_of
+from common.config.models import AttributeUpdate, DataPoint, Device, Platform, ReportStrategy, Rpc, section_of
 from common.core.events import Blocked, Core, Reconnected, Send, Writable
 from common.stream.limits import Limits
 from common.wire.messages import (
@@ -46,13 +46,17 @@ from services.publisher.core.events import (
     RoundOver,
 )
 from services.publisher.core.names import decode_names
+from services.publisher.core.strategies import Strategies
 from tests.simulation.broker import BrokerProcess
+from tests.simulation.frames import STATE_DIGITS
+from tests.simulation.host import TYPE, HostProcess
 from tests.simulation.kernel import Clock, Link, Process, arrived
 from tests.simulation.line import SerialLine
 from tests.simulation.platform import FakePlatform
 from tests.simulation.rates import ServerRates
 from tests.simulation.reader import ReaderProcess
 from tests.simulation.scenario import Scenario
+from tests.simulation.source import SourceProcess
 from tests.simulation.users import BESIDE, Harm, UserDevices
 from tests.simulation.watching import MonitorProcess
 
@@ -64,12 +68,15 @@ RECONNECT_S = 0.1
 """ZeroMQ tries a connection again after so long."""
 LATE_S = 8.0
 """A converter that answers late takes up to this."""
+PERIOD_MS = 2_000
+"""The period of report strategies that have one."""
 _HEARS = {
-    "broker": frozenset({"broker", "publisher", "converter", "port_reader"}),
+    "broker": frozenset({"broker", "publisher", "converter", "port_reader", "connector_host"}),
     "port_reader": frozenset({"broker", "publisher"}),
+    "connector_host": frozenset({"broker", "publisher"}),
     "converter": frozenset({"broker"}),
-    "publisher": frozenset({"broker", "port_reader"}),
-    "monitor": frozenset({"broker", "publisher", "converter", "port_reader", "monitor"}),
+    "publisher": frozenset({"broker", "port_reader", "connector_host"}),
+    "monitor": frozenset({"broker", "publisher", "converter", "port_reader", "connector_host", "monitor"}),
 }
 
 
@@ -139,10 +146,12 @@ class ConverterProcess(Process):
 class PublisherProcess(Process):
     """The publisher and its connection."""
 
-    def __init__(self, world: World, types: dict[str, str]) -> None:
+    def __init__(self, world: World, types: dict[str, str], hosts: dict[str, str]) -> None:
+        """`types` of the devices that lines have; `hosts`: the connectors' names by their streams'."""
         super().__init__(world.clock, "publisher:0")
         self.world = world
         self.types = types
+        self.hosts = hosts
         self.connection = 0
         self.names = b""
         """What its disk keeps of the devices that users' converters have named; it outlives the process."""
@@ -162,11 +171,13 @@ class PublisherProcess(Process):
             f"epoch{self.life}",
             Platform(),
             ThingsBoard(),
-            self.types,
+            self.types | dict.fromkeys(self.hosts, ""),
             draw=self.clock.random.random,
             names=decode_names(self.names) if self.names else {},
             shared={name: ["level"] for name in self.types},
-            connectors=dict.fromkeys(self.types, "Lines"),
+            connectors=dict.fromkeys(self.types, "Lines") | self.hosts,
+            strategies=self.world.strategies,
+            hosts={TYPE: list(self.hosts.values())} if self.hosts else None,
         )
 
     def cut(self, core: PublisherCore) -> None:
@@ -212,36 +223,55 @@ class World:
         self.harms: dict[bytes, Harm] = {}
         """Frame -> what it does to users' code."""
         self.user_frame_s = scenario.user_frame_s
+        self.has_states = bool(scenario.strategies)
+        """True if devices say a state beside their numbers."""
         self.died_in: Counter[bytes] = Counter()
         """Frame -> how many converters died while users' code had it."""
-        self.strikes: list[tuple[ReaderProcess, int]] = []
-        """(reader, number) of each frame that a reader was told to suspect."""
+        self.strikes: list[tuple[SourceProcess, int]] = []
+        """(source, number) of each entry that a source was told to suspect."""
         self._folder = tempfile.TemporaryDirectory() if any(plan.is_users for plan in scenario.devices) else None
         self.folder = Path(self._folder.name) if self._folder else None
         """Where converters keep their poison files; None where nobody has users' code."""
         self.readers = [
             self._make_reader(number, plan.is_users, plan.limits) for number, plan in enumerate(scenario.devices)
         ]
+        self.hosts = [HostProcess(self, number, plan) for number, plan in enumerate(scenario.hosts)]
+        self.strategies: dict[str, Strategies] | None = None
+        """Of the devices on lines; what hosted devices say brings its own."""
+        if scenario.strategies:
+            self._give_strategies(scenario.strategies)
         self.broker = BrokerProcess(self)
         self.converters = [ConverterProcess(self, slot) for slot in range(scenario.converters)]
-        self.publisher = PublisherProcess(self, {reader.device.name: reader.device.type for reader in self.readers})
-        self.monitor = MonitorProcess(self, [reader.device.name for reader in self.readers])
-        everyone: list[Process] = [self.broker, self.publisher, self.monitor, *self.converters, *self.readers]
+        types = {reader.device.name: reader.device.type for reader in self.readers}
+        connectors = {host.stream: host.connector_name for host in self.hosts}
+        self.publisher = PublisherProcess(self, types, connectors)
+        self.monitor = MonitorProcess(self, list(types), list(connectors.values()))
+        self.sources: list[SourceProcess] = [*self.readers, *self.hosts]
+        everyone: list[Process] = [self.broker, self.publisher, self.monitor, *self.converters, *self.sources]
         self.processes: dict[str, Process] = {process.name: process for process in everyone}
         self._listeners = {
-            kind: [process for process in everyone if kind in _HEARS[process.name.split(":")[0]]]
-            for kind in ("broker", "publisher", "converter", "port_reader", "monitor")
+            kind: [process for process in everyone if kind in _HEARS[process.name.split(":")[0]]] for kind in _HEARS
         }
-        self._by_journal = {reader.disk.journal: reader for reader in self.readers}
+        self._by_journal = {source.disk.journal: source for source in self.sources}
         self.returning: set[Process] = set()
         """Who is dead and will be started again."""
         self._waiting: list[tuple[Process, int, Process, Any]] = []
         """(who, in which life, waits for whom, to hear what)."""
 
     def _make_reader(self, number: int, is_users: bool, limits: Limits) -> ReaderProcess:
-        device = counting_device(f"press{number}", is_users)
+        device = counting_device(f"press{number}", is_users, self.has_states)
         section = hashlib.sha256(section_of(device)).hexdigest()[:32]
         return ReaderProcess(self, device, section, limits, SerialLine(self.clock, number))
+
+    def _give_strategies(self, types: tuple[str, ...]) -> None:
+        """Each device gets its strategy, for the state that it says beside its number."""
+        drawn = iter(types)
+        self.strategies = {
+            reader.device.name: Strategies(None, {"s": strategy_of(next(drawn))}, {}) for reader in self.readers
+        }
+        for host in self.hosts:
+            for device in host.devices:
+                device.strategy = b'{"type":"%b","reportPeriod":%d}' % (next(drawn).encode(), PERIOD_MS)
 
     def close(self) -> None:
         """Ends everyone and removes what is on the real disk."""
@@ -263,8 +293,8 @@ class World:
         process.start()
         if process is self.broker:
             # Its sockets are there again, which wakes up also those who listen to no beats.
-            for reader in self.readers:
-                reader.later(self.clock.random.random() * RECONNECT_S, Reconnected())
+            for source in self.sources:
+                source.later(self.clock.random.random() * RECONNECT_S, Reconnected())
         due = [entry for entry in self._waiting if entry[2] is process]
         self._waiting = [entry for entry in self._waiting if entry[2] is not process]
         for sender, life, _, event in due:
@@ -332,7 +362,9 @@ class World:
     @property
     def is_settled(self) -> bool:
         """True when no journal holds anything and no line has anything to say."""
-        return all(not reader.disk.backlog and not reader.line.waiting for reader in self.readers)
+        return all(not source.disk.backlog for source in self.sources) and not any(
+            reader.line.waiting for reader in self.readers
+        )
 
 
 def platform_names(reader: ReaderProcess) -> list[str]:
@@ -345,14 +377,20 @@ def _same(entry: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     return entry[:3] == other[:3] and type(entry[3]) is type(other[3]) and entry[3] == other[3]
 
 
-def counting_device(name: str, is_users: bool) -> Device:
-    """A device that says a number a line, and answers a question."""
+def strategy_of(kind: str) -> ReportStrategy:
+    """A report strategy of this type."""
+    return ReportStrategy(type=kind, report_period_ms=PERIOD_MS)  # type: ignore[arg-type]
+
+
+def counting_device(name: str, is_users: bool, has_states: bool) -> Device:
+    """A device that says a number a line, with its first digits as its state if `has_states`; it answers questions."""
+    state = (DataPoint(key="s", type="int", from_byte=0, to_byte=STATE_DIGITS),) if has_states else ()
     return Device(
         name=name,
         type="counter",
         framing=Framing(max_frame_bytes=MAX_FRAME_BYTES, timeout_s=TIMEOUT_S),
         converter="Users" if is_users else "SerialUplinkConverter",
-        telemetry=(DataPoint(key="n", type="int"),),
+        telemetry=(DataPoint(key="n", type="int"), *state),
         attributes=(DataPoint(key="last", type="int"),),
         rpcs=(
             Rpc(

@@ -37,7 +37,7 @@ class HostRig(Rig):
     """As a port reader's, around a connector host."""
 
     def make_core(self, **options: Any) -> ConnectorHostCore:
-        self.tickets = 0
+        self.tickets = self.asked = 0
         self.settled: dict[int, str] = {}
         self.handlers: list[CallConnectorCode] = []
         self.called_back: list[CallBack] = []
@@ -100,8 +100,10 @@ class HostRig(Rig):
         """The connector's `open` has returned."""
         self.give(ConnectorOpened(wants_shared))
 
-    def ask(self, body: Any, number: str = "call-1", time_left_s: float = 10.0) -> None:
-        """A call that comes over the calls plane."""
+    def ask(self, body: Any, number: str = "", time_left_s: float = 10.0) -> None:
+        """A call that comes over the calls plane; `number`: its id, else one of its own."""
+        self.asked += 1
+        number = number or f"call-{self.asked}"
         request = Request(
             number, "publisher:0", "connector_host:Demo", verb_of(type(body)), STREAM, "", time_left_s, pack_body(body)
         )

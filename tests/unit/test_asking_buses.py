@@ -20,6 +20,8 @@ from common.wire.messages import Entry, Heartbeat
 from tests.support.asked_rig import AskedRig, Behaviour
 
 FRAMING = Framing(kind="shapes", named="modbus-rtu", shapes=NAMED["modbus-rtu"].shapes)
+SETTLES_S = 0.4
+"""Nothing is asked before what was asked before the opening can't be answered any more: twice the time of an answer."""
 VALUES = {1: 100, 2: 200, 3: 300}
 """Unit → its register 0; each register is one more than the one before it."""
 
@@ -72,7 +74,7 @@ def turns(rig: AskedRig, number: int) -> list[float]:
 def test_each_answer_goes_to_the_stream_of_the_device_that_was_asked():
     """Under the name of its read."""
     rig = bus(answers(set()), unit(1), unit(2))
-    rig.run(1)
+    rig.run(SETTLES_S + 1)
     for number in (1, 2):
         said = rig.entries(f"u{number}")
         assert len(said) == pytest.approx(10, abs=1)
@@ -143,7 +145,7 @@ def test_a_late_answer_of_one_is_its_own_while_another_is_asked():
 def test_an_answer_that_nobody_waits_for_is_a_dead_letter_with_its_reason():
     """A Modbus answer does not say which registers it holds: it is kept, and taken for nothing."""
     rig = bus(lambda _: [(0.01, modbus.frame_of("modbus-rtu", 7, b"\x04\x04\x00\x01\x00\x02"))], unit(3), unit(2))
-    rig.run(0.1)
+    rig.run(SETTLES_S + 0.1)
     letters = [letter for effect in rig.performed if isinstance(effect, Bury) for letter in effect.dead]
     assert letters[0].reason == "an answer of unit 7 while unit 3 was asked"
 
@@ -175,3 +177,14 @@ def test_members_without_questions_are_there_when_the_port_is():
     rig.run(1)
     assert len(rig.entries("u2", Entry.OPENED)) == 1
     assert turns(rig, 2) == []
+
+
+def test_nothing_is_asked_while_an_earlier_opening_may_still_be_answered():
+    """What comes then is nobody's: it does not say which registers it holds."""
+    rig = bus(answers(set()), unit(1), unit(2))
+    rig.say(0.15, modbus.frame_of("modbus-rtu", 1, b"\x04\x04\x00\x01\x00\x02"))
+    rig.run(SETTLES_S - 0.01)
+    assert rig.asked == []
+    assert rig.entries("u1") == []
+    rig.run(0.1)
+    assert len(rig.asked) >= 1

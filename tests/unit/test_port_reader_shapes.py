@@ -7,6 +7,7 @@ import pytest
 from common.config.models import Device, Line, Rpc
 from common.wire import codec
 from common.wire.messages import Entry
+from services.port_reader.core.events import LineGap, PortLost
 from services.port_reader.core.framers.shape import NO_FRAME
 from services.port_reader.core.incoming import JOINED
 from tests.support.framing import FRAMINGS, framing_of
@@ -173,14 +174,29 @@ def test_who_dies_in_mid_frame_leaves_no_part_for_a_whole():
     assert "SetLineState" not in {type(effect).__name__ for effect in rig.performed[appends:]}
 
 
+def test_a_gap_costs_no_frame_whose_checksum_is_right():
+    """The driver has lost bytes somewhere in what is read next: what has none might be two halves."""
+    for section, frame, found in (
+        (FRAMINGS["sds011"], GOOD, [GOOD, GOOD]),
+        ({"framing": {"start": "(", "end": "\r", "restart": False}}, b"(1\r", []),
+    ):
+        rig = rig_of(section)
+        rig.beat()
+        rig.wait(1)
+        rig.give(LineGap("an overrun"))
+        rig.read(frame[:2] + frame + frame)
+        rig.wait(0.2)
+        assert rig.sent() == found
+        assert rig.count("gaps") == 1
+        assert {reason for reason, _ in reasons(rig)} == {"an overrun"}
+
+
 def test_what_waits_when_the_port_is_lost_is_searched():
     """Nothing that had been read is lost: a false start had hidden a frame."""
     rig = rig_of(COUNTED)
     rig.beat()
     rig.wait(1)
     rig.read(b"S\x30" + SMALL + b"S\x02")
-    from services.port_reader.core.events import PortLost
-
     rig.give(PortLost("EIO", rig.wall_ms))
     assert rig.sent() == [SMALL]
     assert [data for _, data in reasons(rig)] == [b"S\x30", b"S\x02"]

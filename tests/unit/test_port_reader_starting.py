@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from common.config.starting import OLD_S, keep_task
 from common.io.arguments import service_parser
+from common.io.starting import OLD_S, keep_task
 
 
 def test_old_tasks_of_a_journal_go_and_all_others_stay(tmp_path):

@@ -24,6 +24,7 @@ from common.core.quoting import quoted, spelled
 from common.io.exits import EXIT_CONFIG
 from common.io.users_path import users_environment
 from services.cli.arguments import Subparsers
+from services.cli.asked_words import describe_asking, describe_register
 from services.cli.parser import ERROR, WARNING
 from services.cli.slices import describe_answer, describe_slice
 from services.cli.text import compact, spelled_out, table
@@ -239,12 +240,17 @@ def _device_as_text(device: Device) -> list[str]:
     rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
     for number, message in enumerate(device.messages, 1):
         rows += _message_rows(message, number, alone=len(device.messages) == 1 and not message.name)
+    rows += describe_asking(device.asking) if device.asking is not None else []
     rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
-    rows += [
-        ("update", one.attribute, "", f"writes {spelled_out(one.string_to_device)}{_words_of(one)}")
-        for one in device.attribute_updates
-    ]
+    rows += [("update", one.attribute, "", _update_as_text(one)) for one in device.attribute_updates]
     return lines + [f"  {line}" for line in table(rows)]
+
+
+def _update_as_text(update: AttributeUpdate) -> str:
+    """What an attribute update writes."""
+    if update.register is not None:
+        return f"writes {update.register.table}:{update.register.first}, {update.register.type}"
+    return f"writes {spelled_out(update.string_to_device)}{_words_of(update)}"
 
 
 def _message_rows(message: Message, number: int, *, alone: bool) -> list[tuple[str, ...]]:
@@ -273,6 +279,8 @@ def _words_of(entry: DataPoint | Rpc | AttributeUpdate) -> str:
 
 def _rpc_as_text(device: Device, rpc: Rpc) -> str:
     """What an RPC writes, and what it takes from the answer."""
+    if rpc.register is not None:
+        return f"{describe_register(rpc.register)}, answer within {rpc.response_timeout_s:g} s"
     sent = f"writes {_written_by(device, rpc)}{_words_of(rpc)}"
     if not rpc.with_response:
         return f"{sent}, no answer"
@@ -309,6 +317,10 @@ def _device_as_json(device: Device) -> dict[str, object]:
         "telemetry": [_point_as_json(point) for point in device.telemetry],
         "attributes": [_point_as_json(point) for point in device.attributes],
         "messages": [_message_as_json(message) for message in device.messages],
+        "asks": [
+            {"what": what, "name": name, "when": when, "does": does}
+            for what, name, when, does in (describe_asking(device.asking) if device.asking is not None else [])
+        ],
         "rpcs": [{"method": rpc.method, "does": _rpc_as_text(device, rpc)} for rpc in device.rpcs],
         "attributeUpdates": [
             {"attribute": one.attribute, "stringToDevice": one.string_to_device} for one in device.attribute_updates

@@ -44,8 +44,13 @@ class ComingUp:
         """The first that has not come up."""
         return min(self._wanted - self.pids.keys(), default="the connection to the platform")
 
+    def has_ended(self, held: Mapping[str, int]) -> bool:
+        """True if one of these that had come up, by their pids, is another process by now."""
+        return any(self.pids.get(who, pid) != pid for who, pid in held.items())
+
     def _is_fresh(self, who: str, row: Mapping[str, Any]) -> bool:
-        return bool(row["state"] == "alive" and row["pid"] != self._before.get(who, {}).get("pid"))
+        # On a machine with much to do a process that is well may be late.
+        return row["state"] in ("alive", "late") and row["pid"] != self._before.get(who, {}).get("pid")
 
 
 def is_link_up(rows: Rows) -> bool:

@@ -18,7 +18,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,7 +61,7 @@ from common.wire.calls import Configured as LookAtConfigured
 from common.wire.calls import Status, host_of, hosted_stream, reader_of
 from common.wire.messages import MONITOR, PUBLISHER
 from services.cli.client import Client, json_of
-from services.cli.supervise.coming_up import ComingUp, is_link_up
+from services.cli.supervise.coming_up import ComingUp, Rows, is_link_up
 from services.cli.supervise.conf import PLAN_NAME, Plan, host_name, read_plan, reader_name
 from services.cli.supervise.difference import Difference, difference
 from services.cli.supervise.prepare import write_configured, write_planned
@@ -75,6 +75,8 @@ COME_UP_S: Final = 30.0
 """What starts anew has to register and beat within this: many starts at once on a small machine take their time."""
 HOLD_S: Final = 2.0
 """And has to live so long; one that ends at once comes again and again."""
+HEARD_S: Final = 5.0
+"""So long the monitor has to hear who runs: each beats once a second, or at once when a monitor has just started."""
 LOOK_S: Final = 0.25
 """Between two looks at the gateway."""
 LOAD_S: Final = 20.0
@@ -325,10 +327,10 @@ class Configurator:
         restarts = [*map(reader_name, change.changed), *map(host_name, change.hosts_changed)]
         restarts += ["publisher"] if change.publisher else []
         restarts += ["monitor"] if change.monitor else []
-        started = [reader_of(name) for name in (*change.added, *change.changed)]
-        started += [host_of(name) for name in (*change.hosts_added, *change.hosts_changed)]
-        started += [PUBLISHER] if change.publisher else []
-        before = self._look() or {}
+        anew = [*map(reader_of, change.changed), *map(host_of, change.hosts_changed)]
+        anew += [PUBLISHER] if change.publisher else []
+        started = [*anew, *map(reader_of, change.added), *map(host_of, change.hosts_added)]
+        before = self._look_at(anew)
         try:
             write_planned(self._plan, active)
             write_private(self._run_dir / APPLY_FILE, json.dumps(restarts))
@@ -342,19 +344,31 @@ class Configurator:
             return ""
         return self._await(started, before, was_up=change.publisher and is_link_up(before))
 
-    def _await(self, started: Iterable[str], before: Mapping[str, Any], *, was_up: bool) -> str:
+    def _look_at(self, running: Sequence[str]) -> Rows:
+        """What the monitor says of each process, once it has heard all of these: a process of which it is only heard
+        when it has been told to end would be taken for its successor. One that does not run is not waited for long."""
+        rows: dict[str, Any] = {}
+
+        def are_heard() -> bool:
+            rows.update(self._look() or {})
+            return all(rows.get(who, {}).get("pid") is not None for who in running)
+
+        _until(are_heard, HEARD_S)
+        return rows
+
+    def _await(self, started: Iterable[str], before: Rows, *, was_up: bool) -> str:
         """Waits until all of these beat under new pids, and go on beating; "" or who does not."""
         coming = ComingUp(started, before, with_link=was_up)
 
-        def has_failed() -> bool:
+        def has_failed(held: Mapping[str, int]) -> bool:
             coming.look(self._look())
-            return bool(coming.fault)
+            return bool(coming.fault) or coming.has_ended(held)
 
         if not _until(lambda: coming.look(self._look()) or bool(coming.fault), COME_UP_S):
             return f"{coming.missing} has not come up within {COME_UP_S:g} s: see its lines in the log"
         held = coming.pids
         # A connector is made and opened meanwhile.
-        if not _until(has_failed, HOLD_S) and _until(lambda: coming.look(self._look()) and coming.pids == held, HOLD_S):
+        if not _until(lambda: has_failed(held), HOLD_S) and _until(lambda: coming.look(self._look()), COME_UP_S):
             return ""
         return coming.fault or "a process that was started anew has ended"
 

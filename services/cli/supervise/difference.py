@@ -92,7 +92,8 @@ def _publishers(gateway: Gateway) -> Any:
     """What the publisher goes by."""
     connectors = [msgspec.structs.replace(connector, devices=(), file="") for connector in gateway.connectors]
     hosted = [
-        (one.name, one.type, one.remote_logging, one.log_level if one.remote_logging else "") for one in gateway.hosted
+        (one.name, one.type, one.report_strategy, one.remote_logging, one.log_level if one.remote_logging else "")
+        for one in gateway.hosted
     ]
     return gateway.platform, connectors, hosted, [_without_line(device) for device in gateway.devices]
 

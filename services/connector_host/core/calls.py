@@ -7,6 +7,7 @@ connector itself the returned value is the answer too.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -21,8 +22,12 @@ from services.connector_host.core.events import CallConnectorCode, CallKind, Rep
 
 MOST_WAITING: Final = 64
 """Calls that wait for one of the two threads; the next one is refused at once."""
+IDS_REMEMBERED: Final = 4 * MOST_WAITING
+"""Calls that are known when they come again: more than the threads can work off within the time of one."""
 STUCK_AFTER: Final = 3
 """So many calls in a row whose time was over before the handler came back, and it is taken to hang."""
+MOST_NAMED: Final = 100
+"""Methods that are remembered for having been named in the log."""
 Asked = Encode | EncodeUpdate | CallConnector | SharedKeys
 """What a host is asked beside what every source is asked."""
 _Thread = Literal["rpc", "attributes"]
@@ -66,15 +71,22 @@ class UserCalls:
         self._counters = counters
         self._count = 0
         self._open: dict[int, _Call] = {}
+        self._taken: deque[str] = deque(maxlen=IDS_REMEMBERED)
+        """The ids of the last calls."""
         self._at: dict[_Thread, int] = {"rpc": 0, "attributes": 0}
         """Calls that were handed to a thread and have not come back, answered or not."""
         self._missed: dict[_Thread, int] = {"rpc": 0, "attributes": 0}
         """Calls in a row that were over before their handler came back."""
         self._noted: set[str] = set()
-        """Methods of which was said that their handler returns what is no answer."""
+        """Methods of which was said that their handler returns what is no answer. Forgotten where they are many."""
+        self._noted_replies: set[str] = set()
+        """Kinds of replies to no call of which was said that they come."""
 
     def begin(self, request: Request, asked: Asked, now_s: float) -> list[Send | CallConnectorCode]:
-        """Hands a call to its thread, or refuses it."""
+        """Hands a call to its thread, or refuses it. A call that comes twice is handed on once."""
+        if request.id in self._taken:
+            return []
+        self._taken.append(request.id)
         kind: CallKind = "rpc"
         match asked:
             case Encode(method=method, called=device):
@@ -125,13 +137,26 @@ class UserCalls:
         call.returned = event.shown
         return []
 
-    def replied(self, event: Replied) -> list[Send]:
+    def replied(self, event: Replied) -> list[Send | Note]:
         """`send_rpc_reply`: the answer to an open call, or to none."""
-        call = self._open.get(int(event.request)) if event.request.isdecimal() and len(event.request) < 19 else None
-        if call is None or call.thread == "attributes" or (call.kind == "rpc" and event.device != call.device):
-            self._counters["replies_unasked"] += 1
+        number = int(event.request) if event.request.isdecimal() and len(event.request) < 19 else 0
+        call = self._open.get(number)
+        if call is not None and call.thread != "attributes" and (call.kind != "rpc" or event.device == call.device):
+            return [self._end(call, event.data)]
+        self._counters["replies_unasked"] += 1
+        if call is not None and call.kind == "rpc":
+            return self._say_unasked("device", event, f"the call with this id is of the device {call.device}")
+        if not 0 < number <= self._count:
+            return self._say_unasked("id", event, "no call has had this id")
+        # A second answer, or a late one: the first was good enough, or whoever called has heard that it was late.
+        return []
+
+    def _say_unasked(self, kind: str, event: Replied, reason: str) -> list[Send | Note]:
+        if kind in self._noted_replies:
             return []
-        return [self._end(call, event.data)]
+        self._noted_replies.add(kind)
+        facts = {"connector": self._connector, "device": event.device, "id": event.request, "reason": reason}
+        return [Note("warning", "reply.unasked", facts)]
 
     def expire(self, now_s: float) -> tuple[list[Note], str]:
         """(notes, why the connector is taken to hang or ""). Whoever called has heard of it from the publisher, whose
@@ -168,13 +193,15 @@ class UserCalls:
         method."""
         if call.method in self._noted:
             return []
+        if len(self._noted) >= MOST_NAMED:
+            self._noted.clear()
         self._noted.add(call.method)
         facts = {
             "connector": self._connector,
             "device": call.device,
             "method": call.method,
             "returned": call.returned,
-            "then": "send_rpc_reply was not called, so whoever called got no answer",
+            "then": "send_rpc_reply was not called for it, so whoever called got no answer",
         }
         return [Note("warning", "rpc.unanswered", facts)]
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from common.compat.constant_enums import Status
-from common.conversion.values import shorten
+from common.conversion.values import encode_json, shorten
 from common.core.errors import ConversionError, printable
 from common.core.version import RELEASE
+from services.connector_host.core.devices import MOST_DEVICES
 from services.connector_host.core.events import AttributesAsked, Replied, Said
 from services.connector_host.core.replies import reply_of
 from services.connector_host.core.results import DEFAULT_TYPE, entries_of, name_of
@@ -112,6 +113,17 @@ class Hosted:
         with self.lock:
             return self._waiting.pop(number, None)
 
+    def type_of(self, device: str, said: str) -> str:
+        """The type of a device of which this one is said: "default", which stands for none, leaves it what it has."""
+        return said if said != DEFAULT_TYPE else self.devices.get(device, DEFAULT_TYPE)
+
+    def add(self, devices: Mapping[str, str]) -> None:
+        """These are there, with these types. Raises ConversionError where they would be too many."""
+        with self.lock:
+            if len(self.devices) + len(devices) > MOST_DEVICES and len({**self.devices, **devices}) > MOST_DEVICES:
+                raise ConversionError(f"the connector has {MOST_DEVICES} devices already, and may not have more")
+            self.devices |= devices
+
     def refuse(self, what: str, reason: str) -> None:
         """Something that the connector has handed over is of no use: counted, and said."""
         self.results_refused += 1
@@ -138,22 +150,25 @@ class GatewayFacade:
     ) -> Status:
         """Takes a result, or a list of them: SUCCESS when it is on the disk, FAILURE when it can't be sent or kept.
 
+        A single value that JSON can't carry takes no other along: it is left out, with a line in the log.
         The data is the last argument: the second of two, the third of three. Who the connector is, it need not say.
         """
         hosted = self.__hosted
         result = connector_id if data is None else data
+        left_out: list[str] = []
         try:
-            said = tuple(entries_of(result))
+            said = tuple(entries_of(result, hosted.type_of, left_out))
+            if left_out:
+                more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+                hosted.refuse("send_to_storage", f"{left_out[0]}: this value is left out{more}")
             if not said:
                 raise ConversionError("found no values, expected telemetry or attributes of a device")
             if any(one.device == NAME for one in said):
                 raise ConversionError(f'found the device "{NAME}", which is the gateway: it sends its own data itself')
+            hosted.add({one.device: one.device_type for one in said})
         except ConversionError as error:
             hosted.refuse("send_to_storage", str(error))
             return Status.FAILURE
-        with hosted.lock:
-            for one in said:
-                hosted.devices[one.device] = one.device_type
         if why := hosted.intake.submit(said):
             hosted.refuse("send_to_storage", why)
             return Status.FAILURE
@@ -169,7 +184,7 @@ class GatewayFacade:
         *more: object,
         wait_for_publish: object = None,
     ) -> bool:
-        """A device is there. True, but for what is no name.
+        """A device is there. True, but for what is no name, or one too many.
 
         The third argument was `wait_for_publish` in old releases, with the type behind it; a type is a text.
         """
@@ -181,11 +196,11 @@ class GatewayFacade:
         hosted = self.__hosted
         try:
             name, kind = name_of(device_name), name_of(kind)
+            kind = hosted.type_of(name, kind)
+            hosted.add({name: kind})
         except ConversionError as error:
             hosted.refuse("add_device", str(error))
             return False
-        with hosted.lock:
-            hosted.devices[name] = kind
         return not hosted.intake.submit((Said(name, kind, b"", "connect"),), waits=False)
 
     def del_device(self, device_name: object, remove_device: object = True) -> None:
@@ -243,11 +258,17 @@ class GatewayFacade:
         """Answers a call, at any time after it has come. The first answer counts."""
         hosted = self.__hosted
         is_to_connector = device is None or bool(to_connector_rpc)
+        if isinstance(device, Mapping):
+            device = device.get("deviceName", device.get("device"))
+        if isinstance(req_id, float) and req_id.is_integer():
+            req_id = int(req_id)
+        data: bytes | None
         try:
             data = reply_of(content, success_sent, is_to_connector=is_to_connector)
         except ValueError as error:
             hosted.refuse("send_rpc_reply", f"content: found {error}")
-            return
+            # Whoever calls hears of it now, and not after ten seconds.
+            data = encode_json({"error": printable(f"the connector's answer can't be sent: found {error}")})
         if data is not None and req_id is not None:
             name = "" if is_to_connector else str(device)
             hosted.intake.post(Replied(name, str(req_id).strip(), data))

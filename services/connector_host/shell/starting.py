@@ -1,4 +1,4 @@
-"""How a connector host that was started without a task gets one; `common.config.starting` has what is not its own."""
+"""How a connector host that was started without a task gets one; `common.io.starting` has what is not its own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from common.config import starting
 from common.config.host_task import HostTask, host_task, host_task_words, write_host_task, written_host_task
-from common.config.starting import find_configuration, stop, words_of
+from common.io import starting
 from common.io.arguments import service_parser
+from common.io.starting import find_configuration, stop, words_of
 
 KIND: Final = "connector_host"
 

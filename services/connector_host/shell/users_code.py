@@ -6,6 +6,7 @@ any of them does ends here in an event for the core; nothing that is raised pass
 
 from __future__ import annotations
 
+import atexit
 import copy
 import inspect
 import logging
@@ -67,10 +68,18 @@ class UsersCode:
             with self._lock:
                 self._is_main_free = not self._close.is_set()
             if self._is_main_free:
-                self._close.wait()
+                self._rest_until(self._close)
                 self._close_connector()
         # The gateway's thread ends the process.
-        threading.Event().wait()
+        self._rest_until(threading.Event())
+
+    def _rest_until(self, event: threading.Event) -> None:
+        """Waits for it, whatever handlers of signals raise here."""
+        while not event.is_set():
+            try:
+                event.wait()
+            except BaseException:
+                self._logger.exception("signal.handler_raised")
 
     # For the gateway's thread. Nothing here waits.
 
@@ -95,6 +104,11 @@ class UsersCode:
         """True if the connector is a thread that was started and has returned."""
         connector = self._hosted.connector
         return isinstance(connector, threading.Thread) and connector.ident is not None and not connector.is_alive()
+
+    def forked(self) -> None:
+        """This is a child that the connector has forked: there is no gateway in it."""
+        self._hosted.lock = threading.Lock()
+        self._hosted.intake.abandon()
 
     # The connector's life
 
@@ -157,6 +171,8 @@ class UsersCode:
                 self._logger.exception("connector.close_raised")
                 break
             threading.Event().wait(CLOSE_AGAIN_S)
+        # As at the end of any program: what the connector has registered, the end of its daemon children among it.
+        atexit._run_exitfuncs()
         self._post(ConnectorClosed())
 
     def _fail(self, step: str, error: BaseException, *, is_final: bool) -> None:

@@ -120,9 +120,9 @@ def convert_batch(
         broken = Faults(batch.length, printable(compiled.fault))
         return ReadingBody(body.ts_ms, [b""] * batch.length, dead=dead, answer=answer, faults=broken), compiled.fault
     result = compiled.converter.convert_batch(body.frames, body.ts_ms, batch.origin)
-    if answer is not None and compiled.converter.refusal_of(body.frames[0]):
-        # Whoever called is told of it.
-        result.dead.clear()
+    if answer is not None and (result.unfit or compiled.converter.refusal_of(body.frames[0])):
+        # Whoever called is told of it, and what answers a call need not be a message.
+        result = result._replace(dead={}, unfit=0)
     counters["conversion_errors"] += result.errors
     counters["points_absent"] += result.absent
     counters["points_without_value"] += result.nothing
@@ -148,7 +148,9 @@ def _faults_of(result: BatchResult, frames: list[bytes], sample: str) -> Faults:
         from common.core.looks import SAMPLE_BYTES, looks_of
 
         looks = looks_of(b"".join(frames[-SAMPLE_BYTES:]))
-    return Faults(result.errors, printable(sample), list(result.never)[:MOST_NEVER], looks, result.blank)
+    # A frame that fits no message, or is a refusal, has no data point that could have failed.
+    errors = result.errors or len(result.dead)
+    return Faults(errors, printable(sample), list(result.never)[:MOST_NEVER], looks, result.blank)
 
 
 def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[str, bytes] | None:

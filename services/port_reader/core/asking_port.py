@@ -91,6 +91,12 @@ class AskingPort(Port):
         """When the event came that is handled now."""
         exchange.is_held = lambda device: not asker.is_free(self._members.place_of(device), self._now_s)
         line.is_awaited = lambda: exchange.is_listening or asker.is_listening
+        times_s = [ask.timeout_s for asking in askings for ask in asking.asks] + [
+            asking.timeout_s for asking in askings
+        ]
+        self._settles_s = max(JOINED_S, *(2 * time_s for time_s in times_s)) if self._protocol else JOINED_S
+        """Nothing is asked for so long after an opening. What an earlier process, or an earlier opening, has asked may
+        still be answered until then, and such an answer does not say what was asked."""
         self._has_replies = any(heard.reply for asking in askings for heard in asking.heard)
         self._on_bad_frame = next((asking.on_bad_frame for asking in askings if asking.on_bad_frame), b"")
         self._strays: list[DeadPiece] = []
@@ -107,7 +113,8 @@ class AskingPort(Port):
     @property
     def next_deadline_s(self) -> float | None:
         deadline_s, asker_s = super().next_deadline_s, self._asker.next_deadline_s
-        if self._exchange.has_waiting:
+        if self._exchange.has_waiting and self._asker.pause_ends_s > self._now_s:
+            # What else keeps a call from being written ends with an event.
             asker_s = min(asker_s, self._asker.pause_ends_s)
         if asker_s == NEVER_S:
             return deadline_s
@@ -124,13 +131,13 @@ class AskingPort(Port):
         """It is open: from now on it is asked."""
         effects = super().opened(event, now_s)
         if effects:
-            self._asker.open(now_s + JOINED_S)
+            self._asker.open(now_s + self._settles_s)
         return effects
 
     def watch(self, now_s: float) -> None:
         """All that had come since it was opened was read."""
         super().watch(now_s)
-        self._asker.pause(now_s + JOINED_S)
+        self._asker.pause(now_s + self._settles_s)
 
     def _is_announced(self, place: int) -> bool:
         asker = self._asker
@@ -184,6 +191,12 @@ class AskingPort(Port):
         self._now_s = now_s
         effects += self._echoed(self._put_answers([*changes, *entries], answers, now_s))
         return [*effects, *confirms, *self._go_on(now_s)]
+
+    def _put_unasked(self, frames: list[bytes], now_s: float) -> list[Effect]:
+        if not self._protocol:
+            return super()._put_unasked(frames, now_s)
+        pieces = [DeadPiece(f"{self._why_stray(frame)}: it had begun before that", frame) for frame in frames]
+        return [*self._dead.bury(pieces, self._arrival_ms, now_s)]
 
     def _sort_unasked(self, frame: bytes, now_s: float) -> tuple[list[Placed], list[Answer]]:
         """A frame that has to do with no question of ours."""

@@ -116,6 +116,8 @@ class Incoming:
     """A delimiter ends a frame when it comes: none is found later."""
     asked_s = -1.0
     """Says nothing here: see `late_s`."""
+    is_sure = False
+    """What has its delimiter may have lost its middle."""
     last_fault = ""
     """No frame is wrong that has its delimiter."""
 

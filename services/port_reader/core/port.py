@@ -216,7 +216,11 @@ class Port:
 
     def doubt(self, reason: str, *, is_anywhere: bool) -> None:
         """Bytes may be missing in what is read next."""
-        if self.is_connected and self._doubt is None:
+        if self.is_connected and self._line.is_sure:
+            # A frame of two halves shows by its checksum.
+            self._counters["gaps"] += is_anywhere
+            self._line.interrupt(reason)
+        elif self.is_connected and self._doubt is None:
             # Here: nearly no process ever needs it, and a port reader keeps what it has loaded.
             from services.port_reader.core.doubt import Doubt
 
@@ -243,8 +247,12 @@ class Port:
         self._line.put_dead(verdict.dead, doubt.reason)
         if not verdict.unasked:
             return self._sort(verdict.good, now_s)
-        unasked = self._members.put_frames(verdict.unasked, self._arrival_ms, now_s)
+        unasked = self._put_unasked(verdict.unasked, now_s)
         return [*unasked, *self._sort(verdict.good, now_s)]
+
+    def _put_unasked(self, frames: list[bytes], now_s: float) -> list[Effect]:
+        """Frames that had begun before what was written last was out."""
+        return [*self._members.put_frames(frames, self._arrival_ms, now_s)]
 
     def _sort(self, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames to the streams, an answer also to its call, dead pieces to the dead letters."""
@@ -365,7 +373,7 @@ class Port:
             if is_unasked:
                 self._exchange.lose_begun()
                 effects += self._bury(now_s)
-                effects += self._members.put_frames([data], self._arrival_ms, now_s)
+                effects += self._put_unasked([data], now_s)
             else:
                 effects += self._sort([data], now_s)
         return effects

@@ -76,6 +76,11 @@ class ShapedIncoming:
         """What the journal says; the core keeps it up to date."""
 
     @property
+    def is_sure(self) -> bool:
+        """True if each frame shows by its checksum that it is whole."""
+        return self._framer.is_sure
+
+    @property
     def last_byte_s(self) -> float:
         """When something came last; 0.0 if nothing ever did."""
         return self._last_byte_s

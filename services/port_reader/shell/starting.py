@@ -1,4 +1,4 @@
-"""How a port reader that was started without a task gets one; `common.config.starting` has what is not its own."""
+"""How a port reader that was started without a task gets one; `common.io.starting` has what is not its own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from common.config import starting
 from common.config.models import Device, Gateway
-from common.config.starting import find_configuration, stop, words_of
 from common.config.task import Task, device_task, task_words, write_task, written_task
+from common.io import starting
 from common.io.arguments import service_parser
 from common.io.exits import EXIT_CONFIG
+from common.io.starting import find_configuration, stop, words_of
 
 KIND: Final = "port_reader"
 

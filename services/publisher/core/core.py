@@ -106,7 +106,6 @@ from services.publisher.core.statistics import GatewayStatistics
 from services.publisher.core.strategies import Strategies
 from services.publisher.core.stream import Release
 from services.publisher.core.watch import DeviceWatch
-from services.publisher.core.yields import Waiting
 
 DRAIN_S: Final = 3.0
 """How long the publisher waits at its end for the platform to accept what it has."""
@@ -232,7 +231,6 @@ class PublisherCore:
         )
         self._standstill = LinkStandstill()
         self._watch = DeviceWatch(activity, statistics)
-        self._waiting = Waiting()
         self._events = 0
         """Events since the last turn."""
         self._now_s = 0.0
@@ -358,13 +356,8 @@ class PublisherCore:
         """A device's answer that was journaled. If it has answered its call already, nothing of it is published."""
         if self._downlink.take_answer(*answer, can_reply=self._session.may_publish, now_s=now_s):
             return release
-        body = release.body
-        # That the data points could not read it makes no dead letter of it: it was no reading.
-        for index in body.dead:
-            release.run.stream.spare(release.run.first + index)
-        self._counters["dead_letters"] -= len(body.dead)
-        silent = body.replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={}, dead={})
-        return release._replace(body=silent)
+        self._counters["dead_letters"] -= len(release.body.dead)
+        return release.silenced()
 
     def _hear_message(self, message: Message, now_s: float) -> None:
         """What other processes say, but for readings."""
@@ -519,13 +512,7 @@ class PublisherCore:
             yields=self._watch.seen(now_s),
             refused=self._outbox.table.refused,
             left_out=self._intake.left_out,
-            unaccepted_s=self._waiting.look(
-                now_s,
-                accepted=self._counters["readings_accepted"],
-                is_waiting=bool(
-                    self._session.flights.unaccepted or self._outbox.table.data or self._outbox.table.marks
-                ),
-            ),
+            unaccepted_s=self._session.look(now_s),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
         self._watch.look(now_s, self._session.link.state == "up")

@@ -97,7 +97,8 @@ class HostedKeys:
         if reply.error:
             self._try_again(asked, now_s)
         elif self._table.is_announced(asked.device, asked.stream):
-            self._shared.wanted(asked.device, _keys_in(reply.body), now_s)
+            process = self._instances.get(asked.stream, "")
+            self._shared.wanted(asked.device, process, _keys_in(reply.body), now_s)
         self.work(now_s)
 
     def _look(self) -> None:

@@ -22,6 +22,8 @@ from services.publisher.core.replies import Replies
 
 MOST_OPEN: Final = 1_000
 """Questions of all connectors at a time; the next one is refused at once."""
+MOST_OF_ONE: Final = 64
+"""Of these, so many of one connector: it sends no more at a time, and one that does leaves room for others."""
 MOST_KEYS: Final = 1_000
 """Attributes in one question."""
 NOT_ASKABLE: Final = "this platform can't be asked for attributes"
@@ -87,7 +89,7 @@ class Questions:
             self._refuse(request, f"found device {request.device}, expected a hosted connector's stream")
         elif not 0 < len(asked.keys) <= MOST_KEYS:
             self._refuse(request, f"found {len(asked.keys)} attributes, expected 1 to {MOST_KEYS}")
-        elif len(self._open) >= MOST_OPEN:
+        elif len(self._open) >= MOST_OPEN or self._count_of(request.device) >= MOST_OF_ONE:
             self._refuse(request, QUEUE_FULL)
         else:
             question = self._open[request.id] = _Question(request, asked, now_s)
@@ -132,6 +134,9 @@ class Questions:
         """Ends every open question with this error."""
         for question in list(self._open.values()):
             self._end(question, error)
+
+    def _count_of(self, stream: str) -> int:
+        return sum(question.request.device == stream for question in self._open.values())
 
     def _look(self) -> None:
         self.due_s = min((question.deadline_s for question in self._open.values()), default=None)

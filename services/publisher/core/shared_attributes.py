@@ -63,6 +63,8 @@ class SharedAttributes:
         """Device that a user's converter has named → the configured device that serves it."""
         self._wanted: dict[str, list[str]] = {}
         """Device of a hosted connector → the attributes that this wants."""
+        self._told: dict[str, str] = {}
+        """Such a device → the process that was told of them."""
         self._written: dict[str, dict[str, bytes]] = {}
         """Device → attribute → its JSON value as it was written last, by this process."""
 
@@ -78,10 +80,14 @@ class SharedAttributes:
             self._served[device] = source
         self._ask(device, keys, now_s)
 
-    def wanted(self, device: str, keys: Sequence[str], now_s: float) -> None:
-        """A hosted connector says which attributes it wants of a device that was announced: asks for them."""
+    def wanted(self, device: str, process: str, keys: Sequence[str], now_s: float) -> None:
+        """A process of a hosted connector says which attributes it wants of a device that was announced: asks for them.
+        What an earlier process of it has heard, this one does not know."""
         if device not in self._wanted and len(self._wanted) >= MOST_SERVED:
             return
+        if self._told.get(device) != process:
+            self._told[device] = process
+            self._written.pop(device, None)
         self._wanted[device] = list(dict.fromkeys(keys))[:MOST_KEYS]
         if self._wanted[device]:
             self._ask(device, self._wanted[device], now_s)

@@ -63,8 +63,8 @@ class ShapeFramer:
         """So many bytes `_data` must have before there is anything to be found out; 0: as soon as one comes."""
         self._candidate: Matcher | None = None
         """What waits for the rest of a frame that begins at `_at`."""
-        self._suspect: tuple[int, int, str] | None = None
-        """A candidate that was whole and wrong: from, to, what was wrong."""
+        self._suspect: tuple[int, str] | None = None
+        """A candidate that was whole and wrong, and begins where `_run` is: where it ends, and what was wrong."""
         self._reason = ""
         """Why bytes may be missing; "" if none may."""
         self._rest_reason = ""
@@ -216,8 +216,8 @@ class ShapeFramer:
         self._candidate, self._needs = None, 0
         while True:
             at = find(data, at)
-            if self._suspect is not None and at >= self._suspect[1]:
-                self._dispose(data, self._suspect[1])
+            if self._suspect is not None and at >= self._suspect[0]:
+                self._dispose(data, self._suspect[0])
             if at >= size or (self._is_dead_line and (at := self._pass_line(data, at)) >= size):
                 break
             if single is None:
@@ -281,7 +281,9 @@ class ShapeFramer:
         if self._is_lines:
             return self._pass_bad_line(data, at, verdict, matcher)
         if verdict == BAD and self._suspect is None:
-            self._suspect = at, matcher.bad_end, matcher.explain(matcher.frame, matcher.fault)
+            # Whatever becomes of it, what stands before it is in no frame.
+            self._bury(data, at)
+            self._suspect = matcher.bad_end, matcher.explain(matcher.frame, matcher.fault)
         return self._spend(at, wasted, matcher) if wasted else at + 1
 
     def _spend(self, at: int, wasted: int, matcher: Matcher) -> int:
@@ -299,7 +301,7 @@ class ShapeFramer:
         for one in self._matchers:
             one.wasted_bytes = 0
         if verdict == BAD:
-            self._suspect = at, matcher.bad_end, matcher.explain(matcher.frame, matcher.fault)
+            self._suspect = matcher.bad_end, matcher.explain(matcher.frame, matcher.fault)
             self._dispose(data, matcher.bad_end)
             return matcher.bad_end
         self._is_dead_line = True
@@ -331,11 +333,9 @@ class ShapeFramer:
         """Bytes before `to` that are in no frame are dead: the candidate that was wrong, and what stands around it."""
         suspect, self._suspect = self._suspect, None
         if suspect is not None:
-            start, end, reason = suspect
-            self._bury(data, start)
-            start, end = max(start, self._run), min(end, to)
-            if end > start:
-                self._dead.append(DeadPiece(reason, bytes(data[start:end])))
+            end = min(suspect[0], to)
+            if end > self._run:
+                self._dead.append(DeadPiece(suspect[1], bytes(data[self._run : end])))
                 self._run = end
         self._bury(data, to)
 
@@ -365,5 +365,4 @@ class ShapeFramer:
         self._at, self._run = at - base, self._run - base
         self._needs = max(self._needs - base, 0)
         if self._suspect is not None:
-            start, end, reason = self._suspect
-            self._suspect = start - base, end - base, reason
+            self._suspect = self._suspect[0] - base, self._suspect[1]
