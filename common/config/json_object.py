@@ -69,7 +69,9 @@ class JsonObject:
         if found is None or not isinstance(entries, PlacedList) or int(found[2]) >= len(entries):
             return None
         file, path = entries.places[int(found[2])]
-        return JsonObject(entries[int(found[2])], file, path, self.findings).place(found[3]) if found[3] else (file, path)
+        return (
+            JsonObject(entries[int(found[2])], file, path, self.findings).place(found[3]) if found[3] else (file, path)
+        )
 
     def problem(self, key: str, found: str, expected: str) -> None:
         """Notes that the value of `key` can't be used; both texts are noun phrases."""

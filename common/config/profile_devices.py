@@ -26,7 +26,7 @@ def find_profile(name: str, folder: Path | None = None) -> Profile:
     findings = Findings()
     known = profile_names(folder)
     if not is_name(name) or name not in known:
-        raise ConfigError([f"found {show(name)}, expected {no_profile(name, known)}"])
+        raise ConfigError([f"profile: found {show(name)}, expected {no_profile(name, known)}"])
     profile = read_profile(name, known[name], findings)
     if profile is None:
         raise ConfigError(findings.problems, findings.warnings)

@@ -101,7 +101,10 @@ def _parameters(entry: JsonObject, profiles: Sequence[Profile]) -> Mapping[str, 
     for one in known.values():
         if one.default is None and one.name not in given:
             entry.findings.problem(
-                entry.file, join_path(join_path(entry.path, "parameters"), one.name), "nothing", one.meaning or "a value"
+                entry.file,
+                join_path(join_path(entry.path, "parameters"), one.name),
+                "nothing",
+                one.meaning or "a value",
             )
     return given
 

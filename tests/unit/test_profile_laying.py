@@ -32,7 +32,7 @@ PROFILE: dict[str, Any] = {
             },
             {"name": "b", "ask": "B", "every": 60, "when": "^b", "telemetry": [{"key": "z", "value": 1}]},
         ],
-        "serverSideRpc": [{"method": "go", "requestExpression": "${params}", "withResponse": False}],
+        "serverSideRpc": [{"method": "go", "template": "${params}", "withResponse": False}],
     },
 }
 
@@ -99,7 +99,7 @@ def test_lists_are_merged_by_name(tmp_path: Path) -> None:
             },
             {"name": "b", "enabled": False},
         ],
-        "serverSideRpc": [{"method": "stop", "requestExpression": "S", "withResponse": False}],
+        "serverSideRpc": [{"method": "stop", "template": "S", "withResponse": False}],
     }
     found = device(tmp_path, section)
     assert found.line.baudrate == 9600
@@ -120,7 +120,7 @@ def test_every_of_the_device_is_that_of_all_messages(tmp_path: Path) -> None:
 
 def test_null_takes_away(tmp_path: Path) -> None:
     """As it does where there is no profile."""
-    profile = {"device": {**PROFILE["device"], "init": [{"send": "X"}]}}
+    profile = {**PROFILE, "device": {**PROFILE["device"], "init": [{"send": "X"}]}}
     assert device(tmp_path, {"profile": "other"}, other=profile).asking.init  # type: ignore[union-attr]
     assert not device(tmp_path, {"profile": "other", "init": None}, other=profile).asking.init  # type: ignore[union-attr]
 
@@ -180,10 +180,8 @@ def test_a_problem_of_a_profile_names_its_file(tmp_path: Path) -> None:
 def test_a_wrong_parameter_names_the_parameter(tmp_path: Path) -> None:
     """Not the place in the profile that it is put into, which its user has never seen."""
     found = problems(tmp_path, {"parameters": {"first": "many"}})
-    assert found == [
-        'serial.json: devices[0].parameters.first: found "many", expected the number of a field, from 0, or a list of '
-        "such numbers"
-    ]
+    assert len(found) == 1
+    assert found[0].startswith('serial.json: devices[0].parameters.first: found "many", expected the number of a field')
 
 
 @pytest.mark.parametrize(
@@ -194,9 +192,12 @@ def test_a_wrong_parameter_names_the_parameter(tmp_path: Path) -> None:
         ({"profile": 7}, "devices[0].profile: found 7, expected the name of a profile, or a list of names"),
         ({"profile": "needs"}, "devices[0].parameters.address: found nothing, expected the unit on the bus"),
         ({"parameters": {"unit": [1]}}, "devices[0].parameters.unit: found a list, expected"),
-        ({"profile": "named"}, 'profiles/named.json: device.port: found "port" in a profile, expected it in the device'),
+        (
+            {"profile": "named"},
+            'profiles/named.json: device.port: found "port" in a profile, expected it in the device',
+        ),
         ({"profile": "empty"}, "profiles/empty.json: device: found nothing, expected an object"),
-        ({"profile": "torn"}, "profiles/torn.json: top level: found a list, expected an object"),
+        ({"profile": "torn"}, "profiles/torn.json: top level: found an empty list, expected an object"),
         ({"messages": [{"name": "b", "enabled": "no"}]}, 'devices[0].messages[0].enabled: found "no", expected true'),
     ],
 )
@@ -225,5 +226,7 @@ def test_slips_are_warned_of(tmp_path: Path) -> None:
 def test_parameters_without_a_profile_are_warned_of(tmp_path: Path) -> None:
     """They would silently do nothing."""
     path = tmp_path / "serial.json"
-    path.write_text(json.dumps({"name": "S", "devices": [{"name": "d", "port": "/dev/ttyUSB0", "parameters": {"a": 1}}]}))
+    path.write_text(
+        json.dumps({"name": "S", "devices": [{"name": "d", "port": "/dev/ttyUSB0", "parameters": {"a": 1}}]})
+    )
     assert any('parameters: has no effect without "profile"' in text for text in read_gateway(path, {}).warnings)
