@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from common.config.reading import read_gateway
+from common.core.modbus import frame_of
 from common.io.exits import EXIT_CONFIG
+from docs.generate import PROFILES_PAGE, profiles_page
 from services.cli.__main__ import main
 from tests.profiles.samples import NAMES, samples_of
 
@@ -89,14 +91,17 @@ def test_a_file_of_bytes_is_tried_under_a_profile(tmp_path: Path, capsys: Captur
     assert any("checksum" in error["error"] for one in found for error in one["errors"])
 
 
+ANSWER_OF_UNIT_7 = frame_of("modbus-rtu", 7, bytes((4, 2, 0, 0))).hex()
+
+
 def test_an_answer_of_a_modbus_device_is_tried(capsys: Captured) -> None:
-    """Under the question that it can answer, which is said; one that answers none is an error, a refusal is in words."""
+    """Under the question that it can answer; one that answers none is an error, and a refusal is said in words."""
     (sample,) = [one for one in samples_of("eastron-sdm630") if one.says["what"] == "frequency and energy"]
     assert main(["try", "--profile", "eastron-sdm630", "--hex", sample.stream.hex()]) == 0
     text = capsys.readouterr().out
     assert "answers    input:70+6" in text
     assert "frequency      = 50.02" in text
-    assert main(["try", "--profile", "eastron-sdm630", "--hex", "07 04 02 00 00 30 f0"]) == 1
+    assert main(["try", "--profile", "eastron-sdm630", "--hex", ANSWER_OF_UNIT_7]) == 1
     assert "it answers none of the questions to this device" in capsys.readouterr().out
     assert main(["try", "--profile", "eastron-sdm630", "--hex", "01 84 02 c2 c1"]) == 1
     assert "illegal data address" in capsys.readouterr().out
@@ -118,3 +123,8 @@ def test_init_writes_a_device_with_a_profile(tmp_path: Path, capsys: Captured) -
     (device,) = read_gateway(tmp_path / "tb_gateway.json", {}).gateway.devices
     assert (device.type, device.line.baudrate) == ("SDM120", 9600)
     assert main(["check", str(tmp_path / "tb_gateway.json")]) == 0
+
+
+def test_the_page_is_what_would_be_written() -> None:
+    """docs/profiles.md says what the profiles say; `make docs` writes it."""
+    assert PROFILES_PAGE.read_text("utf-8") == profiles_page()

@@ -52,7 +52,8 @@ def add_parser(subparsers: Subparsers) -> None:
         type=_seconds,
         default=LISTEN_S,
         metavar="S",
-        help="how long to listen at each setting (default: %(default)g); a DSMR 4 meter talks every 10",
+        help="how long to listen at each setting, and to wait for an answer (default: %(default)g); a DSMR 4 meter "
+        "talks every 10",
     )
     parser.add_argument(
         "--dir", type=utf8_path, default=Path(), metavar="DIR", help="the folder of your own profiles (default: here)"
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     with Port(args.port) as port:
         found = _listen(port, args.seconds, args.dir, heard)
         if not found and args.ask:
-            found = _ask(port, args.dir, heard)
+            found = _ask(port, args.seconds, args.dir, heard)
     if args.json:
         print(compact({"port": args.port, "heard": heard, "found": [_as_json(one) for one in found]}))
     else:
@@ -132,7 +133,7 @@ def _hear(port: Port, seconds: float, some: Sequence[Candidate], setting: str, h
             return
 
 
-def _ask(port: Port, folder: Path, heard: dict[str, int]) -> list[Candidate]:
+def _ask(port: Port, seconds: float, folder: Path, heard: dict[str, int]) -> list[Candidate]:
     """Those that answer as their profile says."""
     tried: list[Candidate] = []
     settings = candidates(asks=True, folder=folder)
@@ -144,21 +145,21 @@ def _ask(port: Port, folder: Path, heard: dict[str, int]) -> list[Candidate]:
             _tell(str(error))
             continue
         for one in some:
-            _try(port, one, setting, heard)
+            _try(port, one, seconds, heard)
         tried += some
         if any(one.is_found and one.is_checked for one in some):
             break
     return best(tried)
 
 
-def _try(port: Port, one: Candidate, setting: str, heard: dict[str, int]) -> None:
+def _try(port: Port, one: Candidate, seconds: float, heard: dict[str, int]) -> None:
     """Asks one profile's questions until it is sure, or nothing comes."""
     for question in one.questions():
         for _ in range(TIMES_ASKED):
             port.say(question.data)
             answered = 0
-            for chunk in port.hear(min(question.timeout_s, LISTEN_S)):
-                heard[setting] = heard.get(setting, 0) + len(chunk)
+            for chunk in port.hear(min(question.timeout_s, seconds)):
+                heard[one.setting] = heard.get(one.setting, 0) + len(chunk)
                 origin = question.ask.name
                 answered += one.listen(chunk, origin) if chunk else one.fall_silent(origin)
                 if answered:

@@ -18,6 +18,7 @@ from common.config.ports import identity_of
 from common.config.profiles import settings_of
 from common.core.errors import LinkError
 from services.cli.client import Client
+from services.cli.commands.ports import PTS_MAJORS
 
 _READ_BYTES: Final = 4096
 QUIET_S: Final = 0.25
@@ -36,16 +37,19 @@ class Port:
         except (OSError, ValueError, termios.error) as error:
             raise LinkError(f"{path}: {_why(path, error)}") from None
         self._fd: int = self._serial.fileno()
+        self._is_pseudo = os.major(os.fstat(self._fd).st_rdev) in PTS_MAJORS
 
     def set(self, setting: str) -> None:
         """Changes the line to a setting such as `9600 8N1`, and forgets what came before. Raises LinkError for one that
         the adapter does not know."""
-        said = settings_of(setting)
-        try:
-            self._serial.apply_settings(said)
-            self._serial.reset_input_buffer()
-        except (OSError, ValueError, termios.error) as error:
-            raise LinkError(f"{self.path}: {setting}: {error}") from None
+        for key, value in settings_of(setting).items():
+            try:
+                setattr(self._serial, key, value)
+            except (OSError, ValueError, termios.error) as error:
+                # A pseudo-terminal has no bits on a wire, and says so.
+                if not self._is_pseudo:
+                    raise LinkError(f"{self.path}: {setting}: {error}") from None
+        termios.tcflush(self._fd, termios.TCIFLUSH)
 
     def say(self, data: bytes) -> None:
         """Writes, and waits until it is out. Raises LinkError."""
