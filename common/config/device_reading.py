@@ -36,6 +36,10 @@ _ELSEWHERE: Final = {**dict.fromkeys(("uplinkQueueSize", "id"), 'beside "devices
 """Keys that people write into a device, and where they belong."""
 
 
+PROFILED: Final = ("profile", "parameters")
+"""Keys that are gone where a section was laid over its profiles."""
+
+
 class ConnectorDefaults(msgspec.Struct, frozen=True):
     """What the main file says of a connector; its own file wins, but for the name."""
 
@@ -104,7 +108,7 @@ def _read_devices(top: JsonObject, connector: Connector, checker: ConverterCheck
 def _laid_over_profiles(entry: JsonObject, file: str) -> JsonObject:
     """The device's section as its profiles and it make it. Where that fails, what else would be said of the section
     alone says nothing."""
-    if "profile" not in entry.values and "parameters" not in entry.values:
+    if not any(key in entry.values for key in PROFILED):
         return entry
     # Here: a configuration without profiles does not load it.
     from common.config.profile_laying import with_profiles
@@ -135,7 +139,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     """One device, its values checked but for what only all devices together show."""
     converter, downlink = _read_converters(entry, checker)
     name = entry.name("deviceName", "name", default="SerialDevice")
-    entry.knows("name", "type")
+    entry.knows("name", "type", *PROFILED)
     # `name` and `type` are older spellings of `deviceName` and `deviceType`: known, even where the newer one counts.
     users = converter != BUILTIN_UPLINK
     messages = () if users else read_messages(entry)

@@ -44,7 +44,6 @@ def with_profiles(entry: JsonObject, folder: Path) -> JsonObject | None:
     if "profile" not in entry.values:
         if entry.values.get("parameters") is not None:
             entry.warning("parameters", 'has no effect without "profile"')
-        entry.knows(*KEYS)
         return entry
     before = len(entry.findings.problems)
     profiles = [profile for place, name in _names(entry) if (profile := _read(entry, place, name, folder)) is not None]
