@@ -72,7 +72,7 @@ def device(says: bytes = b"", answers: dict[bytes, bytes] | None = None) -> Iter
         os.close(theirs)
 
 
-def identify(port: str, folder: Path, *more: str, seconds: str = "0.3") -> int:
+def identify(port: str, folder: Path, *more: str, seconds: str = "0.2") -> int:
     return main(["identify", port, "--seconds", seconds, "--data-dir", str(folder), "--dir", str(folder), *more])
 
 
@@ -112,7 +112,7 @@ def asked_and_answered(name: str) -> dict[bytes, bytes]:
 def test_a_device_that_must_be_asked_is_named(name: str, tmp_path: Path, capsys: Captured) -> None:
     """With `--ask`; without, nothing is written to it."""
     with device(answers=asked_and_answered(name)) as port:
-        assert identify(port, tmp_path, "--ask", "--json", seconds="0.2") == 0
+        assert identify(port, tmp_path, "--ask", "--json", seconds="0.1") == 0
         found = json.loads(capsys.readouterr().out)["found"]
         assert name in [one["profile"] for one in found]
         assert identify(port, tmp_path, "--json", seconds="0.05") == 1
