@@ -65,8 +65,8 @@ A key means the same in all profiles, in the same unit: energy is in kWh, power 
 comes before one of ours of that name. It needs a `device`: a section without name and port. By `talks` (`"by itself"`
 or `"when asked"`) and `formats` (`["9600 8N1"]`, the usual one first) `identify` finds it. `parameters` has an object
 for each name, `{"default": 1, "meaning": "the unit on the bus"}`; one without a default must be given. `title`,
-`vendor`, `models`, `sources`, `licence`, `version` and `notes` are for people. `serialgw profiles show NAME` says how it is
-understood. Those that come with serialgw also have `tests`: sample streams with their frames and
+`vendor`, `models`, `sources`, `licence`, `version` and `notes` are for people. `serialgw profiles show NAME` says how
+it is understood. Those that come with serialgw also have `tests`: sample streams with their frames and
 values.
 
 The frames in the journal keep the section that they were read under: a profile that changes never reads old frames
