@@ -24,7 +24,7 @@ MOST = {
     "services/monitor/core": 3,
     "common/stream": 6,
     "common/conversion": 4,
-    "common/conversion/slices": 3,
+    "common/conversion/slices": 2,
     "common/conversion/grammar": 5,
     "common/core": 4,
     "common/wire": 4,
