@@ -105,7 +105,13 @@ def nothing() -> Iterator[None]:
     yield
 
 
-def measure(folder: Path, rounds: int, seconds: float) -> dict[str, list[dict[str, float]]]:
+def renice(pid: int, nice: int) -> None:
+    """Sets the niceness of a process's threads, each of which has its own."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.setpriority(os.PRIO_PROCESS, int(task.name), nice)
+
+
+def measure(folder: Path, rounds: int, seconds: float, only: list[str]) -> dict[str, list[dict[str, float]]]:
     """Case → the latencies of each round."""
     names = [f"press{number}" for number in range(QUIET)]
     lines = {name: Line(folder / f"tty{name}") for name in names}
@@ -135,6 +141,7 @@ def measure(folder: Path, rounds: int, seconds: float) -> dict[str, list[dict[st
             "holds the interpreter, waiting": partial(bad.called, "hold", seconds + 2),
             "holds the interpreter, computing": partial(bad.called, "spin", 60),
             "never ends after close()": partial(bad.again_and_again, bad.terminate),
+            "floods, nice 10": partial(bad.called, "flood", 0, "end flood"),
             "another process computes": partial(computing, 0),
             "another process computes, nice 10": partial(computing, 10),
         }
@@ -143,12 +150,17 @@ def measure(folder: Path, rounds: int, seconds: float) -> dict[str, list[dict[st
             quiet.measure(5)
             for _ in range(rounds):
                 for name, case in cases.items():
-                    wait_until(lambda: bad.pid, "the connector's process", 60)
+                    if only and name not in only:
+                        continue
+                    pid = wait_until(lambda: bad.pid, "the connector's process", 60)
                     Event().wait(CALM_S)
+                    if name == "floods, nice 10":
+                        renice(pid, 10)
                     with case():
                         Event().wait(1.0)
                         found.setdefault(name, []).append(quiet.measure(seconds))
-                    if name.startswith(("hangs", "holds")) and (pid := bad.pid):
+                    sys.stderr.write(f"{name}: {found[name][-1]}\n")
+                    if name.startswith(("hangs", "holds", "floods")) and (pid := bad.pid):
                         os.kill(pid, signal.SIGKILL)
     return found
 
@@ -170,9 +182,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=10, help="each measurement (default: %(default)g)")
+    parser.add_argument("--only", action="append", default=[], help="this case only, as the table names it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        found = measure(Path(temporary), arguments.rounds, arguments.seconds)
+        found = measure(Path(temporary), arguments.rounds, arguments.seconds, arguments.only)
     sys.stdout.write(f"{table(found)}\n")
     return 0
 
