@@ -19,19 +19,20 @@ venv: .venv/.run
 ## demo: real frames from virtual serial lines to an MQTT broker, and a call answered by a device
 demo: .venv/.demo
 	$(BIN)/serialgw demo $(DEMO_ARGS)
-## test: the whole test suite but for the attacks (about ten minutes); PYTEST_ARGS="tests/unit -q" runs a part
+## test: the whole test suite but for the attacks, two tests at a time (about seven minutes); PYTEST_ARGS="tests/unit -q" runs a part, WORKERS=0 one test after the other
+WORKERS ?= 2
 test: .venv/.dev
-	$(BIN)/python -m pytest --ignore=tests/attacks $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/attacks -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 ## dropin: users' converters and connectors where ThingsBoard's own package is installed too, in an environment of its own
 dropin: .venv/beside/.made
 	.venv/beside/bin/python -m pytest tests/dropin/beside_the_real_package.py $(DROPIN) $(PYTEST_ARGS)
-DROPIN := $(addprefix tests/dropin/test_,converter_files.py converters_page.py converter_host.py connectors_page.py hosted_connectors.py \
+DROPIN := $(addprefix tests/dropin/test_,converter_files.py converters_page.py converter_host.py connectors_page.py connector_requests.py hosted_connectors.py \
   classes_of_the_guide.py which_connectors_are_hosted.py coming_from_thingsboard_page.py)
 ## attacks: what other users, hostile peers, full disks, flipped bits and hanging processes can do, tried; ATTACKS=short in CI
 attacks: export ATTACKS ?= full
 attacks: .venv/.dev
 	$(BIN)/python -m tests.attacks $(PYTEST_ARGS)
-## fuzz: junk from everywhere for SECONDS a kind: KINDS="lines mqtt planes configurations journals"
+## fuzz: junk from everywhere for SECONDS a kind: KINDS="lines shapes mqtt planes configurations journals"
 fuzz: .venv/.dev
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(KINDS:%=--kind %)
 ## simulate: all cores under faults drawn from seeds; SEEDS=n runs so many, SEED=n replays one, STEPS=1 shows each step
@@ -98,7 +99,7 @@ clean:
 
 .venv/.dev: .venv/.run
 	@echo "Installing the test tools into .venv (once) ..."
-	@$(PIP) install --only-binary=:all: $(EDITABLE) '.[demo,dev]'
+	@$(PIP) install --only-binary=:all: --no-binary=tailer $(EDITABLE) '.[demo,dev]'
 	@touch $@ .venv/.demo
 
 # The package alone, over all that .venv has: nothing of it is ever run, so nobody needs what it needs.

@@ -31,6 +31,8 @@ class Key(NamedTuple):
     """An older spelling."""
     unapplied: str = ""
     """Why it has no effect, for a key that is read and not applied."""
+    beside: dict[str, Any] = {}
+    """What has to stand beside it in an example, in place of what is required."""
 
 
 class Section(NamedTuple):
@@ -43,7 +45,6 @@ class Section(NamedTuple):
     keys: tuple[Key, ...]
 
 
-NOT_YET: Final = "not applied yet"
 NO_PART: Final = "has no counterpart here"
 _REPORT: Final = Key(
     "reportStrategy",
@@ -65,7 +66,7 @@ def _rate(name: str, of: str) -> Key:
     )
 
 
-def _unserved(name: str, kind: str, meaning: str, example: Any, unapplied: str = NOT_YET) -> Key:
+def _unserved(name: str, kind: str, meaning: str, example: Any, unapplied: str) -> Key:
     """A key of ThingsBoard's gateway that is known, and has no effect."""
     return Key(name, kind, meaning, example, instead="none", unapplied=unapplied)
 
@@ -150,7 +151,13 @@ PLATFORM: Final = Section(
             True,
         ),
         Key("statistics", "object", "What the gateway tells of itself; see *Statistics*.", {}, instead="every 60 s"),
-        _unserved("checkConnectorsConfigurationInSeconds", "whole number of s", "Looking for changed files.", 60),
+        _unserved(
+            "checkConnectorsConfigurationInSeconds",
+            "whole number of s",
+            "Looking for changed files.",
+            60,
+            "files are read at a start",
+        ),
         Key(
             "remoteConfiguration",
             "true or false",
@@ -158,7 +165,20 @@ PLATFORM: Final = Section(
             True,
             False,
         ),
-        _unserved("latencyDebugMode", "true or false", "Times of each step, sent along.", True),
+        _unserved("proxy_host", "text", "An HTTP proxy on the way to the platform.", "proxy.example.org", NO_PART),
+        _unserved("proxy_port", "whole number", "Its port.", 3128, NO_PART),
+        _unserved("keep_alive", "whole number of s", "The connection is tested every 30 s.", 120, NO_PART),
+        _unserved(
+            "syncDevicesSharedAttributesOnConnect",
+            "true or false",
+            "What `attributeUpdates` or a connector of your own names is always asked for when a device is announced.",
+            True,
+            NO_PART,
+        ),
+        _unserved("managerEnabled", "true or false", "The shell of ThingsBoard's gateway.", False, NO_PART),
+        _unserved(
+            "latencyDebugMode", "true or false", "Times of each step, sent along.", True, "`serialgw watch` shows them"
+        ),
         _rate("rateLimits", "messages with data of the gateway itself"),
         _rate("dpRateLimits", "values in these"),
         _rate("messagesRateLimits", "other messages of the gateway itself"),
@@ -371,6 +391,7 @@ STORAGE: Final = Section(
                 "messages_ttl_check_in_hours",
                 "oversize_check_period",
                 "writing_batch_size",
+                "max_records_between_fsync",
             )
         ),
     ),
@@ -408,6 +429,9 @@ CONNECTORS: Final = Section(
         ),
         Key("reportStrategy", "object", "Where the connector's file names none.", STRATEGY, instead="none"),
         _unserved("configVersion", "text", "The version of ThingsBoard's gateway.", "3.8", NO_PART),
+        _unserved("useGRPC", "true or false", "Connectors that attach over gRPC.", False, NO_PART),
+        _unserved("useGRPCForce", "true or false", "The same.", False, NO_PART),
+        _unserved("key", "text", "Who such a connector is.", "auto", NO_PART),
     ),
 )
 
@@ -440,6 +464,246 @@ CONNECTOR: Final = Section(
         _REPORT,
     ),
 )
+
+_APART: Final = (
+    Key(
+        "when",
+        "regular expression, or object",
+        "Only frames that match it, or that have the bytes `is` at byte `at`, are of this message.",
+        {"at": 1, "is": "hex:03"},
+        None,
+        instead="all frames",
+    ),
+    Key(
+        "fields",
+        "text",
+        'What stands between two fields of the body; `" "` is any run of blanks. The body is the frame without start, end and checksum.',
+        ",",
+        None,
+        instead="none",
+    ),
+    Key(
+        "pairs",
+        "list of two texts",
+        "What stands between two pairs of the body, and between a name and its value.",
+        [";", "="],
+        None,
+        instead="none",
+    ),
+    Key(
+        "pattern",
+        "text",
+        "What the body looks like, with `{name}` where a value stands and `{}` where anything may; a blank is any run of blanks. Only such "
+        "frames are of this message.",
+        "S {stable} {weight} {unit}",
+        None,
+        instead="none",
+    ),
+    Key(
+        "regex",
+        "regular expression",
+        "The same by groups with names, on the whole frame.",
+        "T=(?P<t>[0-9.]+)",
+        None,
+        instead="none",
+    ),
+    Key(
+        "decode",
+        "object",
+        "Bytes that are written as text: `as` is `hex` or `decimal`, `minus` is taken from each byte, `from` and `to` are "
+        "positions in the frame (without them it is the body). Fields and `at` count in what comes out.",
+        {"as": "hex", "from": 1, "to": -2},
+        None,
+        instead="none",
+    ),
+    Key(
+        "timestamp",
+        "object",
+        "The device's own time: a place as a data point has one, `format` (`iso`, `epoch`, `epochMs`, `dsmr`, `nmea`, or a notation with `%`), `zone` "
+        "of its clock, `within` (s): one further from ours is not taken.",
+        {"regex": "^[0-9]+", "format": "epoch", "within": 600},
+        None,
+        instead="the time at which the frame was read",
+    ),
+    Key(
+        "error",
+        "text",
+        "Such a frame is a refusal, and this says what it means: the error of a call, else a dead letter.",
+        "the device does not know the command",
+        None,
+        instead="none",
+    ),
+    Key(
+        "device",
+        "object",
+        "Which device of the platform the values belong to: `name` and `type`, with `${key}` for the value of a data point.",
+        {"name": "sensor ${humidity}"},
+        None,
+        instead="the device itself",
+    ),
+)
+
+ASKED: Final = (
+    Key(
+        "ask",
+        "text, or list of steps",
+        "What is asked, again and again or once; the answer has the message's name. Text stands for bytes: `<STX>` is a control character, `hex:AA C0` any bytes. "
+        'Steps are gone through in order: `{"send": text}`, `{"expect": message}`, `{"wait": seconds}`, `{"baudrate": 9600}`, `{"dtr": true}`, `{"rts": true}`.',
+        "READ?",
+        instead="nothing is asked",
+    ),
+    Key(
+        "every",
+        "seconds",
+        "From the beginning of one turn to that of the next. A turn that comes while the one before it still waits is missed, and counted. "
+        "A device says it for all its messages, a message and a data point with a register for themselves.",
+        5,
+        instead="not again and again",
+    ),
+    Key(
+        "aligned", "true or false", "Turns are at whole multiples of `every` on the clock (UTC).", True, instead="false"
+    ),
+    Key(
+        "on",
+        "`connect`",
+        "Asked once after each opening of the port, and each return of the device.",
+        "connect",
+        instead="not then",
+    ),
+    Key(
+        "answer",
+        "regular expression",
+        "What the answer looks like, where `when` does not say it. An echo, a blank line and what other messages fit are never the answer.",
+        "^[+-]",
+        instead="what the message fits",
+    ),
+    Key(
+        "timeoutMs",
+        "milliseconds",
+        "How long the answer may take. After that nothing is asked of the device for as long again, so that a late answer is not taken for another's.",
+        3000,
+        instead="1000",
+    ),
+    Key(
+        "retries",
+        "whole number",
+        "How often a question without an answer is asked again in one turn. Calls are never repeated.",
+        0,
+        instead="1",
+    ),
+    Key(
+        "reply",
+        "text",
+        "What is sent back when such a frame is in the journal: what was acknowledged is not lost.",
+        "<ACK>",
+        instead="nothing",
+    ),
+)
+"""Of a message, and of a device that is one."""
+OF_PROFILES: Final = (
+    Key(
+        "profile",
+        "text or list",
+        'What is known of its kind of device; the section lies over it, see [profiles.md](profiles.md). In the lists of such a section `"enabled": false` drops an entry of the profile.',
+        "eastron-sdm120",
+        instead="none: the section says all",
+    ),
+    Key(
+        "parameters",
+        "object",
+        "What the profile wants to know, by name: `serialgw profiles show NAME` lists them.",
+        {"address": 2},
+        instead="those of the profile",
+    ),
+)
+"""Of a device of a known kind."""
+OF_LINES: Final = (
+    Key(
+        "send",
+        "object",
+        "What is added to everything that is written, questions and calls: `checksum` (true: as the frames have it; or an object as `checksum` is) and `end`.",
+        {"end": "\r\n"},
+        instead="nothing",
+    ),
+    Key(
+        "init",
+        "list of steps",
+        "What the device is told after each opening, before anything else; steps as in `ask`. Where it fails the port counts as not open.",
+        [{"send": "*CLS"}, {"wait": 0.2}],
+        instead="nothing",
+    ),
+    Key(
+        "onBadFrame",
+        "object",
+        "What is sent where the checksum of a frame is wrong: `send`, a text.",
+        {"send": "<NAK>"},
+        instead="nothing",
+    ),
+    Key(
+        "dropRepeats",
+        "true or false",
+        "A frame that is the one before it once more, within 30 s, is answered by its `reply` and not kept.",
+        True,
+        instead="false",
+    ),
+    Key(
+        "address",
+        "whole number",
+        "The device's place on a bus: devices with the same `port` and an `address` each share the line, and one process. Of Modbus the unit, of M-Bus the primary address.",
+        7,
+        instead="the line is the device's alone",
+    ),
+    Key(
+        "bus",
+        "object",
+        "How a line is shared; one device says it for all. `pauseMs`: nothing is written for so long after an answer (0). `echo`: the line repeats what is written (false). "
+        "`offlineAfter`: turns without an answer after which a device is disconnected (3). `maxBackoff`: the longest pause between its probes, in seconds (30). `rs485`: not applied yet.",
+        {"pauseMs": 30, "echo": True, "offlineAfter": 5, "maxBackoff": 60},
+        instead="the values in brackets",
+    ),
+    Key(
+        "merge",
+        "true or false",
+        "Neighbouring Modbus registers are read at once, up to 125, with holes of up to 4. A read that the device refuses as a whole is split from then on.",
+        False,
+        instead="true",
+    ),
+)
+"""Of a device that is asked."""
+REGISTERS: Final = (
+    Key(
+        "register",
+        "text",
+        "Of a Modbus device: what the call reads where it has no params, and writes where it has: `holding:28`, `holding:0x1C`, `coil:3`, or `40029`.",
+        "holding:28",
+        instead="none",
+    ),
+    Key("count", "whole number", "How many registers or coils.", 2, instead="as many as the type has"),
+    Key(
+        "function",
+        "whole number",
+        "The Modbus function: 1 to 4 read, 5 and 15 switch coils, 6 and 16 write registers.",
+        16,
+        instead="the one that fits",
+    ),
+    Key("byteorder", "as a device's", "Of the number in the registers.", "CDAB", instead="big"),
+    Key("offset", "number", "Added to the number in the register before it is multiplied.", 5, instead="0"),
+    Key("scale", "number", "What it is multiplied by.", 0.1, instead="1"),
+)
+"""Of calls and attribute updates of a Modbus device, whose `type` is that of the register."""
+ASKED_BY_CALLS: Final = (
+    Key(
+        "ask",
+        "text",
+        "As `template`, with control characters by their names: `<STX>`.",
+        "POP0${params}",
+        instead="none",
+    ),
+    Key("answer", "regular expression", "As `responsePattern`, and the answer is awaited.", "^ACK", instead="none"),
+    Key("timeoutMs", "milliseconds", "As `responseTimeoutSec`.", 2000, instead="5000, of a register 1000"),
+)
+"""Other words for what a call writes and hears, as questions have them."""
+
 
 DEVICE: Final = Section(
     "devices[]",
@@ -480,6 +744,33 @@ DEVICE: Final = Section(
             0.1,
             None,
             unapplied="reads never wait",
+        ),
+        *OF_PROFILES,
+        Key(
+            "framing",
+            "object, list of objects, or a name",
+            "What frames look like, where a delimiter alone does not tell; see *Frames*.",
+            {
+                "start": "hex:55",
+                "length": {
+                    "at": 1,
+                    "type": "uint16",
+                    "add": {"at": 3},
+                    "plus": 7,
+                    "headerChecksum": {"type": "crc8", "from": 1, "to": 5, "at": 5},
+                },
+                "escape": {"byte": "hex:7D", "xor": "0x20"},
+                "checksum": {"type": "crc8", "from": 6},
+            },
+            instead="`delimiter`",
+        ),
+        Key(
+            "checksum",
+            "object, or list of objects",
+            "What the bytes of a frame must add up to, beside `framing`; see *Checksums*. Shapes that have a `checksum` of "
+            "their own are left out.",
+            {"type": "sum8", "from": 2, "to": 8, "at": 8},
+            instead="none",
         ),
         Key(
             "delimiter",
@@ -544,7 +835,32 @@ DEVICE: Final = Section(
             None,
             instead="none: only templates can be written",
         ),
-        Key("byteorder", "`big` or `little`", "Of the numbers that calls write.", "little", "big"),
+        Key(
+            "byteorder",
+            "`big`, `little`, `ABCD`, `DCBA`, `CDAB` or `BADC`",
+            "Of the numbers that calls write (`CDAB` and `BADC` write as `big`), and of those in binary in frames. ABCD is big, DCBA "
+            "little; CDAB has the words of two bytes in turn, BADC the bytes in each word.",
+            "little",
+            "big",
+        ),
+        Key(
+            "messages",
+            "list of objects",
+            "The kinds of frames of a device that has several; see *Messages*. With it, data points stand in the messages.",
+            [],
+            instead="the device is one message, and may have all keys of one but `name`",
+        ),
+        Key(
+            "encoding",
+            "text",
+            "How text is encoded, by the name that Python has for it. It may stand in a message and a data point too.",
+            "latin-1",
+            None,
+            instead="UTF-8",
+        ),
+        *_APART,
+        *ASKED,
+        *OF_LINES,
         _REPORT,
     ),
 )
@@ -561,11 +877,234 @@ def _spelling(in_words: str, true: str, false: str) -> tuple[Key, ...]:
     )
 
 
+_BYTES: Final = "text"
+
+FRAMING: Final = Section(
+    "devices[].framing",
+    "Frames, `framing`",
+    "Where frames have a start, a length, an escape or a checksum. The nearest start begins one; if it turns out to be none, "
+    "one byte is passed over and the search goes on in what is there already. So noise in front of a frame, or a frame that "
+    "was joined late, hides no other. A list describes several shapes, told apart by their starts. What is no frame is a "
+    "dead letter, with its reason. `serialgw check` says in words what it understood, and refuses what can't work: *begins "
+    "with AA C0, 10 bytes, ends with AB, byte 8 = sum of bytes 2 to 7*.\n\n"
+    "Bytes are written as ASCII text, with `\\r` and so on as in JSON, with names of control characters in angle brackets "
+    "(`<STX>`), or in digits (`hex:AA C0`). Positions count from 0, negative ones from the end of the frame, escapes undone "
+    "and nothing stripped. Numbers may be written as texts in hexadecimal (`0x7F`).\n\n"
+    "These names stand for shapes that need not be described: `lines` (each ends with CR, LF or both), `nmea`, `modbus-rtu`, "
+    "`modbus-ascii`, `slip`, `cobs`, `hdlc` (as DLMS meters push it), `sml`, `m-bus`, `ve-direct`, and `stx-etx`; `checksum` "
+    "may be given beside those that have none of their own.",
+    (
+        Key(
+            "start",
+            "text, or list of texts",
+            "What a frame begins with: one of these.",
+            "hex:AA C0",
+            instead="anything",
+        ),
+        Key(
+            "end",
+            "text, or list of texts",
+            "What it ends with: one of these. With `length`, it must stand there. Without `start`, all up to it is a frame, "
+            "or dead if its checksum is wrong; and a line in which nothing stands is none.",
+            "<ETX>",
+            instead="none",
+        ),
+        Key(
+            "endPlus",
+            "whole number of bytes",
+            "So many bytes follow the end, whatever they are: a check character.",
+            1,
+            instead="0",
+        ),
+        Key("endUntil", _BYTES, "What follows the end goes on up to this, that included.", "\r\n", instead="nothing"),
+        Key(
+            "length",
+            "whole number of bytes, or object",
+            "How long all of the frame is, start and end included, escapes not counted; see *Lengths*.",
+            10,
+            instead="as long as its end says",
+        ),
+        Key(
+            "silenceMs",
+            "whole number of ms",
+            "A frame ends when the line is silent for so long; with a `length` that is a number it begins then. Only where "
+            "nothing else says where frames begin and end: adapters hand over in batches, every 16 ms.",
+            20,
+            instead="never",
+        ),
+        Key(
+            "escape",
+            "object",
+            "How bytes are escaped inside; see *Escapes*.",
+            {"byte": "hex:7D", "xor": "0x20"},
+            instead="none",
+        ),
+        Key(
+            "decode", "`cobs`", "What stands before the end (NUL, if none is given) is COBS.", "cobs", instead="nothing"
+        ),
+        Key(
+            "restart",
+            "true or false",
+            "A start inside a frame begins it anew: right where it never stands inside one. `serialgw check` asks for it where "
+            "two frames may pass for one.",
+            True,
+            instead="false; `nmea` and `modbus-ascii` have it",
+        ),
+        Key(
+            "strip",
+            "list of two numbers",
+            "So many bytes are cut off a good frame, in front and at its end.",
+            [1, 1],
+            instead="nothing is cut off",
+        ),
+        Key("skip", _BYTES, "Bytes that mean nothing between frames: no dead letter says so.", "\r\n", instead="none"),
+        Key(
+            "partialMs",
+            "whole number of ms",
+            "How long the rest of a frame that has begun is waited for.",
+            2_000,
+            instead="three times as long as it takes on the line, and 500 ms; 500 ms of silence where its length is not known, 30 s "
+            "for the rest of a line without `start`",
+        ),
+        Key("mask", "1 to 255", "What of each byte counts: `0x7F` clears a parity bit.", "0x7F", instead="all"),
+        Key(
+            "checksum",
+            "object, or list of objects",
+            "As the device's, for this shape.",
+            {"type": "xor8"},
+            instead="the device's",
+        ),
+    ),
+)
+
+LENGTH: Final = Section(
+    "devices[].framing.length",
+    "Lengths, `length`",
+    "Where the frame says itself how long it is: the number at a place, times `times`, and `plus`. What is longer than "
+    "`maxFrameBytes` is no frame.",
+    (
+        Key("at", "whole number", "Where the number stands, from 0. Required.", 2, instead="required"),
+        Key(
+            "type",
+            "`uint8`, `uint16`, `uint24`, `uint32`, `dec1` to `dec8`, `hex1` to `hex8`",
+            "How it is written: as bytes, or in so many digits.",
+            "uint16",
+            instead="`uint8`",
+        ),
+        Key("byteorder", "`big` or `little`", "Which byte of it is first.", "little", instead="`big`"),
+        Key("mask", "whole number", "What of it counts.", "0x7FF", instead="all"),
+        Key("times", "whole number", "How many bytes one means.", 2, instead="1"),
+        Key("plus", "whole number", "How many bytes it does not count.", 4, instead="0"),
+        Key(
+            "add",
+            "object, or list of objects",
+            "Another number that counts as well: with `at`, `type`, `byteorder`, `mask` and `times`.",
+            {"at": 3},
+            instead="none",
+        ),
+        Key(
+            "headerChecksum",
+            "object",
+            "A checksum that must be right before the length is believed; its positions count from 0.",
+            {"type": "crc8", "from": 1, "to": 5, "at": 5},
+            instead="none",
+        ),
+    ),
+)
+
+ESCAPE: Final = Section(
+    "devices[].framing.escape",
+    "Escapes, `escape`",
+    "How bytes that mean something to the framing stand inside a frame. Data points see the frame with escapes undone.",
+    (
+        Key(
+            "byte",
+            "text, or number",
+            "The byte that says that the next one is meant otherwise. Required.",
+            "hex:7D",
+            instead="required",
+        ),
+        Key("xor", "number", "The next byte XOR this is meant.", "0x20", instead="`map` or `double`"),
+        Key("map", "object", "The next byte, and what is meant.", {"hex:DC": "hex:C0"}, instead="`xor` or `double`"),
+        Key("double", "true", "The byte twice is itself.", True, instead="`xor` or `map`"),
+    ),
+)
+
+CHECKSUM: Final = Section(
+    "devices[].checksum",
+    "Checksums, `checksum`",
+    "A frame whose checksum is wrong is none. All of a list must be right.",
+    (
+        Key(
+            "type",
+            "text",
+            "`sumN` (of all bytes), `negN` (its two's complement), `notN` (its complement), with N 8, 16 or 32; `xor8`; "
+            "`fletcher8` (as UBX has it); `crc8`, `crc8-maxim`, `crc8-sensirion`, `crc16-arc`, `crc16-aug-ccitt`, "
+            "`crc16-ccitt-false`, `crc16-cms`, `crc16-dnp`, `crc16-en13757`, `crc16-kermit`, `crc16-mcrf4xx`, `crc16-modbus`, "
+            "`crc16-x25`, `crc16-xmodem`, `crc24q`, `crc32`, `crc32-mpeg2`.",
+            "crc16-modbus",
+            instead="`width` and `poly`",
+        ),
+        Key(
+            "width", "3 to 64", "Any other CRC, by the parameters that catalogues have: its bits.", 16, instead="`type`"
+        ),
+        Key("poly", "number", "Its polynomial.", "0x8005", instead="`type`"),
+        Key("init", "number", "What its register begins with.", "0xFFFF", instead="0"),
+        Key("refin", "true or false", "Whether bytes are reflected.", True, instead="false"),
+        Key("refout", "true or false", "Whether the register is, at the end.", True, instead="false"),
+        Key("xorout", "number", "What the register is XORed with at the end.", "0xFFFF", instead="0"),
+        Key("from", "whole number", "The first byte that it is over.", 2, instead="0"),
+        Key("to", "whole number", "It is over all bytes before this one.", 8, instead="all before the checksum"),
+        Key("toAfter", _BYTES, "It is over all bytes up to this text, that included.", "!", instead="`to`"),
+        Key("at", "whole number", "Where it stands.", -2, instead="last of all"),
+        Key("after", _BYTES, "It stands behind this text, the last one in the frame.", "*", instead="`at`"),
+        Key(
+            "as",
+            "`big`, `little`, `hex`, `dec` or `sdi12`",
+            "How it stands there: as bytes, the high or the low one first; in digits, of which hexadecimal ones behind `after` "
+            "may lack zeros in front; in three characters of six bits.",
+            "little",
+            instead="`big`",
+        ),
+        Key(
+            "result",
+            "number",
+            "It stands nowhere: over all its bytes this must come out.",
+            0,
+            instead="it stands at a place",
+        ),
+        Key(
+            "unit",
+            "`bytes` or `hexPairs`",
+            "Whether two hexadecimal digits make each byte that it is over.",
+            "hexPairs",
+            instead="`bytes`",
+        ),
+        Key(
+            "each",
+            "list of two texts",
+            "The frame has parts, each from the first text to the second, and each with such a checksum: positions count in a "
+            "part.",
+            ["\n", "\r"],
+            instead="one for the frame",
+        ),
+        Key("mask", "number", "What of the sum counts.", "0x3F", instead="all"),
+        Key("plus", "number", "What is added to that.", 32, instead="0"),
+        Key(
+            "avoid",
+            _BYTES,
+            "Bytes that never stand in the checksum: one more is sent instead.",
+            "hex:28 0D 0A",
+            instead="none",
+        ),
+    ),
+)
+
 POINT: Final = Section(
     "devices[].telemetry[]",
     "Data points, an entry of `telemetry` or `attributes`",
     "Which bytes of a frame are the value, and what they are. Where a delimiter is named, byte positions have no effect; "
-    "where nothing is named, it is the whole frame. `serialgw check` shows it as a slice, `serialgw try` on a frame of "
+    "where nothing is named, it is the whole frame. More places and types stand in *Data points with a place*. `serialgw check` shows it as a slice, `serialgw try` on a frame of "
     "yours. What is not found is absent: nothing is sent for it.",
     (
         Key("key", "text", "The value's name on the platform.", "humidity", instead="required"),
@@ -607,6 +1146,172 @@ POINT: Final = Section(
             "of type `float` or `double`",
             "What a `bool` is true by, before the words that everybody knows (true, yes, on, y, t, enabled)",
             "What it is false by, before false, no, off, n, f, disabled.",
+        ),
+    ),
+)
+
+
+def _place(name: str, kind: str, meaning: str, example: Any, **beside: Any) -> Key:
+    """A key that says where a value stands; a data point has one of them."""
+    return Key(name, kind, meaning, example, instead="none", beside=beside or {"type": "string"})
+
+
+MESSAGE: Final = Section(
+    "devices[].messages[]",
+    "Messages, an entry of `messages`",
+    "One kind of frame. The first message that fits a frame takes it; a frame that fits none is a dead letter. A message that no frame "
+    "can reach is refused.",
+    (
+        Key("name", "text", "By which it is known.", "status", None, instead="none"),
+        Key("telemetry", "list of objects", "As a device's; see *Data points with a place*.", [], instead="none"),
+        Key("timeseries", "list of objects", "Older word for `telemetry`.", [], instead="none"),
+        Key("attributes", "list of objects", "As a device's.", [], instead="none"),
+        Key("byteorder", "as a device's", "Of its numbers in binary.", "little", instead="the device's"),
+        Key("encoding", "text", "Of its text.", "latin-1", None, instead="the device's"),
+        *_APART,
+        *ASKED,
+    ),
+)
+
+PLACED: Final = Section(
+    "devices[].messages[].telemetry[]",
+    "Data points with a place",
+    "Besides the keys of *Data points*, and in place of delimiters and byte positions, a data point may have one of the first ten keys here; the "
+    "others say what becomes of what stands there, in the order in which they are listed, from `invalid` on. No value is neither 0 nor a dead letter: "
+    "nothing is sent, and it is counted.",
+    (
+        Key("key", "text", "The value's name on the platform.", "humidity", instead="required"),
+        Key(
+            "type",
+            "text",
+            "Besides those of *Data points* and `hex`: in binary `int8` to `uint64`, `int24`, `uint24`, `float32`, `float64`, `bcd`; in text `hexint` "
+            "(hexadecimal digits), `bits` (binary digits, or bytes), `time`, `nmeaAngle`.",
+            "int",
+            instead="text; bytes in hexadecimal with `at`; what it is in JSON, SML and M-Bus",
+        ),
+        _place("at", "whole number", "The first byte, from 0; from the end where negative.", 4, type="uint16"),
+        _place("field", "whole number", "The number of a field, from 0.", 3),
+        _place(
+            "fields",
+            "list of whole numbers",
+            "Fields that are one value together, as an angle and its letter.",
+            [3, 4],
+            type="nmeaAngle",
+        ),
+        _place("name", "text", "A name of `pairs`, `pattern` or `regex`.", "weight"),
+        _place(
+            "regex",
+            "regular expression",
+            "What its first group finds in the whole frame, or all of it without a group.",
+            "T=([0-9.]+)",
+        ),
+        _place("obis", "text", "An OBIS code, in P1 telegrams, IEC 62056-21 readouts and SML files.", "1-0:1.8.0"),
+        _place(
+            "mbus",
+            "text",
+            "An M-Bus record by what it is: `energy`, `volume`, `flow temperature` …, behind it `storage N`, `tariff N`, `unit N`, `maximum`, `minimum`.",
+            "energy storage 1",
+        ),
+        _place(
+            "register",
+            "text",
+            "A register, coil or input of a Modbus device, by its table and its address from 0: `input:12`, `holding:0x1C`, `coil:3`, `discrete:4`, or with the five or "
+            "six digits of manuals, which count from 1: `40001` is `holding:0`. Its `type` is `uint16` where nothing is said; `length` in bytes is that of a text.",
+            "input:12",
+        ),
+        Key(
+            "every",
+            "seconds",
+            "How often a register is read.",
+            60,
+            instead="the device's",
+            beside={"register": "input:12", "type": "uint16"},
+        ),
+        _place("path", "text", "A member of JSON.", "pos.x"),
+        _place("value", "any value", "A value that such a frame means, whatever it says.", True),
+        Key(
+            "length",
+            "whole number of bytes",
+            "Of `at`, where the type does not say it.",
+            2,
+            None,
+            instead="up to the body's end",
+            beside={"at": 0},
+        ),
+        Key("group", "whole number", "Which of the brackets behind an OBIS code.", 1, 0, beside={"obis": "1-0:1.8.0"}),
+        Key(
+            "byteorder",
+            "as a device's",
+            "Of this number.",
+            "CDAB",
+            instead="the message's",
+            beside={"at": 4, "type": "uint32"},
+        ),
+        Key("encoding", "text", "Of this text.", "cp437", None, instead="the message's", beside={"regex": "^.*"}),
+        Key(
+            "format",
+            "text",
+            "How a `time` is written; see `timestamp` of a message.",
+            "epoch",
+            "iso",
+            beside={"regex": "^.*", "type": "time"},
+        ),
+        Key(
+            "zone",
+            "text",
+            "Where its clock stands.",
+            "Europe/Amsterdam",
+            None,
+            instead="UTC",
+            beside={"regex": "^.*", "type": "time"},
+        ),
+        Key(
+            "invalid",
+            "number, text, or list",
+            "What the device says for no value; `hex:` and bytes are possible.",
+            [32767, "#"],
+            None,
+            instead="none, but for empty text, NaN and infinity",
+        ),
+        Key(
+            "bits",
+            "list of two bits",
+            "The highest and the lowest bit of those that are the value.",
+            [7, 4],
+            None,
+            instead="all",
+        ),
+        Key("bit", "whole number", "The bit that is true or false, from 0, the lowest.", 3, None, instead="none"),
+        Key("signBit", "whole number", "The bit that makes what is below it negative.", 15, None, instead="none"),
+        Key(
+            "map",
+            "object",
+            "What stands there, and the value that it means; what is not in it is an error.",
+            {"0": "off", "1": "on"},
+            None,
+            instead="none",
+        ),
+        Key("offset", "number", "Added before it is scaled.", -2731, 0),
+        Key("scale", "number", "The factor. One that is a whole part of 1 divides: 2302 at 0.1 is 230.2.", 0.1, 1),
+        Key(
+            "exponentAt",
+            "whole number, or object",
+            "The byte that says by which power of ten it is multiplied. `{at, signBit, negativeBit}`: which of its bits are signs, of the exponent and of the number.",
+            {"at": 6, "signBit": 6},
+            None,
+            instead="none",
+            beside={"at": 7, "type": "uint32"},
+        ),
+        Key("decimals", "0 to 15", "Digits behind the point to which it is rounded.", 2, None, instead="as it is"),
+        Key("min", "number", "A smaller value is none.", 0, None, instead="none"),
+        Key("max", "number", "A larger value is none.", 100, None, instead="none"),
+        Key(
+            "unit",
+            "text",
+            "What it is measured in: cut off behind a number in text, and converted to from what a meter says.",
+            "kWh",
+            None,
+            instead="none",
         ),
     ),
 )
@@ -655,6 +1360,8 @@ RPC: Final = Section(
             "What is written for true, the first one",
             "The same for false.",
         ),
+        *REGISTERS,
+        *ASKED_BY_CALLS,
     ),
 )
 
@@ -679,6 +1386,8 @@ UPDATE: Final = Section(
             instead="required",
         ),
         *_spelling("that is written", "What is written for true, the first one", "The same for false."),
+        Key("type", "text", "Of the value in a Modbus register; a coil has none.", "float32", instead="uint16"),
+        *REGISTERS,
     ),
 )
 
@@ -721,7 +1430,13 @@ SECTIONS: Final = (
     CONNECTORS,
     CONNECTOR,
     DEVICE,
+    FRAMING,
+    LENGTH,
+    ESCAPE,
+    CHECKSUM,
     POINT,
+    MESSAGE,
+    PLACED,
     RPC,
     UPDATE,
     REPORT,
@@ -770,9 +1485,19 @@ VARIABLES: Final = (
     ),
     Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/id"),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
-    Variable("TB_GW_RATE_LIMITS", "`thingsboard.rateLimits`", "15:1"),
-    Variable("TB_GW_DP_RATE_LIMITS", "`thingsboard.dpRateLimits`", "15:1"),
+    Variable(
+        "TB_GW_RATE_LIMITS",
+        "`rateLimits`, `messagesRateLimits`, `deviceRateLimits` and `deviceMessagesRateLimits` of `thingsboard`, but for "
+        "those that a variable of their own names",
+        "15:1",
+    ),
+    Variable("TB_GW_DP_RATE_LIMITS", "`dpRateLimits` and `deviceDpRateLimits`, as before", "15:1"),
     Variable("TB_GW_MESSAGES_RATE_LIMITS", "`thingsboard.messagesRateLimits`", "15:1"),
+    Variable("TB_GW_DEVICE_MESSAGES_RATE_LIMIT", "`thingsboard.deviceMessagesRateLimits`", "15:1"),
+    Variable("TB_GW_DEVICE_RATE_LIMITS", "`thingsboard.deviceRateLimits`", "15:1"),
+    Variable("TB_GW_DEVICE_DP_RATE_LIMITS", "`thingsboard.deviceDpRateLimits`", "15:1"),
+    Variable("TB_GW_PROXY_HOST", "known, and without effect: no proxy is used", "proxy.example.org"),
+    Variable("TB_GW_PROXY_PORT", "known, and without effect", "3128"),
     Variable("TB_GW_CONFIG_DIR", "the folder of `tb_gateway.json`, for `serialgw run` without a file", "/etc/tb"),
     Variable("TB_GW_LOGS_PATH", "known, and without effect: the log goes to standard error", "/var/log/tb"),
 )

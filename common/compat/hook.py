@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from common.compat.namesakes import let_import_namesakes
 from common.compat.offered import OFFERED, PACKAGE, PACKAGES, REAL_VARIABLE, USERS_FOLDERS, names_of, refusal_of
 from common.config.extension_files import loose_reason
 
@@ -99,7 +100,7 @@ def _import_alone(path: Path, package: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)  # type: ignore[union-attr]
-    except BaseException:
+    except BaseException:  # Users' files raise anything, SystemExit too; it is passed on.
         sys.modules.pop(name, None)
         raise
     return module
@@ -214,7 +215,7 @@ class _FileLoader(SourceFileLoader, _OnceLoader):  # type: ignore[misc]
         self._there[key] = module
         try:
             self.run(module)
-        except BaseException:
+        except BaseException:  # As above: what has not run to its end is no module.
             self._there.pop(key, None)
             raise
 
@@ -223,6 +224,11 @@ class _FileLoader(SourceFileLoader, _OnceLoader):  # type: ignore[misc]
         folders = extension_dirs()
         if folders and (why := loose_reason(Path(self.path), Path(folders[0]).parent)):
             raise ImportError(why, path=self.path)
+        _, *parts = (module.__package__ or module.__name__).split(".")
+        finder = _installed()
+        if finder is not None and len(parts) > 1:
+            package = f"{PACKAGE}.{USERS_FOLDERS[0]}.{parts[1]}"
+            let_import_namesakes(module, package, finder.folders_of(parts[1]))
         super().exec_module(module)
 
 

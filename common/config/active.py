@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from common.config.findings import Findings
-from common.config.models import VERSION, Connector, Gateway, Platform, updated, version_of
+from common.config.models import PLAIN, VERSION, Connector, Gateway, Platform, updated, version_of
 from common.config.names import SECRET_FILE_SUFFIX
 from common.config.platform_reading import secrets_in, with_secrets_in, without_secrets
 from common.config.reading import read_gateway
@@ -99,8 +99,8 @@ def read_active(path: Path) -> Active | None:
 def _decode(content: bytes) -> Active:
     """A snapshot of this release, or of the one before it: what was good last is needed most while people update."""
     version = version_of(content)
-    if version == VERSION:
-        return msgspec.json.decode(content, type=Active)
+    if version >= PLAIN:
+        return msgspec.structs.replace(msgspec.json.decode(content, type=Active), version=VERSION)
     old = msgspec.json.decode(content, type=_ActiveOfVersion1)
     connectors = tuple(_connector_of(fields, version) for fields in old.gateway.pop("connectors", ()))
     gateway = msgspec.convert(old.gateway, Gateway)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from common.config.extension_files import Catalogue, entry_point_names, has_package
 from common.config.findings import Findings, nearest, show
@@ -10,6 +12,20 @@ from common.config.json_object import JsonObject
 from common.config.models import Device
 from common.config.names import USERS_OWN
 from common.config.ports import identity_of
+
+BUS_KEYS: Final = {
+    "baudrate": "baudrate",
+    "bytesize": "bytesize",
+    "stopbits": "stopbits",
+    "parity": "parity",
+    "xonxoff": "xonxoff",
+    "rtscts": "rtscts",
+    "dsrdtr": "dsrdtr",
+    "exclusive": "exclusive",
+    "write_timeout_s": "writeTimeout",
+    "inter_byte_timeout_s": "interByteTimeout",
+}
+"""Fields of a line, and their keys. One device of a bus may say them for all."""
 
 
 class ConverterChecker:
@@ -81,22 +97,75 @@ class ConverterChecker:
         device.problem(key, show(name), f"{builtin}, a class in extensions/serial/*.py, or package.module:Class{hint}")
 
 
-def warn_broken_files(file: str, catalogue: Catalogue, used: bool, findings: Findings) -> None:
-    """Warn of extension files with syntax errors where converters of users are in use."""
-    for broken in catalogue.broken if used else ():
+def warn_broken_files(file: str, catalogue: Catalogue, findings: Findings) -> None:
+    """Warn of extension files with syntax errors. Also where no class of a user's is named: one that is called as ours
+    may stand there, and ours would serve the device in its place."""
+    for broken in catalogue.broken:
         place = f"line {broken.line}, column {broken.column}"
         findings.warning(file, "extensions", f"{broken.file} can't be read ({place}: {broken.reason})")
 
 
-def check_unique(devices: Iterable[tuple[JsonObject, Device]], findings: Findings) -> None:
-    """Note every device whose name or port an earlier device of the gateway has too, naming both places."""
+def check_unique(
+    devices: Sequence[tuple[JsonObject, Device]], findings: Findings, hosted: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Note every device whose name or port an earlier device of the gateway has too, naming both places, and whose name
+    is that of a hosted connector's stream. `hosted`: stream → connector."""
     names = _Register(findings, "a name that no other device has")
-    ports = _Register(findings, "a port that no other device has")
+    has_bus = any(device.asking is not None and device.asking.address is not None for _, device in devices)
+    alone = "a port that no other device has"
+    ports = _Register(findings, f'{alone}, or an "address" in each of them, as on a bus' if has_bus else alone)
+    buses: dict[str, list[tuple[JsonObject, Device]]] = {}
     for entry, device in devices:
-        names.add(device.name, entry, entry.used("deviceName", "name"), show(device.name))
+        key = entry.used("deviceName", "name")
+        names.add(device.name, entry, key, show(device.name))
+        if (connector := hosted.get(device.name)) is not None:
+            entry.problem(
+                key, f"{show(device.name)}, as what the connector {connector} stores is called", "another name"
+            )
         line = identity_of(device.line.port)
+        if device.asking is not None and device.asking.address is not None:
+            buses.setdefault(line, []).append((entry, device))
+            if len(buses[line]) > 1:
+                continue
         found = show(device.line.port) if line == device.line.port else f"{show(device.line.port)} (which is {line})"
         ports.add(line, entry, "port", found)
+    for members in buses.values():
+        _check_bus(members)
+
+
+def _check_bus(members: list[tuple[JsonObject, Device]]) -> None:
+    """Notes what devices on one line can't differ in, or share."""
+    first_entry, first = members[0]
+    addresses: dict[int | None, JsonObject] = {}
+    says_bus: JsonObject | None = None
+    for entry, device in members:
+        address = device.asking.address if device.asking else None
+        other = addresses.setdefault(address, entry)
+        if other is not entry:
+            entry.problem(
+                "address", f"{address}, as in {_at(other, entry)}", "an address that no other on the line has"
+            )
+        for name, key in BUS_KEYS.items():
+            ours, theirs = getattr(device.line, name), getattr(first.line, name)
+            if ours != theirs:
+                found = f"{show(ours)}, where {_at(first_entry, entry)} has {show(theirs)}"
+                entry.problem(key, found, "the same on all devices of a line")
+        if device.framing != first.framing:
+            found = f"another framing than {_at(first_entry, entry)}"
+            entry.problem("framing", found, "the same on all devices of a line")
+        if device.has_user_converter or first.has_user_converter:
+            entry.problem("converter", "a converter of your own on a bus", "serialgw's own: it knows whose a frame is")
+        if device.asking is not None and device.asking.bus is not None:
+            if says_bus is not None:
+                entry.problem(
+                    "bus", f"bus, which {_at(says_bus, entry)} says too", "it in one of them: it holds for all"
+                )
+            says_bus = entry
+
+
+def _at(there: JsonObject, here: JsonObject) -> str:
+    """The place of another object, for a message at this one."""
+    return there.path if there.file == here.file else f"{there.file}: {there.path}"
 
 
 class _Register:

@@ -7,16 +7,24 @@ framing, and what is made of frames.
 from __future__ import annotations
 
 import os
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
-from common.config.checking import ConverterChecker
+from common.config.asking import ASKING
+from common.config.asking_reading import OF_DEVICES, read_asking
+from common.config.checking import BUS_KEYS, ConverterChecker
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
+from common.config.framing_reading import has_shapes, read_shaped
 from common.config.json_object import JsonObject
+from common.config.messages_reading import TAKING_APART, check_shapes, read_messages
+from common.config.modbus_file import devices_of, has_serial_slaves
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
+from common.config.placed import plain
+from common.config.places_reading import read_order
 from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, port_fault, port_hint
 from common.stream.limits import MAX_RECORDS
@@ -24,8 +32,12 @@ from common.stream.limits import MAX_RECORDS
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
 """Keys that the files of other connectors have and a serial one never has."""
 
-_CONNECTORS_OWN: Final = dict.fromkeys(("uplinkQueueSize", "id"), 'beside "devices"')
-"""Keys of the connector's file that people write into a device."""
+_ELSEWHERE: Final = {**dict.fromkeys(("uplinkQueueSize", "id"), 'beside "devices"'), "checksum": 'beside "framing"'}
+"""Keys that people write into a device, and where they belong."""
+
+
+PROFILED: Final = ("profile", "parameters")
+"""Keys that are gone where a section was laid over its profiles."""
 
 
 class ConnectorDefaults(msgspec.Struct, frozen=True):
@@ -46,6 +58,8 @@ def read_connector(
     A file of another type of connector, told by a key that no serial one has, is a single problem: all that would
     follow says nothing. The name in the main file wins over the file's own.
     """
+    if has_serial_slaves(top.values):
+        top = devices_of(top)
     foreign = next((key for key in FOREIGN_KEYS if key in top.values), None)
     if foreign is not None:
         found = f'an object with "{foreign}", as connectors of another type have'
@@ -84,23 +98,62 @@ def _read_devices(top: JsonObject, connector: Connector, checker: ConverterCheck
     if "devices" not in top.values:
         top.problem("devices", "nothing", "a list of devices")
         return []
-    return [(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")]
+    found = []
+    for entry in top.items("devices"):
+        section = _laid_over_profiles(entry, connector.file)
+        found.append((section, _read_device(section, connector, checker)))
+    return _with_lines(found)
+
+
+def _laid_over_profiles(entry: JsonObject, file: str) -> JsonObject:
+    """The device's section as its profiles and it make it. Where that fails, what else would be said of the section
+    alone says nothing."""
+    if not any(key in entry.values for key in PROFILED):
+        return entry
+    # Here: a configuration without profiles does not load it.
+    from common.config.profile_laying import with_profiles
+
+    found = with_profiles(entry, Path(file).parent)
+    return found or JsonObject(entry.values, entry.file, entry.path, Findings())
+
+
+def _with_lines(devices: list[tuple[JsonObject, Device]]) -> list[tuple[JsonObject, Device]]:
+    """The same; on a bus what one device says of the line holds for those that say nothing of it."""
+    said: dict[str, dict[str, Any]] = {}
+    for entry, device in devices:
+        if device.asking is not None and device.asking.address is not None:
+            given = {name: getattr(device.line, name) for name, key in BUS_KEYS.items() if key in entry.values}
+            said[device.line.port] = {**given, **said.get(device.line.port, {})}
+    found = []
+    for entry, device in devices:
+        if device.asking is not None and device.asking.address is not None:
+            missing = {name: one for name, one in said[device.line.port].items() if BUS_KEYS[name] not in entry.values}
+            if missing:
+                line = msgspec.structs.replace(device.line, **missing)
+                device = msgspec.structs.replace(device, line=line)  # noqa: PLW2901 (with its line)
+        found.append((entry, device))
+    return found
 
 
 def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChecker) -> Device:
     """One device, its values checked but for what only all devices together show."""
     converter, downlink = _read_converters(entry, checker)
     name = entry.name("deviceName", "name", default="SerialDevice")
-    entry.knows("name", "type")
+    entry.knows("name", "type", *PROFILED)
     # `name` and `type` are older spellings of `deviceName` and `deviceType`: known, even where the newer one counts.
-    telemetry, attributes = _read_data_points(entry, users=converter != BUILTIN_UPLINK)
+    users = converter != BUILTIN_UPLINK
+    messages = () if users else read_messages(entry)
+    telemetry, attributes = ((), ()) if messages else _read_data_points(entry, users=users)
+    if users:
+        # A user's converter gets the whole section: what these mean is its affair.
+        entry.knows("messages", "encoding", *TAKING_APART, *ASKING, *OF_DEVICES)
     # Problems stop the gateway later, all at once; until then defaults stand in for what is wrong.
     device = Device(
         name=name,
         type=entry.name("deviceType", "type", default="default"),
         line=_read_line(entry),
-        framing=read_framing(entry),
-        byteorder=entry.choice("byteorder", "big", ("big", "little")),
+        framing=read_shaped(entry) if has_shapes(entry) else read_framing(entry),
+        byteorder="little" if read_order(entry, "big") == "little" else "big",
         converter=converter,
         downlink_converter=downlink,
         attribute_updates=read_attribute_updates(entry),
@@ -113,26 +166,32 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         connector_name=connector.name,
         uplink_queue_size=connector.uplink_queue_size,
         log_level=connector.log_level,
-        raw=dict(entry.values),
+        raw=plain(entry.values),
         telemetry=telemetry,
         attributes=attributes,
+        messages=messages,
     )
+    if not device.has_user_uplink:
+        device = msgspec.structs.replace(device, asking=read_asking(entry, messages, device.framing))
     # Said at the start, it surprises nobody at the first call.
-    if device.downlink_converter is None and any(rpc.template is None for rpc in device.rpcs):
+    if device.downlink_converter is None and any(rpc.template is None and rpc.register is None for rpc in device.rpcs):
         entry.warning(
             "serverSideRpc",
             'without "downlink_converter" calls with params are answered "Downlink converter not defined"',
         )
     _warn_of_unsure_answers(entry, device)
+    if messages and device.framing.shapes:
+        check_shapes(entry, messages, device.framing.shapes)
     # A user's converter gets the whole section and may know keys that we don't.
-    entry.warn_unknown(only_near=device.has_user_converter, elsewhere=_CONNECTORS_OWN)
+    entry.warn_unknown(only_near=device.has_user_converter, elsewhere=_ELSEWHERE)
     return device
 
 
 def _warn_of_unsure_answers(entry: JsonObject, device: Device) -> None:
     """Warns of calls that can't tell their answer from what the device says by itself."""
-    unsure = [show(rpc.method) for rpc in device.rpcs if rpc.with_response and rpc.response_pattern is None]
-    if not unsure or not (device.telemetry or device.attributes):
+    plain = [rpc for rpc in device.rpcs if rpc.with_response and rpc.register is None]
+    unsure = [show(rpc.method) for rpc in plain if rpc.response_pattern is None]
+    if not unsure or not (device.all_telemetry or device.all_attributes):
         return
     calls = "a call of " + " or ".join(unsure)
     entry.warning(

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from common.core.byte_text import bytes_of
+from common.core.frame_shape import Shape
 
 DELIMITER: Final = b"\n"
 MAX_FRAME_BYTES: Final = 65_536
@@ -25,7 +26,7 @@ LONGEST_S: Final = 86_400
 class Framing(msgspec.Struct, frozen=True, kw_only=True):
     """How the bytes of a device become frames."""
 
-    kind: Literal["delimiter"] = "delimiter"
+    kind: Literal["delimiter", "shapes"] = "delimiter"
     """Which framer cuts them; each kind has one file in the port reader's core."""
     delimiter: bytes = DELIMITER
     """The bytes that end a frame, at least one; they stay part of it."""
@@ -35,6 +36,16 @@ class Framing(msgspec.Struct, frozen=True, kw_only=True):
     """`keep` takes what comes before the first delimiter after joining a talking line as a frame."""
     timeout_s: float = TIMEOUT_S
     """Seconds of silence that end a frame on a line that has never sent the delimiter."""
+    named: str = ""
+    """The framing's name where the file gives one of `FRAMING_NAMES`; the shapes are then its own."""
+    shapes: tuple[Shape, ...] = ()
+    """What frames look like, where `kind` is "shapes". Several are told apart by their starts."""
+    skip: bytes = b""
+    """Byte values that mean nothing between frames of shapes."""
+    partial_ms: int | None = None
+    """So long the rest of a frame with a shape may take; None: by its length and the line's speed."""
+    mask: int = 0xFF
+    """What of each byte counts where frames have shapes: 0x7F clears a parity bit."""
 
 
 class Keys(Protocol):

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from common.config.models import VERSION, Gateway, HostedConnector, Storage, version_of
+from common.config.task_file import OPTION, find_written
 from common.io.journal.places import file_name, journal_dir
-from common.io.private import is_private
 from common.wire.calls import hosted_stream
-
-OPTION: Final = "--task="
-"""The argument that names the file of `written_host_task`; it wants another one that says whose task it is."""
 
 
 class HostTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,21 +48,16 @@ def write_host_task(task: HostTask) -> bytes:
     return msgspec.json.encode(task)
 
 
+def read_host_task(data: bytes) -> HostTask:
+    """The task that `write_host_task` wrote. Raises msgspec.DecodeError, UnicodeDecodeError for anything else, and for
+    what a newer release wrote."""
+    version_of(data)
+    return msgspec.json.decode(data, type=HostTask)
+
+
 def written_host_task(arguments: Sequence[str]) -> HostTask | None:
-    """The task in the file that the arguments name. None if they name none, it holds no task or another connector's, or
-    the file lies where somebody else may have put it: then the configuration has to be read."""
-    places = [word.removeprefix(OPTION) for word in arguments if word.startswith(OPTION)]
-    if not places:
-        return None
-    try:
-        if not is_private(Path(places[-1]).parent):
-            return None
-        content = Path(places[-1]).read_bytes()
-        version_of(content)
-        task = msgspec.json.decode(content, type=HostTask)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return task if _whose(task) in arguments else None
+    """The task in the file that the arguments name; None as `common.config.task_file.find_written` says."""
+    return find_written(arguments, read_host_task, _whose)
 
 
 def host_task_words(task: HostTask, place: Path) -> list[str]:

@@ -17,7 +17,7 @@ NAME: Final = "logs.json"
 KINDS: Final = {
     "service": ("broker", "monitor"),
     "tb_connection": ("publisher",),
-    "connector": ("port_reader",),
+    "connector": ("port_reader", "connector_host"),
     "converter": ("converter",),
 }
 """The reference's logger → the kinds of our processes that do its work."""
@@ -26,9 +26,12 @@ NUMBERS: Final = (5, 10, 20, 30, 40, 50)
 _ABSENT: Final[Any] = object()
 
 
-def read_log_levels(folder: Path, findings: Findings) -> dict[str, str]:
-    """Kind of process → level, for each that the file names; {} where there is no file, or one that can't be used."""
+def read_log_levels(folder: Path, findings: Findings, laid: Any = None) -> dict[str, str]:
+    """Kind of process → level, for each that the file names; {} where there is no file, or one that can't be used.
+    `laid`: what stands in the file's place; None for nothing."""
     path = folder / NAME
+    if laid is not None:
+        return levels_in(laid, findings)
     if not path.exists():
         return {}
     faults = Findings()
@@ -36,6 +39,11 @@ def read_log_levels(folder: Path, findings: Findings) -> dict[str, str]:
     if faults.problems:
         findings.warnings += [f"{problem}; the levels in it have no effect" for problem in faults.problems]
         return {}
+    return levels_in(value, findings)
+
+
+def levels_in(value: Any, findings: Findings) -> dict[str, str]:
+    """Kind of process → level, for each that the file's value names; what is no level is a warning."""
     loggers = value.get("loggers") if isinstance(value, dict) else None
     if not isinstance(loggers, dict):
         return {}

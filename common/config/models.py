@@ -10,14 +10,19 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from common.config.asking import Asking, Register
 from common.config.framing import Framing
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_ENTRIES, BUILTIN_UPLINK
+from common.config.point_models import Decode, DeviceTime, Meaning, Naming, Place, When
 from common.stream.limits import MAX_RECORDS
 from common.wire.calls import hosted_stream
 
-VERSION: Final = 2
-"""How devices are written into sections, tasks and snapshots. In version 1, which release 0.2 wrote, the fields of line
-and framing stand side by side with the device's own."""
+VERSION: Final = 3
+"""How devices are written into tasks and snapshots. In version 1, which release 0.2 wrote, the fields of line and
+framing stand side by side with the device's own. Version 3 may have messages and shapes of frames: who does not know
+them would make nothing of the frames, and lose them."""
+PLAIN: Final = 2
+"""The version of a section without these: who knows no newer one reads it as it is meant."""
 
 Decimal = Literal["", ","]
 """How fractions are written: with a point, or with a comma."""
@@ -41,7 +46,8 @@ class DataPoint(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     type: str = ""
-    """string, int, float, double, bool, json; anything else, or "", is a hexadecimal string."""
+    """string, int, float, double, bool, json; anything else, or "", is a hexadecimal string. With a place also the
+    types of `common.config.point_models`."""
     from_delimiter: str | None = None
     """This and all delimiters below: a text that stands for bytes, see `common.core.byte_text`."""
     until_delimiter: str | None = None
@@ -54,6 +60,42 @@ class DataPoint(msgspec.Struct, frozen=True, kw_only=True):
     true_text: tuple[str, ...] = ()
     """Words of the device's own for true, besides those that everybody knows; each may be `hex:…`."""
     false_text: tuple[str, ...] = ()
+    place: Place | None = None
+    """Where the value stands and what it means, if the point has a key that says more than those above."""
+
+    @property
+    def meaning(self) -> Meaning:
+        """What becomes of what stands there."""
+        return Meaning() if self.place is None else self.place.meaning
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One kind of frame of a device: which frames are of it, how they are taken apart, and what they say.
+
+    The first message that fits a frame takes it. All parts of a frame but `when`, `at` and `regex` see its body: the
+    frame without start, end and checksum.
+    """
+
+    name: str = ""
+    when: When | None = None
+    """None: every frame, as far as `pattern` and `regex` allow. Of what was asked for under a name refusals are looked
+    for first, then the message of that name, then the others that are choosy."""
+    fields: bytes = b""
+    """What stands between two fields; b" " is any run of blanks; b"" : there are none."""
+    pairs: tuple[bytes, bytes] | None = None
+    """(what stands between two pairs, what stands between a name and its value)."""
+    pattern: str = ""
+    """A text with `{name}` where a value stands; a blank in it is any run of blanks."""
+    regex: str = ""
+    """A regular expression with named groups, as another way to name values."""
+    decode: Decode | None = None
+    telemetry: tuple[DataPoint, ...] = ()
+    attributes: tuple[DataPoint, ...] = ()
+    timestamp: DeviceTime | None = None
+    error: str = ""
+    """What such a frame means, where it is a refusal instead of values."""
+    device: Naming | None = None
+    """None: the values are those of the device that the frame came from."""
 
 
 class Rpc(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +123,8 @@ class Rpc(msgspec.Struct, frozen=True, kw_only=True):
     true_text: tuple[str, ...] = ()
     """How it spells true: the first is written, all are understood in answers."""
     false_text: tuple[str, ...] = ()
+    register: Register | None = None
+    """What it reads or writes in a Modbus device; then nothing else here says what is written."""
 
 
 class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +136,8 @@ class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
     true_text: tuple[str, ...] = ()
     """As an RPC's: the first is what is written for true."""
     false_text: tuple[str, ...] = ()
+    register: Register | None = None
+    """Where it is written in a Modbus device; then `string_to_device` says nothing."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +181,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The class that turns what is to be written into bytes; None: only templates can be written."""
     telemetry: tuple[DataPoint, ...] = ()
     attributes: tuple[DataPoint, ...] = ()
+    """These two are read from every frame. Without `messages` only: with them, each message has its own."""
+    messages: tuple[Message, ...] = ()
+    """The kinds of frames, where the section has a key that only these can carry; () for all other devices."""
+    asking: Asking | None = None
+    """What it is asked, told and answered; None for a device that the gateway only listens to."""
     attribute_updates: tuple[AttributeUpdate, ...] = ()
     rpcs: tuple[Rpc, ...] = ()
     report_strategy: ReportStrategy | None = None
@@ -145,6 +196,16 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """What its users' converters log; the processes of the gateway have a level of their own."""
     raw: dict[str, Any] = {}
     """The device's section as it stands in the file: what users' converters get as `config`."""
+
+    @property
+    def all_telemetry(self) -> tuple[DataPoint, ...]:
+        """The telemetry of all its frames."""
+        return self.telemetry + tuple(point for message in self.messages for point in message.telemetry)
+
+    @property
+    def all_attributes(self) -> tuple[DataPoint, ...]:
+        """The attributes of all its frames."""
+        return self.attributes + tuple(point for message in self.messages for point in message.attributes)
 
     @property
     def has_user_uplink(self) -> bool:
@@ -189,6 +250,8 @@ class HostedConnector(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     log_level: str = "INFO"
     """What the connector logs; the process has a level of its own."""
+    remote_logging: bool = False
+    """Whether the platform is told the lines of its process, from `log_level` up."""
     file: str = ""
     """The connector's own configuration file."""
     config: dict[str, Any] | None = None
@@ -197,6 +260,8 @@ class HostedConnector(msgspec.Struct, frozen=True, kw_only=True):
     """What it says, where it is none: some connectors read other languages."""
     uplink_queue_size: int = MAX_RECORDS
     """How many entries its journal keeps at most."""
+    report_strategy: ReportStrategy | None = None
+    """Of what its devices say, but for keys that bring one."""
     memory_limit_mb: int | None = None
     """The process is started anew above so much memory; None: never."""
 
@@ -361,6 +426,21 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(device for connector in self.connectors for device in connector.devices)
 
     @property
+    def lines(self) -> tuple[tuple[Device, ...], ...]:
+        """The devices by their lines, each of which is one process's: those with an address share one that they name,
+        all others have theirs alone."""
+        found: dict[tuple[str, str], list[Device]] = {}
+        for device in self.devices:
+            shares = device.asking is not None and device.asking.address is not None
+            found.setdefault((device.line.port, "" if shares else device.name), []).append(device)
+        return tuple(map(tuple, found.values()))
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """The names of the port readers: each is that of the first device on its line."""
+        return tuple(devices[0].name for devices in self.lines)
+
+    @property
     def streams(self) -> tuple[str, ...]:
         """The names of all streams, each with a journal: the devices', and those of hosted connectors."""
         return (*(device.name for device in self.devices), *(hosted_stream(one.name) for one in self.hosted))
@@ -373,7 +453,11 @@ def section_of(device: Device) -> bytes:
     have had since release 0.2, so a converter of that release, still running after an update, reads them as they are
     meant.
     """
-    fields = {"version": VERSION, **msgspec.structs.asdict(device)}
+    version = VERSION if device.messages or device.framing.shapes or device.asking is not None else PLAIN
+    fields = {"version": version, **msgspec.structs.asdict(device)}
+    if device.framing.shapes:
+        # A shape may have a table of bytes, and only keys that are text can be put in order.
+        fields["framing"] = msgspec.to_builtins(device.framing, str_keys=True)
     return msgspec.json.encode(fields, order="deterministic")
 
 
@@ -384,7 +468,7 @@ def device_of(section: bytes) -> Device:
     """
     try:
         version = version_of(section)
-        if version == VERSION:
+        if version >= PLAIN:
             return msgspec.json.decode(section, type=Device)
         return msgspec.convert(updated(msgspec.json.decode(section, type=dict[str, Any]), version), Device)
     except UnicodeDecodeError as error:
@@ -407,9 +491,9 @@ def updated(device: dict[str, Any], version: int) -> dict[str, Any]:
     """The fields of a device as an older version wrote them, in the places where they stand now. All that is stored
     with devices in it is read by this, so a new version is a step here and nowhere else.
 
-    1 → 2: the names are the same; line and framing became objects of their own.
+    1 → 2: the names are the same; line and framing became objects of their own. 2 → 3: there may be more.
     """
-    if version < 2:
+    if version < PLAIN:
         line = {name: device[name] for name in Line.__struct_fields__ if name in device}
         framing = {name: device[name] for name in Framing.__struct_fields__ if name in device}
         device = {**device, "line": line, "framing": framing}

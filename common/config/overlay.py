@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from common.config.logs_reading import NAME as LOGS_FILE
 from common.core.hashes import short_hash
 
 REMOTE_DIR: Final = "remote"
@@ -32,6 +33,8 @@ SECTIONS: Final = {
 }
 """The platform's name → the main file's."""
 ACTIVE_KEY: Final = "active_connectors"
+LOGS_KEY: Final = "logs_configuration"
+"""What stands in `logs.json`, whole."""
 OWN_KEYS: Final = ("host", "port", "security", "provisioning")
 """Of the general configuration: how the platform is reached. These stay the file's: a mistake there could not be taken
 back from the platform, and secrets are read where the user has put them."""
@@ -55,15 +58,17 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
     sections: dict[str, Part] = {}
     connectors: dict[str, Part] = {}
     active: Part | None = None
+    logs: Part | None = None
 
     @property
     def is_empty(self) -> bool:
-        return not (self.sections or self.connectors or self.active)
+        return not (self.sections or self.connectors or self.active or self.logs)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The parts, by the names that the platform has for them."""
-        return (*self.sections, *self.connectors, *((ACTIVE_KEY,) if self.active else ()))
+        others = {ACTIVE_KEY: self.active, LOGS_KEY: self.logs}
+        return (*self.sections, *self.connectors, *(key for key, part in others.items() if part))
 
     def with_part(self, key: str, value: Any, base: str) -> Overlay:
         """A copy in which this part is the newest of its key."""
@@ -72,18 +77,30 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.structs.replace(self, sections={**self.sections, key: part})
         if key == ACTIVE_KEY:
             return msgspec.structs.replace(self, active=part)
+        if key == LOGS_KEY:
+            return msgspec.structs.replace(self, logs=part)
         return msgspec.structs.replace(self, connectors={**self.connectors, key: part})
 
 
 class Laid:
     """A main file with an overlay over it: its value, the connectors' files in it, and what was left out."""
 
-    def __init__(self, main: Mapping[str, Any], overlay: Overlay, read: Callable[[str], Any]) -> None:
-        """`main` is the file's value, `read` gives the value in a connector's file, None where it has none."""
+    def __init__(
+        self,
+        main: Mapping[str, Any],
+        overlay: Overlay,
+        read: Callable[[str], Any],
+        read_text: Callable[[str], str | None],
+    ) -> None:
+        """`main` is the file's value, `read` gives the value in a connector's file, None where it has none; `read_text`
+        what stands there, None where it can't be read."""
         self.read = read
+        self._read_text = read_text
         self._file = main
         self.files: dict[str, Any] = {}
-        """Name of a connector's file → what stands in its place."""
+        """Name of a connector's file → what stands in its place: an object, or a hosted connector's text."""
+        self.logs: Any = None
+        """What stands in the place of `logs.json`; None for nothing."""
         self.left_out: list[str] = []
         """A sentence for each part that does not count any more."""
         self.main: dict[str, Any] = dict(main)
@@ -94,6 +111,8 @@ class Laid:
         for name, part in overlay.connectors.items():
             if self._counts(name, part) and isinstance(part.value, dict):
                 self._lay_connector(entries, name, part.value)
+        if overlay.logs is not None and self._counts(LOGS_KEY, overlay.logs):
+            self.logs = overlay.logs.value
         active = overlay.active
         if active is not None and self._counts(ACTIVE_KEY, active) and isinstance(active.value, list):
             entries = [entry for entry in entries if entry.get("name") in active.value]
@@ -114,36 +133,52 @@ class Laid:
         if key in SECTIONS:
             section = _object(self._file.get(SECTIONS[key]))
             return _fingerprint({name: value for name, value in section.items() if name not in OWN_KEYS})
+        if key == LOGS_KEY:
+            return _fingerprint(self.read(LOGS_FILE))
         if key == ACTIVE_KEY:
             return _fingerprint([entry.get("name") for entry in _entries(self._file)])
         entry = next((entry for entry in _entries(self._file) if entry.get("name") == key), None)
         if entry is None:
             return ""
         name = entry.get("configuration")
-        return _fingerprint([entry, self.read(name) if isinstance(name, str) else None])
+        value = self.read(name) if isinstance(name, str) else None
+        if value is None and isinstance(name, str):
+            value = self._read_text(name)
+        return _fingerprint([entry, value])
 
     def _lay_connector(self, entries: list[dict[str, Any]], name: str, said: dict[str, Any]) -> None:
         """A connector as the platform says it. What it does not say stays: above all the class of one that a user has
         written."""
         entry = next((entry for entry in entries if entry.get("name") == name), None)
+        is_new = entry is None
         if entry is None:
             entry = {"name": name, "configuration": _file_name(name, said.get("configuration"), entries)}
             entries.append(entry)
         file = entry.get("configuration")
-        own = _object(self.read(file) if isinstance(file, str) else None)
+        value = self.read(file) if isinstance(file, str) else None
         told = said.get("configurationJson")
-        content = dict(told) if isinstance(told, dict) else dict(own)
         for key in ("type", "class"):
             if said.get(key):
                 entry[key] = said[key]
+        entry |= {key: said[key] for key in ENTRY_KEYS if said.get(key) is not None}
+        if not isinstance(file, str):
+            return
+        if isinstance(told, str):
+            # A hosted connector may read another language than JSON.
+            self.files[file] = told
+            return
+        if not isinstance(told, dict) and not isinstance(value, dict) and not is_new:
+            # So its file is in another language, and nobody has said another.
+            return
+        own = _object(value)
+        content = dict(told) if isinstance(told, dict) else dict(own)
         for key in ENTRY_KEYS:
             if said.get(key) is not None:
-                entry[key] = content[key] = said[key]
+                content[key] = said[key]
             elif key in own:
                 content.setdefault(key, own[key])
         content.setdefault("name", name)
-        if isinstance(file, str):
-            self.files[file] = content
+        self.files[file] = content
 
 
 def laid_section(key: str, file: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,13 +200,20 @@ def configured_attributes(laid: Laid, overlay: Overlay, now_ms: int) -> dict[str
             implied = "accessToken" if "accessToken" in value["security"] else "usernamePassword"
             value["security"] = {"type": value["security"].get("type", implied)}
         found[key] = {**value, "ts": _ts_of(overlay.sections.get(key), now_ms)}
+    logs = laid.logs if laid.logs is not None else laid.read(LOGS_FILE)
+    if isinstance(logs, dict):
+        found[LOGS_KEY] = {**logs, "ts": _ts_of(overlay.logs, now_ms)}
     entries = _entries(laid.main)
     found[ACTIVE_KEY] = [entry.get("name") for entry in entries]
     for entry in entries:
         name, file = entry.get("name"), entry.get("configuration")
         if isinstance(name, str) and isinstance(file, str):
-            content = laid.files.get(file, laid.read(file))
-            content = dict(content) if isinstance(content, dict) else {}
+            value = laid.files.get(file, laid.read(file))
+            content = dict(value) if isinstance(value, dict) else {}
+            # A text that is on the disk is not told; the platform may well put one in its place.
+            told: dict[str, Any] = {"configurationJson": content} if isinstance(value, dict) else {}
+            if isinstance(value, str):
+                told = {"configurationJson": value}
             # The dashboards have these beside the content.
             beside = {"logLevel": "INFO", "enableRemoteLogging": False}
             beside |= {key: entry[key] for key in ENTRY_KEYS if key in entry}
@@ -179,7 +221,7 @@ def configured_attributes(laid: Laid, overlay: Overlay, now_ms: int) -> dict[str
             found[name] = {
                 **entry,
                 **beside,
-                "configurationJson": content,
+                **told,
                 "ts": _ts_of(overlay.connectors.get(name), now_ms),
             }
     return found

@@ -6,7 +6,7 @@ Secrets pass through here: no message ever shows a value of `security`, only wha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,25 +33,36 @@ SECURITY_TYPES: tuple[SecurityType, ...] = (
     "tlsPrivateKey",
 )
 """How the gateway may prove who it is, in the reference's words."""
-PLATFORM_VARIABLES = {
-    "TB_GW_HOST": "host",
-    "TB_GW_PORT": "port",
-    "TB_GW_RATE_LIMITS": "rateLimits",
-    "TB_GW_DP_RATE_LIMITS": "dpRateLimits",
-    "TB_GW_MESSAGES_RATE_LIMITS": "messagesRateLimits",
-}
-"""Environment variable → key of the section."""
-SECURITY_VARIABLES = {
-    "TB_GW_SECURITY_TYPE": "type",
-    "TB_GW_ACCESS_TOKEN": "accessToken",
-    "TB_GW_CA_CERT": "caCert",
-    "TB_GW_PRIVATE_KEY": "privateKey",
-    "TB_GW_CERT": "cert",
-    "TB_GW_CLIENT_ID": "clientId",
-    "TB_GW_USERNAME": "username",
-    "TB_GW_PASSWORD": "password",
-}
-"""Environment variable → key of `security`. Containers and services have their secrets from there."""
+PLATFORM_VARIABLES = (
+    ("TB_GW_HOST", "host"),
+    ("TB_GW_PORT", "port"),
+    ("TB_GW_RATE_LIMITS", "rateLimits"),
+    ("TB_GW_RATE_LIMITS", "messagesRateLimits"),
+    ("TB_GW_RATE_LIMITS", "deviceRateLimits"),
+    ("TB_GW_RATE_LIMITS", "deviceMessagesRateLimits"),
+    ("TB_GW_DP_RATE_LIMITS", "dpRateLimits"),
+    ("TB_GW_DP_RATE_LIMITS", "deviceDpRateLimits"),
+    ("TB_GW_MESSAGES_RATE_LIMITS", "messagesRateLimits"),
+    ("TB_GW_DEVICE_MESSAGES_RATE_LIMIT", "deviceMessagesRateLimits"),
+    ("TB_GW_DEVICE_RATE_LIMITS", "deviceRateLimits"),
+    ("TB_GW_DEVICE_DP_RATE_LIMITS", "deviceDpRateLimits"),
+)
+"""Environment variable, and a key of the section that it sets; a later one wins. As the reference has them: two
+variables set several limits, and one is spelt without an S."""
+SECURITY_VARIABLES = (
+    ("TB_GW_SECURITY_TYPE", "type"),
+    ("TB_GW_ACCESS_TOKEN", "accessToken"),
+    ("TB_GW_CA_CERT", "caCert"),
+    ("TB_GW_PRIVATE_KEY", "privateKey"),
+    ("TB_GW_CERT", "cert"),
+    ("TB_GW_CLIENT_ID", "clientId"),
+    ("TB_GW_USERNAME", "username"),
+    ("TB_GW_PASSWORD", "password"),
+)
+"""Environment variable, and the key of `security` that it sets: containers and services have their secrets there."""
+PROXY_VARIABLES = ("TB_GW_PROXY_HOST", "TB_GW_PROXY_PORT")
+"""Where the reference finds an HTTP proxy; here the platform is reached without one."""
+_NO_PROXY = "has no effect: the platform is reached without a proxy"
 TOKEN_PLACE = "YOUR_ACCESS_TOKEN"
 """What a starter configuration has where the access token belongs."""
 _PLACE = re.compile(
@@ -62,11 +73,13 @@ _PLACE = re.compile(
 """What examples and documents have where a secret belongs; no platform gives out tokens of these forms."""
 LOGS_VARIABLE = "TB_GW_LOGS_PATH"
 """The folder of the reference's log files, of which there are none here."""
-# Known keys without effect: for a section, which of its keys switches it on ("" where the value itself does).
 _UNSERVED = {
-    "checkConnectorsConfigurationInSeconds": None,
-    "latencyDebugMode": "",
+    "checkConnectorsConfigurationInSeconds": "has no effect: an edited file may be half written or wrong, so files are "
+    "read when the gateway is started again, which loses nothing",
+    "latencyDebugMode": "has no effect: no message says how long its readings were on their way; `serialgw watch` "
+    "shows when each frame and each reading passes",
 }
+"""Keys of the reference without a counterpart here, and why."""
 
 
 def read_platform(
@@ -89,6 +102,8 @@ def read_platform(
         digits = merged["port"].strip()
         merged["port"] = int(digits) if digits.isdigit() and len(digits) < 10 else merged["port"]
     entry = JsonObject(merged, file, "thingsboard", findings, places)
+    if environ.get(PROXY_VARIABLES[0]):
+        findings.warning("environment", PROXY_VARIABLES[0], _NO_PROXY)
     if environ.get(LOGS_VARIABLE):
         sentence = "has no effect: the log goes to standard error, and whoever runs the gateway keeps it"
         findings.warning("environment", LOGS_VARIABLE, sentence)
@@ -150,11 +165,11 @@ def without_secrets(platform: Platform) -> Platform:
 
 
 def _overlay(
-    values: Mapping[str, Any], variables: Mapping[str, str], environ: Mapping[str, str]
+    values: Mapping[str, Any], variables: Iterable[tuple[str, str]], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
     """Lays the environment's values over the file's; the places say of which key a message must name the variable
     instead."""
-    given = {key: name for name, key in variables.items() if environ.get(name)}
+    given = {key: name for name, key in variables if environ.get(name)}
     merged = {**values, **{key: environ[name] for key, name in given.items()}}
     return merged, {key: ("environment", name) for key, name in given.items()}
 
@@ -177,7 +192,7 @@ def _has_credentials(security: Security) -> bool:
 def _read_provisioning_ca(platform: JsonObject, folder: Path, environ: Mapping[str, str]) -> str | None:
     """The certificate that `provisioning` names for the platform, which counts from then on."""
     section = platform.values.get("provisioning")
-    variables = {"TB_GW_PROVISIONING_DEVICE_CA_CERT_FILENAME": "caCert"}
+    variables = (("TB_GW_PROVISIONING_DEVICE_CA_CERT_FILENAME", "caCert"),)
     merged, places = _overlay(section if isinstance(section, dict) else {}, variables, environ)
     return _read_file(JsonObject(merged, *platform.place("provisioning"), platform.findings, places), "caCert", folder)
 
@@ -299,14 +314,22 @@ def _read_file(entry: JsonObject, key: str, folder: Path) -> str | None:
 def _warn_unserved(entry: JsonObject) -> None:
     """Warns of keys that the reference knows and that have no effect here, where they are switched on.
 
-    A section that is there and switched off asks for nothing, so it gets no warning.
+    A section that is there and switched off asks for nothing, so it gets no warning; nor does 0 s.
     """
-    for key, switch in _UNSERVED.items():
+    for key, sentence in _UNSERVED.items():
         entry.knows(key)
         value = entry.values.get(key)
-        if switch is not None and isinstance(value, dict):
-            value = value.get(switch or "enable", False)
-        if value not in (None, False) and key in entry.values:
-            entry.not_applied(key, key)
+        if isinstance(value, dict):
+            value = value.get("enable", False)
+        if value not in (None, False, 0):
+            entry.warning(key, sentence)
+    entry.knows("proxy_host", "proxy_port", "keep_alive", "managerEnabled")
+    if entry.values.get("proxy_host"):
+        entry.warning("proxy_host", _NO_PROXY)
+    if "keep_alive" in entry.values:
+        entry.warning("keep_alive", "has no effect: the connection is tested every 30 s")
+    if not entry.flag("syncDevicesSharedAttributesOnConnect", True):
+        sentence = "has no effect: shared attributes are asked for whenever a device is announced"
+        entry.warning("syncDevicesSharedAttributesOnConnect", sentence)
     if entry.flag("remoteShell", False):
         entry.warning("remoteShell", "the gateway never runs commands that come from the platform")

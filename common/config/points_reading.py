@@ -11,16 +11,24 @@ import warnings
 from collections.abc import Callable, Collection
 from functools import partial
 
+from msgspec.structs import replace
+
 from common.config.findings import SHOWN_CHARS, choices, show
 from common.config.json_object import JsonObject
 from common.config.look_alikes import doubt_of
 from common.config.models import AttributeUpdate, DataPoint, Decimal, ReportStrategy, Rpc
+from common.config.places_reading import NO_CONTEXT, PLACES, Context, has_place, read_place
+from common.config.point_models import Place
+from common.config.register_reading import check_writable, read_register
 from common.config.type_words import doubt_of_param_type, doubt_of_point_type
-from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of, pattern_of
+from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of, parts_of, pattern_of
+from common.core.control_names import protocol_text
 
 _STRATEGIES = ("ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED")
 _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
 """A placeholder of a template, whether it is closed or not."""
+_RPC_NAMES = ("params", "deviceName", "deviceType")
+"""What a call's template may name, beside members of its params."""
 DAY_S = 86_400
 """The longest time that a configuration may name, where it is a time to wait."""
 
@@ -43,8 +51,9 @@ def read_strategy(entry: JsonObject) -> ReportStrategy | None:
     return strategy
 
 
-def read_points(device: JsonObject, *keys: str) -> tuple[DataPoint, ...]:
-    """The data points of the lists under `keys` (one is an older spelling of the other), in order.
+def read_points(device: JsonObject, *keys: str, context: Context = NO_CONTEXT) -> tuple[DataPoint, ...]:
+    """The data points of the lists under `keys` (one is an older spelling of the other), in order. `context` is
+    what their message says for all of them.
 
     Two points with one key are allowed, as in the reference; where both find a value the later one wins.
     """
@@ -52,7 +61,7 @@ def read_points(device: JsonObject, *keys: str) -> tuple[DataPoint, ...]:
     first_places: dict[str, str] = {}
     for key in keys:
         for entry in device.items(key):
-            point = _read_point(entry)
+            point = _read_point(entry, context)
             if point.key in first_places:
                 place = first_places[point.key]
                 entry.warning("key", f"{show(point.key)} is also the key of {place}: one value hides the other")
@@ -62,12 +71,13 @@ def read_points(device: JsonObject, *keys: str) -> tuple[DataPoint, ...]:
     return tuple(points)
 
 
-def _read_point(entry: JsonObject) -> DataPoint:
+def _read_point(entry: JsonObject, context: Context) -> DataPoint:
     """One data point; of those that a delimiter makes meaningless the byte positions are warned of."""
+    placed = has_place(dict(entry.values))
     key = entry.required_text("key", meaning="the name of the value (a text)")
     point = DataPoint(
         key=key,
-        type=_read_type(entry, "type", doubt_of_point_type),
+        type=_read_type(entry, "type", (lambda _: None) if placed else doubt_of_point_type),
         from_delimiter=entry.byte_text("fromDelimiter"),
         until_delimiter=entry.byte_text("untilDelimiter"),
         keep_delimiter=entry.flag("keepDelimiter", False),
@@ -90,8 +100,21 @@ def _read_point(entry: JsonObject) -> DataPoint:
                 entry.warning(ignored, "has no effect, because a delimiter is named")
     else:
         _warn_if_empty(entry, point.from_byte, point.to_byte, "toByte")
+    place = read_place(entry, point.type, context)
+    _refuse_slices(entry, place)
+    point = replace(point, place=place)
     entry.warn_unknown()
     return point
+
+
+def _refuse_slices(entry: JsonObject, place: Place | None) -> None:
+    """Delimiters and byte positions beside a place would be a second one."""
+    if place is None or place.by == "slice":
+        return
+    for key in ("fromDelimiter", "untilDelimiter", "fromByte", "toByte"):
+        if entry.values.get(key) is not None:
+            said = next(name for name in PLACES if entry.values.get(name) is not None or name in entry.values)
+            entry.problem(key, f"{key} beside {said}", "one of them: both say where the value stands")
 
 
 def _warn_if_empty(entry: JsonObject, start: int | None, end: int | None, key: str) -> None:
@@ -191,26 +214,31 @@ def read_rpcs(device: JsonObject, *, users_answers: bool = False, users_params: 
 
 def _read_rpc(entry: JsonObject, users_answers: bool, users_params: bool) -> Rpc:
     """One entry of `serverSideRpc`. The entry itself is kept too: users' downlink converters get it as `config`."""
+    if entry.values.get("register") is not None:
+        return _read_register_rpc(entry)
     true_text, false_text = _read_written_words(entry)
+    is_asked = entry.values.get("ask") is not None
+    if is_asked and entry.values.get("template") is not None:
+        entry.problem("template", 'template beside "ask"', "one of them: both say what is written")
     rpc = Rpc(
         method=entry.required_text("method", meaning="the name that the platform calls (a text)"),
         type=_read_type(entry, "type", partial(doubt_of_param_type, users=users_params)) or "string",
-        template=_read_template(entry, "template", ("params", "deviceName", "deviceType"), "params."),
+        template=_read_template(entry, "ask" if is_asked else "template", _RPC_NAMES, "params."),
         length=entry.maybe_whole("length", 1, 64),
         signed=entry.flag("signed", False) if entry.values.get("signed") is not None else None,
-        with_response=entry.flag("withResponse", False),
+        with_response=entry.flag("withResponse", entry.values.get("answer") is not None),
         response_pattern=_read_pattern(entry),
         response_type=_read_type(entry, "responseType", partial(doubt_of_point_type, users=users_answers)),
         response_from_byte=entry.maybe_whole("responseFromByte"),
         response_to_byte=entry.maybe_whole("responseToByte"),
         response_until_delimiter=entry.byte_text("responseUntilDelimiter"),
-        response_timeout_s=entry.number("responseTimeoutSec", 5.0, 0, DAY_S, above=True),
+        response_timeout_s=_read_response_time(entry),
         raw=dict(entry.values),
         decimal=_read_decimal(entry),
         true_text=true_text,
         false_text=false_text,
     )
-    entry.knows("signed")
+    entry.knows("signed", "ask", "template", "answer")
     if rpc.response_pattern is not None and not rpc.with_response:
         entry.warning("responsePattern", 'has no effect without "withResponse": true')
     if rpc.response_until_delimiter is None:
@@ -219,9 +247,32 @@ def _read_rpc(entry: JsonObject, users_answers: bool, users_params: bool) -> Rpc
     return rpc
 
 
+def _read_register_rpc(entry: JsonObject) -> Rpc:
+    """A call that reads or writes a register of a Modbus device; its answer is always awaited."""
+    rpc = Rpc(
+        method=entry.required_text("method", meaning="the name that the platform calls (a text)"),
+        register=read_register(entry),
+        with_response=True,
+        response_timeout_s=entry.whole("timeoutMs", 1000, 1, DAY_S * 1000) / 1000,
+        raw=dict(entry.values),
+    )
+    entry.warn_unknown()
+    return rpc
+
+
+def _read_response_time(entry: JsonObject) -> float:
+    """How long an answer may take, in seconds: `timeoutMs`, as questions have it, or the older key."""
+    if entry.values.get("timeoutMs") is not None:
+        entry.knows("responseTimeoutSec")
+        return entry.whole("timeoutMs", 5000, 1, DAY_S * 1000) / 1000
+    entry.knows("timeoutMs")
+    return entry.number("responseTimeoutSec", 5.0, 0, DAY_S, above=True)
+
+
 def _read_pattern(entry: JsonObject) -> str | None:
     """The regular expression of an answer, compiled once to see that it can be; None for none, or one that can't."""
-    pattern = entry.byte_text("responsePattern", "pattern")
+    key = "responsePattern" if entry.values.get("answer") is None else "answer"
+    pattern = entry.byte_text(key, "pattern")
     if pattern is None:
         return None
     try:
@@ -230,13 +281,13 @@ def _read_pattern(entry: JsonObject) -> str | None:
             re.compile(pattern_of(pattern).encode())
     except re.error as error:
         where = "" if error.pos is None else f" at position {error.pos}"
-        entry.problem("responsePattern", f"{show(pattern)} ({error.msg}{where})", "a regular expression")
+        entry.problem(key, f"{show(pattern)} ({error.msg}{where})", "a regular expression")
         return None
     except (OverflowError, RecursionError):
-        entry.problem("responsePattern", f"{show(pattern)} (too large)", "a regular expression")
+        entry.problem(key, f"{show(pattern)} (too large)", "a regular expression")
         return None
     for doubt in doubts:
-        entry.warning("responsePattern", f"{show(pattern)} may mean something else ({doubt.message})")
+        entry.warning(key, f"{show(pattern)} may mean something else ({doubt.message})")
     return pattern
 
 
@@ -255,7 +306,19 @@ def _read_template(entry: JsonObject, key: str, names: tuple[str, ...], prefix: 
             entry.problem(key, f"{show(match.group())} without its closing bracket", choices_of(known))
         elif name not in names and not (prefix and name.startswith(prefix) and len(name) > len(prefix)):
             entry.problem(key, show(match.group()), choices_of(known))
+    if is_whole and key == "ask":
+        return _checked(entry, key, protocol_text(text))
     return entry.byte_text(key, "template") if is_whole else None
+
+
+def _checked(entry: JsonObject, key: str, text: str) -> str | None:
+    """A text that stands for bytes; None for a wrong one."""
+    try:
+        parts_of(text)
+    except ValueError:
+        entry.problem(key, show(text), EXPECTED_HEX)
+        return None
+    return text
 
 
 def choices_of(names: Collection[str]) -> str:
@@ -270,6 +333,13 @@ def read_attribute_updates(device: JsonObject) -> tuple[AttributeUpdate, ...]:
         attribute = entry.required_text(
             "attributeOnPlatform", "attributeOnThingsBoard", meaning="the name of the attribute (a text)"
         )
+        if entry.values.get("register") is not None:
+            register = read_register(entry)
+            if register is not None:
+                check_writable(entry, register)
+            entry.warn_unknown()
+            updates.append(AttributeUpdate(attribute=attribute, string_to_device="", register=register))
+            continue
         entry.required_text("stringToDevice", meaning="the text to write (a text)")
         names = (attribute, "deviceName", "deviceType") if attribute else ("deviceName", "deviceType")
         # Reading the template again would repeat the message of a text that is none.

@@ -19,10 +19,11 @@ from common.config.connector_files import ConnectorClass
 from common.config.device_reading import ConnectorDefaults, read_connector
 from common.config.extension_files import Catalogue, extension_dirs_of, read_catalogue
 from common.config.findings import Findings, show
-from common.config.hosted_reading import is_hosted, read_hosted, search_of, why_not
+from common.config.hosted_reading import is_hosted, read_file, read_hosted, search_of, why_not
 from common.config.json_files import read_json
 from common.config.json_object import JsonObject
 from common.config.logs_reading import read_log_levels
+from common.config.modbus_file import has_serial_slaves
 from common.config.models import Connector, Device, Gateway, HostedConnector, Platform, Storage
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.overlay import Laid, Overlay
@@ -31,6 +32,7 @@ from common.config.points_reading import read_strategy
 from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
 from common.core.errors import ConfigError
+from common.wire.calls import hosted_stream
 
 _MAIN_KEYS = ("thingsboard", "connectors", "storage")
 """A file with any of these is a main file; one without is a connector's own."""
@@ -71,7 +73,10 @@ def laid_over(path: Path, main: Mapping[str, Any], overlay: Overlay) -> Laid:
     def read(name: str) -> Any:
         return read_json(path.parent / name, name, Findings()) if can_name_a_file(name) else None
 
-    return Laid(main, overlay, read)
+    def read_text(name: str) -> str | None:
+        return read_file(path.parent / name) if can_name_a_file(name) else None
+
+    return Laid(main, overlay, read, read_text)
 
 
 class _Reader:
@@ -87,6 +92,8 @@ class _Reader:
         self._overlay = overlay
         self._laid: dict[str, Any] = {}
         """Name of a connector's file → what stands in its place."""
+        self._logs: Any = None
+        """What stands in the place of `logs.json`."""
         self._folder = path.parent
         self._shown = path.name or str(path)
         """How messages name the file: without its folder, which the reader of the message knows."""
@@ -129,7 +136,7 @@ class _Reader:
         """The main file with the platform's words over it; what does not count any more is a warning."""
         laid = laid_over(self._path, value, self._overlay)
         self._findings.warnings += laid.left_out
-        self._laid = laid.files
+        self._laid, self._logs = laid.files, laid.logs
         return laid.main
 
     def _gateway(self, platform: Platform, storage: Storage, connectors: tuple[Connector, ...]) -> Gateway:
@@ -140,7 +147,7 @@ class _Reader:
             file=str(self._path),
             extension_dirs=self._extension_dirs,
             hosted=tuple(connector for _, connector in self._hosted.values()),
-            log_levels=read_log_levels(self._folder, self._findings),
+            log_levels=read_log_levels(self._folder, self._findings, self._logs),
         )
 
     def _read_main(self, top: JsonObject) -> Gateway:
@@ -193,6 +200,8 @@ class _Reader:
         if search is not None and search.found is not None and is_hosted(search):
             self._read_hosted(entry, kind, search.found)
             return False
+        if kind == "modbus" and not class_name and self._has_serial_slaves(entry):
+            return True
         if kind == "serial" or (kind == "custom" and (not class_name or "serial" in class_name.lower())):
             return True
         name = entry.values.get("name", "without a name")
@@ -204,9 +213,17 @@ class _Reader:
         )
         return False
 
+    def _has_serial_slaves(self, entry: JsonObject) -> bool:
+        """True if the Modbus connector's file of this entry has slaves on serial lines, which we read."""
+        name = entry.values.get("configuration")
+        if not isinstance(name, str) or not can_name_a_file(name) or not os.path.isfile(self._folder / name):
+            return False
+        value = self._laid[name] if name in self._laid else read_json(self._folder / name, name, Findings())
+        return isinstance(value, dict) and has_serial_slaves(value)
+
     def _read_hosted(self, entry: JsonObject, kind: str, found: ConnectorClass) -> None:
         """A connector that users wrote. Two of one name would share a journal."""
-        connector = read_hosted(entry, kind, found, self._folder)
+        connector = read_hosted(entry, kind, found, self._folder, self._laid)
         if connector is None:
             return
         place, first = self._hosted.setdefault(connector.name, (entry.path, connector))
@@ -226,6 +243,10 @@ class _Reader:
             remote_logging=entry.flag("enableRemoteLogging", False),
         )
         entry.knows("configVersion")
+        for key in ("useGRPC", "useGRPCForce"):
+            if entry.values.get(key):
+                entry.warning(key, "has no effect: serialgw's own port readers serve this connector")
+        entry.knows("useGRPC", "useGRPCForce", "key")
         name = entry.required_text("configuration", meaning="the name of a file beside this one")
         entry.warn_unknown()
         top = self._open_connector(entry, name) if name else None
@@ -240,7 +261,11 @@ class _Reader:
             entry.problem("configuration", f"{show(name)}, as in {first}", "a file that no other connector names")
             return None
         if name in self._laid:
-            return JsonObject(self._laid[name], f"{name} (as the platform has configured it)", "", self._findings)
+            laid, shown = self._laid[name], f"{name} (as the platform has configured it)"
+            if isinstance(laid, dict):
+                return JsonObject(laid, shown, "", self._findings)
+            self._findings.problem(shown, "top level", show(laid), "an object")
+            return None
         if not can_name_a_file(name) or not os.path.lexists(path):
             entry.problem("configuration", f"{show(name)}, which is not there", f"a file beside {self._shown}")
             return None
@@ -267,7 +292,7 @@ class _Reader:
                 top.warning("devices", "an empty list: this connector has nothing to do")
             else:
                 top.problem("devices", "an empty list", "at least one device")
-        check_unique(self._devices, self._findings)
-        uses_converters = any(device.has_user_converter for _, device in self._devices)
-        if not self._findings.problems:
-            warn_broken_files(self._shown, self._catalogue, uses_converters, self._findings)
+        hosted = {hosted_stream(connector.name): connector.name for _, connector in self._hosted.values()}
+        check_unique(self._devices, self._findings, hosted)
+        if self._devices and not self._findings.problems:
+            warn_broken_files(self._shown, self._catalogue, self._findings)

@@ -17,6 +17,7 @@ _READ_BEHAVIOUR = (
     "messages_ttl_check_in_hours",
     "oversize_check_period",
     "writing_batch_size",
+    "max_records_between_fsync",
 )
 """Keys about how the reference reads its store, which has no counterpart here: known, and without effect."""
 _MEGABYTE = 1024 * 1024

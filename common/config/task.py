@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from common.config.models import VERSION, Device, Gateway, Storage, updated, version_of
+from common.config.models import PLAIN, VERSION, Device, Gateway, Storage, updated, version_of
+from common.config.task_file import OPTION, find_written
 from common.io.journal.places import file_name, journal_dir
-from common.io.private import is_private
-
-OPTION: Final = "--task="
-"""The argument that names the file of `written_task`; it wants another one that says whose task it is."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,13 +26,21 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     company_s: float | None = None
     """How long what was said may wait here on purpose for company; None: as long as pays."""
+    others: tuple[Device, ...] = ()
+    """Further devices on the line of `device`."""
+    other_journals: tuple[str, ...] = ()
+    """Their journals, in the same order."""
 
 
 def device_task(gateway: Gateway, device: Device, data_dir: Path, log_level: str) -> Task:
-    """The task of the reader of a configured device."""
+    """The task of the reader of a configured device, and of all others on its line."""
+    first, *others = next((line for line in gateway.lines if device in line), (device,))
+    folder = journal_dir(gateway.storage, data_dir)
     return Task(
-        device=device,
-        journal=str(journal_dir(gateway.storage, data_dir) / file_name(device.name)),
+        device=first,
+        others=tuple(others),
+        other_journals=tuple(str(folder / file_name(other.name)) for other in others),
+        journal=str(folder / file_name(first.name)),
         devices=gateway.streams,
         storage=gateway.storage,
         data_dir=str(data_dir),
@@ -63,8 +68,8 @@ def read_task(data: bytes) -> Task:
     Raises msgspec.DecodeError, UnicodeDecodeError for anything else, and for what a newer release wrote.
     """
     version = version_of(data)
-    if version == VERSION:
-        return msgspec.json.decode(data, type=Task)
+    if version >= PLAIN:
+        return msgspec.structs.replace(msgspec.json.decode(data, type=Task), version=VERSION)
     fields = msgspec.json.decode(data, type=dict[str, Any])
     if isinstance(fields.get("device"), dict):
         fields["device"] = updated(fields["device"], version)
@@ -72,22 +77,8 @@ def read_task(data: bytes) -> Task:
 
 
 def written_task(arguments: Sequence[str]) -> Task | None:
-    """The task in the file that the arguments name. None if they name none, it holds no task or another device's, or
-    the file lies where somebody else may have put it: then the configuration has to be read.
-
-    `serialgw run` writes it from a configuration that it has checked, which nobody edits meanwhile; and 64 readers
-    need not read the configuration of 64 devices each.
-    """
-    places = [word.removeprefix(OPTION) for word in arguments if word.startswith(OPTION)]
-    if not places:
-        return None
-    try:
-        if not is_private(Path(places[-1]).parent):
-            return None
-        task = read_task(Path(places[-1]).read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return task if _whose(task) in arguments else None
+    """The task in the file that the arguments name; None as `common.config.task_file.find_written` says."""
+    return find_written(arguments, read_task, _whose)
 
 
 def task_words(task: Task, place: Path) -> list[str]:

@@ -25,6 +25,7 @@ _SIZED: Final = re.compile(
     r"u?(?:int|short|long)_?(?:8|16|32|64)(?:_?[bl]e)?|[us](?:8|16|32|64)|d?word|u(?:int|short|long)"
 )
 _SIZED_FLOAT: Final = re.compile(r"(?:float|real|f)_?(?:16|32|64)(?:_?[bl]e)?|single")
+_SIZES: Final = 'and a type such as "uint16" or "float32"'
 _INT: Final = ("integer", "long", "short", "bigint", "whole", "signed", "unsigned", "counter")
 _FLOAT: Final = ("number", "numeric", "decimal", "real", "num")
 _BOOL: Final = ("boolean", "bit", "flag", "switch", "logical", "onoff")
@@ -70,9 +71,9 @@ def written_as(word: str) -> str:
 def _point_advice(word: str, near: str | None) -> str:
     """What to write instead, for the meaning that the word most likely has."""
     if _SIZED.fullmatch(word):
-        return '; "int" reads decimal digits: a number in binary needs a converter of your own'
+        return f'; "int" reads decimal digits: a number in binary is read with "at", its first byte, {_SIZES}'
     if _SIZED_FLOAT.fullmatch(word):
-        return '; "float" reads decimal digits: a number in binary needs a converter of your own'
+        return f'; "float" reads decimal digits: a number in binary is read with "at", its first byte, {_SIZES}'
     if word in _INT:
         return '; write "int" for a whole number in decimal digits'
     if word in _FLOAT:

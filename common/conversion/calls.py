@@ -44,11 +44,28 @@ def read_json(text: bytes) -> object:
 def rpc_writes(device: Device, rpc: Rpc, params: bytes) -> list[bytes]:
     """What is written to the device for a call. Raises ConversionError with the text that the platform gets."""
     try:
-        return [encode_rpc(device, rpc, read_json(params))]
+        return [sent(device, encode_rpc(device, rpc, read_json(params)))]
     except ConversionError as error:
         raise ConversionError(refusal(str(error))) from None
     except RecursionError:
         raise ConversionError(refusal(TOO_DEEP)) from None
+
+
+def sent(device: Device, data: bytes) -> bytes:
+    """What is written, as it stands on the line: with the checksum and the end that the device's `send` adds. Raises
+    ConversionError for bytes that the checksum can't be added to."""
+    asking = device.asking
+    if asking is None:
+        return data
+    if asking.send_checksum is None:
+        return data + asking.send_end
+    # Here: few devices want a checksum.
+    from common.core.checksum import sealed
+
+    try:
+        return sealed(asking.send_checksum, data, asking.send_end)
+    except ValueError as error:
+        raise ConversionError(f"the checksum can't be added: {error}") from None
 
 
 def refusal(text: str) -> str:
@@ -66,7 +83,7 @@ def update_writes(device: Device, text: bytes) -> tuple[list[bytes], str]:
         raise ConversionError("an attribute update is no object")
     entries = [update for key in data for update in device.attribute_updates if update.attribute == key]
     try:
-        writes = [encode_attribute_update(device, update, data) for update in entries]
+        writes = [sent(device, encode_attribute_update(device, update, data)) for update in entries]
     except RecursionError:
         raise ConversionError(TOO_DEEP) from None
     known = {update.attribute for update in entries}

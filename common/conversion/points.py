@@ -31,7 +31,7 @@ class PointResult(NamedTuple):
     key: str
     kind: Kind
     type: str
-    status: Literal["value", "absent", "error", "blank"]
+    status: Literal["value", "absent", "error", "blank", "none"]
     span: Span | None
     field: bytes
     value: object
@@ -54,14 +54,14 @@ def compile_points(points: Sequence[DataPoint]) -> list[Point]:
     try:
         for point in points:
             encode_json(point.key)
-        return [Point(point.key, _locator_of(point), parser_of(point)[0], point) for point in points]
+        return [Point(point.key, locator_of(point), parser_of(point)[0], point) for point in points]
     except UnicodeEncodeError as error:
         raise ConversionError(f"data point: found {error.object!a} with a lone surrogate, expected text") from None
     except ValueError as error:
         raise ConversionError(f"data point: a delimiter with {error}, expected {EXPECTED_HEX}") from None
 
 
-def _locator_of(point: DataPoint) -> Locate:
+def locator_of(point: DataPoint) -> Locate:
     """Where a data point's bytes stand in a frame, as [start, end); None if the frame has no such place."""
     if point.from_delimiter:
         closing = bytes_of(point.until_delimiter) if point.until_delimiter else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from common.conversion.values import MAX_DEPTH, encode_json, plain_value, shorten
 from common.core.entries import split_entry
@@ -25,10 +25,23 @@ NANOSECONDS_FROM: Final = 10**17
 LONGEST_TIME: Final = 19
 """Digits of a time that comes as text; more are none of any unit."""
 RETURNED: Final = "convert returned"
+
+
+class _Taken(NamedTuple):
+    """What comes of reading a result beside its values."""
+
+    strategies: dict[str, object]
+    """Those that keys bring."""
+    left_out: list[str] | None
+    """What is said of values that are left out because they can't be sent; None: such a value is an error."""
+
+
 _RESULT_KEYS: Final = {"deviceName", "deviceType", "telemetry", "timeseries", "attributes", "metadata"}
 
 
-def readings_of(result: object, name: str, device_type: str, where: str = RETURNED) -> list[UserReading]:
+def readings_of(
+    result: object, name: str, device_type: str, where: str = RETURNED, left_out: list[str] | None = None
+) -> list[UserReading]:
     """One reading per device named in `result`; [] where it holds no value.
 
     `result` is None, a `ConvertedData` (anything with `to_dict()`), a dict of the same shape, or a list of these;
@@ -37,26 +50,31 @@ def readings_of(result: object, name: str, device_type: str, where: str = RETURN
     keys differ. Nothing of `result` is kept: its author may use it again.
 
     Raises ConversionError for a shape or a value that can't be sent, saying which and where it stands; `where` is how
-    the sentence begins where `result` is no result at all.
+    the sentence begins where `result` is no result at all. With `left_out` a value that can't be sent is no error: it
+    is left out, and a sentence about it added there.
     """
     if isinstance(result, list | tuple):
         readings = [
-            _of_list(item, index, name, device_type, where) for index, item in enumerate(result) if item is not None
+            _of_list(item, index, name, device_type, where, left_out=left_out)
+            for index, item in enumerate(result)
+            if item is not None
         ]
     else:
-        readings = [] if result is None else [_reading_of(result, name, device_type, where)]
+        readings = [] if result is None else [_reading_of(result, name, device_type, where, left_out)]
     return [reading for reading in readings if reading.telemetry or reading.attributes]
 
 
-def _of_list(result: object, index: int, name: str, device_type: str, where: str) -> UserReading:
+def _of_list(
+    result: object, index: int, name: str, device_type: str, where: str, *, left_out: list[str] | None
+) -> UserReading:
     """One reading of a list of results; an error says of which."""
     try:
-        return _reading_of(result, name, device_type, where)
+        return _reading_of(result, name, device_type, where, left_out)
     except ConversionError as error:
         raise ConversionError(f"result[{index}]: {error}") from None
 
 
-def _reading_of(result: object, name: str, device_type: str, where: str) -> UserReading:
+def _reading_of(result: object, name: str, device_type: str, where: str, left_out: list[str] | None) -> UserReading:
     """One reading of one result. Raises ConversionError."""
     data = _as_dict(result, where, "ConvertedData or a dict")
     if data and data.keys().isdisjoint(_RESULT_KEYS):
@@ -65,11 +83,11 @@ def _reading_of(result: object, name: str, device_type: str, where: str) -> User
     if not name:
         raise ConversionError("deviceName: found none, expected the name of a device")
     device_type = _text(data, "deviceType", device_type)
-    strategies: dict[str, object] = {}
-    items = [*_telemetry(data, "telemetry", strategies), *_telemetry(data, "timeseries", strategies)]
+    taken = _Taken({}, left_out)
+    items = [*_telemetry(data, "telemetry", taken), *_telemetry(data, "timeseries", taken)]
     telemetry = [(ts, encode_json(values)) for ts, values in items]
-    attributes = _attributes(data.get("attributes"), strategies)
-    written = encode_json(strategies) if strategies else b""
+    attributes = _attributes(data.get("attributes"), taken)
+    written = encode_json(taken.strategies) if taken.strategies else b""
     return UserReading(name, device_type, telemetry, encode_json(attributes) if attributes else b"", written)
 
 
@@ -98,14 +116,12 @@ def _text(data: Mapping[object, object], key: str, default: str) -> str:
     return str(_plain(value, key))
 
 
-def _telemetry(
-    data: Mapping[object, object], key: str, strategies: dict[str, object]
-) -> list[tuple[int | None, dict[str, object]]]:
+def _telemetry(data: Mapping[object, object], key: str, taken: _Taken) -> list[tuple[int | None, dict[str, object]]]:
     """(timestamp or None, values) of each entry. Entries without a timestamp are one, unless a key comes twice: then
-    both values are kept. Strategies that keys bring are added to `strategies`."""
+    both values are kept. Strategies that keys bring are added to `taken`."""
     entries: list[tuple[int | None, dict[str, object]]] = []
     for where, item in _as_list(data.get(key), key):
-        ts, values = _entry(_as_dict(item, f"{where}: found"), where, strategies)
+        ts, values = _entry(_as_dict(item, f"{where}: found"), where, taken)
         if not values:
             continue
         last = entries[-1] if entries else None
@@ -116,15 +132,13 @@ def _telemetry(
     return entries
 
 
-def _entry(
-    item: Mapping[object, object], where: str, strategies: dict[str, object]
-) -> tuple[int | None, dict[str, object]]:
+def _entry(item: Mapping[object, object], where: str, taken: _Taken) -> tuple[int | None, dict[str, object]]:
     """(timestamp or None, values) of one item, whichever of its forms it has."""
     try:
         ts, values = split_entry(item)
     except ValueError as error:
         raise ConversionError(f"{where}: {error}") from None
-    return _timestamp(ts, f"{where}: ts"), _members(values, where, strategies)
+    return _timestamp(ts, f"{where}: ts"), _members(values, where, taken)
 
 
 def _timestamp(ts: object, where: str) -> int | None:
@@ -155,14 +169,14 @@ def _is_digits(text: str) -> bool:
     return digits.isascii() and digits.isdecimal() and len(digits) <= LONGEST_TIME
 
 
-def _attributes(items: object, strategies: dict[str, object]) -> dict[str, object]:
+def _attributes(items: object, taken: _Taken) -> dict[str, object]:
     """All attributes of a result as one object, the last value of each key."""
     merged: dict[str, object] = {}
     for where, item in _as_list(items, "attributes"):
         values = _as_dict(item, f"{where}: found")
         if values.keys() == {"ts", "values"}:
             raise ConversionError(f"{where}: found keys ts, values, expected plain keys: attributes have no time")
-        merged.update(_members(values, where, strategies))
+        merged.update(_members(values, where, taken))
     return merged
 
 
@@ -182,18 +196,32 @@ def _keys_of(values: Mapping[object, object]) -> str:
     return shorten(", ".join(map(str, values)))
 
 
-def _members(values: Mapping[object, object], where: str, strategies: dict[str, object]) -> dict[str, object]:
+def _members(values: Mapping[object, object], where: str, taken: _Taken) -> dict[str, object]:
     """Values whose keys are text, or `DatapointKey`s, and which JSON can carry; those that are None are left out."""
     members: dict[str, object] = {}
     for key, value in values.items():
-        name = key if isinstance(key, str) else getattr(key, "key", None)
-        if not isinstance(name, str):
-            raise ConversionError(f"{where}: found the key {shorten(repr(key))}, expected text")
-        if value is not None:
-            members[str(_plain(name, where))] = _plain(value, f"{where}: {shorten(name)}")
+        try:
+            name, member = _member(key, value, where)
+        except ConversionError as error:
+            if taken.left_out is None:
+                raise
+            taken.left_out.append(str(error))
+            continue
+        if member is not None:
+            members[name] = member
             if key is not name and (strategy := _strategy_of(key)) is not None:
-                strategies[name] = strategy
+                taken.strategies[name] = strategy
     return members
+
+
+def _member(key: object, value: object, where: str) -> tuple[str, object]:
+    """A key's text and its value in plain Python. Raises ConversionError."""
+    name = key if isinstance(key, str) else getattr(key, "key", None)
+    if not isinstance(name, str):
+        raise ConversionError(f"{where}: found the key {shorten(repr(key))}, expected text")
+    if value is None:
+        return name, None
+    return str(_plain(name, where)), _plain(value, f"{where}: {shorten(name)}")
 
 
 def _strategy_of(key: object) -> object:

@@ -15,6 +15,7 @@ from common.conversion.columns import columns_of
 from common.conversion.points import Kind, Point, PointResult, compile_points, explain_point, sentence_of
 from common.conversion.printed import is_blank
 from common.conversion.values import encode_json, is_binary, reads_blanks
+from common.wire.messages import UserReading
 
 
 class BatchResult(NamedTuple):
@@ -35,6 +36,14 @@ class BatchResult(NamedTuple):
     """Frames that say nothing: blanks, NULs and the delimiter only, of which no point has made a value."""
     never: Sequence[str] = ()
     """Keys of the data points that were absent from every frame that says something to them."""
+    user: dict[int, list[UserReading]] = {}
+    """Index of each frame whose values have the device's own time, or belong to another device → these readings."""
+    nothing: int = 0
+    """Data points of which the device says that they have no value: neither absent nor wrong."""
+    unfit: int = 0
+    """Dead frames that no message fits."""
+    times_refused: int = 0
+    """Frames whose own time can't be read, or is too far from ours: they have ours."""
 
 
 class _Faults:
@@ -74,8 +83,9 @@ class DeviceConverter:
         self._looks_for_blanks = not all(map(is_binary, [*sources[0], *sources[1]]))
         self._columns = columns_of(*sources, delimiter)
 
-    def convert_batch(self, frames: Sequence[bytes]) -> BatchResult:
-        """Converts each frame; a key that occurs twice in a kind keeps its last value. Raises nothing.
+    def convert_batch(self, frames: Sequence[bytes], ts_ms: Sequence[int] = (), origin: str = "") -> BatchResult:
+        """Converts each frame; a key that occurs twice in a kind keeps its last value. When a frame came, and what was
+        asked, changes nothing here. Raises nothing.
 
         Where every point of every frame has its value, only the last frame's attributes come out: they win anyway.
         """
@@ -123,6 +133,10 @@ class DeviceConverter:
             told, all_told = len(frames) - blanks, len(frames)
             never = [key for key, count in absent.items() if count >= (all_told if key in self._reads_blanks else told)]
         return BatchResult(telemetry, attributes, dead, errors, sum(absent.values()), error_sample, blank, never)
+
+    def refusal_of(self, frame: bytes) -> str:
+        """ "": without messages no frame is known as a refusal."""
+        return ""
 
     def explain(self, frame: bytes) -> list[PointResult]:
         """What each data point finds in `frame`, telemetry first, in the order of the configuration."""

@@ -32,6 +32,11 @@ class FileLock:
         except OSError:
             pass  # The disk is full. The lock holds all the same; only its holder's name is missing.
 
+    @property
+    def descriptor(self) -> int:
+        """What holds the lock: so does a child that has it too."""
+        return self._fd
+
     def keep_across_exec(self, number: int) -> None:
         """Moves the lock to this descriptor number, which the program that we become inherits and thereby holds."""
         if self._fd == number:

@@ -44,6 +44,22 @@ _NOTE_LEVELS: Final = {
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@+,%#")
 
 
+class _OwnLogger(logging.Logger):
+    """A logger of ours: users' code that sets logging up as if the process were its own does not switch it off."""
+
+    @property
+    def disabled(self) -> bool:
+        return False
+
+    @disabled.setter
+    def disabled(self, disabled: bool) -> None:
+        """`logging.config` sets it on every logger that it was not told of."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (the library's name)
+        """By the level alone: `logging.disable` is the user's word for the user's loggers."""
+        return level >= self.getEffectiveLevel()
+
+
 class _Kind:
     """How many more lines of one kind may come now, and how many could not be shown.
 
@@ -131,7 +147,7 @@ def _message_of(record: logging.LogRecord) -> str:
         kind = type(error).__name__
     try:
         return f"{record.msg!r} {record.args!r}: this can't be put together: {kind}"
-    except Exception:  # noqa: BLE001 (the same)
+    except Exception:  # noqa: BLE001 (their `__repr__` too)
         return f"{record.pathname}:{record.lineno}: this can't be put together: {kind}"
 
 
@@ -140,14 +156,23 @@ def start_logs(process: str, level: str = "INFO") -> logging.Logger:
     same under another name."""
     logging.addLevelName(TRACE, "TRACE")
     logger = logging.getLogger("serialgw")
+    # Whoever has asked for it before has made it as any other.
+    logger.__class__ = _OwnLogger
     handler = handler_of(logger)
     if handler is None:
         logger.handlers[:] = [LogHandler(process)]
     else:
         handler.process = process
     logger.propagate = False
-    logger.setLevel(_LEVELS.get(level.upper(), logging.INFO))
+    set_level(logger, level)
     return logger
+
+
+def set_level(logger: logging.Logger, level: str) -> bool:
+    """From now on it logs from this level up, from INFO where nobody knows the word. True if that is another one."""
+    before = logger.level
+    logger.setLevel(_LEVELS.get(level.upper(), logging.INFO))
+    return logger.level != before
 
 
 def handler_of(logger: logging.Logger) -> LogHandler | None:

@@ -25,6 +25,8 @@ from typing import Final, Generic, Protocol, TypeVar
 from common.core.events import Core, Drain, Exit, Start, Tick
 from common.io.clock import monotonic_s
 from common.io.exits import EXIT_CRASH
+from common.io.levels import SIGNAL as LEVELS_SIGNAL
+from common.io.levels import LogLevels
 from common.io.logs import LogHandler, handler_of
 from common.io.pulse import Pulse
 from common.io.sources import Pollable, Sources
@@ -56,13 +58,17 @@ class Loop(Generic[Event, Effect]):
         sources: Sources[Event],
         logger: logging.Logger,
         pulse: Pulse | None = None,
+        *,
+        levels: LogLevels | None = None,
     ) -> None:
+        """`levels` says how much is logged, where that may change."""
         self._core = core
         self._shell = shell
         self._sources = sources
         self._logger = logger
         self._log = handler_of(logger)
         self._pulse = pulse
+        self._levels = levels
         self._exit_code: int | None = None
         """None as long as the core has not said `Exit`."""
 
@@ -83,6 +89,8 @@ class Loop(Generic[Event, Effect]):
         """As `run`, in a thread beside the main one, which alone can take signals: whoever has that one takes them, and
         has Python write their numbers into the pipe whose reading end this is."""
         self._sources.add_reader(wakeup_in, lambda: self._signalled(wakeup_in))
+        if self._levels is not None:
+            self._levels.look()
         # What starting has made is here to stay: no collection has to look at it again.
         gc.collect()
         gc.freeze()
@@ -99,7 +107,7 @@ class Loop(Generic[Event, Effect]):
     def _take_signals(self) -> None:
         """Takes the signals that a process of ours knows. They are never given back: a second one while the shell
         closes must not turn a clean exit into a death."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, LEVELS_SIGNAL):
             # `_signalled` does the work, from the pipe and in the loop's order.
             signal.signal(number, lambda *_: None)
         # A terminal that closes ends nothing that was started in it by hand.
@@ -204,4 +212,6 @@ class Loop(Generic[Event, Effect]):
         numbers = os.read(wakeup_in, 64)
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self.dispatch(Drain())
+        if LEVELS_SIGNAL in numbers and self._levels is not None:
+            self._levels.look()
         return ()

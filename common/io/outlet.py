@@ -8,6 +8,7 @@ counted.
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import stat
@@ -133,34 +134,47 @@ class LogOutlet:
         self._untold += lines
 
 
-class OutletStream:
-    """An outlet as `sys.stdout` and `sys.stderr`: for `print`, for tracebacks, for whoever writes there. Whole lines go
-    on, without what would steer a terminal; the rest waits for its end."""
+class LineStream(io.TextIOBase):
+    """A text stream whose whole lines go somewhere else: `sys.stdout` and `sys.stderr` for code that takes them for a
+    program's own. It is never closed."""
 
-    # What a text stream has, as far as anybody asks for it.
     encoding = "utf-8"
     errors = "backslashreplace"
-    LONGEST: Final = 65_536
-    """Characters of a line that has no end yet; a longer one is cut there."""
+    name = "<log>"
+    mode = "w"
+    line_buffering = True
+    LONGEST: int = 65_536
+    """Characters of a line that has no end yet."""
 
-    def __init__(self, outlet: LogOutlet) -> None:
-        self._outlet = outlet
+    def __init__(self) -> None:
+        super().__init__()
         self._partial = ""
+        self.buffer = _BytesStream(self)
+        """As a text stream has it: takes bytes."""
+
+    def tell_lines(self, whole: str) -> None:
+        """Takes one or more lines, each with its end."""
+        raise NotImplementedError
+
+    def cut(self, rest: str) -> tuple[str, str]:
+        """Of what has no end yet: (what is told all the same, what waits)."""
+        return "", rest[: self.LONGEST]
 
     def write(self, text: str) -> int:
-        whole, newline, rest = (self._partial + shortened(text)).rpartition("\n")
+        whole, newline, rest = (self._partial + text).rpartition("\n")
         if len(rest) > self.LONGEST:
-            whole, newline, rest = whole + newline + rest, "\n", ""
+            cut, rest = self.cut(rest)
+            whole, newline = whole + newline + cut, "\n" if cut else newline
         self._partial = rest
         if newline:
-            self._outlet.write(harmless_lines(whole + newline).encode(errors=self.errors))
+            self.tell_lines(whole + newline)
         return len(text)
-
-    def writelines(self, lines: Any) -> None:
-        self.write("".join(lines))
 
     def flush(self) -> None:
         """The rest of a line waits on: others write here too."""
+
+    def close(self) -> None:
+        """Others go on to write here."""
 
     def isatty(self) -> bool:
         return False
@@ -170,6 +184,46 @@ class OutletStream:
 
     def writable(self) -> bool:
         return True
+
+    def reconfigure(self, **_: Any) -> None:
+        """It has no other way to write."""
+
+
+class _BytesStream(io.RawIOBase):
+    """The `buffer` of a text stream: bytes are text there."""
+
+    def __init__(self, stream: LineStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, data: Any) -> int:
+        self._stream.write(bytes(data).decode(errors="backslashreplace"))
+        return len(data)
+
+    def close(self) -> None:
+        """Others go on to write here."""
+
+    def writable(self) -> bool:
+        return True
+
+
+class OutletStream(LineStream):
+    """An outlet as `sys.stdout` and `sys.stderr`: for `print`, for tracebacks, for whoever writes there. Whole lines go
+    on, without what would steer a terminal; the rest waits for its end, and a longer line is cut."""
+
+    def __init__(self, outlet: LogOutlet) -> None:
+        super().__init__()
+        self._outlet = outlet
+
+    def write(self, text: str) -> int:
+        super().write(shortened(text))
+        return len(text)
+
+    def cut(self, rest: str) -> tuple[str, str]:
+        return rest, ""
+
+    def tell_lines(self, whole: str) -> None:
+        self._outlet.write(harmless_lines(whole).encode(errors=self.errors))
 
 
 def open_sink(stream: TextIO | None, descriptor: int = STANDARD_ERROR) -> Sink:

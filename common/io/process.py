@@ -25,6 +25,7 @@ from typing import NoReturn, TypeVar
 from common.core.errors import ConfigError, LinkError
 from common.core.events import Core, Drain, Note, Start, Tick
 from common.io.exits import EXIT_CONFIG, EXIT_UNAVAILABLE
+from common.io.levels import LogLevels
 from common.io.logs import log_note, start_logs, take_streams, unblocking_descriptor
 from common.io.loop import Loop, Shell
 from common.io.private import keep_private
@@ -111,15 +112,17 @@ def run_core(
     pulse: Pulse,
     *,
     ends: Iterable[Callable[[], None]],
+    levels: LogLevels | None = None,
     signals: int | None = None,
 ) -> int:
     """Runs until the core says `Exit`, after SIGTERM or because there is nothing left to do; returns the exit code.
-    `signals`: where the numbers of signals are read, for a loop beside the main thread, which can't take them itself.
+    `levels`: how much it logs, where that may change meanwhile. `signals`: where the numbers of signals are read, for a
+    loop beside the main thread, which can't take them itself.
 
     `ends` are called afterwards, in their order, also after a crash: what was sent still leaves, and a lock is given
     back only when nothing is touched any more that it protects.
     """
-    loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, pulse)
+    loop: Loop[Event, Effect] = Loop(core, shell, sources, logger, pulse, levels=levels)
     try:
         return loop.run() if signals is None else loop.run_beside(signals)
     finally:

@@ -43,6 +43,8 @@ class KeptDevice(NamedTuple):
     state: StreamState
     is_pinned: bool = False
     """True where users' code converts: one converter gets all entries."""
+    lock: str = ""
+    """Names the flock that proves that no other process has this device; "" where the process's own does."""
 
 
 class DeviceStream:

@@ -103,6 +103,10 @@ class Source:
         self._gauges = gauges
         self._is_left = is_left
         self._membership = Membership(identity, {**detail}, [PUBLISHER])
+        self._others = [
+            Membership(_identity_of(identity, one), {**detail, "section": one.section_hash}) for one in kept[1:]
+        ]
+        """Each further device is a process of its own to all others: it registers and beats by its own name."""
         self._ending = Ending()
         self._broker = ""
         self._held_calls = HeldCalls()
@@ -136,6 +140,8 @@ class Source:
     @property
     def next_deadline_s(self) -> float:
         streams = [stream.uplink.next_deadline_s for stream in self.streams]
+        if self._others:
+            streams += [other.next_deadline_s for other in self._others]
         return earliest(self._membership.next_deadline_s, self._ending.next_deadline_s, *streams)
 
     def begin(self, event: object, now_s: float) -> list[SourceEffect]:
@@ -144,15 +150,39 @@ class Source:
         if _is_news(event):
             self._membership.hurry(now_s)
             effects += self.listening.news(now_s)
+        if self._others:
+            return [*effects, *self._handle_memberships(event, now_s)]
         effects += self._membership.handle(event, now_s)
         return effects
 
-    def finish(self, state: Callable[[float], State], now_s: float, *, is_busy: bool = False) -> list[SourceEffect]:
-        """To be called last, after every event: the beat with the owner's `state` if it is due, and the end, unless the
-        owner still has entries to put into a stream (`is_busy`)."""
+    def _handle_memberships(self, event: object, now_s: float) -> list[SourceEffect]:
+        """What concerns the memberships of several devices: each hears what the broker answers to it, and one of them
+        tells of junk."""
         effects: list[SourceEffect] = []
-        if self._membership.is_due(now_s):
-            effects += self._beat(state(now_s), now_s)
+        for membership in (self._membership, *self._others):
+            if isinstance(event, Arrived) and isinstance(event.message, Registered):
+                is_its = event.message.address == membership.identity.address
+            else:
+                is_its = membership is self._membership or not isinstance(event, Junk)
+            if is_its:
+                effects += membership.handle(event, now_s)
+        return effects
+
+    def finish(
+        self,
+        state: Callable[[float], State],
+        now_s: float,
+        *,
+        is_busy: bool = False,
+        other_state: Callable[[float, int], State] | None = None,
+    ) -> list[SourceEffect]:
+        """To be called last, after every event: the beat with the owner's `state` if it is due, and the end, unless the
+        owner still has entries to put into a stream (`is_busy`). `other_state`: what the beats of further devices say,
+        by their places."""
+        effects: list[SourceEffect] = []
+        is_due = self._membership.is_due(now_s)
+        if is_due or (self._others and any(other.is_due(now_s) for other in self._others)):
+            effects += self._beat(state(now_s), now_s, other_state)
         may_end = self._is_left or self._ending.since_s is not None
         if may_end and not is_busy and self._is_done(now_s):
             effects += self._each(lambda stream: stream.uplink.end())
@@ -297,11 +327,19 @@ class Source:
         sends, expired = self._held_calls.release(now_s)
         return [*sends, *(self.refuse(request, EXPIRED) for request in expired)]
 
-    def _beat(self, state: State, now_s: float) -> list[SourceEffect]:
-        """Beats less often once nothing has happened for some beats, and then does not listen either."""
+    def _beat(
+        self, state: State, now_s: float, other_state: Callable[[float, int], State] | None
+    ) -> list[SourceEffect]:
+        """Beats less often once nothing has happened for some beats, and then does not listen either. What the process
+        counts is in its first device's beat alone, so that nobody adds it up twice."""
         every_s, effects = self.listening.beat(now_s, is_quiet=not self.backlog and not self.is_draining)
         counters = {**totals(self._counters), **self._gauges()}
-        return [*effects, *self._membership.beat(now_s, facts_of(state), counters, every_s)]
+        beats = self._membership.beat(now_s, facts_of(state), counters, every_s)
+        if self._others and other_state is not None:
+            none = dict.fromkeys(counters, 0)
+            for place, other in enumerate(self._others, 1):
+                beats += other.beat(now_s, facts_of(other_state(now_s, place)), none, every_s)
+        return [*effects, *beats]
 
     def _is_done(self, now_s: float) -> bool:
         """True if there is nothing left to wait for."""
@@ -323,6 +361,11 @@ class Source:
         if not member:
             return effects
         return [ForMember(member, effect) if isinstance(effect, _ON_JOURNAL) else effect for effect in effects]
+
+
+def _identity_of(first: Identity, kept: KeptDevice) -> Identity:
+    """A further device of a process, as a process of its own."""
+    return first.replace(name=kept.device, lock=kept.lock)
 
 
 _ON_JOURNAL: Final = get_args(JournalEffect)

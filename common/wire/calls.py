@@ -56,6 +56,11 @@ class Exchange(Struct, frozen=True):
     """A regular expression that is found in the answer, and in nothing else that the device says."""
     until: bytes = b""
     """Ends the answer besides the device's delimiter; b"" for nothing."""
+    then: list[tuple[bytes, str]] = []
+    """(what is written next, the pattern of its answer) of each further write of one call: each goes out once the
+    answer to the one before has come, and the last answer is the call's."""
+    good: str = ""
+    """What an answer looks like after which `then` goes on; any other that fits `pattern` ends the call. "": any."""
 
 
 class Decode(Struct, frozen=True):
@@ -74,6 +79,24 @@ class CallConnector(Struct, frozen=True):
     """JSON."""
     request: str = ""
     """The call's id, as the platform has it."""
+
+
+class SharedKeys(Struct, frozen=True):
+    """Publisher to connector host: which shared attributes does the connector want of this device, which was announced?
+    The reply is a JSON list of their names as bytes, b"" for none."""
+
+    device: str
+
+
+class AskAttributes(Struct, frozen=True):
+    """Connector host to publisher: what has the platform of these attributes of one of the connector's devices? The
+    request's device is the connector's stream. The reply is JSON as bytes: `{"id", "device"}`, with `"value"` or
+    `"values"` as the platform has said it."""
+
+    device: str
+    keys: list[str]
+    is_client: bool = False
+    """True for what the device has said of itself, False for what the platform has set."""
 
 
 class FindSection(Struct, frozen=True):
@@ -139,6 +162,8 @@ Body = (
     | Exchange
     | Decode
     | CallConnector
+    | SharedKeys
+    | AskAttributes
     | FindSection
     | DiedIn
     | ListDeadLetters
@@ -155,6 +180,8 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "exchange": Exchange,
     "decode": Decode,
     "call_connector": CallConnector,
+    "shared_keys": SharedKeys,
+    "ask_attributes": AskAttributes,
     "section": FindSection,
     "note": DiedIn,
     "dead_letters": ListDeadLetters,
@@ -176,7 +203,13 @@ def verb_of(kind: type[Body]) -> str:
 def pack_body(body: Body) -> bytes:
     """A request's body."""
     # Releases before this one have asked for the status with nil.
-    return codec.pack(None if isinstance(body, Status) else asdict(body))
+    if isinstance(body, Status):
+        return codec.pack(None)
+    fields = asdict(body)
+    if isinstance(body, Exchange) and not body.then:
+        # Nearly every call is one write, and goes as it went before there were several.
+        del fields["then"], fields["good"]
+    return codec.pack(fields)
 
 
 def body_of(request: Request, *served: type[Body]) -> Body | None:

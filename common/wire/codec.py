@@ -66,6 +66,8 @@ def encode(message: Message) -> tuple[bytes, bytes]:
     The parts are separate so that whoever only passes a message on need not touch the body, which may be large.
     """
     cls, fields = type(message), astuple(message)
+    if cls is FrameBatch and not fields[-2]:
+        return _pack((_CODES[cls], *fields[:-2])), fields[-1]
     if cls in _WITH_BODY:
         return _pack((_CODES[cls], *fields[:-1])), fields[-1]
     return _pack((_CODES[cls], *fields)), b""

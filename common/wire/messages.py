@@ -91,7 +91,10 @@ class FrameBatch(Wire, frozen=True, array_like=True):
     """True if user code converts this device, so that one converter process sees all its frames."""
     alone: bool
     """True if this one frame was in a converter when it died: it travels in a batch of its own."""
-    body: bytes
+    origin: str = ""
+    """The name of what was asked for these entries; "" if they came unasked. Nearly no batch has one, and then it is
+    written as before there was any."""
+    body: bytes = b""
     """`FrameBody`."""
 
 
@@ -146,7 +149,8 @@ class Faults(Wire, frozen=True, array_like=True):
     """What went wrong in the frames of one reading batch, which may have readings all the same."""
 
     errors: Count = 0
-    """Data points that failed on a frame, those of frames that are dead letters included."""
+    """Data points that failed on a frame, those of frames that are dead letters included; where none has failed, frames
+    that no message fits, or that are refusals."""
     error: str = ""
     """The first of them, as a sentence."""
     absent: list[str] = []

@@ -69,6 +69,8 @@ class ConnectorHostState(Struct, frozen=True):
     """Why it can't go on, and ends; "" while it can."""
     warning: str = ""
     """What is wrong with it although it goes on; "" while nothing is."""
+    wants_shared: bool = False
+    """True if it says which shared attributes it wants of each device (`get_device_shared_attributes_keys`)."""
     since_s: float = 0.0
     """For how long it has been open, or for how long not."""
     entry_s: float | None = None
@@ -142,6 +144,8 @@ class PublisherState(Struct, frozen=True):
     """Device that the platform does not take → why."""
     unaccepted_s: float = 0.0
     """For how long something has waited while the platform accepted nothing."""
+    left_out: dict[str, str] = {}
+    """Device that the configuration leaves out → the connector whose list denies it."""
 
 
 class ConverterSeen(Struct, frozen=True):

@@ -14,6 +14,7 @@ import zmq
 from common.core.events import Note
 from common.io.arguments import service_parser
 from common.io.endpoints import Endpoints, frames_name, socket_dir
+from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.logs import log_note
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shell = BrokerShell(zmq.Context(), Endpoints(sockets), sources, logger)
     core = BrokerCore(make_identity("broker", lock=lock.path), frames_name)
     log_note(logger, Note("info", "broker.started", {"directory": sockets}))
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
+    ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
+    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from common.core.errors import LinkError
 from common.core.events import Note
 from common.io.arguments import service_parser
 from common.io.endpoints import Endpoints, socket_dir
+from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core
@@ -59,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     hosts = Hosts(setup, poison, sources, os.environ)
     shell = ConverterShell(Endpoints(sockets), hosts, poison, sources, logger)
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
+    ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
+    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from common.config.active import find_gateway
 from common.core.events import CommonEvent
 from common.io.arguments import service_parser
 from common.io.endpoints import Endpoints, socket_dir
+from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core, tell_old_configuration
 from common.io.sources import Sources
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     sources: Sources[CommonEvent] = Sources()
     shell = MonitorShell(Endpoints(sockets), sources, logger)
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
+    ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
+    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
 
 
 if __name__ == "__main__":

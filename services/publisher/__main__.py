@@ -15,13 +15,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from common.config.active import find_gateway
-from common.config.models import Gateway, Platform, Provisioning
+from common.config.models import Connector, Gateway, HostedConnector, Platform, Provisioning
 from common.config.names import SECRET_VARIABLES
 from common.config.reading import read_gateway
 from common.core.events import Note
 from common.core.version import RELEASE
 from common.io.arguments import service_parser
 from common.io.endpoints import Endpoints, socket_dir
+from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core, tell_old_configuration
@@ -81,10 +82,20 @@ def main(arguments: list[str] | None = None) -> int:
     sources: Sources[Event] = Sources()
     remote = RemoteFiles(sockets, options.data_dir, sources)
     names = options.data_dir / NAME
-    shell = PublisherShell(Endpoints(sockets), access, sources, logger, names=names, remote=remote, renew=entrance.keep)
+    shell = PublisherShell(
+        Endpoints(sockets),
+        access,
+        sources,
+        logger,
+        names=names,
+        remote=remote,
+        renew=entrance.keep,
+        forget=entrance.forget,
+    )
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
+    ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
+    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
 
 
 def _try(config: Path, data_dir: Path) -> int:
@@ -135,13 +146,14 @@ def _make_core(
 def remote_setup(gateway: Gateway) -> RemoteSetup:
     """What the platform may ask of the gateway as a whole, and what it is told of the log."""
     is_configurable = gateway.platform.remote_configuration
-    names = tuple(connector.name for connector in gateway.connectors)
+    connectors: list[Connector | HostedConnector] = [*gateway.connectors, *gateway.hosted]
+    names = tuple(connector.name for connector in connectors)
     security, asked = gateway.platform.security, gateway.platform.provisioning or Provisioning()
     wished = (asked.key, asked.secret, asked.access_token, asked.password)
     return RemoteSetup(
         keys=(LEVEL_KEY, *SECTION_KEYS, *names) if is_configurable else (LEVEL_KEY,),
         is_configurable=is_configurable,
-        logged={connector.name: connector.log_level for connector in gateway.connectors if connector.remote_logging},
+        logged={connector.name: connector.log_level for connector in connectors if connector.remote_logging},
         hidden=tuple(secret for secret in (security.access_token, security.password, *wished) if secret),
     )
 

@@ -46,7 +46,7 @@ def make_rig(device: Device = DEVICE) -> Rig:
     return rig
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 12),
     st.integers(0, 2 * KERNEL_BYTES),

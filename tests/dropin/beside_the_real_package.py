@@ -32,6 +32,7 @@ CLASSES = {
     "climate": "ClimateConnector",
     "industrial": "IndustrialConnector",
     "text": "TextConnector",
+    "asking": "AskingConnector",
 }
 REAL = Path(str(importlib.metadata.distribution("thingsboard-gateway").locate_file(PACKAGE)))
 LOADED = "[name for name, m in sys.modules.items() if str(getattr(m, '__file__', '')).startswith(REAL)]"

@@ -113,6 +113,13 @@ def test_a_changed_converter_that_others_may_change_is_refused(
     assert '"SerialUplinkConverter" in extensions/serial/mine.py, which other users' in capsys.readouterr().out
 
 
+def test_a_changed_converter_that_python_can_t_read_is_warned_of(tmp_path: Path) -> None:
+    """Ours serves the device meanwhile, so nothing else would say that the values are not the author's."""
+    path = write(tmp_path, {"serial/mine.py": UPLINK.replace("len(data)", "len(data")})
+    [warning] = [one for one in read_gateway(path, {}).warnings if "extensions" in one]
+    assert "mine.py can't be read (line 7, column " in warning
+
+
 def test_converters_beside_a_custom_connector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever has configured the other gateway by its dashboard has them in `extensions/custom`."""
     mine = UPLINK.replace("SerialUplinkConverter", "MyConverter")

@@ -53,7 +53,7 @@ class Technician:
         self._instead = {f"/dev/ttyUSB{number}": str(line.path) for number, line in enumerate(lines)} | {
             "/etc/thingsboard-gateway": f"{folder}/etc",
             "/var/lib/thingsboard_gateway": f"{folder}/lib",
-            "/var/lib/serialgw": f"{folder}/data",
+            "/home/tech/.local/share/serialgw": f"{folder}/data",
             "thingsboard.example.org:1883": f"127.0.0.1:{mqtt_port}",
             "thingsboard.example.org": "127.0.0.1",
             '"port": 1883': f'"port": {mqtt_port}',

@@ -10,6 +10,7 @@ import pytest
 from common.config.models import DeviceFiltering, Platform, ReportStrategy
 from common.core.events import Arrived
 from common.wire.messages import Entry, Heartbeat, Plane, UserReading
+from services.publisher.core.filtering import MOST_TOLD
 from services.publisher.core.names import Named, decode_renamed
 from services.publisher.core.strategies import Strategies
 from tests.support.publisher_driving import TYPES, Driver, batch, calls_sent, points, said
@@ -96,6 +97,12 @@ def filtering(*patterns: str) -> Platform:
     return Platform(filtering=DeviceFiltering(deny={"Lines": patterns, "Others": (".*",)}, allow={"Lines": ("x",)}))
 
 
+def left_out(made: Driver) -> dict[str, str]:
+    """What the next heartbeat says of devices that are left out."""
+    beats = [effect.message for effect in made.wait(1) if isinstance(getattr(effect, "message", None), Heartbeat)]
+    return dict(beats[-1].state["left_out"])
+
+
 def test_a_device_that_is_left_out_is_settled_counted_and_said_once() -> None:
     """It is never announced, its readings are let go, and the other devices go on."""
     made = driver(filtering("press1", "pre.*3"))
@@ -130,6 +137,30 @@ def test_a_named_device_is_left_out_by_its_own_name() -> None:
     assert made.report().settled == 2
     assert made.items("attic") == [{"t": 1}]
     assert made.items("press1") == []
+
+
+def test_a_device_that_is_left_out_later_is_not_announced_from_what_was_kept() -> None:
+    """It was named before the list was written, by a device that is there again, or that is left out itself."""
+    kept = {name: Named("press1", "t") for name in ("attic", "cellar")}
+    made = driver(filtering("attic"), names=kept)
+    made.take(batch(1, [None], kind=Entry.OPENED))
+    made.ack_all()
+    assert {order["device"] for order in published(made, "connect")} == {"press1", "cellar"}
+    made = driver(filtering("attic", "press1"), names=kept)
+    made.hear(beat("press1"))
+    made.take(batch(1, [None], kind=Entry.OPENED))
+    made.ack_all()
+    assert {order["device"] for order in published(made, "connect")} == {"cellar"}
+
+
+def test_the_heartbeat_says_who_is_left_out() -> None:
+    """By which connector's list, also before the device has said anything; a bounded number of them."""
+    made = driver(filtering("press1", "attic.*"))
+    assert left_out(made) == {"press1": "Lines"}
+    made.take(batch(1, [None], user=named("attic")))
+    assert left_out(made) == {"press1": "Lines", "attic": "Lines"}
+    made.take(*(batch(2 + number, [None], user=named(f"attic{number}")) for number in range(300)))
+    assert len(left_out(made)) == MOST_TOLD
 
 
 def test_a_pattern_has_to_match_the_whole_name() -> None:

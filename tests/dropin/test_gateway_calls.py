@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from common.wire.messages import Entry
-from services.publisher.core.events import AskSupervisor, SupervisorAsked
+from services.publisher.core.dialects.thingsboard_gateway import ASKED_ANEW, NONE_GIVEN
+from services.publisher.core.events import AskSupervisor, CredentialsRemoved, RemoveCredentials, SupervisorAsked
 from tests.support.publisher_driving import Driver, batch, points, said
 
 NAMES = {"press1": "Hall 3", "press2": "Hall 3", "press3": "Yard", "press4": "Yard"}
@@ -104,6 +105,28 @@ def test_a_restart_is_asked_of_whoever_looks_after_the_processes(params: Any, or
     driver.hear(SupervisorAsked("8", ""))
     assert answer(driver, 8) == {"success": True}
     assert any(note.event == "gateway.restarting" for note in driver.notes)
+
+
+@pytest.mark.parametrize("method", ["gateway_remove_provisioned_credentials", "remove_provisioned_credentials"])
+@pytest.mark.parametrize(
+    ("found", "error", "expected"),
+    [
+        (True, "", {"code": 200, "resp": ASKED_ANEW}),
+        (False, "", {"code": 404, "error": NONE_GIVEN}),
+        (True, "Read-only file system", {"code": 500, "error": "Read-only file system"}),
+    ],
+)
+def test_given_credentials_are_forgotten_when_the_platform_asks(
+    method: str, found: bool, error: str, expected: Any
+) -> None:
+    """It hears what became of it, and so does the log."""
+    driver = ready()
+    effects = driver.say("v1/devices/me/rpc/request/8", {"method": method, "params": {}})
+    assert [effect for effect in effects if isinstance(effect, RemoveCredentials)] == [RemoveCredentials("8")]
+    driver.hear(CredentialsRemoved("8", found, error))
+    assert answer(driver, 8) == expected
+    noted = [note.event for note in driver.notes if note.event.startswith("credentials.")]
+    assert noted == (["credentials.not_removed"] if error else ["credentials.removed"] if found else [])
 
 
 def test_where_nobody_restarts_the_platform_is_told_so() -> None:

@@ -75,6 +75,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield Scene(platform, whole)
 
 
+@pytest.mark.alone
 def test_a_flood_slows_itself_down_and_nobody_else(scene: Scene) -> None:
     """It waits for the journal; what it prints is shown in part."""
     since_s = time.time()
@@ -106,6 +107,7 @@ def test_a_thread_of_the_connector_that_dies_is_said(scene: Scene) -> None:
     assert "RuntimeError: the bus is gone" in reason
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("method", ["exit", "crash"])
 def test_a_connector_that_ends_the_process_is_started_again(scene: Scene, method: str) -> None:
     """What it has stored arrives, and others do not notice."""
@@ -119,6 +121,7 @@ def test_a_connector_that_ends_the_process_is_started_again(scene: Scene, method
     assert scene.latency_s(since_s) < LATE_S
 
 
+@pytest.mark.alone
 def test_the_interpreter_held_is_nobody_else_s_affair(scene: Scene) -> None:
     """For as long as no call of it is over; afterwards it goes on."""
     since_s = time.time()
@@ -126,6 +129,7 @@ def test_the_interpreter_held_is_nobody_else_s_affair(scene: Scene) -> None:
     assert scene.latency_s(since_s) < LATE_S
 
 
+@pytest.mark.alone
 def test_a_handler_that_hangs_is_said_after_three_calls(scene: Scene) -> None:
     """Whoever called gets an error in time; the connector is started anew."""
     since_s = time.time()

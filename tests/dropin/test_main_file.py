@@ -175,7 +175,7 @@ def levels(folder: Path, content: Any) -> tuple[dict[str, str], list[str]]:
 def test_levels_are_taken_from_logs_json(tmp_path: Path) -> None:
     """By name or by number, in the places where the reference has its loggers."""
     shipped = json.loads((Path(__file__).parent / "cases" / "logs.json").read_text())
-    everything = ("broker", "monitor", "publisher", "port_reader", "converter")
+    everything = ("broker", "monitor", "publisher", "port_reader", "connector_host", "converter")
     assert levels(tmp_path, shipped) == (dict.fromkeys(everything, "INFO"), [])
     shipped["loggers"]["tb_connection"]["level"] = 10
     shipped["loggers"]["converter"]["level"] = "trace"
@@ -230,3 +230,33 @@ def test_a_folder_for_log_files_has_no_effect(tmp_path: Path) -> None:
     """There are no log files; that is said."""
     loaded = read(tmp_path, {"TB_GW_LOGS_PATH": "/var/log/tb"})
     assert any("TB_GW_LOGS_PATH: has no effect: the log goes to standard error" in one for one in loaded.warnings)
+
+
+# What has no effect.
+
+
+@pytest.mark.parametrize(
+    ("thingsboard", "environ", "place"),
+    [
+        ({"proxy_host": "p", "proxy_port": 3128}, {}, "tb_gateway.json: thingsboard.proxy_host"),
+        ({}, {"TB_GW_PROXY_HOST": "p", "TB_GW_PROXY_PORT": "3128"}, "environment: TB_GW_PROXY_HOST"),
+        ({"keep_alive": 20}, {}, "tb_gateway.json: thingsboard.keep_alive"),
+        (
+            {"syncDevicesSharedAttributesOnConnect": False},
+            {},
+            "tb_gateway.json: thingsboard.syncDevicesSharedAttributesOnConnect",
+        ),
+    ],
+)
+def test_what_changes_nothing_here_is_said(
+    tmp_path: Path, thingsboard: dict[str, Any], environ: dict[str, str], place: str
+) -> None:
+    """Once, with what happens instead; a proxy also where the environment names it."""
+    [warning] = [one for one in read(tmp_path, environ, **thingsboard).warnings if "has no effect" in one]
+    assert warning.startswith(f"{place}: has no effect: ")
+
+
+def test_what_is_as_the_reference_has_it_by_default_is_not_warned_of(tmp_path: Path) -> None:
+    """Keys that a full file of its has, and that ask for nothing."""
+    found = read(tmp_path, syncDevicesSharedAttributesOnConnect=True, managerEnabled=False, proxy_host="")
+    assert not [warning for warning in found.warnings if "thingsboard" in warning]

@@ -29,9 +29,10 @@ from common.config.reading import laid_over, read_gateway
 from common.core.errors import ConfigError
 from common.io.endpoints import socket_dir
 from common.io.journal.places import file_name, journal_dir
+from common.io.levels import FILE as LEVELS_FILE
 from common.io.orders import APPLY_FILE, ORDERS
 from services.cli.supervise import configurator
-from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan
+from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan, write_plan
 from services.cli.supervise.configurator import ENDED, Configurator
 from services.cli.supervise.difference import difference
 from services.cli.supervise.prepare import write_files, write_remote
@@ -164,22 +165,33 @@ class Gateway:
         self._pipe = os.open(self._run_dir / ORDERS, os.O_RDWR | os.O_NONBLOCK)
         self._active = data_dir / ACTIVE_NAME
         self.comes_up = True
+        self.unheard = self.late = 0
+        """Looks before which nobody has been heard, and looks after an order that still show who was told to end."""
+        self.faults: dict[str, str] = {}
+        """Hosted connectors that can't go on."""
         self.applied: list[list[str]] = []
         """What was to start anew, order by order."""
-        self._pid = 0
+        self._pid = self._ending = 0
 
     def look(self) -> dict[str, Any]:
         try:
             orders = os.read(self._pipe, 4096).split()
         except BlockingIOError:
             orders = []
-        for _ in orders:
+        for _ in filter(b"apply".__eq__, orders):
             self.applied.append(json.loads((self._run_dir / APPLY_FILE).read_bytes()))
-            self._pid += 1
+            self._pid, self._ending = self._pid + 1, self.late
         active = read_active(self._active)
         assert active is not None
-        names = [f"port_reader:{device.name}" for device in active.gateway.devices] if self.comes_up else []
-        rows = {name: {"pid": self._pid, "state": "alive", "facts": {}} for name in names}
+        pid, self._ending = self._pid - (self._ending > 0), max(0, self._ending - 1)
+        self.unheard, pid_or_none = max(0, self.unheard - 1), None if self.unheard else pid
+        names = [f"port_reader:{device.name}" for device in active.gateway.devices]
+        names += [f"connector_host:{connector.name}" for connector in active.gateway.hosted]
+        rows = {
+            name: {"pid": pid_or_none, "state": "alive", "facts": {"fault": self.faults.get(name, "")}}
+            for name in names
+            if self.comes_up
+        }
         return rows | {"publisher:0": {"pid": self._pid, "state": "alive", "facts": {"link": "up"}}}
 
     def close(self) -> None:
@@ -230,7 +242,7 @@ def _world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A gateway in which nothing takes long, and nobody hears the publisher being told."""
-    for name, seconds in (("COME_UP_S", 0.2), ("HOLD_S", 0.0), ("LOOK_S", 0.01)):
+    for name, seconds in (("COME_UP_S", 0.2), ("HOLD_S", 0.0), ("LOOK_S", 0.01), ("HEARD_S", 0.2)):
         monkeypatch.setattr(configurator, name, seconds)
     monkeypatch.setattr(Configurator, "_tell_publisher", lambda _: None)
     with _world(tmp_path) as made:
@@ -275,6 +287,127 @@ def test_a_hosted_connector_keeps_its_journal(world: World) -> None:
     assert plan.left_journals == (journals / file_name("gone"),)
 
 
+# Hosted connectors.
+
+DEMO = {"name": "Demo", "type": "demo", "class": "Demo", "configuration": "demo.json"}
+TEXT = {"name": "Text", "type": "demo", "class": "Demo", "configuration": "demo.yaml"}
+BASE = "from thingsboard_gateway.connectors.connector import Connector\n\n\nclass {name}(Connector):\n    pass\n"
+
+
+def host(world: World) -> None:
+    """The gateway has two hosted connectors beside its serial one; one of them reads another language than JSON."""
+    folder = world.config.parent
+    (folder / "extensions" / "demo").mkdir(parents=True)
+    for name in ("Demo", "Other"):
+        (folder / "extensions" / "demo" / f"{name.lower()}.py").write_text(BASE.format(name=name))
+    (folder / "extensions" / "demo" / "broken.py").write_text(
+        "import nothing_of_this_name\n" + BASE.format(name="Broken")
+    )
+    (folder / "demo.json").write_text('{"period": 5, "id": "own id"}')
+    (folder / "demo.yaml").write_text("period: 5\n")
+    write(folder, connectors=[ENTRY, DEMO, TEXT])
+    active = make_active(read_gateway(world.config, {}, with_secrets=True).gateway)
+    assert [connector.name for connector in active.gateway.hosted] == ["Demo", "Text"]
+    write_active(world.data_dir / ACTIVE_NAME, active)
+
+
+def hosted(world: World) -> dict[str, Any]:
+    """The hosted connectors, by name, that the processes start from."""
+    active = read_active(world.data_dir / ACTIVE_NAME)
+    assert active is not None
+    return {connector.name: connector for connector in active.gateway.hosted}
+
+
+def demo(**more: Any) -> dict[str, Any]:
+    """The connector as a dashboard sends it, without its class."""
+    return {"name": "Demo", "type": "demo", "class": "", "configurationJson": {"period": 9}, "ts": 5, **more}
+
+
+def test_a_hosted_connector_is_configured_and_keeps_its_class(world: World) -> None:
+    """Its process alone starts anew; what the platform does not say stays; the user's files do, too."""
+    host(world)
+    before = {path.name: path.read_bytes() for path in world.config.parent.iterdir() if path.is_file()}
+    said = world.ask(Demo=demo())
+    assert said["configuration_refused"] == {}
+    assert world.gateway.applied == [["connector_host-Demo"]]
+    assert hosted(world)["Demo"].config == {"period": 9, "id": "own id", "name": "Demo"}
+    assert hosted(world)["Demo"].class_name == "Demo"
+    assert (said["Demo"]["class"], said["Demo"]["ts"]) == ("Demo", 5)
+    assert said["Demo"]["configurationJson"] == {"period": 9, "name": "Demo"}
+    assert {path.name: path.read_bytes() for path in world.config.parent.iterdir() if path.is_file()} == before
+    again = read_gateway(world.config, {}, overlay=read_overlay(world.remote / OVERLAY_NAME)).gateway
+    assert {connector.name: connector for connector in again.hosted} == hosted(world)
+
+
+def test_a_file_that_is_no_json_stays_unless_another_text_is_said(world: World) -> None:
+    """A dashboard that sends its other words does not take it away."""
+    host(world)
+    said = world.ask(Text={"name": "Text", "type": "demo", "logLevel": "DEBUG"})
+    assert said["configuration_refused"] == {}
+    assert (hosted(world)["Text"].text, hosted(world)["Text"].config) == ("period: 5\n", None)
+    assert hosted(world)["Text"].log_level == "DEBUG"
+    assert "configurationJson" not in said["Text"]
+    said = world.ask(Text={"name": "Text", "type": "demo", "configurationJson": "period: 7\n"})
+    assert said["configuration_refused"] == {}
+    assert said["Text"]["configurationJson"] == hosted(world)["Text"].text == "period: 7\n"
+    assert (world.config.parent / "demo.yaml").read_text() == "period: 5\n"
+    # Who edits it by hand means it.
+    (world.config.parent / "demo.yaml").write_text("period: 6\n")
+    loaded = read_gateway(world.config, {}, overlay=read_overlay(world.remote / OVERLAY_NAME))
+    assert [connector.text for connector in loaded.gateway.hosted if connector.name == "Text"] == ["period: 6\n"]
+    assert [warning for warning in loaded.warnings if warning.startswith("Text: the files were edited")]
+
+
+def test_hosted_connectors_come_go_and_change_their_class(world: World) -> None:
+    """The publisher and the monitor, who know them by name, hear of who comes and goes."""
+    host(world)
+    more = {"name": "More", "type": "demo", "class": "Other", "configurationJson": {}}
+    assert world.ask(More=more)["configuration_refused"] == {}
+    assert list(hosted(world)) == ["Demo", "Text", "More"]
+    assert world.gateway.applied == [["publisher", "monitor"]]
+    assert world.ask(Demo=demo(**{"class": "Other"}))["configuration_refused"] == {}
+    assert hosted(world)["Demo"].class_name == "Other"
+    assert world.gateway.applied[1:] == [["connector_host-Demo"]]
+    assert world.ask(active_connectors=["Serial", "More"])["configuration_refused"] == {}
+    assert list(hosted(world)) == ["More"]
+    plan = read_plan((socket_dir(world.data_dir) / PLAN_NAME).read_bytes())
+    assert plan.hosted == ("More",)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (demo(**{"class": "Nowhere"}), 'its class "Nowhere" is in no file of extensions/demo/'),
+        (demo(type="thermal"), 'connector "Demo" of type "thermal" is not served'),
+        (demo(**{"class": "Broken"}), "nothing_of_this_name is not installed"),
+        (demo(logLevel="LOUD"), "logLevel"),
+        (demo(enableRemoteLogging="much"), "enableRemoteLogging"),
+        (demo(name="Other"), "the name of its attribute"),
+    ],
+)
+def test_a_hosted_connector_that_can_not_be_used_is_refused(world: World, said: dict[str, Any], words: str) -> None:
+    """With the reason, and what runs runs on."""
+    host(world)
+    before = hosted(world)
+    assert words in world.ask(Demo=said)["configuration_refused"]["Demo"]
+    assert hosted(world) == before
+    assert world.gateway.applied == []
+    assert read_overlay(world.remote / OVERLAY_NAME).is_empty
+
+
+def test_a_hosted_connector_that_fails_with_what_it_was_told_gets_back_what_it_had(world: World) -> None:
+    """The reason is its own."""
+    host(world)
+    world.gateway.faults = {"connector_host:Demo": "Demo: its constructor: demo.py, line 5: KeyError: 'devices'"}
+    before = hosted(world)
+    why = world.ask(Demo=demo())["configuration_refused"]["Demo"]
+    assert (
+        why == "connector Demo: Demo: its constructor: demo.py, line 5: KeyError: 'devices'; what ran before runs again"
+    )
+    assert hosted(world) == before
+    assert world.gateway.applied == [["connector_host-Demo"]] * 2
+
+
 @pytest.mark.parametrize(
     ("parts", "key", "words"),
     [
@@ -290,7 +423,13 @@ def test_a_hosted_connector_keeps_its_journal(world: World) -> None:
         ({"general_configuration": {"minPackSendDelayMS": -1}}, "general_configuration", "minPackSendDelayMS"),
         ({"storage_configuration": {"type": "memory"}}, "storage_configuration", "would stay behind"),
         ({"grpc_configuration": {"enabled": True}}, "grpc_configuration", "nothing listens"),
-        ({"logs_configuration": {}}, "logs_configuration", "logs go to standard error"),
+        ({"logs_configuration": {}}, "logs_configuration", 'found no "loggers"'),
+        ({"logs_configuration": [1]}, "logs_configuration", "expected an object"),
+        (
+            {"logs_configuration": {"loggers": {"connector": {"level": "LOUD"}}}},
+            "logs_configuration",
+            'loggers.connector.level: "LOUD" is no level, expected',
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_with_the_reason_and_changes_nothing(
@@ -302,6 +441,42 @@ def test_what_is_wrong_is_refused_with_the_reason_and_changes_nothing(
     assert world.devices == ["A", "B"]
     assert world.gateway.applied == []
     assert read_overlay(world.remote / OVERLAY_NAME).is_empty
+
+
+LOGGERS = {"loggers": {"connector": {"level": "DEBUG", "handlers": ["x"]}, "storage": {"level": "?"}}}
+
+
+def levels_of(world: World) -> dict[str, str]:
+    """What each kind of process finds that it is to log."""
+    return dict(json.loads((socket_dir(world.data_dir) / LEVELS_FILE).read_bytes()))
+
+
+def test_levels_of_the_log_are_taken_while_processes_run(world: World) -> None:
+    """Nobody starts anew; those that start later find them too; a file that is edited later counts again."""
+    assert set(levels_of(world).values()) == {"INFO"}
+    said = world.ask(logs_configuration={**LOGGERS, "ts": 8})
+    assert said["configuration_refused"] == {}
+    assert said["logs_configuration"] == {**LOGGERS, "ts": 8}
+    world.gateway.look()
+    assert world.gateway.applied == [[]]
+    assert {kind for kind, level in levels_of(world).items() if level == "DEBUG"} == {"port_reader", "connector_host"}
+    overlay = read_overlay(world.remote / OVERLAY_NAME)
+    assert overlay.keys == ("logs_configuration",)
+    found = read_gateway(world.config, {}, overlay=overlay).gateway.log_levels
+    assert found == {"port_reader": "DEBUG", "connector_host": "DEBUG"}
+    (world.config.parent / "logs.json").write_text('{"loggers": {"service": {"level": "ERROR"}}}')
+    loaded = read_gateway(world.config, {}, overlay=overlay)
+    assert loaded.gateway.log_levels == {"broker": "ERROR", "monitor": "ERROR"}
+    assert [warning for warning in loaded.warnings if warning.startswith("logs_configuration: the files were edited")]
+
+
+def test_a_level_that_was_given_at_the_start_counts(world: World) -> None:
+    """Whoever has typed it wants it."""
+    place = socket_dir(world.data_dir) / PLAN_NAME
+    place.write_bytes(write_plan(read_plan(place.read_bytes())._replace(is_level_given=True)))
+    said = world.ask(logs_configuration=LOGGERS)
+    assert "was started with --log-level" in said["configuration_refused"]["logs_configuration"]
+    assert set(levels_of(world).values()) == {"INFO"}
 
 
 def test_a_host_that_the_environment_says_is_no_other_host(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,6 +508,15 @@ def test_who_does_not_come_up_brings_back_what_was_good(world: World) -> None:
     assert world.devices == ["A", "B"]
     assert len(world.gateway.applied) == 2
     assert read_overlay(world.remote / OVERLAY_NAME).is_empty
+
+
+def test_a_change_that_comes_before_the_monitor_has_heard_everybody_is_no_failure(world: World) -> None:
+    """Who was running is known before anybody is told to end: else the old process would be taken for the new one, and
+    its end for a failure."""
+    world.gateway.unheard = world.gateway.late = 1
+    said = world.ask(Serial=serial({**DEVICE, "baudrate": 19_200}, OTHER))
+    assert said["configuration_refused"] == {}
+    assert world.gateway.applied == [["port_reader-A"]]
 
 
 def test_who_was_killed_while_it_applied_leaves_nothing_half_done(world: World) -> None:

@@ -18,6 +18,7 @@ from services.publisher.core.dialects.thingsboard_provisioning import ThingsBoar
 from services.publisher.core.events import (
     ConnectPlatform,
     CredentialsKept,
+    CredentialsRemoved,
     DisconnectPlatform,
     KeepCredentials,
     LinkDown,
@@ -26,7 +27,7 @@ from services.publisher.core.events import (
     PlatformMessage,
     Publish,
 )
-from services.publisher.shell.credentials import find_credentials, keep_credentials, make_ask
+from services.publisher.shell.credentials import find_credentials, keep_credentials, make_ask, remove_credentials
 from tests.dropin.certificates import Authority, needs_openssl
 from tests.dropin.listeners import start_listeners
 from tests.dropin.scripted_platform import ScriptedPlatform, TlsDoor
@@ -120,6 +121,52 @@ def test_credentials_are_given_kept_and_used(site: Site, kind: str) -> None:
         publisher.close()
         broker.close()
         platform.close()
+
+
+@needs_broker
+@pytest.mark.mosquitto
+def test_credentials_that_are_to_be_forgotten_are_asked_for_anew_at_the_next_start(site: Site) -> None:
+    """The connection that stands goes on with them; a second call finds none."""
+    platform = ScriptedPlatform(site.port, SUCCESS)
+    broker, publisher = start(site, access_token=TOKEN)
+    kept = site.folder / "data" / "publisher.credentials"
+    try:
+        broker.wait_link()
+        assert kept.exists()
+        for number, code in ((1, 200), (2, 404)):
+            method = {"method": "gateway_remove_provisioned_credentials", "params": None}
+            platform.say(f"v1/devices/me/rpc/request/{number}", method)
+            topic = f"v1/devices/me/rpc/response/{number}"
+            broker.wait(lambda topic=topic: platform.on(topic), "an answer")
+            assert platform.on(topic)[0]["code"] == code
+            assert not kept.exists()
+        deliver(broker, platform, 1, 1)
+        assert publisher.stop() == 0
+        publisher = Publisher(site.folder, json.loads((site.folder / "tb_gateway.json").read_text())["thingsboard"])
+        broker.wait(lambda: len(platform.on("/provision/request")) == 2 and kept.exists(), "credentials anew")
+    finally:
+        publisher.close()
+        broker.close()
+        platform.close()
+
+
+def test_what_is_removed_of_given_credentials(tmp_path: Path) -> None:
+    """Key and certificate with them; never the other gateway's file, which would take their place."""
+    data, folder = tmp_path / "data", tmp_path / "config"
+    data.mkdir()
+    folder.mkdir()
+    assert remove_credentials(data, folder) == (False, "")
+    names = ("publisher.credentials", "publisher.key.pem", "publisher.cert.pem")
+    for name in names:
+        (data / name).write_text("x")
+    (folder / ".credentials").write_text("{}")
+    found, why = remove_credentials(data, folder)
+    assert found
+    assert "is the other gateway's" in why
+    assert sorted(path.name for path in data.iterdir()) == sorted(names)
+    (folder / ".credentials").unlink()
+    assert remove_credentials(data, folder) == (True, "")
+    assert list(data.iterdir()) == []
 
 
 WISHED = {"username": "gw-user", "password": "gw-pass", "clientId": "gw-id"}
@@ -317,6 +364,18 @@ def test_credentials_that_cannot_be_written_serve_and_are_written_later() -> Non
     assert not [effect for effect in driver.wait(100) if isinstance(effect, KeepCredentials)]
     assert len([note for note in driver.notes if note.event == "credentials.not_kept"]) == 1
     assert not any(isinstance(effect, Publish) and effect.topic == "/provision/request" for effect in effects)
+
+
+def test_credentials_that_are_forgotten_before_they_were_written_are_not_written_later() -> None:
+    """Else they were there again at the next start."""
+    driver = made()
+    driver.hear(LinkUp(driver.connection, 5))
+    answer(driver, GIVEN)
+    driver.hear(CredentialsKept("publisher.credentials: No space left on device"))
+    driver.up(limits={})
+    driver.say("v1/devices/me/rpc/request/8", {"method": "gateway_remove_provisioned_credentials"})
+    driver.hear(CredentialsRemoved("8", False))
+    assert not [effect for effect in driver.wait(100) if isinstance(effect, KeepCredentials)]
 
 
 def test_what_the_reference_has_kept_is_used(tmp_path: Path) -> None:

@@ -78,14 +78,22 @@ def test_words_of_the_shipped_file_mean_what_they_mean_there(tmp_path: Path) -> 
 
 
 def test_environment_wins_over_the_file(tmp_path: Path) -> None:
-    """TB_GW_RATE_LIMITS, TB_GW_DP_RATE_LIMITS and TB_GW_MESSAGES_RATE_LIMITS, as in the reference's container."""
+    """TB_GW_RATE_LIMITS and TB_GW_DP_RATE_LIMITS are of the gateway's own messages and the devices', as in the
+    reference's container; what a variable of its own names is by that."""
     environ = {
         "TB_GW_RATE_LIMITS": "1:1",
         "TB_GW_DP_RATE_LIMITS": "2:1",
         "TB_GW_MESSAGES_RATE_LIMITS": "0",
     }
     found = platform_of(tmp_path, {"rateLimits": "9:1", "messagesRateLimits": "9:1"}, environ).rate_limits
-    assert found == limits_of(data="1:1", points="2:1")
+    assert found == limits_of(data="1:1", points="2:1", device_data="1:1", device_messages="1:1", device_points="2:1")
+    environ |= {
+        "TB_GW_DEVICE_MESSAGES_RATE_LIMIT": "3:1",
+        "TB_GW_DEVICE_RATE_LIMITS": "4:1",
+        "TB_GW_DEVICE_DP_RATE_LIMITS": "5:1",
+    }
+    found = platform_of(tmp_path, {"deviceRateLimits": "9:1"}, environ).rate_limits
+    assert found == limits_of(data="1:1", points="2:1", device_data="4:1", device_messages="3:1", device_points="5:1")
 
 
 @pytest.mark.parametrize("wrong", ["15", "a:b", "10:1,x", "-1:5", 5, True, ["10:1"]])
@@ -101,7 +109,7 @@ def test_what_is_no_limit_is_a_problem(tmp_path: Path, wrong: Any) -> None:
 # The buckets.
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     pairs=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 60)), min_size=1, max_size=3),
     steps=st.lists(
@@ -147,7 +155,7 @@ def test_the_platform_never_finds_too_little(
     until(now_s + 10)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 60)), min_size=1, max_size=3))
 def test_what_is_allowed_is_used(pairs: list[tuple[int, int]]) -> None:
     """Who always has something to say, and says it when it may, uses 95 % and more of what is allowed."""

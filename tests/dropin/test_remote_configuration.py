@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 from tests.e2e.harness import ROOT, Line, Mosquitto, Platform, Seen, closing, needs_mosquitto, write_config
 from tests.e2e.test_run import children
+from tests.support.hosting import CONNECTORS
 from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
@@ -277,6 +279,81 @@ def test_what_the_platform_configures_is_applied_or_refused_and_kept(tmp_path: P
             assert "what the platform has configured lies over the files: Serial" in again.log
             assert "name=configurator" not in again.log.rpartition("stop with Ctrl-C")[2]
             assert again.stop() == 0
+
+
+def test_a_hosted_connector_is_configured_or_refused_and_loses_nothing(tmp_path: Path) -> None:
+    """What is right reaches its process alone, what is wrong is answered with the reason, its own where it fails with
+    what it was told; its class stays; and whatever it was told is stored arrives."""
+    ledger = tmp_path / "ledger"
+
+    def store(ts: int, class_name: str = "", **config: Any) -> dict[str, Any]:
+        """The connector as a dashboard sends it."""
+        settings = {"perCall": 1, "device": "Meter", "ledger": str(ledger), **config}
+        said = {"name": "Store", "type": "storing", "class": class_name, "configurationJson": settings, "ts": ts}
+        return {**said, "logLevel": "INFO", "enableRemoteLogging": False}
+
+    with gateway(tmp_path, "A") as (server, _, config):
+        folder = config.parent
+        shutil.copytree(CONNECTORS / "extensions", folder / "extensions")
+        main = json.loads(config.read_text())
+        main["connectors"].append(
+            {"name": "Store", "type": "storing", "class": "StoringConnector", "configuration": "store.json"}
+        )
+        config.write_text(json.dumps(main))
+        (folder / "store.json").write_text(json.dumps(store(0, rate=50)["configurationJson"]))
+        before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        run = Running(tmp_path, config)
+        with closing(run):
+            server.wait_connected("A", "Meter", deadline_s=60)
+            assert server.wait_said("Store", bool)["configurationJson"]["rate"] == 50
+            assert server.wait_said("active_connectors", bool) == ["Serial", "Store"]
+
+            def pids() -> dict[str, int]:
+                names = ("services.publisher", "services.broker", "services.monitor", "--device=A", "--connector=Store")
+                return {name: run.pid_of(name) for name in names}
+
+            first = pids()
+            assert all(first.values())
+            server.set(Store=store(5, rate=60, device="Meter 2"))
+            echoed = server.wait_said("Store", lambda value: value["ts"] == 5 and "configuration" in value)
+            assert (echoed["class"], echoed["configurationJson"]["rate"]) == ("StoringConnector", 60)
+            server.wait_connected("Meter 2")
+            second = pids()
+            assert {name for name in first if first[name] != second[name]} == {"--connector=Store"}
+            server.wait_for(lambda _: server.on("v1/gateway/disconnect", "Meter"), "the device that it has no more")
+
+            # How much is logged changes while all go on.
+            server.set(logs_configuration={"loggers": {"connector": {"level": "DEBUG"}}, "ts": 5})
+            wait_until(lambda: "configuration.applied parts=logs_configuration" in run.log, "it is applied", 60)
+            for who in ("port_reader:A", "connector_host:Store"):
+                wait_until(lambda who=who: f"[{who}] log.level level=DEBUG" in run.log, f"{who} logs more")
+            assert pids() == second
+            server.set(logs_configuration={"loggers": {"connector": {"level": "LOUD"}}, "ts": 6})
+            server.wait_said("configuration_refused", lambda value: '"LOUD" is no level' in str(value))
+
+            # Wrong: no such class; then one with which the connector fails, by its own words.
+            server.set(Store=store(6, "Nowhere", rate=60))
+            why = server.wait_said("configuration_refused", lambda value: "Nowhere" in str(value))["Store"]
+            assert "is in no file of extensions/storing/" in why
+            assert pids() == second
+            server.set(Store=store(7, device="Meter 3"))
+            why = server.wait_said("configuration_refused", lambda value: "KeyError" in str(value))["Store"]
+            assert "storing_connector.py, line" in why
+            assert why.endswith("KeyError: 'rate'; what ran before runs again")
+            wait_until(lambda: run.pid_of("--connector=Store") not in (0, second["--connector=Store"]), "it runs again")
+            kept = len(server.telemetry("Meter 2"))
+            server.wait_telemetry("Meter 2", kept + 20, 60)
+            assert server.on("v1/gateway/connect", "Meter 3") == []
+            assert pids()["--device=A"] == first["--device=A"]
+            assert run.stop() == 0
+            assert TOKEN not in run.log
+
+            def arrived() -> set[int]:
+                return {*values(server, "Meter", "n"), *values(server, "Meter 2", "n")}
+
+            stored = {int(line) for line in ledger.read_bytes().split()}
+            server.wait_for(lambda _: stored <= arrived(), "all that was stored")
+        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
 def test_a_configuration_that_is_off_is_not_changed_from_the_platform(tmp_path: Path) -> None:

@@ -88,6 +88,20 @@ def test_lines_about_a_connectors_devices_have_its_name() -> None:
     assert [list(item["values"]) for item in told(driver)] == [["Hall 3_LOGS"]] * 3
 
 
+def test_lines_of_a_hosted_connectors_process_have_its_name() -> None:
+    """Also where its name has a blank in it."""
+    driver = Driver(connectors={"connector:My Board": "My Board"}, remote=RemoteSetup(logged={"My Board": "WARNING"}))
+    driver.up(limits={})
+    log(
+        driver,
+        line("connector.opened", who="connector_host:My Board"),
+        line("no such pin", "ERROR", who="connector_host:My Board"),
+        line("no such pin", "ERROR", who="connector_host:Other"),
+    )
+    expected = line("no such pin", "ERROR", who="connector_host:My Board")
+    assert [item["values"] for item in told(driver)] == [{"My Board_LOGS": expected}]
+
+
 def test_a_traceback_is_one_line() -> None:
     """With what it belongs to; what is endless is cut."""
     driver = ready()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
+from tests.support.hosting import start_hosts, write_connectors
 from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
@@ -77,3 +79,28 @@ def test_strategies_over_a_killed_publisher_and_an_end(tmp_path: Path) -> None:
     attributes = platform.on("v1/gateway/attributes", "press1")
     assert [values["mode"] for values in attributes if "mode" in values][-1] == "off"
     assert {key for values in attributes for key in values} == {"mode", "connectorType", "connectorName"}
+
+
+@pytest.mark.timeout(120)
+def test_hosted_connectors_devices_have_strategies_too(tmp_path: Path) -> None:
+    """The main file's, or the one in the connector's own file: a constant is said once, or each time."""
+    mosquitto = Mosquitto(tmp_path / "mosquitto")
+    platform = Platform(mosquitto.port)
+    devices = {"devices": [{"name": "Pump", "type": "pump"}]}
+    each = {"devices": [{"name": "Fan", "type": "fan"}], "reportStrategy": {"type": "ON_RECEIVED"}}
+    connectors = {"Changes": ("demo", "DemoConnector", devices), "Each": ("demo", "DemoConnector", each)}
+    config = write_connectors(tmp_path / "config", mosquitto.port, connectors)
+    main = json.loads(config.read_text())
+    main["thingsboard"]["reportStrategy"] = {"type": "ON_CHANGE"}
+    config.write_text(json.dumps(main))
+    gateway = Gateway(tmp_path, config)
+    with closing(mosquitto, platform, gateway):
+        start_hosts(gateway, *connectors)
+        for device in ("Pump", "Fan"):
+            platform.wait_telemetry(device, 5)
+        said = {device: [item["values"] for item in platform.telemetry(device)] for device in ("Pump", "Fan")}
+    assert said["Pump"][0].keys() == {"temperature", "count"}
+    assert [set(values) for values in said["Pump"][1:5]] == [{"count"}] * 4
+    assert [set(values) for values in said["Fan"][:5]] == [{"temperature", "count"}] * 5
+    firmware = [values for values in platform.on("v1/gateway/attributes", "Pump") if "firmware" in values]
+    assert len(firmware) == 1

@@ -217,7 +217,7 @@ CONNECTORS = [{"name": "x", "type": "serial", "configuration": "c.json"}]
 )
 def test_files_that_do_not_fit_are_refused(site: Site, cert: str, key: str | None, said: str) -> None:
     """Before anything starts, with the key of the configuration; nobody is asked for a password on a terminal."""
-    command = ["openssl", "rsa", "-aes128", "-passout", "pass:x", "-in", "gateway.key", "-out", "locked.key"]
+    command = ["openssl", "pkey", "-aes128", "-passout", "pass:x", "-in", "gateway.key", "-out", "locked.key"]
     subprocess.run(command, check=True, capture_output=True, cwd=site.folder)
     security = Security(
         type="tlsPrivateKey", cert=str(site.folder / cert), private_key=str(site.folder / key) if key else None

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from common.config import connector_files
 from common.config.connector_files import find_connector, form_of
+from common.config.models import ReportStrategy
 from common.config.reading import read_gateway
 from common.core.errors import ConfigError
 from services.cli.__main__ import main
 from services.cli.supervise.conf import host_name
+from services.cli.supervise.difference import difference
+from services.publisher.core.strategies import strategies_of
 
 OWN = "class {name}:\n    '''A {name}.'''\n\n    def open(self):\n        return 1  # {name}\n"
 SERIAL = {"name": "Line", "devices": [{"name": "press", "port": "/dev/ttyUSB0", "telemetry": [{"key": "n"}]}]}
@@ -114,6 +119,47 @@ def test_what_a_connector_gets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("entries", "text", "expected"),
+    [
+        ([entry("demo", "Own")], "{}", "ON_CHANGE"),
+        ([entry("demo", "Own", reportStrategy={"type": "ON_REPORT_PERIOD"})], "{}", "ON_REPORT_PERIOD"),
+        ([entry("demo", "Own")], '{"reportStrategy": {"type": "on_received"}}', None),
+        (
+            [entry("demo", "Own", reportStrategy={"type": "ON_RECEIVED"})],
+            '{"reportStrategy": {"type": "ON_CHANGE_OR_REPORT_PERIOD"}}',
+            "ON_CHANGE_OR_REPORT_PERIOD",
+        ),
+    ],
+)
+def test_the_report_strategy_of_a_connector(
+    tmp_path: Path, entries: list[dict[str, Any]], text: str, expected: str | None
+) -> None:
+    """What its devices say goes by its own file, else by its entry, else by the main file; the publisher goes by it."""
+    files = {"demo/a.py": OWN.format(name="Own")}
+    path = write(tmp_path, entries, files, text)
+    main = json.loads(path.read_text())
+    main["thingsboard"]["reportStrategy"] = {"type": "ON_CHANGE"}
+    path.write_text(json.dumps(main))
+    gateway = read_gateway(path, {}).gateway
+    found = (strategies_of(gateway) or {}).get("connector:Own")
+    assert (found.otherwise.type if found and found.otherwise else None) == expected
+    (hosted,) = gateway.hosted
+    other = msgspec.structs.replace(hosted, report_strategy=ReportStrategy(type="ON_CHANGE", report_period_ms=7))
+    assert difference(gateway, msgspec.structs.replace(gateway, hosted=(other,))).publisher
+
+
+def test_what_is_no_report_strategy_in_a_connectors_own_file(tmp_path: Path) -> None:
+    """The file may be of any kind: a warning, and the one around it counts."""
+    files = {"demo/a.py": OWN.format(name="Own")}
+    path = write(tmp_path, [entry("demo", "Own")], files, '{"reportStrategy": {"type": "SOMETIMES"}}')
+    read = read_gateway(path, {})
+    assert read.gateway.hosted[0].report_strategy is None
+    (warning,) = read.warnings
+    assert f'{tmp_path / "own.json"}: reportStrategy.type: found "SOMETIMES", expected ' in warning
+    assert warning.endswith("; it has no effect")
+
+
+@pytest.mark.parametrize(
     ("entries", "problem"),
     [
         ([entry("demo", "Own", configuration="gone.json")], "configuration: found"),
@@ -128,6 +174,31 @@ def test_what_stops_the_gateway(tmp_path: Path, entries: list[dict[str, Any]], p
     with pytest.raises(ConfigError, match="found") as caught:
         read_gateway(path, {})
     assert any(problem in one for one in caught.value.problems)
+
+
+def test_a_device_is_not_called_as_a_hosted_connector_s_stream(tmp_path: Path) -> None:
+    """They would share a journal, and one of them would never start. Without that connector it is a name as any."""
+    files = {"demo/a.py": OWN.format(name="Own")}
+    serial = {"devices": [{"name": "connector:Own", "port": "/dev/ttyUSB0", "telemetry": [{"key": "n"}]}]}
+    path = write(tmp_path, [entry("serial"), entry("demo", "Own")], files)
+    (tmp_path / "line.json").write_text(json.dumps(serial))
+    with pytest.raises(ConfigError) as caught:
+        read_gateway(path, {})
+    (problem,) = caught.value.problems
+    assert 'line.json: devices[0].name: found "connector:Own", as what the connector Own stores is called' in problem
+    path = write(tmp_path, [entry("serial")], files)
+    (tmp_path / "line.json").write_text(json.dumps(serial))
+    assert read_gateway(path, {}).gateway.streams == ("connector:Own",)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_refused_unread(tmp_path: Path, kind: str) -> None:
+    """Reading a pipe may never end."""
+    path = write(tmp_path, [entry("demo", "Own")], {"demo/a.py": OWN.format(name="Own")})
+    (tmp_path / "own.json").unlink()
+    os.mkfifo(tmp_path / "own.json") if kind == "pipe" else (tmp_path / "own.json").mkdir()
+    with pytest.raises(ConfigError, match="which is no plain file, expected a file beside"):
+        read_gateway(path, {})
 
 
 def test_a_file_that_others_may_change_is_not_hosted(tmp_path: Path) -> None:

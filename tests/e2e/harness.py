@@ -115,8 +115,11 @@ class Mosquitto:
     def start(self) -> None:
         program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
         assert program is not None
-        self._process = subprocess.Popen([program, "-c", str(self._config)], stdout=self._log, stderr=subprocess.STDOUT)
-        wait_until(self._answers, "mosquitto listens")
+        process = subprocess.Popen([program, "-c", str(self._config)], stdout=self._log, stderr=subprocess.STDOUT)
+        self._process = process
+        wait_until(lambda: process.poll() is not None or self._answers(), "mosquitto listens")
+        # Where another process has taken the port since it was free, that one answers, and ours ends.
+        assert process.poll() is None, f"mosquitto has ended with {process.returncode}: {self._log.name}"
 
     def _answers(self) -> bool:
         with socket.socket() as probe:

@@ -149,6 +149,7 @@ def test_status_knows_every_process(world: World) -> None:
     assert status["link"]["state"] == "up"
 
 
+@pytest.mark.alone
 def test_a_call_to_an_unplugged_device_says_so(world: World) -> None:
     """Unplugged: `disconnect`, calls answered at once; plugged in again: `connect` within a second, and frames flow."""
     connects = len(world.platform.on("v1/gateway/connect", NAME))

@@ -156,10 +156,10 @@ def test_one_that_hangs_is_ended_with_what_it_has_started(tmp_path: Path) -> Non
     """And the others are loaded all the same."""
     note = tmp_path / "pid"
     hanging = of(
-        INIT + "import subprocess, time\n"
+        INIT + "import subprocess\n"
         "    child = subprocess.Popen(['sleep', '600'])\n"
         f"    open({str(note)!r}, 'w').write(str(child.pid))\n"
-        "    time.sleep(600)"
+        "    child.wait()"
     )
     path = write(
         tmp_path, {"name": "a", "converter": "Mine"}, {"name": "b", "converter": "Bad"}, mine=hanging, bad="Bad = 5"

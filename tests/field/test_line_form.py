@@ -11,8 +11,8 @@ from common.config.models import Device
 from common.core.events import Drain
 from common.wire.messages import Entry
 from services.port_reader.core.events import PortLost
-from services.port_reader.core.form import DECIDE_S, ENDS_TO_BE_SURE, PAUSES_TO_CHANGE, STALE_S
-from services.port_reader.core.incoming import read_line_state
+from services.port_reader.core.incoming.form import DECIDE_S, ENDS_TO_BE_SURE, PAUSES_TO_CHANGE, STALE_S
+from services.port_reader.core.incoming.joining import read_line_state
 from tests.support.port_reader_rig import Rig, frames_of, stamps_of
 
 CODE = b"4012345678900"
@@ -387,7 +387,7 @@ def _run(steps, sizes):
     return rig
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(STEPS, max_size=25), st.lists(st.integers(1, 3), max_size=6))
 def test_nothing_is_lost_and_how_chunks_were_cut_never_matters(steps, sizes):
     """All that was said is a frame, a dead letter or still waiting, once; frames are in order."""
@@ -402,7 +402,7 @@ def test_nothing_is_lost_and_how_chunks_were_cut_never_matters(steps, sizes):
         place = said.index(frame, place) + len(frame)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 4).map(lambda size: [b"piece"] * size), min_size=1, max_size=15))
 def test_a_frame_with_fewer_pauses_than_prove_silence_is_never_cut(frames):
     """On a line that is known to send its delimiter, whatever the pauses."""

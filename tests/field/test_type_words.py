@@ -19,6 +19,9 @@ def _point_advice(folder: Path, word: str) -> str:
     return warning.removeprefix(start)
 
 
+BINARY = 'a number in binary is read with "at", its first byte, and a type such as "uint16" or "float32"'
+
+
 @pytest.mark.parametrize(
     ("word", "advice"),
     [
@@ -26,9 +29,18 @@ def _point_advice(folder: Path, word: str) -> str:
         ("decimal", '; write "float" for a number in decimal digits, "int" for a whole one'),
         ("long", '; write "int" for a whole number in decimal digits'),
         ("integer", '; write "int" for a whole number in decimal digits'),
-        ("uint16", '; "int" reads decimal digits: a number in binary needs a converter of your own'),
-        ("int32_le", '; "int" reads decimal digits: a number in binary needs a converter of your own'),
-        ("float32", '; "float" reads decimal digits: a number in binary needs a converter of your own'),
+        (
+            "uint16",
+            f'; "int" reads decimal digits: {BINARY}',
+        ),
+        (
+            "int32_le",
+            f'; "int" reads decimal digits: {BINARY}',
+        ),
+        (
+            "float32",
+            f'; "float" reads decimal digits: {BINARY}',
+        ),
         ("boolean", '; write "bool"'),
         ("str", '; write "string"'),
         ("text", '; write "string"'),

@@ -9,7 +9,7 @@ import random
 import sys
 import time
 
-KINDS = ("lines", "mqtt", "planes", "configurations", "journals")
+KINDS = ("lines", "shapes", "mqtt", "planes", "configurations", "journals")
 
 
 def main() -> int:

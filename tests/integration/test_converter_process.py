@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +58,7 @@ class Up:
         if data == b"surrogate":
             raise ValueError("bad " + b"\\xff".decode(errors="surrogateescape"))
         if data == b"slow":
+            open(__file__ + ".slow", "w").close()
             time.sleep(2)
         if data.startswith(b"large"):
             return {"telemetry": [{"text": "x" * (int(data[5:]) * 1_000_000)}]}
@@ -221,19 +221,21 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "config" / "extensions" / "serial").mkdir(parents=True)
+        self.extensions = folder / "config" / "extensions" / "serial"
+        self.extensions.mkdir(parents=True)
         (folder / "config" / "serial.json").write_text(json.dumps(CONFIG))
-        (folder / "config" / "extensions" / "serial" / "mine.py").write_text(USER_CODE)
+        (self.extensions / "mine.py").write_text(USER_CODE)
         self.broker = FakeBroker(folder / "data")
         for device in (PRESS, USER, BROKEN):
             self.broker.know(device)
         self.converters: list[Converter] = []
 
     def start(self, *arguments: str) -> Converter:
-        known = len(self.broker.registrations)
+        # One that is known already may register again, when nobody has answered it in time.
+        known = {registration.instance for registration in self.broker.registrations}
         converter = Converter(self.folder, *arguments)
         self.converters.append(converter)
-        self.broker.wait(lambda: len(self.broker.registrations) > known, "the registration")
+        self.broker.wait(lambda: {each.instance for each in self.broker.registrations} - known, "the registration")
         return converter
 
     def close(self) -> None:
@@ -378,7 +380,7 @@ def test_a_stop_blames_no_frame(scene: Scene) -> None:
     broker.send(frame_batch(USER, [b"a"]))
     broker.wait_readings()
     broker.send(frame_batch(USER, [b"slow", b"slow", b"slow"], first=2))
-    time.sleep(0.3)
+    wait_until((scene.extensions / "mine.py.slow").exists, "users' code to be in a slow frame")
     assert converter.stop() == 0
     again = scene.start("--slot", "0")
     broker.send(frame_batch(USER, [b"a"], first=9))

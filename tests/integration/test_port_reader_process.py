@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import os
 import select
@@ -9,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 import tty
 from pathlib import Path
@@ -47,6 +50,7 @@ from common.wire.messages import (
     topic_of,
 )
 from tests.support.journals import read_journal
+from tests.support.waiting import wait_until
 
 DEADLINE_S = 20.0
 DEVICE = "press 1"
@@ -76,6 +80,13 @@ class Line:
 
     def write(self, data: bytes) -> None:
         os.write(self.master, data)
+
+    @property
+    def unread_bytes(self) -> int:
+        """What was written and the reader has not read."""
+        count = array.array("i", [0])
+        fcntl.ioctl(self._slave, termios.FIONREAD, count)
+        return count[0]
 
     def read(self, count: int) -> bytes:
         data = b""
@@ -391,6 +402,7 @@ def test_a_journal_without_a_device_that_lost_its_section_is_kept(reader):
     assert [block.first for block in journal.fetch(1, 999, 10**6)] == list(range(1, 201))
 
 
+@pytest.mark.alone
 def test_unplugged_and_back_within_a_second(broker, reader, line):
     """A lost port is a LOST entry, its return an OPENED entry within a second, and frames flow."""
     _open(broker, reader)
@@ -444,6 +456,7 @@ def test_a_call_of_built_in_converters_is_converted_here(broker, reader, line):
     broker.until(lambda: broker.entries(Entry.ANSWER) == [b"21.5\n"], "the ANSWER entry")
 
 
+@pytest.mark.alone
 def test_a_calm_reader_listens_again_after_a_call(broker, reader, line):
     """It has promised to be silent for ten seconds; a frame that waits for the news on the one before it hears them."""
     _open(broker, reader)
@@ -455,7 +468,7 @@ def test_a_calm_reader_listens_again_after_a_call(broker, reader, line):
     broker.until(lambda: broker.replies, "the reply")
     line.write(b"one\n")
     # As a device talks: not with the same read. Sent after the first has arrived, it would not wait for the news.
-    time.sleep(0.005)
+    wait_until(lambda: line.unread_bytes == 0, "the first frame to be read", every_s=0.0)
     line.write(b"two\n")
     broker.until(lambda: broker.entries(Entry.FRAMES), "the first frame")
     start_s = time.monotonic()
@@ -504,3 +517,41 @@ def test_an_unknown_device_and_a_second_process_are_refused(broker, reader, line
     second = subprocess.run(reader.command(), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert reader.process is not None
     assert (second.returncode, str(reader.process.pid) in second.stderr) == (69, True)
+
+
+SUMMED = {
+    "framing": {"start": "hex:AA C0", "length": 10, "end": "hex:AB"},
+    "checksum": {"type": "sum8", "from": 2, "to": 8, "at": 8},
+}
+SUMMED_FRAME = bytes.fromhex("AAC00600060058D93DAB")
+
+
+def test_a_device_with_a_framing_of_its_own_is_read(broker, reader, line):
+    """Frames with start, length and checksum, by configuration alone; a wrong one is a dead letter with its reason."""
+    reader.configure(**SUMMED)
+    _open(broker, reader)
+    wrong = SUMMED_FRAME[:8] + b"\x3e\xab"
+    line.write(b"\xaa\xc0\xaa" + SUMMED_FRAME + wrong + SUMMED_FRAME[:3])
+    line.write(SUMMED_FRAME[3:])
+    broker.until(lambda: broker.entries(Entry.FRAMES) == [SUMMED_FRAME] * 2, "the frames")
+    dead = [(b"\xaa\xc0\xaa", "no frame in these bytes"), (wrong, "checksum: the frame says 3E, its bytes give 3D")]
+    broker.until(lambda: reader.rows("SELECT data, reason FROM dead_letters ORDER BY id") == dead, "the dead letters")
+    assert reader.stop() == 0
+
+
+def test_kill_9_in_the_middle_of_frames_leaves_no_part_for_a_whole(broker, reader, line):
+    """Again and again, while the line talks: each frame that comes is one that was said."""
+    reader.configure(**SUMMED)
+    _open(broker, reader)
+    for round_number in range(3):
+        line.write(SUMMED_FRAME * 5 + SUMMED_FRAME[:6])
+        wanted = 5 * (round_number + 1)
+        broker.until(lambda n=wanted: len(broker.entries(Entry.FRAMES)) >= n, "the frames")
+        reader.stop(signal.SIGKILL)
+        broker.beats.clear()
+        reader.start()
+        _wait_for_beat(broker)
+        line.write(SUMMED_FRAME[6:])
+    line.write(SUMMED_FRAME)
+    broker.until(lambda: len(broker.entries(Entry.FRAMES)) >= 16, "the last frame")
+    assert set(broker.entries(Entry.FRAMES)) == {SUMMED_FRAME}

@@ -58,6 +58,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
         texts,
         st.booleans(),
         st.booleans(),
+        texts,
         blobs,
     ),
     st.builds(ReadingBatch, texts, texts, counts, counts, lengths, counts, texts, heads, texts, texts, blobs),

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.config.models import device_of, section_of
@@ -85,14 +85,14 @@ def read_or_refuse(main: bytes, serial: bytes) -> None:
             assert all(device_of(section_of(device)) == device for device in gateway.devices)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(mutated(MAIN), mutated(SERIAL))
 def test_any_mutation_is_read_or_refused(main: Any, serial: Any):
     """Any node replaced by any value, or deleted: a result or a ConfigError, and each problem names file and path."""
     read_or_refuse(json.dumps(main).encode(), json.dumps(serial).encode())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 700), st.binary(max_size=4), st.integers(0, 4))
 def test_any_damage_to_the_bytes_is_read_or_refused(position: int, junk: bytes, cut: int):
     """Bytes replaced anywhere in the files: a result or a ConfigError, nothing else."""

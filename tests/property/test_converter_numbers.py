@@ -88,7 +88,7 @@ class Run:
         self.out += self.world.take(ReadingBatch)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS, slice_frames=st.integers(1, 7), answers_at_once=st.booleans())
 def test_every_number_that_goes_in_comes_out(
     steps: list[FrameBatch | str], slice_frames: int, answers_at_once: bool

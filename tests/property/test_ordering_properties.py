@@ -25,7 +25,7 @@ def pieces(total: int, lengths: list[int]) -> list[tuple[int, int]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), total=st.integers(1, 800), lengths=cuts, again=cuts)
 def test_every_number_once_and_in_order(data, total, lengths, again):
     """Batches are cut anyhow, shuffled, doubled, lost; what is missing or not received comes again."""
@@ -58,7 +58,7 @@ def test_every_number_once_and_in_order(data, total, lengths, again):
     assert ordering.all_reports(0.0)[0].settled == total + 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     firsts=st.lists(st.integers(2, 3 * WINDOW), max_size=40),
     size=st.integers(0, STREAM_CREDIT_BYTES // 2),

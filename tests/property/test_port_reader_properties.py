@@ -164,7 +164,7 @@ class World:
         self.kept, self.received, self.reported = [], self.settled, 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_every_frame_arrives_once_settled_in_order_whatever_happens(data):
     """Over a link that loses and refuses, with publishers that die and a small window: all frames, the same bytes."""

@@ -141,7 +141,7 @@ def expected(world: Hostile) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("protocol", [5, 4])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32))
 def test_everything_is_accepted_once_in_order(protocol: int, seed: int) -> None:
     """Whatever the platform does but call a record bad: all is accepted, first occurrences are in order, nothing
@@ -177,7 +177,7 @@ def check_settled(world: Hostile) -> None:
             assert all(number in got for number in wanted.get(name, []) if number < report.settled)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32))
 def test_only_bad_records_are_dead_letters(seed: int) -> None:
     """A platform that refuses what holds one of some numbers, with 153: exactly those become dead letters."""

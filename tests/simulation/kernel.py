@@ -9,12 +9,14 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from common.core.events import Arrived, Core, Exit, Note, Start, Tick
 from common.wire.messages import Message, Plane, Request
 
 Action = Callable[..., None]
+MOST_TICKS: Final = 2_000
+"""Ticks in a row, each due at once: a core that wants more of them takes a whole processor and gets nowhere."""
 
 
 class Clock:
@@ -132,6 +134,8 @@ class Process:
         self._is_over = False
         """True for a stall whose time is over while the process is stopped."""
         self._tick_s: float | None = None
+        self._ticks = 0
+        """Ticks in a row after each of which the next was due at once."""
 
     # What each kind of process fills in.
 
@@ -286,6 +290,9 @@ class Process:
         deadline_s = self.core.next_deadline_s
         if deadline_s is None:
             return
+        self._ticks = self._ticks + 1 if deadline_s <= self.clock.now_s else 0
+        if self._ticks > MOST_TICKS:
+            raise AssertionError(f"{self.name} spins: a tick was due at once {MOST_TICKS} times in a row")
         # Never at once: a deadline in the past would hold the clock still.
         at_s = max(deadline_s, self.clock.now_s + 0.0001)
         if self._tick_s is None or at_s < self._tick_s:

@@ -31,7 +31,7 @@ Effect = TypeVar("Effect")
 
 
 def frames(device: str = "press", first: int = 1, length: int = 10, **fields: Any) -> FrameBatch:
-    batch = FrameBatch(device, f"j-{device}", 1, first, length, 1, "e1", 0, "hash", False, False, b"frames")
+    batch = FrameBatch(device, f"j-{device}", 1, first, length, 1, "e1", 0, "hash", False, False, body=b"frames")
     return batch.replace(**fields)
 
 

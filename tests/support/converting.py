@@ -69,9 +69,7 @@ def frame_batch(
 ) -> FrameBatch:
     """A batch as a port reader sends it; `extra` belongs to the body."""
     body = FrameBody([1000 + first + i for i in range(len(frames))], frames, fields.pop("extra", []))
-    batch = FrameBatch(
-        device.name, "journal", 3, first, len(frames), 1, "epoch", kind, hash_of(device), False, False, b""
-    )
+    batch = FrameBatch(device.name, "journal", 3, first, len(frames), 1, "epoch", kind, hash_of(device), False, False)
     return batch.replace(body=codec.pack_frames(body), **fields)
 
 

@@ -13,6 +13,7 @@ from common.wire.messages import Entry, Identity, Plane, Request, UserReading
 from services.connector_host.core.core import ConnectorFacts, ConnectorHostCore
 from services.connector_host.core.devices import KeptDevice as Kept
 from services.connector_host.core.events import (
+    CallBack,
     CallConnectorCode,
     CloseConnector,
     Committed,
@@ -39,6 +40,7 @@ class HostRig(Rig):
         self.tickets = self.asked = 0
         self.settled: dict[int, str] = {}
         self.handlers: list[CallConnectorCode] = []
+        self.called_back: list[CallBack] = []
         self.is_closing = False
         self.closes = True
         self.kept: list[bytes] = []
@@ -60,6 +62,8 @@ class HostRig(Rig):
                 self.settled |= dict.fromkeys(tickets, error)
             case CallConnectorCode():
                 self.handlers.append(effect)
+            case CallBack():
+                self.called_back.append(effect)
             case CloseConnector():
                 self.is_closing = True
                 return [ConnectorClosed()] if self.closes else []
@@ -92,9 +96,9 @@ class HostRig(Rig):
         """`add_device` or `del_device`."""
         return self.submit(Said(device, device_type, b"", mark))
 
-    def open(self) -> None:
+    def open(self, *, wants_shared: bool = False) -> None:
         """The connector's `open` has returned."""
-        self.give(ConnectorOpened())
+        self.give(ConnectorOpened(wants_shared))
 
     def ask(self, body: Any, number: str = "", time_left_s: float = 10.0) -> None:
         """A call that comes over the calls plane; `number`: its id, else one of its own."""

@@ -73,7 +73,8 @@ class Rig:
         self.before_send: Callable[[FrameBatch], Any] = lambda _: None
         self.core = self.make_core(**{"limits": Limits(), **options})
         self.give(Start())
-        self.give(Arrived(Plane.CALLS, Registered("port_reader:d", True, "", "b1", "")))
+        for name in ("d", *(one.name for one in more)):
+            self.give(Arrived(Plane.CALLS, Registered(f"port_reader:{name}", True, "", "b1", "")))
 
     def make_core(self, **options: Any) -> Any:
         """The core that is driven."""

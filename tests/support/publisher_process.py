@@ -197,7 +197,8 @@ def wait_listening(port: int) -> None:
 def make_certificate(folder: Path, name: str) -> None:
     """A self-signed certificate for localhost, which is its own CA."""
     command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+        "-subj /CN=localhost -addext subjectAltName=DNS:localhost"
     )
     files = ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem")]
     subprocess.run([*command.split(), *files], check=True, capture_output=True)

@@ -128,7 +128,9 @@ class TopicDialect:
     def withdraw(self, label: bytes) -> Outgoing | None:
         return None
 
-    def ask_attributes(self, request: int, device: str, keys: Sequence[str]) -> Outgoing | None:
+    def ask_attributes(
+        self, request: int, device: str, keys: Sequence[str], *, is_client: bool = False
+    ) -> Outgoing | None:
         return None
 
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:
@@ -151,6 +153,9 @@ class TopicDialect:
     def gateway_done(self, request: str, error: str = "") -> Outgoing:
         said = {"failed": error} if error else {"ok": True}
         return Outgoing(f"gateway/answer/{request}", _dumps(said))
+
+    def credentials_forgotten(self, request: str, found: bool, error: str) -> Outgoing:
+        return self.gateway_done(request, error)
 
     def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
         return None

@@ -16,7 +16,7 @@ from common.wire.messages import (
     topic_of,
 )
 
-BATCH = FrameBatch("press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True, b"body")
+BATCH = FrameBatch("press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True, body=b"body")
 
 
 def test_a_message_is_a_header_with_a_type_code_and_its_body() -> None:
@@ -24,6 +24,15 @@ def test_a_message_is_a_header_with_a_type_code_and_its_body() -> None:
     header, body = codec.encode(BATCH)
     assert codec.unpack(header) == [0, "press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True]
     assert body == b"body"
+
+
+def test_a_batch_says_what_was_asked_for_only_where_something_was() -> None:
+    """Unasked frames cost no byte more than before there were questions, and an older version reads all of them."""
+    asked = BATCH.replace(origin="input:0+10")
+    header, body = codec.encode(asked)
+    assert codec.unpack(header)[12:] == ["input:0+10"]
+    assert codec.decode([header, body]) == asked
+    assert codec.decode(codec.encode(BATCH)).origin == ""
 
 
 def test_a_message_without_a_body_has_an_empty_second_part() -> None:

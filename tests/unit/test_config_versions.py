@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from common.config.active import make_active, read_active, write_active
 from common.config.framing import Framing
 from common.config.models import (
+    PLAIN,
     VERSION,
     AttributeUpdate,
     Connector,
@@ -19,11 +21,13 @@ from common.config.models import (
     Device,
     Gateway,
     Line,
+    Message,
     ReportStrategy,
     Rpc,
     device_of,
     section_of,
 )
+from common.config.point_models import Place
 from common.config.task import device_task, read_task, write_task
 
 CASES = Path(__file__).parents[1] / "cases" / "versions"
@@ -78,8 +82,26 @@ def test_what_this_release_writes_comes_back(tmp_path: Path) -> None:
     assert read_task(write_task(task)) == task
     write_active(tmp_path / "active.json", make_active(GATEWAY))
     assert read_active(tmp_path / "active.json") == make_active(GATEWAY)
-    written = (section_of(DEVICE), write_task(task), (tmp_path / "active.json").read_bytes())
+    written = (write_task(task), (tmp_path / "active.json").read_bytes())
     assert {json.loads(content)["version"] for content in written} == {VERSION}
+    assert json.loads(section_of(DEVICE))["version"] == PLAIN
+
+
+def test_a_section_that_an_older_release_would_misread_has_a_version_that_it_refuses() -> None:
+    """It would leave the messages out, make nothing of the frames, and they would be settled: the rest it reads."""
+    device = replace(DEVICE, messages=(Message(name="m", telemetry=(DataPoint(key="k", place=Place(by="at")),)),))
+    assert json.loads(section_of(device))["version"] == PLAIN + 1
+    assert device_of(section_of(device)) == device
+
+
+def test_what_the_release_before_wrote_means_the_same(tmp_path: Path) -> None:
+    """Version 2 differs in nothing but in what it could not say."""
+    task = device_task(GATEWAY, DEVICE, tmp_path, "INFO")
+    assert read_task(_with_version(write_task(task), PLAIN)) == task
+    path = tmp_path / "active.json"
+    write_active(path, make_active(GATEWAY))
+    path.write_bytes(_with_version(path.read_bytes(), PLAIN))
+    assert read_active(path) == make_active(GATEWAY)
 
 
 def test_a_task_of_a_device_that_is_configured_no_more_is_read() -> None:

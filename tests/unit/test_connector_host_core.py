@@ -12,10 +12,11 @@ from common.wire import codec
 from common.wire.calls import CallConnector, Encode, EncodeUpdate
 from common.wire.entries import pack_entry
 from common.wire.messages import Entry, Reply
-from services.connector_host.core.calls import MOST_WAITING, STUCK_AFTER
-from services.connector_host.core.core import CLOSE_S, LEAVE_S, RUN_ENDED
+from services.connector_host.core.calls import MOST_NAMED, MOST_WAITING, STUCK_AFTER
+from services.connector_host.core.core import RUN_ENDED
 from services.connector_host.core.devices import MOST_DEVICES, DeviceTable, KeptDevice, decode_devices
 from services.connector_host.core.events import ConnectorClosed, ConnectorFailed, Replied, Returned, Said
+from services.connector_host.core.life import CLOSE_S, LEAVE_S
 from services.connector_host.core.submissions import STORE_WAIT_S
 from tests.support.hosted import HostRig
 
@@ -189,6 +190,35 @@ def test_a_call_gets_the_reference_s_content_and_the_first_answer_counts() -> No
     rig.give(Returned(number, "rpc", b'{"error":"late"}', is_error=True))
     assert replies(rig) == [("", {"ok": 1})]
     assert rig.count("replies_unasked") == 1
+
+
+def test_a_reply_to_no_call_is_said_once_a_kind() -> None:
+    """A second answer is nothing to speak of; one to another device, or with a number that no call had, is a mistake
+    for which somebody waits in vain."""
+    rig = rig_of()
+    rig.ask(Encode("set", b"1", "meter", "t"))
+    number = str(rig.handlers[0].number)
+    for _ in range(2):
+        rig.give(Replied("other", number, b"1"))
+        rig.give(Replied("", number, b"1"))
+        rig.give(Replied("meter", "77", b"1"))
+        rig.give(Replied("meter", "x", b"1"))
+    rig.give(Replied("meter", number, b"1"))
+    rig.give(Replied("meter", number, b"1"))
+    found = [note.facts["reason"] for note in rig.notes if note.event == "reply.unasked"]
+    assert found == ["the call with this id is of the device meter", "no call has had this id"]
+    assert rig.count("replies_unasked") == 9
+    assert replies(rig) == [("", 1)]
+
+
+def test_methods_that_were_named_are_forgotten_before_they_are_many() -> None:
+    """Whoever calls names them."""
+    rig = rig_of()
+    for number in range(MOST_NAMED + 5):
+        rig.ask(Encode(f"get{number}", b"null", "meter", "t"))
+        rig.give(Returned(rig.handlers[-1].number, "rpc", b"5", "5"))
+        rig.wait(11)
+    assert len(rig.core._calls._noted) <= MOST_NAMED
 
 
 def test_what_a_handler_returns_is_an_answer_only_with_an_error_in_it() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from typing import Any
 
@@ -140,6 +139,7 @@ def test_entries_have_one_value_without_a_time_each_and_a_size() -> None:
         {"telemetry": [{"a": 1}]},
         {"deviceName": "d", "telemetry": [{"a": "x" * MOST_ENTRY_BYTES}]},
         {"deviceName": "d", "telemetry": [{"ts": 1700000000, "values": {"a": 1}}]},
+        {"deviceName": "connector:Own", "telemetry": [{"a": 1}]},
         5,
     ],
 )
@@ -149,20 +149,20 @@ def test_what_can_not_be_sent_says_so(result: Any) -> None:
         entries_of(result)
 
 
-@pytest.mark.parametrize("name", [None, "", 5, "a\nb", "x" * 256])
+@pytest.mark.parametrize("name", [None, "", 5, "a\nb", "x" * 256, "connector:Own"])
 def test_what_is_no_name_of_a_device(name: Any) -> None:
     """The platform and people see it."""
     with pytest.raises(ConversionError, match="expected"):
         name_of(name)
 
 
-def test_printed_lines_are_log_lines(caplog: pytest.LogCaptureFixture) -> None:
+def test_printed_lines_are_log_lines() -> None:
     """Whole ones, and nothing without an end."""
-    stream = PrintedLines(logging.getLogger("print"))
-    with caplog.at_level(logging.INFO):
-        print("a", 1, end="", file=stream)  # type: ignore[call-overload]
-        stream.writelines(["b\nc\n", "x" * 100_000])
-    assert caplog.messages == ["a 1b", "c"]
+    told: list[str] = []
+    stream = PrintedLines(told.append)
+    print("a", 1, end="", file=stream)
+    stream.writelines(["b\nc\n", "x" * 100_000])
+    assert told == ["a 1b", "c"]
     assert len(stream._partial) < 10_000
 
 

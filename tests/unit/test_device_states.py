@@ -9,7 +9,14 @@ import pytest
 from common.core.events import Note
 from common.wire.messages import Heartbeat
 from common.wire.states import PortReaderState, PublisherState, YieldSeen
-from services.monitor.core.devices import SILENT_S, DeviceState, Platform, Reader, state_of_device
+from services.monitor.core.devices import (
+    SILENT_S,
+    DeviceState,
+    Platform,
+    Reader,
+    state_of_device,
+    state_of_hosted_device,
+)
 from services.monitor.core.news import STANDS_S, DeviceNews
 from services.monitor.core.table import Table
 
@@ -26,6 +33,7 @@ def state(
     link_fault: str = "",
     seen: YieldSeen | None = None,
     refused: str = "",
+    left_out: str = "",
     unaccepted_s: float = 0.0,
     **reader: Any,
 ) -> DeviceState:
@@ -38,6 +46,7 @@ def state(
         fault=link_fault,
         yields={"d": seen} if seen else {},
         refused={"d": refused} if refused else {},
+        left_out={"d": left_out} if left_out else {},
         unaccepted_s=unaccepted_s,
     )
     return state_of_device(
@@ -70,6 +79,9 @@ def state(
         ({"seen": YieldSeen(errors=3, error="h: found", error_s=500.0)}, "receiving", ""),
         ({"seen": YieldSeen(absent=["h"])}, "some_values_missing", "the data point h;"),
         ({"refused": "quota"}, "not_accepted", "quota"),
+        ({"left_out": "Lines"}, "left_out", 'denies it for the connector "Lines"'),
+        ({"left_out": "Lines", "seen": YieldSeen(barren=5)}, "left_out", "readings_filtered"),
+        ({"left_out": "Lines", "connected": False}, "port_closed", "p: it is being opened"),
         ({"link": "down", "link_fault": "Not authorized", "backlog": 1}, "not_accepted", "not reached: Not authorized"),
         ({"link": "down"}, "receiving", ""),
         ({"is_alive": False, "backlog": 1}, "not_accepted", "the publisher does not run"),
@@ -160,3 +172,12 @@ def test_a_state_is_logged_once_when_it_stands() -> None:
     assert tell(fine) == []
     assert tell(DeviceState("silent", "…")) == [("info", "silent")]
     assert tell(DeviceState("some_values_missing", "…")) == [("warning", "some values missing")]
+
+
+def test_a_hosted_device_is_left_out_while_its_connector_is_well() -> None:
+    """A connector that fails is what a person has to hear of first."""
+    platform = Platform(True, PublisherState(link="up", left_out={"valve": "Demo"}))
+    well, failed = DeviceState("receiving", ""), DeviceState("connector_failed", "it raised")
+    assert state_of_hosted_device(well, platform, "valve", "connector:Demo").word == "left_out"
+    assert state_of_hosted_device(well, platform, "pump", "connector:Demo").word == "receiving"
+    assert state_of_hosted_device(failed, platform, "valve", "connector:Demo").word == "connector_failed"

@@ -39,7 +39,7 @@ READINGS = ReadingBody(
 STATE = {"epoch": "e1", "link": "up", "up_s": None}
 DETAIL = {"section": "s", "pinned": False, "own_calls": True}
 MESSAGES: list[Message] = [
-    FrameBatch("press 1", "j0", 3, 10, 2, 8, "e1", 0, "0123456789abcdef", False, True, codec.pack_frames(FRAMES)),
+    FrameBatch("press 1", "j0", 3, 10, 2, 8, "e1", 0, "0123456789abcdef", False, True, body=codec.pack_frames(FRAMES)),
     ReadingBatch("press 1", "j0", 3, 10, 2, 8, "e1", 0, "0", "i7", codec.pack_readings(READINGS)),
     StreamReport("j0", 3, "e1", 12, 9, 1048576, [(4, 5), (7, 7)], [(8, "too long")]),
     Heartbeat("publisher", "0", "i1", 42, "host", 1.5, STATE, {"n": 1, "big": 2**40}, 1.0),
@@ -88,7 +88,9 @@ def test_the_golden_bytes_are_of_every_type() -> None:
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_fields_that_a_newer_version_has_added_are_left_out(message: Message) -> None:
-    """Headers and bodies may gain fields at their end; who does not know them reads on."""
+    """Headers and bodies may gain fields at their end; who does not know them reads on. (What is left out where it is
+    empty is written where something stands behind it.)"""
+    message = message.replace(origin="status") if isinstance(message, FrameBatch) else message
     header, body = codec.encode(message)
     longer = codec.pack([*codec.unpack(header), "new", {"more": [1]}])
     assert codec.decode([longer, body]) == message

@@ -10,7 +10,7 @@ from common.stream.events import Append, ForMember, JournalFailed, OfMember, Set
 from common.stream.keeping.outage import RETRY_S
 from common.stream.keeping.upkeep import TRIM_S
 from common.wire import codec
-from common.wire.messages import Entry, Request, StreamReport
+from common.wire.messages import Entry, Register, Request, StreamReport
 from services.port_reader.core.events import PortLost
 from tests.support.fake_journal import FakeJournal
 from tests.support.port_reader_rig import SECTION, Rig, frames_of
@@ -143,11 +143,17 @@ def test_the_end_waits_for_both(rig):
     assert rig.exit == 0
 
 
-def test_the_state_adds_up(rig):
-    """Backlog and bytes are of all; the first device gives the process its name."""
+def test_each_device_is_a_process_of_its_own_to_others(rig):
+    """It registers and beats under its own name, with its own section, journal and backlog; what the process counts is
+    in the first one's beat alone, so that nobody adds it up twice."""
     rig.read(b"S 1\nM 1\nM 2\n")
-    state = rig.core._state(rig.now_s)
-    assert (state.device, state.backlog) == ("scale", 5)
+    said = [effect.message for effect in rig.performed if isinstance(getattr(effect, "message", None), Register)]
+    assert {message.name for message in said} == {"d", "meter"}
+    rig.wait(1.5)
+    beats = {beat.name: beat for beat in rig.beats}
+    assert [(beat.state["device"], beat.state["backlog"]) for beat in beats.values()] == [("scale", 2), ("meter", 3)]
+    assert {name: beat.state["journal"] for name, beat in beats.items()} == {"d": "j", "meter": "j meter"}
+    assert (beats["d"].counters["frames_read"], beats["meter"].counters["frames_read"]) == (3, 0)
     assert rig.count("frames_read") == 3
 
 

@@ -7,6 +7,7 @@ import pytest
 from common.config.models import Device, section_of
 from common.core.events import Arrived, Blocked, Drain, Junk, Tick, Writable
 from common.stream.events import Append, RaiseGeneration, Trim
+from common.stream.items import Item
 from common.stream.keeping.upkeep import TRIM_S
 from common.stream.limits import Limits
 from common.stream.sending.company import JOIN_S
@@ -653,3 +654,18 @@ def test_what_is_heard_late_on_purpose_is_no_round_trip():
     while len(rig.batches) < 2:
         rig.wait(0.01)
     assert rig.now_s - sent_s == pytest.approx(0.25, abs=0.03)
+
+
+def test_the_origin_of_entries_travels_with_their_batch_also_out_of_the_journal():
+    """What was asked for is known to whoever converts, at the first sending and when the journal is read again."""
+    rig = Rig()
+    rig.beat()
+    source = rig.core._source
+    for effect in source.put([Item(Entry.FRAMES, [b"21\n"], origin="temperature")], rig.wall_ms, b"", rig.now_s):
+        rig._perform(effect)
+    rig.read(b"22\n")
+    assert [(batch.first, batch.origin) for batch in rig.batches[-2:]] == [(2, "temperature"), (3, "")]
+    again = Rig(journal=rig.journal)
+    again.beat()
+    said = [batch for batch in again.batches if batch.kind == Entry.FRAMES]
+    assert [(batch.first, batch.origin) for batch in said] == [(2, "temperature"), (3, "")]

@@ -22,7 +22,7 @@ from common.wire import codec
 from common.wire.messages import FrameBatch, Heartbeat, Plane, ReadingBatch, Registered, Request, Tap
 from tests.support.waiting import wait_until
 
-BATCH = FrameBatch("press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True, b"body")
+BATCH = FrameBatch("press", "j", 1, 10, 2, 8, "e1", 0, "hash", False, True, body=b"body")
 
 
 @pytest.fixture

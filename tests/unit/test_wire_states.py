@@ -61,6 +61,7 @@ KEYS: list[tuple[State, list[str]]] = [
             "yields",
             "refused",
             "unaccepted_s",
+            "left_out",
         ],
     ),
     (

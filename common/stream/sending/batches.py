@@ -68,6 +68,7 @@ class Batches:
                 kind=piece.kind,
                 section=piece.section,
                 alone=alone,
+                origin=piece.origin,
                 body=piece.body,
             )
             # A single frame is urgent: nothing else has come with it, so somebody may be waiting for it.

@@ -14,18 +14,22 @@ import subprocess
 import sys
 from typing import Final, NotRequired, TypedDict
 
-from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Line, Platform, Rpc
+from common.config.framing import Framing
+from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Line, Message, Platform, Rpc
 from common.config.type_words import read_as, written_as
 from common.core.byte_text import spell
 from common.core.errors import ConfigError
+from common.core.frame_words import words_of
 from common.core.quoting import quoted, spelled
 from common.io.exits import EXIT_CONFIG
 from common.io.users_path import users_environment
 from services.cli.arguments import Subparsers
+from services.cli.asked_words import describe_asking, describe_register
 from services.cli.parser import ERROR, WARNING
 from services.cli.slices import describe_answer, describe_slice
 from services.cli.text import compact, spelled_out, table
 from services.cli.trial.loads import load_all, missing_of
+from services.cli.understood import describe_message, describe_place, describe_type
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
@@ -134,7 +138,7 @@ def _check(file: str, *, may_import: bool) -> tuple[Result, tuple[Device, ...]]:
         gateway, warnings = read_whole(file, os.environ)
     except ConfigError as error:
         return Result(ok=False, problems=error.problems, warnings=error.warnings, platform="", devices=[]), ()
-    devices = [_device_as_json(device) for device in gateway.devices]
+    devices = [device_as_json(device) for device in gateway.devices]
     platform = describe_platform(gateway.platform)
     missing = missing_of(gateway, os.environ)
     problems, untried = load_all(gateway, os.environ, without=missing) if may_import else ([], [])
@@ -185,7 +189,7 @@ def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
         print(f"{WARNING}{warning}")
     for device in devices:
         print()
-        print("\n".join(_device_as_text(device)))
+        print("\n".join(describe_device(device)))
     connectors = result.get("connectors", [])
     if connectors:
         print()
@@ -217,25 +221,50 @@ def describe_line(line: Line) -> str:
     return " ".join([f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits:g}", *flow])
 
 
-def _device_as_text(device: Device) -> list[str]:
+def describe_framing(framing: Framing) -> str:
+    """`frames end with "\\n"`, or what frames look like."""
+    if not framing.shapes:
+        return f"frames end with {spelled_out(framing.delimiter)}"
+    name = f" ({framing.named})" if framing.named else ""
+    return f"a frame{name} {words_of(framing.shapes, skip=framing.skip, mask=framing.mask)}"
+
+
+def describe_device(device: Device) -> list[str]:
     """A device for a person: its line, its converters, and a row for each value, RPC and attribute update."""
-    line, ending = device.line, spelled_out(device.framing.delimiter)
+    line = device.line
     lines = [
-        f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, frames end with {ending}",
+        f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, {describe_framing(device.framing)}",
         f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
     ]
-    rows = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]
+    rows: list[tuple[str, ...]] = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]
     rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
+    for number, message in enumerate(device.messages, 1):
+        rows += _message_rows(message, number, alone=len(device.messages) == 1 and not message.name)
+    rows += describe_asking(device.asking) if device.asking is not None else []
     rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
-    rows += [
-        ("update", one.attribute, "", f"writes {spelled_out(one.string_to_device)}{_words_of(one)}")
-        for one in device.attribute_updates
-    ]
+    rows += [("update", one.attribute, "", _update_as_text(one)) for one in device.attribute_updates]
     return lines + [f"  {line}" for line in table(rows)]
+
+
+def _update_as_text(update: AttributeUpdate) -> str:
+    """What an attribute update writes."""
+    if update.register is not None:
+        return f"writes {update.register.table}:{update.register.first}, {update.register.type}"
+    return f"writes {spelled_out(update.string_to_device)}{_words_of(update)}"
+
+
+def _message_rows(message: Message, number: int, *, alone: bool) -> list[tuple[str, ...]]:
+    """A message, and what it says, for a person."""
+    name = "each frame" if alone else message.name or f"number {number}"
+    rows: list[tuple[str, ...]] = [("message", name, "", describe_message(message, alone=alone))]
+    rows += [("telemetry", point.key, *_value_of(point)) for point in message.telemetry]
+    return rows + [("attribute", point.key, *_value_of(point)) for point in message.attributes]
 
 
 def _value_of(point: DataPoint) -> tuple[str, str]:
     """(type, place in the frame) of a data point, both in words."""
+    if point.place is not None:
+        return describe_type(point), describe_place(point) + _words_of(point)
     return read_as(point.type), describe_slice(point) + _words_of(point)
 
 
@@ -250,6 +279,8 @@ def _words_of(entry: DataPoint | Rpc | AttributeUpdate) -> str:
 
 def _rpc_as_text(device: Device, rpc: Rpc) -> str:
     """What an RPC writes, and what it takes from the answer."""
+    if rpc.register is not None:
+        return f"{describe_register(rpc.register)}, answer within {rpc.response_timeout_s:g} s"
     sent = f"writes {_written_by(device, rpc)}{_words_of(rpc)}"
     if not rpc.with_response:
         return f"{sent}, no answer"
@@ -272,7 +303,7 @@ def _written_by(device: Device, rpc: Rpc) -> str:
     return f"params as {written_as(rpc.type)}"
 
 
-def _device_as_json(device: Device) -> dict[str, object]:
+def device_as_json(device: Device) -> dict[str, object]:
     """A device for a program, under the keys of the configuration where there are such."""
     return {
         "name": device.name,
@@ -280,16 +311,38 @@ def _device_as_json(device: Device) -> dict[str, object]:
         "connector": device.connector_name,
         "port": device.line.port,
         "line": describe_line(device.line),
-        "delimiter": spell([device.framing.delimiter]),
+        **_framing_as_json(device.framing),
         "converter": device.converter,
         "downlinkConverter": device.downlink_converter,
         "telemetry": [_point_as_json(point) for point in device.telemetry],
         "attributes": [_point_as_json(point) for point in device.attributes],
+        "messages": [_message_as_json(message) for message in device.messages],
+        "asks": [
+            {"what": what, "name": name, "when": when, "does": does}
+            for what, name, when, does in (describe_asking(device.asking) if device.asking is not None else [])
+        ],
         "rpcs": [{"method": rpc.method, "does": _rpc_as_text(device, rpc)} for rpc in device.rpcs],
         "attributeUpdates": [
             {"attribute": one.attribute, "stringToDevice": one.string_to_device} for one in device.attribute_updates
         ],
     }
+
+
+def _message_as_json(message: Message) -> dict[str, object]:
+    """A message for a program."""
+    return {
+        "name": message.name,
+        "does": describe_message(message),
+        "telemetry": [_point_as_json(point) for point in message.telemetry],
+        "attributes": [_point_as_json(point) for point in message.attributes],
+    }
+
+
+def _framing_as_json(framing: Framing) -> dict[str, object]:
+    """What ends frames, or what they look like."""
+    if not framing.shapes:
+        return {"delimiter": spell([framing.delimiter])}
+    return {"framing": words_of(framing.shapes, skip=framing.skip, mask=framing.mask)}
 
 
 def _point_as_json(point: DataPoint) -> dict[str, object]:

@@ -114,9 +114,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"{WARNING}{warning}", file=told)
     gateway = wanted.active.gateway
     check_storage(gateway.storage)
-    plan = make_plan(args, tuple(device.name for device in gateway.devices), wanted.environ)
+    plan = make_plan(args, gateway.readers, wanted.environ)
     if args.log_level is None:
         plan = plan._replace(log_levels=gateway.log_levels)
+    else:
+        plan = plan._replace(is_level_given=True)
     # Journals of devices that are configured no more are sent too; each gets a reader without a port.
     folder = journal_dir(gateway.storage, plan.data_dir)
     hosted = tuple(connector.name for connector in gateway.hosted)
@@ -132,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
     hosts = f"{counted(len(hosted), 'hosted connector')}, " if hosted else ""
     left = f"{counted(len(plan.left_journals), 'journal')} of earlier devices to send, " if plan.left_journals else ""
     print(
-        f"serialgw: {counted(len(plan.devices), 'device')}, {hosts}{counted(plan.converters, 'converter')}, "
+        f"serialgw: {counted(len(gateway.devices), 'device')}, {hosts}{counted(plan.converters, 'converter')}, "
         f"{left}data in {plan.data_dir}; stop with Ctrl-C",
         file=told,
     )

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from common.config.active import ACTIVE_NAME
-from common.config.task import OPTION as TASK
+from common.config.task_file import OPTION as TASK
 from common.io.exits import EXIT_CONFIG
 from common.io.variables import WITHHELD
 from services.cli.supervise.launch import encode_word
@@ -59,6 +59,7 @@ class Plan(NamedTuple):
     run_dir: Path
     """The socket directory (`common.io.endpoints.socket_dir`)."""
     devices: tuple[str, ...]
+    """Those that port readers are called by: one for each line."""
     converters: int
     python: str
     user_id: int
@@ -67,6 +68,8 @@ class Plan(NamedTuple):
     log_level: str = "INFO"
     log_levels: Mapping[str, str] = {}
     """Kind of process → its level, where that is another one."""
+    is_level_given: bool = False
+    """True if `log_level` was given to `serialgw run`, and so counts for all."""
     socket_base: str = ""
     """`run_dir` as supervisord names its socket there, where the path is too long for one: by a descriptor."""
     pid: int = 0
@@ -115,10 +118,12 @@ def programs_of(plan: Plan) -> list[Program]:
         name = reader_name(device)
         arguments = (*common, f"{TASK}{task_path(plan, name)}", f"--device={device}")
         found.append(Program("port_readers", name, "services.port_reader", arguments))
+    common = common_of("connector_host")
     for connector in plan.hosted:
         name = host_name(connector)
         arguments = (*common, f"{TASK}{task_path(plan, name)}", f"--connector={connector}")
         found.append(Program("connector_hosts", name, "services.connector_host", arguments))
+    common = common_of("port_reader")
     for path in plan.left_journals:
         name = "drain-" + encode_word(path.name).replace(":", "~3A").replace(",", "~2C")
         drain = (*common, f"--journal={path}")

@@ -18,7 +18,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +27,11 @@ import msgspec
 from common.config.active import ACTIVE_NAME, Active, read_active, write_active
 from common.config.findings import Findings, show
 from common.config.json_files import read_json
+from common.config.logs_reading import levels_in
 from common.config.models import Gateway
 from common.config.overlay import (
     ACTIVE_KEY,
+    LOGS_KEY,
     OVERLAY_NAME,
     PREVIOUS_NAME,
     REMOTE_DIR,
@@ -56,10 +58,11 @@ from common.io.orders import APPLY_FILE, send_order
 from common.io.private import write_private
 from common.io.process import begin, refusals
 from common.wire.calls import Configured as LookAtConfigured
-from common.wire.calls import Status, reader_of
+from common.wire.calls import Status, host_of, hosted_stream, reader_of
 from common.wire.messages import MONITOR, PUBLISHER
 from services.cli.client import Client, json_of
-from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan, reader_name
+from services.cli.supervise.coming_up import ComingUp, Rows, is_link_up
+from services.cli.supervise.conf import PLAN_NAME, Plan, host_name, read_plan, reader_name
 from services.cli.supervise.difference import Difference, difference
 from services.cli.supervise.prepare import write_configured, write_planned
 from services.cli.trial.loads import load_all
@@ -72,6 +75,8 @@ COME_UP_S: Final = 30.0
 """What starts anew has to register and beat within this: many starts at once on a small machine take their time."""
 HOLD_S: Final = 2.0
 """And has to live so long; one that ends at once comes again and again."""
+HEARD_S: Final = 5.0
+"""So long the monitor has to hear who runs: each beats once a second, or at once when a monitor has just started."""
 LOOK_S: Final = 0.25
 """Between two looks at the gateway."""
 LOAD_S: Final = 20.0
@@ -87,11 +92,14 @@ NO_MOVE: Final = (
     "type and place of the storage are not changed while the gateway runs: what waits there would stay behind; change "
     "them in the gateway's own file and start it anew"
 )
+NOT_SERVED: Final = "; the rest runs"
+"""How `check` ends its sentence on a connector that is not served: here the rest is not in question."""
 NO_GRPC: Final = "connectors that attach over gRPC are not served: nothing listens for them"
-NO_LOGS: Final = (
-    "logs go to standard error, and whoever runs the gateway keeps them; `serialgw run --log-level` and each "
-    "connector's logLevel say how much"
+NO_LEVELS: Final = (
+    "`serialgw run` was started with --log-level, which counts for all processes; started without it, it takes levels "
+    "from here"
 )
+NO_LOGGERS: Final = 'found no "loggers", expected an object in which loggers.NAME.level says how much is logged'
 
 
 class Refused(Exception):  # noqa: N818 (it is an answer)
@@ -213,22 +221,23 @@ class Configurator:
             "info",
             "configuration.applied",
             parts=", ".join(parts),
-            started=", ".join(change.added) or "none",
-            stopped=", ".join(change.removed) or "none",
-            started_anew=", ".join(change.changed) or "none",
+            started=_listed(change.added, change.hosts_added),
+            stopped=_listed(change.removed, change.hosts_removed),
+            started_anew=_listed(change.changed, change.hosts_changed),
         )
 
     def _check_part(self, key: str, value: Any, laid: Laid) -> None:
         """What no reader would find. Raises Refused."""
         platform, storage = self._active.gateway.platform, self._active.gateway.storage
-        if key == "logs_configuration":
-            raise Refused(NO_LOGS)
         if key == ACTIVE_KEY:
             if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
                 raise Refused("found no list, expected a list of connectors' names")
             return
         if not isinstance(value, dict):
             raise Refused(f"found {type(value).__name__}, expected an object")
+        if key == LOGS_KEY:
+            self._check_levels(value)
+            return
         if key == "grpc_configuration" and value.get("enabled") is True:
             raise Refused(NO_GRPC)
         if key == "general_configuration":
@@ -242,10 +251,21 @@ class Configurator:
         if key not in SECTIONS and value.get("name", key) != key:
             raise Refused(f"name: found {show(value['name'])}, expected {show(key)}, the name of its attribute")
 
+    def _check_levels(self, value: Mapping[str, Any]) -> None:
+        """What else is said of logs has no counterpart here, and is left alone. Raises Refused."""
+        if self._plan.is_level_given:
+            raise Refused(NO_LEVELS)
+        if not isinstance(value.get("loggers"), dict):
+            raise Refused(NO_LOGGERS)
+        findings = Findings()
+        levels_in(value, findings)
+        if findings.warnings:
+            raise Refused(_shortened(findings.warnings))
+
     def _read(self, overlay: Overlay, parts: Mapping[str, Any]) -> Gateway:
         """The whole configuration with the overlay over it, checked as `check` does. Raises Refused."""
         try:
-            gateway = read_whole(self._config, self._environ, overlay=overlay).gateway
+            gateway, warnings = read_whole(self._config, self._environ, overlay=overlay)
         except ConfigError as error:
             raise Refused(_shortened(error.problems)) from None
         # Nobody but the publisher has secrets, and the way to the platform stays as it is.
@@ -254,28 +274,29 @@ class Configurator:
         gateway = msgspec.structs.replace(gateway, platform=platform)
         if gateway.storage.data_dir != self._active.gateway.storage.data_dir:
             raise Refused(NO_MOVE)
-        served = {connector.name for connector in gateway.connectors}
+        served = {one.name for one in gateway.connectors} | {one.name for one in gateway.hosted}
         active = overlay.active.value if overlay.active is not None else None
         for key, value in parts.items():
-            if key in SECTIONS or key == ACTIVE_KEY or key in served or (active is not None and key not in active):
+            if key in (*SECTIONS, ACTIVE_KEY, LOGS_KEY) or key in served or (active is not None and key not in active):
                 continue
-            raise Refused(
-                f'a connector of type "{value.get("type")}" is not served here: serialgw runs serial connectors'
-            )
+            about = f"connector {show(key)} of type "
+            said = next((warning for warning in warnings if about in warning), "")
+            raise Refused(said.removesuffix(NOT_SERVED) or f"{about}{show(value.get('type'))} is not served")
         return gateway
 
     def _check_classes(self, gateway: Gateway, change: Difference) -> None:
-        """Loads users' converters of the devices that are concerned, in a process of their own. Raises Refused."""
-        wanted = {*change.added, *change.changed}
+        """Loads users' classes of the devices and hosted connectors that are concerned, in a process of their own.
+        Raises Refused."""
+        wanted, hosts = {*change.added, *change.changed}, {*change.hosts_added, *change.hosts_changed}
         connectors = tuple(
             msgspec.structs.replace(
                 connector, devices=tuple(device for device in connector.devices if device.name in wanted)
             )
             for connector in gateway.connectors
         )
-        problems, _ = load_all(
-            msgspec.structs.replace(gateway, connectors=connectors), self._environ, load_s=LOAD_S, all_s=ALL_S
-        )
+        hosted = tuple(connector for connector in gateway.hosted if connector.name in hosts)
+        concerned = msgspec.structs.replace(gateway, connectors=connectors, hosted=hosted)
+        problems, _ = load_all(concerned, self._environ, load_s=LOAD_S, all_s=ALL_S)
         if problems:
             raise Refused(_shortened(problems))
 
@@ -294,20 +315,22 @@ class Configurator:
 
     def _switch(self, active: Active, change: Difference) -> str:
         """Writes what the processes start from, and has those that are concerned start; "" or who did not come up."""
-        names = tuple(device.name for device in active.gateway.devices)
         folder = journal_dir(active.gateway.storage, self._data_dir)
         self._plan = self._plan._replace(
-            devices=names,
+            devices=active.gateway.readers,
+            hosted=tuple(connector.name for connector in active.gateway.hosted),
             left_journals=tuple(left_journals(folder, active.gateway.streams)),
             files=files_of(active.gateway),
+            log_levels={} if self._plan.is_level_given else active.gateway.log_levels,
         )
         self._active = active
-        restarts = [reader_name(name) for name in change.changed]
+        restarts = [*map(reader_name, change.changed), *map(host_name, change.hosts_changed)]
         restarts += ["publisher"] if change.publisher else []
         restarts += ["monitor"] if change.monitor else []
-        started = [reader_of(name) for name in (*change.added, *change.changed)]
-        started += [PUBLISHER] if change.publisher else []
-        before = self._look() or {}
+        anew = [*map(reader_of, change.changed), *map(host_of, change.hosts_changed)]
+        anew += [PUBLISHER] if change.publisher else []
+        started = [*anew, *map(reader_of, change.added), *map(host_of, change.hosts_added)]
+        before = self._look_at(anew)
         try:
             write_planned(self._plan, active)
             write_private(self._run_dir / APPLY_FILE, json.dumps(restarts))
@@ -315,32 +338,39 @@ class Configurator:
             return f"{error.filename}: {error.strerror}"
         if why := send_order(self._run_dir, "apply"):
             return why
-        return self._await(started, before, was_up=change.publisher and _is_up(before))
+        if change.levels and (why := send_order(self._run_dir, "levels")):
+            return why
+        if not started:
+            return ""
+        return self._await(started, before, was_up=change.publisher and is_link_up(before))
 
-    def _await(self, started: Iterable[str], before: Mapping[str, Any], *, was_up: bool) -> str:
+    def _look_at(self, running: Sequence[str]) -> Rows:
+        """What the monitor says of each process, once it has heard all of these: a process of which it is only heard
+        when it has been told to end would be taken for its successor. One that does not run is not waited for long."""
+        rows: dict[str, Any] = {}
+
+        def are_heard() -> bool:
+            rows.update(self._look() or {})
+            return all(rows.get(who, {}).get("pid") is not None for who in running)
+
+        _until(are_heard, HEARD_S)
+        return rows
+
+    def _await(self, started: Iterable[str], before: Rows, *, was_up: bool) -> str:
         """Waits until all of these beat under new pids, and go on beating; "" or who does not."""
-        wanted = set(started)
-        pids: dict[str, Any] = {}
+        coming = ComingUp(started, before, with_link=was_up)
 
-        def are_up() -> bool:
-            found = self._look()
-            if found is None:
-                return False
-            fresh = {
-                who: row["pid"]
-                for who, row in found.items()
-                if who in wanted and row["state"] == "alive" and row["pid"] != before.get(who, {}).get("pid")
-            }
-            pids.clear()
-            pids.update(fresh)
-            return fresh.keys() == wanted and (not was_up or _is_up(found))
+        def has_failed(held: Mapping[str, int]) -> bool:
+            coming.look(self._look())
+            return bool(coming.fault) or coming.has_ended(held)
 
-        if not _until(are_up, COME_UP_S):
-            missing = sorted(wanted - pids.keys()) or ["the connection to the platform"]
-            return f"{missing[0]} has not come up within {COME_UP_S:g} s: see its lines in the log"
-        held = dict(pids)
-        _until(lambda: False, HOLD_S)
-        return "" if _until(lambda: are_up() and pids == held, HOLD_S) else "a process that was started anew has ended"
+        if not _until(lambda: coming.look(self._look()) or bool(coming.fault), COME_UP_S):
+            return f"{coming.missing} has not come up within {COME_UP_S:g} s: see its lines in the log"
+        held = coming.pids
+        # A connector is made and opened meanwhile.
+        if not _until(lambda: has_failed(held), HOLD_S) and _until(lambda: coming.look(self._look()), COME_UP_S):
+            return ""
+        return coming.fault or "a process that was started anew has ended"
 
     def _ask_monitor(self) -> dict[str, Any] | None:
         """Address → what the monitor says of a process; None while it does not answer."""
@@ -378,11 +408,12 @@ class Configurator:
 
 def _in_order(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Sections first, connectors next, and last which of these are to run."""
-    return dict(sorted(parts.items(), key=lambda part: (part[0] == ACTIVE_KEY, part[0] not in SECTIONS)))
+    sections = (*SECTIONS, LOGS_KEY)
+    return dict(sorted(parts.items(), key=lambda part: (part[0] == ACTIVE_KEY, part[0] not in sections)))
 
 
-def _is_up(rows: Mapping[str, Any]) -> bool:
-    return bool(rows.get(PUBLISHER, {}).get("facts", {}).get("link") == "up")
+def _listed(devices: Iterable[str], hosts: Iterable[str]) -> str:
+    return ", ".join((*devices, *map(hosted_stream, hosts))) or "none"
 
 
 def _shortened(problems: list[str]) -> str:

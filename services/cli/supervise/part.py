@@ -7,8 +7,10 @@ configuration. It has to be small and quick, since supervisord does nothing else
 from __future__ import annotations
 
 import json
+import os
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ from supervisor.states import SupervisorStates
 from common.config.overlay import REMOTE_DIR, is_waiting
 from common.core.events import Note
 from common.io.exits import EXIT_CONFIG
+from common.io.levels import SIGNAL as LEVELS_SIGNAL
 from common.io.orders import APPLY_FILE
 from services.cli.supervise.applying import Applying
 from services.cli.supervise.conf import CONFIGURATOR
@@ -110,6 +113,8 @@ class SupervisordPart:
                 self._lines.open()
             case ["configure"]:
                 self._configure()
+            case ["levels"]:
+                self._tell_levels()
             case ["apply"]:
                 self._applying.begin(json.loads((self._run_dir / APPLY_FILE).read_bytes()))
             case ["restart", seconds]:
@@ -126,6 +131,13 @@ class SupervisordPart:
         process = group.processes[CONFIGURATOR]
         if not process.pid and self._supervisord.options.mood == SupervisorStates.RUNNING:
             process.spawn()
+
+    def _tell_levels(self) -> None:
+        """Processes are to log more, or less: they look how much."""
+        for process in self._processes():
+            if process.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, LEVELS_SIGNAL)
 
     def _again(self, order: str) -> None:
         if self.orders is not None:
@@ -183,7 +195,7 @@ def _guarded(callback: Callable[[Event], None]) -> Callable[[Event], None]:
     def call(event: Event) -> None:
         try:
             callback(event)
-        except Exception:  # noqa: BLE001 (see above)
+        except Exception:  # noqa: BLE001 (a bug here must not end all processes; it is logged)
             traceback.print_exc()
 
     return call

@@ -27,6 +27,7 @@ from common.config.overlay import (
 from common.config.reading import laid_over
 from common.config.task import device_task, write_task
 from common.io.clock import wall_ms
+from common.io.levels import write_levels
 from common.io.private import write_private
 from services.cli.supervise.conf import (
     PLAN_NAME,
@@ -40,6 +41,8 @@ from services.cli.supervise.conf import (
     write_plan,
 )
 
+KINDS: Final = ("monitor", "broker", "publisher", "converter", "connector_host", "port_reader")
+"""Kinds of processes that have a level of their own."""
 CONF_NAME: Final = "supervisord.conf"
 
 
@@ -53,7 +56,7 @@ def write_files(plan: Plan, active: Active) -> Path:
     for name in (STARTS_DIR, TASKS_DIR):
         (plan.run_dir / name).mkdir(mode=0o700, exist_ok=True)
     conf = write_planned(plan, active)
-    names = [reader_name(device.name) for device in active.gateway.devices]
+    names = [reader_name(reader) for reader in active.gateway.readers]
     names += [host_name(connector.name) for connector in active.gateway.hosted]
     tasks = {task_path(plan, name).name for name in names}
     for path in (plan.run_dir / TASKS_DIR).iterdir():
@@ -66,12 +69,13 @@ def write_planned(plan: Plan, active: Active) -> Path:
     """Writes the active snapshot, the task of each port reader and connector host, and supervisord's configuration,
     also while processes run: each file is exchanged whole. Returns the last one's path. Raises OSError."""
     write_active(plan.data_dir / ACTIVE_NAME, active)
-    log_level = plan.log_levels.get("port_reader", plan.log_level)
-    for device in active.gateway.devices:
-        task = device_task(active.gateway, device, plan.data_dir, log_level)
+    levels = {kind: plan.log_levels.get(kind, plan.log_level) for kind in KINDS}
+    write_levels(plan.run_dir, levels)
+    for device, *_ in active.gateway.lines:
+        task = device_task(active.gateway, device, plan.data_dir, levels["port_reader"])
         write_private(task_path(plan, reader_name(device.name)), write_task(task).decode())
     for connector in active.gateway.hosted:
-        host = host_task(active.gateway, connector, plan.data_dir, log_level)
+        host = host_task(active.gateway, connector, plan.data_dir, levels["connector_host"])
         write_private(task_path(plan, host_name(connector.name)), write_host_task(host).decode())
     write_private(plan.run_dir / PLAN_NAME, write_plan(plan).decode())
     conf = plan.data_dir / CONF_NAME

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import simplejson
+from msgspec.structs import replace
 
+from common.config.asking import Asking
 from common.config.models import Device, Gateway
 from common.conversion.points import PointResult
 from common.conversion.rows import compile_device
+from common.conversion.times import iso_text
 from common.conversion.values import encode_json
 from common.core.errors import ConversionError
 from common.core.quoting import shown
@@ -20,6 +23,7 @@ from services.cli.text import table
 from services.cli.trial.users import users_converter
 from services.cli.usage import UsageError
 
+BLANK: Final = "blank      the frame says nothing: no reading, and no dead letter"
 _READ_BYTES: Final = 4096
 """Bytes that are read at once, as many as a port reader takes; how chunks are cut changes nothing, here as there."""
 
@@ -54,6 +58,8 @@ class Outcome(NamedTuple):
 
 def whole_frame(frame: bytes, device: Device) -> Piece:
     """A frame that was typed: taken as one frame all the same, with a note where a line would cut it otherwise."""
+    if device.framing.shapes:
+        return _whole_shaped(frame, device)
     delimiter = device.framing.delimiter
     at = frame.find(delimiter)
     if at < 0:
@@ -63,6 +69,21 @@ def whole_frame(frame: bytes, device: Device) -> Piece:
     return Piece(frame)
 
 
+def _whole_shaped(frame: bytes, device: Device) -> Piece:
+    """The same where frames have shapes: escapes are undone, and what the configuration cuts off is cut off."""
+    from services.port_reader.core.framers import shaped
+
+    framer = shaped(device.framing)
+    frames = [*framer.feed(frame), *framer.rest()]
+    dead = framer.take_dead()
+    if len(frames) == 1 and not dead:
+        return Piece(frames[0])
+    if frames:
+        found = f"{len(frames)} frames of it" if len(frames) > 1 else "only a part of it a frame"
+        return Piece(frame, note=f"taken whole; a line would make {found}")
+    return Piece(frame, dead=dead[0].reason if dead else "this is no frame")
+
+
 STANDARD_INPUT: Final = Path("-")
 """In place of a file: what is piped in, as other programs have it."""
 
@@ -70,9 +91,10 @@ STANDARD_INPUT: Final = Path("-")
 def pieces_of(path: Path, device: Device) -> Iterator[Piece]:
     """The frames of a file of raw bytes, or of standard input (`-`), cut as on the line. Raises UsageError if it can't
     be read."""
-    from services.port_reader.core.framers import framer_of
+    from services.port_reader.core.framers import framer_of, shaped
 
-    framer = framer_of(device.framing)
+    ending = shaped(device.framing) if device.framing.shapes else None
+    framer = ending or framer_of(device.framing)
     try:
         with sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):
@@ -81,7 +103,10 @@ def pieces_of(path: Path, device: Device) -> Iterator[Piece]:
                 yield from (Piece(frame) for frame in frames)
     except OSError as error:
         raise UsageError(f"--file {path}: {error.strerror or error}") from None
-    if framer.partial:
+    if ending is not None:
+        yield from map(Piece, ending.rest())
+        yield from (Piece(piece.data, dead=piece.reason) for piece in ending.take_dead())
+    elif framer.partial:
         yield Piece(bytes(framer.partial), partial=True, note="partial: the delimiter has not come")
 
 
@@ -91,6 +116,8 @@ def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Out
     A user's converter that can't be loaded gives a function too, which says so of each frame.
     """
     if not device.has_user_uplink:
+        if device.messages:
+            return _by_messages(device)
         converter = compile_device(device)
         return lambda frame: [_outcome_of(device, converter.explain(frame))]
     try:
@@ -106,6 +133,64 @@ def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Out
             return [failure_of(device, str(error))]
         nothing = UserReading(device.name, device.type, [], b"")
         return [_outcome_of_reading(reading) for reading in readings or [nothing]]
+
+    return convert
+
+
+def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
+    """The same for a device with messages: which of them took a frame stands in front."""
+    from common.conversion.messages import MessageConverter
+
+    if device.asking is not None and device.asking.protocol:
+        return _by_registers(device, device.asking)
+    converter = MessageConverter(device)
+
+    def convert(frame: bytes) -> list[Outcome]:
+        found = converter.explain(frame)
+        is_taken = len(device.messages) > 1 and not (found.dead or found.is_blank)
+        head = [f"message    {found.message or 'without a name'}"] if is_taken else []
+        if found.ts_ms is not None:
+            head.append(f"time       {iso_text(found.ts_ms)}, the device's own")
+        if found.is_blank:
+            return [Outcome(device.name, device.type, {}, {}, [], False, [*head, BLANK])]
+        if found.dead:
+            failed = failure_of(device, found.dead)
+            rows = table([_row_of(point) for point in found.points])
+            return [failed._replace(lines=[*head, *rows, *failed.lines])]
+        renamed = replace(device, name=found.device_name, type=found.device_type)
+        outcome = _outcome_of(renamed, found.points)
+        if not found.points:
+            outcome = outcome._replace(lines=["the message has no data points"])
+        return [outcome._replace(lines=[*head, *outcome.lines])]
+
+    return convert
+
+
+def _by_registers(device: Device, asking: Asking) -> Callable[[bytes], list[Outcome]]:
+    """The same for a Modbus device: an answer does not say which registers it holds, so it is taken for that of the
+    first question that it could answer."""
+    from common.conversion.patterns_of_bytes import compile_bytes
+    from common.conversion.registers import RegisterConverter
+
+    converter = RegisterConverter(device, asking)
+    answers = [(ask.name, compile_bytes(ask.answer.regex)) for ask in asking.asks if ask.answer is not None]
+
+    def convert(frame: bytes) -> list[Outcome]:
+        if refusal := converter.refusal_of(frame):
+            return [failure_of(device, refusal)]
+        fitting = [name for name, answer in answers if answer.search(frame)]
+        if not fitting:
+            return [failure_of(device, "it answers none of the questions to this device")]
+        result = converter.convert_batch([frame], (), fitting[0])
+        if result.dead:
+            return [failure_of(device, result.dead[0])]
+        telemetry, attributes = (
+            simplejson.loads(text[0]) if text[0] else {} for text in (result.telemetry, result.attributes)
+        )
+        lines = [f"answers    {fitting[0]}" + (f", or {', '.join(fitting[1:])}" if fitting[1:] else "")]
+        for kind, values in (("telemetry", telemetry), ("attribute", attributes)):
+            lines += table([(kind, key, f"= {encode_json(value).decode()}") for key, value in values.items()])
+        return [Outcome(device.name, device.type, telemetry, attributes, [], False, lines)]
 
     return convert
 
@@ -145,13 +230,13 @@ def _outcome_of(device: Device, points: list[PointResult]) -> Outcome:
     failed = any(point.status == "error" for point in points)
     lines = table([_row_of(point) for point in points]) or ["no data points are configured"]
     if points and all(point.status == "blank" for point in points):
-        lines = ["blank      the frame says nothing: no reading, and no dead letter"]
+        lines = [BLANK]
     return Outcome(device.name, device.type, telemetry, attributes, errors, failed, lines)
 
 
 def _is_quiet(point: PointResult) -> bool:
     """True where there is nothing to complain of: a value, or a frame that says nothing."""
-    return point.status in ("value", "blank")
+    return point.status in ("value", "blank", "none")
 
 
 def _row_of(point: PointResult) -> tuple[str, ...]:
@@ -162,8 +247,15 @@ def _row_of(point: PointResult) -> tuple[str, ...]:
         point.type,
         f"[{point.span[0]}:{point.span[1]}]" if point.span else "-",
         shown(point.field) if point.span else "-",
-        f"= {encode_json(point.value).decode()}" if point.status == "value" else f"{point.status}: {point.why}",
+        _found_by(point),
     )
+
+
+def _found_by(point: PointResult) -> str:
+    """The value, or why there is none."""
+    if point.status == "value":
+        return f"= {encode_json(point.value).decode()}"
+    return f"{'no value' if point.status == 'none' else point.status}: {point.why}"
 
 
 def _outcome_of_reading(reading: UserReading) -> Outcome:

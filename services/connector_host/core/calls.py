@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from common.core.events import Note, Send, answer
-from common.wire.calls import QUEUE_FULL, CallConnector, Encode, EncodeUpdate, refuse, reply
+from common.wire.calls import QUEUE_FULL, CallConnector, Encode, EncodeUpdate, SharedKeys, refuse, reply
 from common.wire.messages import Request
 from services.connector_host.core.counters import ConnectorHostCounts
 from services.connector_host.core.events import CallConnectorCode, CallKind, Replied, Returned
@@ -26,10 +26,18 @@ IDS_REMEMBERED: Final = 4 * MOST_WAITING
 """Calls that are known when they come again: more than the threads can work off within the time of one."""
 STUCK_AFTER: Final = 3
 """So many calls in a row whose time was over before the handler came back, and it is taken to hang."""
-Asked = Encode | EncodeUpdate | CallConnector
+MOST_NAMED: Final = 100
+"""Methods that are remembered for having been named in the log."""
+Asked = Encode | EncodeUpdate | CallConnector | SharedKeys
 """What a host is asked beside what every source is asked."""
 _Thread = Literal["rpc", "attributes"]
-HANDLERS: Final[dict[_Thread, str]] = {"rpc": "server_side_rpc_handler", "attributes": "on_attributes_update"}
+HANDLERS: Final[dict[CallKind, str]] = {
+    "rpc": "server_side_rpc_handler",
+    "connector": "server_side_rpc_handler",
+    "attributes": "on_attributes_update",
+    "keys": "get_device_shared_attributes_keys",
+}
+"""What of the connector each kind of call calls."""
 
 
 @dataclass(slots=True)
@@ -47,7 +55,12 @@ class _Call:
 
     @property
     def thread(self) -> _Thread:
-        return "attributes" if self.kind == "attributes" else "rpc"
+        return thread_of(self.kind)
+
+
+def thread_of(kind: CallKind) -> _Thread:
+    """The thread in which calls of a kind are made, one after the other."""
+    return "attributes" if kind in ("attributes", "keys") else "rpc"
 
 
 class UserCalls:
@@ -65,7 +78,9 @@ class UserCalls:
         self._missed: dict[_Thread, int] = {"rpc": 0, "attributes": 0}
         """Calls in a row that were over before their handler came back."""
         self._noted: set[str] = set()
-        """Methods of which was said that their handler returns what is no answer."""
+        """Methods of which was said that their handler returns what is no answer. Forgotten where they are many."""
+        self._noted_replies: set[str] = set()
+        """Kinds of replies to no call of which was said that they come."""
 
     def begin(self, request: Request, asked: Asked, now_s: float) -> list[Send | CallConnectorCode]:
         """Hands a call to its thread, or refuses it. A call that comes twice is handed on once."""
@@ -80,6 +95,8 @@ class UserCalls:
                 kind, method = "attributes", "attributes"
             case CallConnector(method=method):
                 kind, device = "connector", ""
+            case SharedKeys(device=device):
+                kind, method = "keys", "attributes"
         self._count += 1
         call = _Call(request, self._count, kind, device, method, now_s + request.time_left_s)
         if self._at[call.thread] >= MOST_WAITING:
@@ -96,7 +113,7 @@ class UserCalls:
     def returned(self, event: Returned) -> list[Send | Note]:
         """A handler has come back. What it returned is the answer, or is none."""
         kind = event.kind
-        thread: _Thread = "attributes" if kind == "attributes" else "rpc"
+        thread = thread_of(kind)
         self._at[thread] -= 1
         if event.is_skipped:
             return []
@@ -107,23 +124,39 @@ class UserCalls:
         if event.error:
             facts = {"connector": self._connector, "method": call.method, "reason": event.error}
             note = Note("error", "handler.raised", facts)
+            if kind == "keys":
+                # Then it wants none: nobody waits for this sentence.
+                return [note, self._end(call, b"")]
             return [note, self._end(call, msgspec.json.encode({"error": event.error}))]
         if kind == "attributes":
             return [self._end(call, b"{}")]
-        if kind == "connector":
+        if kind in ("connector", "keys"):
             return [self._end(call, event.data)]
         if event.is_error:
             return [self._end(call, event.data)]
         call.returned = event.shown
         return []
 
-    def replied(self, event: Replied) -> list[Send]:
+    def replied(self, event: Replied) -> list[Send | Note]:
         """`send_rpc_reply`: the answer to an open call, or to none."""
-        call = self._open.get(int(event.request)) if event.request.isdecimal() and len(event.request) < 19 else None
-        if call is None or call.kind == "attributes" or (call.kind == "rpc" and event.device != call.device):
-            self._counters["replies_unasked"] += 1
+        number = int(event.request) if event.request.isdecimal() and len(event.request) < 19 else 0
+        call = self._open.get(number)
+        if call is not None and call.thread != "attributes" and (call.kind != "rpc" or event.device == call.device):
+            return [self._end(call, event.data)]
+        self._counters["replies_unasked"] += 1
+        if call is not None and call.kind == "rpc":
+            return self._say_unasked("device", event, f"the call with this id is of the device {call.device}")
+        if not 0 < number <= self._count:
+            return self._say_unasked("id", event, "no call has had this id")
+        # A second answer, or a late one: the first was good enough, or whoever called has heard that it was late.
+        return []
+
+    def _say_unasked(self, kind: str, event: Replied, reason: str) -> list[Send | Note]:
+        if kind in self._noted_replies:
             return []
-        return [self._end(call, event.data)]
+        self._noted_replies.add(kind)
+        facts = {"connector": self._connector, "device": event.device, "id": event.request, "reason": reason}
+        return [Note("warning", "reply.unasked", facts)]
 
     def expire(self, now_s: float) -> tuple[list[Note], str]:
         """(notes, why the connector is taken to hang or ""). Whoever called has heard of it from the publisher, whose
@@ -138,7 +171,7 @@ class UserCalls:
                 continue
             self._missed[call.thread] += 1
             if self._missed[call.thread] >= STUCK_AFTER:
-                stuck = f"its {HANDLERS[call.thread]} has not come back for {self._missed[call.thread]} calls in a row"
+                stuck = f"its {HANDLERS[call.kind]} has not come back for {self._missed[call.thread]} calls in a row"
         return notes, stuck
 
     def refuse_all(self, error: str) -> list[Send]:
@@ -160,13 +193,15 @@ class UserCalls:
         method."""
         if call.method in self._noted:
             return []
+        if len(self._noted) >= MOST_NAMED:
+            self._noted.clear()
         self._noted.add(call.method)
         facts = {
             "connector": self._connector,
             "device": call.device,
             "method": call.method,
             "returned": call.returned,
-            "then": "send_rpc_reply was not called, so whoever called got no answer",
+            "then": "send_rpc_reply was not called for it, so whoever called got no answer",
         }
         return [Note("warning", "rpc.unanswered", facts)]
 
@@ -181,6 +216,8 @@ def _content_of(asked: Asked, number: int) -> bytes:
             content = {"device": device, "data": _value(attributes)}
         case CallConnector(method=method, params=params):
             content = {"method": method, "params": _value(params), "id": number}
+        case SharedKeys(device=device):
+            content = {"device": device}
     return msgspec.json.encode(content)
 
 

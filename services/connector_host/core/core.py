@@ -16,19 +16,10 @@ from common.conversion.values import encode_json
 from common.core.counters import new_counts
 from common.core.deadlines import earliest
 from common.core.errors import WireError
-from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Note, Reconnected, Start, Tick, Writable
+from common.core.events import Arrived, Drain, Exit, Note, Start, Tick
 from common.core.wall_clock import WallClock
 from common.stream.device_stream import KeptDevice as KeptStream
-from common.stream.events import (
-    FetchFailed,
-    GapsFound,
-    JournalBack,
-    JournalBlocks,
-    JournalFailed,
-    LettersFound,
-    OfMember,
-    SectionFound,
-)
+from common.stream.events import SourceEvent
 from common.stream.items import Item, items_of
 from common.stream.limits import Limits
 from common.stream.source import SERVED, Source
@@ -37,17 +28,19 @@ from common.wire.calls import (
     CallConnector,
     Encode,
     EncodeUpdate,
+    SharedKeys,
     body_of,
     not_connected,
     unknown_device,
 )
 from common.wire.entries import pack_entry
-from common.wire.messages import Entry, Heartbeat, Identity, Request
+from common.wire.messages import Entry, Heartbeat, Identity, Reply, Request
 from common.wire.states import ConnectorHostState, PublisherState, state_of
 from services.connector_host.core.calls import Asked, UserCalls
 from services.connector_host.core.counters import ConnectorHostCounts
 from services.connector_host.core.devices import MOST_DEVICES, DeviceTable, KeptDevice
 from services.connector_host.core.events import (
+    AttributesAsked,
     CloseConnector,
     Committed,
     ConnectorClosed,
@@ -66,12 +59,10 @@ from services.connector_host.core.events import (
     Submission,
     Submitted,
 )
+from services.connector_host.core.life import CLOSE_S, Life
+from services.connector_host.core.questions import Questions
 from services.connector_host.core.submissions import NOT_WRITTEN, Waiters
 
-CLOSE_S: Final = 5.0
-"""So long a connector has for its `close`, as in the reference."""
-LEAVE_S: Final = 1.0
-"""A connector that can't go on is shown so for this long before its process ends, so that the monitor hears why."""
 LOOK_S: Final = 1.0
 """How often it is looked at how the connector does."""
 MOST_TOLD: Final = 100
@@ -81,7 +72,7 @@ EXIT_FAILED: Final = 1
 EXIT_FINAL: Final = 78
 """The number of `common.io.exits.EXIT_CONFIG`: a new start would find the same."""
 RUN_ENDED: Final = "its run() has ended, although nobody has stopped it: nothing more comes of it"
-_SERVED: Final = (*SERVED, Encode, EncodeUpdate, CallConnector)
+_SERVED: Final = (*SERVED, Encode, EncodeUpdate, CallConnector, SharedKeys)
 
 
 class ConnectorFacts:
@@ -135,31 +126,24 @@ class ConnectorHostCore:
         self._waiters = Waiters()
         self._table = DeviceTable(devices or {})
         self._calls = UserCalls(facts.name, self.counters)
+        self._questions = Questions(identity, facts.name)
         self._is_left = is_left
         self._epoch = ""
         """The publisher that was told of the devices."""
         self._is_link_up = False
-        self._is_open = False
-        self._since_s = 0.0
+        self._life = Life()
+        self._wants_shared = False
         self._entry_s: float | None = None
-        self._fault = ""
-        self._warning = ""
-        self._code = 0
         self._look_s = 0.0
-        self._close_until_s: float | None = None
-        """While the connector closes: when that is over in any case."""
-        self._leave_s: float | None = None
-        """While it is shown that the connector can't go on: when that has been shown for long enough."""
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """The effects of an event, in order."""
         effects: list[Effect] = [*self._source.begin(event, now_s)]
         effects += self._handle(event, now_s)
         effects += self._settle(now_s)
-        is_busy = self._close_until_s is not None or self._leave_s is not None
-        effects += self._source.finish(self._state, now_s, is_busy=is_busy)
-        if self._code and effects and isinstance(effects[-1], Exit):
-            effects[-1] = Exit(self._code)
+        effects += self._source.finish(self._state, now_s, is_busy=self._life.until_s is not None)
+        if self._life.code and effects and isinstance(effects[-1], Exit):
+            effects[-1] = Exit(self._life.code)
         return effects
 
     @property
@@ -168,9 +152,9 @@ class ConnectorHostCore:
             self._source.next_deadline_s,
             self._waiters.next_deadline_s,
             self._calls.next_deadline_s,
+            self._questions.next_deadline_s,
             self._table.due_s,
-            self._close_until_s,
-            self._leave_s,
+            self._life.until_s,
             self._look_s,
         )
 
@@ -178,33 +162,21 @@ class ConnectorHostCore:
         match event:
             case Arrived(message=Request() as request):
                 return self._serve(request, now_s)
+            case Arrived(message=Reply() as reply) if self._questions.is_open(reply.id):
+                return self._questions.reply(reply, now_s)
             case Arrived(message=Heartbeat(kind="publisher") as beat):
                 return [*self._source.handle(event, now_s), *self._hear_publisher(beat, now_s)]
             case Tick():
                 return [*self._source.handle(event, now_s), *self._keep_time(now_s)]
             case Start():
-                self._since_s = self._look_s = now_s
+                self._look_s = now_s
+                self._life.begin(now_s)
                 return self._source.handle(event, now_s)
             case Drain():
                 return self._drain(now_s)
-            case (
-                Arrived()
-                | Blocked()
-                | Writable()
-                | Reconnected()
-                | Junk()
-                | OfMember()
-                | JournalBlocks()
-                | JournalFailed()
-                | FetchFailed()
-                | JournalBack()
-                | GapsFound()
-                | SectionFound()
-                | LettersFound()
-            ):
-                return self._source.handle(event, now_s)
-            case _:
-                return self._hear(event, now_s)
+        if isinstance(event, SourceEvent):
+            return self._source.handle(event, now_s)
+        return self._hear(event, now_s)
 
     def _hear(self, event: ConnectorEvent, now_s: float) -> Sequence[Effect]:
         """What the connector does, and what became of our own effects."""
@@ -218,8 +190,11 @@ class ConnectorHostCore:
                 return self._calls.returned(event)
             case Replied():
                 return self._calls.replied(event)
-            case ConnectorOpened():
-                self._is_open, self._since_s = True, now_s
+            case AttributesAsked():
+                return self._questions.begin(event, now_s)
+            case ConnectorOpened(wants_shared):
+                self._wants_shared = wants_shared
+                self._life.opened(now_s)
                 self._source.show(now_s)
                 return [Note("info", "connector.opened", self._named())]
             case ConnectorFailed(reason, is_final):
@@ -324,17 +299,17 @@ class ConnectorHostCore:
         except WireError as error:
             return [source.refuse(request, str(error))]
         match asked:
-            case Encode() | EncodeUpdate() | CallConnector():
+            case Encode() | EncodeUpdate() | CallConnector() | SharedKeys():
                 return self._call(request, asked, now_s)
             case _:
                 return source.serve(request, asked, now_s)
 
     def _call(self, request: Request, asked: Asked, now_s: float) -> Sequence[Effect]:
-        if self._source.is_draining or self._close_until_s is not None:
+        if self._source.is_draining or self._life.phase == "closing":
             return [self._source.refuse(request, SHUTTING_DOWN)]
-        if not self._is_open or self._fault:
+        if not self._life.is_open or self._life.fault:
             return [self._source.refuse(request, not_connected(request.device))]
-        if not isinstance(asked, CallConnector) and not asked.called:
+        if isinstance(asked, Encode | EncodeUpdate) and not asked.called:
             return [self._source.refuse(request, unknown_device(request.device))]
         return self._calls.begin(request, asked, now_s)
 
@@ -343,32 +318,36 @@ class ConnectorHostCore:
     def _keep_time(self, now_s: float) -> list[Effect]:
         effects: list[Effect] = []
         notes, stuck = self._calls.expire(now_s)
-        effects += notes
+        effects += [*notes, *self._questions.expire(now_s)]
         if stuck:
             effects += self._fail(stuck, EXIT_FAILED, now_s)
         if self._table.due_s is not None and now_s >= self._table.due_s:
             effects.append(KeepDevices(self._table.keep(now_s)))
-        if self._close_until_s is not None and now_s >= self._close_until_s:
-            why = f"close() has not come back, or is_stopped() stays false, after {CLOSE_S:g} s"
-            effects += [Note("warning", "connector.not_closed", self._named(reason=why)), *self._closed(now_s)]
-        if self._leave_s is not None and now_s >= self._leave_s:
-            self._leave_s = None
-            effects += self._source.drain(now_s)
+        if self._life.is_late(now_s):
+            effects += self._end_phase(now_s)
         if now_s >= self._look_s:
             self._look_s = now_s + LOOK_S
             effects += self._look(now_s)
         return effects
 
+    def _end_phase(self, now_s: float) -> list[Effect]:
+        """The connector has not closed in time, or has been shown long enough as one that can't go on."""
+        if self._life.phase == "closing":
+            why = f"close() has not come back, or is_stopped() stays false, after {CLOSE_S:g} s"
+            return [Note("warning", "connector.not_closed", self._named(reason=why)), *self._closed(now_s)]
+        self._life.end()
+        return [*self._source.drain(now_s)]
+
     def _look(self, now_s: float) -> Sequence[Effect]:
         """How the connector does."""
-        if self._close_until_s is not None or self._source.is_draining or self._fault:
+        if self._life.phase != "running" or self._source.is_draining:
             return []
         limit = self._facts.memory_limit_mb
         used = self._gauges().get("memory_bytes", 0) // (1024 * 1024)
         if limit is not None and used > limit:
             return self._fail(f"it takes {used} MB of memory, and memoryLimitMB is {limit}", EXIT_FAILED, now_s)
-        if self._is_open and not self._warning and self._has_ended():
-            self._warning = RUN_ENDED
+        if self._life.is_open and not self._life.warning and self._has_ended():
+            self._life.warning = RUN_ENDED
             self._source.show(now_s)
             return [Note("warning", "connector.ended", self._named(reason=RUN_ENDED))]
         return []
@@ -376,10 +355,8 @@ class ConnectorHostCore:
     def _fail(self, reason: str, code: int, now_s: float) -> Sequence[Effect]:
         """The connector can't go on. That is shown for a while, and what waits is sent as far as it goes; its devices
         stay connected, as the next process has them again, unless that can't be."""
-        if self._fault or self._source.is_draining or self._close_until_s is not None:
+        if self._source.is_draining or not self._life.fail(reason, code, now_s):
             return []
-        self._fault, self._code = reason, code
-        self._leave_s, self._since_s = now_s + LEAVE_S, now_s
         self._source.show(now_s)
         effects: list[Effect] = [Note("error", "connector.failed", self._named(reason=reason))]
         effects += self._calls.refuse_all(not_connected(self._source.streams[0].device))
@@ -387,21 +364,20 @@ class ConnectorHostCore:
 
     def _drain(self, now_s: float) -> Sequence[Effect]:
         """It is told to end: the connector closes first. Told twice, it ends at once."""
-        if self._close_until_s is not None or self._source.is_draining:
-            return [Exit(self._code)]
-        if self._leave_s is not None:
-            self._leave_s = None
+        if self._life.phase == "closing" or self._source.is_draining:
+            return [Exit(self._life.code)]
+        self._life.close(now_s)
+        if self._life.phase == "over":
             return self._source.drain(now_s)
-        self._close_until_s = now_s + CLOSE_S
         # Its end may follow at once, and would else look like one without a word.
         self._source.show(now_s)
         return [*self._calls.refuse_all(SHUTTING_DOWN), CloseConnector()]
 
     def _closed(self, now_s: float) -> Sequence[Effect]:
         """The connector is closed, or has had its time. Its devices are gone behind the last that they said."""
-        if self._close_until_s is None:
+        if self._life.phase != "closing":
             return []
-        self._close_until_s = None
+        self._life.end()
         return [*self._say_gone(now_s), *self._source.drain(now_s)]
 
     def _say_gone(self, now_s: float) -> Sequence[Effect]:
@@ -417,7 +393,7 @@ class ConnectorHostCore:
 
     def _state(self, now_s: float) -> ConnectorHostState:
         """What the heartbeat says."""
-        facts, uplink = self._facts, self._uplink
+        facts, uplink, life = self._facts, self._uplink, self._life
         in_flight, in_flight_bytes = uplink.in_flight
         connected = self._table.connected
         return ConnectorHostState(
@@ -425,11 +401,12 @@ class ConnectorHostCore:
             type=facts.kind,
             class_name=facts.class_name,
             file=facts.file,
-            opened=self._is_open,
-            draining=self._source.is_draining or self._close_until_s is not None,
-            fault=self._fault,
-            warning=self._warning,
-            since_s=now_s - self._since_s,
+            opened=life.is_open,
+            draining=self._source.is_draining or life.phase == "closing",
+            fault=life.fault,
+            warning=life.warning,
+            wants_shared=self._wants_shared,
+            since_s=now_s - life.since_s,
             entry_s=None if self._entry_s is None else now_s - self._entry_s,
             devices=len(connected),
             some=dict(connected[:MOST_TOLD]),

@@ -9,8 +9,9 @@ from msgspec import Struct
 from common.stream.events import SourceEffect, SourceEvent
 from common.wire.entries import Mark
 
-CallKind = Literal["rpc", "connector", "attributes"]
-"""What of the connector is called: a method of a device, one of the connector itself, or its attribute updates."""
+CallKind = Literal["rpc", "connector", "attributes", "keys"]
+"""What of the connector is called: a method of a device, one of the connector itself, its attribute updates, or which
+shared attributes it wants of a device."""
 
 
 class Said(NamedTuple):
@@ -48,6 +49,9 @@ class Committed(Struct, frozen=True):
 
 class ConnectorOpened(Struct, frozen=True):
     """The connector was made, and its `open` has returned."""
+
+    wants_shared: bool = False
+    """True if it has a `get_device_shared_attributes_keys`."""
 
 
 class ConnectorFailed(Struct, frozen=True):
@@ -90,6 +94,15 @@ class Replied(Struct, frozen=True):
     """JSON."""
 
 
+class AttributesAsked(Struct, frozen=True):
+    """The connector asks what the platform has of a device's attributes; `CallBack` answers it."""
+
+    number: int
+    device: str
+    keys: list[str]
+    is_client: bool
+
+
 class DevicesKept(Struct, frozen=True):
     """The devices were written, or not."""
 
@@ -116,6 +129,16 @@ class CallConnectorCode(Struct, frozen=True):
     deadline_s: float
 
 
+class CallBack(Struct, frozen=True):
+    """Hands the answer to a question of the connector's to what it has left for it."""
+
+    number: int
+    content: bytes
+    """JSON as the platform has said it; b"" where there is no answer."""
+    error: str = ""
+    """Why not."""
+
+
 class CloseConnector(Struct, frozen=True):
     """Has the connector close; `ConnectorClosed` follows when it has."""
 
@@ -133,8 +156,16 @@ class ShowLink(Struct, frozen=True):
 
 
 ConnectorEvent = (
-    Submitted | Committed | ConnectorOpened | ConnectorFailed | ConnectorClosed | Returned | Replied | DevicesKept
+    Submitted
+    | Committed
+    | ConnectorOpened
+    | ConnectorFailed
+    | ConnectorClosed
+    | Returned
+    | Replied
+    | AttributesAsked
+    | DevicesKept
 )
 Event = SourceEvent | ConnectorEvent
-ConnectorEffect = Settle | CallConnectorCode | CloseConnector | KeepDevices | ShowLink
+ConnectorEffect = Settle | CallConnectorCode | CallBack | CloseConnector | KeepDevices | ShowLink
 Effect = SourceEffect | ConnectorEffect

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
+
+from msgspec.structs import replace
 
 from common.conversion.results import LONGEST_NAME, readings_of
 from common.core.errors import ConversionError
 from common.core.shown import is_steering
+from common.wire.calls import HOSTED, hosted_connector
 from common.wire.entries import pack_entry
 from common.wire.messages import UserReading
 from services.connector_host.core.events import Said
@@ -22,11 +25,17 @@ HANDED: Final = "found"
 """How a sentence begins about what is no result at all."""
 
 
-def entries_of(result: object) -> list[Said]:
-    """The entries of a result, in its order; [] where it holds no value. Raises ConversionError for what can't be sent,
-    saying what and where."""
+def entries_of(
+    result: object, type_of: Callable[[str, str], str] = lambda _, said: said, left_out: list[str] | None = None
+) -> list[Said]:
+    """The entries of a result, in its order; [] where it holds no value. `type_of` is given a device's name and the
+    type that is said of it, and returns the one that it has. `left_out` takes what is said of single values that can't
+    be sent, and are left out; without it they are errors. Raises ConversionError for what can't be sent, saying what
+    and where."""
     entries: list[Said] = []
-    for reading in readings_of(result, "", DEFAULT_TYPE, HANDED):
+    for said in readings_of(result, "", DEFAULT_TYPE, HANDED, left_out):
+        _check_name(said.device)
+        reading = replace(said, device_type=type_of(said.device, said.device_type))
         entries += [Said(reading.device, reading.device_type, data) for data in _parts(reading)]
     return entries
 
@@ -39,7 +48,13 @@ def name_of(value: object) -> str:
         raise ConversionError(f"found a name of {len(value)} characters, expected at most {LONGEST_NAME}")
     if is_steering(value):
         raise ConversionError(f"found {value!a:.100}, expected a name without control characters")
+    _check_name(value)
     return value
+
+
+def _check_name(name: str) -> None:
+    if hosted_connector(name) is not None:
+        raise ConversionError(f'found the device "{name}", expected a name that does not begin with "{HOSTED}"')
 
 
 def _parts(reading: UserReading) -> list[bytes]:

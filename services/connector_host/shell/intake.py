@@ -19,10 +19,11 @@ MOST_WAITING: Final = 1_000
 MOST_WAITING_BYTES: Final = 4 * 1024 * 1024
 """Bytes of these. One call may have more, when nothing else waits."""
 ENDED: Final = "the gateway is stopping"
+FORKED: Final = "this is another process, which the connector has forked: the gateway is in its parent"
 
 
 class Intake:
-    """All methods but `take` and `settle` are for the connector's threads; these are for the gateway's."""
+    """All methods but `take`, `settle` and `abandon` are for the connector's threads; these are for the gateway's."""
 
     def __init__(self) -> None:
         self._inbox: Inbox[Submission | ConnectorEvent] = Inbox()
@@ -32,11 +33,13 @@ class Intake:
         self._tickets: dict[int, tuple[int, int, _Waiter | None]] = {}
         """Ticket → its entries, their bytes, and who waits for it."""
         self._count = self._entries = self._bytes = 0
-        self._is_over = False
+        self._over = ""
+        """Why nothing is taken any more; "" while it is."""
 
     def post(self, event: ConnectorEvent) -> None:
         """Tells the core something that has happened. Never waits."""
-        self._inbox.put(event)
+        if self._over != FORKED:
+            self._inbox.put(event)
 
     def submit(self, said: tuple[Said, ...], *, waits: bool = True) -> str:
         """Hands these over, together and in order; "" or why they are not kept. Waits while there is no room, and
@@ -44,10 +47,10 @@ class Intake:
         size = sum(len(one.data) for one in said)
         waiter = _Waiter() if waits else None
         with self._room:
-            while self._is_too_much(len(said), size) and not self._is_over:
+            while self._is_too_much(len(said), size) and not self._over:
                 self._room.wait()
-            if self._is_over:
-                return ENDED
+            if self._over:
+                return self._over
             self._count += 1
             ticket = self._count
             self._tickets[ticket] = (len(said), size, waiter)
@@ -59,10 +62,15 @@ class Intake:
     def end(self) -> None:
         """From now on nothing is taken any more: the process is about to end."""
         with self._room:
-            self._is_over = True
+            self._over = ENDED
             tickets = list(self._tickets)
             self._room.notify_all()
         self.settle(tickets, ENDED)
+
+    def abandon(self) -> None:
+        """This is a child of the process, in which nobody takes anything. Whoever held the lock is not in it."""
+        self._room = threading.Condition()
+        self._over = FORKED
 
     def take(self) -> Iterator[ConnectorEvent]:
         """What has come, in order; what was handed over together with others is one event."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 from functools import partial
 from pathlib import Path
@@ -27,12 +26,14 @@ from common.io.journal.journal import Journal
 from common.io.journal.places import DEVICES_SUFFIX
 from common.io.journal.sections import section_name
 from common.io.journal.serving import limits_of, open_stream, show_breath, tell_opening
+from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs, unblocking_descriptor
 from common.io.private import make_private
 from common.io.process import begin, draw, make_identity, refusals, run_core
 from common.io.sources import Sources
 from common.io.users_path import add_users_path
+from common.io.users_process import let_go_in_children, take_no_input
 from common.stream.device_stream import KeptDevice as KeptStream
 from common.wire.calls import hosted_stream
 from services.connector_host.core.core import ConnectorFacts, ConnectorHostCore
@@ -45,6 +46,7 @@ from services.connector_host.shell.pulse import HostPulse
 from services.connector_host.shell.shell import ConnectorHostShell
 from services.connector_host.shell.users_code import UsersCode
 from services.connector_host.shell.users_log import take_users_logs
+from services.connector_host.shell.users_signals import UsersSignals
 
 KIND: Final = "connector_host"
 SECRETS: Final = "TB_GW_"
@@ -56,26 +58,24 @@ def serve(task: HostTask) -> int:
     for name in [name for name in os.environ if name.startswith(SECRETS)]:
         del os.environ[name]
     logger = begin(f"{KIND}:{task.connector.name}", task.log_level)
-    signals = _take_signals()
-    gateway = _GatewayThread(task, signals, logger)
+    take_no_input()
+    signals = UsersSignals()
+    gateway = _GatewayThread(task, signals.reading, logger)
     gateway.start()
     gateway.is_ready.wait()
     if gateway.users is None:
         gateway.join()
         return gateway.code
-    gateway.users.run()
+    users = gateway.users
+    signals.guard()
+
+    def forked() -> None:
+        signals.unguard()
+        users.forked()
+
+    let_go_in_children(lambda: [*signals.descriptors, *gateway.locked], forked)
+    users.run()
     raise RuntimeError("the main thread of a connector host does not come back")
-
-
-def _take_signals() -> int:
-    """The reading end of a pipe into which Python writes the number of each signal, also while users' code runs here,
-    and whatever handlers that sets."""
-    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return reading
 
 
 class _GatewayThread(threading.Thread):
@@ -90,13 +90,15 @@ class _GatewayThread(threading.Thread):
         """Set when the user's code may begin, or when there will be none."""
         self.users: UsersCode | None = None
         self.code = 0
+        self.locked: list[int] = []
+        """Descriptors that hold a lock."""
 
     def run(self) -> None:
         try:
             self.code = self._serve()
         except SystemExit as end:
             self.code = end.code if isinstance(end.code, int) else 1
-        except BaseException:
+        except BaseException:  # Whatever it is: a process whose gateway thread is gone must not go on.
             self._logger.exception("process.crashed")
             self.code = 70
         if self.users is None:
@@ -111,6 +113,7 @@ class _GatewayThread(threading.Thread):
         with refusals():
             make_private(path.parent, close=True)
             lock = FileLock(path.with_name(path.name + ".lock"))
+            self.locked.append(lock.descriptor)
             sockets = socket_dir(Path(task.data_dir))
             endpoints = Endpoints(sockets)
             pulse = HostPulse(sockets, unblocking_descriptor(self._logger))
@@ -160,7 +163,10 @@ class _GatewayThread(threading.Thread):
             )
             self.users = users
             self.is_ready.set()
-            return run_core(core, shell, sources, logger, pulse, ends=(shell.close,), signals=self._signals)
+            levels = LogLevels(sockets, logger)
+            return run_core(
+                core, shell, sources, logger, pulse, ends=(shell.close,), levels=levels, signals=self._signals
+            )
         finally:
             journal.close()
             lock.release()
@@ -169,7 +175,7 @@ class _GatewayThread(threading.Thread):
         """What the user's code is to see. The reference's package is there from now on, for whoever imports it."""
         task, connector = self._task, self._task.connector
         start_logs(f"{KIND}:{connector.name}", task.log_level)
-        users_logger = take_users_logs(self._logger, connector.log_level)
+        take_users_logs(self._logger, connector.log_level)
         add_users_path()
         install(task.extension_dirs)
         made_id = connector.id or id_of(journal.state.journal, connector.name)
@@ -182,10 +188,10 @@ class _GatewayThread(threading.Thread):
             config=config,
             config_dir=task.config_dir,
             intake=Intake(),
-            logger=users_logger,
+            logger=self._logger,
             devices={name: device.type for name, device in devices.items() if device.is_connected},
         )
-        return hosted, UsersCode(task, hosted, users_logger)
+        return hosted, UsersCode(task, hosted, self._logger)
 
 
 def id_of(journal: str, name: str) -> str:

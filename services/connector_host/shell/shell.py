@@ -35,6 +35,7 @@ from common.stream.events import (
 )
 from common.wire.messages import Plane
 from services.connector_host.core.events import (
+    CallBack,
     CallConnectorCode,
     CloseConnector,
     Committed,
@@ -114,6 +115,8 @@ class ConnectorHostShell:
                 self._hosted.intake.settle(tickets, error)
             case CallConnectorCode():
                 self._users.call(effect)
+            case CallBack():
+                self._users.call_back(effect)
             case CloseConnector():
                 self._users.close()
             case ShowLink(is_up):

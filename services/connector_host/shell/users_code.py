@@ -6,6 +6,7 @@ any of them does ends here in an event for the core; nothing that is raised pass
 
 from __future__ import annotations
 
+import atexit
 import copy
 import inspect
 import logging
@@ -25,9 +26,10 @@ from common.config.host_task import HostTask
 from common.conversion.values import encode_json, plain_value, shorten
 from common.core.errors import ConversionError, printable
 from common.io.clock import monotonic_s
+from services.connector_host.core.calls import HANDLERS, thread_of
 from services.connector_host.core.events import (
+    CallBack,
     CallConnectorCode,
-    CallKind,
     ConnectorClosed,
     ConnectorFailed,
     ConnectorOpened,
@@ -37,11 +39,6 @@ from services.connector_host.shell.facade import GatewayFacade, Hosted
 
 CLOSE_AGAIN_S: Final = 0.1
 """`close` is called again after this, while the connector does not say that it has stopped."""
-HANDLERS: Final[dict[CallKind, str]] = {
-    "rpc": "server_side_rpc_handler",
-    "connector": "server_side_rpc_handler",
-    "attributes": "on_attributes_update",
-}
 
 
 class UsersCode:
@@ -57,7 +54,10 @@ class UsersCode:
         self._is_main_free = False
         """True while the main thread only waits for that."""
         self._lock = threading.Lock()
-        self._orders: dict[str, SimpleQueue[CallConnectorCode]] = {"rpc": SimpleQueue(), "attributes": SimpleQueue()}
+        self._orders: dict[str, SimpleQueue[CallConnectorCode | CallBack]] = {
+            "rpc": SimpleQueue(),
+            "attributes": SimpleQueue(),
+        }
         for name, orders in self._orders.items():
             threading.Thread(target=self._handle, args=(orders,), name=f"serialgw-{name}", daemon=True).start()
         threading.excepthook = self._thread_died
@@ -68,10 +68,18 @@ class UsersCode:
             with self._lock:
                 self._is_main_free = not self._close.is_set()
             if self._is_main_free:
-                self._close.wait()
+                self._rest_until(self._close)
                 self._close_connector()
         # The gateway's thread ends the process.
-        threading.Event().wait()
+        self._rest_until(threading.Event())
+
+    def _rest_until(self, event: threading.Event) -> None:
+        """Waits for it, whatever handlers of signals raise here."""
+        while not event.is_set():
+            try:
+                event.wait()
+            except BaseException:
+                self._logger.exception("signal.handler_raised")
 
     # For the gateway's thread. Nothing here waits.
 
@@ -85,13 +93,22 @@ class UsersCode:
 
     def call(self, order: CallConnectorCode) -> None:
         """Puts a call behind those that wait for the same thread."""
-        self._orders["attributes" if order.kind == "attributes" else "rpc"].put(order)
+        self._orders[thread_of(order.kind)].put(order)
+
+    def call_back(self, order: CallBack) -> None:
+        """Puts the answer to a question of the connector's among its attribute updates."""
+        self._orders["attributes"].put(order)
 
     @property
     def has_ended(self) -> bool:
         """True if the connector is a thread that was started and has returned."""
         connector = self._hosted.connector
         return isinstance(connector, threading.Thread) and connector.ident is not None and not connector.is_alive()
+
+    def forked(self) -> None:
+        """This is a child that the connector has forked: there is no gateway in it."""
+        self._hosted.lock = threading.Lock()
+        self._hosted.intake.abandon()
 
     # The connector's life
 
@@ -107,6 +124,7 @@ class UsersCode:
             self._make(found)
             step = f"{found.__name__}: open()"
             self._hosted.connector.open()
+            wants_shared = callable(getattr(self._hosted.connector, HANDLERS["keys"], None))
         except ImportError as error:
             # Whatever is missing is missing at the next start too.
             self._fail(step, error, is_final=True)
@@ -114,7 +132,7 @@ class UsersCode:
         except BaseException as error:  # noqa: BLE001 (users' code may raise anything, SystemExit too)
             self._fail(step, error, is_final=False)
             return False
-        self._post(ConnectorOpened())
+        self._post(ConnectorOpened(wants_shared))
         return True
 
     def _find_class(self) -> type | str:
@@ -149,10 +167,12 @@ class UsersCode:
                 is_stopped = getattr(connector, "is_stopped", None)
                 if is_stopped is None or is_stopped():
                     break
-            except BaseException:
+            except BaseException:  # Users' code may raise anything; what was stored is sent all the same.
                 self._logger.exception("connector.close_raised")
                 break
             threading.Event().wait(CLOSE_AGAIN_S)
+        # As at the end of any program: what the connector has registered, the end of its daemon children among it.
+        atexit._run_exitfuncs()
         self._post(ConnectorClosed())
 
     def _fail(self, step: str, error: BaseException, *, is_final: bool) -> None:
@@ -173,26 +193,47 @@ class UsersCode:
 
     # Its handlers
 
-    def _handle(self, orders: SimpleQueue[CallConnectorCode]) -> None:
+    def _handle(self, orders: SimpleQueue[CallConnectorCode | CallBack]) -> None:
         while True:
             order = orders.get()
-            if monotonic_s() >= order.deadline_s:
+            if isinstance(order, CallBack):
+                self._call_back(order)
+            elif monotonic_s() >= order.deadline_s:
                 self._post(Returned(order.number, order.kind, is_skipped=True))
-                continue
-            self._post(self._call(order))
+            else:
+                self._post(self._call(order))
+
+    def _call_back(self, order: CallBack) -> None:
+        """Hands an answer of the platform's over as the reference's client does: with an error in its second place."""
+        answered = self._hosted.take_asked(order.number)
+        if answered is None:
+            return
+        content = simplejson.loads(order.content) if order.content else None
+        error = TimeoutError(order.error) if order.error else None
+        try:
+            if isinstance(answered, tuple):
+                answered[0](content, error, *answered[1:2])
+            else:
+                answered(content, error)
+        except BaseException as raised:  # As below.
+            self._logger.error("the callback of a question to the platform has raised", exc_info=raised)
 
     def _call(self, order: CallConnectorCode) -> Returned:
         """Calls a handler, and brings what it returns into a form that can be passed on."""
         number, kind = order.number, order.kind
         try:
             handler: Callable[[Any], Any] = getattr(self._hosted.connector, HANDLERS[kind])
-            result = handler(simplejson.loads(order.content))
+            content = simplejson.loads(order.content)
+            result = handler(content["device"] if kind == "keys" else content)
+            if kind == "keys":
+                # A tuple or a set will do.
+                result = list(result or ())
             if kind == "connector" and isinstance(result, dict):
                 result = {key: value for key, value in result.items() if key != "qos"}
             data = b"" if result is None else _json_of(result)
             is_error = isinstance(result, dict) and "error" in result
             return Returned(number, kind, data, shorten(repr(result)), is_error=is_error and bool(data))
-        except BaseException as error:
+        except BaseException as error:  # Users' code may raise anything; this thread has other calls to make.
             self._logger.error("%s has raised", HANDLERS[kind], exc_info=error)
             return Returned(number, kind, error=printable(describe(error, self._task.extension_dirs)))
 

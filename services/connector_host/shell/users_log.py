@@ -4,55 +4,49 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
-from common.io.logs import TRACE, handler_of
+from common.io.logs import TRACE, LogHandler, handler_of
+from common.io.outlet import LineStream
 
 PRINTED: Final = "print"
 """The logger under which printed lines stand."""
-LONGEST_LINE: Final = 8_192
-"""Characters that wait for the end of their line."""
 SILENT: Final = logging.CRITICAL + 1
 """The level of a connector that is to log nothing."""
 
 
-class PrintedLines:
+class PrintedLines(LineStream):
     """A stream whose lines become log lines."""
 
-    encoding = "utf-8"
-    errors = "backslashreplace"
+    LONGEST = 8_192
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-        self._partial = ""
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        """`tell` takes each line."""
+        super().__init__()
+        self._tell = tell
 
-    def write(self, text: str) -> int:
-        whole, newline, rest = (self._partial + text).rpartition("\n")
-        self._partial = rest[:LONGEST_LINE]
-        if newline:
-            for line in whole.split("\n"):
-                self._logger.info("%s", line)
-        return len(text)
-
-    def writelines(self, lines: Any) -> None:
-        self.write("".join(lines))
-
-    def flush(self) -> None:
-        """The rest of a line waits on."""
-
-    def isatty(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True
+    def tell_lines(self, whole: str) -> None:
+        for line in whole.removesuffix("\n").split("\n"):
+            self._tell(line)
 
 
-def take_users_logs(logger: logging.Logger, level: str) -> logging.Logger:
-    """From now on every logger of the user's code writes as ours does, from `level` on; so does `print`. Returns the
-    logger of what is said about that code."""
+def take_users_logs(logger: logging.Logger, level: str) -> None:
+    """From now on every logger of the user's code writes as ours does, from `level` on; so does `print`."""
     root, ours = logging.getLogger(), handler_of(logger)
-    if ours is not None:
-        root.handlers[:] = [ours]
-    root.setLevel(SILENT if level == "NONE" else TRACE if level == "TRACE" else level)
-    sys.stdout = sys.stderr = PrintedLines(logging.getLogger(PRINTED))
-    return logging.getLogger("connector")
+    number = SILENT if level == "NONE" else TRACE if level == "TRACE" else logging.getLevelName(level)
+    root.setLevel(number)
+    if ours is None:
+        return
+    root.handlers[:] = [ours]
+    sys.stdout = sys.stderr = PrintedLines(_printing(ours, number))
+
+
+def _printing(handler: LogHandler, level: int) -> Callable[[str], None]:
+    """What takes printed lines. They pass no logger: those are the user's, and may have handlers that print."""
+
+    def tell(line: str) -> None:
+        if level <= logging.INFO:
+            handler.handle(logging.LogRecord(PRINTED, logging.INFO, "", 0, "%s", (line,), None))
+
+    return tell

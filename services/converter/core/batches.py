@@ -119,26 +119,38 @@ def convert_batch(
         dead = dict.fromkeys(range(batch.length), compiled.fault)
         broken = Faults(batch.length, printable(compiled.fault))
         return ReadingBody(body.ts_ms, [b""] * batch.length, dead=dead, answer=answer, faults=broken), compiled.fault
-    result = compiled.converter.convert_batch(body.frames)
+    result = compiled.converter.convert_batch(body.frames, body.ts_ms, batch.origin)
+    if answer is not None and (result.unfit or compiled.converter.refusal_of(body.frames[0])):
+        # Whoever called is told of it, and what answers a call need not be a message.
+        result = result._replace(dead={}, unfit=0)
     counters["conversion_errors"] += result.errors
     counters["points_absent"] += result.absent
+    counters["points_without_value"] += result.nothing
     counters["frames_blank"] += result.blank
+    counters["frames_unfit"] += result.unfit
+    counters["times_refused"] += result.times_refused
     attributes = merge_attributes(result.attributes)
-    counters["readings_made"] += sum(map(any, zip(result.telemetry, result.attributes, strict=True)))
+    counters["readings_made"] += sum(map(any, zip(result.telemetry, result.attributes, strict=True))) + len(result.user)
     sample = result.error_sample or next(iter(result.dead.values()), "")
-    faults = _faults_of(result, body.frames, sample) if result.errors or result.never or result.blank else None
-    return ReadingBody(body.ts_ms, result.telemetry, attributes, result.dead, answer=answer, faults=faults), sample
+    is_fine = not (result.errors or result.never or result.blank or result.dead)
+    faults = None if is_fine else _faults_of(result, body.frames, sample)
+    readings = ReadingBody(
+        body.ts_ms, result.telemetry, attributes, result.dead, result.user, answer=answer, faults=faults
+    )
+    return readings, sample
 
 
 def _faults_of(result: BatchResult, frames: list[bytes], sample: str) -> Faults:
     """What went wrong in a batch."""
     looks = ""
-    if result.dead or not any(result.telemetry):
+    if result.dead or not (result.user or any(result.telemetry)):
         # Here: most converters never need it.
         from common.core.looks import SAMPLE_BYTES, looks_of
 
         looks = looks_of(b"".join(frames[-SAMPLE_BYTES:]))
-    return Faults(result.errors, printable(sample), list(result.never)[:MOST_NEVER], looks, result.blank)
+    # A frame that fits no message, or is a refusal, has no data point that could have failed.
+    errors = result.errors or len(result.dead)
+    return Faults(errors, printable(sample), list(result.never)[:MOST_NEVER], looks, result.blank)
 
 
 def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[str, bytes] | None:
@@ -146,9 +158,22 @@ def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[s
     if batch.kind != Entry.ANSWER:
         return None
     correlation_id, method = body.extra
+    asking = compiled.device.asking
+    if asking is not None and asking.protocol:
+        # Here: few devices speak it.
+        from common.conversion.registers import call_answer
+
+        try:
+            value = call_answer(compiled.device, asking, method, body.frames[0])
+        except ConversionError as error:
+            return correlation_id, failure(str(error))
+        return correlation_id, success(value)
     rpc = compiled.rpc(method)
     if rpc is None:
         return correlation_id, failure(METHOD_NOT_FOUND)
+    refusal = compiled.converter.refusal_of(body.frames[0]) if compiled.converter is not None else ""
+    if refusal:
+        return correlation_id, failure(refusal)
     try:
         return correlation_id, success(convert_answer(rpc, body.frames[0]))
     except ConversionError as error:

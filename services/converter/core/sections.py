@@ -10,7 +10,7 @@ import msgspec
 
 from common.config.models import Device, Rpc, device_of
 from common.conversion.calls import rpc_of
-from common.conversion.rows import DeviceConverter, compile_device
+from common.conversion.joint import FrameConverter, compile_section
 from common.core.errors import ConversionError, WireError
 from common.core.events import Send
 from common.wire import codec
@@ -30,7 +30,7 @@ class Compiled(NamedTuple):
     """A device and its data points, ready for frames: compiled once, used for thousands of batches."""
 
     device: Device
-    converter: DeviceConverter | None
+    converter: FrameConverter | None
     fault: str
     """Why no frame of this device can be converted, or "" (then there is a converter)."""
 
@@ -136,6 +136,6 @@ def _compile(section: bytes) -> Compiled:
     except msgspec.DecodeError as error:
         raise ConversionError(f"section: {error}") from None
     try:
-        return Compiled(device, compile_device(device), "")
+        return Compiled(device, compile_section(device), "")
     except ConversionError as error:
         return Compiled(device, None, str(error))

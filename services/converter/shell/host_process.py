@@ -22,6 +22,7 @@ from common.io.logs import LogHandler, handler_of, start_logs, take_loggers, tak
 from common.io.parent import end_with_parent
 from common.io.private import keep_private
 from common.io.users_path import add_users_path
+from common.io.users_process import let_go_in_children
 from common.wire import codec
 from services.converter.core.events import (
     ConvertWithUserCode,
@@ -64,8 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
     add_users_path()
     for descriptor in (options.socket, options.note):
         if descriptor is not None:
-            # What users' code starts must not keep them open.
+            # What users' code starts must not keep them open, nor what it forks: the converter sees by them that we are
+            # gone.
             os.set_inheritable(descriptor, False)
+    let_go_in_children(lambda: [one for one in (options.socket, options.note) if one is not None])
     record = None if options.note is None else HostRecord(options.note, options.host, options.life)
     code = UserCode(options.extension_dir, record, Watchdog(options.watchdog_s), logger)
     with socket.socket(fileno=options.socket) as connection:

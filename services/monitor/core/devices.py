@@ -24,15 +24,16 @@ DeviceWord = Literal[
     "no_frame_end",
     "no_values",
     "not_accepted",
+    "left_out",
     "slowed_down",
     "some_values_missing",
     "silent",
     "receiving",
     "idle",
 ]
-SERVED: Final = frozenset({"unknown", "slowed_down", "some_values_missing", "silent", "receiving", "idle"})
-"""States in which what the device says reaches the platform, as far as anybody knows. In all others the log has a
-warning, and `status` exits with 1."""
+SERVED: Final = frozenset({"unknown", "left_out", "slowed_down", "some_values_missing", "silent", "receiving", "idle"})
+"""States in which what the device says reaches the platform, as far as anybody knows, or is kept from it on purpose. In
+all others the log has a warning, and `status` exits with 1."""
 BARREN_FRAMES: Final = 5
 """So many frames in a row without a value are no accident: a line that was joined in the middle gives one or two."""
 BARREN_S: Final = 20.0
@@ -137,6 +138,7 @@ def state_of_device(reader: Reader, platform: Platform, name: str) -> DeviceStat
         or _of_losses(reader, platform)
         or _of_port(reader)
         or _of_bytes(reader)
+        or _of_filter(platform, name)
         or _of_values(reader, platform.state.yields.get(name))
         or _of_platform(reader.state.backlog, platform, name)
         or _of_pace(reader)
@@ -156,6 +158,8 @@ def state_of_hosted_device(of_connector: DeviceState, platform: Platform, name: 
     """How a device is that a hosted connector serves: as that is, unless the platform does not take this device."""
     if name in platform.state.refused:
         return DeviceState("not_accepted", platform.state.refused[name])
+    if of_connector.is_served and (left_out := _of_filter(platform, name)):
+        return left_out
     reason = "" if of_connector.is_served else f"{stream}: {of_connector.reason}"
     return DeviceState(of_connector.word, reason, of_connector.for_s, is_own=False)
 
@@ -239,6 +243,15 @@ def _of_port(reader: Reader) -> DeviceState | None:
 
 def _of_bytes(reader: Reader) -> DeviceState | None:
     return DeviceState("no_frame_end", reader.state.unframed) if reader.state.unframed else None
+
+
+def _of_filter(platform: Platform, name: str) -> DeviceState | None:
+    """The platform is not to hear of this device."""
+    connector = platform.state.left_out.get(name)
+    if connector is None:
+        return None
+    why = f'deviceFiltering denies it for the connector "{connector}": it is not announced, and its readings are let go'
+    return DeviceState("left_out", f"{why} (counted in readings_filtered)")
 
 
 def _of_values(reader: Reader, seen: YieldSeen | None) -> DeviceState | None:

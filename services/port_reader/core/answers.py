@@ -9,10 +9,11 @@ from common.stream.items import Item
 from common.wire.calls import ANSWER_ROOM_S, Decode, converter_of, pack_body, verb_of
 from common.wire.messages import NOBODY, Entry, Reply, Request
 from services.port_reader.core.exchange import Exchanges, LineCall
-from services.port_reader.core.incoming import Incoming
+from services.port_reader.core.incoming.by_delimiter import Incoming
 from services.port_reader.core.members import Members, Placed
 
 if TYPE_CHECKING:
+    from services.port_reader.core.incoming.by_shape import ShapedIncoming
     from services.port_reader.core.likeness import Expected, Likeness
 
 Answer = tuple[LineCall, bytes]
@@ -54,7 +55,7 @@ class Answers:
     what may be the answer if no other comes is remembered, one frame at most.
     """
 
-    def __init__(self, exchange: Exchanges, line: Incoming, members: Members) -> None:
+    def __init__(self, exchange: Exchanges, line: Incoming | ShapedIncoming, members: Members) -> None:
         self._exchange = exchange
         self._line = line
         self._members = members

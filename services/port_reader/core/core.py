@@ -9,19 +9,10 @@ from typing import Final, NamedTuple, assert_never
 from common.config.models import Device, section_of
 from common.core.counters import new_counts
 from common.core.errors import WireError
-from common.core.events import Arrived, Blocked, Drain, Junk, Reconnected, Start, Tick, Writable
+from common.core.events import Arrived, Drain, Start, Tick
 from common.core.wall_clock import WallClock
 from common.stream.device_stream import KeptDevice
-from common.stream.events import (
-    FetchFailed,
-    GapsFound,
-    JournalBack,
-    JournalBlocks,
-    JournalFailed,
-    LettersFound,
-    OfMember,
-    SectionFound,
-)
+from common.stream.events import SourceEvent
 from common.stream.limits import Limits
 from common.stream.numbers import StreamState
 from common.stream.source import SERVED, Source
@@ -32,6 +23,7 @@ from common.wire.states import PortReaderState
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.events import (
     Chunk,
+    Confirmed,
     Effect,
     Event,
     LineGap,
@@ -47,10 +39,10 @@ from services.port_reader.core.events import (
     WritePending,
 )
 from services.port_reader.core.exchange import Search, search_plainly
-from services.port_reader.core.incoming import Incoming
+from services.port_reader.core.incoming.choice import incoming_of
 from services.port_reader.core.members import Owner
 from services.port_reader.core.pace import ReadPace
-from services.port_reader.core.port import Port
+from services.port_reader.core.port import Port, byte_seconds
 from services.port_reader.core.resting import Resting
 from services.port_reader.core.standstill import Standstill
 
@@ -67,6 +59,9 @@ class LineMember(NamedTuple):
     device: Device
     section_hash: str
     state: StreamState
+    lock: str = ""
+    """Names the flock that proves that no other process has this device; "" for the first one, whose is the
+    process's."""
 
 
 class PortReaderCore:
@@ -120,10 +115,16 @@ class PortReaderCore:
             clock=clock,
             is_left=not has_port,
         )
-        line = Incoming(device.framing, members[0].state.line_state)
         devices = [member.device for member in members]
-        self._port = Port(
-            devices, self._source, line, self.counters, clock=clock, draw=draw, search=search, owner=owner
+        self._port = _port_of(
+            devices,
+            self._source,
+            members[0].state.line_state,
+            self.counters,
+            clock=clock,
+            draw=draw,
+            search=search,
+            owner=owner,
         )
         pace = ReadPace(self._port.byte_s, limits.window_frames, ports, limits.company_s)
         self._resting = Resting(pace, self._source.listening)
@@ -137,7 +138,10 @@ class PortReaderCore:
             self._port.doubt("nobody could read the line for too long", is_anywhere=False)
         effects: list[Effect] = [*self._source.begin(event, now_s)]
         effects += self._handle(event, now_s)
-        return [*effects, *self._source.finish(self._state, now_s, is_busy=self._is_reading_out)]
+        return [
+            *effects,
+            *self._source.finish(self._state, now_s, is_busy=self._is_reading_out, other_state=self._state),
+        ]
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -165,25 +169,9 @@ class PortReaderCore:
                 return [*self._source.handle(event, now_s), *self._port.open(now_s)]
             case Drain():
                 return self._drain(now_s)
-            case (
-                Arrived()
-                | Blocked()
-                | Writable()
-                | Start()
-                | Reconnected()
-                | Junk()
-                | OfMember()
-                | JournalBlocks()
-                | JournalFailed()
-                | FetchFailed()
-                | JournalBack()
-                | GapsFound()
-                | SectionFound()
-                | LettersFound()
-            ):
-                return self._source.handle(event, now_s)
-            case _:
-                return self._handle_port(event, now_s)
+        if isinstance(event, SourceEvent):
+            return self._source.handle(event, now_s)
+        return self._handle_port(event, now_s)
 
     def _handle_port(self, event: PortEvent, now_s: float) -> list[Effect]:
         """What happened to the port, beside what came in on it."""
@@ -207,6 +195,8 @@ class PortReaderCore:
                 return port.write_pending(left, now_s)
             case WriteFailed(reason=reason):
                 return port.write_failed(reason, now_s)
+            case Confirmed():
+                return port.confirmed(event, now_s)
             case _:
                 assert_never(event)
 
@@ -255,26 +245,53 @@ class PortReaderCore:
         self._is_reading_out = False
         return self._port.drain(now_s)
 
-    def _state(self, now_s: float) -> PortReaderState:
-        """What the heartbeat says: of the first device's journal, and of what waits in all of them."""
-        uplinks = [stream.uplink for stream in self._source.streams]
-        flights = [uplink.in_flight for uplink in uplinks]
-        line = self._port.seen(now_s)
+    def _state(self, now_s: float, place: int = 0) -> PortReaderState:
+        """What the heartbeat of one of the devices says: of its journal and what waits in it, and of the line."""
+        stream = self._source.streams[place]
+        uplink = stream.uplink
+        frames, size = uplink.in_flight
+        line = self._port.seen(now_s, place)
         return PortReaderState(
-            device=self._device.name,
+            device=stream.device,
             port=self._device.line.port,
             **line._asdict(),
             draining=self._source.is_draining,
             held=self._resting.is_held,
             temporary=not self._has_port,
-            journal=uplinks[0].stream.journal,
-            generation=uplinks[0].stream.generation,
-            backlog=self._source.backlog,
-            backlog_bytes=sum(uplink.backlog_bytes for uplink in uplinks),
-            in_flight=sum(frames for frames, _ in flights),
-            in_flight_bytes=sum(size for _, size in flights),
-            journal_writable=not any(uplink.is_down for uplink in uplinks),
+            journal=uplink.stream.journal,
+            generation=uplink.stream.generation,
+            backlog=uplink.backlog,
+            backlog_bytes=uplink.backlog_bytes,
+            in_flight=frames,
+            in_flight_bytes=size,
+            journal_writable=not uplink.is_down,
         )
+
+
+def _port_of(
+    devices: list[Device],
+    source: Source,
+    line_state: bytes,
+    counters: PortReaderCounts,
+    *,
+    clock: WallClock,
+    draw: Callable[[], float],
+    search: Search,
+    owner: Owner | None,
+) -> Port:
+    """The line, as what its devices need it to be."""
+    framing, byte_s = devices[0].framing, byte_seconds(devices[0].line)
+    if all(device.asking is None for device in devices):
+        line = incoming_of(framing, line_state, byte_s)
+        return Port(devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner)
+    # Here: lines on which nothing is asked need none of it, and a port reader keeps what it has loaded.
+    from services.port_reader.core.asking_port import AskingPort, split_line_state
+
+    line_state, repeats = split_line_state(devices, line_state)
+    line = incoming_of(framing, line_state, byte_s)
+    return AskingPort(
+        devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner, repeats=repeats
+    )
 
 
 def _kept(member: LineMember) -> KeptDevice:
@@ -282,4 +299,4 @@ def _kept(member: LineMember) -> KeptDevice:
     never are, and each would take a kilobyte."""
     device = member.device
     section = partial(section_of, device)
-    return KeptDevice(device.name, member.section_hash, section, member.state, device.has_user_converter)
+    return KeptDevice(device.name, member.section_hash, section, member.state, device.has_user_converter, member.lock)

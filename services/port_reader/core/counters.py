@@ -17,3 +17,14 @@ class PortReaderCounts(SourceCounts):
     gaps: Annotated[int, Counter("times", "bytes of the line may be missing: nobody read it, or its driver lost some")]
     exchanges: Annotated[int, Counter("calls", "written to the device")]
     patterns_timed_out: Annotated[int, Counter("calls", "whose responsePattern took too long on a frame")]
+    asks: Annotated[
+        int, Counter("questions", "that the gateway has asked devices by itself, probes and repeats included")
+    ]
+    asks_answered: Annotated[int, Counter("questions", "answered in time")]
+    asks_refused: Annotated[int, Counter("questions", "that a device has refused")]
+    asks_unanswered: Annotated[int, Counter("questions", "without an answer in time")]
+    asks_late: Annotated[int, Counter("questions", "answered after their time, and before anything else was asked")]
+    asks_missed: Annotated[int, Counter("turns", "that passed while the line was busy with others")]
+    replies_sent: Annotated[int, Counter("replies", "to frames that are in the journal")]
+    repeats_dropped: Annotated[int, Counter("frames", "that were the one before them once more")]
+    collisions: Annotated[int, Counter("writes", "whose echo was another: somebody else wrote too")]

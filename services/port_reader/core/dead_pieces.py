@@ -20,7 +20,8 @@ class DeadPieces:
         self._device = device
         self._counters = counters
         self._noted_s: dict[str, float] = {}
-        """Reason → the time before which it is not logged again. Reasons are few: the framer's and the line's own."""
+        """Kind of reason → the time before which it is not logged again. Kinds are few, the framer's and the line's
+        own; what stands behind a colon is of one piece only."""
 
     def bury(self, pieces: list[DeadPiece], arrival_ms: int, now_s: float) -> list[Bury | Note]:
         """What is to be done with these pieces, which came at `arrival_ms`."""
@@ -29,8 +30,9 @@ class DeadPieces:
         self._counters["dead_letters"] += len(pieces)
         reason = pieces[-1].reason
         letters = [DeadLetter(0, arrival_ms, piece.reason, piece.data) for piece in pieces]
-        if now_s < self._noted_s.get(reason, 0.0):
+        kind = reason.partition(":")[0]
+        if now_s < self._noted_s.get(kind, 0.0):
             return [Bury(letters)]
-        self._noted_s[reason] = now_s + NOTE_AGAIN_S
+        self._noted_s[kind] = now_s + NOTE_AGAIN_S
         facts = {"device": self._device, "reason": reason, "bytes": sum(len(piece.data) for piece in pieces)}
         return [Bury(letters), Note("info", "frame.dead", facts)]

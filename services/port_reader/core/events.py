@@ -67,6 +67,13 @@ class WriteFailed(Struct, frozen=True):
     reason: str
 
 
+class Confirmed(Struct, frozen=True):
+    """All that was ordered before the `Confirm` of this member's frame was done, and what failed of it was told."""
+
+    member: int
+    reply: bytes
+
+
 # Effects
 
 
@@ -104,8 +111,24 @@ class CancelWrite(Struct, frozen=True):
     """Throw away what is not written yet."""
 
 
-PortEvent = Opened | OpenFailed | LineGap | LineRead | PortLost | WritePending | WriteDrained | WriteFailed
+class AdjustLine(Struct, frozen=True):
+    """Change what is not None on the open line, at once; `PortLost` follows where it can't be. On a TCP connection
+    this means nothing."""
+
+    baudrate: int | None = None
+    dtr: bool | None = None
+    rts: bool | None = None
+
+
+class Confirm(Struct, frozen=True):
+    """Say `Confirmed`: a device waits for this reply to a frame that is now in the journal, unless that has failed."""
+
+    member: int
+    reply: bytes
+
+
+PortEvent = Opened | OpenFailed | LineGap | LineRead | PortLost | WritePending | WriteDrained | WriteFailed | Confirmed
 """What the port tells beside what comes in on it."""
-PortEffect = OpenPort | ClosePort | ReadOut | Rest | WritePort | CheckWrite | CancelWrite
+PortEffect = OpenPort | ClosePort | ReadOut | Rest | WritePort | CheckWrite | CancelWrite | AdjustLine | Confirm
 Event = SourceEvent | Chunk | PortEvent
 Effect = SourceEffect | PortEffect

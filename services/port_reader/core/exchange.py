@@ -68,6 +68,8 @@ class LineCall(NamedTuple):
     data: bytes
     pattern: re.Pattern[bytes]
     deadline_s: float
+    step: int = 0
+    """How many of its further writes (`Exchange.then`) are out."""
 
     @property
     def is_given_up_s(self) -> float:
@@ -91,6 +93,8 @@ class Turn:
         """When a frame that was passed over is the answer, if no other comes."""
         self.is_hopeless = False
         """True once the awaited answer's pattern has taken too long on a frame."""
+        self.next_write = b""
+        """What of the call is to be written next, now that what came before it was answered."""
 
     @property
     def next_deadline_s(self) -> float:
@@ -126,6 +130,8 @@ class Exchanges:
         self._taken: deque[str] = deque(maxlen=IDS_REMEMBERED)
         """Ids of calls, so that one that comes twice is written once."""
         self._turn: Turn | None = None
+        self.is_held: Callable[[str], bool] = lambda _: False
+        """Whether a call to this device has to wait for something else that is on the line."""
 
     @property
     def is_idle(self) -> bool:
@@ -136,6 +142,36 @@ class Exchanges:
     def is_listening(self) -> bool:
         """True if frames have to be offered one by one."""
         return self._turn is not None and self._turn.state != "writing"
+
+    @property
+    def has_waiting(self) -> bool:
+        """True if a call waits to be written."""
+        return bool(self._queue)
+
+    @property
+    def device(self) -> str:
+        """The device that the call on the line is for; "" for none."""
+        return "" if self._turn is None else self._turn.call.request.device
+
+    @property
+    def late_call(self) -> LineCall | None:
+        """The call whose answer did not come in time, and may still come."""
+        return self._turn.call if self._turn is not None and self._turn.state == "late" else None
+
+    @property
+    def is_writing(self) -> bool:
+        """True while a call is leaving the machine."""
+        return self._turn is not None and self._turn.state == "writing"
+
+    @property
+    def late_device(self) -> str | None:
+        """The device whose answer did not come in time, and may still come: until then it is asked nothing else."""
+        return self._turn.call.request.device if self._turn is not None and self._turn.state == "late" else None
+
+    def is_wanted(self, frame: bytes) -> bool:
+        """True for what the call on the line takes for its answer, in time or late."""
+        turn = self._turn
+        return turn is not None and turn.state != "writing" and not turn.ignored and self._matches(turn, frame)
 
     @property
     def until(self) -> bytes:
@@ -236,14 +272,33 @@ class Exchanges:
             return None
         if not self._matches(turn, frame):
             return None
+        if turn.state == "waiting" and self._goes_on(turn, frame):
+            return None
         self._turn = None
         return turn.call if turn.state == "waiting" else None
+
+    def _goes_on(self, turn: Turn, frame: bytes) -> bool:
+        """True if this answer is followed by another write of the same call."""
+        call = turn.call
+        if call.step >= len(call.asked.then):
+            return False
+        if call.asked.good and not re.search(call.asked.good.encode(), frame):
+            return False
+        data, pattern = call.asked.then[call.step]
+        turn.call = call._replace(data=data, pattern=re.compile(pattern.encode()), step=call.step + 1)
+        turn.state, turn.next_write = "writing", data
+        return True
 
     def go_on(self, now_s: float) -> list[Effect]:
         """Begins the next call if nothing is going on; ends one whose answer will not be recognised."""
         turn = self._turn
         if turn is None:
             return self._next(now_s)
+        if turn.next_write:
+            data, turn.next_write = turn.next_write, b""
+            timeout_s = self._write_timeout_s
+            turn.ends_s = turn.poll_s = turn.call.deadline_s if timeout_s is None else now_s + timeout_s
+            return [WritePort(data)]
         if not turn.is_hopeless or turn.state == "writing":
             return []
         is_answered = turn.state == "late"
@@ -313,13 +368,21 @@ class Exchanges:
     def _next(self, now_s: float) -> list[Effect]:
         """Writes the first call that still has time, if none is on the line."""
         effects = self.refuse_late(now_s)
-        if self._queue and self._turn is None:
-            call = self._queue.popleft()
+        call = self._first() if self._turn is None else None
+        if call is not None:
             self._counters["exchanges"] += 1
             timeout_s = self._write_timeout_s
             self._turn = Turn(call, call.deadline_s if timeout_s is None else now_s + timeout_s)
             effects.append(WritePort(call.data))
         return effects
+
+    def _first(self) -> LineCall | None:
+        """Takes the first call that may be written now from the queue; None if none may."""
+        for place, call in enumerate(self._queue):
+            if not self.is_held(call.request.device):
+                del self._queue[place]
+                return call
+        return None
 
 
 def _read_call(request: Request, asked: calls.Exchange, now_s: float) -> LineCall:

@@ -36,7 +36,8 @@ class Expected:
     """What one call waits for, made ready once for all frames that come meanwhile."""
 
     def __init__(self, device: Device, asked: Exchange) -> None:
-        self._delimiter = device.framing.delimiter
+        framing = device.framing
+        self._ends = [end for shape in framing.shapes for end in shape.ends] if framing.shapes else [framing.delimiter]
         self._until = asked.until
         self._points = _telling_points(device)
         rpc = None if device.has_user_uplink else rpc_of(device, asked.method)
@@ -46,7 +47,8 @@ class Expected:
         self._takes_blanks = self._reads_any or (self._answer is not None and is_binary(self._answer.source))
         """True where a blank or a NUL may be what the device has to say."""
         data = b"".join(asked.writes)
-        texts = [data, *data.split(self._delimiter), *data.splitlines()]
+        parts = [part for end in self._ends for part in data.split(end)]
+        texts = [data, *parts, *data.splitlines()]
         self._written = frozenset(map(self._bare, texts)) | {b""}
         """What a device that repeats what it is sent would say: all of it, or its lines; b"" for a prompt alone."""
         self._unsaid = set(self._written)
@@ -99,8 +101,9 @@ class Expected:
         return self._bare(frame.removesuffix(self._until)) if self._until else self._bare(frame)
 
     def _bare(self, frame: bytes) -> bytes:
-        """A frame without its delimiter and blanks around it."""
-        return frame.removesuffix(self._delimiter).strip(BLANK_BYTES)
+        """A frame without its end and blanks around it."""
+        end = next((end for end in self._ends if frame.endswith(end)), b"")
+        return frame.removesuffix(end).strip(BLANK_BYTES)
 
 
 def _answer_point(rpc: Rpc) -> Point | None:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from common.config.models import Device
 from common.core.events import Send
 from common.stream.events import SetLineState, SourceEffect
 from common.stream.items import Item, items_of
 from common.stream.source import Source
-from services.port_reader.core.incoming import Incoming
 
 Owner = Callable[[bytes], int]
 """Whose a frame is that nobody has asked for: a place among the devices."""
 Placed = tuple[int, Item]
 """Entries, and the place of the device that they belong to."""
+
+
+class LineKeeper(Protocol):
+    """What the journal is to remember of a line."""
+
+    def state_after_append(self, now_s: float) -> bytes:
+        """The state that goes with an append, whose commit has room for it anyway."""
+        ...
+
+    def state_change(self, now_s: float) -> bytes | None:
+        """The state if it needs a commit of its own now; None if not."""
+        ...
 
 
 class Members:
@@ -24,7 +36,7 @@ class Members:
     copies would contradict each other after a death between two commits.
     """
 
-    def __init__(self, devices: Sequence[Device], source: Source, line: Incoming, owner: Owner | None) -> None:
+    def __init__(self, devices: Sequence[Device], source: Source, line: LineKeeper, owner: Owner | None) -> None:
         """`owner` None: all frames are the first device's."""
         self.devices = tuple(devices)
         self.names = ", ".join(device.name for device in devices)
@@ -83,9 +95,17 @@ class Members:
             effects += self._source.move(now_s, place)
         return effects
 
-    def put_each(self, items: Callable[[Device], Item], clock_ms: int, now_s: float) -> list[SourceEffect]:
-        """One entry to each device's stream: what happened to the line has happened to all."""
-        return self.put([(place, items(device)) for place, device in enumerate(self.devices)], clock_ms, now_s)
+    def put_each(
+        self, items: Callable[[Device], Item], clock_ms: int, now_s: float, concerns: Callable[[int], bool]
+    ) -> list[SourceEffect]:
+        """One entry to the stream of each device that it concerns: what happened to the line has happened to all, as
+        far as they were there."""
+        placed = [(place, items(device)) for place, device in enumerate(self.devices) if concerns(place)]
+        return self.put(placed, clock_ms, now_s)
+
+    def line_state(self, now_s: float) -> bytes:
+        """What is to be remembered of the line now."""
+        return self._line.state_after_append(now_s)
 
     def remember(self, now_s: float) -> list[SourceEffect]:
         """What the journal has to know about the line though no entry goes along."""

@@ -19,15 +19,18 @@ from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.answers import Answer, Answers, step_after
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
-from services.port_reader.core.events import Chunk, ClosePort, Effect, Opened, OpenPort, PortLost, ReadOut
+from services.port_reader.core.events import Chunk, ClosePort, Confirmed, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import Exchanges, Search
-from services.port_reader.core.form import Piece
-from services.port_reader.core.incoming import Cut, Incoming
-from services.port_reader.core.members import Members, Owner, Placed
+from services.port_reader.core.framers.base import DeadPiece
+from services.port_reader.core.incoming.by_delimiter import Incoming
+from services.port_reader.core.incoming.form import Piece
+from services.port_reader.core.incoming.joining import Cut
+from services.port_reader.core.members import LineKeeper, Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
 if TYPE_CHECKING:
     from services.port_reader.core.doubt import Doubt
+    from services.port_reader.core.incoming.by_shape import ShapedIncoming
 
 UNFRAMED_S: Final = 15.0
 """Bytes that have come again and again for so long without the end of a frame are told: a person who waits for values
@@ -58,20 +61,22 @@ class Port:
         self,
         devices: list[Device],
         source: Source,
-        line: Incoming,
+        line: Incoming | ShapedIncoming,
         counters: PortReaderCounts,
         *,
         clock: WallClock,
         draw: Callable[[], float],
         search: Search,
         owner: Owner | None,
+        keeper: LineKeeper | None = None,
     ) -> None:
-        """`devices`: all of one port; the settings of the line are the first one's."""
+        """`devices`: all of one port; the settings of the line are the first one's. `keeper`: what the journal is to
+        remember of the line; None: what `line` has to say."""
         self._counters = counters
         self._source = source
         self._line = line
         self._clock = clock
-        self._members = Members(devices, source, line, owner)
+        self._members = Members(devices, source, keeper or line, owner)
         self._opening = Opening(draw)
         self._exchange = exchange = Exchanges(devices[0].line.write_timeout_s, counters, search)
         line.is_awaited = lambda: exchange.is_listening
@@ -121,8 +126,12 @@ class Port:
         self._counters["ports_opened"] += 1
         self._set_clock(event.wall_ms, now_s)
         self._line.open()
-        entries = self._members.put_each(_opened_entry, event.wall_ms, now_s)
+        entries = self._members.put_each(_opened_entry, event.wall_ms, now_s, self._is_announced)
         return [Note("info", "port.opened", self._facts), *entries, ReadOut()]
+
+    def _is_announced(self, place: int) -> bool:
+        """True for a device that is there when its port is open, and gone when that is."""
+        return True
 
     def watch(self, now_s: float) -> None:
         """All that had come since it was opened was read."""
@@ -150,7 +159,7 @@ class Port:
         effects: list[Effect] = [ClosePort()]
         effects += self._exchange.close(SHUTTING_DOWN)
         if self.is_connected:
-            state = self._line.state_after_append(now_s)
+            state = self._members.line_state(now_s)
             effects += self._close("shut down in mid-frame", "shut down", now_s)
             effects.append(SetLineState(state))
         self._opening.close()
@@ -159,10 +168,11 @@ class Port:
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
         effects = self._end_doubt(now_s)
         self._unframed_s = None
-        self._line.abort(partial_reason)
-        effects += self._bury(now_s)
+        found = self._line.abort(partial_reason)
+        effects += self._take_pieces(found, now_s) if found else self._bury(now_s)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
-        return [*effects, *self._members.put_each(lambda _: entry, self._clock.at_ms(now_s) or 0, now_s)]
+        at_ms = self._clock.at_ms(now_s) or 0
+        return [*effects, *self._members.put_each(lambda _: entry, at_ms, now_s, self._is_announced)]
 
     # What comes in
 
@@ -182,9 +192,22 @@ class Port:
             self._frame_s, self._unframed_s = now_s, None
         elif self._unframed_s is None:
             self._unframed_s = now_s
+        if self._line.late_s:
+            return self._read_late(event, frames, now_s)
         if self._line.returned is not None:
             return [*self._tell_returned(self._line.returned), *self._judge(event, frames, now_s)]
         return self._judge(event, frames, now_s) if self._doubt is not None else self._sort(frames, now_s)
+
+    def _read_late(self, event: Chunk, frames: list[bytes], now_s: float) -> list[Effect]:
+        """The first of these frames had come before: something had hidden them. They have their own times, but for
+        those that wait for the end of a burst."""
+        if self._doubt is not None:
+            return self._judge(event, frames, now_s)
+        late, asked_s = self._line.late_s, self._line.asked_s
+        pieces = [Piece(frame, came_s, came_s <= asked_s) for frame, came_s in zip(frames, late, strict=False)]
+        effects = self._take_pieces(pieces, now_s)
+        self._arrival_ms = event.arrival_ms
+        return [*effects, *self._judge(event, frames[len(late) :], now_s)]
 
     def _judge(self, event: Chunk, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames that may be doubted: then they wait for the end of their burst."""
@@ -194,7 +217,11 @@ class Port:
 
     def doubt(self, reason: str, *, is_anywhere: bool) -> None:
         """Bytes may be missing in what is read next."""
-        if self.is_connected and self._doubt is None:
+        if self.is_connected and self._line.is_sure:
+            # A frame of two halves shows by its checksum.
+            self._counters["gaps"] += is_anywhere
+            self._line.interrupt(reason)
+        elif self.is_connected and self._doubt is None:
             # Here: nearly no process ever needs it, and a port reader keeps what it has loaded.
             from services.port_reader.core.doubt import Doubt
 
@@ -221,8 +248,12 @@ class Port:
         self._line.put_dead(verdict.dead, doubt.reason)
         if not verdict.unasked:
             return self._sort(verdict.good, now_s)
-        unasked = self._members.put_frames(verdict.unasked, self._arrival_ms, now_s)
+        unasked = self._put_unasked(verdict.unasked, now_s)
         return [*unasked, *self._sort(verdict.good, now_s)]
+
+    def _put_unasked(self, frames: list[bytes], now_s: float) -> list[Effect]:
+        """Frames that had begun before what was written last was out."""
+        return [*self._members.put_frames(frames, self._arrival_ms, now_s)]
 
     def _sort(self, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames to the streams, an answer also to its call, dead pieces to the dead letters."""
@@ -254,8 +285,12 @@ class Port:
         pieces = self._line.take_dead()
         if not pieces:
             return []
-        self._exchange.lose_begun()
+        self._found_dead(pieces)
         return [*self._dead.bury(pieces, self._arrival_ms, now_s)]
+
+    def _found_dead(self, pieces: list[DeadPiece]) -> None:
+        """The line has said what is no frame."""
+        self._exchange.lose_begun()
 
     # What goes out
 
@@ -300,6 +335,10 @@ class Port:
         """The write failed."""
         return self._exchange.failed(reason, now_s)
 
+    def confirmed(self, event: Confirmed, now_s: float) -> list[Effect]:
+        """A frame that is to be answered is in the journal."""
+        raise RuntimeError(f"nobody has asked for {event!r} at {now_s}")
+
     def tick(self, now_s: float) -> list[Effect]:
         """What is due."""
         if self._opening.is_retry_due(now_s):
@@ -335,15 +374,15 @@ class Port:
             if is_unasked:
                 self._exchange.lose_begun()
                 effects += self._bury(now_s)
-                effects += self._members.put_frames([data], self._arrival_ms, now_s)
+                effects += self._put_unasked([data], now_s)
             else:
                 effects += self._sort([data], now_s)
         return effects
 
     # What a person is to know
 
-    def seen(self, now_s: float) -> LineSeen:
-        """How the line is now, for the heartbeat."""
+    def seen(self, now_s: float, place: int) -> LineSeen:
+        """How the line is now, for the heartbeat of the device at this place."""
         opening, frame_s, byte_s = self._opening, self._frame_s, self._line.last_byte_s
         return LineSeen(
             connected=opening.is_open,
@@ -359,11 +398,11 @@ class Port:
         last_s = self._line.last_byte_s
         if self._unframed_s is None or now_s >= last_s + UNFRAMED_QUIET_S:
             self._unframed, self._unframed_s = "", None
-        elif last_s >= self._unframed_s + UNFRAMED_S and (waiting := self._line.partial):
+        elif last_s >= self._unframed_s + UNFRAMED_S and (waiting := self._line.newest):
             # Here: most lines never need it, and a port reader keeps what it has loaded.
             from services.port_reader.core.unframed import why_unframed
 
-            self._unframed = why_unframed(self._framing, waiting)
+            self._unframed = why_unframed(self._framing, waiting, self._line.last_fault)
         return self._unframed
 
     def _tell_returned(self, cut: Cut) -> list[Effect]:

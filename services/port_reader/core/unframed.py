@@ -13,8 +13,13 @@ SHOWN_BYTES = 40
 """So many of the newest bytes are shown: a line or two of text."""
 
 
-def why_unframed(framing: Framing, waiting: bytes) -> str:
-    """Why these bytes, the newest last, are no frame yet, and what would probably be right: a sentence for a person."""
+def why_unframed(framing: Framing, waiting: bytes, fault: str = "") -> str:
+    """Why these bytes, the newest last, are no frame yet, and what would probably be right: a sentence for a person.
+
+    `fault`: what was wrong with the last frame of the line that was whole and wrong; "" if there was none.
+    """
+    if framing.shapes:
+        return _why_unshaped(framing, waiting, fault)
     awaited = framing.delimiter
     parts = [f"bytes come, and no frame ends: the configuration awaits {spelled(awaited)}"]
     sample = waiting[-SAMPLE_BYTES:]
@@ -27,6 +32,29 @@ def why_unframed(framing: Framing, waiting: bytes) -> str:
     newest = waiting[-SHOWN_BYTES:]
     parts.append(f"newest bytes: {newest[-SHOWN_BYTES // 2 :].hex(' ').upper() if looks else shown(newest)}")
     return "; ".join(parts)
+
+
+def _why_unshaped(framing: Framing, waiting: bytes, fault: str) -> str:
+    """The same where frames have shapes."""
+    from common.core.frame_words import words_of
+
+    wanted = words_of(framing.shapes, skip=framing.skip, mask=framing.mask)
+    parts = [f"bytes come, and no frame is found: the configuration awaits what {wanted}"]
+    sample = waiting[-SAMPLE_BYTES:]
+    starts = [start for shape in framing.shapes for start in shape.starts]
+    if fault:
+        parts.append(f"of the last that looked like one, {fault}")
+    elif looks := looks_of(sample) if all(map(_is_text, starts)) else "":
+        parts.append(looks)
+    elif starts and not any(start in sample for start in starts):
+        parts.append("none of the newest bytes begins a frame")
+    parts.append(f"newest bytes: {waiting[-SHOWN_BYTES // 2 :].hex(' ').upper()}")
+    return "; ".join(parts)
+
+
+def _is_text(start: bytes) -> bool:
+    """True for a start that a device would send that speaks text."""
+    return start.isascii() and not any(byte < 0x20 and byte not in b"\r\n\t\x02" for byte in start)
 
 
 def why_cut(framing: Framing, frames: int, first: bytes, newest: bytes) -> str:

@@ -20,6 +20,7 @@ from common.core.events import Arrived, Junk
 from common.io.clock import monotonic_s, suspended_s, wall_ms
 from common.io.sources import Pollable, Sources
 from services.port_reader.core.events import (
+    AdjustLine,
     CancelWrite,
     CheckWrite,
     Chunk,
@@ -184,6 +185,16 @@ class LineSource:
         if self._line is not None:
             self._line.cancel_write()
             self._sources.remove_writer(self._line.fd)
+        return ()
+
+    def adjust(self, effect: AdjustLine) -> Iterable[Event]:
+        """Changes the open line: its speed, or its pins. A line that does not take that is of no use any more."""
+        if self._line is None:
+            return ()
+        try:
+            self._line.adjust(effect.baudrate, effect.dtr, effect.rts)
+        except LinkError as error:
+            return (PortLost(str(error), wall_ms()),)
         return ()
 
     def _progress(self) -> Iterable[Event]:

@@ -107,6 +107,25 @@ class SerialLine:
         self.is_writing = left_bytes > 0
         return unwritten, left_bytes
 
+    def adjust(self, baudrate: int | None, dtr: bool | None, rts: bool | None) -> None:
+        """Changes what is not None, at once; nothing that has come is thrown away. A TCP connection, and a port without
+        such pins, has nothing to change. Raises LinkError where the port does not take it."""
+        if self._port is None:
+            return
+        try:
+            if baudrate is not None:
+                self._port.baudrate = baudrate
+        except (OSError, ValueError, termios.error) as error:
+            raise LinkError(f"baud rate {baudrate}: {error}") from None
+        try:
+            if dtr is not None:
+                self._port.dtr = dtr
+            if rts is not None:
+                self._port.rts = rts
+        except OSError as error:
+            if error.errno not in (errno.ENOTTY, errno.EINVAL):
+                raise LinkError(os.strerror(error.errno or 0)) from None
+
     def cancel_write(self) -> None:
         """Throws away what has not left."""
         self._unwritten, self.is_writing = b"", False

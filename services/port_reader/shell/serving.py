@@ -11,7 +11,7 @@ import logging
 import os
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -23,12 +23,14 @@ from common.io.bounded import BoundedSearch
 from common.io.clock import monotonic_s, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.exits import EXIT_CONFIG
+from common.io.journal.breath import Breathe
 from common.io.journal.files import JournalFile
 from common.io.journal.journal import Journal
 from common.io.journal.opening import OpenedJournal
 from common.io.journal.places import DEVICES_SUFFIX
 from common.io.journal.sections import section_name
 from common.io.journal.serving import limits_of, open_stream, show_breath, tell_opening
+from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.private import make_private
@@ -63,9 +65,12 @@ def serve(task: Task) -> int:
         breathe = partial(show_breath, pulse)
         opening = open_stream(_journal_file(task, task.storage), breathe)
         journal = opening.journal
+        others = [_open_other(task, place, breathe) for place in range(len(task.others))]
     # Only now is it known whose reader this is.
     logger = start_logs(f"{KIND}:{journal.device}", task.log_level)
     tell_opening(opening, logger)
+    for other in others:
+        tell_opening(other.opening, logger)
     with refusals():
         device, section = _section_of(task, opening, logger)
     if (device.rpcs or device.attribute_updates) and not device.has_user_converter:
@@ -75,10 +80,11 @@ def serve(task: Task) -> int:
         kind, _, name = reader_of(device.name).partition(":")
         sources: Sources[Event] = Sources()
         limits = limits_of(path.parent, task.devices, device.uplink_queue_size, task.storage)
-        shell = PortReaderShell(device, [journal], endpoints, sources, logger=logger, breathe=breathe)
+        journals = [journal, *(other.opening.journal for other in others)]
+        shell = PortReaderShell(device, journals, endpoints, sources, logger=logger, breathe=breathe)
         core = PortReaderCore(
             make_identity(kind, name, lock.path),
-            [LineMember(device, section_name(section), journal.state)],
+            [LineMember(device, section_name(section), journal.state), *(other.member for other in others)],
             limits=limits._replace(company_s=task.company_s),
             draw=draw,
             gauges=lambda: shell.gauges,
@@ -88,10 +94,34 @@ def serve(task: Task) -> int:
             ports=len(task.devices),
             search=BoundedSearch(),
         )
-        return run_core(core, shell, sources, logger, pulse, ends=(shell.close,))
+        return run_core(core, shell, sources, logger, pulse, ends=(shell.close,), levels=LogLevels(sockets, logger))
     finally:
         _leave(task, journal, logger)
         lock.release()
+        for other in others:
+            other.opening.journal.close()
+            other.lock.release()
+
+
+class _Other(NamedTuple):
+    """A further device on the line, and what it has of its own."""
+
+    member: LineMember
+    opening: OpenedJournal
+    lock: FileLock
+
+
+def _open_other(task: Task, place: int, breathe: Breathe) -> _Other:
+    """The journal of a further device on the line, under its own lock. Raises as for the first one."""
+    device, path = task.others[place], Path(task.other_journals[place])
+    lock = FileLock(path.with_name(path.name + ".lock"))
+    section = section_of(device)
+    new_id = os.urandom(6).hex()
+    file = JournalFile(path, device.name, new_id, task.storage.durability, (section_name(section), section))
+    opening = open_stream(file, breathe)
+    opening.journal.put_section(section_name(section), section)
+    member = LineMember(device, section_name(section), opening.journal.state, str(lock.path))
+    return _Other(member, opening, lock)
 
 
 def _leave(task: Task, journal: Journal, logger: logging.Logger) -> None:

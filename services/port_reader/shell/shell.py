@@ -42,9 +42,12 @@ from common.stream.events import (
 )
 from common.wire.messages import Entry, Plane
 from services.port_reader.core.events import (
+    AdjustLine,
     CancelWrite,
     CheckWrite,
     ClosePort,
+    Confirm,
+    Confirmed,
     Effect,
     Event,
     OpenPort,
@@ -119,6 +122,8 @@ class PortReaderShell:
             .on(WritePort, line.write_port)
             .on(CheckWrite, line.check_write)
             .on(CancelWrite, line.cancel_write)
+            .on(AdjustLine, line.adjust)
+            .on(Confirm, self._confirm)
         )
         # mypy refuses a table that lacks a kind of effect, as `assert_never` does at the end of a `match`.
         # Said apart: in a `return` mypy would guess the last kind from what is to be returned.
@@ -129,6 +134,12 @@ class PortReaderShell:
         member, order = effect.member, effect.effect
         events = self._append(order, member) if isinstance(order, Append) else self._stores[member].perform(order)
         return [OfMember(member, event) for event in events]
+
+    @staticmethod
+    def _confirm(effect: Confirm) -> Iterable[Event]:
+        """Effects are performed in order, and what they lead to is told in order: a commit that has failed was told
+        before this."""
+        return (Confirmed(effect.member, effect.reply),)
 
     @property
     def gauges(self) -> dict[str, int]:

@@ -58,6 +58,11 @@ class Connecting:
             self._link.connection = asking.link.connection
             self._link.start(now_s)
 
+    def forget(self) -> None:
+        """The platform wants its credentials forgotten: those that could not be written so far are not, later."""
+        if self._provisioner is not None:
+            self._provisioner.forget()
+
     def kept(self, event: CredentialsKept, now_s: float) -> None:
         """Credentials were written, or could not be."""
         if self._provisioner is not None:

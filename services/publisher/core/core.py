@@ -15,6 +15,7 @@ new publisher which devices are connected but silent, and both say how much wait
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Final, assert_never
 
 from common.config.models import Platform as PlatformConfig
@@ -38,7 +39,7 @@ from common.wire.messages import (
     StreamReport,
     Tap,
 )
-from common.wire.states import PublisherState, facts_of
+from common.wire.states import ConnectorHostState, PortReaderState, PublisherState, facts_of
 from services.publisher.core.activity import Activity
 from services.publisher.core.connecting import Connecting
 from services.publisher.core.counters import PublisherCounts
@@ -50,6 +51,7 @@ from services.publisher.core.dialects import (
     DeviceRenamed,
     DeviceRpc,
     Dialect,
+    ForgetCredentials,
     GatewayAttributes,
     GatewayRestart,
     GatewayRpc,
@@ -63,6 +65,7 @@ from services.publisher.core.downlink import Downlink
 from services.publisher.core.events import (
     ConfiguredRead,
     CredentialsKept,
+    CredentialsRemoved,
     DisconnectPlatform,
     Effect,
     Event,
@@ -83,6 +86,7 @@ from services.publisher.core.events import (
 )
 from services.publisher.core.filtering import DeviceFilter
 from services.publisher.core.gateway import GatewayCalls
+from services.publisher.core.hosted_keys import HostedKeys
 from services.publisher.core.names import KeptNames, Named
 from services.publisher.core.notices import Notices
 from services.publisher.core.ordering import Ordering, Unwanted
@@ -91,6 +95,7 @@ from services.publisher.core.outbox.intake import Intake
 from services.publisher.core.outbox.outbox import Outbox
 from services.publisher.core.outlet import Outlet
 from services.publisher.core.platform_session import PlatformSession
+from services.publisher.core.questions import Questions
 from services.publisher.core.remote import Remote, RemoteSetup
 from services.publisher.core.replies import Replies
 from services.publisher.core.session.faults import Place
@@ -101,7 +106,6 @@ from services.publisher.core.statistics import GatewayStatistics
 from services.publisher.core.strategies import Strategies
 from services.publisher.core.stream import Release
 from services.publisher.core.watch import DeviceWatch
-from services.publisher.core.yields import Waiting
 
 DRAIN_S: Final = 3.0
 """How long the publisher waits at its end for the platform to accept what it has."""
@@ -202,12 +206,17 @@ class PublisherCore:
             if config.statistics
             else None
         )
-        self._shared = SharedAttributes(dialect, shared or {}, replies, self._names.shown)
+        number, table = count(1).__next__, self._outbox.table
+        self._shared = SharedAttributes(dialect, shared or {}, replies, self._names.shown, number)
+        self._hosted_keys = HostedKeys(self._shared, table, out, f"keys-{epoch[:8]}")
         self._downlink = Downlink(
             dialect,
             replies=replies,
             gateway=gateway,
             shared=self._shared,
+            questions=Questions(
+                dialect, replies, out, number=number, shown=self._names.shown, is_announced=table.is_announced
+            ),
             counters=counters,
             out=out,
             prefix=f"rpc-{epoch[:8]}",
@@ -222,7 +231,6 @@ class PublisherCore:
         )
         self._standstill = LinkStandstill()
         self._watch = DeviceWatch(activity, statistics)
-        self._waiting = Waiting()
         self._events = 0
         """Events since the last turn."""
         self._now_s = 0.0
@@ -268,6 +276,9 @@ class PublisherCore:
                 pass  # Of a connection that is over, or that carries no readings.
             case CredentialsKept():
                 self._connecting.kept(event, now_s)
+            case CredentialsRemoved():
+                self._connecting.forget()
+                self._remote.forgotten(event, now_s)
             case Blocked(plane=Plane.CALLS, message=Request() | Reply() as message):
                 self._downlink.hold(message)
                 return out.take()
@@ -314,6 +325,7 @@ class PublisherCore:
             self._connecting.next_deadline_s,
             self._session.next_deadline_s(self._now_s),
             self._downlink.next_deadline_s,
+            self._hosted_keys.due_s,
             self._ordering.next_report_s,
             self._outbox.reporting.due_s,
             self._drain_until_s,
@@ -344,13 +356,8 @@ class PublisherCore:
         """A device's answer that was journaled. If it has answered its call already, nothing of it is published."""
         if self._downlink.take_answer(*answer, can_reply=self._session.may_publish, now_s=now_s):
             return release
-        body = release.body
-        # That the data points could not read it makes no dead letter of it: it was no reading.
-        for index in body.dead:
-            release.run.stream.spare(release.run.first + index)
-        self._counters["dead_letters"] -= len(body.dead)
-        silent = body.replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={}, dead={})
-        return release._replace(body=silent)
+        self._counters["dead_letters"] -= len(release.body.dead)
+        return release.silenced()
 
     def _hear_message(self, message: Message, now_s: float) -> None:
         """What other processes say, but for readings."""
@@ -359,11 +366,14 @@ class PublisherCore:
                 self._downlink.hear_client(message, now_s, self._drain_until_s is not None)
             case Reply():
                 self._downlink.hear_reply(message, now_s)
+                self._hosted_keys.reply(message, now_s)
             case Heartbeat(kind="port_reader" | "connector_host"):
-                reader = self._watch.hear_source(message)
-                if reader is not None and reader.connected:
-                    # It is announced, though its stream has said nothing of that to this publisher.
-                    self._intake.connected(reader.device or message.name, now_s)
+                match self._watch.hear_source(message):
+                    case PortReaderState(connected=True, device=device):
+                        # It is announced, though its stream has said nothing of that to this publisher.
+                        self._intake.connected(device or message.name, now_s)
+                    case ConnectorHostState() as host:
+                        self._hosted_keys.hear_host(message.name, message.instance, host, now_s)
             case Heartbeat() | Registered():
                 pass  # Membership has taken what is in it.
             case ReadingBatch() | FrameBatch() | StreamReport() | Tap() | Register():
@@ -396,6 +406,7 @@ class PublisherCore:
             case LinkUp() if self._session.link.state == "connecting":
                 self._downlink.drop_stale_replies(now_s)
                 self._shared.connection_begun()
+                self._downlink.questions.connection_begun()
                 self._session.begin(event, now_s)
                 self._remote.connection_begun(now_s)
                 self._watch.connection_begun(now_s)
@@ -416,6 +427,8 @@ class PublisherCore:
                 self._downlink.hear_platform(said, now_s, self._standstill.waited_s(now_s))
             case GatewayRestart():
                 self._remote.restart(said)
+            case ForgetCredentials():
+                self._remote.forget_credentials(said)
             case GatewayAttributes():
                 self._remote.hear(said, now_s)
             case DeviceRenamed() | DeviceDeleted():
@@ -437,9 +450,13 @@ class PublisherCore:
         is told whose they are."""
         announced = self._session.acceptance.announced
         for device in announced:
-            self._shared.connected(device, self._outbox.table.lane(device).source, now_s)
+            source = self._outbox.table.lane(device).source
+            self._shared.connected(device, source, now_s)
+            self._hosted_keys.announced(device, source)
+            self._downlink.questions.announced(device, now_s)
             self._outbox.introduce(device, now_s)
         announced.clear()
+        self._hosted_keys.work(now_s)
 
     # The work.
 
@@ -450,6 +467,8 @@ class PublisherCore:
         """
         self._now_s = now_s
         self._downlink.expire(now_s)
+        if self._hosted_keys.due_s is not None:
+            self._hosted_keys.work(now_s)
         self._session.expire(now_s)
         self._outbox.reporting.report_due(now_s)
         if self._drain_until_s is None:
@@ -492,13 +511,8 @@ class PublisherCore:
             calls=len(self._downlink.calls),
             yields=self._watch.seen(now_s),
             refused=self._outbox.table.refused,
-            unaccepted_s=self._waiting.look(
-                now_s,
-                accepted=self._counters["readings_accepted"],
-                is_waiting=bool(
-                    self._session.flights.unaccepted or self._outbox.table.data or self._outbox.table.marks
-                ),
-            ),
+            left_out=self._intake.left_out,
+            unaccepted_s=self._session.look(now_s),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
         self._watch.look(now_s, self._session.link.state == "up")

@@ -22,6 +22,7 @@ from common.wire.calls import (
     EXPIRED,
     QUEUE_FULL,
     SHUTTING_DOWN,
+    AskAttributes,
     CallDevice,
     Encode,
     EncodeUpdate,
@@ -45,6 +46,7 @@ from services.publisher.core.dialects import (
 )
 from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.outlet import Outlet
+from services.publisher.core.questions import Questions
 from services.publisher.core.replies import Replies
 from services.publisher.core.shared_attributes import SharedAttributes, names_of
 
@@ -75,6 +77,7 @@ class Downlink:
         replies: Replies,
         gateway: GatewayCalls,
         shared: SharedAttributes,
+        questions: Questions,
         counters: PublisherCounts,
         out: Outlet,
         prefix: str,
@@ -87,6 +90,7 @@ class Downlink:
         self._replies = replies
         self._gateway = gateway
         self._shared = shared
+        self.questions = questions
         self._counters = counters
         self._out = out
         self._answer_times = answer_times
@@ -107,6 +111,8 @@ class Downlink:
             case DeviceAttributes(device=device, data=data):
                 self._shared.changed(device, data)
                 self._begin_update(device, data, now_s)
+            case AttributesAnswer() if self.questions.answered(message):
+                pass  # Its connector has it.
             case AttributesAnswer(device=device):
                 if new := self._shared.answered(message):
                     self._begin_update(device, new, now_s)
@@ -196,7 +202,7 @@ class Downlink:
 
     def _begin_for_client(self, request: Request, now_s: float) -> None:
         try:
-            asked = body_of(request, CallDevice, UpdateAttributes)
+            asked = body_of(request, CallDevice, UpdateAttributes, AskAttributes)
         except WireError as error:
             self._refuse(request, str(error))
             return
@@ -208,6 +214,8 @@ class Downlink:
             case UpdateAttributes(device=device, data=data):
                 origin = Origin("client", device, request.id, request.reply_to)
                 self._begin(origin, "attributes", EncodeUpdate(data), time_s=time_s, now_s=now_s)
+            case AskAttributes():
+                self.questions.begin(request, asked, now_s)
             case _:
                 self._refuse(request, unknown_verb(request.verb))
 
@@ -284,11 +292,13 @@ class Downlink:
             self._end(ended, now_s)
         for answer in self.connectors.expire(now_s):
             self._end_connector_call(answer, now_s)
+        if self.questions.due_s is not None:
+            self.questions.expire(now_s)
 
     @property
     def next_deadline_s(self) -> float | None:
         """When `expire` has to be called."""
-        return earliest(self.calls.next_deadline_s, self.connectors.next_deadline_s)
+        return earliest(self.calls.next_deadline_s, self.connectors.next_deadline_s, self.questions.due_s)
 
     def end_all(self, now_s: float) -> None:
         """Answers every open call, because this process ends."""
@@ -296,6 +306,7 @@ class Downlink:
             self._end(ended, now_s)
         for answer in self.connectors.end_all(SHUTTING_DOWN):
             self._end_connector_call(answer, now_s)
+        self.questions.end_all(SHUTTING_DOWN)
 
     def _end(self, ended: Ended, now_s: float) -> None:
         """Answers the caller; nobody waits for the end of an attribute update from the platform."""

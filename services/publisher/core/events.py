@@ -169,6 +169,24 @@ class KeepCredentials(NamedTuple):
     """Secret: nobody logs this effect."""
 
 
+class RemoveCredentials(NamedTuple):
+    """Effect: remove the credentials that the platform has given; `CredentialsRemoved` follows. The connection that
+    stands, and those that this process makes, go on with them."""
+
+    request: str
+    """By which the event is known."""
+
+
+class CredentialsRemoved(NamedTuple):
+    """Event: a `RemoveCredentials` was performed."""
+
+    request: str
+    found: bool
+    """False where there were none."""
+    error: str = ""
+    """Why they are still there; "" if they are not."""
+
+
 class KeepNames(NamedTuple):
     """Effect: write the file of the names that users' converters have given, before anything that is ordered later;
     `NamesKept` follows."""
@@ -268,9 +286,18 @@ class Publish(NamedTuple):
 
 LinkEvent = LinkOpened | LinkUp | LinkDown | LinkRefused | Probed | PacketRefused | PlatformMessage | PubAck
 """What names a connection."""
-OwnEvent = NamesKept | CredentialsKept | MachineSeen | SupervisorAsked | LogLines | ConfiguredRead
+OwnEvent = NamesKept | CredentialsKept | CredentialsRemoved | MachineSeen | SupervisorAsked | LogLines | ConfiguredRead
 """What the publisher's own shell has done or heard beside the platform."""
 Event = Start | Tick | Drain | Arrived | Blocked | Writable | Junk | RoundOver | OwnEvent | LinkEvent
 """Not `Reconnected`: this shell does not watch for it; the broker's heartbeat says when it is another."""
-OwnEffect = KeepNames | KeepCredentials | LookAtMachine | AskSupervisor | HearLogs | KeepRequest | ReadConfigured
+OwnEffect = (
+    KeepNames
+    | KeepCredentials
+    | RemoveCredentials
+    | LookAtMachine
+    | AskSupervisor
+    | HearLogs
+    | KeepRequest
+    | ReadConfigured
+)
 Effect = CommonEffect | ConnectPlatform | Probe | DisconnectPlatform | CheckLink | Publish | OwnEffect

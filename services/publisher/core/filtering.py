@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from common.config.models import DeviceFiltering
+from common.wire.calls import hosted_connector
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.outlet import Outlet
 
 MOST_REMEMBERED: Final = 10_000
 """Names that were looked at once, and are not looked at again: as many as there can be lanes."""
+
+
+MOST_TOLD: Final = 256
+"""Devices that the heartbeat names as left out."""
 
 
 class DeviceFilter:
@@ -26,6 +31,11 @@ class DeviceFilter:
         self._counters = counters
         self._out = out
         self._known: dict[tuple[str, str], bool] = {}
+        self.told: dict[str, str] = {}
+        """Devices that are left out, as far as they were looked at, with their connectors; MOST_TOLD at most."""
+        for device in connectors:
+            if hosted_connector(device) is None:
+                self.leaves_out(device, device)
 
     def leaves_out(self, device: str, source: str) -> bool:
         """True for a device that is denied. `source` is the configured device that serves it."""
@@ -38,6 +48,8 @@ class DeviceFilter:
         if len(self._known) < MOST_REMEMBERED:
             self._known[key] = is_denied
             if is_denied:
+                if len(self.told) < MOST_TOLD:
+                    self.told[device] = connector
                 then = "its readings are not sent, and counted as readings_filtered"
                 self._out.note("warning", "device.filtered", device=device, connector=connector, then=then)
         return is_denied

@@ -37,6 +37,7 @@ from services.publisher.core.session.link import Link
 from services.publisher.core.session.pacing import Paces
 from services.publisher.core.session.rates import MARK, Rates
 from services.publisher.core.session.suspicion import Suspicion
+from services.publisher.core.yields import Waiting
 
 EARLY_MARKS: Final = 5
 """Announcements that do not wait for the platform's first word on its limits: fewer than any that are in use allow."""
@@ -84,6 +85,7 @@ class PlatformSession:
             out=out,
         )
         self.link = Link(Place.of(config), draw, out)
+        self._waiting = Waiting()
         self._token = 0
         """The last one that was given to a publish."""
         self._early = EARLY_MARKS
@@ -156,6 +158,13 @@ class PlatformSession:
         self.link.check(now_s)
         if self.link.state == "up":
             self._out.order(CheckLink(self.link.connection))
+
+    def look(self, now_s: float) -> float:
+        """For how many seconds something has waited for the platform while it accepted nothing; to be called each
+        second."""
+        table = self._outbox.table
+        is_waiting = bool(self.flights.unaccepted or table.data or table.marks)
+        return self._waiting.look(now_s, accepted=self._counters["readings_accepted"], is_waiting=is_waiting)
 
     # What time and the platform decide.
 

@@ -14,13 +14,15 @@ import msgspec
 
 from common.core.hashes import short_hash
 from common.core.shown import harmless
-from services.publisher.core.dialects import Dialect, GatewayAttributes, GatewayRestart
+from services.publisher.core.dialects import Dialect, ForgetCredentials, GatewayAttributes, GatewayRestart
 from services.publisher.core.events import (
     AskSupervisor,
     ConfiguredRead,
+    CredentialsRemoved,
     HearLogs,
     KeepRequest,
     ReadConfigured,
+    RemoveCredentials,
     SupervisorAsked,
 )
 from services.publisher.core.outlet import Outlet
@@ -135,6 +137,21 @@ class Remote:
                 self._out.note("info", "gateway.restarting", asked_by="the platform", in_s=call.after_s, then=then)
         elif event.error:
             self._refuse(event.error)
+
+    # Credentials.
+
+    def forget_credentials(self, call: ForgetCredentials) -> None:
+        """The platform wants the credentials forgotten that it has given."""
+        self._out.order(RemoveCredentials(call.request))
+
+    def forgotten(self, event: CredentialsRemoved, now_s: float) -> None:
+        """They are gone, or there were none, or they can't be removed."""
+        self._replies.add(self._dialect.credentials_forgotten(event.request, event.found, event.error), now_s)
+        if event.error:
+            self._out.note("warning", "credentials.not_removed", asked_by="the platform", reason=event.error)
+        elif event.found:
+            then = "they serve until the gateway is started again, which asks for new ones"
+            self._out.note("warning", "credentials.removed", asked_by="the platform", then=then)
 
     # Attributes.
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from common.wire.calls import hosted_stream
 from services.publisher.core.dialects import Dialect, Outgoing
 from services.publisher.core.events import LogLines
 from services.publisher.core.replies import Replies
@@ -182,10 +183,12 @@ def _milliseconds(time: str, otherwise: int) -> int:
 
 
 def _device_of(head: re.Match[str]) -> str:
-    """The device that a line is about; "" for none."""
+    """The device that a line is about, or a hosted connector's stream; "" for none."""
     if head[3] == "port_reader":
         # The name may have blanks in it.
         return head[4] if head[5] is None else f"{head[4]} {head[5]}"
+    if head[3] == "connector_host":
+        return hosted_stream(head[4] if head[5] is None else f"{head[4]} {head[5]}")
     if head[5]:
         return head[5]
     found = _DEVICE.search(f" {head[6]}")
@@ -195,7 +198,7 @@ def _device_of(head: re.Match[str]) -> str:
 def _key_of(head: re.Match[str]) -> str:
     """The key of the dashboards under which a line of this process and event stands."""
     event = head[6]
-    if head[3] == "converter":
+    if head[3] in ("converter", "connector_host"):
         return EXTENSION_KEY
     if head[3] == "publisher" and event.startswith(_CONNECTION_EVENTS):
         return CONNECTION_KEY

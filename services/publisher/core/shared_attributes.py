@@ -2,7 +2,8 @@
 
 The platform says an attribute once, when it is changed; who is away then does not hear of it. So each time a device's
 announcement was accepted, the platform is asked for the attributes that its `attributeUpdates` name. A platform that
-does not answer, such as a plain MQTT broker, leaves everything as it is.
+does not answer, such as a plain MQTT broker, leaves everything as it is. Of a hosted connector's devices the connector
+says which attributes it wants.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from services.publisher.core.dialects import AttributesAnswer, Dialect, Outgoing
 from services.publisher.core.replies import Replies
 
 MOST_SERVED: Final = 1_000
-"""Devices named by users' converters for whose attributes the platform is asked: more are written to by hand."""
+"""Devices named by users' converters for whose attributes the platform is asked: more are written to by hand. And as
+many of hosted connectors."""
+MOST_KEYS: Final = 100
+"""Attributes that a hosted connector may want of a device; what is behind them is not asked for."""
 _objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -44,18 +48,23 @@ class SharedAttributes:
         dialect: Dialect,
         keys: Mapping[str, Sequence[str]],
         replies: Replies,
-        shown: Callable[[str], str] = lambda device: device,
+        shown: Callable[[str], str],
+        number: Callable[[], int],
     ) -> None:
         """`keys`: the attributes that each device can be told. Questions go out among the `replies`. `shown`: what the
-        platform calls a device."""
+        platform calls a device. `number` gives each question one that no other has."""
         self._dialect = dialect
         self._shown = shown
         self._keys = {device: list(dict.fromkeys(names)) for device, names in keys.items()}
         self._replies = replies
-        self._count = 0
+        self._number = number
         self._open: dict[str, _Question] = {}
         self._served: dict[str, str] = {}
         """Device that a user's converter has named → the configured device that serves it."""
+        self._wanted: dict[str, list[str]] = {}
+        """Device of a hosted connector → the attributes that this wants."""
+        self._told: dict[str, str] = {}
+        """Such a device → the process that was told of them."""
         self._written: dict[str, dict[str, bytes]] = {}
         """Device → attribute → its JSON value as it was written last, by this process."""
 
@@ -65,14 +74,29 @@ class SharedAttributes:
         keys = self._keys.get(source)
         if not keys:
             return
-        self._count += 1
-        question = self._dialect.ask_attributes(self._count, self._shown(device), keys)
+        if source != device and device not in self._served:
+            if len(self._served) >= MOST_SERVED:
+                return
+            self._served[device] = source
+        self._ask(device, keys, now_s)
+
+    def wanted(self, device: str, process: str, keys: Sequence[str], now_s: float) -> None:
+        """A process of a hosted connector says which attributes it wants of a device that was announced: asks for them.
+        What an earlier process of it has heard, this one does not know."""
+        if device not in self._wanted and len(self._wanted) >= MOST_SERVED:
+            return
+        if self._told.get(device) != process:
+            self._told[device] = process
+            self._written.pop(device, None)
+        self._wanted[device] = list(dict.fromkeys(keys))[:MOST_KEYS]
+        if self._wanted[device]:
+            self._ask(device, self._wanted[device], now_s)
+
+    def _ask(self, device: str, keys: Sequence[str], now_s: float) -> None:
+        number = self._number()
+        question = self._dialect.ask_attributes(number, self._shown(device), keys)
         if question is not None:
-            if source != device and device not in self._served:
-                if len(self._served) >= MOST_SERVED:
-                    return
-                self._served[device] = source
-            self._open[device] = _Question(self._count, list(keys), len(keys) == 1, question)
+            self._open[device] = _Question(number, list(keys), len(keys) == 1, question)
             self._replies.add(question, now_s)
 
     def connection_begun(self) -> None:
@@ -109,7 +133,7 @@ class SharedAttributes:
 
     def written(self, device: str, data: bytes) -> None:
         """These attributes have been written to the device."""
-        keys = self._keys.get(self._served.get(device, device))
+        keys = self._wanted.get(device) or self._keys.get(self._served.get(device, device))
         if keys:
             values = {key: value for key, value in _values(data).items() if key in keys}
             self._written.setdefault(device, {}).update(values)

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from common.config.models import DataPoint, Gateway, ReportStrategy, StrategyType
+from common.wire.calls import hosted_stream
 
 MOST_BROUGHT: Final = 256
 """Different sets of strategies, brought by converters' keys, that are kept read."""
@@ -53,8 +54,8 @@ _strategies: Final = msgspec.json.Decoder(_Brought)
 
 
 def strategies_of(gateway: Gateway) -> dict[str, Strategies] | None:
-    """The strategies of each device that has any value which is not sent on as it comes; None: there are none at
-    all, not even those that converters bring."""
+    """The strategies of each device that has any value which is not sent on as it comes, and those of all devices of a
+    hosted connector by its stream; None: there are none at all, not even those that converters bring."""
     main = gateway.platform.report_strategy
     if main is not None and main.type == "DISABLED":
         return None
@@ -62,9 +63,12 @@ def strategies_of(gateway: Gateway) -> dict[str, Strategies] | None:
     for connector in gateway.connectors:
         for device in connector.devices:
             otherwise = _applied(device.report_strategy or connector.report_strategy or main)
-            telemetry, attributes = _of_points(device.telemetry), _of_points(device.attributes)
+            telemetry, attributes = _of_points(device.all_telemetry), _of_points(device.all_attributes)
             if otherwise or any(telemetry.values()) or any(attributes.values()):
                 found[device.name] = Strategies(otherwise, telemetry, attributes)
+    for hosted in gateway.hosted:
+        if otherwise := _applied(hosted.report_strategy or main):
+            found[hosted_stream(hosted.name)] = Strategies(otherwise, {}, {})
     return found
 
 

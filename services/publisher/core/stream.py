@@ -73,6 +73,15 @@ class Release(NamedTuple):
     kind: Entry
     body: ReadingBody
 
+    def silenced(self) -> Release:
+        """The same with nothing to publish. What the data points could not read becomes no dead letter: it was no
+        reading."""
+        body = self.body
+        for index in body.dead:
+            self.run.stream.spare(self.run.first + index)
+        silent = body.replace(telemetry=[b""] * len(body.telemetry), attributes=b"", user={}, dead={})
+        return self._replace(body=silent)
+
 
 class KeptReadings(NamedTuple):
     """A batch that came before its turn; sorted by `first`, then `end`."""

@@ -28,8 +28,8 @@ class DeviceWatch:
         if self._statistics is not None:
             self._statistics.note(device, release)
 
-    def hear_source(self, beat: Heartbeat) -> PortReaderState | None:
-        """A source's heartbeat: how much waits in its journal. What a port reader says besides, given back."""
+    def hear_source(self, beat: Heartbeat) -> PortReaderState | ConnectorHostState | None:
+        """A source's heartbeat: how much waits in its journal. What it says besides, given back."""
         reader = state_of(beat, PortReaderState) if beat.kind == "port_reader" else None
         host = state_of(beat, ConnectorHostState) if beat.kind == "connector_host" else None
         if self._statistics is not None:
@@ -37,7 +37,7 @@ class DeviceWatch:
                 self._statistics.hear_reader(beat.name, reader.backlog)
             if host is not None:
                 self._statistics.hear_reader(hosted_stream(beat.name), host.backlog)
-        return reader
+        return reader or host
 
     def connection_begun(self, now_s: float) -> None:
         """A new connection to the platform."""

@@ -109,6 +109,24 @@ def keep_credentials(data_dir: Path, content: bytes) -> str:
         return f"{path}: {error.strerror or error}"
 
 
+def remove_credentials(data_dir: Path, config_folder: Path) -> tuple[bool, str]:
+    """Removes the file, and key and certificate with it: (whether there was anything, why it is still there or "").
+    The reference's own stays, and so ours does where that one would be used in its place. Raises nothing."""
+    ours, theirs = data_dir / NAME, config_folder / THEIRS
+    if theirs.exists():
+        return True, f"{theirs} is the other gateway's, and is not changed: remove it, and call this again"
+    try:
+        # This one first: without its key it could not be used, and nobody would ask for another.
+        ours.unlink()
+        for path in (data_dir / KEY_NAME, data_dir / CERT_NAME):
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return False, ""
+    except OSError as error:
+        return True, f"{ours}: {error.strerror or error}"
+    return True, ""
+
+
 def make_ask(wanted: Provisioning, data_dir: Path) -> Ask:
     """What the platform is asked for: as it is configured, the rest drawn. Raises ConfigError where a certificate is
     wanted and can't be made."""

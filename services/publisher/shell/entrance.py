@@ -20,6 +20,7 @@ from services.publisher.shell.credentials import (
     find_credentials,
     keep_credentials,
     make_ask,
+    remove_credentials,
     security_of,
 )
 from services.publisher.shell.platform_link import Access
@@ -53,6 +54,10 @@ class Entrance:
         error = keep_credentials(self._data_dir, content)
         security = security_of(content, self._platform.security, self._data_dir / KEY_NAME, self._data_dir / CERT_NAME)
         return self._access(replace(self._platform, security=security)), error
+
+    def forget(self) -> tuple[bool, str]:
+        """Removes what the platform has given: (whether there was anything, why it is still there or "")."""
+        return remove_credentials(self._data_dir, self._folder)
 
     def look(self, client_id: str) -> Access:
         """How it is reached by somebody who only tries. Changes nothing. Raises ConfigError."""

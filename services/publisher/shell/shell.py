@@ -22,6 +22,7 @@ from services.publisher.core.events import (
     CheckLink,
     ConnectPlatform,
     CredentialsKept,
+    CredentialsRemoved,
     DisconnectPlatform,
     Effect,
     Event,
@@ -34,6 +35,7 @@ from services.publisher.core.events import (
     Probe,
     Publish,
     ReadConfigured,
+    RemoveCredentials,
     RoundOver,
     SupervisorAsked,
 )
@@ -62,13 +64,16 @@ class PublisherShell:
         names: Path,
         remote: RemoteFiles,
         renew: Callable[[bytes], tuple[Access, str]] | None = None,
+        forget: Callable[[], tuple[bool, str]] | None = None,
     ) -> None:
         """`names` is the file of the names that users' converters have given; `remote` what is said to whoever looks
         after the processes, and heard of them. `renew` keeps credentials that the platform has given, and says how it
-        is reached with them, and why they are not on the disk, or ""."""
+        is reached with them, and why they are not on the disk, or "". `forget` removes them: (whether there were some,
+        why they are still there, or "")."""
         self._names = names
         self._remote = remote
         self._renew = renew
+        self._forget = forget
         self._planes = Planes(endpoints, sources, logger)
         self._link = PlatformLink(access, sources)
         self._machine = MachineLook(sources)
@@ -103,6 +108,9 @@ class PublisherShell:
                 self._remote.hear_logs(is_wanted)
             case KeepCredentials(content=content):
                 return (self._keep(content),)
+            case RemoveCredentials(request=request):
+                found, error = (False, "") if self._forget is None else self._forget()
+                return (CredentialsRemoved(request, found, error),)
             case LookAtMachine():
                 self._machine.look()
             case ConnectPlatform():

@@ -15,14 +15,11 @@ class DeadPiece(NamedTuple):
 class Framer(Protocol):
     """Cuts what a line says into frames. How the chunks were cut never changes the result.
 
-    Each byte that goes in comes out once: in a frame of `feed` or `cut`, in a piece of `take_dead`, or in what `end`
-    gives; until then it stands in `partial`. A framer holds a bounded number of bytes, and knows no time: what silence
-    ends, and when, `Incoming` says.
+    Each byte that goes in comes out once: in a frame, in a piece of `take_dead`, or in what an end from outside gives
+    (but for what the configuration leaves out of frames, or says that it means nothing); until then it stands in
+    `partial`. A framer holds a bounded number of bytes, and knows no time: what silence ends, and when, `Incoming` and
+    `ShapedIncoming` say.
     """
-
-    has_seen_end: bool
-    """True once the line has ended a frame in the framer's own way; the maker of a framer sets it to what an earlier
-    process had seen."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The frames that this chunk completes, whole; [] if none."""
@@ -34,19 +31,6 @@ class Framer(Protocol):
 
     def interrupt(self, reason: str) -> None:
         """Bytes may be missing here: what comes up to the next end of a frame, that included, is dead."""
-        ...
-
-    def end(self) -> tuple[bytes, str]:
-        """Ends what is in progress without its own end: (bytes, why they are dead or ""). b"" for nothing."""
-        ...
-
-    def cut(self, count: int) -> bytes:
-        """The first `count` bytes of `partial` as a frame of their own: a call knows its answer by them. Bytes right
-        behind them that could only end that frame are swallowed."""
-        ...
-
-    def is_bare_end(self, data: bytes) -> bool:
-        """True for bytes that end a frame and say nothing."""
         ...
 
     @property
@@ -67,4 +51,38 @@ class Framer(Protocol):
     @property
     def is_dead_run(self) -> bool:
         """True if what comes up to the next end of a frame is none."""
+        ...
+
+
+class ShapedFramer(Framer, Protocol):
+    """A framer that may find frames in what had come before, as a frame that had begun turned out to be none."""
+
+    late_ends: list[int]
+    """The places in the stream where the first frames of the last call end, if they were there before it."""
+    fed_bytes: int
+    """The place in the stream behind the last byte that came."""
+    is_sure: bool
+    """True if each frame shows by its checksum that it is whole."""
+
+    def rest(self, reason: str = "") -> list[bytes]:
+        """Silence: the frames that stand in what is there; all else is dead, for `reason` if there is no other."""
+        ...
+
+    def pass_over(self) -> list[bytes]:
+        """The frame that has begun will not be completed: the frames that stand in what is there."""
+        ...
+
+    @property
+    def candidate_bytes(self) -> int:
+        """How many bytes of a frame that has begun are there; 0 for none."""
+        ...
+
+    @property
+    def missing_bytes(self) -> int | None:
+        """How many more bytes it needs; None where nobody knows."""
+        ...
+
+    @property
+    def last_fault(self) -> str:
+        """What was wrong with the last frame that was whole and wrong; "" while none was."""
         ...

@@ -106,6 +106,13 @@ class GatewayRestart(NamedTuple):
     """How long to wait before it is begun."""
 
 
+class ForgetCredentials(NamedTuple):
+    """Downlink: the gateway is to forget the credentials that the platform has given it;
+    `Dialect.credentials_forgotten` answers it. `request` is the call's id."""
+
+    request: str
+
+
 class GatewayAttributes(NamedTuple):
     """Downlink: attributes of the gateway itself, as the platform has set them, by itself or because it was asked;
     `data` is a JSON object."""
@@ -172,6 +179,7 @@ Downlink = (
     | AttributesAnswer
     | GatewayRpc
     | GatewayRestart
+    | ForgetCredentials
     | GatewayAttributes
     | SessionLimits
     | DeviceDropped
@@ -299,8 +307,11 @@ class Dialect(Protocol):
         """Says that a device is gone; None: the platform is not told."""
         ...
 
-    def ask_attributes(self, request: int, device: str, keys: Sequence[str]) -> Outgoing | None:
-        """Asks for the present values of attributes that the platform can change; None: it can't be asked."""
+    def ask_attributes(
+        self, request: int, device: str, keys: Sequence[str], *, is_client: bool = False
+    ) -> Outgoing | None:
+        """Asks for the present values of attributes that the platform can change, or, with `is_client`, of those that
+        the device has said; None: it can't be asked."""
         ...
 
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:
@@ -317,6 +328,10 @@ class Dialect(Protocol):
 
     def gateway_done(self, request: str, error: str = "") -> Outgoing:
         """The answer to a call to the gateway itself that was carried out, or why it is not."""
+        ...
+
+    def credentials_forgotten(self, request: str, found: bool, error: str) -> Outgoing:
+        """The answer to `ForgetCredentials`. `found`: there were some; `error`: why they are still there, or ""."""
         ...
 
     def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:

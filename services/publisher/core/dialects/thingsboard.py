@@ -24,6 +24,7 @@ from services.publisher.core.dialects import (
     DeviceRenamed,
     DeviceRpc,
     Downlink,
+    ForgetCredentials,
     GatewayAttributes,
     GatewayFacts,
     GatewayRestart,
@@ -38,7 +39,12 @@ from services.publisher.core.dialects import (
     Split,
     Unusable,
 )
-from services.publisher.core.dialects.thingsboard_gateway import answer_gateway, restart_after_s
+from services.publisher.core.dialects.thingsboard_gateway import (
+    answer_forgotten,
+    answer_gateway,
+    forgets_credentials,
+    restart_after_s,
+)
 
 # The gateway API: one topic for all devices, whose names stand in the payload.
 CONNECT: Final = "v1/gateway/connect"
@@ -216,10 +222,12 @@ class ThingsBoard:
     def withdraw(self, label: bytes) -> Outgoing | None:
         return Outgoing(DISCONNECT, b'{"device":%b}' % label)
 
-    def ask_attributes(self, request: int, device: str, keys: Sequence[str]) -> Outgoing | None:
-        """Shared attributes, which the server calls `client: false`."""
-        names = msgspec.json.encode(keys)
-        payload = b'{"id":%d,"device":%b,"client":false,"keys":%b}' % (request, self.label(device), names)
+    def ask_attributes(
+        self, request: int, device: str, keys: Sequence[str], *, is_client: bool = False
+    ) -> Outgoing | None:
+        """Shared attributes, which the server calls `client: false`, or the client's."""
+        scope, names = (b"true" if is_client else b"false"), msgspec.json.encode(keys)
+        payload = b'{"id":%d,"device":%b,"client":%b,"keys":%b}' % (request, self.label(device), scope, names)
         return Outgoing(ATTRIBUTES_REQUEST, payload)
 
     def rpc_reply(self, device: str, request: int | str, data: bytes) -> Outgoing:
@@ -236,6 +244,9 @@ class ThingsBoard:
     def gateway_done(self, request: str, error: str = "") -> Outgoing:
         said = {"success": False, "error": error} if error else {"success": True}
         return Outgoing(OWN_RESPONSE + request, msgspec.json.encode(said))
+
+    def credentials_forgotten(self, request: str, found: bool, error: str) -> Outgoing:
+        return Outgoing(OWN_RESPONSE + request, msgspec.json.encode(answer_forgotten(found, error)))
 
     def ask_own_attributes(self, request: int, keys: Sequence[str]) -> Outgoing | None:
         """Shared attributes, as `ask_attributes`; the names in one text, so one with a comma can't be asked for."""
@@ -410,6 +421,8 @@ def _gateway_rpc(request: str, value: dict[str, object]) -> Downlink:
         if isinstance(device, str) and _is_text(device):
             return DeviceDeleted(request, device)
         return Unusable(f"found no name in {DELETED_METHOD}, expected the device's")
+    if forgets_credentials(method):
+        return ForgetCredentials(request)
     after_s = restart_after_s(method, value.get("params"))
     if after_s is not None:
         return GatewayRestart(request, after_s)

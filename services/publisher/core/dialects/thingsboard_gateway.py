@@ -17,6 +17,9 @@ LEAST_RESTART_S: Final = 1.0
 MOST_RESTART_S: Final = 86_400.0
 """A day; who wants it later calls later."""
 NO_SHELL: Final = "there is no remote shell: the gateway runs no commands that come from the platform"
+FORGET_METHOD: Final = "remove_provisioned_credentials"
+ASKED_ANEW: Final = "removed: the gateway asks for credentials anew when it is started again"
+NONE_GIVEN: Final = "there are no credentials that the platform has given this gateway"
 REFUSED: Final = {
     "update": "serialgw is not updated from the platform, which would have to choose its packages: update it on its "
     "machine",
@@ -57,6 +60,18 @@ def _stats(facts: GatewayFacts) -> dict[str, object]:
         name = connector.replace(" ", "")
         said |= {f"{name}EventsProduced": produced, f"{name}EventsSent": sent}
     return said
+
+
+def forgets_credentials(method: str) -> bool:
+    """True for the call by which the gateway is to forget the credentials that it was given."""
+    return method.removeprefix(PREFIX) == FORGET_METHOD
+
+
+def answer_forgotten(found: bool, error: str) -> dict[str, object]:
+    """What became of that call, with the reference's codes."""
+    if error:
+        return {"error": error, "code": 500}
+    return {"code": 200, "resp": ASKED_ANEW} if found else {"error": NONE_GIVEN, "code": 404}
 
 
 def restart_after_s(method: str, params: object) -> float | None:

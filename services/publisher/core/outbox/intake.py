@@ -46,12 +46,17 @@ class Intake:
         self._table = outbox.table
         self._reports = outbox.reports
         self._reporting = outbox.reporting
-        self._named = NamedDevices(outbox.table, outbox.reporting, names, types, counters)
+        self._named = NamedDevices(outbox.table, outbox.reporting, names, types, counters, device_filter=device_filter)
         self._dialect = dialect
         self._types = types
         self._dead_letters = dead_letters
         self._counters = counters
         self._filter = device_filter
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Device that is left out → the connector whose list denies it."""
+        return dict(self._filter.told) if self._filter is not None else {}
 
     def add(self, release: Release, device: str, now_s: float) -> None:
         """Queues what a run says. A run that says nothing is done at once."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from common.wire.messages import UserReading
 from services.publisher.core.counters import PublisherCounts
+from services.publisher.core.filtering import DeviceFilter
 from services.publisher.core.names import KeptNames
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.reporting import Reporting
@@ -35,13 +36,17 @@ class NamedDevices:
         names: KeptNames,
         types: Mapping[str, str],
         counters: PublisherCounts,
+        *,
+        device_filter: DeviceFilter | None,
     ) -> None:
-        """`names` hears of each device that is named; `types` are the configured devices, which never make room."""
+        """`names` hears of each device that is named; `types` are the configured devices, which never make room.
+        `device_filter`: which are left out."""
         self._table = table
         self._reporting = reporting
         self._names = names
         self._types = types
         self._counters = counters
+        self._filter = device_filter
         self._named = 0
         """Devices named anew while there was little room."""
 
@@ -69,6 +74,9 @@ class NamedDevices:
         """The devices that a user's converter has named in this device's readings, in this life of the publisher or in
         an earlier one, are there with it: the platform passes on only calls to devices that were announced."""
         for name, named in self._names.of(source):
+            # A name may be older than the list that leaves its device out.
+            if self._filter is not None and self._filter.leaves_out(name, source):
+                continue
             lane = self._table.lanes.get(name)
             if lane is None:
                 if len(self._table.lanes) >= MOST_LANES - SPARE_LANES:

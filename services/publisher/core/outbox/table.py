@@ -94,6 +94,15 @@ class LaneTable:
         lane.is_ended = True
         self.settle(lane, now_s)
 
+    def is_announced(self, device: str, source: str) -> bool:
+        """True if this connection has accepted the announcement of a device that `source` serves."""
+        lane = self.lanes.get(device)
+        return lane is not None and lane.source == source and lane.presence == "announced"
+
+    def announced_by(self, source: str) -> list[str]:
+        """The devices that `source` serves and that this connection knows."""
+        return [lane.name for lane in self.lanes.values() if lane.source == source and lane.presence == "announced"]
+
     @property
     def refused(self) -> dict[str, str]:
         """Device that is kept back after refusals → why it was refused. One that has nothing to say is none of them."""

@@ -118,6 +118,10 @@ class Provisioner:
         self._keep_at_s = None
         self._out.order(KeepCredentials(self._content))
 
+    def forget(self) -> None:
+        """What could not be written so far is not wanted any more."""
+        self._content, self._keep_at_s = b"", None
+
     def kept(self, event: CredentialsKept, now_s: float) -> None:
         """They were written, or not: then they serve as long as this process lives, and it is tried again."""
         if not event.error:

@@ -66,9 +66,13 @@ class TextConnector(Connector, Thread):
         results["connected"] = isinstance(gateway.tb_client.is_connected(), bool)
         results["type"] = self.get_type()
         results["secrets"] = [name for name in os.environ if name.startswith("TB_GW_")]
+        client = gateway.tb_client.client
+        results["ask shared"] = client.gw_request_shared_attributes("New", ["a"], print).get()
+        results["ask client"] = client.gw_request_client_attributes("New", ["a", "b"], (print, "more")).rc()
+        results["ask for nothing"] = client.gw_request_client_attributes("New", [], print)
         for name, call in {
             "unknown": lambda: gateway.subscribe_to_required_topics(),
-            "request": lambda: gateway.tb_client.client.gw_request_shared_attributes("New", ["a"], print),
+            "request": lambda: gateway.tb_client.client.gw_send_attributes("New", {"a": 1}),
         }.items():
             try:
                 call()

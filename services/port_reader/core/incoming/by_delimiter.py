@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Final, NamedTuple
 
 from common.config.framing import Framing
-from services.port_reader.core.form import (
+from services.port_reader.core.framers import delimited
+from services.port_reader.core.framers.base import DeadPiece
+from services.port_reader.core.incoming.form import (
     ENDS_APART_S,
     ENDS_TO_BE_SURE,
     KINDS,
@@ -15,104 +16,36 @@ from services.port_reader.core.form import (
     NEVER_S,
     STALE_S,
     Form,
-    Kind,
     Piece,
 )
-from services.port_reader.core.framers import framer_of
-from services.port_reader.core.framers.base import DeadPiece
-
-JOIN_S: Final = 0.020
-"""Bytes that come sooner after the line is watched were on their way already: nobody saw the frame begin."""
-QUIET_S: Final = 0.1
-"""A line that has been silent this long between frames is noted to be idle."""
-CHOPPY_S: Final = 0.05
-"""If frames in pieces follow each other faster than this, the mid-frame flag stays up between them: two commits a
-frame would cost more than the flag is worth."""
-JOINED: Final = "started listening in the middle of a frame"
-CUT_SHOWN: Final = 40
-"""Bytes of a frame that are shown where it may have been cut."""
-DELIMITER_KEPT: Final = 16
-"""So many bytes of the delimiter, its last ones, are kept with the line's state: enough to see that it has changed."""
-
-
-class LineState(NamedTuple):
-    """What the next process has to know of the line, should this one die. Nobody else reads it: for the journal it is
-    a few bytes."""
-
-    is_mid_frame: bool
-    """True if the line is in the middle of a frame, whose end is no frame of its own."""
-    form: Kind
-    """What ends its frames, as far as that is known."""
-
-
-def read_line_state(state: bytes, delimiter: bytes) -> LineState:
-    """The state that a journal has kept, for a line that is to end its frames with `delimiter`.
-
-    Its bytes: whether it is in mid-frame, the place of its form in KINDS, the end of the delimiter to which that
-    belongs (releases up to 0.3 wrote none). With another delimiter, and where nothing is kept, the form is not known.
-    An unreadable state comes from a newer release that may have died in mid-frame: to distrust one good frame is
-    cheaper than to trust half of one.
-    """
-    if not state:
-        return LineState(is_mid_frame=False, form="unknown")
-    if not 2 <= len(state) <= 2 + DELIMITER_KEPT or state[0] > 1 or state[1] >= len(KINDS):
-        return LineState(is_mid_frame=True, form="unknown")
-    kept = state[2:]
-    is_same = not kept or kept == delimiter[-DELIMITER_KEPT:]
-    return LineState(bool(state[0]), KINDS[state[1]] if is_same else "unknown")
-
-
-class Cut(NamedTuple):
-    """Frames that silence has made on a line that had sent its delimiter before."""
-
-    frames: int
-    first: bytes
-    newest: bytes
-
-
-def cut_more(cut: Cut | None, pieces: list[Piece]) -> Cut:
-    """The same with more of them, at least one."""
-    first = cut.first if cut else pieces[0].data[:CUT_SHOWN]
-    return Cut((cut.frames if cut else 0) + len(pieces), first, pieces[-1].data[:CUT_SHOWN])
-
-
-class Joining:
-    """Whether anybody saw the next frame begin.
-
-    A reader that opens a talking line comes in somewhere in a frame; what comes up to its end is no frame, unless the
-    line was watched for JOIN_S in silence before, or the configuration says that it is one (`first_frame`).
-    """
-
-    def __init__(self, *, keeps_first: bool, died_mid_frame: bool) -> None:
-        """`died_mid_frame`: an earlier process had read the beginning of a frame, and is gone."""
-        self.died_mid_frame = died_mid_frame
-        self.awaits_first = False
-        """True from opening to the first byte."""
-        self._keeps_first = keeps_first
-        self._until_s = 0.0
-
-    def open(self) -> None:
-        """The port was opened; `watch` follows."""
-        self.awaits_first, self._until_s = True, float("inf")
-
-    def watch(self, now_s: float) -> None:
-        """From here on the line is watched."""
-        self._until_s = min(self._until_s, now_s + JOIN_S)
-
-    def begins_dead(self, now_s: float) -> bool:
-        """The first bytes have come: True if nobody saw their frame begin."""
-        joined = self.died_mid_frame or now_s <= self._until_s
-        self.awaits_first = self.died_mid_frame = False
-        return joined and not self._keeps_first
+from services.port_reader.core.incoming.joining import (
+    CHOPPY_S,
+    DELIMITER_KEPT,
+    JOINED,
+    QUIET_S,
+    Cut,
+    Joining,
+    cut_more,
+    read_line_state,
+)
 
 
 class Incoming:
-    """Chunks in, frames and dead pieces out; all times are `now_s`."""
+    """Chunks in, frames and dead pieces out, where a delimiter ends frames; all times are `now_s`."""
+
+    late_s: tuple[float, ...] = ()
+    """A delimiter ends a frame when it comes: none is found later."""
+    asked_s = -1.0
+    """Says nothing here: see `late_s`."""
+    is_sure = False
+    """What has its delimiter may have lost its middle."""
+    last_fault = ""
+    """No frame is wrong that has its delimiter."""
 
     def __init__(self, framing: Framing, state: bytes) -> None:
         """`state` is what the journal has kept of the line."""
         is_mid_frame, form = read_line_state(state, framing.delimiter)
-        self._framer = framer_of(framing)
+        self._framer = delimited(framing)
         self._framer.has_seen_end = form == "delimiter"
         self._form = Form(form)
         self.returned: Cut | None = None
@@ -150,6 +83,11 @@ class Incoming:
     @property
     def partial(self) -> bytes:
         """What waits for its end."""
+        return self._framer.partial
+
+    @property
+    def newest(self) -> bytes:
+        """What has come of which no frame was made so far."""
         return self._framer.partial
 
     @property
@@ -277,10 +215,11 @@ class Incoming:
             self._cut = cut_more(self._cut, pieces)
         return pieces
 
-    def abort(self, reason: str) -> None:
-        """The line ends here: a frame in progress becomes a dead piece."""
+    def abort(self, reason: str) -> list[Piece]:
+        """The line ends here: a frame in progress becomes a dead piece; no other frame stands in it."""
         self._joining.awaits_first = False
         self._end_dead(reason)
+        return []
 
     def _end_dead(self, reason: str) -> None:
         """What waits is no frame. Where it came with pauses each part is a piece: it may have been one."""

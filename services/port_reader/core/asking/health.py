@@ -1,0 +1,53 @@
+"""Whether a device that is asked answers, and how often one that does not is tried."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIRST_BACKOFF_S: Final = 1.0
+"""The pause before the first probe of a device that is gone; each further one is twice as long, up to the bus's
+`maxBackoff`."""
+NEVER_S: Final = float("inf")
+
+
+class Health:
+    """One device on the line, as its answers show it.
+
+    | state | what is so                            | asked                             | what ends it                |
+    |-------|---------------------------------------|-----------------------------------|-----------------------------|
+    | here  | it answers, or the port has only just | all its questions, in their turns | failed turns in a row: gone |
+    |       | been opened                           |                                   |                             |
+    | gone  | it does not answer                    | its first question, once for each | an answer: here             |
+    |       |                                       | step of the back-off              |                             |
+
+    What it says by itself is as good as an answer.
+    """
+
+    def __init__(self, offline_after: int, max_backoff_s: float) -> None:
+        """`offline_after`: failed turns in a row, at least 1."""
+        self._offline_after = offline_after
+        self._max_backoff_s = max_backoff_s
+        self.is_gone = False
+        self.probe_s = NEVER_S
+        """From when on it is tried again while it is gone; infinite while it is being tried."""
+        self._failures = 0
+        self._pause_s = FIRST_BACKOFF_S
+
+    def answered(self) -> bool:
+        """It has said something, or the port was opened. True if it was gone."""
+        was_gone, self.is_gone = self.is_gone, False
+        self._failures, self.probe_s = 0, NEVER_S
+        return was_gone
+
+    def failed(self, now_s: float) -> bool:
+        """A turn of it brought no answer. True if it counts as gone from now on."""
+        if self.is_gone:
+            self._pause_s = min(2 * self._pause_s, self._max_backoff_s)
+            self.probe_s = now_s + self._pause_s
+            return False
+        self._failures += 1
+        if self._failures < self._offline_after:
+            return False
+        self.is_gone, self._pause_s = True, min(FIRST_BACKOFF_S, self._max_backoff_s)
+        self.probe_s = now_s + self._pause_s
+        return True

@@ -1,0 +1,85 @@
+"""Which frames answer what: patterns and places of the configuration, compiled once for a line."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+
+from common.config.asking import Ask, Asking, Heard, Told
+from common.core.frame_body import BodyOf
+
+Fits = Callable[[bytes], bool]
+
+
+def fits_of(told: Told, search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes) -> Fits:
+    """What tells such frames from others. `search` finds a pattern in bounded time; where it takes too long the frame
+    does not fit. `body` takes the body out of a frame."""
+    end = told.at + len(told.same)
+    place = slice(told.at, None if told.at < 0 <= end else end)
+    if not told.regex:
+        return (lambda frame: frame[place] == told.same) if told.same else (lambda _: True)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        pattern = re.compile((rf"\A{told.regex}" if told.in_body else told.regex).encode())
+    if told.in_body:
+        return lambda frame: bool(search(pattern, body(frame)))
+    if not told.same:
+        return lambda frame: bool(search(pattern, frame))
+    return lambda frame: frame[place] == told.same and bool(search(pattern, frame))
+
+
+class Messages:
+    """The kinds of frames of one device."""
+
+    def __init__(
+        self, asking: Asking, search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes
+    ) -> None:
+        self._heard = tuple((heard, fits_of(heard.told, search, body)) for heard in asking.heard)
+        self._told_names = {heard.name for heard in asking.heard if heard.told != Told()}
+        self._search = search
+        self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
+
+    def first(self, frame: bytes) -> Heard | None:
+        """The message that takes this frame; None: none does, or the device has no messages."""
+        return next((heard for heard, fits in self._heard if fits(frame)), None)
+
+    def is_telling(self, ask: Ask) -> bool:
+        """True if the question knows what its answer looks like: then no other frame is taken for it."""
+        return ask.answer is not None or ask.name in self._told_names
+
+    def is_answer(self, ask: Ask, frame: bytes) -> bool:
+        """True if this frame is what was asked for, as far as it can be told."""
+        fits, _ = self._fits(ask)
+        if fits is not None:
+            return fits(frame)
+        found = self.first(frame)
+        return not self.is_telling(ask) if found is None else found.name in ("", ask.name)
+
+    def is_refusal(self, ask: Ask, frame: bytes) -> bool:
+        """True if the device says with this frame that it will not answer the question."""
+        _, fits = self._fits(ask)
+        if fits is not None:
+            return fits(frame)
+        found = self.first(frame)
+        return found is not None and found.is_error
+
+    def is_whole_refused(self, ask: Ask, frame: bytes) -> bool:
+        """True if a refusal is one of the question as a whole, so that its parts may be answered."""
+        return ask.whole_refused is None or fits_of(ask.whole_refused, self._search)(frame)
+
+    def _fits(self, ask: Ask) -> tuple[Fits | None, Fits | None]:
+        """(what an answer looks like, what a refusal does), each None where the question does not say it. Asks are
+        many on a bus, and their answers few patterns each: compiled when they are needed first."""
+        if ask.name not in self._answers:
+            answer = None if ask.answer is None else fits_of(ask.answer, self._search)
+            refusal = None if ask.refusal is None else fits_of(ask.refusal, self._search)
+            self._answers[ask.name] = answer, refusal
+        return self._answers[ask.name]
+
+
+def messages_of(
+    askings: Sequence[Asking], search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes
+) -> list[Messages]:
+    """The kinds of frames of each device on a line, in the order of the devices. `body` takes the body out of a frame
+    of the line."""
+    return [Messages(asking, search, body) for asking in askings]

@@ -1,0 +1,332 @@
+"""A port on which devices are asked, told and answered by ourselves, beside what calls write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from common.config.asking import Asking
+from common.config.models import Device
+from common.core.frame_body import body_of
+from common.core.wall_clock import WallClock
+from common.stream.items import Item
+from common.stream.source import Source
+from common.wire import calls
+from common.wire.messages import Entry, Request
+from services.port_reader.core.answers import Answer
+from services.port_reader.core.asking.asker import AskedDevice, Asker
+from services.port_reader.core.asking.repeats import Repeats, split_state
+from services.port_reader.core.counters import PortReaderCounts
+from services.port_reader.core.events import Chunk, Confirm, Confirmed, Effect, Opened, PortLost, WritePort
+from services.port_reader.core.exchange import Search
+from services.port_reader.core.framers.base import DeadPiece
+from services.port_reader.core.incoming.by_delimiter import Incoming
+from services.port_reader.core.incoming.joining import JOIN_S
+from services.port_reader.core.members import LineKeeper, Owner, Placed
+from services.port_reader.core.port import LineSeen, Port
+
+if TYPE_CHECKING:
+    from services.port_reader.core.incoming.by_shape import ShapedIncoming
+
+BAD_CHECKSUM: Final = "checksum"
+"""Begins the reason of a dead piece that was a frame, but for its checksum."""
+NO_ASKING: Final = Asking()
+JOINED_S: Final = JOIN_S + 0.005
+"""Nothing is asked before somebody has watched the line for so long: an answer that came sooner would be taken for the
+end of a frame that nobody saw begin."""
+NEVER_S: Final = float("inf")
+
+
+class _Kept:
+    """What the journal is to remember of the line: its own state, and the last frame behind it."""
+
+    def __init__(self, line: LineKeeper, repeats: Repeats) -> None:
+        self._line = line
+        self._repeats = repeats
+
+    def state_after_append(self, now_s: float) -> bytes:
+        return self._line.state_after_append(now_s) + self._repeats.state
+
+    def state_change(self, now_s: float) -> bytes | None:
+        state = self._line.state_change(now_s)
+        return None if state is None else state + self._repeats.state
+
+
+class AskingPort(Port):
+    """A port with an `Asker`. One thing is on the line at a time: a call, a question, or a reply to a frame; calls go
+    first, and never into a question."""
+
+    def __init__(
+        self,
+        devices: list[Device],
+        source: Source,
+        line: Incoming | ShapedIncoming,
+        counters: PortReaderCounts,
+        *,
+        clock: WallClock,
+        draw: Callable[[], float],
+        search: Search,
+        owner: Owner | None,
+        repeats: Repeats | None = None,
+    ) -> None:
+        """As `Port`; `repeats` is the last frame that was kept of the line, where repetitions are to be dropped."""
+        self._askings = askings = [device.asking or NO_ASKING for device in devices]
+        self._repeats = repeats
+        self._units = {asking.address: place for place, asking in enumerate(askings) if asking.address is not None}
+        self._protocol = next((asking.protocol for asking in askings if asking.protocol), "")
+        keeper = None if repeats is None else _Kept(line, repeats)
+        super().__init__(
+            devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner, keeper=keeper
+        )
+        exchange = self._exchange
+        asker = self._asker = Asker(
+            [AskedDevice(device.name, device.type, asking) for device, asking in zip(devices, askings, strict=True)],
+            counters,
+            wall_ms=clock.at_ms,
+            search=search,
+            write_timeout_s=devices[0].line.write_timeout_s,
+            others=self._may_be_asked,
+            body=body_of(devices[0].framing.shapes) if devices[0].framing.shapes else bytes,
+        )
+        self._now_s = 0.0
+        """When the event came that is handled now."""
+        exchange.is_held = lambda device: not asker.is_free(self._members.place_of(device), self._now_s)
+        line.is_awaited = lambda: exchange.is_listening or asker.is_listening
+        times_s = [ask.timeout_s for asking in askings for ask in asking.asks] + [
+            asking.timeout_s for asking in askings
+        ]
+        self._settles_s = max(JOINED_S, *(2 * time_s for time_s in times_s)) if self._protocol else JOINED_S
+        """Nothing is asked for so long after an opening. What an earlier process, or an earlier opening, has asked may
+        still be answered until then, and such an answer does not say what was asked."""
+        self._has_replies = any(heard.reply for asking in askings for heard in asking.heard)
+        self._on_bad_frame = next((asking.on_bad_frame for asking in askings if asking.on_bad_frame), b"")
+        self._strays: list[DeadPiece] = []
+        """Whole frames that nobody has asked for, on a line where that makes them meaningless."""
+
+    def _may_be_asked(self, place: int) -> bool:
+        """Whether calls leave the line, and this device, to questions. While a late answer to a call is waited for,
+        other devices on a bus are asked."""
+        if self._exchange.is_idle:
+            return True
+        late = self._exchange.late_device
+        return bool(self._units) and late is not None and self._members.place_of(late) != place
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        deadline_s, asker_s = super().next_deadline_s, self._asker.next_deadline_s
+        if self._exchange.has_waiting and self._asker.pause_ends_s > self._now_s:
+            # What else keeps a call from being written ends with an event.
+            asker_s = min(asker_s, self._asker.pause_ends_s)
+        if asker_s == NEVER_S:
+            return deadline_s
+        return asker_s if deadline_s is None else min(deadline_s, asker_s)
+
+    @property
+    def is_exchanging(self) -> bool:
+        """True while a call or a question is on the line: its answer must not wait."""
+        return super().is_exchanging or self._asker.is_waiting
+
+    # Open and closed
+
+    def opened(self, event: Opened, now_s: float) -> list[Effect]:
+        """It is open: from now on it is asked."""
+        effects = super().opened(event, now_s)
+        if effects:
+            self._asker.open(now_s + self._settles_s)
+        return effects
+
+    def watch(self, now_s: float) -> None:
+        """All that had come since it was opened was read."""
+        super().watch(now_s)
+        self._asker.pause(now_s + self._settles_s)
+
+    def _is_announced(self, place: int) -> bool:
+        asker = self._asker
+        return asker.is_there(place) if asker.is_open else asker.is_told_at_opening(place)
+
+    def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
+        self._asker.stop()
+        effects = super()._close(partial_reason, entry_reason, now_s)
+        self._asker.close()
+        return effects
+
+    # What comes in
+
+    def read(self, event: Chunk, now_s: float) -> list[Effect]:
+        """Bytes of the line, and among them what was written, where that comes back."""
+        data = self._asker.strip_echo(event.data, now_s)
+        if data:
+            return super().read(event if data is event.data else Chunk(data, event.arrival_ms), now_s)
+        return self._go_on(now_s) if self.is_connected else []
+
+    def _sort(self, frames: list[bytes], now_s: float) -> list[Effect]:
+        """Frames to the streams: each as what it is to questions, and else as any port takes it."""
+        effects = self._bury(now_s)
+        entries: list[Placed] = []
+        answers: list[Answer] = []
+        confirms: list[Confirm] = []
+        for frame in frames:
+            found = self._asker.take(frame, now_s)
+            if found is None:
+                found, more = self._sort_unasked(frame, now_s)
+                answers += more
+            for place, item in found:
+                self._asker.heard(place, now_s)
+                heard = self._asker.reply_to(place, frame) if self._has_replies else None
+                if heard is not None:
+                    confirms.append(Confirm(place, heard.reply))
+                    if self._repeats is not None and self._repeats.is_repeat(frame, self._arrival_ms):
+                        self._counters["repeats_dropped"] += 1
+                        continue
+                entries.append((place, item))
+        if self._exchange.is_listening:
+            # The beginning of the frame in progress may be an answer already.
+            prefixes, more = self._answers.sort([], now_s)
+            entries += prefixes
+            answers += more
+        for call, _ in answers:
+            self._asker.heard(self._members.place_of(call.request.device), now_s)
+        changes, notes = self._asker.take_changes()
+        strays, self._strays = self._strays, []
+        effects += [*notes, *self._dead.bury(strays, self._arrival_ms, now_s)]
+        self._now_s = now_s
+        effects += self._echoed(self._put_answers([*changes, *entries], answers, now_s))
+        return [*effects, *confirms, *self._go_on(now_s)]
+
+    def _put_unasked(self, frames: list[bytes], now_s: float) -> list[Effect]:
+        if not self._protocol:
+            return super()._put_unasked(frames, now_s)
+        pieces = [DeadPiece(f"{self._why_stray(frame)}: it had begun before that", frame) for frame in frames]
+        return [*self._dead.bury(pieces, self._arrival_ms, now_s)]
+
+    def _sort_unasked(self, frame: bytes, now_s: float) -> tuple[list[Placed], list[Answer]]:
+        """A frame that has to do with no question of ours."""
+        exchange = self._exchange
+        if not self._protocol:
+            if exchange.is_listening:
+                return self._answers.sort([frame], now_s)
+            return self._members.placed([frame]), []
+        if not exchange.is_wanted(frame):
+            self._strays.append(DeadPiece(self._why_stray(frame), frame))
+            return [], []
+        late = exchange.late_call
+        if late is None:
+            return self._answers.sort([frame], now_s)
+        exchange.offer(frame)
+        # Its call has ended, and nobody waits for what it says.
+        item = Item(Entry.ANSWER, [frame], [late.request.id, late.asked.method])
+        return [(self._members.place_of(late.request.device), item)], []
+
+    def _why_stray(self, frame: bytes) -> str:
+        """Why a whole frame says nothing to us: it does not say by itself what it is about."""
+        unit = unit_of(self._protocol, frame)
+        place = self._asker.asked
+        if place is None and not self._exchange.is_idle:
+            place = self._members.place_of(self._exchange.device)
+        if place is None:
+            return f"an answer of unit {unit} while nothing was asked"
+        asked = self._askings[place].address
+        if asked == unit:
+            return f"an answer of unit {unit} that is none to what it was asked"
+        return f"an answer of unit {unit} while unit {asked} was asked"
+
+    def _found_dead(self, pieces: list[DeadPiece]) -> None:
+        super()._found_dead(pieces)
+        self._asker.lose_begun()
+        if self._on_bad_frame and any(piece.reason.startswith(BAD_CHECKSUM) for piece in pieces):
+            self._asker.replies.add(self._on_bad_frame)
+
+    def _tell_silent(self, now_s: float) -> list[Effect]:
+        """Devices that have gone are entries of their streams."""
+        changes, notes = self._asker.take_changes()
+        if not changes:
+            return [*notes]
+        return [*notes, *self._members.put(changes, self._clock.at_ms(now_s) or 0, now_s)]
+
+    def seen(self, now_s: float, place: int) -> LineSeen:
+        """How the line is; a device that does not answer is not connected, whatever the line is."""
+        line = super().seen(now_s, place)
+        if not line.connected or self._asker.is_there(place):
+            return line
+        return line._replace(connected=False, fault=self._asker.why_gone(place))
+
+    # What goes out
+
+    def exchange(self, request: Request, asked: calls.Exchange, now_s: float) -> list[Effect]:
+        """A call that writes."""
+        self._now_s = now_s
+        return self._echoed(super().exchange(request, asked, now_s))
+
+    def confirmed(self, event: Confirmed, now_s: float) -> list[Effect]:
+        """A frame is in the journal, unless that can't be written: then the device keeps it, and says it again."""
+        if not self._source.streams[event.member].uplink.is_down:
+            self._counters["replies_sent"] += 1
+            self._asker.replies.add(event.reply)
+        return self._go_on(now_s)
+
+    def write_drained(self, now_s: float) -> list[Effect]:
+        """The write is out."""
+        asker = self._asker
+        if not asker.is_writing:
+            return [*super().write_drained(now_s), *self._go_on(now_s)]
+        if not asker.replies.is_writing:
+            if self._doubt is not None:
+                self._doubt.ask()
+            self._line.ask()
+        return [*asker.drained(self._line.has_frame_begun, now_s), *self._go_on(now_s)]
+
+    def write_pending(self, left_bytes: int, now_s: float) -> list[Effect]:
+        """The write is on its way."""
+        if not self._asker.is_writing:
+            return super().write_pending(left_bytes, now_s)
+        self._asker.pending(left_bytes, self.byte_s, now_s)
+        return []
+
+    def write_failed(self, reason: str, now_s: float) -> list[Effect]:
+        """The write failed."""
+        if not self._asker.is_writing:
+            return [*super().write_failed(reason, now_s), *self._go_on(now_s)]
+        self._asker.write_failed(now_s)
+        return [*self._tell_silent(now_s), *self._go_on(now_s)]
+
+    def _tick_exchange(self, now_s: float) -> list[Effect]:
+        """What is due of the call, or the question, on the line."""
+        self._now_s = now_s
+        effects = self._echoed(super()._tick_exchange(now_s))
+        effects += self._asker.tick(now_s)
+        if fault := self._asker.fault:
+            return [*effects, *self.lost(PortLost(fault, self._clock.at_ms(now_s) or 0), now_s)]
+        return [*effects, *self._go_on(now_s)]
+
+    def _go_on(self, now_s: float) -> list[Effect]:
+        """What is written next: calls before questions."""
+        self._now_s = now_s
+        effects = [*self._asker.step(now_s), *self._tell_silent(now_s)]
+        effects += self._echoed(self._exchange.go_on(now_s))
+        return [*effects, *self._asker.go_on(now_s, may_write=not self._exchange.is_writing)]
+
+    def _echoed(self, effects: list[Effect]) -> list[Effect]:
+        """The same; what a call writes comes back too, on a line with an echo."""
+        for effect in effects:
+            if isinstance(effect, WritePort):
+                self._asker.expect_echo(effect.data)
+        return effects
+
+
+def unit_of(protocol: str, frame: bytes) -> int:
+    """The address that a Modbus frame begins with; -1 for a frame that has none."""
+    if protocol == "modbus-rtu":
+        return frame[0] if frame else -1
+    try:
+        return int(frame[1:3], 16)
+    except ValueError:
+        return -1
+
+
+def split_line_state(devices: list[Device], state: bytes) -> tuple[bytes, Repeats | None]:
+    """(what the line itself wanted to be remembered, the last frame), from what the journal has kept; None for a line
+    on which repetitions are kept."""
+    own, repeats = split_state(state)
+    return own, repeats if any(
+        device.asking is not None and device.asking.drops_repeats for device in devices
+    ) else None
