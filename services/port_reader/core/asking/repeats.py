@@ -2,8 +2,8 @@
 
 There are two ways to do so. A device says the frame once more, so it is the one before it. Or it gives up and starts
 its whole message over, as ASTM E1381 has it: then frames come again behind the same frames as before, also those that
-were acknowledged. That happens where the dialogue was cut, so frames from before the cut are looked at only: a result that
-is measured twice and comes out the same is two results.
+were acknowledged. That happens where the dialogue was cut, so frames from before the cut are looked at only: a result
+that is measured twice and comes out the same is two results.
 
 What is remembered is in the journal, as digests beside what the line itself wants to be remembered: also a reader that
 died between commit and acknowledgement keeps no frame twice.
