@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from common.config.asking import Ask, Bus, Step
 from common.config.models import Rpc
 from common.stream.events import Append, Bury
+from common.stream.numbers import LINE_STATE_BYTES
 from common.wire.messages import NOBODY, Entry
 from services.port_reader.core.events import AdjustLine, PortLost, WritePort
 from services.port_reader.core.framers.base import DeadPiece
@@ -317,6 +318,20 @@ def test_a_message_that_starts_over_is_kept_once(cut: str):
         rig.read(line)
     results = [frame for _, frame in rig.entries("d") if frame.startswith(b"R")]
     assert results == [b"R 1\n", b"R 2\n", b"R 3\n", b"R 4\n", b"R 5\n"]
+
+
+def test_what_is_remembered_of_a_message_fits_into_the_journal():
+    """However long a message is, and however often it was cut."""
+    rig = _analyser()
+    for turn in range(3):
+        for number in range(200):
+            rig.read(b"R %d %d\n" % (turn, number))
+        state = rig.journal.line_state
+        assert 64 * 16 < len(state) <= LINE_STATE_BYTES
+        rig = _analyser(rig.journal)
+    rig.read(b"E\n")
+    rig.read(b"R 2 199\n")
+    assert rig.count("repeats_dropped") == 1
 
 
 @pytest.mark.parametrize("cut", ["never", "between messages"])
