@@ -237,7 +237,7 @@ DRAWN: Final = (
     one(
         "a lost port is no entry of the stream",
         (Port, "_close"),
-        "return [*effects, *self._members.put_each(lambda _: entry, self._clock.at_ms(now_s) or 0, now_s)]",
+        "return [*effects, *self._members.put_each(lambda _: entry, at_ms, now_s, self._is_announced)]",
         "return effects",
     ),
     one(
