@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bench.calls import measure_calls
-from bench.feeder import FRAME_BYTES
+from bench.feeder import FRAME_BYTES, SHAPED_BYTES
 from bench.harness import RESULTS, Scenario, Usage, facts, gateway
 from bench.small import pss_kib
 from bench.starts import measure_starts
@@ -30,6 +30,7 @@ from tests.support.waiting import wait_until
 SCENARIOS: Final = {
     "flat8": Scenario(8, 0, 15),
     "flat1": Scenario(1, 0, 15),
+    "shapes8": Scenario(8, 0, 15, shaped=True),
     "full64": Scenario(64, 480, 60),
     "full1": Scenario(1, 480, 20),
     "slow8": Scenario(8, 10, 30),
@@ -70,7 +71,7 @@ def measure(scenario: Scenario) -> dict[str, Any]:
         rate_hz = (during["frames"] - before["frames"]) / (during["at_s"] - before["at_s"])
         return {
             "frames_hz": round(rate_hz),
-            "megabytes_hz": round(rate_hz * FRAME_BYTES / 1e6, 2),
+            "megabytes_hz": round(rate_hz * (SHAPED_BYTES if scenario.shaped else FRAME_BYTES) / 1e6, 2),
             "said": sum(said),
             "behind": sum(said) - during["frames"],
             "drained_s": round(after["at_s"] - during["at_s"], 2),

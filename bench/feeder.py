@@ -1,8 +1,10 @@
-"""Says numbered frames on many lines from one process. `python -m bench.feeder CLOCK SECONDS RATE_HZ FD...`.
+"""Says numbered frames on many lines from one process. `python -m bench.feeder CLOCK SECONDS RATE_HZ KIND FD...`.
 
-A frame has 24 bytes, `0000000042\\r0012345678901\\n`: its number, and the microsecond at which it was written. RATE_HZ
-is for each line; 0: as fast as the lines take it. A full line is waited for, nothing is dropped. CLOCK is a file in
-which the time of each frame stands for the subscriber (see `Clock`). Prints how many frames each line said, as JSON.
+KIND `lines`: a frame has 25 bytes, `0000000042\\r0012345678901\\n`: its number, and the microsecond at which it was
+written. KIND `shaped`: 27 bytes, AA 55, how many bytes follow before the checksum, the number in four bytes, nine
+numbers of two bytes, and the sum of all bytes before in two, highest bytes first. RATE_HZ is for each line; 0: as fast
+as the lines take it. A full line is waited for, nothing is dropped. CLOCK is a file in which the time of each frame
+stands for the subscriber (see `Clock`). Prints how many frames each line said, as JSON.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-FRAME_BYTES: Final = 24
+FRAME_BYTES: Final = 25
+SHAPED_BYTES: Final = 27
 CHUNK_FRAMES: Final = 170
-"""4,080 bytes: what a pseudo-terminal takes at once."""
+"""A little more than the 4,095 bytes that a pseudo-terminal takes at once, of either kind."""
 RING: Final = 1 << 17
 """Frames of a line whose times are kept."""
 
@@ -54,11 +57,13 @@ class Mouth:
 
     def prepare(self, count: int, clock: Clock, now_s: float) -> None:
         """Adds frames to what has to be said."""
-        end = b"\r%013d\n" % (now_s * 1_000_000)
-        numbers = range(self.said + 1, self.said + count + 1)
-        self.rest += end.join([b"%010d" % number for number in numbers]) + end
+        self.rest += self._frames(range(self.said + 1, self.said + count + 1), now_s)
         clock.stamp(self._index, self.said + 1, count, now_s)
         self.said += count
+
+    def _frames(self, numbers: range, now_s: float) -> bytes:
+        end = b"\r%013d\n" % (now_s * 1_000_000)
+        return end.join([b"%010d" % number for number in numbers]) + end
 
     def say(self) -> None:
         """Writes what the line takes."""
@@ -66,6 +71,21 @@ class Mouth:
             self.rest = self.rest[os.write(self.fd, self.rest) :]
         except BlockingIOError:
             pass
+
+
+class ShapedMouth(Mouth):
+    """Frames in binary."""
+
+    _HEAD: Final = b"\xaa\x55\x16"
+    _NUMBERS: Final = b"".join([(1_000 + at).to_bytes(2) for at in range(9)])
+
+    def _frames(self, numbers: range, now_s: float) -> bytes:
+        fixed = sum(self._HEAD) + sum(self._NUMBERS)
+        found = []
+        for number in numbers:
+            data = number.to_bytes(4)
+            found += [self._HEAD, data, self._NUMBERS, (fixed + sum(data)).to_bytes(2)]
+        return b"".join(found)
 
 
 def talk_flat_out(mouths: list[Mouth], clock: Clock, end_s: float) -> None:
@@ -106,9 +126,10 @@ def talk_at(mouths: list[Mouth], clock: Clock, rate_hz: float, end_s: float) -> 
 
 
 def main() -> int:
-    clock_path, seconds, rate_hz, *fds = sys.argv[1:]
+    clock_path, seconds, rate_hz, kind, *fds = sys.argv[1:]
     clock = Clock(Path(clock_path), len(fds))
-    mouths = [Mouth(index, int(fd)) for index, fd in enumerate(fds)]
+    mouth_of = ShapedMouth if kind == "shaped" else Mouth
+    mouths = [mouth_of(index, int(fd)) for index, fd in enumerate(fds)]
     start_s = time.monotonic()
     if float(rate_hz):
         talk_at(mouths, clock, float(rate_hz), start_s + float(seconds))

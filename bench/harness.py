@@ -39,6 +39,8 @@ class Scenario(NamedTuple):
     """Frames a second on each line; 0: as fast as they are read; below 0: nothing."""
     seconds: float
     converters: int = 2
+    shaped: bool = False
+    """Frames in binary, of ten data points, with a start, a length and a checksum; else the reference's example."""
 
 
 def example_device(index: int, line: Line) -> dict[str, Any]:
@@ -51,6 +53,22 @@ def example_device(index: int, line: Line) -> dict[str, Any]:
         "baudrate": 115_200,
         "telemetry": [{"type": "float", "key": "humidity", "untilDelimiter": "\r"}],
         "attributes": [{"type": "string", "key": "SerialNumber", "fromByte": 11, "toByte": -1}],
+    }
+
+
+def shaped_device(index: int, line: Line) -> dict[str, Any]:
+    """Ten numbers in binary, in a frame that shows by its start, its length and its checksum that it is one."""
+    more = [{"key": f"p{at}", "at": 7 + 2 * at, "type": "uint16"} for at in range(5)]
+    scaled = [{"key": f"p{at}", "at": 7 + 2 * at, "type": "int16", "scale": 0.1} for at in range(5, 9)]
+    return {
+        "name": f"line{index}",
+        "type": "meter",
+        "port": str(line.path),
+        "firstFrame": "keep",
+        "baudrate": 115_200,
+        "framing": {"start": "hex:AA 55", "length": {"at": 2, "plus": 5}},
+        "checksum": {"type": "sum16"},
+        "telemetry": [{"key": "humidity", "at": 3, "type": "uint32"}, *more, *scaled],
     }
 
 
@@ -98,7 +116,8 @@ class Place(NamedTuple):
     def start_feeder(self, scenario: Scenario) -> subprocess.Popen[bytes]:
         """Talks on all lines for the scenario's time; prints what it said (see `bench.feeder`)."""
         fds = [line.master for line in self.lines]
-        arguments = (str(self.clock), str(scenario.seconds), str(scenario.rate_hz), *map(str, fds))
+        kind = "shaped" if scenario.shaped else "lines"
+        arguments = (str(self.clock), str(scenario.seconds), str(scenario.rate_hz), kind, *map(str, fds))
         return start_python("bench.feeder", *arguments, pass_fds=fds)
 
 
@@ -135,7 +154,8 @@ def make_place(
         lines = [Line(folder / f"tty{index}") for index in range(scenario.lines)]
         mosquitto = Mosquitto(folder / "mosquitto", options)
         clock = folder / "clock"
-        devices = [example_device(index, line) | (more or {}) for index, line in enumerate(lines)]
+        device = shaped_device if scenario.shaped else example_device
+        devices = [device(index, line) | (more or {}) for index, line in enumerate(lines)]
         config = write_config(folder / "config", mosquitto.port, devices)
         connector = config.with_name("custom_serial.json")
         connector.write_text(json.dumps(json.loads(connector.read_text()) | {"uplinkQueueSize": QUEUE_SIZE}))

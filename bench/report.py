@@ -16,6 +16,7 @@ BEGIN: Final = "<!-- figures: written by `make bench-report` -->\n"
 END: Final = "<!-- end of figures -->\n"
 WHAT: Final = {
     "flat8": "8 ports flat out, 2 converters",
+    "shapes8": "8 ports flat out, ten binary points behind start, length and checksum",
     "flat1": "1 port flat out",
     "full64": "64 ports at 480 frames/s each",
     "full1": "1 port at 480 frames/s",

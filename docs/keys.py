@@ -642,7 +642,7 @@ OF_LINES: Final = (
     Key(
         "dropRepeats",
         "true or false",
-        "A frame that is the one before it once more, within 30 s, is answered by its `reply` and not kept.",
+        "A frame that comes again within 30 s is answered by its `reply` and not kept: one that is the one before it once more, or one of a message that the device starts over after the port or its reader has failed (up to 64 frames).",
         True,
         instead="false",
     ),

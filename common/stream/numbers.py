@@ -11,8 +11,9 @@ AHEAD_MS: Final = 1_000
 """How far timestamps may run ahead of the clock to stay distinct."""
 STEP_BACK_MS: Final = 2 * 3600 * 1000
 """If the clock is set back by more than this, we assume that it was wrong before, and follow the new time."""
-LINE_STATE_BYTES: Final = 64
-"""A line may ask the journal to remember so much of it. It goes into each commit, so it has to be small."""
+LINE_STATE_BYTES: Final = 1_280
+"""A line may ask the journal to remember so much of it. It goes into each commit: most lines take a few bytes, those
+that drop repetitions up to 1,060 while a message lasts."""
 
 
 class StreamState(NamedTuple):

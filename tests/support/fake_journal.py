@@ -31,7 +31,7 @@ from common.stream.events import (
     Strike,
     Trim,
 )
-from common.stream.numbers import StreamState
+from common.stream.numbers import LINE_STATE_BYTES, StreamState
 
 COMMITS = (Append, Trim, Bury, SetLineState, RaiseGeneration, Strike)
 """What is written, or fails while the disk is full."""
@@ -119,6 +119,7 @@ class FakeJournal:
             case Append():
                 self.rows |= {block.first: block for block in effect.blocks}
                 self.state = self.state._replace(next_number=effect.next_number, last_ts_ms=effect.last_ts_ms)
+                assert len(effect.line_state) <= LINE_STATE_BYTES
                 self.line_state = effect.line_state
                 self.letters = {key: letter for key, letter in self.letters.items() if key not in effect.revived}
                 self._settle(effect.base)
@@ -128,6 +129,7 @@ class FakeJournal:
             case Bury(dead):
                 self._bury(dead)
             case SetLineState(state):
+                assert len(state) <= LINE_STATE_BYTES
                 self.line_state = state
             case RaiseGeneration(generation):
                 self.state = self.state._replace(generation=max(self.state.generation, generation))

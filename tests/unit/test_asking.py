@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from common.config.asking import Ask, Bus, Step
 from common.config.models import Rpc
 from common.stream.events import Append, Bury
+from common.stream.numbers import LINE_STATE_BYTES
 from common.wire.messages import NOBODY, Entry
 from services.port_reader.core.events import AdjustLine, PortLost, WritePort
 from services.port_reader.core.framers.base import DeadPiece
@@ -278,6 +280,83 @@ def test_a_repeated_frame_is_acknowledged_and_dropped():
     said = [frame for _, frame in again.entries("d")]
     assert said == [b"R 1\n", b"R 2\n", b"R 3\n"]
     assert again.lines == [b"\x06"] * 2
+
+
+def _analyser(journal: Any = None) -> AskedRig:
+    """A line whose device opens a message by `Q`, says results, and ends it by `E`, which nobody acknowledges."""
+    told = (heard("open", "^Q", reply=b"\x06"), heard("result", "^R", reply=b"\x06"), heard("end", "^E"))
+    options = {} if journal is None else {"journal": journal}
+    rig = AskedRig(asked("d", heard=told, drops_repeats=True), lambda _: [], **options)
+    rig.run(0.1)
+    return rig
+
+
+@pytest.mark.parametrize("cut", ["reader", "port"])
+def test_a_message_that_starts_over_is_kept_once(cut: str):
+    """A device that has waited in vain says its whole message again, acknowledged results and all."""
+    rig = _analyser()
+    for line in (b"Q\n", b"R 1\n", b"R 2\n"):
+        rig.read(line)
+    if cut == "reader":
+        rig = _analyser(rig.journal)
+    else:
+        rig.give(PortLost("EIO", rig.wall_ms))
+        rig.run(3)
+    for line in (b"E\n", b"Q\n", b"R 1\n", b"R 2\n", b"R 3\n", b"E\n"):
+        rig.read(line)
+    results = [frame for _, frame in rig.entries("d") if frame.startswith(b"R")]
+    assert results == [b"R 1\n", b"R 2\n", b"R 3\n"]
+    # Another cut, in a message that is said a second time.
+    rig = _analyser(rig.journal)
+    for line in (b"Q\n", b"R 4\n"):
+        rig.read(line)
+    rig = _analyser(rig.journal)
+    for line in (b"Q\n", b"R 4\n"):
+        rig.read(line)
+    rig = _analyser(rig.journal)
+    for line in (b"Q\n", b"R 4\n", b"R 5\n"):
+        rig.read(line)
+    results = [frame for _, frame in rig.entries("d") if frame.startswith(b"R")]
+    assert results == [b"R 1\n", b"R 2\n", b"R 3\n", b"R 4\n", b"R 5\n"]
+
+
+def test_what_is_remembered_of_a_message_fits_into_the_journal():
+    """However long a message is, and however often it was cut."""
+    rig = _analyser()
+    for turn in range(3):
+        for number in range(200):
+            rig.read(b"R %d %d\n" % (turn, number))
+        state = rig.journal.line_state
+        assert 64 * 16 < len(state) <= LINE_STATE_BYTES
+        rig = _analyser(rig.journal)
+    rig.read(b"E\n")
+    rig.read(b"R 2 199\n")
+    assert rig.count("repeats_dropped") == 1
+
+
+@pytest.mark.parametrize("cut", ["never", "between messages"])
+def test_the_same_result_of_another_measurement_is_kept(cut: str):
+    """Two messages that are alike are two messages, where the first one was ended."""
+    rig = _analyser()
+    for line in (b"Q\n", b"R 5.4\n", b"E\n"):
+        rig.read(line)
+    if cut == "between messages":
+        rig = _analyser(rig.journal)
+    for line in (b"Q\n", b"R 5.4\n", b"E\n"):
+        rig.read(line)
+    assert [frame for _, frame in rig.entries("d") if frame.startswith(b"R")] == [b"R 5.4\n"] * 2
+
+
+def test_a_message_that_starts_over_much_later_is_another():
+    """After 30 s a device has given up for good: what comes is new."""
+    rig = _analyser()
+    rig.read(b"Q\n")
+    rig.read(b"R 1\n")
+    rig.give(PortLost("EIO", rig.wall_ms))
+    rig.run(40)
+    rig.read(b"Q\n")
+    rig.read(b"R 1\n")
+    assert [frame for _, frame in rig.entries("d") if frame.startswith(b"R")] == [b"R 1\n"] * 2
 
 
 def test_a_port_that_is_lost_in_mid_exchange_ends_it():

@@ -38,7 +38,7 @@ NEVER_S: Final = float("inf")
 
 
 class _Kept:
-    """What the journal is to remember of the line: its own state, and the last frame behind it."""
+    """What the journal is to remember of the line: its own state, and the last frames behind it."""
 
     def __init__(self, line: LineKeeper, repeats: Repeats) -> None:
         self._line = line
@@ -69,7 +69,7 @@ class AskingPort(Port):
         owner: Owner | None,
         repeats: Repeats | None = None,
     ) -> None:
-        """As `Port`; `repeats` is the last frame that was kept of the line, where repetitions are to be dropped."""
+        """As `Port`; `repeats` are the last frames that were kept of the line, where repetitions are to be dropped."""
         self._askings = askings = [device.asking or NO_ASKING for device in devices]
         self._repeats = repeats
         self._units = {asking.address: place for place, asking in enumerate(askings) if asking.address is not None}
@@ -146,6 +146,8 @@ class AskingPort(Port):
 
     def _close(self, partial_reason: str, entry_reason: str, now_s: float) -> list[Effect]:
         self._asker.stop()
+        if self._repeats is not None:
+            self._repeats.cut()
         effects = super()._close(partial_reason, entry_reason, now_s)
         self._asker.close()
         return effects
@@ -178,6 +180,8 @@ class AskingPort(Port):
                     if self._repeats is not None and self._repeats.is_repeat(frame, self._arrival_ms):
                         self._counters["repeats_dropped"] += 1
                         continue
+                elif self._repeats is not None:
+                    self._repeats.end_message()
                 entries.append((place, item))
         if self._exchange.is_listening:
             # The beginning of the frame in progress may be an answer already.
@@ -324,7 +328,7 @@ def unit_of(protocol: str, frame: bytes) -> int:
 
 
 def split_line_state(devices: list[Device], state: bytes) -> tuple[bytes, Repeats | None]:
-    """(what the line itself wanted to be remembered, the last frame), from what the journal has kept; None for a line
+    """(what the line itself wanted to be remembered, the last frames), from what the journal has kept; None for a line
     on which repetitions are kept."""
     own, repeats = split_state(state)
     return own, repeats if any(
