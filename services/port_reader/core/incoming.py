@@ -22,6 +22,7 @@ from services.port_reader.core.framers import delimited
 from services.port_reader.core.framers.base import DeadPiece
 
 if TYPE_CHECKING:
+    from common.core.frame_shape import Checksum
     from services.port_reader.core.shaped import ShapedIncoming
 
 JOIN_S: Final = 0.020
@@ -120,6 +121,9 @@ class Incoming:
     """What has its delimiter may have lost its middle."""
     last_fault = ""
     """No frame is wrong that has its delimiter."""
+    wrong_frames = 0
+    faulty: tuple[tuple[Checksum, ...], list[bytes]] = ((), [])
+    """Nor has it a checksum."""
 
     def __init__(self, framing: Framing, state: bytes) -> None:
         """`state` is what the journal has kept of the line."""
