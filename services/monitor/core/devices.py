@@ -22,16 +22,20 @@ DeviceWord = Literal[
     "port_closed",
     "losing_data",
     "no_frame_end",
+    "no_answer",
     "no_values",
     "not_accepted",
     "left_out",
     "slowed_down",
+    "damaged_frames",
     "some_values_missing",
     "silent",
     "receiving",
     "idle",
 ]
-SERVED: Final = frozenset({"unknown", "left_out", "slowed_down", "some_values_missing", "silent", "receiving", "idle"})
+SERVED: Final = frozenset(
+    {"unknown", "left_out", "slowed_down", "damaged_frames", "some_values_missing", "silent", "receiving", "idle"}
+)
 """States in which what the device says reaches the platform, as far as anybody knows, or is kept from it on purpose. In
 all others the log has a warning, and `status` exits with 1."""
 BARREN_FRAMES: Final = 5
@@ -136,13 +140,16 @@ def state_of_device(reader: Reader, platform: Platform, name: str) -> DeviceStat
     return (
         _of_process(reader)
         or _of_losses(reader, platform)
-        or _of_port(reader)
         or _of_bytes(reader)
+        or _of_answers(reader)
+        or _of_port(reader)
         or _of_filter(platform, name)
         or _of_values(reader, platform.state.yields.get(name))
         or _of_platform(reader.state.backlog, platform, name)
         or _of_pace(reader)
+        or _of_checksums(reader)
         or _of_points(platform.state.yields.get(name))
+        or _of_questions(reader)
         or _of_silence(reader)
     )
 
@@ -245,6 +252,22 @@ def _of_bytes(reader: Reader) -> DeviceState | None:
     return DeviceState("no_frame_end", reader.state.unframed) if reader.state.unframed else None
 
 
+def _of_answers(reader: Reader) -> DeviceState | None:
+    """It is asked, and says nothing, or something else."""
+    state = reader.state
+    if not state.unanswered or state.answers_some:
+        return None
+    reason = state.unanswered
+    if state.probe_s is not None:
+        reason += f"; asked again in {max(state.probe_s - reader.age_s, 0.0):.0f} s"
+    return DeviceState("no_answer", reason)
+
+
+def _of_checksums(reader: Reader) -> DeviceState | None:
+    """Some frames are damaged, or are taken for it."""
+    return DeviceState("damaged_frames", reader.state.damaged) if reader.state.damaged else None
+
+
 def _of_filter(platform: Platform, name: str) -> DeviceState | None:
     """The platform is not to hear of this device."""
     connector = platform.state.left_out.get(name)
@@ -305,6 +328,12 @@ def _of_points(seen: YieldSeen | None) -> DeviceState | None:
         advice = "`serialgw try` shows what each data point finds in a frame"
         return DeviceState("some_values_missing", f"no frame has {_points(seen.absent)}; {advice}")
     return None
+
+
+def _of_questions(reader: Reader) -> DeviceState | None:
+    """Some questions have their answers, others have not."""
+    why = reader.state.unanswered
+    return DeviceState("some_values_missing", why) if why and reader.state.answers_some else None
 
 
 def _of_silence(reader: Reader) -> DeviceState:

@@ -15,6 +15,7 @@ class PortReaderCounts(SourceCounts):
     ports_opened: Annotated[int, Counter("times", "the port was opened")]
     ports_lost: Annotated[int, Counter("times", "the port was lost")]
     gaps: Annotated[int, Counter("times", "bytes of the line may be missing: nobody read it, or its driver lost some")]
+    checksums_wrong: Annotated[int, Counter("frames", "that were whole but for a wrong checksum")]
     exchanges: Annotated[int, Counter("calls", "written to the device")]
     patterns_timed_out: Annotated[int, Counter("calls", "whose responsePattern took too long on a frame")]
     asks: Annotated[
@@ -25,6 +26,7 @@ class PortReaderCounts(SourceCounts):
     asks_unanswered: Annotated[int, Counter("questions", "without an answer in time")]
     asks_late: Annotated[int, Counter("questions", "answered after their time, and before anything else was asked")]
     asks_missed: Annotated[int, Counter("turns", "that passed while the line was busy with others")]
+    answers_stray: Annotated[int, Counter("frames", "of a Modbus line that answer nothing that was asked")]
     replies_sent: Annotated[int, Counter("replies", "to frames that are in the journal")]
     repeats_dropped: Annotated[int, Counter("frames", "that were the one before them once more")]
     collisions: Annotated[int, Counter("writes", "whose echo was another: somebody else wrote too")]

@@ -9,6 +9,7 @@ from common.config.models import Device, Line
 from common.core.deadlines import earliest
 from common.core.errors import ConversionError
 from common.core.events import Note, Send, answer
+from common.core.liveness import BEAT_S
 from common.core.wall_clock import WallClock
 from common.stream.events import SetLineState
 from common.stream.items import Item
@@ -29,6 +30,7 @@ from services.port_reader.core.members import LineKeeper, Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
 if TYPE_CHECKING:
+    from services.port_reader.core.damage import Damage
     from services.port_reader.core.doubt import Doubt
     from services.port_reader.core.incoming.by_shape import ShapedIncoming
 
@@ -48,6 +50,10 @@ class LineSeen(NamedTuple):
     byte_s: float | None
     frame_s: float | None
     unframed: str
+    unanswered: str = ""
+    answers_some: bool = False
+    probe_s: float | None = None
+    damaged: str = ""
 
 
 class Port:
@@ -92,6 +98,10 @@ class Port:
         """Since when bytes have come and no frame has ended; None while there are none."""
         self._unframed = ""
         """What is said of these bytes; the newest may be dead letters by now."""
+        self._damage: Damage | None = None
+        """None while no checksum was wrong."""
+        self._good_frames = 0
+        """How many frames there were when the last heartbeat was made."""
         self._doubt: Doubt | None = None
         """While a burst is read in which bytes may be missing."""
         self._has_told_returned = False
@@ -391,6 +401,7 @@ class Port:
             byte_s=now_s - byte_s if byte_s else None,
             frame_s=None if frame_s is None else now_s - frame_s,
             unframed=self._why_unframed(now_s),
+            damaged=self._why_damaged(now_s),
         )
 
     def _why_unframed(self, now_s: float) -> str:
@@ -402,8 +413,30 @@ class Port:
             # Here: most lines never need it, and a port reader keeps what it has loaded.
             from services.port_reader.core.unframed import why_unframed
 
-            self._unframed = why_unframed(self._framing, waiting, self._line.last_fault)
+            fault = self._line.last_fault
+            if self._damage is not None and (guess := self._damage.guess(*self._line.faulty, now_s)):
+                fault = f"{fault}; {guess}"
+            self._unframed = why_unframed(self._framing, waiting, fault)
         return self._unframed
+
+    def _why_damaged(self, now_s: float) -> str:
+        """How many frames of the last minute had a wrong checksum; "" if hardly any had."""
+        good, wrong = self._counters["frames_read"], self._line.wrong_frames
+        good_before, self._good_frames = self._good_frames, good
+        if not wrong:
+            return ""
+        damage = self._damage
+        if damage is None:
+            # Here: most lines never need it, and a port reader keeps what it has loaded.
+            from services.port_reader.core.damage import Damage
+
+            damage = self._damage = Damage()
+            damage.mark(good_before, 0, now_s - BEAT_S)
+        self._counters["checksums_wrong"] = wrong
+        damage.mark(good, wrong, now_s)
+        if not damage.is_told(good, wrong):
+            return ""
+        return damage.told(good, wrong, self._line.last_fault, damage.guess(*self._line.faulty, now_s))
 
     def _tell_returned(self, cut: Cut) -> list[Effect]:
         """The delimiter has come again after silence had ended frames: said once, as each message may do so."""
