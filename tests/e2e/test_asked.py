@@ -1,4 +1,4 @@
-"""Devices that are asked, and one that waits for acknowledgements, on real lines through the whole gateway."""
+"""A device that is asked, on a real line through the whole gateway."""
 
 from __future__ import annotations
 
