@@ -699,8 +699,9 @@ DEVICE: Final = Section(
         Key(
             "port",
             "text",
-            "A path, best one of /dev/serial/by-id (`serialgw ports`), or `socket://HOST:PORT`, a TCP connection to a "
-            "serial device server.",
+            "A path, best one of /dev/serial/by-id; or `usb://VID:PID[:SERIAL][@PLACE][?interface=N&port=N]`, a USB adapter "
+            "by what it is or by where it is plugged in, as `serialgw ports` prints it, looked for anew each time the "
+            "port is opened; or `socket://HOST:PORT`, a TCP connection to a serial device server.",
             "/dev/ttyUSB0",
             "/dev/ttyUSB0",
         ),

@@ -24,7 +24,7 @@ from common.config.models import Connector, DataPoint, Device, Line, ReportStrat
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.places_reading import read_order
 from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
-from common.config.ports import EXPECTED, is_relative, port_fault, port_hint
+from common.config.ports import EXPECTED, is_relative, one_spelling, port_fault, port_hint
 from common.stream.limits import MAX_RECORDS
 
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
@@ -207,7 +207,7 @@ def _read_port(entry: JsonObject) -> str:
         entry.warning("port", f'{show(port)} is no name of a serial port, did you mean "{meant}"?')
     elif is_relative(port):
         entry.warning("port", f"{show(port)} depends on the folder in which the gateway is started")
-    return port
+    return one_spelling(port)
 
 
 def _read_converters(entry: JsonObject, checker: ConverterChecker) -> tuple[str, str | None]:

@@ -22,6 +22,8 @@ _COUNTS: Final = struct.Struct("20i")
 _OVERRUN, _BUFFER_OVERRUN = 7, 10
 """Places in the kernel's `serial_icounter_struct`: bytes that the chip, and the driver's buffer, had no room for."""
 SOCKET_SCHEME: Final = "socket://"
+USB_SCHEME: Final = "usb://"
+IN_USE: Final = "in use by another process"
 
 
 class _KeepingSerial(serial.Serial):
@@ -158,11 +160,36 @@ def open_line(line: Line) -> SerialLine:
     """Opens the line's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
     if line.port.startswith(SOCKET_SCHEME):
         return _begin_connecting(line.port)
+    if line.port.startswith(USB_SCHEME):
+        return _open_adapter(line)
     if not os.path.exists(line.port):
         raise LinkError("no such port")
+    return _open_path(line, line.port)
+
+
+def _open_adapter(line: Line) -> SerialLine:
+    """Opens the port of the USB adapter that is selected, wherever it is plugged in now."""
+    # Here: who names a path needs none of it, and a port reader keeps what it has loaded.
+    from common.config.usb_ports import find_port, read_selector
+
+    selector = read_selector(line.port)
+    try:
+        path = find_port(selector) if selector is not None else line.port
+    except LookupError as error:
+        raise LinkError(str(error)) from None
+    try:
+        return _open_path(line, path)
+    except LinkError as error:
+        # Of the selector alone nobody could tell which file to look at.
+        advice = f"; `sudo fuser -v {path}` says which" if str(error) == IN_USE else ""
+        raise LinkError(f"{path}: {error}{advice}") from None
+
+
+def _open_path(line: Line, path: str) -> SerialLine:
+    """Opens a device file."""
     try:
         port = _KeepingSerial(
-            line.port,
+            path,
             baudrate=line.baudrate,
             bytesize=line.bytesize,
             parity=line.parity,
@@ -176,7 +203,7 @@ def open_line(line: Line) -> SerialLine:
             exclusive=line.exclusive or None,
         )
     except (OSError, ValueError, termios.error) as error:
-        raise LinkError(_explain(line.port, error)) from None
+        raise LinkError(_explain(path, error)) from None
     return SerialLine(port.fileno(), port, None)
 
 
@@ -218,5 +245,5 @@ def _explain(path: str, error: Exception) -> str:
         advice = access_to(path)[2]
         return f"permission denied: {advice}" if advice else "permission denied"
     if code in (errno.EAGAIN, errno.EBUSY):
-        return "in use by another process"
+        return IN_USE
     return os.strerror(code) if code else str(error)
