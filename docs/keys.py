@@ -712,6 +712,18 @@ DEVICE: Final = Section(
         Key("xonxoff", "true or false", "Flow control by characters.", True, False),
         Key("rtscts", "true or false", "Flow control by the lines RTS and CTS.", True, False),
         Key("dsrdtr", "true or false", "Flow control by the lines DSR and DTR.", True, False),
+        Key(
+            "dtr",
+            "true or false",
+            "The pin DTR from the opening on. `false`: off at once; for a moment the kernel has had it on. `true`: on, and it stays on "
+            "when the port is closed, so that an Arduino or another board that DTR resets is not reset by a restart of the gateway.",
+            True,
+            None,
+            instead="on while the port is open",
+        ),
+        Key(
+            "rts", "true or false", "The pin RTS from the opening on.", False, None, instead="on while the port is open"
+        ),
         Key("exclusive", "true or false", "Keeps other programs from opening the port meanwhile.", False, True),
         Key(
             "writeTimeout",

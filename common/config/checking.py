@@ -22,6 +22,8 @@ BUS_KEYS: Final = {
     "rtscts": "rtscts",
     "dsrdtr": "dsrdtr",
     "exclusive": "exclusive",
+    "dtr": "dtr",
+    "rts": "rts",
     "write_timeout_s": "writeTimeout",
     "inter_byte_timeout_s": "interByteTimeout",
 }

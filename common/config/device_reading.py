@@ -194,7 +194,21 @@ def _read_line(entry: JsonObject) -> Line:
         write_timeout_s=entry.maybe_number("writeTimeout", 0, DAY_S),
         inter_byte_timeout_s=entry.maybe_number("interByteTimeout", 0, DAY_S),
         exclusive=entry.flag("exclusive", True, nullable=True),
+        dtr=_read_pin(entry, "dtr", "dsrdtr"),
+        rts=_read_pin(entry, "rts", "rtscts"),
     )
+
+
+def _read_pin(entry: JsonObject, key: str, flow: str) -> bool | None:
+    """How a pin is to be from the opening on; None where nothing is said. With flow control by that pin it is the
+    driver's."""
+    if entry.values.get(key) is None:
+        entry.knows(key)
+        return None
+    pin = entry.flag(key, False)
+    if entry.values.get(flow) is True:
+        entry.warning(key, f'beside "{flow}" this means nothing: {key.upper()} is moved by the driver')
+    return pin
 
 
 def _read_port(entry: JsonObject) -> str:

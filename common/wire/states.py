@@ -51,6 +51,8 @@ class PortReaderState(Struct, frozen=True):
     """Seconds since the last frame ended; None if none has."""
     unframed: str = ""
     """What is wrong with bytes that come and end no frame; "" while nothing is."""
+    line_errors: str = ""
+    """What the port's driver says is wrong with the bytes, such as framing errors; "" while it says nothing."""
 
 
 class ConnectorHostState(Struct, frozen=True):

@@ -228,8 +228,11 @@ def describe_port(port: str) -> str:
 
 
 def describe_line(line: Line) -> str:
-    """`9600 8N1`, with flow control where there is one."""
+    """`9600 8N1`, with flow control where there is one, and pins that are told how to be."""
     flow = [name for name in ("xonxoff", "rtscts", "dsrdtr") if getattr(line, name)]
+    for name in ("dtr", "rts"):
+        if (pin := getattr(line, name)) is not None:
+            flow.append(f"{name.upper()} {'on' if pin else 'off'}")
     return " ".join([f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits:g}", *flow])
 
 

@@ -26,6 +26,7 @@ from services.port_reader.core.events import (
     Confirmed,
     Effect,
     Event,
+    LineDamaged,
     LineGap,
     LineRead,
     Opened,
@@ -185,6 +186,9 @@ class PortReaderCore:
                 return port.lost(event, now_s)
             case LineGap():
                 port.doubt(event.reason, is_anywhere=event.is_anywhere)
+                return []
+            case LineDamaged():
+                port.damaged(event.errors, now_s)
                 return []
             case LineRead():
                 port.watch(now_s)

@@ -24,6 +24,7 @@ from services.port_reader.core.exchange import Exchanges, Search
 from services.port_reader.core.form import Piece
 from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming import Cut, Incoming
+from services.port_reader.core.line_errors import LineErrors, LineHealth
 from services.port_reader.core.members import LineKeeper, Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
@@ -47,6 +48,7 @@ class LineSeen(NamedTuple):
     byte_s: float | None
     frame_s: float | None
     unframed: str
+    line_errors: str
 
 
 class Port:
@@ -94,6 +96,7 @@ class Port:
         self._doubt: Doubt | None = None
         """While a burst is read in which bytes may be missing."""
         self._has_told_returned = False
+        self._health = LineHealth()
         self._framing = devices[0].framing
         self.byte_s = byte_seconds(devices[0].line)
 
@@ -225,6 +228,14 @@ class Port:
             from services.port_reader.core.doubt import Doubt
 
             self._doubt = Doubt(reason, self.byte_s, is_anywhere=is_anywhere)
+
+    def damaged(self, errors: LineErrors, now_s: float) -> None:
+        """The driver has counted these errors."""
+        self._counters["framing_errors"] += errors.framing
+        self._counters["parity_errors"] += errors.parity
+        self._counters["overruns"] += errors.overruns
+        self._counters["breaks"] += errors.breaks
+        self._health.add(errors, now_s)
 
     def rest(self, until_s: float) -> None:
         """The line is not read before then: silence until then must not end a frame."""
@@ -390,6 +401,7 @@ class Port:
             byte_s=now_s - byte_s if byte_s else None,
             frame_s=None if frame_s is None else now_s - frame_s,
             unframed=self._why_unframed(now_s),
+            line_errors=self._health.fault(now_s) if opening.is_open else "",
         )
 
     def _why_unframed(self, now_s: float) -> str:

@@ -26,6 +26,7 @@ from services.port_reader.core.events import (
     Chunk,
     ClosePort,
     Event,
+    LineDamaged,
     LineGap,
     LineRead,
     Opened,
@@ -39,7 +40,7 @@ from services.port_reader.core.events import (
     WritePending,
     WritePort,
 )
-from services.port_reader.shell.serial_line import READ_BYTES, SerialLine, open_line
+from services.port_reader.shell.serial_line import NO_ERRORS, READ_BYTES, SerialLine, open_line
 
 READS: Final = 4
 """Full reads in a row before other sources get their turn."""
@@ -138,8 +139,12 @@ class LineSource:
                 return
             if data:
                 self._is_resting = False
-                if line.is_serial and (gap := self._gap(line)):
-                    yield gap
+                if line.is_serial:
+                    gap = self._gap(line)
+                    if line.errors is not NO_ERRORS:
+                        yield LineDamaged(line.take_errors())
+                    if gap:
+                        yield gap
                 yield Chunk(data, wall_ms())
             # Less than half: there was no more. A rest that was just ordered holds for the next read too.
             if len(data) < READ_BYTES // 2 or self._is_resting:

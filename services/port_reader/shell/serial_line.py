@@ -15,12 +15,11 @@ import serial
 
 from common.config.models import Line
 from common.core.errors import LinkError
+from services.port_reader.core.line_errors import COUNTS_BYTES, LineErrors, read_counts
 
 READ_BYTES: Final = 4096
 _TIOCGICOUNT: Final = 0x545D
-_COUNTS: Final = struct.Struct("20i")
-_OVERRUN, _BUFFER_OVERRUN = 7, 10
-"""Places in the kernel's `serial_icounter_struct`: bytes that the chip, and the driver's buffer, had no room for."""
+NO_ERRORS: Final = LineErrors()
 SOCKET_SCHEME: Final = "socket://"
 USB_SCHEME: Final = "usb://"
 IN_USE: Final = "in use by another process"
@@ -47,23 +46,34 @@ class SerialLine:
         self._port = port
         self._connection = connection
         self._unwritten = b""
-        self._overruns = self._count_overruns() if port is not None else None
+        self._counts = self._driver_counts() if port is not None else None
+        self.errors = NO_ERRORS
+        """What the driver has counted, until it is taken."""
 
     def has_overrun(self) -> bool:
         """True if the driver has lost bytes since this was asked last. Always False where it does not count them, as
-        pseudo-terminals and many adapters don't. A count that falls is a new adapter's, and no loss."""
-        if self._overruns is None:
+        pseudo-terminals and many adapters don't. A count that falls is a new adapter's, and no loss. What else it has
+        counted is kept for `take_errors`."""
+        before = self._counts
+        if before is None:
             return False
-        before, self._overruns = self._overruns, self._count_overruns()
-        return self._overruns is not None and self._overruns > before
+        self._counts = now = self._driver_counts()
+        if now is None or now == before:
+            return False
+        self.errors = LineErrors(*map(sum, zip(self.errors, now.since(before), strict=True)))
+        return now.overruns > before.overruns
 
-    def _count_overruns(self) -> int | None:
-        """Bytes lost so far by the driver's own count; None where it does not count."""
+    def take_errors(self) -> LineErrors:
+        """What the driver has counted since this was called last, as far as `has_overrun` has asked it."""
+        found, self.errors = self.errors, NO_ERRORS
+        return found
+
+    def _driver_counts(self) -> LineErrors | None:
+        """The driver's own totals; None where it does not count."""
         try:
-            counts = _COUNTS.unpack(fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(_COUNTS.size)))
+            return read_counts(fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(COUNTS_BYTES)))
         except OSError:
             return None
-        return int(counts[_OVERRUN] + counts[_BUFFER_OVERRUN])
 
     @property
     def is_serial(self) -> bool:
@@ -189,7 +199,6 @@ def _open_path(line: Line, path: str) -> SerialLine:
     """Opens a device file."""
     try:
         port = _KeepingSerial(
-            path,
             baudrate=line.baudrate,
             bytesize=line.bytesize,
             parity=line.parity,
@@ -202,9 +211,22 @@ def _open_path(line: Line, path: str) -> SerialLine:
             inter_byte_timeout=line.inter_byte_timeout_s or 0,
             exclusive=line.exclusive or None,
         )
+        port.port = path
+        # Before it is opened: pyserial sets both at once then. For a moment the kernel has had them on.
+        port.dtr, port.rts = line.dtr is not False, line.rts is not False
+        port.open()
+        if line.dtr:
+            _keep_dtr(port.fileno())
     except (OSError, ValueError, termios.error) as error:
         raise LinkError(_explain(path, error)) from None
     return SerialLine(port.fileno(), port, None)
+
+
+def _keep_dtr(fd: int) -> None:
+    """Lets DTR stay as it is when the port is closed; the kernel clears it else (HUPCL, termios(3))."""
+    attributes = termios.tcgetattr(fd)
+    attributes[2] &= ~termios.HUPCL
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
 def _begin_connecting(url: str) -> SerialLine:
