@@ -10,7 +10,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 """The beginning of an URL; what has none is a path."""
 _WINDOWS = re.compile(r"(\\\\\.\\)?COM\d+", re.IGNORECASE)
 """A port's name on Windows: somebody has copied a configuration from there."""
-_REFUSED = ("rfc2217", "spy", "hwgrep", "loop", "alt", "cp2110")
+_REFUSED = ("spy", "hwgrep", "loop", "alt", "cp2110")
 """Schemes that pyserial knows and that are not served yet."""
 _KERNEL = re.compile(r"(?:tty)?(USB|ACM|AMA|S|XRUSB|UL|MXUSB)(\d{1,3})", re.IGNORECASE)
 """The kernel's names of serial ports, whatever their case, with `tty` before them or without it."""
@@ -20,7 +20,7 @@ _BY_ID = re.compile(r"(usb-[^/]+-(?:if\d\d|port\d)[^/]*)", re.IGNORECASE)
 _BY_PATH = re.compile(r"((?:pci|platform)-[^/]+-usb[^/]*)", re.IGNORECASE)
 """What udev calls a socket of the machine in /dev/serial/by-path."""
 _MACOS = re.compile(r"(?:/dev/)?(?:tty|cu)\.[^/]+")
-EXPECTED = "a path such as /dev/ttyUSB0, usb://VID:PID or socket://host:port"
+EXPECTED = "a path such as /dev/ttyUSB0, usb://VID:PID, rfc2217://host:port or socket://host:port"
 """What would be right, for messages."""
 
 
@@ -29,7 +29,7 @@ def port_fault(port: str) -> str | None:
     scheme = _SCHEME.match(port)
     if scheme is not None:
         name = scheme.group(1).lower()
-        if name == "socket":
+        if name in ("socket", "rfc2217"):
             return None if _is_socket_address(port) else ", which names no host and port"
         if name == "usb":
             return _usb_fault(port)

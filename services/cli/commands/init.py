@@ -60,7 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
         type=utf8_text,
         nargs="*",
         metavar="PORT",
-        help="a path such as /dev/ttyUSB0, usb://VID:PID or socket://HOST:PORT",
+        help="a path such as /dev/ttyUSB0, usb://VID:PID, rfc2217://HOST:PORT or socket://HOST:PORT",
     )
     parser.add_argument("--dir", type=utf8_path, default=Path(), metavar="DIR", help="where to write (default: here)")
     parser.add_argument(

@@ -29,6 +29,7 @@ from services.port_reader.core.events import (
     LineDamaged,
     LineGap,
     LineRead,
+    LineRefused,
     Opened,
     OpenFailed,
     PortEvent,
@@ -47,7 +48,7 @@ from services.port_reader.core.port import Port, byte_seconds
 from services.port_reader.core.resting import Resting
 from services.port_reader.core.standstill import Standstill
 
-TCP: Final = "socket://"
+TCP: Final = ("socket://", "rfc2217://")
 """Nothing is lost on such a line while nobody reads it: it waits at the other end."""
 _SERVED: Final = (calls.Exchange, *SERVED)
 _SERVED_WITH_CALLS: Final = (*_SERVED, Encode, EncodeUpdate)
@@ -190,6 +191,8 @@ class PortReaderCore:
             case LineDamaged():
                 port.damaged(event.errors, now_s)
                 return []
+            case LineRefused():
+                return [*port.refused(event.settings)]
             case LineRead():
                 port.watch(now_s)
                 return self._read_out(now_s) if self._is_reading_out else []

@@ -47,6 +47,12 @@ class LineDamaged(Struct, frozen=True):
     errors: LineErrors
 
 
+class LineRefused(Struct, frozen=True):
+    """The server that has the port does not take these of its settings."""
+
+    settings: list[str]
+
+
 class LineRead(Struct, frozen=True):
     """The answer to `ReadOut`, after its chunks."""
 
@@ -134,18 +140,8 @@ class Confirm(Struct, frozen=True):
     reply: bytes
 
 
-PortEvent = (
-    Opened
-    | OpenFailed
-    | LineGap
-    | LineDamaged
-    | LineRead
-    | PortLost
-    | WritePending
-    | WriteDrained
-    | WriteFailed
-    | Confirmed
-)
+LineEvent = Opened | OpenFailed | LineGap | LineDamaged | LineRefused | LineRead | PortLost
+PortEvent = LineEvent | WritePending | WriteDrained | WriteFailed | Confirmed
 """What the port tells beside what comes in on it."""
 PortEffect = OpenPort | ClosePort | ReadOut | Rest | WritePort | CheckWrite | CancelWrite | AdjustLine | Confirm
 Event = SourceEvent | Chunk | PortEvent

@@ -25,6 +25,9 @@ class LineErrors(NamedTuple):
         return LineErrors(*(max(now - then, 0) for now, then in pairs))
 
 
+NO_ERRORS: Final = LineErrors()
+
+
 def read_counts(data: bytes) -> LineErrors:
     """The driver's totals, from what TIOCGICOUNT gives: COUNTS_BYTES in this machine's order of bytes."""
     count = memoryview(data).cast("i")

@@ -39,6 +39,9 @@ UNFRAMED_QUIET_S: Final = 120.0
 """After so long without any byte the line is silent, and that is told instead."""
 
 
+NO_RFC2217: Final = "timed out: no connection, or a server that does not speak RFC 2217 (raw TCP is socket://)"
+
+
 class LineSeen(NamedTuple):
     """How the line is: what the fields of the same names say in a port reader's heartbeat."""
 
@@ -97,6 +100,7 @@ class Port:
         """While a burst is read in which bytes may be missing."""
         self._has_told_returned = False
         self._health = LineHealth()
+        self._refused: set[str] = set()
         self._framing = devices[0].framing
         self.byte_s = byte_seconds(devices[0].line)
 
@@ -237,6 +241,12 @@ class Port:
         self._counters["breaks"] += errors.breaks
         self._health.add(errors, now_s)
 
+    def refused(self, settings: list[str]) -> list[Note]:
+        """The server that has the port does not take these of its settings; each is told once."""
+        new = [one for one in settings if one not in self._refused]
+        self._refused.update(new)
+        return [Note("warning", "port.setting_refused", {**self._facts, "setting": one}) for one in new]
+
     def rest(self, until_s: float) -> None:
         """The line is not read before then: silence until then must not end a frame."""
         self._rests_until_s = until_s
@@ -354,7 +364,8 @@ class Port:
         if self._opening.is_retry_due(now_s):
             return self.open(now_s)
         if self._opening.is_overdue(now_s):
-            return [ClosePort(), *self.open_failed("timed out", now_s)]
+            is_remote = self._members.devices[0].line.port.startswith("rfc2217://")
+            return [ClosePort(), *self.open_failed(NO_RFC2217 if is_remote else "timed out", now_s)]
         if not self.is_connected:
             return []
         if self._doubt is not None and self._doubt.ends_s is not None:

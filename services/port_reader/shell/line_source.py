@@ -1,6 +1,7 @@
 """The line as one of the loop's sources: it is opened, read, written and left alone, and what happens on it is told.
 
     closed -> connecting -> open     a TCP connection is made in the background
+    connecting -> negotiating -> open   the server that has the port has to apply its settings
     closed -> open                   a serial port is there at once
     open -> resting -> open          the core lets a busy line collect: one wake-up for many bytes
     any -> closed                    ClosePort, or it is lost
@@ -29,6 +30,7 @@ from services.port_reader.core.events import (
     LineDamaged,
     LineGap,
     LineRead,
+    LineRefused,
     Opened,
     OpenFailed,
     OpenPort,
@@ -40,7 +42,8 @@ from services.port_reader.core.events import (
     WritePending,
     WritePort,
 )
-from services.port_reader.shell.serial_line import NO_ERRORS, READ_BYTES, SerialLine, open_line
+from services.port_reader.core.line_errors import NO_ERRORS
+from services.port_reader.shell.serial_line import READ_BYTES, SerialLine, open_line
 
 READS: Final = 4
 """Full reads in a row before other sources get their turn."""
@@ -98,8 +101,30 @@ class LineSource:
         except LinkError as error:
             self.close_port(ClosePort())
             return (OpenFailed(str(error)),)
+        if not line.is_ready:
+            self._sources.add_reader(line.fd, self._negotiate)
+            return ()
         self._sources.add_reader(line.fd, self._readable)
         return (Opened(wall_ms()),)
+
+    def _negotiate(self) -> Iterable[Event]:
+        """A server that has the port has said something about it."""
+        line = self._open_line
+        try:
+            line.negotiate()
+        except LinkError as error:
+            self.close_port(ClosePort())
+            return (OpenFailed(str(error)),)
+        if not line.is_ready:
+            return ()
+        self._sources.add_reader(line.fd, self._readable)
+        return (*self._refused(line), Opened(wall_ms()))
+
+    @staticmethod
+    def _refused(line: SerialLine) -> Iterable[Event]:
+        """What a server does not do of what the port is to be."""
+        if refused := line.take_refused():
+            yield LineRefused(refused)
 
     def close_port(self, _: ClosePort) -> Iterable[Event]:
         """Closes the port, if it is open; nothing is heard of it any more."""
@@ -137,14 +162,17 @@ class LineSource:
             except LinkError as error:
                 yield PortLost(str(error), wall_ms())
                 return
+            if line.is_remote:
+                yield from self._refused(line)
+                if line.errors is not NO_ERRORS:
+                    yield LineDamaged(line.take_errors())
             if data:
                 self._is_resting = False
-                if line.is_serial:
-                    gap = self._gap(line)
-                    if line.errors is not NO_ERRORS:
-                        yield LineDamaged(line.take_errors())
-                    if gap:
-                        yield gap
+                gap = self._gap(line) if line.is_serial else None
+                if line.errors is not NO_ERRORS:
+                    yield LineDamaged(line.take_errors())
+                if gap:
+                    yield gap
                 yield Chunk(data, wall_ms())
             # Less than half: there was no more. A rest that was just ordered holds for the next read too.
             if len(data) < READ_BYTES // 2 or self._is_resting:

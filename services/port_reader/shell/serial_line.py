@@ -15,12 +15,12 @@ import serial
 
 from common.config.models import Line
 from common.core.errors import LinkError
-from services.port_reader.core.line_errors import COUNTS_BYTES, LineErrors, read_counts
+from services.port_reader.core.line_errors import COUNTS_BYTES, NO_ERRORS, LineErrors, read_counts
 
 READ_BYTES: Final = 4096
 _TIOCGICOUNT: Final = 0x545D
-NO_ERRORS: Final = LineErrors()
 SOCKET_SCHEME: Final = "socket://"
+RFC2217_SCHEME: Final = "rfc2217://"
 USB_SCHEME: Final = "usb://"
 IN_USE: Final = "in use by another process"
 
@@ -38,6 +38,9 @@ class SerialLine:
     A write is taken whole (`begin_write`) and goes out as the kernel takes it (`write_more`). A serial port keeps what
     it was given for as long as the line takes for it; only the kernel's count of what is left says when it is out.
     """
+
+    is_remote = False
+    """True where a server has the port, and may refuse what is asked of it."""
 
     def __init__(self, fd: int, port: serial.Serial | None, connection: socket.socket | None) -> None:
         self.fd = fd
@@ -74,6 +77,18 @@ class SerialLine:
             return read_counts(fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(COUNTS_BYTES)))
         except OSError:
             return None
+
+    @property
+    def is_ready(self) -> bool:
+        """True once the port's settings are applied: at once, but where a server has to be asked for it."""
+        return True
+
+    def negotiate(self) -> None:
+        """Goes on with getting ready; to be called when something has come. Raises LinkError if that can't be."""
+
+    def take_refused(self) -> list[str]:
+        """Settings that whoever has the port has refused, in words, since this was called last."""
+        return []
 
     @property
     def is_serial(self) -> bool:
@@ -169,7 +184,13 @@ class SerialLine:
 def open_line(line: Line) -> SerialLine:
     """Opens the line's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
     if line.port.startswith(SOCKET_SCHEME):
-        return _begin_connecting(line.port)
+        connection = _begin_connecting(line.port)
+        return SerialLine(connection.fileno(), None, connection)
+    if line.port.startswith(RFC2217_SCHEME):
+        # Here: who has no such port needs none of it, and a port reader keeps what it has loaded.
+        from services.port_reader.shell.remote_line import RemoteLine
+
+        return RemoteLine(_begin_connecting(line.port), line)
     if line.port.startswith(USB_SCHEME):
         return _open_adapter(line)
     if not os.path.exists(line.port):
@@ -229,7 +250,7 @@ def _keep_dtr(fd: int) -> None:
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
-def _begin_connecting(url: str) -> SerialLine:
+def _begin_connecting(url: str) -> socket.socket:
     """Begins to connect to a TCP port that is a serial line at its other end. Keepalive: a cable that is pulled there
     is noticed within half a minute, also where nothing is said."""
     try:
@@ -238,7 +259,7 @@ def _begin_connecting(url: str) -> SerialLine:
     except ValueError as error:
         raise LinkError(f"not an address: {error}") from None
     if not host or not port:
-        raise LinkError("expected socket://HOST:PORT")
+        raise LinkError("expected HOST:PORT behind ://")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         connection = socket.socket(family, kind, protocol)
@@ -254,7 +275,7 @@ def _begin_connecting(url: str) -> SerialLine:
     if code not in (0, errno.EINPROGRESS):
         connection.close()
         raise LinkError(os.strerror(code))
-    return SerialLine(connection.fileno(), None, connection)
+    return connection
 
 
 def _explain(path: str, error: Exception) -> str:
