@@ -702,7 +702,8 @@ DEVICE: Final = Section(
             "A path, best one of /dev/serial/by-id; or `usb://VID:PID[:SERIAL][@PLACE][?interface=N&port=N]`, a USB adapter "
             "by what it is or by where it is plugged in, as `serialgw ports` prints it, looked for anew each time the "
             "port is opened; or `rfc2217://HOST:PORT`, a port of another machine, behind a server that is told the settings "
-            "below (ser2net, and most device servers); or `socket://HOST:PORT`, the same raw, with the server's own settings.",
+            "below (ser2net, and most device servers); or `socket://HOST:PORT`, the same raw, with the server's own settings; "
+            "or `tcp-listen://:PORT`, where the device connects by itself, `tcp-listen://ADDRESS:PORT` at one address only.",
             "/dev/ttyUSB0",
             "/dev/ttyUSB0",
         ),

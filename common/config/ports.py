@@ -20,7 +20,7 @@ _BY_ID = re.compile(r"(usb-[^/]+-(?:if\d\d|port\d)[^/]*)", re.IGNORECASE)
 _BY_PATH = re.compile(r"((?:pci|platform)-[^/]+-usb[^/]*)", re.IGNORECASE)
 """What udev calls a socket of the machine in /dev/serial/by-path."""
 _MACOS = re.compile(r"(?:/dev/)?(?:tty|cu)\.[^/]+")
-EXPECTED = "a path such as /dev/ttyUSB0, usb://VID:PID, rfc2217://host:port or socket://host:port"
+EXPECTED = "a path such as /dev/ttyUSB0, usb://VID:PID, rfc2217://host:port, socket://host:port or tcp-listen://:port"
 """What would be right, for messages."""
 
 
@@ -31,6 +31,8 @@ def port_fault(port: str) -> str | None:
         name = scheme.group(1).lower()
         if name in ("socket", "rfc2217"):
             return None if _is_socket_address(port) else ", which names no host and port"
+        if name == "tcp-listen":
+            return None if _is_socket_address(port, needs_host=False) else ", which names no port to listen at"
         if name == "usb":
             return _usb_fault(port)
         return f", and {name}:// is not served yet" if name in _REFUSED else ", a scheme that serial ports don't have"
@@ -115,11 +117,11 @@ def can_name_a_file(name: str) -> bool:
         return False
 
 
-def _is_socket_address(port: str) -> bool:
-    """True for `socket://host:port` with both of them."""
+def _is_socket_address(port: str, *, needs_host: bool = True) -> bool:
+    """True for `socket://host:port` with both of them, or the port at least."""
     try:
         parts = urlsplit(port)
-        return bool(parts.hostname) and parts.port is not None and parts.port > 0
+        return (bool(parts.hostname) or not needs_host) and parts.port is not None and parts.port > 0
     except ValueError:
         return False
 

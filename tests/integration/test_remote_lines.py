@@ -197,3 +197,55 @@ def test_refused_settings_are_told_when_the_port_is_open(tmp_path: Path) -> None
         assert reader.data == b"hello"
         reader.close()
         thread.join()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def test_a_device_connects_by_itself_and_the_newest_wins() -> None:
+    """One that comes back while its old connection still looks alive is served at the next opening, with what it has
+    said meanwhile."""
+    port = free_port()
+    reader = Reader(f"tcp-listen://127.0.0.1:{port}")
+    reader.open()
+    assert reader.events == []
+    with socket.create_connection(("127.0.0.1", port)) as first:
+        reader.wait_for(Opened)
+        first.sendall(b"one\n")
+        reader.wait(lambda: reader.data == b"one\n")
+        reader.take(reader.line.write_port(WritePort(b"go\n")))
+        assert first.recv(10) == b"go\n"
+        with socket.create_connection(("127.0.0.1", port)) as second:
+            second.sendall(b"two\n")
+            assert "in its place" in reader.wait_for(PortLost).reason
+            reader.take(reader.line.close_port(ClosePort()))
+            assert first.recv(10) == b""
+            reader.open()
+            reader.wait(lambda: reader.data == b"one\ntwo\n")
+            assert len(reader.all(Opened)) == 2
+    reader.wait_for(PortLost, 2)
+    reader.close()
+
+
+def test_who_connects_while_the_port_is_closed_waits() -> None:
+    """The process listens on: nothing is refused between two openings."""
+    port = free_port()
+    reader = Reader(f"tcp-listen://127.0.0.1:{port}")
+    reader.open()
+    reader.take(reader.line.close_port(ClosePort()))
+    with socket.create_connection(("127.0.0.1", port)) as device:
+        device.sendall(b"hello")
+        reader.open()
+        reader.wait(lambda: reader.data == b"hello")
+    reader.close()
+
+
+def test_an_address_that_is_taken_is_told() -> None:
+    """As why the port is not open."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        reader = Reader(f"tcp-listen://127.0.0.1:{other.getsockname()[1]}")
+        reader.open()
+        assert "nobody can listen there: Address already in use" in reader.wait_for(OpenFailed).reason
+        reader.close()

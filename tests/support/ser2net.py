@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tests.support.waiting import wait_until
 
-
 PROGRAM = shutil.which("ser2net", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 """None where it is not installed. Debian puts it where only root looks."""
 

@@ -48,7 +48,7 @@ from services.port_reader.core.port import Port, byte_seconds
 from services.port_reader.core.resting import Resting
 from services.port_reader.core.standstill import Standstill
 
-TCP: Final = ("socket://", "rfc2217://")
+TCP: Final = ("socket://", "rfc2217://", "tcp-listen://")
 """Nothing is lost on such a line while nobody reads it: it waits at the other end."""
 _SERVED: Final = (calls.Exchange, *SERVED)
 _SERVED_WITH_CALLS: Final = (*_SERVED, Encode, EncodeUpdate)

@@ -39,7 +39,11 @@ UNFRAMED_QUIET_S: Final = 120.0
 """After so long without any byte the line is silent, and that is told instead."""
 
 
-NO_RFC2217: Final = "timed out: no connection, or a server that does not speak RFC 2217 (raw TCP is socket://)"
+OVERDUE: Final = {
+    "rfc2217": "timed out: no connection, or a server that does not speak RFC 2217 (raw TCP is socket://)",
+    "tcp-listen": "no device has connected yet",
+}
+"""What it means that a port of such a scheme is not open after its time."""
 
 
 class LineSeen(NamedTuple):
@@ -364,8 +368,8 @@ class Port:
         if self._opening.is_retry_due(now_s):
             return self.open(now_s)
         if self._opening.is_overdue(now_s):
-            is_remote = self._members.devices[0].line.port.startswith("rfc2217://")
-            return [ClosePort(), *self.open_failed(NO_RFC2217 if is_remote else "timed out", now_s)]
+            scheme = self._members.devices[0].line.port.partition(":")[0]
+            return [ClosePort(), *self.open_failed(OVERDUE.get(scheme, "timed out"), now_s)]
         if not self.is_connected:
             return []
         if self._doubt is not None and self._doubt.ends_s is not None:

@@ -20,6 +20,7 @@ from services.port_reader.core.line_errors import COUNTS_BYTES, NO_ERRORS, LineE
 READ_BYTES: Final = 4096
 _TIOCGICOUNT: Final = 0x545D
 SOCKET_SCHEME: Final = "socket://"
+LISTEN_SCHEME: Final = "tcp-listen://"
 RFC2217_SCHEME: Final = "rfc2217://"
 USB_SCHEME: Final = "usb://"
 IN_USE: Final = "in use by another process"
@@ -251,8 +252,7 @@ def _keep_dtr(fd: int) -> None:
 
 
 def _begin_connecting(url: str) -> socket.socket:
-    """Begins to connect to a TCP port that is a serial line at its other end. Keepalive: a cable that is pulled there
-    is noticed within half a minute, also where nothing is said."""
+    """Begins to connect to a TCP port that is a serial line at its other end."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -266,16 +266,22 @@ def _begin_connecting(url: str) -> socket.socket:
     except OSError as error:
         raise LinkError(error.strerror or str(error)) from None
     connection.setblocking(False)
-    # Calls are short, and somebody waits for the answer.
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    tell_of_pulled_cables(connection)
     code = connection.connect_ex(address)
     if code not in (0, errno.EINPROGRESS):
         connection.close()
         raise LinkError(os.strerror(code))
     return connection
+
+
+def tell_of_pulled_cables(connection: socket.socket) -> None:
+    """Keepalive: a cable that is pulled at the other end is noticed within half a minute, also where nothing is said.
+    And nothing waits to be sent with more."""
+    # Calls are short, and somebody waits for the answer.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
 
 
 def _explain(path: str, error: Exception) -> str:
