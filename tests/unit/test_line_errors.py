@@ -1,4 +1,4 @@
-"""Errors that a port's driver counts: read, counted, and told as what they probably mean."""
+"""What is told of a line: errors that its driver counts, settings that its server refuses, why it is not open."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import struct
 
 import pytest
 
-from common.config.models import Device
-from services.port_reader.core.events import LineDamaged
+from common.config.models import Device, Line
+from common.core.events import Start, Tick
+from services.port_reader.core.events import ClosePort, LineDamaged, LineRefused
 from services.port_reader.core.line_errors import COUNTS_BYTES, TELL_S, LineErrors, LineHealth, read_counts
+from services.port_reader.core.opening import OPEN_TIMEOUT_S
 from tests.support.port_reader_rig import Rig
 
 
@@ -51,3 +53,30 @@ def test_errors_are_counted_and_in_the_heartbeat() -> None:
     counts = [rig.count(name) for name in ("framing_errors", "parity_errors", "overruns", "breaks")]
     assert counts == [11, 2, 3, 4]
     assert "framing errors and parity errors" in rig.core._state(rig.now_s).line_errors
+
+
+def test_a_setting_that_the_server_refuses_is_warned_of_once() -> None:
+    """However often the line is opened; another one is told."""
+    rig = Rig(Device(name="d"))
+    for settings in (["parity E"], ["parity E"], ["parity E", "7 data bits"]):
+        rig.give(LineRefused(settings))
+    told = [note.facts["setting"] for note in rig.notes if note.event == "port.setting_refused"]
+    assert told == ["parity E", "7 data bits"]
+
+
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [
+        ("rfc2217://h:1", "timed out: no connection, or a server that does not speak RFC 2217"),
+        ("tcp-listen://:1", "no device has connected yet"),
+        ("socket://h:1", "timed out"),
+    ],
+)
+def test_a_port_that_takes_too_long_to_open_says_what_that_means(port: str, said: str) -> None:
+    """Of each scheme its own; it is tried again."""
+    rig = Rig(Device(name="d", line=Line(port=port)))
+    core = rig.make_core()
+    core.handle(Start(), 0.0)
+    effects = core.handle(Tick(), OPEN_TIMEOUT_S)
+    assert [effect for effect in effects if isinstance(effect, ClosePort)]
+    assert said in core._state(OPEN_TIMEOUT_S).fault
