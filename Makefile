@@ -99,7 +99,7 @@ clean:
 
 .venv/.dev: .venv/.run
 	@echo "Installing the test tools into .venv (once) ..."
-	@$(PIP) install --only-binary=:all: $(EDITABLE) '.[demo,dev]'
+	@$(PIP) install --only-binary=:all: --no-binary=tailer $(EDITABLE) '.[demo,dev]'
 	@touch $@ .venv/.demo
 
 # The package alone, over all that .venv has: nothing of it is ever run, so nobody needs what it needs.

@@ -1,4 +1,5 @@
-"""`python -m docs.generate`: writes docs/configuration.md from the table of keys in `docs/keys.py`."""
+"""`python -m docs.generate`: writes docs/configuration.md from the table of keys in `docs/keys.py`, and
+docs/profiles.md from the profiles that come with serialgw."""
 
 from __future__ import annotations
 
@@ -7,7 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from common.config.profile_devices import device_of_profile, find_profile
+from common.config.profiles import profile_names
 from docs.keys import NOTHING, SECTIONS, VARIABLES, Key, Section
+from services.cli.commands.profiles import placeholders_of, profile_as_text
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
 HEAD: Final = """\
@@ -23,6 +27,50 @@ Files are JSON: texts stand in double quotes, there are no comments, and a line 
 that nobody knows is a warning with the nearest one. *No* in the column *applied* marks a key that is read, and checked,
 and has no effect; why is said behind it. What differs from ThingsBoard's gateway stands in
 [compatibility.md](compatibility.md).
+"""
+PROFILES_PAGE: Final = Path(__file__).with_name("profiles.md")
+PROFILES_HEAD: Final = """\
+# Profiles
+
+<!-- Written by `make docs` from common/config/profiles; change it there. -->
+
+A *profile* is what is known of a kind of device: how its frames look, what it is asked, what its values are. A device
+section that names one needs no more than a name and a port:
+
+```json
+{"name": "air1", "port": "/dev/ttyUSB0", "profile": "sds011"}
+```
+
+`serialgw identify PORT` finds out which one is connected, `serialgw init PORT --profile NAME` writes the configuration,
+`serialgw try --profile NAME FILE` shows what a profile makes of bytes that were captured.
+
+What the section says besides lies over the profile:
+
+- Objects are merged key by key. `null` takes a key away.
+- Lists of data points are merged by `key`, messages by `name`, calls by `method`, attribute updates by
+  `attributeOnPlatform`. An entry that the profile has is changed, another one is added, and `"enabled": false` drops
+  one. Other lists are taken whole.
+- `every` holds for all messages that the profile asks again and again.
+- `parameters` are what a profile wants to know: `{"address": 7}` stands wherever it says `${address}`.
+- `profile` may be a list; a later one lies over an earlier one.
+
+```json
+{"name": "meter2", "port": "/dev/ttyUSB1", "profile": "eastron-sdm120", "parameters": {"address": 2}, "every": 60,
+ "telemetry": [{"key": "reactive_power", "enabled": false}, {"key": "energy_import", "decimals": 1}]}
+```
+
+A key means the same in all profiles, in the same unit: energy is in kWh, power in W, temperature in °C.
+
+**Your own.** A file `NAME.json` in the folder `profiles` beside the configuration is a profile as those below are, and
+comes before one of ours of that name. It needs a `device`: a section without name and port. By `talks` (`"by itself"`
+or `"when asked"`) and `formats` (`["9600 8N1"]`, the usual one first) `identify` finds it. `parameters` has an object
+for each name, `{"default": 1, "meaning": "the unit on the bus"}`; one without a default must be given. `title`,
+`vendor`, `models`, `sources`, `licence`, `version` and `notes` are for people. `serialgw profiles show NAME` says how
+it is understood. Those that come with serialgw also have `tests`: sample streams with their frames and
+values.
+
+The frames in the journal keep the section that they were read under: a profile that changes never reads old frames
+otherwise.
 """
 TAIL: Final = """\
 ## Environment variables
@@ -75,11 +123,30 @@ def anchor_of(title: str) -> str:
     return kept.replace(" ", "-")
 
 
+def profiles_page() -> str:
+    """The page of the profiles: a section each, in the words of `serialgw profiles show`."""
+    names = tuple(profile_names())
+    rows = []
+    sections = []
+    for name in names:
+        profile = find_profile(name)
+        device = device_of_profile(profile, parameters=placeholders_of(profile))
+        rows.append(f"| [{name}](#{anchor_of(name)}) | {profile.title} | {profile.talks} | {profile.formats[0]} |")
+        shown = "\n".join(profile_as_text(profile, device)[1:]).strip("\n")
+        sections.append(f"## {name}\n\n{profile.title}.\n\n```text\n{shown}\n```\n")
+    head = "| profile | what it is | talks | usual line |\n|---|---|---|---|\n"
+    return f"{PROFILES_HEAD}\n{head}" + "\n".join(rows) + "\n\n" + "\n".join(sections)
+
+
+PAGES: Final = ((PAGE, page), (PROFILES_PAGE, profiles_page))
+
+
 def main() -> int:
-    """Writes the page, or with `--check` says whether it is what it would write."""
+    """Writes the pages, or with `--check` says whether they are what it would write."""
     if "--check" in sys.argv[1:]:
-        return 0 if PAGE.read_text("utf-8") == page() else 1
-    PAGE.write_text(page(), "utf-8")
+        return 0 if all(path.read_text("utf-8") == make() for path, make in PAGES) else 1
+    for path, make in PAGES:
+        path.write_text(make(), "utf-8")
     return 0
 
 

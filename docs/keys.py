@@ -600,6 +600,23 @@ ASKED: Final = (
     ),
 )
 """Of a message, and of a device that is one."""
+OF_PROFILES: Final = (
+    Key(
+        "profile",
+        "text or list",
+        'What is known of its kind of device; the section lies over it, see [profiles.md](profiles.md). In the lists of such a section `"enabled": false` drops an entry of the profile.',
+        "eastron-sdm120",
+        instead="none: the section says all",
+    ),
+    Key(
+        "parameters",
+        "object",
+        "What the profile wants to know, by name: `serialgw profiles show NAME` lists them.",
+        {"address": 2},
+        instead="those of the profile",
+    ),
+)
+"""Of a device of a known kind."""
 OF_LINES: Final = (
     Key(
         "send",
@@ -743,6 +760,7 @@ DEVICE: Final = Section(
             None,
             unapplied="reads never wait",
         ),
+        *OF_PROFILES,
         Key(
             "framing",
             "object, list of objects, or a name",

@@ -63,9 +63,19 @@ class Sealing:
         self.end = end
         self.names = names
 
-    def seal(self, data: bytes) -> bytes:
-        """The bytes as they stand on the line."""
-        return sealed(self.checksum, data, self.end) if self.checksum is not None else data + self.end
+    def step(self, entry: JsonObject, key: str, data: bytes) -> Step | None:
+        """The step that sends the bytes of this key as they stand on the line. None where there are none, or too few
+        for the checksum, which is noted."""
+        if not data:
+            return None
+        if self.checksum is None:
+            return Step(kind="send", data=data + self.end)
+        try:
+            return Step(kind="send", data=sealed(self.checksum, data, self.end))
+        except ValueError as error:
+            found = f'bytes without what the checksum of "send" is over ({error})'
+            entry.problem(key, found, 'the bytes that the checksum is over, or a "checksum" of its own in "send"')
+            return None
 
 
 def asks_something(entry: JsonObject) -> bool:
@@ -244,7 +254,7 @@ def _told_of(message: Message) -> Told:
     except (ValueError, re.error):
         # It was noted where the message was read.
         return Told()
-    return Told(regex=message.regex) if message.regex else Told()
+    return Told(regex=pattern_of(message.regex)) if message.regex else Told()
 
 
 def _read_steps(entry: JsonObject, key: str, sealing: Sealing) -> tuple[Step, ...]:
@@ -253,7 +263,8 @@ def _read_steps(entry: JsonObject, key: str, sealing: Sealing) -> tuple[Step, ..
     if isinstance(said, str):
         text = entry.maybe_text(key)
         data = b"" if text is None else text_bytes(entry, key, text)
-        return (Step(kind="send", data=sealing.seal(data)),) if data else ()
+        step = sealing.step(entry, key, data)
+        return (step,) if step is not None else ()
     if not isinstance(said, list) or not said:
         entry.problem(key, show(said), f"a text to send, or a list of steps: {_EXPECTED_STEP}")
         return ()
@@ -275,8 +286,7 @@ def _read_step(entry: JsonObject, sealing: Sealing) -> Step | None:
     entry.warn_unknown()
     match named[0]:
         case "send" | "ask":
-            data = read_bytes(entry, named[0])
-            return Step(kind="send", data=sealing.seal(data)) if data else None
+            return sealing.step(entry, named[0], read_bytes(entry, named[0]))
         case "expect":
             name = entry.maybe_text("expect", nullable=False) or ""
             if name and name not in sealing.names:

@@ -7,6 +7,7 @@ framing, and what is made of frames.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,7 @@ from common.config.messages_reading import TAKING_APART, check_shapes, read_mess
 from common.config.modbus_file import devices_of, has_serial_slaves
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
+from common.config.placed import plain
 from common.config.places_reading import read_order
 from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
 from common.config.ports import EXPECTED, is_relative, one_spelling, port_fault, port_hint
@@ -32,6 +34,10 @@ FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner",
 
 _ELSEWHERE: Final = {**dict.fromkeys(("uplinkQueueSize", "id"), 'beside "devices"'), "checksum": 'beside "framing"'}
 """Keys that people write into a device, and where they belong."""
+
+
+PROFILED: Final = ("profile", "parameters")
+"""Keys that are gone where a section was laid over its profiles."""
 
 
 class ConnectorDefaults(msgspec.Struct, frozen=True):
@@ -92,7 +98,23 @@ def _read_devices(top: JsonObject, connector: Connector, checker: ConverterCheck
     if "devices" not in top.values:
         top.problem("devices", "nothing", "a list of devices")
         return []
-    return _with_lines([(entry, _read_device(entry, connector, checker)) for entry in top.items("devices")])
+    found = []
+    for entry in top.items("devices"):
+        section = _laid_over_profiles(entry, connector.file)
+        found.append((section, _read_device(section, connector, checker)))
+    return _with_lines(found)
+
+
+def _laid_over_profiles(entry: JsonObject, file: str) -> JsonObject:
+    """The device's section as its profiles and it make it. Where that fails, what else would be said of the section
+    alone says nothing."""
+    if not any(key in entry.values for key in PROFILED):
+        return entry
+    # Here: a configuration without profiles does not load it.
+    from common.config.profile_laying import with_profiles
+
+    found = with_profiles(entry, Path(file).parent)
+    return found or JsonObject(entry.values, entry.file, entry.path, Findings())
 
 
 def _with_lines(devices: list[tuple[JsonObject, Device]]) -> list[tuple[JsonObject, Device]]:
@@ -117,7 +139,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     """One device, its values checked but for what only all devices together show."""
     converter, downlink = _read_converters(entry, checker)
     name = entry.name("deviceName", "name", default="SerialDevice")
-    entry.knows("name", "type")
+    entry.knows("name", "type", *PROFILED)
     # `name` and `type` are older spellings of `deviceName` and `deviceType`: known, even where the newer one counts.
     users = converter != BUILTIN_UPLINK
     messages = () if users else read_messages(entry)
@@ -144,7 +166,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         connector_name=connector.name,
         uplink_queue_size=connector.uplink_queue_size,
         log_level=connector.log_level,
-        raw=dict(entry.values),
+        raw=plain(entry.values),
         telemetry=telemetry,
         attributes=attributes,
         messages=messages,

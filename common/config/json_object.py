@@ -12,6 +12,7 @@ from typing import Any
 
 from common.config.findings import Findings, choices, join_path, kind_of, nearest, show
 from common.config.look_alikes import Use, doubt_of
+from common.config.placed import Placed, PlacedList, Where
 from common.config.ports import can_name_a_file
 from common.core.byte_text import EXPECTED_HEX, bytes_of, parts_of
 from common.core.shown import is_steering
@@ -23,6 +24,8 @@ _WHOLE_TEXT = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
 _MEANT = {"toDelimiter": "untilDelimiter", "endDelimiter": "untilDelimiter", "startDelimiter": "fromDelimiter"}
 """Slips that look more like another key than like the one that is meant."""
 _NOWHERE: Mapping[str, str] = {}
+_ENTRY = re.compile(r"(\w+)\[(\d+)\](?:\.(\w+))?", re.ASCII)
+"""A key of an entry of a list, or the entry itself, as messages on the object name it."""
 INT_MAX = 2**31 - 1
 """The largest number that a key takes if it has no bound of its own."""
 
@@ -45,13 +48,30 @@ class JsonObject:
         self.path = path
         self.findings = findings
         self._places = places or {}
+        self._origins: Mapping[str, Where] = values.places if isinstance(values, Placed) else {}
+        """Where keys stand, in an object that was put together of several files."""
         self._known: list[str] = []
 
     # --- messages ---
 
     def place(self, key: str) -> tuple[str, str]:
         """The file and path that a message on `key` names."""
-        return self._places.get(key, (self.file, join_path(self.path, key)))
+        if key in self._places:
+            return self._places[key]
+        if not self._origins:
+            return self.file, join_path(self.path, key)
+        return self._origins.get(key) or self._place_of_entry(key) or (self.file, join_path(self.path, key))
+
+    def _place_of_entry(self, key: str) -> Where | None:
+        """Where `list[3].key` stands; None for a key that is none of an entry of a list."""
+        found = _ENTRY.fullmatch(key)
+        entries = self.values.get(found[1]) if found is not None else None
+        if found is None or not isinstance(entries, PlacedList) or int(found[2]) >= len(entries):
+            return None
+        file, path = entries.places[int(found[2])]
+        return (
+            JsonObject(entries[int(found[2])], file, path, self.findings).place(found[3]) if found[3] else (file, path)
+        )
 
     def problem(self, key: str, found: str, expected: str) -> None:
         """Notes that the value of `key` can't be used; both texts are noun phrases."""
@@ -269,10 +289,11 @@ class JsonObject:
         file, path = self.place(key)
         entries = []
         for index, item in enumerate(value):
+            place = value.places[index] if isinstance(value, PlacedList) else (file, f"{path}[{index}]")
             if isinstance(item, dict):
-                entries.append(JsonObject(item, file, f"{path}[{index}]", self.findings))
+                entries.append(JsonObject(item, *place, self.findings))
             else:
-                self.findings.problem(file, f"{path}[{index}]", show(item), "an object")
+                self.findings.problem(*place, show(item), "an object")
         return entries
 
 

@@ -83,6 +83,8 @@ def _read_message(entry: JsonObject, order: Order, encoding: str, name: str = ""
     if regex:
         compiled = read_regex(entry, "regex", regex)
         names += list(compiled.groupindex) if compiled is not None else []
+        # What is wrong was noted: nobody else is to meet it.
+        regex = regex if compiled is not None else ""
         if compiled is not None and not compiled.groupindex:
             entry.warning("regex", 'it names no values: a group with a name is written "(?P<name>…)"')
     context = Context(order, encoding, True, bool(fields), pairs is not None, tuple(names))
@@ -119,8 +121,8 @@ def _read_when(entry: JsonObject) -> When | None:
     if isinstance(said, str):
         text = entry.maybe_text("when")
         if text is not None:
-            read_regex(entry, "when", text)
-        return When(pattern=text or "")
+            return When(pattern=text) if read_regex(entry, "when", text) is not None else None
+        return None
     if not isinstance(said, dict):
         entry.problem("when", show(said), 'a regular expression, or {"at": 1, "is": "hex:03"}')
         return None

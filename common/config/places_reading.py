@@ -147,7 +147,8 @@ def _read_where(entry: JsonObject, by: str, kind: str, context: Context) -> Plac
             return Place(by="value", constant=_read_constant(entry))
     text = entry.maybe_text(by) or ""
     if text:
-        _check_text(entry, by, text, context)
+        # What is wrong was noted: nobody else is to meet it.
+        text = text if _is_meant(entry, by, text, context) else ""
     match by:
         case "name":
             return Place(by="name", text=text)
@@ -200,12 +201,12 @@ def _read_constant(entry: JsonObject) -> Any:
         return 0
 
 
-def _check_text(entry: JsonObject, by: str, text: str, context: Context) -> None:
-    """What a place says as text must mean something."""
+def _is_meant(entry: JsonObject, by: str, text: str, context: Context) -> bool:
+    """False if what a place says as text means nothing, which is a problem."""
     try:
         match by:
             case "regex":
-                read_regex(entry, "regex", text)
+                return read_regex(entry, "regex", text) is not None
             case "obis":
                 code_of(text)
             case "mbus":
@@ -221,6 +222,8 @@ def _check_text(entry: JsonObject, by: str, text: str, context: Context) -> None
             "mbus": 'a record such as "energy" or "volume storage 1"',
         }
         entry.problem(by, f"{show(text)} ({error})", expected[by])
+        return False
+    return True
 
 
 def _check_name(entry: JsonObject, name: str, context: Context) -> None:

@@ -52,7 +52,8 @@ def rpc_writes(device: Device, rpc: Rpc, params: bytes) -> list[bytes]:
 
 
 def sent(device: Device, data: bytes) -> bytes:
-    """What is written, as it stands on the line: with the checksum and the end that the device's `send` adds."""
+    """What is written, as it stands on the line: with the checksum and the end that the device's `send` adds. Raises
+    ConversionError for bytes that the checksum can't be added to."""
     asking = device.asking
     if asking is None:
         return data
@@ -61,7 +62,10 @@ def sent(device: Device, data: bytes) -> bytes:
     # Here: few devices want a checksum.
     from common.core.checksum import sealed
 
-    return sealed(asking.send_checksum, data, asking.send_end)
+    try:
+        return sealed(asking.send_checksum, data, asking.send_end)
+    except ValueError as error:
+        raise ConversionError(f"the checksum can't be added: {error}") from None
 
 
 def refusal(text: str) -> str:

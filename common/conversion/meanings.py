@@ -263,6 +263,9 @@ def _scale_step(offset: float, scale: float) -> Step | None:
         scale = int(scale)
     if scale == 1:
         return (lambda value: number_of(value) + offset) if offset else None
+    if type(scale) is int:
+        factor = Fraction(scale)
+        return lambda value: times(number_of(value) + offset, factor)
     if not offset:
         return lambda value: number_of(value) * scale
     return lambda value: (number_of(value) + offset) * scale

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from common.config.models import Device
+from common.conversion.calls import rpc_writes, update_writes
+from common.core.errors import ConversionError
 from common.wire.messages import Entry, ReadingBatch
 from services.cli.__main__ import main
 from services.converter.core.batches import READINGS_BYTES
@@ -155,3 +157,17 @@ def test_check_has_words_for_each_family(family: str, tmp_path: Path, capsys: py
         for point in message.get("telemetry", [])
     ]
     assert all(f"  {point['key']} " in said for point in points)
+
+
+@pytest.mark.parametrize("params", ["A", "", "zz"])
+def test_params_that_no_checksum_can_be_added_to_are_the_error_of_the_call(params: str, tmp_path: Path) -> None:
+    """What the platform says never ends the process that writes it: the checksum is over more than these bytes."""
+    section = SECTIONS["jbd-bms"] | {
+        "serverSideRpc": [{"method": "raw", "template": "${params}"}],
+        "attributeUpdates": [{"attributeOnPlatform": "raw", "stringToDevice": "${raw}"}],
+    }
+    device, _ = read_device(tmp_path, **section)
+    with pytest.raises(ConversionError, match=r"params can't be converted|No data"):
+        rpc_writes(device, device.rpcs[0], json.dumps(params).encode())
+    with pytest.raises(ConversionError):
+        update_writes(device, json.dumps({"raw": params}).encode())

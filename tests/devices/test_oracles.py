@@ -12,6 +12,8 @@ from typing import Any
 import meterbus  # type: ignore[import-untyped]
 import pynmea2  # type: ignore[import-untyped]
 import pytest
+from dsmr_parser import parsers  # type: ignore[import-untyped]
+from dsmr_parser import telegram_specifications as specifications
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -138,8 +140,6 @@ def telegram(*lines: str) -> bytes:
 
 def test_p1_telegrams_mean_what_dsmr_parser_reads(tmp_path: Path) -> None:
     """Energies, power, voltage, tariff, gas, and the time of the meter in both halves of the year."""
-    specifications = pytest.importorskip("dsmr_parser.telegram_specifications", reason="has a part without a wheel")
-    parsers = pytest.importorskip("dsmr_parser.parsers")
     converter = compile_section(read_device(tmp_path, **SECTIONS["dsmr-p1"])[0])
     theirs = parsers.TelegramParser(specifications.V5)
     numbers = st.integers(0, 999_999_999)

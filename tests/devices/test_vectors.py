@@ -76,3 +76,14 @@ def test_each_sensor_that_is_heard_is_a_device(tmp_path: Path) -> None:
         ("sensor 5a6d", "Oregon BTHR"),
         ("sensor 0086", "Alecto V1"),
     ]
+
+
+def test_a_number_times_a_thousand_has_no_tail(tmp_path: Path) -> None:
+    """2.027 kW are 2027.0 W and not 2027.0000000000002, by a unit and by a scale."""
+    points = [
+        {"key": "by_unit", "obis": "1-0:1.7.0", "type": "float", "unit": "W"},
+        {"key": "by_scale", "regex": r"\((.*)\*kW", "type": "float", "scale": 1000},
+    ]
+    device, _ = read_device(tmp_path, framing={"start": "/", "end": "!"}, telemetry=points)
+    result = compile_section(device).convert_batch([b"/x\r\n1-0:1.7.0(02.027*kW)\r\n!"])
+    assert values_of(result) == {"by_unit": 2027.0, "by_scale": 2027.0}

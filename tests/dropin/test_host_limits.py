@@ -47,8 +47,8 @@ def _wait_stored(tmp_path: Path, more: int, what: str, deadline_s: float = 40.0)
 
 
 def test_a_full_journal_lets_the_oldest_go_and_counts_them(tmp_path: Path) -> None:
-    """With the platform away a connector stores on; what fits neither its journal nor what is on its way is lost, oldest
-    first, counted, and said; all else arrives in order."""
+    """With the platform away a connector stores on; what fits neither its journal nor what is on its way is lost, the
+    oldest first, counted, and said; all else arrives in order."""
     broker = Mosquitto(tmp_path / "mqtt")
     platform = Platform(broker.port)
     gateway = Gateway(tmp_path, _configure(tmp_path, broker.port, {"uplinkQueueSize": MOST}))

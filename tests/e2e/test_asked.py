@@ -119,8 +119,10 @@ class Analyser(Talker):
 
     def _say(self, frame: bytes) -> None:
         while not self.is_over:
+            # What was answered late is no answer to this.
+            self.hear(0.0)
             self.line.write(frame)
-            if b"\x06" in self.hear(0.4):
+            if b"\x06" in self.hear(2.0):
                 return
 
 

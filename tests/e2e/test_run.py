@@ -118,6 +118,28 @@ def test_run_serves_all_ports_keeps_secrets_and_drains(running: Running) -> None
             assert secret.encode() not in content, path
 
 
+@pytest.mark.parametrize("running", ["file"], indirect=True)
+def test_identify_leaves_a_port_alone_that_the_gateway_reads(running: Running) -> None:
+    """It says whose it is; two that read one line would each get a part of it."""
+    running.platform.wait_connected(NAMES[0], deadline_s=40)
+    tried = subprocess.run(
+        [
+            *[sys.executable, "-m", "services.cli", "identify", str(running.lines[0].path)],
+            *["--data-dir", str(running.data_dir)],
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert tried.returncode == 69
+    assert f"the running gateway reads it, as device {NAMES[0]}" in tried.stderr
+    running.lines[0].write(b"7\n")
+    [item] = running.platform.wait_telemetry(NAMES[0], 1)
+    assert item["values"] == {"n": 7}
+
+
 def test_second_gateway_on_the_same_data_is_refused(running: Running) -> None:
     """It names the pid that holds the data, and ends with exit code 69."""
     running.platform.wait_for(lambda _: running.platform.on("v1/gateway/connect", NAMES[0]), "connect", 40)

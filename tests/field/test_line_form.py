@@ -11,8 +11,8 @@ from common.config.models import Device
 from common.core.events import Drain
 from common.wire.messages import Entry
 from services.port_reader.core.events import PortLost
-from services.port_reader.core.form import DECIDE_S, ENDS_TO_BE_SURE, PAUSES_TO_CHANGE, STALE_S
-from services.port_reader.core.incoming import read_line_state
+from services.port_reader.core.incoming.form import DECIDE_S, ENDS_TO_BE_SURE, PAUSES_TO_CHANGE, STALE_S
+from services.port_reader.core.incoming.joining import read_line_state
 from tests.support.port_reader_rig import Rig, frames_of, stamps_of
 
 CODE = b"4012345678900"

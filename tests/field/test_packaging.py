@@ -7,11 +7,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from common.config.profiles import OURS
 from common.core.version import RELEASE
 from services.cli.__main__ import main
 
@@ -99,3 +102,20 @@ def test_the_source_archive_has_what_make_needs() -> None:
     for word in ("Makefile", "constraints.txt", "CHANGELOG.md", "graft docs", "graft deploy", "graft tests"):
         assert word in manifest
     assert "prune bench/results" in manifest
+
+
+def test_the_wheel_has_the_profiles(tmp_path: Path) -> None:
+    """They are no modules, and would be left out without a word."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "serialgw.py"):
+        shutil.copy(ROOT / name, source)
+    for name in ("common", "services"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    build = "import setuptools.build_meta as backend; print(backend.build_wheel('..'))"
+    built = subprocess.run(
+        [sys.executable, "-c", build], cwd=source, capture_output=True, text=True, timeout=100, check=True
+    )
+    with zipfile.ZipFile(tmp_path / built.stdout.split()[-1]) as wheel:
+        names = {Path(name).name for name in wheel.namelist() if name.startswith("common/config/profiles/")}
+    assert names == {path.name for path in OURS.iterdir()}

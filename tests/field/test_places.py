@@ -307,6 +307,18 @@ def test_what_was_asked_says_which_message_an_answer_is(tmp_path: Path) -> None:
         ({"messages": [{"telemetry": []}, {"when": "x"}]}, "messages[1].when: found a message behind"),
         ({"messages": [{"name": "a", "when": "x"}, {"name": "a"}]}, 'messages[1].name: found "a", as in'),
         ({"when": {"at": 1}}, "when.is: found nothing"),
+        (
+            {
+                "framing": {"start": "hex:DD", "length": {"at": 3, "plus": 7}, "end": "hex:77"},
+                "checksum": {"type": "neg16", "from": 2, "at": -3},
+                "send": {"checksum": True, "end": "hex:77"},
+                "messages": [{"name": "a", "ask": "hex:DD", "every": 5}],
+            },
+            'messages[0].ask: found bytes without what the checksum of "send" is over',
+        ),
+        ({"messages": [{"name": "a", "when": "hex:F", "reply": "<ACK>"}]}, 'messages[0].when: found "hex:F"'),
+        ({"messages": [{"name": "a", "regex": "(", "reply": "<ACK>"}]}, 'messages[0].regex: found "("'),
+        ({"messages": [{"name": "a", "ask": "A", "every": 1, "when": "("}]}, 'messages[0].when: found "("'),
         ({"pattern": "{a}{b}"}, 'pattern: found "{a}{b}" (two names with no text between them)'),
         ({"pairs": [";", ";"]}, 'pairs: found ";" twice'),
         ({"decode": {"minus": 0}}, "decode: found nothing to be done"),

@@ -239,3 +239,16 @@ def test_ports_prints_the_selector_of_each_adapter(
     assert "usb://1a86:7523\n" in said
     assert main(["ports", "--json"]) == 0
     assert [port["usb"] for port in json.loads(capsys.readouterr().out)] == ["", "usb://1a86:7523"]
+
+
+def test_identify_takes_a_selector(
+    tree: UsbTree, terminals: list[tuple[int, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And listens at the port that it is now; one that fits nothing is told as where it is configured."""
+    arguments = ["identify", "usb://0403:6001", "--seconds", "0.05", "--data-dir", str(tmp_path)]
+    assert main(arguments) != 0
+    assert "no adapter usb://0403:6001 is plugged in" in capsys.readouterr().err
+    tree.plug("ttyUSB0", terminals[0][1])
+    main(arguments)
+    assert "usb://0403:6001: nothing came" in capsys.readouterr().out
+    assert main(["identify", "usb://1", "--data-dir", str(tmp_path)]) == 2

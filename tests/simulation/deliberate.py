@@ -32,7 +32,7 @@ from services.converter.core.core import ConverterCore
 from services.converter.core.lanes import Lanes
 from services.converter.shell.user_code import UserCode
 from services.port_reader.core.exchange import Exchanges
-from services.port_reader.core.form import Form
+from services.port_reader.core.incoming.form import Form
 from services.port_reader.core.port import Port
 from services.publisher.core.downlink import Downlink
 from services.publisher.core.names import KeptNames
@@ -237,7 +237,7 @@ DRAWN: Final = (
     one(
         "a lost port is no entry of the stream",
         (Port, "_close"),
-        "return [*effects, *self._members.put_each(lambda _: entry, self._clock.at_ms(now_s) or 0, now_s)]",
+        "return [*effects, *self._members.put_each(lambda _: entry, at_ms, now_s, self._is_announced)]",
         "return effects",
     ),
     one(

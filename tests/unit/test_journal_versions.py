@@ -18,7 +18,7 @@ from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter
 from common.wire import codec
 from common.wire.messages import Entry
-from services.port_reader.core.incoming import read_line_state
+from services.port_reader.core.incoming.joining import read_line_state
 from tests.support.journals import letters_in, restore, snapshot
 
 CASES = Path(__file__).parents[1] / "cases" / "journals"

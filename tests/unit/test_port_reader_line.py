@@ -19,7 +19,7 @@ from services.port_reader.core.events import (
     PortLost,
     Rest,
 )
-from services.port_reader.core.incoming import LineState, read_line_state
+from services.port_reader.core.incoming.joining import LineState, read_line_state
 from services.port_reader.core.port import UNFRAMED_QUIET_S
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of, stamps_of
 

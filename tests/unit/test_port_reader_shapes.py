@@ -9,7 +9,7 @@ from common.wire import codec
 from common.wire.messages import Entry
 from services.port_reader.core.events import LineGap, PortLost
 from services.port_reader.core.framers.shape import NO_FRAME
-from services.port_reader.core.incoming import JOINED
+from services.port_reader.core.incoming.joining import JOINED
 from tests.support.framing import FRAMINGS, framing_of
 from tests.support.port_reader_rig import Rig, frames_of, stamps_of
 

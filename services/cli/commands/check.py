@@ -140,7 +140,7 @@ def _check(file: str, *, may_import: bool) -> tuple[Result, tuple[Device, ...]]:
         gateway, warnings = read_whole(file, os.environ)
     except ConfigError as error:
         return Result(ok=False, problems=error.problems, warnings=error.warnings, platform="", devices=[]), ()
-    devices = [_device_as_json(device) for device in gateway.devices]
+    devices = [device_as_json(device) for device in gateway.devices]
     platform = describe_platform(gateway.platform)
     missing = missing_of(gateway, os.environ)
     problems, untried = load_all(gateway, os.environ, without=missing) if may_import else ([], [])
@@ -191,7 +191,7 @@ def _print_text(file: str, result: Result, devices: tuple[Device, ...]) -> None:
         print(f"{WARNING}{warning}")
     for device in devices:
         print()
-        print("\n".join(_device_as_text(device)))
+        print("\n".join(describe_device(device)))
     connectors = result.get("connectors", [])
     if connectors:
         print()
@@ -244,7 +244,7 @@ def describe_framing(framing: Framing) -> str:
     return f"a frame{name} {words_of(framing.shapes, skip=framing.skip, mask=framing.mask)}"
 
 
-def _device_as_text(device: Device) -> list[str]:
+def describe_device(device: Device) -> list[str]:
     """A device for a person: its line, its converters, and a row for each value, RPC and attribute update."""
     line = device.line
     port = f"{describe_port(line.port)}, {describe_line(line)}"
@@ -319,7 +319,7 @@ def _written_by(device: Device, rpc: Rpc) -> str:
     return f"params as {written_as(rpc.type)}"
 
 
-def _device_as_json(device: Device) -> dict[str, object]:
+def device_as_json(device: Device) -> dict[str, object]:
     """A device for a program, under the keys of the configuration where there are such."""
     return {
         "name": device.name,

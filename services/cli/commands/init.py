@@ -14,7 +14,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from common.config.platform_reading import TOKEN_PLACE
 from common.config.ports import identity_of, port_fault, port_hint
@@ -27,8 +27,13 @@ from services.cli.parser import WARNING
 from services.cli.text import counted, table
 from services.cli.usage import UsageError
 
+if TYPE_CHECKING:
+    from common.config.profiles import Profile
+
 MQTT_PORT: Final = 1883
 """The platform's port where none is named; without TLS, as the reference's files have it."""
+BAUDRATE: Final = 9600
+"""Of a port about which nothing is known."""
 FASTEST_BAUD: Final = 2**31 - 1
 """The highest baud rate that a configuration takes; what the adapter can do shows when the port is opened."""
 _PLATFORM: Final = re.compile(r"(?:\[([^\]\s/]+)\]|([^:\s/]+|[0-9A-Fa-f:.]+))(?::(\d+))?")
@@ -52,6 +57,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "  serialgw init --host thingsboard.example.org\n"
         "  serialgw init /dev/ttyUSB0 --name press1 --baudrate 19200\n"
         "  serialgw init socket://192.0.2.7:4001 --dir /etc/serialgw\n"
+        "  serialgw init /dev/ttyUSB0 --profile victron-ve-direct\n"
         "  serialgw init /dev/ttyUSB0 --anyway\n\n"
         "exit codes: 0 both files are written, 1 nothing is, 2 wrong usage",
     )
@@ -73,9 +79,14 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--baudrate",
         type=whole_number(1, FASTEST_BAUD),
-        default=9600,
         metavar="N",
-        help="of all ports (default: %(default)s)",
+        help=f"of all ports (default: what the profile says, else {BAUDRATE})",
+    )
+    parser.add_argument(
+        "--profile",
+        type=utf8_text,
+        metavar="NAME",
+        help="what is connected, of `serialgw profiles`; without it each frame is sent as one text",
     )
     parser.add_argument(
         "--name",
@@ -118,6 +129,12 @@ def _name(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Writes both files, or none, and says what comes next. Raises GatewayError, UsageError, OSError."""
+    profile = None
+    if args.profile is not None:
+        # Here: loading the readers of device sections takes time.
+        from common.config.profile_devices import find_profile
+
+        profile = find_profile(args.profile, args.dir)
     ports = choose_ports(args.ports, anyway=args.anyway)
     names = choose_names(args.name, len(ports))
     main_file, connector_file = args.dir / MAIN_FILE, args.dir / CONNECTOR_FILE
@@ -129,10 +146,15 @@ def run(args: argparse.Namespace) -> int:
     args.dir.mkdir(parents=True, exist_ok=True)
     # The main file is where the access token will stand.
     write_private(main_file, _as_text(main_configuration(*args.host)))
-    connector_file.write_text(_as_text(connector_configuration(ports, args.baudrate, names)), "utf-8")
+    content = (
+        connector_configuration(ports, args.baudrate or BAUDRATE, names)
+        if profile is None
+        else profiled_configuration(ports, names, profile, args.baudrate)
+    )
+    connector_file.write_text(_as_text(content), "utf-8")
     print(f"Wrote {main_file} and {connector_file} for:")
     print("\n".join(f"  {line}" for line in table(list(zip(names, ports, strict=True)))))
-    print(_next_steps(main_file, connector_file, names[0]))
+    print(_next_steps(main_file, connector_file, names[0], profile))
     return 0
 
 
@@ -229,15 +251,34 @@ def connector_configuration(ports: Sequence[str], baudrate: int, names: Sequence
     }
 
 
+def profiled_configuration(
+    ports: Sequence[str], names: Sequence[str], profile: Profile, baudrate: int | None
+) -> dict[str, object]:
+    """The connector file's content for devices of a known kind. What the profile lets one say is written out, so that
+    it is seen."""
+    more: dict[str, object] = {"profile": profile.name}
+    if baudrate is not None:
+        more["baudrate"] = baudrate
+    if profile.parameters:
+        more["parameters"] = {one.name: one.default for one in profile.parameters}
+    devices = [{"name": name, "port": port, **more} for name, port in zip(names, ports, strict=True)]
+    return {"name": "Serial", "devices": devices}
+
+
 def _as_text(content: dict[str, object]) -> str:
     """JSON as people edit it."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _next_steps(main_file: Path, connector_file: Path, name: str) -> str:
+def _next_steps(main_file: Path, connector_file: Path, name: str, profile: Profile | None) -> str:
     """What to do with the files, in the order in which it makes sense: the same that the README says."""
     file, device = shlex.quote(str(main_file)), shlex.quote(name)
     run = "serialgw run" if main_file == Path(MAIN_FILE) else f"serialgw run {file}"
+    last = f"""Say in {connector_file} what the frames mean, and try it with one of yours:
+     serialgw try {file} {device} --text '48\\r2430947595\\n'"""
+    if profile is not None:
+        last = f"""What it reads: serialgw profiles show {profile.name}
+     Whatever you say in {connector_file} beside "profile" lies over it."""
     return f"""
 Next:
   1. Put the gateway's access token into {main_file}, in place of {TOKEN_PLACE};
@@ -246,5 +287,4 @@ Next:
   2. serialgw check {file}
   3. {run}
   4. In another terminal: serialgw watch, and serialgw status
-  5. Say in {connector_file} what the frames mean, and try it with one of yours:
-     serialgw try {file} {device} --text '48\\r2430947595\\n'"""
+  5. {last}"""

@@ -87,7 +87,7 @@ def by_id_links(directory: Path) -> dict[str, str]:
     return {os.path.realpath(directory / name): str(directory / name) for name in names}
 
 
-_PTS_MAJORS: Final = range(136, 144)
+PTS_MAJORS: Final = range(136, 144)
 """Pseudo-terminals, which sysfs does not know: programs that play a device have them."""
 _NO_LINES: Final = ((5, 0), (5, 1), (5, 2))
 """/dev/tty, /dev/console and /dev/ptmx: terminals, and no lines."""
@@ -102,7 +102,7 @@ def kind_of_file(path: str) -> str:
     if not stat.S_ISCHR(found.st_mode):
         return "a plain file" if stat.S_ISREG(found.st_mode) else "a file of another kind"
     number = os.major(found.st_rdev), os.minor(found.st_rdev)
-    if number[0] in _PTS_MAJORS:
+    if number[0] in PTS_MAJORS:
         return ""
     subsystem = os.path.realpath(f"/sys/dev/char/{number[0]}:{number[1]}/subsystem")
     is_known = os.path.exists(subsystem)

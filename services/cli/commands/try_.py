@@ -13,15 +13,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, TextIO
 
-from common.config.models import Device, Gateway
+from common.config.models import Connector, Device, Gateway
 from common.config.reading import read_gateway
 from common.io.exits import EXIT_CONFIG
-from services.cli.arguments import Subparsers, add_device, one_device
+from services.cli.arguments import Subparsers, add_device, one_device, utf8_text
 from services.cli.trial.calls import called_as_json, called_as_text, try_call
 from services.cli.trial.frames import Piece, as_json, as_text, converter_of, failure_of, pieces_of, whole_frame
 from services.cli.trial.inputs import bytes_of_hex, bytes_of_text, params_of
 from services.cli.usage import UsageError
 
+_WHAT: Final = ("text", "hex", "file", "rpc")
+"""Options that say what is tried."""
 EXIT_CONVERSION: Final = 1
 """The code if any frame, params or answer could not be converted."""
 
@@ -40,13 +42,21 @@ def add_parser(subparsers: Subparsers) -> None:
         "  serialgw try tb_gateway.json press1 --hex '34 38 0d 0a'\n"
         "  serialgw try tb_gateway.json press1 --file recorded.bin --json\n"
         "  serialgw try tb_gateway.json press1 --rpc set --params 25 --answer 'OK\\n'\n"
+        "  serialgw try --profile sds011 --hex 'aa c0 06 00 06 00 58 d9 3d ab'\n"
+        "  serialgw try --profile victron-ve-direct recorded.bin\n"
         "  cat recorded.bin | serialgw try tb_gateway.json press1 --file -\n\n"
         "exit codes: 0 all well, 1 something could not be converted, 2 wrong usage,"
         f" {EXIT_CONFIG} problems in the configuration",
     )
-    parser.add_argument("config", metavar="FILE", help="tb_gateway.json or a serial connector file")
+    parser.add_argument(
+        "config",
+        metavar="FILE",
+        nargs="?",
+        help="tb_gateway.json or a serial connector file; with --profile, and no frame, a file of raw bytes",
+    )
+    parser.add_argument("--profile", type=utf8_text, metavar="NAME", help="in place of a configuration")
     add_device(parser, "of which device; may be left out if there is only one")
-    what = parser.add_mutually_exclusive_group(required=True)
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("--text", metavar="T", help=r"one frame as text; \r \n \t \xNN and \\ work")
     what.add_argument("--hex", metavar="H", help="one frame as hexadecimal bytes: '54 3a', 54:3a, 0x54 0x3a")
     what.add_argument(
@@ -64,8 +74,7 @@ def run(args: argparse.Namespace) -> int:
     UsageError for arguments that make no sense."""
     # Taken before it is redirected.
     out = sys.stdout
-    gateway = read_gateway(args.config, os.environ).gateway
-    device = _pick_device(gateway, one_device(args))
+    gateway, device = _of_profile(args) if args.profile is not None else _of_configuration(args)
     # What users' converters print must not get between the results, which may be piped on.
     with contextlib.redirect_stdout(sys.stderr):
         if args.rpc is not None:
@@ -73,6 +82,33 @@ def run(args: argparse.Namespace) -> int:
         if args.params is not None or args.answer is not None:
             raise UsageError("--params and --answer go with --rpc")
         return _try_frames(gateway, device, args, out)
+
+
+def _of_configuration(args: argparse.Namespace) -> tuple[Gateway, Device]:
+    """The gateway of the file that was named, and the device. Raises UsageError, ConfigError."""
+    if args.config is None:
+        raise UsageError("found no configuration: name its file, or --profile NAME")
+    if all(getattr(args, name) is None for name in _WHAT):
+        raise UsageError("found nothing to try, expected --text, --hex, --file or --rpc")
+    gateway = read_gateway(args.config, os.environ).gateway
+    return gateway, _pick_device(gateway, one_device(args))
+
+
+def _of_profile(args: argparse.Namespace) -> tuple[Gateway, Device]:
+    """A gateway of one device, which is as a profile says; a file that was named holds bytes of it. Raises UsageError,
+    ConfigError."""
+    from common.config.profile_devices import device_of_profile, find_profile
+
+    if args.device is not None or args.device_option is not None:
+        raise UsageError("a profile has one device: leave the device out")
+    is_given = any(getattr(args, name) is not None for name in _WHAT)
+    if is_given == (args.config is not None):
+        found = "bytes given twice" if is_given else "nothing to try"
+        raise UsageError(f"found {found}, expected --hex, --text, --rpc, or a file of raw bytes behind --profile NAME")
+    if args.config is not None:
+        args.file = args.config
+    device = device_of_profile(find_profile(args.profile, Path()), Path())
+    return Gateway(connectors=(Connector(name="Serial", devices=(device,)),)), device
 
 
 def _pick_device(gateway: Gateway, name: str | None) -> Device:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import simplejson
 from msgspec.structs import replace
 
+from common.config.asking import Asking
 from common.config.models import Device, Gateway
 from common.conversion.points import PointResult
 from common.conversion.rows import compile_device
@@ -140,6 +141,8 @@ def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
     """The same for a device with messages: which of them took a frame stands in front."""
     from common.conversion.messages import MessageConverter
 
+    if device.asking is not None and device.asking.protocol:
+        return _by_registers(device, device.asking)
     converter = MessageConverter(device)
 
     def convert(frame: bytes) -> list[Outcome]:
@@ -159,6 +162,35 @@ def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
         if not found.points:
             outcome = outcome._replace(lines=["the message has no data points"])
         return [outcome._replace(lines=[*head, *outcome.lines])]
+
+    return convert
+
+
+def _by_registers(device: Device, asking: Asking) -> Callable[[bytes], list[Outcome]]:
+    """The same for a Modbus device: an answer does not say which registers it holds, so it is taken for that of the
+    first question that it could answer."""
+    from common.conversion.patterns_of_bytes import compile_bytes
+    from common.conversion.registers import RegisterConverter
+
+    converter = RegisterConverter(device, asking)
+    answers = [(ask.name, compile_bytes(ask.answer.regex)) for ask in asking.asks if ask.answer is not None]
+
+    def convert(frame: bytes) -> list[Outcome]:
+        if refusal := converter.refusal_of(frame):
+            return [failure_of(device, refusal)]
+        fitting = [name for name, answer in answers if answer.search(frame)]
+        if not fitting:
+            return [failure_of(device, "it answers none of the questions to this device")]
+        result = converter.convert_batch([frame], (), fitting[0])
+        if result.dead:
+            return [failure_of(device, result.dead[0])]
+        telemetry, attributes = (
+            simplejson.loads(text[0]) if text[0] else {} for text in (result.telemetry, result.attributes)
+        )
+        lines = [f"answers    {fitting[0]}" + (f", or {', '.join(fitting[1:])}" if fitting[1:] else "")]
+        for kind, values in (("telemetry", telemetry), ("attribute", attributes)):
+            lines += table([(kind, key, f"= {encode_json(value).decode()}") for key, value in values.items()])
+        return [Outcome(device.name, device.type, telemetry, attributes, [], False, lines)]
 
     return convert
 

@@ -9,12 +9,12 @@ from common.stream.items import Item
 from common.wire.calls import ANSWER_ROOM_S, Decode, converter_of, pack_body, verb_of
 from common.wire.messages import NOBODY, Entry, Reply, Request
 from services.port_reader.core.exchange import Exchanges, LineCall
-from services.port_reader.core.incoming import Incoming
+from services.port_reader.core.incoming.by_delimiter import Incoming
 from services.port_reader.core.members import Members, Placed
 
 if TYPE_CHECKING:
+    from services.port_reader.core.incoming.by_shape import ShapedIncoming
     from services.port_reader.core.likeness import Expected, Likeness
-    from services.port_reader.core.shaped import ShapedIncoming
 
 Answer = tuple[LineCall, bytes]
 """A call, and the frame that is its answer."""

@@ -20,12 +20,13 @@ from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.events import Chunk, Confirm, Confirmed, Effect, Opened, PortLost, WritePort
 from services.port_reader.core.exchange import Search
 from services.port_reader.core.framers.base import DeadPiece
-from services.port_reader.core.incoming import JOIN_S, Incoming
+from services.port_reader.core.incoming.by_delimiter import Incoming
+from services.port_reader.core.incoming.joining import JOIN_S
 from services.port_reader.core.members import LineKeeper, Owner, Placed
 from services.port_reader.core.port import LineSeen, Port
 
 if TYPE_CHECKING:
-    from services.port_reader.core.shaped import ShapedIncoming
+    from services.port_reader.core.incoming.by_shape import ShapedIncoming
 
 BAD_CHECKSUM: Final = "checksum"
 """Begins the reason of a dead piece that was a frame, but for its checksum."""

@@ -41,7 +41,7 @@ from services.port_reader.core.events import (
     WritePending,
 )
 from services.port_reader.core.exchange import Search, search_plainly
-from services.port_reader.core.incoming import incoming_of
+from services.port_reader.core.incoming.choice import incoming_of
 from services.port_reader.core.members import Owner
 from services.port_reader.core.pace import ReadPace
 from services.port_reader.core.port import Port, byte_seconds

@@ -21,16 +21,17 @@ from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
 from services.port_reader.core.events import Chunk, ClosePort, Confirmed, Effect, Opened, OpenPort, PortLost, ReadOut
 from services.port_reader.core.exchange import Exchanges, Search
-from services.port_reader.core.form import Piece
 from services.port_reader.core.framers.base import DeadPiece
-from services.port_reader.core.incoming import Cut, Incoming
+from services.port_reader.core.incoming.by_delimiter import Incoming
+from services.port_reader.core.incoming.form import Piece
+from services.port_reader.core.incoming.joining import Cut
 from services.port_reader.core.line_errors import LineErrors, LineHealth
 from services.port_reader.core.members import LineKeeper, Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
 if TYPE_CHECKING:
     from services.port_reader.core.doubt import Doubt
-    from services.port_reader.core.shaped import ShapedIncoming
+    from services.port_reader.core.incoming.by_shape import ShapedIncoming
 
 UNFRAMED_S: Final = 15.0
 """Bytes that have come again and again for so long without the end of a frame are told: a person who waits for values

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Final
 
 from common.config.framing import Framing
-from services.port_reader.core.form import STALE_S, Piece
 from services.port_reader.core.framers import shaped
 from services.port_reader.core.framers.base import DeadPiece
-from services.port_reader.core.incoming import CHOPPY_S, JOINED, QUIET_S, Cut, Joining, read_line_state
+from services.port_reader.core.incoming.form import STALE_S, Piece
+from services.port_reader.core.incoming.joining import CHOPPY_S, JOINED, QUIET_S, Cut, Joining, read_line_state
 
 PARTIAL_S: Final = 0.5
 """Silence that ends the hope for the rest of a frame; adapters hand bytes on every 16 ms, device servers less often."""
