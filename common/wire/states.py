@@ -60,6 +60,8 @@ class PortReaderState(Struct, frozen=True):
     """Seconds until such a device is tried again; None while it is asked in its turns, or just now."""
     damaged: str = ""
     """How many frames of the line had a wrong checksum lately, and what would be right; "" while hardly any had."""
+    line_errors: str = ""
+    """What the port's driver says is wrong with the bytes, such as framing errors; "" while it says nothing."""
 
 
 class ConnectorHostState(Struct, frozen=True):

@@ -249,7 +249,9 @@ def _of_port(reader: Reader) -> DeviceState | None:
 
 
 def _of_bytes(reader: Reader) -> DeviceState | None:
-    return DeviceState("no_frame_end", reader.state.unframed) if reader.state.unframed else None
+    if not reader.state.unframed:
+        return None
+    return DeviceState("no_frame_end", "; ".join(filter(None, (reader.state.unframed, reader.state.line_errors))))
 
 
 def _of_answers(reader: Reader) -> DeviceState | None:
@@ -284,6 +286,8 @@ def _of_values(reader: Reader, seen: YieldSeen | None) -> DeviceState | None:
     if seen.value_s is not None and seen.value_s < max(BARREN_S, PAUSES * seen.pause_s):
         return None
     parts = [f"{seen.barren} frames in a row gave no value"]
+    if reader.state.line_errors:
+        parts.append(reader.state.line_errors)
     if seen.error:
         parts.append(f"the last error: {seen.error}")
     if seen.looks:
@@ -344,9 +348,10 @@ def _of_silence(reader: Reader) -> DeviceState:
             return DeviceState("idle", "the port is open, and nothing has come yet", open_s)
         return DeviceState("silent", NOTHING_CAME, open_s)
     if reader.frame_age_s is None and byte_s < SILENT_S:
-        return DeviceState("receiving", "bytes come, and no frame has ended yet")
+        why = "bytes come, and no frame has ended yet"
+        return DeviceState("receiving", "; ".join(filter(None, (why, reader.state.line_errors))))
     if byte_s < max(SILENT_S, PAUSES * reader.pause_s):
-        return DeviceState("receiving", "")
+        return DeviceState("receiving", reader.state.line_errors)
     return DeviceState("silent", "the port is open, and the device has stopped talking", byte_s)
 
 

@@ -16,6 +16,10 @@ class PortReaderCounts(SourceCounts):
     ports_lost: Annotated[int, Counter("times", "the port was lost")]
     gaps: Annotated[int, Counter("times", "bytes of the line may be missing: nobody read it, or its driver lost some")]
     checksums_wrong: Annotated[int, Counter("frames", "that were whole but for a wrong checksum")]
+    framing_errors: Annotated[int, Counter("bytes", "without a stop bit in its place, as the driver counts them")]
+    parity_errors: Annotated[int, Counter("bytes", "of another parity, as the driver counts them")]
+    overruns: Annotated[int, Counter("bytes", "that the port or its driver had no room for, as the driver counts them")]
+    breaks: Annotated[int, Counter("times", "the line was held low, as the driver counts them")]
     exchanges: Annotated[int, Counter("calls", "written to the device")]
     patterns_timed_out: Annotated[int, Counter("calls", "whose responsePattern took too long on a frame")]
     asks: Annotated[

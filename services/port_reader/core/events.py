@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from common.stream.events import SourceEffect, SourceEvent
+from services.port_reader.core.line_errors import LineErrors
 
 # Events
 
@@ -38,6 +39,18 @@ class LineGap(Struct, frozen=True):
     reason: str
     is_anywhere: bool = True
     """False: if any are missing, they are behind what the kernel keeps of a line that nobody reads."""
+
+
+class LineDamaged(Struct, frozen=True):
+    """The driver has counted these errors since the last time."""
+
+    errors: LineErrors
+
+
+class LineRefused(Struct, frozen=True):
+    """The server that has the port does not take these of its settings."""
+
+    settings: list[str]
 
 
 class LineRead(Struct, frozen=True):
@@ -127,7 +140,8 @@ class Confirm(Struct, frozen=True):
     reply: bytes
 
 
-PortEvent = Opened | OpenFailed | LineGap | LineRead | PortLost | WritePending | WriteDrained | WriteFailed | Confirmed
+LineEvent = Opened | OpenFailed | LineGap | LineDamaged | LineRefused | LineRead | PortLost
+PortEvent = LineEvent | WritePending | WriteDrained | WriteFailed | Confirmed
 """What the port tells beside what comes in on it."""
 PortEffect = OpenPort | ClosePort | ReadOut | Rest | WritePort | CheckWrite | CancelWrite | AdjustLine | Confirm
 Event = SourceEvent | Chunk | PortEvent

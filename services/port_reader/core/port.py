@@ -26,6 +26,7 @@ from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming.by_delimiter import Incoming
 from services.port_reader.core.incoming.form import Piece
 from services.port_reader.core.incoming.joining import Cut
+from services.port_reader.core.line_errors import LineErrors, LineHealth
 from services.port_reader.core.members import LineKeeper, Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
@@ -41,6 +42,13 @@ UNFRAMED_QUIET_S: Final = 120.0
 """After so long without any byte the line is silent, and that is told instead."""
 
 
+OVERDUE: Final = {
+    "rfc2217": "timed out: no connection, or a server that does not speak RFC 2217 (raw TCP is socket://)",
+    "tcp-listen": "no device has connected yet",
+}
+"""What it means that a port of such a scheme is not open after its time."""
+
+
 class LineSeen(NamedTuple):
     """How the line is: what the fields of the same names say in a port reader's heartbeat."""
 
@@ -54,6 +62,7 @@ class LineSeen(NamedTuple):
     answers_some: bool = False
     probe_s: float | None = None
     damaged: str = ""
+    line_errors: str = ""
 
 
 class Port:
@@ -105,6 +114,8 @@ class Port:
         self._doubt: Doubt | None = None
         """While a burst is read in which bytes may be missing."""
         self._has_told_returned = False
+        self._health = LineHealth()
+        self._refused: set[str] = set()
         self._framing = devices[0].framing
         self.byte_s = byte_seconds(devices[0].line)
 
@@ -237,6 +248,20 @@ class Port:
 
             self._doubt = Doubt(reason, self.byte_s, is_anywhere=is_anywhere)
 
+    def damaged(self, errors: LineErrors, now_s: float) -> None:
+        """The driver has counted these errors."""
+        self._counters["framing_errors"] += errors.framing
+        self._counters["parity_errors"] += errors.parity
+        self._counters["overruns"] += errors.overruns
+        self._counters["breaks"] += errors.breaks
+        self._health.add(errors, now_s)
+
+    def refused(self, settings: list[str]) -> list[Note]:
+        """The server that has the port does not take these of its settings; each is told once."""
+        new = [one for one in settings if one not in self._refused]
+        self._refused.update(new)
+        return [Note("warning", "port.setting_refused", {**self._facts, "setting": one}) for one in new]
+
     def rest(self, until_s: float) -> None:
         """The line is not read before then: silence until then must not end a frame."""
         self._rests_until_s = until_s
@@ -354,7 +379,8 @@ class Port:
         if self._opening.is_retry_due(now_s):
             return self.open(now_s)
         if self._opening.is_overdue(now_s):
-            return [ClosePort(), *self.open_failed("timed out", now_s)]
+            scheme = self._members.devices[0].line.port.partition(":")[0]
+            return [ClosePort(), *self.open_failed(OVERDUE.get(scheme, "timed out"), now_s)]
         if not self.is_connected:
             return []
         if self._doubt is not None and self._doubt.ends_s is not None:
@@ -402,6 +428,7 @@ class Port:
             frame_s=None if frame_s is None else now_s - frame_s,
             unframed=self._why_unframed(now_s),
             damaged=self._why_damaged(now_s),
+            line_errors=self._health.fault(now_s) if opening.is_open else "",
         )
 
     def _why_unframed(self, now_s: float) -> str:
