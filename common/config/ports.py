@@ -6,6 +6,8 @@ import os
 import re
 from urllib.parse import urlsplit
 
+from common.config.file_names import can_name_a_file
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 """The beginning of an URL; what has none is a path."""
 _WINDOWS = re.compile(r"(\\\\\.\\)?COM\d+", re.IGNORECASE)
@@ -107,14 +109,6 @@ _UDEV_FOLDERS = (
     "/dev/serial/by-id",
 )
 """Where people believe udev's links to be."""
-
-
-def can_name_a_file(name: str) -> bool:
-    """False for a text that the system takes for no path at all: it holds a NUL, or half a character."""
-    try:
-        return b"\0" not in os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
 
 
 def _is_socket_address(port: str, *, needs_host: bool = True) -> bool:

@@ -19,7 +19,8 @@ from common.config.reading import read_gateway
 from common.config.usb_ports import UsbSelector, find_port, read_selector, selector_of, usb_ports
 from common.core.errors import GatewayError, LinkError
 from services.cli.__main__ import main
-from services.port_reader.shell.serial_line import SerialLine, open_line
+from services.port_reader.shell.opening import open_line
+from services.port_reader.shell.serial_line import SerialLine
 from tests.support.usb_tree import UsbTree
 
 

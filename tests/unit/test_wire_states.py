@@ -46,6 +46,7 @@ KEYS: list[tuple[State, list[str]]] = [
             "answers_some",
             "probe_s",
             "damaged",
+            "line_errors",
         ],
     ),
     (ConverterState(), ["slot", "draining", "held", "user_devices", "hosts"]),

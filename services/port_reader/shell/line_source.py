@@ -22,6 +22,7 @@ from common.core.events import Arrived, Junk
 from common.io.clock import monotonic_s, suspended_s, wall_ms
 from common.io.sources import Pollable, Sources
 from services.port_reader.core.events import (
+    NO_ERRORS,
     AdjustLine,
     CancelWrite,
     CheckWrite,
@@ -43,8 +44,8 @@ from services.port_reader.core.events import (
     WritePending,
     WritePort,
 )
-from services.port_reader.core.line_errors import NO_ERRORS
-from services.port_reader.shell.serial_line import LISTEN_SCHEME, READ_BYTES, SerialLine, open_line
+from services.port_reader.shell.opening import open_line
+from services.port_reader.shell.serial_line import LISTEN_SCHEME, READ_BYTES, SerialLine
 
 if TYPE_CHECKING:
     from services.port_reader.shell.listening import Listener

@@ -15,7 +15,8 @@ import serial
 
 from common.config.models import Line
 from common.core.errors import LinkError
-from services.port_reader.core.line_errors import COUNTS_BYTES, NO_ERRORS, LineErrors, read_counts
+from services.port_reader.core.events import NO_ERRORS, LineErrors
+from services.port_reader.core.line_errors import COUNTS_BYTES, read_counts
 
 READ_BYTES: Final = 4096
 _TIOCGICOUNT: Final = 0x545D
@@ -182,24 +183,7 @@ class SerialLine:
             return 0
 
 
-def open_line(line: Line) -> SerialLine:
-    """Opens the line's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
-    if line.port.startswith(SOCKET_SCHEME):
-        connection = _begin_connecting(line.port)
-        return SerialLine(connection.fileno(), None, connection)
-    if line.port.startswith(RFC2217_SCHEME):
-        # Here: who has no such port needs none of it, and a port reader keeps what it has loaded.
-        from services.port_reader.shell.remote_line import RemoteLine
-
-        return RemoteLine(_begin_connecting(line.port), line)
-    if line.port.startswith(USB_SCHEME):
-        return _open_adapter(line)
-    if not os.path.exists(line.port):
-        raise LinkError("no such port")
-    return _open_path(line, line.port)
-
-
-def _open_adapter(line: Line) -> SerialLine:
+def open_adapter(line: Line) -> SerialLine:
     """Opens the port of the USB adapter that is selected, wherever it is plugged in now."""
     # Here: who names a path needs none of it, and a port reader keeps what it has loaded.
     from common.config.usb_ports import find_port, read_selector
@@ -210,14 +194,14 @@ def _open_adapter(line: Line) -> SerialLine:
     except LookupError as error:
         raise LinkError(str(error)) from None
     try:
-        return _open_path(line, path)
+        return open_path(line, path)
     except LinkError as error:
         # Of the selector alone nobody could tell which file to look at.
         advice = f"; `sudo fuser -v {path}` says which" if str(error) == IN_USE else ""
         raise LinkError(f"{path}: {error}{advice}") from None
 
 
-def _open_path(line: Line, path: str) -> SerialLine:
+def open_path(line: Line, path: str) -> SerialLine:
     """Opens a device file."""
     try:
         port = _KeepingSerial(
@@ -251,7 +235,7 @@ def _keep_dtr(fd: int) -> None:
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
-def _begin_connecting(url: str) -> socket.socket:
+def begin_connecting(url: str) -> socket.socket:
     """Begins to connect to a TCP port that is a serial line at its other end."""
     try:
         parts = urlsplit(url)
