@@ -19,8 +19,7 @@ from common.config.models import DataPoint, Device
 from common.config.models import Line as LineSettings
 from common.wire import codec
 from common.wire.messages import Entry
-from services.port_reader.core.events import Chunk, LineGap
-from services.port_reader.core.line_errors import LineErrors
+from services.port_reader.core.events import Chunk, LineErrors, LineGap
 from services.port_reader.core.standstill import KERNEL_BYTES
 from services.port_reader.shell import serial_line
 from services.port_reader.shell.serial_line import SerialLine, open_line

@@ -8,8 +8,8 @@ import pytest
 
 from common.config.models import Device, Line
 from common.core.events import Start, Tick
-from services.port_reader.core.events import ClosePort, LineDamaged, LineRefused
-from services.port_reader.core.line_errors import COUNTS_BYTES, TELL_S, LineErrors, LineHealth, read_counts
+from services.port_reader.core.events import ClosePort, LineDamaged, LineErrors, LineRefused
+from services.port_reader.core.line_errors import COUNTS_BYTES, TELL_S, LineHealth, read_counts
 from services.port_reader.core.opening import OPEN_TIMEOUT_S
 from tests.support.port_reader_rig import Rig
 

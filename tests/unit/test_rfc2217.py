@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.config.models import Line
-from services.port_reader.core.line_errors import LineErrors
+from services.port_reader.core.events import LineErrors
 from services.port_reader.core.rfc2217 import MAX_SUBNEGOTIATION_BYTES, Rfc2217
 
 DO_COM_PORT = b"\xff\xfd\x2c"

@@ -42,6 +42,7 @@ KEYS: list[tuple[State, list[str]]] = [
             "byte_s",
             "frame_s",
             "unframed",
+            "line_errors",
         ],
     ),
     (ConverterState(), ["slot", "draining", "held", "user_devices", "hosts"]),

@@ -5,10 +5,11 @@ Times named `wall_ms` and `arrival_ms` are the wall clock in milliseconds since 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from common.stream.events import SourceEffect, SourceEvent
-from services.port_reader.core.line_errors import LineErrors
 
 # Events
 
@@ -39,6 +40,21 @@ class LineGap(Struct, frozen=True):
     reason: str
     is_anywhere: bool = True
     """False: if any are missing, they are behind what the kernel keeps of a line that nobody reads."""
+
+
+class LineErrors(NamedTuple):
+    """How many of each kind. Framing: no stop bit where one must be. Overruns: bytes that the chip, or the driver's
+    buffer, had no room for. Break: the line was held low for longer than a byte takes."""
+
+    framing: int = 0
+    parity: int = 0
+    overruns: int = 0
+    breaks: int = 0
+
+    def since(self, before: LineErrors) -> LineErrors:
+        """What has come since; 0 where a count has fallen, as a new adapter's begins at 0."""
+        pairs = zip(self, before, strict=True)
+        return LineErrors(*(max(now - then, 0) for now, then in pairs))
 
 
 class LineDamaged(Struct, frozen=True):

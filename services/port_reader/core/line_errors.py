@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from services.port_reader.core.events import LineErrors
 
 TELL_S: Final = 60.0
 """Errors that have stopped for so long are told no more."""
 COUNTS_BYTES: Final = 80
 """The size of the kernel's `serial_icounter_struct`: 20 numbers of 32 bits (include/uapi/linux/serial.h)."""
-
-
-class LineErrors(NamedTuple):
-    """How many of each kind. Framing: no stop bit where one must be. Overruns: bytes that the chip, or the driver's
-    buffer, had no room for. Break: the line was held low for longer than a byte takes."""
-
-    framing: int = 0
-    parity: int = 0
-    overruns: int = 0
-    breaks: int = 0
-
-    def since(self, before: LineErrors) -> LineErrors:
-        """What has come since; 0 where a count has fallen, as a new adapter's begins at 0."""
-        pairs = zip(self, before, strict=True)
-        return LineErrors(*(max(now - then, 0) for now, then in pairs))
 
 
 NO_ERRORS: Final = LineErrors()

@@ -19,13 +19,23 @@ from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.answers import Answer, Answers, step_after
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
-from services.port_reader.core.events import Chunk, ClosePort, Confirmed, Effect, Opened, OpenPort, PortLost, ReadOut
+from services.port_reader.core.events import (
+    Chunk,
+    ClosePort,
+    Confirmed,
+    Effect,
+    LineErrors,
+    Opened,
+    OpenPort,
+    PortLost,
+    ReadOut,
+)
 from services.port_reader.core.exchange import Exchanges, Search
 from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming.by_delimiter import Incoming
 from services.port_reader.core.incoming.form import Piece
 from services.port_reader.core.incoming.joining import Cut
-from services.port_reader.core.line_errors import LineErrors, LineHealth
+from services.port_reader.core.line_errors import LineHealth
 from services.port_reader.core.members import LineKeeper, Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 

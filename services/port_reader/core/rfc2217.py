@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from common.config.models import Line
-from services.port_reader.core.line_errors import NO_ERRORS, LineErrors
+from services.port_reader.core.events import LineErrors
+from services.port_reader.core.line_errors import NO_ERRORS
 
 IAC: Final = 255
 _DONT, _DO, _WONT, _WILL, _SB, _SE = 254, 253, 252, 251, 250, 240

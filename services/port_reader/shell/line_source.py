@@ -44,7 +44,14 @@ from services.port_reader.core.events import (
     WritePort,
 )
 from services.port_reader.core.line_errors import NO_ERRORS
-from services.port_reader.shell.serial_line import LISTEN_SCHEME, READ_BYTES, SerialLine, open_line
+from services.port_reader.shell.serial_line import (
+    LISTEN_SCHEME,
+    READ_BYTES,
+    RFC2217_SCHEME,
+    SerialLine,
+    begin_connecting,
+    open_line,
+)
 
 if TYPE_CHECKING:
     from services.port_reader.shell.listening import Listener
@@ -89,7 +96,7 @@ class LineSource:
         if self._settings.port.startswith(LISTEN_SCHEME):
             return self._listen()
         try:
-            line = open_line(self._settings)
+            line = _open(self._settings)
         except LinkError as error:
             return (OpenFailed(str(error)),)
         self._line = line
@@ -181,6 +188,7 @@ class LineSource:
         if has_rested:
             yield from self._hear()
         if self._line is not None and self._line.is_writing:
+            self._line.look_for_answer()
             yield from (event for event in self._progress() if not isinstance(event, WritePending))
         yield from self._read(READS)
         if not has_rested:
@@ -288,6 +296,16 @@ class LineSource:
         if self._line is None:
             raise RuntimeError("no port is open")
         return self._line
+
+
+def _open(settings: Line) -> SerialLine:
+    """Opens the line, or begins to connect. Raises LinkError."""
+    if not settings.port.startswith(RFC2217_SCHEME):
+        return open_line(settings)
+    # Here: who has no such port needs none of it, and a port reader keeps what it has loaded.
+    from services.port_reader.shell.remote_line import RemoteLine
+
+    return RemoteLine(begin_connecting(settings.port), settings)
 
 
 class Gaps:

@@ -15,7 +15,8 @@ import serial
 
 from common.config.models import Line
 from common.core.errors import LinkError
-from services.port_reader.core.line_errors import COUNTS_BYTES, NO_ERRORS, LineErrors, read_counts
+from services.port_reader.core.events import LineErrors
+from services.port_reader.core.line_errors import COUNTS_BYTES, NO_ERRORS, read_counts
 
 READ_BYTES: Final = 4096
 _TIOCGICOUNT: Final = 0x545D
@@ -86,6 +87,9 @@ class SerialLine:
 
     def negotiate(self) -> None:
         """Goes on with getting ready; to be called when something has come. Raises LinkError if that can't be."""
+
+    def look_for_answer(self) -> None:
+        """Looks whether something has come that shows that the write is out; to be called before the line is read."""
 
     def take_refused(self) -> list[str]:
         """Settings that whoever has the port has refused, in words, since this was called last."""
@@ -185,13 +189,8 @@ class SerialLine:
 def open_line(line: Line) -> SerialLine:
     """Opens the line's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
     if line.port.startswith(SOCKET_SCHEME):
-        connection = _begin_connecting(line.port)
+        connection = begin_connecting(line.port)
         return SerialLine(connection.fileno(), None, connection)
-    if line.port.startswith(RFC2217_SCHEME):
-        # Here: who has no such port needs none of it, and a port reader keeps what it has loaded.
-        from services.port_reader.shell.remote_line import RemoteLine
-
-        return RemoteLine(_begin_connecting(line.port), line)
     if line.port.startswith(USB_SCHEME):
         return _open_adapter(line)
     if not os.path.exists(line.port):
@@ -251,7 +250,7 @@ def _keep_dtr(fd: int) -> None:
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
-def _begin_connecting(url: str) -> socket.socket:
+def begin_connecting(url: str) -> socket.socket:
     """Begins to connect to a TCP port that is a serial line at its other end."""
     try:
         parts = urlsplit(url)
