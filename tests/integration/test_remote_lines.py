@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from common.config.models import Line
+from common.io.clock import monotonic_s
 from common.io.sources import Sources
 from services.port_reader.core.events import (
     AdjustLine,
@@ -52,6 +53,7 @@ class Reader:
 
     def run(self) -> None:
         """One round of the loop."""
+        self._sources.end_rests(monotonic_s())
         for source, flags in self._sources.poll(20):
             self.take(self._sources.take(source, flags))
 
