@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from common.config.models import Line
+from common.io.clock import monotonic_s
 from common.io.sources import Sources
 from services.port_reader.core.events import (
     AdjustLine,
@@ -50,6 +53,7 @@ class Reader:
 
     def run(self) -> None:
         """One round of the loop."""
+        self._sources.end_rests(monotonic_s())
         for source, flags in self._sources.poll(20):
             self.take(self._sources.take(source, flags))
 
@@ -126,6 +130,20 @@ def test_a_write_is_out_when_the_line_has_had_its_time(server: Ser2net) -> None:
 
     wait_until(is_out, "the write is out")
     assert os.read(server.master, 100) == b"\x06050\r\n"
+    reader.close()
+
+
+def test_an_answer_shows_that_a_write_is_out(server: Ser2net) -> None:
+    """Whatever the time says: told behind its answer, it would not be taken for one."""
+    reader = Reader(f"rfc2217://127.0.0.1:{server.rfc2217_port}", baudrate=300)
+    reader.open()
+    reader.wait_for(Opened)
+    reader.take(reader.line.write_port(WritePort(b"a" * 100)))
+    assert os.read(server.master, 1000)
+    os.write(server.master, b"answer\n")
+    reader.wait(lambda: b"\n" in reader.data)
+    kinds = [type(event) for event in reader.events if isinstance(event, WriteDrained | Chunk)]
+    assert kinds[0] is WriteDrained
     reader.close()
 
 
@@ -249,3 +267,27 @@ def test_an_address_that_is_taken_is_told() -> None:
         reader.open()
         assert "nobody can listen there: Address already in use" in reader.wait_for(OpenFailed).reason
         reader.close()
+
+
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [("usb://dead:beef", "no adapter"), ("rfc2217://127.0.0.1:1", ""), ("tcp-listen://0.0.0.1:1", "")],
+)
+def test_a_port_reader_can_load_what_each_scheme_needs(port: str, said: str) -> None:
+    """A port reader leaves modules out that no line needs; what a scheme brings must do without them too."""
+    program = f"""
+from services.port_reader.__main__ import _light
+
+with _light():
+    import services.port_reader.shell.serving
+from common.config.models import Line
+from common.core.errors import LinkError
+from common.io.sources import Sources
+from services.port_reader.core.events import OpenPort
+from services.port_reader.shell.line_source import LineSource
+
+print(*LineSource(Line(port={port!r}), Sources(), 0, lambda: ()).open_port(OpenPort()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said in done.stdout

@@ -182,6 +182,7 @@ class LineSource:
         if has_rested:
             yield from self._hear()
         if self._line is not None and self._line.is_writing:
+            self._line.look_for_answer()
             yield from (event for event in self._progress() if not isinstance(event, WritePending))
         yield from self._read(READS)
         if not has_rested:

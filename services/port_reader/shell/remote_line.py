@@ -62,6 +62,19 @@ class RemoteLine(SerialLine):
         self._send_controls()
         return payload
 
+    def look_for_answer(self) -> None:
+        """An answer shows that the write is out, whatever the time says: the server may have another speed than it was
+        told. What else the device says by itself ends the wait too early, and costs nothing but that."""
+        if self._unwritten:
+            return
+        try:
+            self._payload += self._read_payload()
+        except LinkError:
+            # The next read says so.
+            return
+        if self._payload:
+            self._out_s = 0.0
+
     def take_refused(self) -> list[str]:
         return self._protocol.take_refused()
 

@@ -88,6 +88,9 @@ class SerialLine:
     def negotiate(self) -> None:
         """Goes on with getting ready; to be called when something has come. Raises LinkError if that can't be."""
 
+    def look_for_answer(self) -> None:
+        """Looks whether something has come that shows that the write is out; to be called before the line is read."""
+
     def take_refused(self) -> list[str]:
         """Settings that whoever has the port has refused, in words, since this was called last."""
         return []
