@@ -28,10 +28,10 @@ from common.conversion.outcomes import ABSENT, NOTHING
 from common.conversion.paths import path_finder
 from common.conversion.patterns_of_bytes import searcher
 from common.conversion.points import Span, locator_of
-from common.conversion.printed import BLANK_BYTES
 from common.conversion.units import factor_of, times
 from common.conversion.values import plain_value
 from common.conversion.views import View
+from common.core.blanks import BLANK_BYTES
 from common.core.quoting import shown
 
 Take = Callable[[View], Any]

@@ -17,10 +17,10 @@ from common.config.models import DataPoint
 from common.config.point_models import FLOATS, INTEGERS, Exponent, Meaning
 from common.conversion.binary import arranged, integer_reader, number_reader
 from common.conversion.outcomes import NOTHING
-from common.conversion.printed import BLANK_BYTES, BLANKS
 from common.conversion.times import iso_text, time_reader
 from common.conversion.units import times
 from common.conversion.values import MAX_INT, MIN_INT, parser_of
+from common.core.blanks import BLANK_BYTES, BLANKS
 from common.core.byte_text import bytes_of
 
 ReadField = Callable[[bytes], Any]

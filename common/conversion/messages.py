@@ -19,12 +19,13 @@ from common.conversion.outcomes import ABSENT, NOTHING, Lack
 from common.conversion.patterns import compiled
 from common.conversion.patterns_of_bytes import compile_bytes, searcher
 from common.conversion.points import Kind, PointResult
-from common.conversion.printed import BLANKS, is_blank
+from common.conversion.printed import is_blank
 from common.conversion.results import LONGEST_NAME
 from common.conversion.rows import BatchResult
 from common.conversion.times import ReadTime, time_reader
 from common.conversion.values import encode_json
 from common.conversion.views import View
+from common.core.blanks import BLANKS
 from common.core.errors import ConversionError
 from common.core.frame_body import SpanOf, body_span_of
 from common.core.quoting import shown
