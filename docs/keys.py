@@ -716,8 +716,11 @@ DEVICE: Final = Section(
         Key(
             "port",
             "text",
-            "A path, best one of /dev/serial/by-id (`serialgw ports`), or `socket://HOST:PORT`, a TCP connection to a "
-            "serial device server.",
+            "A path, best one of /dev/serial/by-id; or `usb://VID:PID[:SERIAL][@PLACE][?interface=N&port=N]`, a USB adapter "
+            "by what it is or by where it is plugged in, as `serialgw ports` prints it, looked for anew each time the "
+            "port is opened; or `rfc2217://HOST:PORT`, a port of another machine, behind a server that is told the settings "
+            "below (ser2net, and most device servers); or `socket://HOST:PORT`, the same raw, with the server's own settings; "
+            "or `tcp-listen://:PORT`, where the device connects by itself, `tcp-listen://ADDRESS:PORT` at one address only.",
             "/dev/ttyUSB0",
             "/dev/ttyUSB0",
         ),
@@ -728,6 +731,18 @@ DEVICE: Final = Section(
         Key("xonxoff", "true or false", "Flow control by characters.", True, False),
         Key("rtscts", "true or false", "Flow control by the lines RTS and CTS.", True, False),
         Key("dsrdtr", "true or false", "Flow control by the lines DSR and DTR.", True, False),
+        Key(
+            "dtr",
+            "true or false",
+            "The pin DTR from the opening on. `false`: off at once; for a moment the kernel has had it on. `true`: on, and it stays on "
+            "when the port is closed, so that an Arduino or another board that DTR resets is not reset by a restart of the gateway.",
+            True,
+            None,
+            instead="on while the port is open",
+        ),
+        Key(
+            "rts", "true or false", "The pin RTS from the opening on.", False, None, instead="on while the port is open"
+        ),
         Key("exclusive", "true or false", "Keeps other programs from opening the port meanwhile.", False, True),
         Key(
             "writeTimeout",

@@ -22,6 +22,8 @@ BUS_KEYS: Final = {
     "rtscts": "rtscts",
     "dsrdtr": "dsrdtr",
     "exclusive": "exclusive",
+    "dtr": "dtr",
+    "rts": "rts",
     "write_timeout_s": "writeTimeout",
     "inter_byte_timeout_s": "interByteTimeout",
 }
@@ -145,6 +147,9 @@ def _check_bus(members: list[tuple[JsonObject, Device]]) -> None:
             entry.problem(
                 "address", f"{address}, as in {_at(other, entry)}", "an address that no other on the line has"
             )
+        if device.line.port != first.line.port:
+            found = f"{show(device.line.port)}, which is the port of {_at(first_entry, entry)}"
+            entry.problem("port", found, f"{show(first.line.port)}, the same name on all devices of a line")
         for name, key in BUS_KEYS.items():
             ours, theirs = getattr(device.line, name), getattr(first.line, name)
             if ours != theirs:

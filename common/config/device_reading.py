@@ -13,20 +13,21 @@ from typing import Any, Final
 import msgspec
 
 from common.config.asking import ASKING
-from common.config.asking_reading import OF_DEVICES, read_asking
 from common.config.checking import BUS_KEYS, ConverterChecker
+from common.config.device.asking_reading import OF_DEVICES, read_asking
+from common.config.device.framing_reading import has_shapes, read_shaped
+from common.config.device.messages_reading import TAKING_APART, check_shapes, read_messages
+from common.config.device.places_reading import read_order
+from common.config.device.points_reading import read_attribute_updates, read_points, read_rpcs
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
-from common.config.framing_reading import has_shapes, read_shaped
 from common.config.json_object import JsonObject
-from common.config.messages_reading import TAKING_APART, check_shapes, read_messages
 from common.config.modbus_file import devices_of, has_serial_slaves
 from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.placed import plain
-from common.config.places_reading import read_order
-from common.config.points_reading import DAY_S, read_attribute_updates, read_points, read_rpcs, read_strategy
-from common.config.ports import EXPECTED, is_relative, port_fault, port_hint
+from common.config.ports import EXPECTED, is_relative, one_spelling, port_fault, port_hint
+from common.config.strategy_reading import DAY_S, read_strategy
 from common.stream.limits import MAX_RECORDS
 
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
@@ -216,7 +217,21 @@ def _read_line(entry: JsonObject) -> Line:
         write_timeout_s=entry.maybe_number("writeTimeout", 0, DAY_S),
         inter_byte_timeout_s=entry.maybe_number("interByteTimeout", 0, DAY_S),
         exclusive=entry.flag("exclusive", True, nullable=True),
+        dtr=_read_pin(entry, "dtr", "dsrdtr"),
+        rts=_read_pin(entry, "rts", "rtscts"),
     )
+
+
+def _read_pin(entry: JsonObject, key: str, flow: str) -> bool | None:
+    """How a pin is to be from the opening on; None where nothing is said. With flow control by that pin it is the
+    driver's."""
+    if entry.values.get(key) is None:
+        entry.knows(key)
+        return None
+    pin = entry.flag(key, False)
+    if entry.values.get(flow) is True:
+        entry.warning(key, f'beside "{flow}" this means nothing: {key.upper()} is moved by the driver')
+    return pin
 
 
 def _read_port(entry: JsonObject) -> str:
@@ -229,7 +244,7 @@ def _read_port(entry: JsonObject) -> str:
         entry.warning("port", f'{show(port)} is no name of a serial port, did you mean "{meant}"?')
     elif is_relative(port):
         entry.warning("port", f"{show(port)} depends on the folder in which the gateway is started")
-    return port
+    return one_spelling(port)
 
 
 def _read_converters(entry: JsonObject, checker: ConverterChecker) -> tuple[str, str | None]:

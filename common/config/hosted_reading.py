@@ -10,12 +10,12 @@ from typing import Any, Final
 import simplejson
 
 from common.config.connector_files import ConnectorClass, Search, find_connector, folder_of
+from common.config.file_names import can_name_a_file
 from common.config.findings import Findings, show
 from common.config.json_object import JsonObject
 from common.config.models import HostedConnector, ReportStrategy
 from common.config.names import CONNECTOR_LOG_LEVELS
-from common.config.points_reading import read_strategy
-from common.config.ports import can_name_a_file
+from common.config.strategy_reading import read_strategy
 from common.stream.limits import MAX_RECORDS
 
 OUR_TYPES: Final = ("serial", "custom")

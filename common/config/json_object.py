@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from common.config.file_names import can_name_a_file
 from common.config.findings import Findings, choices, join_path, kind_of, nearest, show
 from common.config.look_alikes import Use, doubt_of
 from common.config.placed import Placed, PlacedList, Where
-from common.config.ports import can_name_a_file
 from common.core.byte_text import EXPECTED_HEX, bytes_of, parts_of
 from common.core.shown import is_steering
 

@@ -164,6 +164,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """Handed to pyserial as it is. Reads return at once here, so it changes nothing."""
     exclusive: bool = True
     """True keeps other programs from opening the port while it is ours."""
+    dtr: bool | None = None
+    """How the pin DTR is from the opening on; None: on while the port is open, as the kernel has it. True keeps it on
+    also when the port is closed, so that a board that is reset by DTR is not reset when it is opened again."""
+    rts: bool | None = None
+    """The same of the pin RTS, which follows the kernel when the port is closed."""
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):

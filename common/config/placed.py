@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-from common.config.findings import join_path
 
 Where = tuple[str, str]
 """The file, and the path in it."""
@@ -40,26 +37,6 @@ class PlacedList(list[Any]):
         """Adds an entry, and where it stands."""
         self.append(value)
         self.places.append(where)
-
-
-def placed(value: Any, where: Where, filled: Callable[[str, Where], tuple[Any, Where]]) -> Any:
-    """A value as it was read, with its places. `filled` says what stands in place of a text, and where that is from."""
-    return _placed(value, where, filled)[0]
-
-
-def _placed(value: Any, where: Where, filled: Callable[[str, Where], tuple[Any, Where]]) -> tuple[Any, Where]:
-    file, path = where
-    if isinstance(value, dict):
-        found = Placed()
-        for key, one in value.items():
-            found.put(key, *_placed(one, (file, join_path(path, key)), filled))
-        return found, where
-    if isinstance(value, list):
-        entries = PlacedList()
-        for index, one in enumerate(value):
-            entries.put(*_placed(one, (file, f"{path}[{index}]"), filled))
-        return entries, where
-    return filled(value, where) if isinstance(value, str) else (value, where)
 
 
 def plain(value: Any) -> Any:

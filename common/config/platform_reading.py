@@ -17,11 +17,11 @@ from common.config.host_reading import TLS_PORT, read_host, read_port, warn_odd_
 from common.config.json_object import JsonObject
 from common.config.models import PAYLOAD_GUESS_BYTES, Platform, Security
 from common.config.names import PROVISIONING_SECRETS, SECRETS
-from common.config.points_reading import read_strategy
 from common.config.provisioning_reading import is_asked_by, read_provisioning
 from common.config.rates_reading import read_rate_limits
 from common.config.secret_files import with_secret_files
 from common.config.services_reading import read_filtering, read_inactivity, read_statistics
+from common.config.strategy_reading import read_strategy
 
 SecurityType = Literal["none", "accessToken", "usernamePassword", "tlsAccessToken", "tlsPrivateKey"]
 """How the gateway proves who it is, in the reference's words; the tls types bring certificates."""

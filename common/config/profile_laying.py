@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from common.config.findings import Findings, join_path, nearest, show
 from common.config.json_object import JsonObject
-from common.config.placed import Placed, PlacedList, Where, placed
+from common.config.placed import Placed, PlacedList, Where
 from common.config.profiles import Parameter, Profile, is_name, no_profile, profile_names, read_profile
 
 KEYS: Final = ("profile", "parameters")
@@ -53,10 +53,10 @@ def with_profiles(entry: JsonObject, folder: Path) -> JsonObject | None:
     base = Placed()
     for profile in profiles:
         fill = _filler(entry, profile.parameters, given)
-        own = _laid_names(placed(profile.device, (profile.file, "device"), fill))
+        own = _laid_names(_placed(profile.device, (profile.file, "device"), fill))
         base = _lay(base, own, entry.findings)
     section = {key: value for key, value in entry.values.items() if key not in KEYS}
-    over = placed(section, (entry.file, entry.path), lambda text, where: (text, where))
+    over = _placed(section, (entry.file, entry.path), lambda text, where: (text, where))
     laid = _lay(base, _laid_names(over), entry.findings)
     _say_every(laid, base, over)
     return JsonObject(laid, entry.file, entry.path, entry.findings)
@@ -126,6 +126,26 @@ def _filler(
         return _PLACEHOLDER.sub(lambda found: str(values.get(found[1], found[0])), text), where
 
     return fill
+
+
+def _placed(value: Any, where: Where, filled: Callable[[str, Where], tuple[Any, Where]]) -> Any:
+    """A value as it was read, with its places. `filled` says what stands in place of a text, and where that is from."""
+    return _with_place(value, where, filled)[0]
+
+
+def _with_place(value: Any, where: Where, filled: Callable[[str, Where], tuple[Any, Where]]) -> tuple[Any, Where]:
+    file, path = where
+    if isinstance(value, dict):
+        found = Placed()
+        for key, one in value.items():
+            found.put(key, *_with_place(one, (file, join_path(path, key)), filled))
+        return found, where
+    if isinstance(value, list):
+        entries = PlacedList()
+        for index, one in enumerate(value):
+            entries.put(*_with_place(one, (file, f"{path}[{index}]"), filled))
+        return entries, where
+    return filled(value, where) if isinstance(value, str) else (value, where)
 
 
 def _laid_names(section: Any) -> Any:

@@ -18,6 +18,7 @@ from common.config.checking import ConverterChecker, check_unique, warn_broken_f
 from common.config.connector_files import ConnectorClass
 from common.config.device_reading import ConnectorDefaults, read_connector
 from common.config.extension_files import Catalogue, extension_dirs_of, read_catalogue
+from common.config.file_names import can_name_a_file
 from common.config.findings import Findings, show
 from common.config.hosted_reading import is_hosted, read_file, read_hosted, search_of, why_not
 from common.config.json_files import read_json
@@ -28,9 +29,8 @@ from common.config.models import Connector, Device, Gateway, HostedConnector, Pl
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.overlay import Laid, Overlay
 from common.config.platform_reading import read_platform, without_secrets
-from common.config.points_reading import read_strategy
-from common.config.ports import can_name_a_file
 from common.config.storage_reading import read_storage
+from common.config.strategy_reading import read_strategy
 from common.core.errors import ConfigError
 from common.wire.calls import hosted_stream
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from common.config.json_object import JsonObject
 from common.config.models import Storage
-from common.config.points_reading import DAY_S
+from common.config.strategy_reading import DAY_S
 
 _TYPES = ("memory", "file", "sqlite")
 """The reference's stores. Here all are journals; the type says which keys limit them."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from common.config.models import DataPoint, Device, Rpc
 from common.conversion.downlink import NOT_DEFINED, encode_attribute_update, encode_rpc
-from common.conversion.points import Point, compile_points, explain_point
+from common.conversion.slices.points import Point, compile_points, explain_point
 from common.conversion.values import encode_json
 from common.core.byte_text import bytes_of, pattern_of
 from common.core.errors import ConversionError, printable

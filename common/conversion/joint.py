@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from common.config.models import Device
-from common.conversion.rows import BatchResult, compile_device
+from common.conversion.outcomes import BatchResult
+from common.conversion.slices.rows import compile_device
 
 
 class FrameConverter(Protocol):
@@ -26,10 +27,10 @@ def compile_section(device: Device) -> FrameConverter:
     if not device.messages:
         return compile_device(device)
     if device.asking is not None and device.asking.protocol:
-        from common.conversion.registers import RegisterConverter
+        from common.conversion.grammar.registers import RegisterConverter
 
         return RegisterConverter(device, device.asking)
     # Here: a gateway whose devices have none of its keys does not load it.
-    from common.conversion.messages import MessageConverter
+    from common.conversion.grammar.messages import MessageConverter
 
     return MessageConverter(device)

@@ -10,10 +10,8 @@ from common.conversion.values import MAX_DEPTH, encode_json, plain_value, shorte
 from common.core.entries import split_entry
 from common.core.errors import ConversionError
 from common.core.shown import is_steering
-from common.wire.messages import UserReading
+from common.wire.messages import LONGEST_NAME, UserReading
 
-LONGEST_NAME: Final = 255
-"""Characters of a device's name or type, as ThingsBoard takes them."""
 SECONDS_FROM: Final = 10**8
 """Numbers from here on, 1973 in seconds, look like seconds …"""
 SECONDS_TO: Final = 10**11

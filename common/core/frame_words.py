@@ -14,8 +14,8 @@ from common.core.control_names import named
 from common.core.frame_shape import Checksum, Escape, Field, Length, Shape
 
 _CODES: Final = {
-    "modbus-rtu": "an answer of Modbus RTU, as long as its function says",
-    "sml": "a file of SML",
+    "modbus-rtu": "is an answer of Modbus RTU, as long as its function says",
+    "sml": "is a file of SML",
 }
 _KINDS: Final = {"sum": "sum", "neg": "two's complement of the sum", "not": "complement of the sum"}
 _ORDERS: Final = {"big": "high byte first", "little": "low byte first"}

@@ -20,6 +20,8 @@ MOST_NUMBER: Final = 2**53
 """Far more than a stream will ever count to, and small enough to be added up and sent on."""
 MOST_ENTRIES: Final = 65_536
 """The most entries of one batch; a port reader's batches have 512 at most."""
+LONGEST_NAME: Final = 255
+"""Characters of a device's name or type, as ThingsBoard takes them."""
 Number = Annotated[int, Meta(ge=-MOST_NUMBER, le=MOST_NUMBER)]
 Count = Annotated[int, Meta(ge=0, le=MOST_NUMBER)]
 Length = Annotated[int, Meta(ge=0, le=MOST_ENTRIES)]

@@ -51,6 +51,17 @@ class PortReaderState(Struct, frozen=True):
     """Seconds since the last frame ended; None if none has."""
     unframed: str = ""
     """What is wrong with bytes that come and end no frame; "" while nothing is."""
+    unanswered: str = ""
+    """What is wrong with a device that is asked and does not answer; "" while it answers, or while the port is not
+    open."""
+    answers_some: bool = False
+    """True if it answers other questions all the same."""
+    probe_s: float | None = None
+    """Seconds until such a device is tried again; None while it is asked in its turns, or just now."""
+    damaged: str = ""
+    """How many frames of the line had a wrong checksum lately, and what would be right; "" while hardly any had."""
+    line_errors: str = ""
+    """What the port's driver says is wrong with the bytes, such as framing errors; "" while it says nothing."""
 
 
 class ConnectorHostState(Struct, frozen=True):

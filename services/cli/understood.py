@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from common.config.device.type_words import read_as
 from common.config.models import DataPoint, Message
 from common.config.point_models import FLOATS, INTEGERS, Decode, DeviceTime, Exponent, Meaning, Place
-from common.config.type_words import read_as
 from common.core.byte_text import pairs_of
 from common.core.quoting import quoted, spelled
 from services.cli.slices import describe_slice

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import threading
 import time
 from pathlib import Path
@@ -18,10 +19,11 @@ from common.config.models import DataPoint, Device
 from common.config.models import Line as LineSettings
 from common.wire import codec
 from common.wire.messages import Entry
-from services.port_reader.core.events import Chunk, LineGap
+from services.port_reader.core.events import Chunk, LineErrors, LineGap
 from services.port_reader.core.standstill import KERNEL_BYTES
 from services.port_reader.shell import serial_line
-from services.port_reader.shell.serial_line import SerialLine, open_line
+from services.port_reader.shell.opening import open_line
+from services.port_reader.shell.serial_line import SerialLine
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
 from tests.support.port_reader_rig import Rig, frames_of
 from tests.support.waiting import wait_until
@@ -177,7 +179,7 @@ def test_the_drivers_count_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     def ioctl(_: int, request: int, data: bytes) -> bytes:
         assert (request, len(data)) == (0x545D, 80)
-        return serial_line._COUNTS.pack(*counts)
+        return struct.pack("20i", *counts)
 
     monkeypatch.setattr(serial_line, "fcntl", SimpleNamespace(ioctl=ioctl))
     counting = SerialLine(opened.fd, SimpleNamespace(), None)
@@ -188,6 +190,11 @@ def test_the_drivers_count_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert not counting.has_overrun()
     counts[6] += 5
     assert not counting.has_overrun(), "a wrong stop bit is no lost byte"
+    assert counting.take_errors() == LineErrors(framing=5, overruns=2)
+    assert counting.take_errors() == LineErrors()
+    counts[6:11] = [0] * 5
+    assert not counting.has_overrun()
+    assert counting.take_errors() == LineErrors(), "another adapter's counts begin at 0"
     monkeypatch.undo()
     opened.close()
     line.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.config.models import Device
-from common.conversion.rows import BatchResult
+from common.conversion.outcomes import BatchResult
 
 CASES = Path(__file__).parents[1] / "cases" / "any_device"
 VECTORS: dict[str, dict[str, Any]] = {

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from common.conversion.grammar.mbus import records_of, wanted_of
+from common.conversion.grammar.messages import MessageConverter
+from common.conversion.grammar.obis import code_of
+from common.conversion.grammar.times import iso_text, time_reader
 from common.conversion.joint import compile_section
-from common.conversion.mbus import records_of, wanted_of
-from common.conversion.messages import MessageConverter
-from common.conversion.obis import code_of
-from common.conversion.rows import BatchResult
-from common.conversion.times import iso_text, time_reader
+from common.conversion.outcomes import BatchResult
 from tests.devices.families import SECTIONS, frames_of, values_of
 from tests.field.reading import read_device
 

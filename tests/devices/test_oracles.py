@@ -17,9 +17,9 @@ from dsmr_parser import telegram_specifications as specifications
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from common.conversion.grammar.mbus import records_of
+from common.conversion.grammar.times import time_reader
 from common.conversion.joint import compile_section
-from common.conversion.mbus import records_of
-from common.conversion.times import time_reader
 from common.core.checksum import calculator
 from common.core.frame_shape import Checksum
 from tests.devices.families import SECTIONS, values_of

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.conversion.patterns import compiled, names_of
+from common.conversion.grammar.patterns import compiled, names_of
 
 WORDS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=6)
 

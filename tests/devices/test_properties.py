@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config.messages_reading import TAKING_APART
+from common.config.device.messages_reading import TAKING_APART
+from common.config.device.places_reading import BESIDE, MEANINGS, PLACES
 from common.config.models import DataPoint, Device, Message, device_of, section_of
-from common.config.places_reading import BESIDE, MEANINGS, PLACES
 from common.config.point_models import FLOATS, INTEGERS, Meaning, Order, Place
-from common.conversion.binary import arranged, number_reader
+from common.conversion.grammar.binary import arranged, number_reader
+from common.conversion.grammar.mbus import records_of
+from common.conversion.grammar.messages import MessageConverter
+from common.conversion.grammar.obis import entries_of
+from common.conversion.grammar.sml import values_of as sml_values
 from common.conversion.joint import compile_section
-from common.conversion.mbus import records_of
-from common.conversion.messages import MessageConverter
-from common.conversion.obis import entries_of
-from common.conversion.sml import values_of as sml_values
 from common.conversion.values import MAX_INT, MIN_INT
 from common.core.errors import ConfigError
 from tests.devices.families import SECTIONS, VECTORS, frames_of, origin_of, values_of

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from common.config.models import Device, device_of, section_of
+from common.conversion.grammar.times import time_reader
 from common.conversion.joint import compile_section
-from common.conversion.times import time_reader
 from tests.devices.families import SECTIONS, VECTORS, frames_of, origin_of, values_of
 from tests.field.reading import read_device
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from common.config.models import Device
 from common.config.reading import read_gateway
-from common.conversion.rows import BatchResult, compile_device
+from common.conversion.outcomes import BatchResult
+from common.conversion.slices.rows import compile_device
 from services.port_reader.core.framers import framer_of
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from common.conversion.joint import compile_section
-from common.conversion.rows import BatchResult
+from common.conversion.outcomes import BatchResult
 from common.core.errors import ConfigError
 from tests.devices.families import SECTIONS, values_of
 from tests.field.reading import read_device

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from common.config.ports import port_hint
+from common.config.ports import port_fault, port_hint
 from common.config.reading import read_gateway
 from common.core.errors import GatewayError
 from common.io import port_access
@@ -176,3 +176,23 @@ def test_a_port_reader_advises_as_the_list_of_ports_does(
     assert said in advice
     assert reason == f"permission denied: {advice}"
     assert "root" not in reason
+
+
+@pytest.mark.parametrize(
+    ("port", "fault"),
+    [
+        ("rfc2217://10.0.0.5:4001", None),
+        ("rfc2217://10.0.0.5", "names no host and port"),
+        ("socket://:4001", "names no host and port"),
+        ("tcp-listen://:4001", None),
+        ("tcp-listen://[::1]:4001", None),
+        ("tcp-listen://", "names no port to listen at"),
+        ("tcp-listen://:0", "names no port to listen at"),
+        ("tcp-listen://:99999", "names no port to listen at"),
+        ("hwgrep://FTDI", "not served yet"),
+    ],
+)
+def test_an_address_is_whole(port: str, fault: str | None) -> None:
+    """Whoever connects needs a host and a port, whoever listens a port only."""
+    said = port_fault(port)
+    assert said is None if fault is None else fault in (said or "")

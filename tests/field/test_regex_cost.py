@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.config.regex_cost import cost_of
+from common.config.device.regex_cost import cost_of
 from common.core.errors import ConfigError
 from tests.devices.families import SECTIONS
 from tests.field.reading import read_device

@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 
+from common.core.checksum import sealed
+from common.core.frame_shape import Checksum
 from tests.e2e.harness import ROOT, Gateway, Line, Mosquitto, closing, needs_mosquitto, write_config
 from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 
 FLOAT = {"key": "t", "type": "float"}
+COUNT = {"key": "n", "at": 1, "type": "uint8"}
+WEIGHT = {"key": "w", "regex": "([0-9.]+)", "type": "float"}
 SAYS: dict[str, tuple[dict[str, Any], bytes]] = {
     "carriage": ({"telemetry": [FLOAT]}, b"23.0\r"),
     "etx": ({"telemetry": [FLOAT]}, b"\x0223.0\x03"),
@@ -31,6 +35,18 @@ SAYS: dict[str, tuple[dict[str, Any], bytes]] = {
     "half": ({"telemetry": [{**FLOAT, "fromDelimiter": "T="}, {**FLOAT, "key": "h", "fromDelimiter": "H:"}]}, b"T=1\n"),
     "good": ({"telemetry": [FLOAT]}, b"23.5\r\n"),
     "quiet": ({"telemetry": [FLOAT]}, b""),
+    "sum": (
+        {"framing": {"start": "hex:AA", "length": 6}, "checksum": {"type": "sum8"}, "telemetry": [COUNT]},
+        b"".join(sealed(Checksum(type="xor8", from_byte=1), bytes((0xAA, at, 7, 9 * at, 200))) for at in range(1, 6)),
+    ),
+    "asked": (
+        {"framing": "lines", "send": {"end": "\r\n"}, "ask": "SI", "every": 1, "retries": 0, "telemetry": [WEIGHT]},
+        b"",
+    ),
+    "kind": (
+        {"framing": "lines", "messages": [{"name": "weight", "when": "^S ", "telemetry": [WEIGHT]}]},
+        b"X 17\r\n",
+    ),
 }
 """Device → its section, and what it says twice a second."""
 EXPECTED = {
@@ -44,6 +60,12 @@ EXPECTED = {
     "half": ("some_values_missing", ["no frame has the data point h"]),
     "good": ("receiving", []),
     "quiet": ("idle", ["the port is open, and nothing has come yet"]),
+    "sum": (
+        "no_frame_end",
+        ["begins with AA, 6 bytes", "the frame says", 'set "checksum": {"type": "xor8", "from": 1}', "newest bytes"],
+    ),
+    "asked": ("no_answer", ["asked, no answer: 'SI\\r\\n' was not answered within 1 s; nothing came: is the device"]),
+    "kind": ("no_values", ["frames in a row gave no value; the last error: no message fits"]),
     "away": ("port_closed", ["no such port; `serialgw ports` lists those that are there"]),
     "busy": ("port_closed", ["in use by another process"]),
 }
@@ -131,6 +153,8 @@ def test_the_log_has_a_line_for_each_change(world: World) -> None:
     [carriage] = [line for line in lines if "device=carriage " in line]
     assert "WARNING" in carriage
     assert "no frame end" in carriage
+    [asked] = [line for line in lines if "device=asked " in line]
+    assert 'state="no answer"' in asked
 
 
 @pytest.mark.timeout(60)

@@ -24,9 +24,12 @@ MOST = {
     "services/monitor/core": 3,
     "common/stream": 6,
     "common/conversion": 4,
+    "common/conversion/slices": 2,
+    "common/conversion/grammar": 5,
     "common/core": 4,
     "common/wire": 4,
     "common/config": 7,
+    "common/config/device": 4,
     "common/io": 7,
     "common/io/journal": 8,
 }

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from common.config.framing import Framing
 from common.config.models import DataPoint, Device
-from common.conversion.columns import columns_of
-from common.conversion.rows import compile_device, merge_attributes
+from common.conversion.slices.columns import columns_of
+from common.conversion.slices.rows import compile_device, merge_attributes
 from common.conversion.values import encode_json
 
 TYPES = ["string", "int", "float", "double", "bool", "json", "hex", ""]

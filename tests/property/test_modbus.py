@@ -18,7 +18,7 @@ from pymodbus.pdu import register_message as registers
 from common.config.asking import Asking, Register
 from common.config.models import DataPoint, Device, Message
 from common.config.point_models import Meaning, Place
-from common.conversion.registers import RegisterConverter, request_of, value_of
+from common.conversion.grammar.registers import RegisterConverter, request_of, value_of
 from common.core import modbus
 from common.core.errors import ConversionError
 from common.core.modbus import Protocol, Span

@@ -37,7 +37,6 @@ from services.port_reader.core.port import Port
 from services.publisher.core.downlink import Downlink
 from services.publisher.core.names import KeptNames
 from services.publisher.core.ordering import Ordering
-from services.publisher.core.outbox.intake import Intake
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.named import NamedDevices
 from services.publisher.core.outbox.reports import DeviceReports, Record, Reports
@@ -379,12 +378,6 @@ REPORTED: Final = (
         "what waits to be reported is settled",
         (DeviceReports, "_look"),
         "run.keep(self.name, held)",
-        "pass",
-    ),
-    one(
-        "what was reported is remembered though it comes again",
-        (Intake, "forget"),
-        "self._reports.forget(lane.name)",
         "pass",
     ),
     one(

@@ -1,8 +1,8 @@
 """What report strategies promise, compared with what the platform has heard.
 
 The state of a device is a part of its number (`frames.state_of`), so each item that has a number says what the state
-was then. Whoever reads the reports alone must have had the same state in mind: with ON_CHANGE at every moment, with
-ON_REPORT_PERIOD at the end, and no report says a state that never was.
+was then. Whoever reads the reports alone must find the same: with ON_CHANGE for every moment, with ON_REPORT_PERIOD at
+the end, and no report says a state that never was.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def judge_reports(
     if wrong := [item.state for item in items if item.state is not None and item.state not in states]:
         yield f"{device}: the state {wrong[0]} never was"
     if strategy != "ON_REPORT_PERIOD":
-        yield from _judge_changes(device, items)
+        yield from _judge_changes(device, items, said_s)
         yield from _judge_sessions(world, device, items, said_s)
     if strategy == "ON_CHANGE" and resets is not None:
         yield from _judge_unchanged(world, device, items, resets)
@@ -35,17 +35,19 @@ def judge_reports(
         yield from _judge_last(device, items)
 
 
-def _judge_changes(device: str, items: list[Item]) -> Iterator[str]:
-    """At each number the state was reported last that it was. What comes again as it was, because nobody had heard that
-    it was accepted, says nothing new."""
+def _judge_changes(device: str, items: list[Item], said_s: Mapping[int, float]) -> Iterator[str]:
+    """Of each number that was accepted the platform knows the state in the end: from its own report, or as the one of a
+    number before it that was reported last. Answers have another place among the reports than on the line; they count
+    for none of this."""
+    accepted = {item.number for item in items}
+    reported = {item.number for item in items if item.state is not None}
     state: int | None = None
-    seen: set[tuple[int, int | None, int | None]] = set()
-    for item in items:
-        state = item.state if item.state is not None else state
-        is_news = item[2:] not in seen
-        seen.add(item[2:])
-        if is_news and item.number is not None and state != state_of(item.number):
-            yield f"{device}: at {item.number} the platform takes its state for {state}"
+    for value in said_s:
+        if value < 0 or value not in accepted:
+            continue
+        state = state_of(value) if value in reported else state
+        if state != state_of(value):
+            yield f"{device}: at {value} the platform takes its state for {state}"
             return
 
 

@@ -185,6 +185,7 @@ def draw_scenario(seed: int) -> Scenario:
         talk = {"rate_hz": 2.0, "pauses": False, "until_s": LOAD_S + SEARCH_S}
         devices = tuple(plan._replace(**talk) for plan in devices)
     hosts = _draw_hosts(seed, bool(kinds)) if not is_alone else ()
+    strategies = _draw_strategies(seed, len(devices) + sum(plan.devices for plan in hosts))
     return Scenario(
         seed=seed,
         devices=devices,
@@ -200,7 +201,7 @@ def draw_scenario(seed: int) -> Scenario:
         ),
         rates=_draw_rates(seed, devices) if not hosts else None,
         hosts=hosts,
-        strategies=_draw_strategies(seed, len(devices) + sum(plan.devices for plan in hosts)),
+        strategies=strategies,
     )
 
 
@@ -222,7 +223,7 @@ def _draw_host(draw: random.Random, may_be_tight: bool) -> HostPlan:
         most_values=draw.choice([1, 1, 5]),
         until_s=LOAD_S if draw.random() < 0.5 else LOAD_S * (0.1 + 0.8 * draw.random()),
         answers_after_s=draw.choice([(0.01,), (0.01, 0.5), (0.01, 0.01, 12.0), (0.01, 0.01, 0.01, None)]),
-        calls=draw.choice([0, 6, 15]),
+        calls=draw.choice([0, 10, 25]),
         goes_away=draw.random() < 0.3,
         closes=draw.random() < 0.8,
         limits=limits,
@@ -233,7 +234,10 @@ def _draw_host(draw: random.Random, may_be_tight: bool) -> HostPlan:
 def _draw_host_faults(seed: int) -> list[Fault]:
     """What goes wrong with hosted connectors besides; drawn apart."""
     draw = random.Random(f"host faults {seed}")
-    return [_draw_fault(draw, kind) for kind in draw.sample(_OF_HOSTS, draw.choice([2, 3]))]
+    kinds = draw.sample(_OF_HOSTS, draw.choice([2, 3]))
+    if draw.random() < 0.3:
+        kinds.append("messages doubled")
+    return [_draw_fault(draw, kind) for kind in kinds]
 
 
 def _draw_strategies(seed: int, devices: int) -> tuple[str, ...]:

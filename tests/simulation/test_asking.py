@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from common.config.asking import Asking, Bus, Register
+from common.config.device.modbus_reading import Reads
+from common.config.device.named_framings import NAMED
 from common.config.framing import Framing
-from common.config.modbus_reading import Reads
 from common.config.models import DataPoint, Device, Message, Rpc
-from common.config.named_framings import NAMED
 from common.config.point_models import Place
 from common.core import modbus
 from common.core.modbus import Protocol, Span

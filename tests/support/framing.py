@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common.config.device.framing_reading import read_shaped
 from common.config.findings import Findings
 from common.config.framing import Framing
-from common.config.framing_reading import read_shaped
 from common.config.json_object import JsonObject
 from services.port_reader.core.framers import shaped
 from services.port_reader.core.framers.base import DeadPiece

@@ -135,7 +135,7 @@ def test_init_takes_named_ports_once_each(device_file: Path, tmp_path: Path, mon
     assert chosen == [str(tmp_path / "by-id" / "usb-FTDI-if00"), "socket://192.0.2.7:4001"]
 
 
-@pytest.mark.parametrize("port", ["/dev/ttyNOSUCH", "rfc2217://host:1", "COM3"])
+@pytest.mark.parametrize("port", ["/dev/ttyNOSUCH", "spy://host:1", "COM3"])
 def test_init_refuses_ports_that_are_not_there_or_not_served(port: str) -> None:
     """With the name of the port in the sentence."""
     with pytest.raises(GatewayError, match=port.replace("/", "/")):

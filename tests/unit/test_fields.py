@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from common.config.models import DataPoint, Device, Rpc
-from common.conversion import columns
 from common.conversion.calls import convert_answer
-from common.conversion.points import PointResult
-from common.conversion.rows import BatchResult, compile_device, merge_attributes
+from common.conversion.outcomes import BatchResult, PointResult
+from common.conversion.slices import columns
+from common.conversion.slices.rows import compile_device, merge_attributes
 from common.core.errors import ConversionError
 
 EXAMPLE = Device(

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from common.config.device.named_framings import NAMED
 from common.config.framing import Framing
 from common.config.models import Device, device_of, section_of
-from common.config.named_framings import NAMED
 from common.core.control_names import no_names_in, protocol_bytes
 from common.core.frame_shape import FRAMING_NAMES, Checksum, Crc, Escape, Field, Length, Shape
 from tests.support.framing import FRAMINGS, framing_of, read

@@ -16,8 +16,8 @@ import simplejson
 
 from common.config.models import DataPoint, Device, Rpc
 from common.conversion.downlink import encode_rpc
-from common.conversion.points import PointResult
-from common.conversion.rows import compile_device
+from common.conversion.outcomes import PointResult
+from common.conversion.slices.rows import compile_device
 from common.core.errors import ConversionError
 
 CASES = Path(__file__).parent.parent / "cases"

@@ -14,9 +14,11 @@ import subprocess
 import sys
 from typing import Final, NotRequired, TypedDict
 
+from common.config.device.type_words import read_as, written_as
 from common.config.framing import Framing
 from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Line, Message, Platform, Rpc
-from common.config.type_words import read_as, written_as
+from common.config.ports import is_usb
+from common.config.usb_ports import find_port, read_selector
 from common.core.byte_text import spell
 from common.core.errors import ConfigError
 from common.core.frame_words import words_of
@@ -215,9 +217,22 @@ def describe_platform(platform: Platform) -> str:
     return f"{platform.host}:{platform.port}, {how}{', TLS' if platform.security.uses_tls else ''}"
 
 
+def describe_port(port: str) -> str:
+    """A port as it is written; of a USB adapter also which file it is now, or why none."""
+    if not is_usb(port) or (selector := read_selector(port)) is None:
+        return port
+    try:
+        return f"{port} (now {find_port(selector)})"
+    except LookupError as error:
+        return f"{port} ({error})"
+
+
 def describe_line(line: Line) -> str:
-    """`9600 8N1`, with flow control where there is one."""
+    """`9600 8N1`, with flow control where there is one, and pins that are told how to be."""
     flow = [name for name in ("xonxoff", "rtscts", "dsrdtr") if getattr(line, name)]
+    for name in ("dtr", "rts"):
+        if (pin := getattr(line, name)) is not None:
+            flow.append(f"{name.upper()} {'on' if pin else 'off'}")
     return " ".join([f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits:g}", *flow])
 
 
@@ -232,8 +247,9 @@ def describe_framing(framing: Framing) -> str:
 def describe_device(device: Device) -> list[str]:
     """A device for a person: its line, its converters, and a row for each value, RPC and attribute update."""
     line = device.line
+    port = f"{describe_port(line.port)}, {describe_line(line)}"
     lines = [
-        f"{device.name} ({device.type}) on {line.port}, {describe_line(line)}, {describe_framing(device.framing)}",
+        f"{device.name} ({device.type}) on {port}, {describe_framing(device.framing)}",
         f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
     ]
     rows: list[tuple[str, ...]] = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]

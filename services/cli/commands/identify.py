@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from common.config.ports import is_usb
+from common.config.usb_ports import EXPECTED, find_port, read_selector
 from common.core.errors import LinkError
 from common.io.exits import EXIT_UNAVAILABLE
 from services.cli.arguments import Subparsers, add_data_dir, utf8_path, utf8_text
@@ -75,7 +77,8 @@ def _seconds(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Listens, asks, and says what was found. Raises LinkError, UsageError, ConfigError."""
-    if "://" in args.port:
+    path = _path_of(args.port) if is_usb(args.port) else args.port
+    if "://" in path:
         raise UsageError(
             f"found {args.port}, expected a serial port of this host: a network port has its settings there"
         )
@@ -85,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             "or stop the gateway first"
         )
     heard: dict[str, int] = {}
-    with Port(args.port) as port:
+    with Port(path) as port:
         found = _listen(port, args.seconds, args.dir, heard)
         if not found and args.ask:
             found = _ask(port, args.seconds, args.dir, heard)
@@ -99,6 +102,17 @@ def run(args: argparse.Namespace) -> int:
 def _tell(text: str) -> None:
     """Progress goes where results don't."""
     print(text, file=sys.stderr, flush=True)
+
+
+def _path_of(selector: str) -> str:
+    """The device file of the USB adapter that is selected. Raises UsageError, LinkError."""
+    read = read_selector(selector)
+    if read is None:
+        raise UsageError(f"found {selector}, expected {EXPECTED}")
+    try:
+        return find_port(read)
+    except LookupError as error:
+        raise LinkError(str(error)) from None
 
 
 def _listen(port: Port, seconds: float, folder: Path, heard: dict[str, int]) -> list[Candidate]:

@@ -62,7 +62,11 @@ def add_parser(subparsers: Subparsers) -> None:
         "exit codes: 0 both files are written, 1 nothing is, 2 wrong usage",
     )
     parser.add_argument(
-        "ports", type=utf8_text, nargs="*", metavar="PORT", help="a path such as /dev/ttyUSB0, or socket://HOST:PORT"
+        "ports",
+        type=utf8_text,
+        nargs="*",
+        metavar="PORT",
+        help="a path such as /dev/ttyUSB0, usb://VID:PID, rfc2217://HOST:PORT or socket://HOST:PORT",
     )
     parser.add_argument("--dir", type=utf8_path, default=Path(), metavar="DIR", help="where to write (default: here)")
     parser.add_argument(

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from common.config.usb_ports import selector_of, usb_ports
 from common.io.port_access import access_to
 from services.cli.arguments import Subparsers
 from services.cli.text import compact
@@ -28,6 +29,8 @@ class PortInfo(NamedTuple):
     path: str
     by_id: str
     """The link that stays the same when other adapters are plugged in; "" if there is none."""
+    usb: str
+    """The selector of its USB adapter, which does the same where udev makes no links; "" for other ports."""
     vendor: str
     product: str
     serial_number: str
@@ -42,7 +45,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "ports",
         help="list the serial ports of this host",
         description="Lists serial ports: path, by-id link (the name that stays when other adapters are plugged in), "
-        "vendor, product, serial number, and whether this user may open it.",
+        "the selector that names the adapter in a configuration, vendor, product, "
+        "serial number, and whether this user may open it.",
         epilog="examples:\n  serialgw ports\n  serialgw ports --json",
     )
     parser.add_argument("--json", action="store_true", help="one JSON list, for programs")
@@ -69,7 +73,9 @@ def list_ports() -> list[PortInfo]:
     from serial.tools import list_ports as pyserial
 
     links = by_id_links(BY_ID)
-    return [_info(port, links) for port in sorted(pyserial.comports(), key=lambda port: str(port.device))]
+    adapters = usb_ports()
+    selectors = {port.path: str(selector_of(port, adapters)) for port in adapters}
+    return [_info(port, links, selectors) for port in sorted(pyserial.comports(), key=lambda port: str(port.device))]
 
 
 def by_id_links(directory: Path) -> dict[str, str]:
@@ -105,12 +111,13 @@ def kind_of_file(path: str) -> str:
     return ""
 
 
-def _info(port: ListPortInfo, links: dict[str, str]) -> PortInfo:
+def _info(port: ListPortInfo, links: dict[str, str], selectors: dict[str, str]) -> PortInfo:
     """What pyserial knows of a port, with what it does not."""
     may_open, group, advice = access_to(port.device)
     return PortInfo(
         path=port.device,
         by_id=links.get(os.path.realpath(port.device), ""),
+        usb=selectors.get(port.device, ""),
         vendor=_named(port.manufacturer, port.vid),
         product=_named(port.product, port.pid),
         serial_number=port.serial_number or "",
@@ -131,6 +138,7 @@ def describe(port: PortInfo) -> str:
     access = "you may open it" if port.may_open else f"you may NOT open it: {port.advice}"
     facts = (
         ("by-id", port.by_id),
+        ("selector", port.usb),
         ("vendor", port.vendor),
         ("product", port.product),
         ("serial number", port.serial_number),

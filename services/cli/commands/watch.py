@@ -120,8 +120,9 @@ class LineNews:
         state = state_of(beat, PortReaderState)
         if state is None:
             return ""
-        closed = "" if state.connected or not state.fault else f"the port is closed: {state.fault}"
-        news = closed or state.unframed
+        is_closed = not state.connected and state.fault and not state.unanswered
+        closed = f"the port is closed: {state.fault}" if is_closed else ""
+        news = closed or state.unframed or state.unanswered or state.damaged
         said, said_s = self._said.get(beat.name, ("", now_s))
         if news == said or (news and said and not closed and now_s < said_s + AGAIN_S):
             return ""

@@ -16,9 +16,9 @@ from common.config.asking import Ask
 from common.config.models import Device
 from common.config.profile_devices import device_of_profile, find_profile
 from common.config.profiles import TALKS, Profile, profile_names, settings_of
+from common.conversion.grammar.patterns_of_bytes import compile_bytes
 from common.conversion.joint import compile_section
-from common.conversion.patterns_of_bytes import compile_bytes
-from common.conversion.rows import BatchResult
+from common.conversion.outcomes import BatchResult
 from services.port_reader.core.framers import shaped
 
 ENOUGH: Final = 2

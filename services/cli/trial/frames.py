@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from common.config.asking import Asking
 from common.config.models import Device, Gateway
-from common.conversion.points import PointResult
-from common.conversion.rows import compile_device
-from common.conversion.times import iso_text
+from common.conversion.grammar.times import iso_text
+from common.conversion.outcomes import PointResult
+from common.conversion.slices.rows import compile_device
 from common.conversion.values import encode_json
 from common.core.errors import ConversionError
 from common.core.quoting import shown
@@ -139,7 +139,7 @@ def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Out
 
 def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
     """The same for a device with messages: which of them took a frame stands in front."""
-    from common.conversion.messages import MessageConverter
+    from common.conversion.grammar.messages import MessageConverter
 
     if device.asking is not None and device.asking.protocol:
         return _by_registers(device, device.asking)
@@ -169,8 +169,8 @@ def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
 def _by_registers(device: Device, asking: Asking) -> Callable[[bytes], list[Outcome]]:
     """The same for a Modbus device: an answer does not say which registers it holds, so it is taken for that of the
     first question that it could answer."""
-    from common.conversion.patterns_of_bytes import compile_bytes
-    from common.conversion.registers import RegisterConverter
+    from common.conversion.grammar.patterns_of_bytes import compile_bytes
+    from common.conversion.grammar.registers import RegisterConverter
 
     converter = RegisterConverter(device, asking)
     answers = [(ask.name, compile_bytes(ask.answer.regex)) for ask in asking.asks if ask.answer is not None]

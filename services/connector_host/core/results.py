@@ -7,12 +7,12 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from common.conversion.results import LONGEST_NAME, readings_of
+from common.conversion.results import readings_of
 from common.core.errors import ConversionError
 from common.core.shown import is_steering
 from common.wire.calls import HOSTED, hosted_connector
 from common.wire.entries import pack_entry
-from common.wire.messages import UserReading
+from common.wire.messages import LONGEST_NAME, UserReading
 from services.connector_host.core.events import Said
 
 ENTRY_BYTES: Final = 64 * 1024

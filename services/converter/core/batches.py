@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from common.conversion.calls import convert_answer, failure, success
-from common.conversion.rows import BatchResult, merge_attributes
+from common.conversion.outcomes import BatchResult
+from common.conversion.slices.rows import merge_attributes
 from common.core.errors import ConversionError, WireError, printable
 from common.wire import codec
 from common.wire.calls import METHOD_NOT_FOUND
@@ -161,7 +162,7 @@ def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[s
     asking = compiled.device.asking
     if asking is not None and asking.protocol:
         # Here: few devices speak it.
-        from common.conversion.registers import call_answer
+        from common.conversion.grammar.registers import call_answer
 
         try:
             value = call_answer(compiled.device, asking, method, body.frames[0])

@@ -22,16 +22,20 @@ DeviceWord = Literal[
     "port_closed",
     "losing_data",
     "no_frame_end",
+    "no_answer",
     "no_values",
     "not_accepted",
     "left_out",
     "slowed_down",
+    "damaged_frames",
     "some_values_missing",
     "silent",
     "receiving",
     "idle",
 ]
-SERVED: Final = frozenset({"unknown", "left_out", "slowed_down", "some_values_missing", "silent", "receiving", "idle"})
+SERVED: Final = frozenset(
+    {"unknown", "left_out", "slowed_down", "damaged_frames", "some_values_missing", "silent", "receiving", "idle"}
+)
 """States in which what the device says reaches the platform, as far as anybody knows, or is kept from it on purpose. In
 all others the log has a warning, and `status` exits with 1."""
 BARREN_FRAMES: Final = 5
@@ -136,13 +140,16 @@ def state_of_device(reader: Reader, platform: Platform, name: str) -> DeviceStat
     return (
         _of_process(reader)
         or _of_losses(reader, platform)
-        or _of_port(reader)
         or _of_bytes(reader)
+        or _of_answers(reader)
+        or _of_port(reader)
         or _of_filter(platform, name)
         or _of_values(reader, platform.state.yields.get(name))
         or _of_platform(reader.state.backlog, platform, name)
         or _of_pace(reader)
+        or _of_checksums(reader)
         or _of_points(platform.state.yields.get(name))
+        or _of_questions(reader)
         or _of_silence(reader)
     )
 
@@ -242,7 +249,25 @@ def _of_port(reader: Reader) -> DeviceState | None:
 
 
 def _of_bytes(reader: Reader) -> DeviceState | None:
-    return DeviceState("no_frame_end", reader.state.unframed) if reader.state.unframed else None
+    if not reader.state.unframed:
+        return None
+    return DeviceState("no_frame_end", "; ".join(filter(None, (reader.state.unframed, reader.state.line_errors))))
+
+
+def _of_answers(reader: Reader) -> DeviceState | None:
+    """It is asked, and says nothing, or something else."""
+    state = reader.state
+    if not state.unanswered or state.answers_some:
+        return None
+    reason = state.unanswered
+    if state.probe_s is not None:
+        reason += f"; asked again in {max(state.probe_s - reader.age_s, 0.0):.0f} s"
+    return DeviceState("no_answer", reason)
+
+
+def _of_checksums(reader: Reader) -> DeviceState | None:
+    """Some frames are damaged, or are taken for it."""
+    return DeviceState("damaged_frames", reader.state.damaged) if reader.state.damaged else None
 
 
 def _of_filter(platform: Platform, name: str) -> DeviceState | None:
@@ -261,6 +286,8 @@ def _of_values(reader: Reader, seen: YieldSeen | None) -> DeviceState | None:
     if seen.value_s is not None and seen.value_s < max(BARREN_S, PAUSES * seen.pause_s):
         return None
     parts = [f"{seen.barren} frames in a row gave no value"]
+    if reader.state.line_errors:
+        parts.append(reader.state.line_errors)
     if seen.error:
         parts.append(f"the last error: {seen.error}")
     if seen.looks:
@@ -307,6 +334,12 @@ def _of_points(seen: YieldSeen | None) -> DeviceState | None:
     return None
 
 
+def _of_questions(reader: Reader) -> DeviceState | None:
+    """Some questions have their answers, others have not."""
+    why = reader.state.unanswered
+    return DeviceState("some_values_missing", why) if why and reader.state.answers_some else None
+
+
 def _of_silence(reader: Reader) -> DeviceState:
     """All is well, but nothing may come."""
     open_s, byte_s = reader.state.since_s + reader.age_s, reader.byte_age_s
@@ -315,9 +348,10 @@ def _of_silence(reader: Reader) -> DeviceState:
             return DeviceState("idle", "the port is open, and nothing has come yet", open_s)
         return DeviceState("silent", NOTHING_CAME, open_s)
     if reader.frame_age_s is None and byte_s < SILENT_S:
-        return DeviceState("receiving", "bytes come, and no frame has ended yet")
+        why = "bytes come, and no frame has ended yet"
+        return DeviceState("receiving", "; ".join(filter(None, (why, reader.state.line_errors))))
     if byte_s < max(SILENT_S, PAUSES * reader.pause_s):
-        return DeviceState("receiving", "")
+        return DeviceState("receiving", reader.state.line_errors)
     return DeviceState("silent", "the port is open, and the device has stopped talking", byte_s)
 
 

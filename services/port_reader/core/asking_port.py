@@ -100,6 +100,8 @@ class AskingPort(Port):
         still be answered until then, and such an answer does not say what was asked."""
         self._has_replies = any(heard.reply for asking in askings for heard in asking.heard)
         self._on_bad_frame = next((asking.on_bad_frame for asking in askings if asking.on_bad_frame), b"")
+        self._last_strays: dict[int, str] = {}
+        """Why the last whole frame was no answer that came while this device was asked."""
         self._strays: list[DeadPiece] = []
         """Whole frames that nobody has asked for, on a line where that makes them meaningless."""
 
@@ -173,7 +175,9 @@ class AskingPort(Port):
                 found, more = self._sort_unasked(frame, now_s)
                 answers += more
             for place, item in found:
-                self._asker.heard(place, now_s)
+                self._asker.heard(place, item, now_s)
+                if self._last_strays:
+                    self._last_strays.pop(place, None)
                 heard = self._asker.reply_to(place, frame) if self._has_replies else None
                 if heard is not None:
                     confirms.append(Confirm(place, heard.reply))
@@ -188,8 +192,8 @@ class AskingPort(Port):
             prefixes, more = self._answers.sort([], now_s)
             entries += prefixes
             answers += more
-        for call, _ in answers:
-            self._asker.heard(self._members.place_of(call.request.device), now_s)
+        for call, frame in answers:
+            self._asker.heard(self._members.place_of(call.request.device), Item(Entry.FRAMES, [frame]), now_s)
         changes, notes = self._asker.take_changes()
         strays, self._strays = self._strays, []
         effects += [*notes, *self._dead.bury(strays, self._arrival_ms, now_s)]
@@ -211,7 +215,11 @@ class AskingPort(Port):
                 return self._answers.sort([frame], now_s)
             return self._members.placed([frame]), []
         if not exchange.is_wanted(frame):
-            self._strays.append(DeadPiece(self._why_stray(frame), frame))
+            reason = self._why_stray(frame)
+            self._counters["answers_stray"] += 1
+            if (asked := self._asker.asked) is not None:
+                self._last_strays[asked] = reason
+            self._strays.append(DeadPiece(reason, frame))
             return [], []
         late = exchange.late_call
         if late is None:
@@ -250,9 +258,21 @@ class AskingPort(Port):
     def seen(self, now_s: float, place: int) -> LineSeen:
         """How the line is; a device that does not answer is not connected, whatever the line is."""
         line = super().seen(now_s, place)
-        if not line.connected or self._asker.is_there(place):
+        asker = self._asker
+        if not line.connected:
             return line
-        return line._replace(connected=False, fault=self._asker.why_gone(place))
+        if not asker.is_there(place):
+            line = line._replace(connected=False, fault=asker.why_gone(place))
+        found = asker.unanswered(place, now_s)
+        if found is None:
+            return line
+        # Here: most lines never need it, and a port reader keeps what it has loaded.
+        from services.port_reader.core.asking.unanswered import why_unanswered
+
+        newest = self._line.newest if self._line.last_byte_s >= now_s - found.for_s - found.ask.timeout_s else b""
+        stray = self._last_strays.get(place, "")
+        reason = why_unanswered(found, self._members.devices[0].line, self._askings[place].address, stray, newest)
+        return line._replace(unanswered=reason, answers_some=found.answers_some, probe_s=found.probe_s)
 
     # What goes out
 

@@ -61,7 +61,7 @@ def _exchange_by_registers(
     device: Device, asking: Asking, request: Request, asked: Encode | EncodeUpdate, notes: list[Note]
 ) -> Exchange:
     """The same for a Modbus device, whose calls read and write registers."""
-    from common.conversion.registers import call_exchange, update_exchange
+    from common.conversion.grammar.registers import call_exchange, update_exchange
 
     if isinstance(asked, Encode):
         rpc = rpc_of(device, asked.method)
@@ -84,7 +84,7 @@ def _exchange_by_registers(
 def reply_of(device: Device, request: Request, method: str, frame: bytes) -> Reply:
     """The end of a call: what its answer says, or why it says nothing."""
     if device.asking is not None and device.asking.protocol:
-        from common.conversion.registers import call_answer
+        from common.conversion.grammar.registers import call_answer
 
         try:
             value = call_answer(device, device.asking, method, frame)

@@ -26,8 +26,10 @@ from services.port_reader.core.events import (
     Confirmed,
     Effect,
     Event,
+    LineDamaged,
     LineGap,
     LineRead,
+    LineRefused,
     Opened,
     OpenFailed,
     PortEvent,
@@ -46,7 +48,7 @@ from services.port_reader.core.port import Port, byte_seconds
 from services.port_reader.core.resting import Resting
 from services.port_reader.core.standstill import Standstill
 
-TCP: Final = "socket://"
+TCP: Final = ("socket://", "rfc2217://", "tcp-listen://")
 """Nothing is lost on such a line while nobody reads it: it waits at the other end."""
 _SERVED: Final = (calls.Exchange, *SERVED)
 _SERVED_WITH_CALLS: Final = (*_SERVED, Encode, EncodeUpdate)
@@ -186,6 +188,11 @@ class PortReaderCore:
             case LineGap():
                 port.doubt(event.reason, is_anywhere=event.is_anywhere)
                 return []
+            case LineDamaged():
+                port.damaged(event.errors, now_s)
+                return []
+            case LineRefused():
+                return [*port.refused(event.settings)]
             case LineRead():
                 port.watch(now_s)
                 return self._read_out(now_s) if self._is_reading_out else []

@@ -5,11 +5,31 @@ Times named `wall_ms` and `arrival_ms` are the wall clock in milliseconds since 
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 from msgspec import Struct
 
 from common.stream.events import SourceEffect, SourceEvent
 
 # Events
+
+
+class LineErrors(NamedTuple):
+    """How many of each kind. Framing: no stop bit where one must be. Overruns: bytes that the chip, or the driver's
+    buffer, had no room for. Break: the line was held low for longer than a byte takes."""
+
+    framing: int = 0
+    parity: int = 0
+    overruns: int = 0
+    breaks: int = 0
+
+    def since(self, before: LineErrors) -> LineErrors:
+        """What has come since; 0 where a count has fallen, as a new adapter's begins at 0."""
+        pairs = zip(self, before, strict=True)
+        return LineErrors(*(max(now - then, 0) for now, then in pairs))
+
+
+NO_ERRORS: Final = LineErrors()
 
 
 class Opened(Struct, frozen=True):
@@ -38,6 +58,18 @@ class LineGap(Struct, frozen=True):
     reason: str
     is_anywhere: bool = True
     """False: if any are missing, they are behind what the kernel keeps of a line that nobody reads."""
+
+
+class LineDamaged(Struct, frozen=True):
+    """The driver has counted these errors since the last time."""
+
+    errors: LineErrors
+
+
+class LineRefused(Struct, frozen=True):
+    """The server that has the port does not take these of its settings."""
+
+    settings: list[str]
 
 
 class LineRead(Struct, frozen=True):
@@ -127,7 +159,8 @@ class Confirm(Struct, frozen=True):
     reply: bytes
 
 
-PortEvent = Opened | OpenFailed | LineGap | LineRead | PortLost | WritePending | WriteDrained | WriteFailed | Confirmed
+LineEvent = Opened | OpenFailed | LineGap | LineDamaged | LineRefused | LineRead | PortLost
+PortEvent = LineEvent | WritePending | WriteDrained | WriteFailed | Confirmed
 """What the port tells beside what comes in on it."""
 PortEffect = OpenPort | ClosePort | ReadOut | Rest | WritePort | CheckWrite | CancelWrite | AdjustLine | Confirm
 Event = SourceEvent | Chunk | PortEvent

@@ -9,6 +9,7 @@ from common.config.models import Device, Line
 from common.core.deadlines import earliest
 from common.core.errors import ConversionError
 from common.core.events import Note, Send, answer
+from common.core.liveness import BEAT_S
 from common.core.wall_clock import WallClock
 from common.stream.events import SetLineState
 from common.stream.items import Item
@@ -19,16 +20,28 @@ from common.wire.messages import Entry, Plane, Reply, Request
 from services.port_reader.core.answers import Answer, Answers, step_after
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
-from services.port_reader.core.events import Chunk, ClosePort, Confirmed, Effect, Opened, OpenPort, PortLost, ReadOut
+from services.port_reader.core.events import (
+    Chunk,
+    ClosePort,
+    Confirmed,
+    Effect,
+    LineErrors,
+    Opened,
+    OpenPort,
+    PortLost,
+    ReadOut,
+)
 from services.port_reader.core.exchange import Exchanges, Search
 from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming.by_delimiter import Incoming
 from services.port_reader.core.incoming.form import Piece
 from services.port_reader.core.incoming.joining import Cut
+from services.port_reader.core.line_errors import LineHealth
 from services.port_reader.core.members import LineKeeper, Members, Owner, Placed
 from services.port_reader.core.opening import Opening
 
 if TYPE_CHECKING:
+    from services.port_reader.core.damage import Damage
     from services.port_reader.core.doubt import Doubt
     from services.port_reader.core.incoming.by_shape import ShapedIncoming
 
@@ -37,6 +50,13 @@ UNFRAMED_S: Final = 15.0
 has begun to wonder, and no device takes so long for a message. A burst of noise does not come again."""
 UNFRAMED_QUIET_S: Final = 120.0
 """After so long without any byte the line is silent, and that is told instead."""
+
+
+OVERDUE: Final = {
+    "rfc2217": "timed out: no connection, or a server that does not speak RFC 2217 (raw TCP is socket://)",
+    "tcp-listen": "no device has connected yet",
+}
+"""What it means that a port of such a scheme is not open after its time."""
 
 
 class LineSeen(NamedTuple):
@@ -48,6 +68,11 @@ class LineSeen(NamedTuple):
     byte_s: float | None
     frame_s: float | None
     unframed: str
+    unanswered: str = ""
+    answers_some: bool = False
+    probe_s: float | None = None
+    damaged: str = ""
+    line_errors: str = ""
 
 
 class Port:
@@ -92,9 +117,15 @@ class Port:
         """Since when bytes have come and no frame has ended; None while there are none."""
         self._unframed = ""
         """What is said of these bytes; the newest may be dead letters by now."""
+        self._damage: Damage | None = None
+        """None while no checksum was wrong."""
+        self._good_frames = 0
+        """How many frames there were when the last heartbeat was made."""
         self._doubt: Doubt | None = None
         """While a burst is read in which bytes may be missing."""
         self._has_told_returned = False
+        self._health = LineHealth()
+        self._refused: set[str] = set()
         self._framing = devices[0].framing
         self.byte_s = byte_seconds(devices[0].line)
 
@@ -227,6 +258,20 @@ class Port:
 
             self._doubt = Doubt(reason, self.byte_s, is_anywhere=is_anywhere)
 
+    def damaged(self, errors: LineErrors, now_s: float) -> None:
+        """The driver has counted these errors."""
+        self._counters["framing_errors"] += errors.framing
+        self._counters["parity_errors"] += errors.parity
+        self._counters["overruns"] += errors.overruns
+        self._counters["breaks"] += errors.breaks
+        self._health.add(errors, now_s)
+
+    def refused(self, settings: list[str]) -> list[Note]:
+        """The server that has the port does not take these of its settings; each is told once."""
+        new = [one for one in settings if one not in self._refused]
+        self._refused.update(new)
+        return [Note("warning", "port.setting_refused", {**self._facts, "setting": one}) for one in new]
+
     def rest(self, until_s: float) -> None:
         """The line is not read before then: silence until then must not end a frame."""
         self._rests_until_s = until_s
@@ -344,7 +389,8 @@ class Port:
         if self._opening.is_retry_due(now_s):
             return self.open(now_s)
         if self._opening.is_overdue(now_s):
-            return [ClosePort(), *self.open_failed("timed out", now_s)]
+            scheme = self._members.devices[0].line.port.partition(":")[0]
+            return [ClosePort(), *self.open_failed(OVERDUE.get(scheme, "timed out"), now_s)]
         if not self.is_connected:
             return []
         if self._doubt is not None and self._doubt.ends_s is not None:
@@ -391,6 +437,8 @@ class Port:
             byte_s=now_s - byte_s if byte_s else None,
             frame_s=None if frame_s is None else now_s - frame_s,
             unframed=self._why_unframed(now_s),
+            damaged=self._why_damaged(now_s),
+            line_errors=self._health.fault(now_s) if opening.is_open else "",
         )
 
     def _why_unframed(self, now_s: float) -> str:
@@ -402,8 +450,30 @@ class Port:
             # Here: most lines never need it, and a port reader keeps what it has loaded.
             from services.port_reader.core.unframed import why_unframed
 
-            self._unframed = why_unframed(self._framing, waiting, self._line.last_fault)
+            fault = self._line.last_fault
+            if self._damage is not None and (guess := self._damage.guess(*self._line.faulty, now_s)):
+                fault = f"{fault}; {guess}"
+            self._unframed = why_unframed(self._framing, waiting, fault)
         return self._unframed
+
+    def _why_damaged(self, now_s: float) -> str:
+        """How many frames of the last minute had a wrong checksum; "" if hardly any had."""
+        good, wrong = self._counters["frames_read"], self._line.wrong_frames
+        good_before, self._good_frames = self._good_frames, good
+        if not wrong:
+            return ""
+        damage = self._damage
+        if damage is None:
+            # Here: most lines never need it, and a port reader keeps what it has loaded.
+            from services.port_reader.core.damage import Damage
+
+            damage = self._damage = Damage()
+            damage.mark(good_before, 0, now_s - BEAT_S)
+        self._counters["checksums_wrong"] = wrong
+        damage.mark(good, wrong, now_s)
+        if not damage.is_told(good, wrong):
+            return ""
+        return damage.told(good, wrong, self._line.last_fault, damage.guess(*self._line.faulty, now_s))
 
     def _tell_returned(self, cut: Cut) -> list[Effect]:
         """The delimiter has come again after silence had ended frames: said once, as each message may do so."""

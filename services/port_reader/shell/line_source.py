@@ -1,6 +1,8 @@
 """The line as one of the loop's sources: it is opened, read, written and left alone, and what happens on it is told.
 
     closed -> connecting -> open     a TCP connection is made in the background
+    connecting -> negotiating -> open  the server that has the port has to apply its settings
+    closed -> listening -> open      the device connects, at some time
     closed -> open                   a serial port is there at once
     open -> resting -> open          the core lets a busy line collect: one wake-up for many bytes
     any -> closed                    ClosePort, or it is lost
@@ -12,7 +14,7 @@ beside it, in an order in which nobody waits for something unneeded.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from common.config.models import Line
 from common.core.errors import LinkError
@@ -20,14 +22,17 @@ from common.core.events import Arrived, Junk
 from common.io.clock import monotonic_s, suspended_s, wall_ms
 from common.io.sources import Pollable, Sources
 from services.port_reader.core.events import (
+    NO_ERRORS,
     AdjustLine,
     CancelWrite,
     CheckWrite,
     Chunk,
     ClosePort,
     Event,
+    LineDamaged,
     LineGap,
     LineRead,
+    LineRefused,
     Opened,
     OpenFailed,
     OpenPort,
@@ -39,7 +44,11 @@ from services.port_reader.core.events import (
     WritePending,
     WritePort,
 )
-from services.port_reader.shell.serial_line import READ_BYTES, SerialLine, open_line
+from services.port_reader.shell.opening import open_line
+from services.port_reader.shell.serial_line import LISTEN_SCHEME, READ_BYTES, SerialLine
+
+if TYPE_CHECKING:
+    from services.port_reader.shell.listening import Listener
 
 READS: Final = 4
 """Full reads in a row before other sources get their turn."""
@@ -70,6 +79,7 @@ class LineSource:
         self._reports = reports
         self._hear = hear
         self._line: SerialLine | None = None
+        self._listener: Listener | None = None
         self._is_resting = False
         """True after a read that was followed by a rest, until there is something again."""
         self._rests_until_s = 0.0
@@ -77,6 +87,8 @@ class LineSource:
 
     def open_port(self, _: OpenPort) -> Iterable[Event]:
         """Opens the port, or begins to connect; `Opened` or `OpenFailed` follows."""
+        if self._settings.port.startswith(LISTEN_SCHEME):
+            return self._listen()
         try:
             line = open_line(self._settings)
         except LinkError as error:
@@ -84,6 +96,33 @@ class LineSource:
         self._line = line
         if line.is_connecting:
             self._sources.add_writer(line.fd, self._connected)
+            return ()
+        self._sources.add_reader(line.fd, self._readable)
+        return (Opened(wall_ms()),)
+
+    def _listen(self) -> Iterable[Event]:
+        """Waits for the device to connect, or takes it if it has."""
+        # Here: who has no such port needs none of it, and a port reader keeps what it has loaded.
+        from services.port_reader.shell.listening import Listener
+
+        if self._listener is None:
+            try:
+                self._listener = Listener(self._settings.port)
+            except LinkError as error:
+                return (OpenFailed(str(error)),)
+        self._sources.add_reader(self._listener.fd, self._accept)
+        return self._accept()
+
+    def _accept(self) -> Iterable[Event]:
+        """A device has connected. In place of another: that is the same one, most probably, which has lost its
+        connection without a word."""
+        listener = self._listener
+        if listener is None:
+            return ()
+        if self._line is not None:
+            return (PortLost("a device has connected in its place", wall_ms()),) if listener.has_another() else ()
+        line = self._line = listener.take()
+        if line is None:
             return ()
         self._sources.add_reader(line.fd, self._readable)
         return (Opened(wall_ms()),)
@@ -97,12 +136,36 @@ class LineSource:
         except LinkError as error:
             self.close_port(ClosePort())
             return (OpenFailed(str(error)),)
+        if not line.is_ready:
+            self._sources.add_reader(line.fd, self._negotiate)
+            return ()
         self._sources.add_reader(line.fd, self._readable)
         return (Opened(wall_ms()),)
+
+    def _negotiate(self) -> Iterable[Event]:
+        """A server that has the port has said something about it."""
+        line = self._open_line
+        try:
+            line.negotiate()
+        except LinkError as error:
+            self.close_port(ClosePort())
+            return (OpenFailed(str(error)),)
+        if not line.is_ready:
+            return ()
+        self._sources.add_reader(line.fd, self._readable)
+        return (*self._refused(line), Opened(wall_ms()))
+
+    @staticmethod
+    def _refused(line: SerialLine) -> Iterable[Event]:
+        """What a server does not do of what the port is to be."""
+        if refused := line.take_refused():
+            yield LineRefused(refused)
 
     def close_port(self, _: ClosePort) -> Iterable[Event]:
         """Closes the port, if it is open; nothing is heard of it any more."""
         line, self._line = self._line, None
+        if self._listener is not None:
+            self._sources.remove_reader(self._listener.fd)
         if line is not None:
             # Before it is closed: its number may be another's descriptor next.
             self._sources.remove_reader(line.fd)
@@ -136,9 +199,16 @@ class LineSource:
             except LinkError as error:
                 yield PortLost(str(error), wall_ms())
                 return
+            if line.is_remote:
+                yield from self._refused(line)
+                if line.errors is not NO_ERRORS:
+                    yield LineDamaged(line.take_errors())
             if data:
                 self._is_resting = False
-                if line.is_serial and (gap := self._gap(line)):
+                gap = self._gap(line) if line.is_serial else None
+                if line.errors is not NO_ERRORS:
+                    yield LineDamaged(line.take_errors())
+                if gap:
                     yield gap
                 yield Chunk(data, wall_ms())
             # Less than half: there was no more. A rest that was just ordered holds for the next read too.

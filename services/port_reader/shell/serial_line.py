@@ -15,13 +15,16 @@ import serial
 
 from common.config.models import Line
 from common.core.errors import LinkError
+from services.port_reader.core.events import NO_ERRORS, LineErrors
+from services.port_reader.core.line_errors import COUNTS_BYTES, read_counts
 
 READ_BYTES: Final = 4096
 _TIOCGICOUNT: Final = 0x545D
-_COUNTS: Final = struct.Struct("20i")
-_OVERRUN, _BUFFER_OVERRUN = 7, 10
-"""Places in the kernel's `serial_icounter_struct`: bytes that the chip, and the driver's buffer, had no room for."""
 SOCKET_SCHEME: Final = "socket://"
+LISTEN_SCHEME: Final = "tcp-listen://"
+RFC2217_SCHEME: Final = "rfc2217://"
+USB_SCHEME: Final = "usb://"
+IN_USE: Final = "in use by another process"
 
 
 class _KeepingSerial(serial.Serial):
@@ -38,6 +41,9 @@ class SerialLine:
     it was given for as long as the line takes for it; only the kernel's count of what is left says when it is out.
     """
 
+    is_remote = False
+    """True where a server has the port, and may refuse what is asked of it."""
+
     def __init__(self, fd: int, port: serial.Serial | None, connection: socket.socket | None) -> None:
         self.fd = fd
         self.is_connecting = connection is not None
@@ -45,23 +51,46 @@ class SerialLine:
         self._port = port
         self._connection = connection
         self._unwritten = b""
-        self._overruns = self._count_overruns() if port is not None else None
+        self._counts = self._driver_counts() if port is not None else None
+        self.errors = NO_ERRORS
+        """What the driver has counted, until it is taken."""
 
     def has_overrun(self) -> bool:
         """True if the driver has lost bytes since this was asked last. Always False where it does not count them, as
-        pseudo-terminals and many adapters don't. A count that falls is a new adapter's, and no loss."""
-        if self._overruns is None:
+        pseudo-terminals and many adapters don't. A count that falls is a new adapter's, and no loss. What else it has
+        counted is kept for `take_errors`."""
+        before = self._counts
+        if before is None:
             return False
-        before, self._overruns = self._overruns, self._count_overruns()
-        return self._overruns is not None and self._overruns > before
+        self._counts = now = self._driver_counts()
+        if now is None or now == before:
+            return False
+        self.errors = LineErrors(*map(sum, zip(self.errors, now.since(before), strict=True)))
+        return now.overruns > before.overruns
 
-    def _count_overruns(self) -> int | None:
-        """Bytes lost so far by the driver's own count; None where it does not count."""
+    def take_errors(self) -> LineErrors:
+        """What the driver has counted since this was called last, as far as `has_overrun` has asked it."""
+        found, self.errors = self.errors, NO_ERRORS
+        return found
+
+    def _driver_counts(self) -> LineErrors | None:
+        """The driver's own totals; None where it does not count."""
         try:
-            counts = _COUNTS.unpack(fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(_COUNTS.size)))
+            return read_counts(fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(COUNTS_BYTES)))
         except OSError:
             return None
-        return int(counts[_OVERRUN] + counts[_BUFFER_OVERRUN])
+
+    @property
+    def is_ready(self) -> bool:
+        """True once the port's settings are applied: at once, but where a server has to be asked for it."""
+        return True
+
+    def negotiate(self) -> None:
+        """Goes on with getting ready; to be called when something has come. Raises LinkError if that can't be."""
+
+    def take_refused(self) -> list[str]:
+        """Settings that whoever has the port has refused, in words, since this was called last."""
+        return []
 
     @property
     def is_serial(self) -> bool:
@@ -154,15 +183,28 @@ class SerialLine:
             return 0
 
 
-def open_line(line: Line) -> SerialLine:
-    """Opens the line's port, or begins to connect (`is_connecting`). Raises LinkError with the reason."""
-    if line.port.startswith(SOCKET_SCHEME):
-        return _begin_connecting(line.port)
-    if not os.path.exists(line.port):
-        raise LinkError("no such port")
+def open_adapter(line: Line) -> SerialLine:
+    """Opens the port of the USB adapter that is selected, wherever it is plugged in now."""
+    # Here: who names a path needs none of it, and a port reader keeps what it has loaded.
+    from common.config.usb_ports import find_port, read_selector
+
+    selector = read_selector(line.port)
+    try:
+        path = find_port(selector) if selector is not None else line.port
+    except LookupError as error:
+        raise LinkError(str(error)) from None
+    try:
+        return open_path(line, path)
+    except LinkError as error:
+        # Of the selector alone nobody could tell which file to look at.
+        advice = f"; `sudo fuser -v {path}` says which" if str(error) == IN_USE else ""
+        raise LinkError(f"{path}: {error}{advice}") from None
+
+
+def open_path(line: Line, path: str) -> SerialLine:
+    """Opens a device file."""
     try:
         port = _KeepingSerial(
-            line.port,
             baudrate=line.baudrate,
             bytesize=line.bytesize,
             parity=line.parity,
@@ -175,37 +217,55 @@ def open_line(line: Line) -> SerialLine:
             inter_byte_timeout=line.inter_byte_timeout_s or 0,
             exclusive=line.exclusive or None,
         )
+        port.port = path
+        # Before it is opened: pyserial sets both at once then. For a moment the kernel has had them on.
+        port.dtr, port.rts = line.dtr is not False, line.rts is not False
+        port.open()
+        if line.dtr:
+            _keep_dtr(port.fileno())
     except (OSError, ValueError, termios.error) as error:
-        raise LinkError(_explain(line.port, error)) from None
+        raise LinkError(_explain(path, error)) from None
     return SerialLine(port.fileno(), port, None)
 
 
-def _begin_connecting(url: str) -> SerialLine:
-    """Begins to connect to a TCP port that is a serial line at its other end. Keepalive: a cable that is pulled there
-    is noticed within half a minute, also where nothing is said."""
+def _keep_dtr(fd: int) -> None:
+    """Lets DTR stay as it is when the port is closed; the kernel clears it else (HUPCL, termios(3))."""
+    attributes = termios.tcgetattr(fd)
+    attributes[2] &= ~termios.HUPCL
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
+
+
+def begin_connecting(url: str) -> socket.socket:
+    """Begins to connect to a TCP port that is a serial line at its other end."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise LinkError(f"not an address: {error}") from None
     if not host or not port:
-        raise LinkError("expected socket://HOST:PORT")
+        raise LinkError("expected HOST:PORT behind ://")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         connection = socket.socket(family, kind, protocol)
     except OSError as error:
         raise LinkError(error.strerror or str(error)) from None
     connection.setblocking(False)
+    tell_of_pulled_cables(connection)
+    code = connection.connect_ex(address)
+    if code not in (0, errno.EINPROGRESS):
+        connection.close()
+        raise LinkError(os.strerror(code))
+    return connection
+
+
+def tell_of_pulled_cables(connection: socket.socket) -> None:
+    """Keepalive: a cable that is pulled at the other end is noticed within half a minute, also where nothing is said.
+    And nothing waits to be sent with more."""
     # Calls are short, and somebody waits for the answer.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-    code = connection.connect_ex(address)
-    if code not in (0, errno.EINPROGRESS):
-        connection.close()
-        raise LinkError(os.strerror(code))
-    return SerialLine(connection.fileno(), None, connection)
 
 
 def _explain(path: str, error: Exception) -> str:
@@ -218,5 +278,5 @@ def _explain(path: str, error: Exception) -> str:
         advice = access_to(path)[2]
         return f"permission denied: {advice}" if advice else "permission denied"
     if code in (errno.EAGAIN, errno.EBUSY):
-        return "in use by another process"
+        return IN_USE
     return os.strerror(code) if code else str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.config.asking import Ask, Asking, Bus, Heard
 from common.core.blanks import BLANK_BYTES
@@ -23,8 +23,14 @@ from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.events import CancelWrite, Effect, WritePort
 from services.port_reader.core.members import Placed
 
+if TYPE_CHECKING:
+    from services.port_reader.core.asking.unanswered import Unanswered
+
 INIT_TIMEOUT_S: Final = 5.0
 """How long a device may take for what `init` expects of it: instruments that are just switched on test themselves."""
+UNANSWERED_S: Final = 15.0
+"""A device that has not answered for so long is told, also where its turns are too far apart for it to count as gone: a
+person who waits for values has begun to wonder."""
 
 
 class AskedDevice(NamedTuple):
@@ -83,6 +89,10 @@ class Asker:
         """Why devices are gone."""
         self._starts: list[int] = []
         """Devices that are still to be told their `init`."""
+        self._failed: list[dict[str, tuple[Ask, float]]] = [{} for _ in devices]
+        """Of each device the questions that were not answered the last time, by name, and since when they are not."""
+        self._instead: dict[int, bytes] = {}
+        """The last frame that came while an answer of this device was awaited, and was none."""
         self._lates: dict[int, _Late] = {}
         self._dialogue: Dialogue | None = None
         self._needs_step = False
@@ -141,6 +151,23 @@ class Asker:
     def why_gone(self, member: int) -> str:
         """Why the platform does not know the device as connected while the port is open."""
         return self._reasons.get(member, "it has not taken its init")
+
+    def unanswered(self, member: int, now_s: float) -> Unanswered | None:
+        """What is to be told of a device that does not answer: once it is gone, or has not answered for
+        UNANSWERED_S. None of one that answers."""
+        health, failed = self._healths[member], self._failed[member]
+        if not failed:
+            return None
+        ask, since_s = min(failed.values(), key=lambda one: one[1])
+        if not health.is_gone and now_s < since_s + UNANSWERED_S:
+            return None
+        # Here: most lines never need it, and a port reader keeps what it has loaded.
+        from services.port_reader.core.asking.unanswered import Unanswered
+
+        probe_s = max(health.probe_s - now_s, 0.0) if health.probe_s < NEVER_S else None
+        others = len(self._devices[member].asking.asks) - len(failed)
+        answers_some = others > 0 and not health.is_gone
+        return Unanswered(ask, now_s - since_s, probe_s, self._instead.get(member, b""), answers_some)
 
     @property
     def _is_starting(self) -> bool:
@@ -233,10 +260,14 @@ class Asker:
         if self._echo is not None:
             self._echo.expect(data)
 
-    def heard(self, member: int, now_s: float) -> None:
-        """The device has said something, asked or not: it is here."""
+    def heard(self, member: int, item: Item, now_s: float) -> None:
+        """This has come from the device, asked or not: it is here, unless it is its line that repeats what was
+        written."""
+        if item.kind == Entry.ANSWER and item.extra[:1] == [NOBODY]:
+            return
         if not self._healths[member].answered():
             return
+        self._failed[member].clear()
         device = self._devices[member]
         self._reasons.pop(member, None)
         self._changes.append((member, Item(Entry.OPENED, [device.type.encode()])))
@@ -254,7 +285,10 @@ class Asker:
                 return self._take_late(member, late.ask, frame)
         dialogue = self._dialogue
         if dialogue is not None and dialogue.state == "waiting":
-            return self._take_awaited(dialogue, frame, now_s)
+            found = self._take_awaited(dialogue, frame, now_s)
+            if found is None:
+                self._instead[dialogue.member] = frame
+            return found
         if self._is_bus or not self._lates or not frame.strip(BLANK_BYTES):
             return None
         # Nobody can tell it from the answer that did not come in time.
@@ -264,6 +298,7 @@ class Asker:
     def _take_late(self, member: int, ask: Ask, frame: bytes) -> list[Placed]:
         """It says what was asked, only later: nothing else was asked of this device since."""
         del self._lates[member]
+        self._settle(member, ask)
         self._counters["asks_late"] += 1
         self._schedule.forgive(member, ask)
         return [(member, _answer_to(ask.name, frame))]
@@ -292,12 +327,14 @@ class Asker:
         if not messages.is_answer(ask, frame):
             return self._take_repetition(dialogue, frame)
         self._counters["asks_answered"] += 1
+        self._settle(member, ask)
         self._end(now_s)
         return [(member, _answer_to(ask.name, frame))]
 
     def _take_refusal(self, dialogue: Dialogue, ask: Ask, frame: bytes, now_s: float) -> list[Placed]:
         """The device will not answer: that is an answer too, and no reason to ask again at once."""
         self._counters["asks_refused"] += 1
+        self._settle(dialogue.member, ask)
         self._end(now_s)
         if dialogue.place is not None and ask.parts and self._messages[dialogue.member].is_whole_refused(ask, frame):
             # Its parts will show which of the places there are.
@@ -306,11 +343,17 @@ class Asker:
             self._notes.append(Note("info", "ask.split", facts))
         return [(dialogue.member, _answer_to(ask.name if ask.refusal is not None else "", frame))]
 
+    def _settle(self, member: int, ask: Ask) -> None:
+        """The question has its answer."""
+        if self._failed[member].pop(ask.name, None):
+            self._instead.pop(member, None)
+
     def _take_repetition(self, dialogue: Dialogue, frame: bytes) -> list[Placed] | None:
         """A device that repeats what it is sent says nothing by that."""
         bare = frame.strip(BLANK_BYTES)
         if not bare or bare != dialogue.written.strip(BLANK_BYTES):
             return None
+        self._instead[dialogue.member] = frame
         return [(dialogue.member, Item(Entry.ANSWER, [frame], [NOBODY, ""]))]
 
     def reply_to(self, member: int, frame: bytes) -> Heard | None:
@@ -458,6 +501,7 @@ class Asker:
         self._counters["asks_unanswered"] += 1
         if may_come_late:
             self._lates[member] = _Late(ask, now_s + ask.timeout_s)
+        self._failed[member].setdefault(ask.name, (ask, now_s))
         health = self._healths[member]
         if dialogue.place is not None and not health.is_gone and dialogue.attempt < ask.retries:
             self._schedule.retry(dialogue.place, dialogue.attempt + 1, dialogue.since_s)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from common.core.frame_shape import Checksum
+
+FAULTY_FRAMES: Final = 8
+"""So many of the newest frames with a wrong checksum are kept, for a guess at the right one."""
+FAULTY_BYTES: Final = 512
+"""Longer ones are not."""
 
 
 class DeadPiece(NamedTuple):
@@ -61,6 +69,8 @@ class ShapedFramer(Framer, Protocol):
     """The places in the stream where the first frames of the last call end, if they were there before it."""
     fed_bytes: int
     """The place in the stream behind the last byte that came."""
+    wrong_frames: int
+    """How many were whole but for their checksum, since the framer was made."""
     is_sure: bool
     """True if each frame shows by its checksum that it is whole."""
 
@@ -85,4 +95,10 @@ class ShapedFramer(Framer, Protocol):
     @property
     def last_fault(self) -> str:
         """What was wrong with the last frame that was whole and wrong; "" while none was."""
+        ...
+
+    @property
+    def faulty(self) -> tuple[tuple[Checksum, ...], list[bytes]]:
+        """(what was to be right, the newest frames that were whole and had it wrong, escapes undone): a few of them,
+        all of one shape."""
         ...

@@ -47,6 +47,7 @@ class Matcher:
         """What the verdict is of, where it is a frame or BAD: unescaped and stripped in the first case."""
         self.starts = shape.starts
         self.is_checked = bool(shape.checksums)
+        self.checksums = shape.checksums
         self._max = max_frame_bytes
         self._checks = [Check(checksum) for checksum in shape.checksums]
         self._is_right = _all_right(self._checks)

@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from common.core.frame_shape import Shape
-from services.port_reader.core.framers.base import DeadPiece
+from common.core.frame_shape import Checksum, Shape
+from services.port_reader.core.framers.base import FAULTY_BYTES, FAULTY_FRAMES, DeadPiece
 from services.port_reader.core.framers.matcher import BAD, EMPTY, FALSE, WAIT, Matcher, pattern_of_texts
 
 NO_FRAME: Final = "no frame in these bytes"
@@ -75,6 +75,11 @@ class ShapeFramer:
         """How many bytes of candidates were looked at that were none, since the last frame, and from where on."""
         self._faulty: tuple[Matcher, bytes, str] | None = None
         """The last candidate that was whole and wrong."""
+        self.wrong_frames = 0
+        """How many candidates were whole, and had a wrong checksum; those that begin in another one are not counted."""
+        self._faulties: list[bytes] = []
+        self._faulty_to = 0
+        """The place in the stream where the last of these ends: what begins in it is no frame of its own."""
         self._dead: list[DeadPiece] = []
 
     def feed(self, chunk: bytes) -> list[bytes]:
@@ -140,6 +145,11 @@ class ShapeFramer:
             return ""
         matcher, frame, fault = self._faulty
         return matcher.explain(frame, fault)
+
+    @property
+    def faulty(self) -> tuple[tuple[Checksum, ...], list[bytes]]:
+        """(what was to be right, the newest frames that had it wrong)."""
+        return (self._faulty[0].checksums if self._faulty is not None else ()), [*self._faulties]
 
     @property
     def partial(self) -> bytes:
@@ -277,7 +287,7 @@ class ShapeFramer:
             return end
         wasted = sum(one.wasted_bytes for one in self._matchers)
         if wasted:
-            self._faulty = matcher, matcher.frame, matcher.fault
+            self._keep_faulty(at, matcher)
         if self._is_lines:
             return self._pass_bad_line(data, at, verdict, matcher)
         if verdict == BAD and self._suspect is None:
@@ -285,6 +295,20 @@ class ShapeFramer:
             self._bury(data, at)
             self._suspect = matcher.bad_end, matcher.explain(matcher.frame, matcher.fault)
         return self._spend(at, wasted, matcher) if wasted else at + 1
+
+    def _keep_faulty(self, at: int, matcher: Matcher) -> None:
+        """Remembers a candidate that was whole and wrong."""
+        if self._faulty is None or self._faulty[0] is not matcher:
+            self._faulties.clear()
+        self._faulty = matcher, matcher.frame, matcher.fault
+        if matcher.fault or self._offset + at < self._faulty_to:
+            return
+        self._faulty_to = self._offset + matcher.bad_end
+        self.wrong_frames += 1
+        if len(matcher.frame) > FAULTY_BYTES:
+            return
+        self._faulties.append(matcher.frame)
+        del self._faulties[:-FAULTY_FRAMES]
 
     def _spend(self, at: int, wasted: int, matcher: Matcher) -> int:
         """Where to go on behind a candidate that cost the work of looking at so many bytes: mostly at its next byte."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from common.core.checksum import Check, faults_of
-from common.core.frame_shape import Shape
-from services.port_reader.core.framers.base import DeadPiece
+from common.core.frame_shape import Checksum, Shape
+from services.port_reader.core.framers.base import FAULTY_BYTES, FAULTY_FRAMES, DeadPiece
 
 
 class SilenceFramer:
@@ -22,6 +22,9 @@ class SilenceFramer:
         self.missing_bytes: int | None = None
         self.last_fault = ""
         self._length = shape.length if isinstance(shape.length, int) else None
+        self._checksums = shape.checksums
+        self.wrong_frames = 0
+        self._faulties: list[bytes] = []
         self._checks = [Check(checksum) for checksum in shape.checksums]
         first, last = shape.strip
         self._strip = slice(first, -last or None)
@@ -75,6 +78,11 @@ class SilenceFramer:
         return dead
 
     @property
+    def faulty(self) -> tuple[tuple[Checksum, ...], list[bytes]]:
+        """(what was to be right, the newest frames that had it wrong)."""
+        return self._checksums, [*self._faulties]
+
+    @property
     def partial(self) -> bytes:
         """What waits for silence."""
         return bytes(self._pending)
@@ -105,6 +113,9 @@ class SilenceFramer:
         fault = faults_of(self._checks, frame) if self._checks else ""
         if fault:
             self.last_fault = f"checksum: {fault}"
+            self.wrong_frames += 1
+            if len(frame) <= FAULTY_BYTES:
+                self._faulties = [*self._faulties[1 - FAULTY_FRAMES :], frame]
             self._bury(count, self.last_fault)
             if self._length is not None:
                 self._reason = "bytes are missing since the last silence"

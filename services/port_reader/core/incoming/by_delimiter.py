@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from common.config.framing import Framing
 from services.port_reader.core.framers import delimited
@@ -29,6 +30,9 @@ from services.port_reader.core.incoming.joining import (
     read_line_state,
 )
 
+if TYPE_CHECKING:
+    from common.core.frame_shape import Checksum
+
 
 class Incoming:
     """Chunks in, frames and dead pieces out, where a delimiter ends frames; all times are `now_s`."""
@@ -41,6 +45,9 @@ class Incoming:
     """What has its delimiter may have lost its middle."""
     last_fault = ""
     """No frame is wrong that has its delimiter."""
+    wrong_frames = 0
+    faulty: tuple[tuple[Checksum, ...], list[bytes]] = ((), [])
+    """Nor has it a checksum."""
 
     def __init__(self, framing: Framing, state: bytes) -> None:
         """`state` is what the journal has kept of the line."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from common.config.framing import Framing
+from common.core.frame_shape import Checksum
 from services.port_reader.core.framers import shaped
 from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming.form import STALE_S, Piece
@@ -94,6 +95,16 @@ class ShapedIncoming:
     def last_fault(self) -> str:
         """What was wrong with the last frame that was whole and wrong."""
         return self._framer.last_fault
+
+    @property
+    def wrong_frames(self) -> int:
+        """How many frames were whole but for their checksum."""
+        return self._framer.wrong_frames
+
+    @property
+    def faulty(self) -> tuple[tuple[Checksum, ...], list[bytes]]:
+        """(the checksums that were to be right, the newest frames that had them wrong)."""
+        return self._framer.faulty
 
     @property
     def partial_bytes(self) -> int:

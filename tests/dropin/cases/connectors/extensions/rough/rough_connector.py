@@ -70,4 +70,12 @@ class RoughConnector(Connector):
         elif method == "hold":
             # In C code that does not let the interpreter go.
             ctypes.PyDLL(None).sleep(content["data"]["params"])
+        elif method == "spin":
+            # In C code that does not let the interpreter go either, and takes a core by itself.
+            sum(range(int(content["data"]["params"] * 1e8)))
+        elif method == "flood":
+            self._stopped = False
+            Thread(target=self._floods, daemon=True).start()
+        elif method == "end flood":
+            self._stopped = True
         self._gateway.send_rpc_reply(content["device"], content["data"]["id"], {"done": method})

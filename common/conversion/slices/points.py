@@ -7,36 +7,17 @@ delimiter is not in it); an error (the bytes are there and are not what the type
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from common.config.models import DataPoint
+from common.conversion.outcomes import Kind, PointResult
 from common.conversion.printed import doubt_of
+from common.conversion.spans import Locate, locator_of
 from common.conversion.values import Parser, encode_json, parser_of
 from common.core.byte_text import EXPECTED_HEX, bytes_of
 from common.core.errors import ConversionError
 from common.core.quoting import shown
-
-Span = tuple[int, int]
-"""Where a field stands in a frame: [start, end)."""
-Locate = Callable[[bytes], Span | None]
-"""A frame to the place of a data point; None if the frame has no such place."""
-Kind = Literal["telemetry", "attribute"]
-"""What a value is for the platform: telemetry is kept over time, of an attribute the last value counts."""
-
-
-class PointResult(NamedTuple):
-    """What one data point found in one frame, for a person. `span` and `field` are what it took, if anything."""
-
-    key: str
-    kind: Kind
-    type: str
-    status: Literal["value", "absent", "error", "blank", "none"]
-    span: Span | None
-    field: bytes
-    value: object
-    why: str
-    """Why there is no value; "" if there is one."""
 
 
 class Point(NamedTuple):
@@ -59,66 +40,6 @@ def compile_points(points: Sequence[DataPoint]) -> list[Point]:
         raise ConversionError(f"data point: found {error.object!a} with a lone surrogate, expected text") from None
     except ValueError as error:
         raise ConversionError(f"data point: a delimiter with {error}, expected {EXPECTED_HEX}") from None
-
-
-def locator_of(point: DataPoint) -> Locate:
-    """Where a data point's bytes stand in a frame, as [start, end); None if the frame has no such place."""
-    if point.from_delimiter:
-        closing = bytes_of(point.until_delimiter) if point.until_delimiter else None
-        return _after(bytes_of(point.from_delimiter), closing, keep=point.keep_delimiter)
-    if point.until_delimiter:
-        return _until(bytes_of(point.until_delimiter))
-    if point.from_byte is not None:
-        return _from_byte(point.from_byte, point.to_byte)
-    if point.to_byte is not None:
-        return _to_byte(point.to_byte)
-    return lambda frame: (0, len(frame))
-
-
-def _after(opening: bytes, closing: bytes | None, *, keep: bool) -> Locate:
-    """From behind the opening delimiter, or with it where `keep`, up to the closing one or the frame's end."""
-    skipped = 0 if keep else len(opening)
-
-    def locate(frame: bytes) -> Span | None:
-        at = frame.find(opening)
-        if at < 0:
-            return None
-        end = frame.find(closing, at + len(opening)) if closing else -1
-        return at + skipped, end if end >= 0 else len(frame)
-
-    return locate
-
-
-def _until(closing: bytes) -> Locate:
-    """From the frame's start up to the delimiter; the whole frame where it has none."""
-
-    def locate(frame: bytes) -> Span:
-        end = frame.find(closing)
-        return 0, end if end >= 0 else len(frame)
-
-    return locate
-
-
-def _from_byte(first: int, last: int | None) -> Locate:
-    """From a position, negative ones counted from the end, up to another or the frame's end; None for a frame too
-    short."""
-    end_of = _to_byte(last) if last is not None else None
-
-    def locate(frame: bytes) -> Span | None:
-        start = first if first >= 0 else len(frame) + first
-        if not 0 <= start < len(frame):
-            return None
-        end = end_of(frame)[1] if end_of else len(frame)
-        return start, end if end > start else start
-
-    return locate
-
-
-def _to_byte(last: int) -> Callable[[bytes], Span]:
-    """From the frame's start up to a position; one behind the frame's end is its end."""
-    if last >= 0:
-        return lambda frame: (0, min(last, len(frame)))
-    return lambda frame: (0, max(0, len(frame) + last))
 
 
 def explain_point(point: Point, kind: Kind, frame: bytes) -> PointResult:

@@ -6,12 +6,12 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from common.config.checksum_reading import read_checksum, read_checksums
+from common.config.device.checksum_reading import read_checksum, read_checksums
+from common.config.device.named_framings import NAMED
+from common.config.device.protocol_reading import read_byte, read_bytes, read_number, read_texts
 from common.config.findings import choices, nearest, show
 from common.config.framing import LONGEST_S, MAX_FRAME_BYTES, MAX_FRAME_LIMIT, Framing
 from common.config.json_object import JsonObject
-from common.config.named_framings import NAMED
-from common.config.protocol_reading import read_byte, read_bytes, read_number, read_texts
 from common.core.checksum import CRCS, size_of
 from common.core.frame_shape import FRAMING_NAMES, Checksum, Escape, Field, Length, Shape
 

@@ -2,7 +2,7 @@
 
 One object per section turns (frames, their times, what was asked) into readings. A frame is taken by the first message
 that fits it; one that fits none is a dead letter. Devices whose section has none of the keys that need this are
-converted by `common.conversion.rows`.
+converted by `common.conversion.slices.rows`.
 """
 
 from __future__ import annotations
@@ -13,24 +13,21 @@ from typing import Any, Final, NamedTuple
 
 from common.config.models import DataPoint, Device, Message
 from common.config.point_models import Decode, DeviceTime, Naming, When
-from common.conversion.locators import Reading, compile_readings, take_of
-from common.conversion.meanings import text_of
-from common.conversion.outcomes import ABSENT, NOTHING, Lack
-from common.conversion.patterns import compiled
-from common.conversion.patterns_of_bytes import compile_bytes, searcher
-from common.conversion.points import Kind, PointResult
+from common.conversion.grammar.locators import Reading, compile_readings, take_of
+from common.conversion.grammar.meanings import text_of
+from common.conversion.grammar.patterns import compiled
+from common.conversion.grammar.patterns_of_bytes import compile_bytes, searcher
+from common.conversion.grammar.times import ReadTime, time_reader
+from common.conversion.grammar.views import View
+from common.conversion.outcomes import ABSENT, NOTHING, BatchResult, Kind, Lack, PointResult
 from common.conversion.printed import is_blank
-from common.conversion.results import LONGEST_NAME
-from common.conversion.rows import BatchResult
-from common.conversion.times import ReadTime, time_reader
 from common.conversion.values import encode_json
-from common.conversion.views import View
 from common.core.blanks import BLANKS
 from common.core.errors import ConversionError
 from common.core.frame_body import SpanOf, body_span_of
 from common.core.quoting import shown
 from common.core.shown import is_steering
-from common.wire.messages import UserReading
+from common.wire.messages import LONGEST_NAME, UserReading
 
 NO_MESSAGE: Final = "no message fits"
 _PLACEHOLDER: Final = re.compile(r"\$\{([^{}]*)\}")

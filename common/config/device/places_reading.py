@@ -13,18 +13,18 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+from common.config.device.regex_cost import cost_of
+from common.config.device.type_words import HEX_TYPES, POINT_TYPES
 from common.config.findings import choices, nearest, show
 from common.config.json_object import JsonObject
 from common.config.point_models import FLOATS, INTEGERS, OTHER_TYPES, Exponent, Meaning, Order, Place
-from common.config.regex_cost import cost_of
-from common.config.type_words import HEX_TYPES, POINT_TYPES
-from common.conversion.mbus import UNITS_OF, wanted_of
-from common.conversion.obis import code_of
-from common.conversion.paths import steps_of
-from common.conversion.patterns_of_bytes import compile_bytes
-from common.conversion.times import NAMED as TIME_FORMATS
-from common.conversion.times import time_reader, zone_of
-from common.conversion.units import factor_of
+from common.conversion.grammar.mbus import UNITS_OF, wanted_of
+from common.conversion.grammar.obis import code_of
+from common.conversion.grammar.paths import steps_of
+from common.conversion.grammar.patterns_of_bytes import compile_bytes
+from common.conversion.grammar.times import NAMED as TIME_FORMATS
+from common.conversion.grammar.times import time_reader, zone_of
+from common.conversion.grammar.units import factor_of
 from common.conversion.values import plain_value
 from common.core.byte_text import EXPECTED_HEX, bytes_of
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from common.conversion.obis import Code
+from common.conversion.grammar.obis import Code
 
 START: Final = b"\x1b\x1b\x1b\x1b\x01\x01\x01\x01"
 _ESCAPE: Final = b"\x1b\x1b\x1b\x1b"

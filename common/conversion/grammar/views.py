@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.conversion.mbus import Record, records_of
-from common.conversion.obis import Entries, entries_of
-from common.conversion.sml import SmlValue, is_sml, values_of
+from common.conversion.grammar.mbus import Record, records_of
+from common.conversion.grammar.obis import Entries, entries_of
+from common.conversion.grammar.sml import SmlValue, is_sml, values_of
 from common.conversion.values import parse_json
 from common.core.frame_body import SpanOf
 from common.core.quoting import shown

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from common.config.models import DataPoint
 from common.config.point_models import FLOATS, INTEGERS, Place
-from common.conversion import mbus, obis
-from common.conversion.binary import number_reader
-from common.conversion.meanings import (
+from common.conversion.grammar import mbus, obis
+from common.conversion.grammar.binary import number_reader
+from common.conversion.grammar.meanings import (
     field_reader,
     finite,
     invalid_texts,
@@ -24,13 +24,13 @@ from common.conversion.meanings import (
     text_of,
     with_decimals,
 )
+from common.conversion.grammar.paths import path_finder
+from common.conversion.grammar.patterns_of_bytes import searcher
+from common.conversion.grammar.units import factor_of, times
+from common.conversion.grammar.views import View
 from common.conversion.outcomes import ABSENT, NOTHING
-from common.conversion.paths import path_finder
-from common.conversion.patterns_of_bytes import searcher
-from common.conversion.points import Span, locator_of
-from common.conversion.units import factor_of, times
+from common.conversion.spans import Span, locator_of
 from common.conversion.values import plain_value
-from common.conversion.views import View
 from common.core.blanks import BLANK_BYTES
 from common.core.quoting import shown
 

@@ -6,10 +6,7 @@ import re
 from typing import Final
 
 from common.config.asking import ASKING
-from common.config.findings import show
-from common.config.json_object import JsonObject
-from common.config.models import DataPoint, Message
-from common.config.places_reading import (
+from common.config.device.places_reading import (
     Context,
     check_time,
     has_place,
@@ -18,10 +15,13 @@ from common.config.places_reading import (
     read_place,
     read_regex,
 )
+from common.config.device.points_reading import read_points
+from common.config.device.protocol_reading import read_bytes, text_bytes
+from common.config.findings import show
+from common.config.json_object import JsonObject
+from common.config.models import DataPoint, Message
 from common.config.point_models import FLOATS, INTEGERS, Decode, DeviceTime, Naming, Order, Place, When
-from common.config.points_reading import read_points
-from common.config.protocol_reading import read_bytes, text_bytes
-from common.conversion.patterns import names_of
+from common.conversion.grammar.patterns import names_of
 from common.core.frame_shape import Shape
 
 TAKING_APART: Final = ("when", "fields", "pairs", "pattern", "regex", "decode", "timestamp", "error", "device")

@@ -8,7 +8,7 @@ from common.config.asking import Register
 from common.config.findings import show
 from common.config.json_object import JsonObject
 from common.config.point_models import FLOATS, INTEGERS, Order
-from common.conversion.registers import count_of
+from common.conversion.grammar.registers import count_of
 from common.core import modbus
 
 EXPECTED: Final = 'a table and an address, such as "input:0", "holding:0x1C" or "coil:3"'

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
+from common.config.device.protocol_reading import read_bytes, read_number, text_bytes
 from common.config.findings import choices, nearest, show
 from common.config.json_object import JsonObject
-from common.config.protocol_reading import read_bytes, read_number, text_bytes
 from common.core.checksum import NAMES, WIDEST, size_of, width_of
 from common.core.frame_shape import Checksum, Crc, Spelling
 

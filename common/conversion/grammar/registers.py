@@ -16,12 +16,11 @@ from msgspec.structs import replace
 from common.config.asking import Asking, Register
 from common.config.models import DataPoint, Device, Rpc
 from common.config.point_models import FLOATS, INTEGERS, Meaning, Order, Place
-from common.conversion.binary import arranged
-from common.conversion.locators import Reading, compile_readings
-from common.conversion.outcomes import ABSENT, Lack
-from common.conversion.rows import BatchResult
+from common.conversion.grammar.binary import arranged
+from common.conversion.grammar.locators import Reading, compile_readings
+from common.conversion.grammar.views import View
+from common.conversion.outcomes import ABSENT, BatchResult, Lack
 from common.conversion.values import encode_json
-from common.conversion.views import View
 from common.core import modbus
 from common.core.errors import ConversionError
 from common.core.modbus import BIT_TABLES, Protocol, Span, Table, bytes_of_answer, pdu_of, span_of

@@ -1,7 +1,7 @@
 """The fast way through a batch: each data point taken from all frames at once. Pure.
 
-`common.conversion.rows` converts frame by frame and says what went wrong where. Nearly always nothing does; then the
-same bytes come out of whole columns, in a fraction of the operations. `Columns.convert` gives None as soon as
+`common.conversion.slices.rows` converts frame by frame and says what went wrong where. Nearly always nothing does;
+then the same bytes come out of whole columns, in a fraction of the operations. `Columns.convert` gives None as soon as
 anything is out of the ordinary, and the batch takes the other way. tests/property holds the two against each other.
 """
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from common.config.asking import Ask, Step, Told
+from common.config.device.register_reading import EXPECTED
 from common.config.findings import show
 from common.config.json_object import JsonObject
 from common.config.models import DataPoint
 from common.config.point_models import INTEGERS
-from common.config.register_reading import EXPECTED
-from common.conversion.registers import spanned
+from common.conversion.grammar.registers import spanned
 from common.core import modbus
 from common.core.modbus import Protocol, Span
 

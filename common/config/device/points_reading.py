@@ -1,4 +1,4 @@
-"""Reads what a device section says of values: data points, RPCs, attribute updates, report strategies.
+"""Reads what a device section says of values: data points, RPCs, attribute updates.
 
 The reference takes nearly everything here, and does something with it; so do we. What looks like a slip is a warning,
 and a problem is only what can't mean anything.
@@ -13,42 +13,22 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from common.config.device.places_reading import NO_CONTEXT, PLACES, Context, has_place, read_place
+from common.config.device.register_reading import check_writable, read_register
+from common.config.device.type_words import doubt_of_param_type, doubt_of_point_type
 from common.config.findings import SHOWN_CHARS, choices, show
 from common.config.json_object import JsonObject
 from common.config.look_alikes import doubt_of
-from common.config.models import AttributeUpdate, DataPoint, Decimal, ReportStrategy, Rpc
-from common.config.places_reading import NO_CONTEXT, PLACES, Context, has_place, read_place
+from common.config.models import AttributeUpdate, DataPoint, Decimal, Rpc
 from common.config.point_models import Place
-from common.config.register_reading import check_writable, read_register
-from common.config.type_words import doubt_of_param_type, doubt_of_point_type
+from common.config.strategy_reading import DAY_S, read_strategy
 from common.core.byte_text import EXPECTED_HEX, HEX, bytes_of, parts_of, pattern_of
 from common.core.control_names import protocol_text
 
-_STRATEGIES = ("ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD", "DISABLED")
 _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
 """A placeholder of a template, whether it is closed or not."""
 _RPC_NAMES = ("params", "deviceName", "deviceType")
 """What a call's template may name, beside members of its params."""
-DAY_S = 86_400
-"""The longest time that a configuration may name, where it is a time to wait."""
-
-
-def read_strategy(entry: JsonObject) -> ReportStrategy | None:
-    """The `reportStrategy` of `entry`; None where there is none."""
-    if entry.values.get("reportStrategy") is None:
-        entry.knows("reportStrategy")
-        return None
-    child = entry.child("reportStrategy")
-    if child is None:
-        return None
-    strategy = ReportStrategy(
-        type=child.choice("type", "ON_RECEIVED", _STRATEGIES, any_case=True),
-        report_period_ms=child.whole("reportPeriod", 10_000, 1),
-        ttl_s=child.whole("ttl", DAY_S, 0),
-        change_threshold=child.maybe_number("changeThreshold", 0, 1e300),
-    )
-    child.warn_unknown()
-    return strategy
 
 
 def read_points(device: JsonObject, *keys: str, context: Context = NO_CONTEXT) -> tuple[DataPoint, ...]:

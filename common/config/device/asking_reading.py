@@ -23,15 +23,15 @@ from common.config.asking import (
     Step,
     Told,
 )
-from common.config.checksum_reading import read_checksum
+from common.config.device.checksum_reading import read_checksum
+from common.config.device.modbus_reading import Reads, has_registers, wanted_of
+from common.config.device.places_reading import read_regex
+from common.config.device.protocol_reading import read_bytes, text_bytes
 from common.config.findings import show
 from common.config.framing import Framing
 from common.config.json_object import JsonObject
-from common.config.modbus_reading import Reads, has_registers, wanted_of
 from common.config.models import Message
-from common.config.places_reading import read_regex
-from common.config.protocol_reading import read_bytes, text_bytes
-from common.conversion.patterns import compiled
+from common.conversion.grammar.patterns import compiled
 from common.core.byte_text import pattern_of
 from common.core.checksum import sealed
 from common.core.frame_shape import Checksum

@@ -1,49 +1,20 @@
 """The built-in uplink converter: a device's data points, compiled once, turn frames into values.
 
-Pure. What a data point is, and its three outcomes in a frame, is told in `common.conversion.points`.
+Pure. What a data point is, and its three outcomes in a frame, is told in `common.conversion.slices.points`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from common.config.models import Device
-from common.conversion.columns import columns_of
-from common.conversion.points import Kind, Point, PointResult, compile_points, explain_point, sentence_of
+from common.conversion.outcomes import BatchResult, Kind, PointResult
 from common.conversion.printed import is_blank
+from common.conversion.slices.columns import columns_of
+from common.conversion.slices.points import Point, compile_points, explain_point, sentence_of
 from common.conversion.values import encode_json, is_binary, reads_blanks
-from common.wire.messages import UserReading
-
-
-class BatchResult(NamedTuple):
-    """What a run of frames says; `telemetry[i]` and `attributes[i]` are JSON objects of frame i, b"" for no value."""
-
-    telemetry: list[bytes]
-    attributes: list[bytes]
-    """Fragments, merged later: a batch costs one publish of attributes, not one a frame."""
-    dead: dict[int, str]
-    """Index of each frame that gave no value and at least one error, with the reason."""
-    errors: int
-    """Data points that failed, those of dead frames included."""
-    absent: int
-    """Data points that had no place in their frame, and JSON nulls."""
-    error_sample: str
-    """The first error of a frame that is not dead, or "": for a log line."""
-    blank: int = 0
-    """Frames that say nothing: blanks, NULs and the delimiter only, of which no point has made a value."""
-    never: Sequence[str] = ()
-    """Keys of the data points that were absent from every frame that says something to them."""
-    user: dict[int, list[UserReading]] = {}
-    """Index of each frame whose values have the device's own time, or belong to another device → these readings."""
-    nothing: int = 0
-    """Data points of which the device says that they have no value: neither absent nor wrong."""
-    unfit: int = 0
-    """Dead frames that no message fits."""
-    times_refused: int = 0
-    """Frames whose own time can't be read, or is too far from ours: they have ours."""
 
 
 class _Faults:

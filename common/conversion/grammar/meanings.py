@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from common.config.models import DataPoint
 from common.config.point_models import FLOATS, INTEGERS, Exponent, Meaning
-from common.conversion.binary import arranged, integer_reader, number_reader
+from common.conversion.grammar.binary import arranged, integer_reader, number_reader
+from common.conversion.grammar.times import iso_text, time_reader
+from common.conversion.grammar.units import times
 from common.conversion.outcomes import NOTHING
-from common.conversion.times import iso_text, time_reader
-from common.conversion.units import times
 from common.conversion.values import MAX_INT, MIN_INT, parser_of
 from common.core.blanks import BLANK_BYTES, BLANKS
 from common.core.byte_text import bytes_of
