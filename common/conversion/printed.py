@@ -14,15 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from common.config.models import Decimal
+from common.core.blanks import BLANK_BYTES, BLANKS
 from common.core.byte_text import HEX, bytes_of
 
-BLANKS: Final = (
-    " \t\n\r\v\f\0\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000\ufeff"
-)
-"""What says nothing at either end of a value: all white space of Unicode, NUL, and the byte order mark."""
-BLANK_BYTES: Final = bytes(ord(blank) for blank in BLANKS if blank.isascii())
-"""Those that are one byte in every encoding: where only they stand, a frame says nothing."""
 _SIGNED: Final = re.compile(rf"[+-][{BLANKS}]+(?=[0-9.,])")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,' _\xa0\u202f\u2009])[0-9]{3})(?:\1[0-9]{3})*(?:[.,][0-9]+)?")
 _WITH_MORE: Final = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?=[^0-9.,])")

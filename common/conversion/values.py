@@ -15,8 +15,6 @@ import simplejson
 
 from common.config.models import DataPoint
 from common.conversion.printed import (
-    BLANK_BYTES,
-    BLANKS,
     EXPECTED_BOOL,
     bool_parser,
     parse_bool,
@@ -24,6 +22,7 @@ from common.conversion.printed import (
     parse_float_with_comma,
     read_whole,
 )
+from common.core.blanks import BLANK_BYTES, BLANKS
 from common.core.byte_text import bytes_of
 
 Parser = Callable[[bytes], object]

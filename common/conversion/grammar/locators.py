@@ -29,9 +29,9 @@ from common.conversion.grammar.patterns_of_bytes import searcher
 from common.conversion.grammar.units import factor_of, times
 from common.conversion.grammar.views import View
 from common.conversion.outcomes import ABSENT, NOTHING
-from common.conversion.printed import BLANK_BYTES
 from common.conversion.spans import Span, locator_of
 from common.conversion.values import plain_value
+from common.core.blanks import BLANK_BYTES
 from common.core.quoting import shown
 
 Take = Callable[[View], Any]

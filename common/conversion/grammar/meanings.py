@@ -19,8 +19,8 @@ from common.conversion.grammar.binary import arranged, integer_reader, number_re
 from common.conversion.grammar.times import iso_text, time_reader
 from common.conversion.grammar.units import times
 from common.conversion.outcomes import NOTHING
-from common.conversion.printed import BLANK_BYTES, BLANKS
 from common.conversion.values import MAX_INT, MIN_INT, parser_of
+from common.core.blanks import BLANK_BYTES, BLANKS
 from common.core.byte_text import bytes_of
 
 ReadField = Callable[[bytes], Any]

@@ -20,8 +20,9 @@ from common.conversion.grammar.patterns_of_bytes import compile_bytes, searcher
 from common.conversion.grammar.times import ReadTime, time_reader
 from common.conversion.grammar.views import View
 from common.conversion.outcomes import ABSENT, NOTHING, BatchResult, Kind, Lack, PointResult
-from common.conversion.printed import BLANKS, is_blank
+from common.conversion.printed import is_blank
 from common.conversion.values import encode_json
+from common.core.blanks import BLANKS
 from common.core.errors import ConversionError
 from common.core.frame_body import SpanOf, body_span_of
 from common.core.quoting import shown

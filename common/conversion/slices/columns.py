@@ -13,8 +13,9 @@ from operator import itemgetter
 from typing import Final
 
 from common.config.models import DataPoint
-from common.conversion.printed import BLANK_BYTES, is_blank
+from common.conversion.printed import is_blank
 from common.conversion.values import MAX_INT, MIN_INT, encode_json, parse_string, parser_of, reads_blanks
+from common.core.blanks import BLANK_BYTES
 from common.core.byte_text import bytes_of
 
 Cut = Callable[[Sequence[bytes]], "list[bytes] | None"]

@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from common.config.models import DataPoint, Device, Rpc
 from common.conversion.calls import answer_point, rpc_of
-from common.conversion.printed import BLANK_BYTES
 from common.conversion.slices.points import Point, compile_points
 from common.conversion.values import is_binary
+from common.core.blanks import BLANK_BYTES
 from common.core.errors import ConversionError
 from common.wire.calls import Exchange
 

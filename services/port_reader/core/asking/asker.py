@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.config.asking import Ask, Asking, Bus, Heard
-from common.conversion.printed import BLANK_BYTES
+from common.core.blanks import BLANK_BYTES
 from common.core.events import Note
 from common.core.frame_body import BodyOf
 from common.stream.items import Item

@@ -11,11 +11,16 @@ died between commit and acknowledgement keeps no frame twice.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
 from common.config.asking import REPEAT_S
+
+try:
+    # What `hashlib` takes it from. That loads OpenSSL as well, which is half a MiB of every reader that asks.
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 _MARK: Final = b"\xd5R"
 _DIGEST_BYTES: Final = 12
