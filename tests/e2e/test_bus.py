@@ -146,6 +146,6 @@ def test_no_answer_is_taken_for_another_register_over_deaths(tmp_path: Path) -> 
             gateway.restart("u1")
         counts = {number: len(platform.telemetry(f"u{number}")) for number in UNITS}
         for number, count in counts.items():
-            platform.wait_telemetry(f"u{number}", count + 10)
+            platform.wait_telemetry(f"u{number}", count + 30)
         assert check_values(platform) > 100
         assert gateway.stop() == dict.fromkeys(gateway.processes, 0)
