@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.devices.families import SECTIONS, VECTORS, frames_of
 from tests.e2e.harness import Gateway, Line, Platform, any_mqtt_broker, closing, write_config
+from tests.support.waiting import wait_until
 
 JUNK = b"no frame of theirs\r\n"
 
@@ -31,4 +32,6 @@ def test_values_times_and_names_arrive(tmp_path: Path) -> None:
         [item] = platform.wait_telemetry("sensor 0086", 1)
         assert item["values"] == {"id": "0086", "protocol": "Alecto V1", "temperature": -20.9, "battery": "LOW"}
         assert platform.on("v1/gateway/connect", "sensor 5a6d")[0]["type"] == "Oregon BTHR"
-        platform.wait_for(lambda _: "no message fits" in gateway.cli("dead-letters", "radio").stdout, "the dead letter")
+        wait_until(
+            lambda: "no message fits" in gateway.cli("dead-letters", "radio").stdout, "the dead letter", 20.0, 0.2
+        )
