@@ -34,14 +34,16 @@ class Scene(NamedTuple):
     whole: Whole
 
     def latency_s(self, since_s: float) -> float:
-        """How late the neighbour's values were that have come since then, but for the latest one in a hundred."""
+        """How late the neighbour's values were that were stored since then, but for the latest one in a hundred. What
+        was stored before may have waited for another test, which a test that is alone does not run beside."""
 
         def late(_: object) -> list[float] | None:
             found = sorted(
                 seen.at_s - item["ts"] / 1000
                 for seen in list(self.platform.seen)
-                if seen.topic == "v1/gateway/telemetry" and seen.at_s > since_s
+                if seen.topic == "v1/gateway/telemetry"
                 for item in seen.payload.get("Pump", ())
+                if item["ts"] / 1000 > since_s
             )
             return found if len(found) >= ENOUGH else None
 
