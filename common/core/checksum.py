@@ -349,7 +349,7 @@ def _speller(checksum: Checksum) -> Callable[[int], bytes]:
     if order == "dec":
         return lambda value: b"%0*d" % (size, value)
     if order == "sdi12":
-        return lambda value: bytes((0x40 | value >> 12, 0x40 | value >> 6 & 0x3F, 0x40 | value & 0x3F))
+        return lambda value: bytes((0x40 | value >> 12 & 0x3F, 0x40 | value >> 6 & 0x3F, 0x40 | value & 0x3F))
     if checksum.avoid:
         return lambda value: value.to_bytes(size, order).translate(table)
     return lambda value: value.to_bytes(size, order)
