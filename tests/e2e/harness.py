@@ -174,6 +174,9 @@ class Platform:
 
     def __init__(self, port: int) -> None:
         self.seen: list[Seen] = []
+        self._told: dict[tuple[str, str], list[Any]] = {}
+        """(topic, device) → what was said of it: whoever waits looks at each message, and must not look at all of them
+        each time, for meanwhile no message is taken and each seems late."""
         self._news = threading.Condition()
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id="platform", clean_session=False, protocol=mqtt.MQTTv311
@@ -194,7 +197,18 @@ class Platform:
         seen = Seen(message.topic, json.loads(message.payload), time.time())
         with self._news:
             self.seen.append(seen)
+            if isinstance(seen.payload, dict):
+                self._keep(seen.topic, seen.payload)
             self._news.notify_all()
+
+    def _keep(self, topic: str, payload: dict[str, Any]) -> None:
+        """A message about one device names it; one about several has a part for each."""
+        device = payload.get("device")
+        if isinstance(device, str):
+            self._told.setdefault((topic, device), []).append(payload)
+        for name, part in payload.items():
+            if name != device:
+                self._told.setdefault((topic, name), []).append(part)
 
     def wait_connected(self, *devices: str, deadline_s: float = 20.0) -> None:
         """Until these devices are connected, and for long enough: what comes within 20 ms of a port's opening is taken
@@ -215,14 +229,7 @@ class Platform:
 
     def on(self, topic: str, device: str) -> list[Any]:
         """Payloads for one device on one of the gateway's topics: whole for connect and rpc, the device's part else."""
-        found = []
-        for seen in list(self.seen):
-            if seen.topic == topic and isinstance(seen.payload, dict):
-                if seen.payload.get("device") == device:
-                    found.append(seen.payload)
-                elif device in seen.payload:
-                    found.append(seen.payload[device])
-        return found
+        return list(self._told.get((topic, device), ()))
 
     def telemetry(self, device: str) -> list[dict[str, Any]]:
         """All telemetry items of a device, in the order in which they came."""
