@@ -82,8 +82,38 @@ MAIN: Final = Section(
         ),
         Key("storage", "object", "The journals' place and limits; see *Storage*.", {}, instead="see there"),
         Key("connectors", "list of objects", "The connectors; see *Connectors*. Required.", [], instead="required"),
+        Key(
+            "web",
+            "object",
+            "The gateway's page, its metrics and its health; see *Web*.",
+            {},
+            instead="on, for this machine alone",
+        ),
         _unserved("grpc", "object", "Connectors that attach over gRPC.", {"enabled": False}, NO_PART),
         _unserved("logs", "object", "`serialgw run --log-level` says how much is logged.", {}, NO_PART),
+    ),
+)
+
+WEB: Final = Section(
+    "web",
+    "Web, `web`",
+    "Where the monitor listens for HTTP. ThingsBoard's gateway has no such section. On a loopback address, as the default "
+    "is, whoever uses this machine may look; over any other address a token is needed, and `serialgw web` prints a link "
+    "that logs a person in.",
+    (
+        Key("enable", "true or false", "Whether it listens at all.", False, True),
+        Key(
+            "address", "text", "The address to listen at; `0.0.0.0` is all of this machine's.", "192.0.2.7", "127.0.0.1"
+        ),
+        Key("port", "whole number, 1 to 65535", "The port.", 9090, 8484),
+        Key(
+            "hosts",
+            "list of texts",
+            "Names by which browsers reach it, beside its address and `localhost`; requests for other names are refused.",
+            ["gateway.example.org"],
+            [],
+        ),
+        Key("edit", "true or false", "Whether anything may be changed there: calls, attributes, retries.", True, False),
     ),
 )
 
@@ -1442,6 +1472,7 @@ SECTIONS: Final = (
     ACTIVITY,
     STATISTICS,
     STORAGE,
+    WEB,
     CONNECTORS,
     CONNECTOR,
     DEVICE,
@@ -1499,6 +1530,7 @@ VARIABLES: Final = (
         "TB_GW_PROVISIONING_DEVICE_PASSWORD_FILE", "a file that holds the password alone", "/run/secrets/password"
     ),
     Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/id"),
+    Variable("SERIALGW_WEB", "`off`, or the address and the port of `web`", "127.0.0.1:8485"),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
     Variable(
         "TB_GW_RATE_LIMITS",

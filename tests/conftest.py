@@ -23,6 +23,8 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 # A worker has been given the width of a terminal; programs that tests start have none.
 os.environ.pop("COLUMNS", None)
+# Many gateways run here at a time, and only a few tests look at a page.
+os.environ["SERIALGW_WEB"] = "off"
 
 LONG: Final = ("tests/simulation/", "tests/chaos/", "tests/dropin/test_remote_configuration.py", "tests/e2e/")
 """What has single tests that take long: begun last, one of them would keep one worker busy while the other is idle."""

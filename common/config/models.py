@@ -412,6 +412,18 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     durability: Literal["process", "power"] = "process"
 
 
+class Web(msgspec.Struct, frozen=True, kw_only=True):
+    """The `web` section: where the monitor listens for HTTP, and what may be done there."""
+
+    is_on: bool = True
+    address: str = "127.0.0.1"
+    port: int = 8484
+    hosts: tuple[str, ...] = ()
+    """Names by which it is reached beside its address and those of the machine itself."""
+    is_editable: bool = False
+    """True if calls and changes may be made there, not only looked at things."""
+
+
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the configuration files say."""
 
@@ -425,6 +437,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     hosted: tuple[HostedConnector, ...] = ()
     log_levels: dict[str, str] = {}
     """Kind of process → how much it logs, where `logs.json` says so."""
+    web: Web = Web()
 
     @property
     def devices(self) -> tuple[Device, ...]:

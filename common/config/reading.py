@@ -31,6 +31,7 @@ from common.config.overlay import Laid, Overlay
 from common.config.platform_reading import read_platform, without_secrets
 from common.config.storage_reading import read_storage
 from common.config.strategy_reading import read_strategy
+from common.config.web_reading import read_web
 from common.core.errors import ConfigError
 from common.wire.calls import hosted_stream
 
@@ -128,7 +129,7 @@ class _Reader:
         else:
             platform = self._read_platform({})
             connector = self._read_connector(top, str(self._path), ConnectorDefaults())
-            gateway = self._gateway(platform, Storage(), (connector,))
+            gateway = self._gateway(platform, Storage(), (connector,), None)
         self._check_devices()
         return gateway
 
@@ -139,7 +140,9 @@ class _Reader:
         self._laid, self._logs = laid.files, laid.logs
         return laid.main
 
-    def _gateway(self, platform: Platform, storage: Storage, connectors: tuple[Connector, ...]) -> Gateway:
+    def _gateway(
+        self, platform: Platform, storage: Storage, connectors: tuple[Connector, ...], main: JsonObject | None
+    ) -> Gateway:
         return Gateway(
             platform=platform,
             storage=storage,
@@ -148,6 +151,7 @@ class _Reader:
             extension_dirs=self._extension_dirs,
             hosted=tuple(connector for _, connector in self._hosted.values()),
             log_levels=read_log_levels(self._folder, self._findings, self._logs),
+            web=read_web(main, self._environ, self._findings),
         )
 
     def _read_main(self, top: JsonObject) -> Gateway:
@@ -161,9 +165,11 @@ class _Reader:
         if grpc is not None and grpc.values.get("enabled") is True:
             top.warning("grpc", "connectors that attach over gRPC are not served: nothing listens for them")
         connectors = self._read_connectors(top)
+        kept = read_storage(storage, self._folder) if storage else Storage()
+        gateway = self._gateway(platform, kept, connectors, top)
         top.knows(*_OTHER_SECTIONS)
         top.warn_unknown()
-        return self._gateway(platform, read_storage(storage, self._folder) if storage else Storage(), connectors)
+        return gateway
 
     def _read_platform(self, values: Mapping[str, Any]) -> Platform:
         return read_platform(

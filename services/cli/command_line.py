@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "init": "init",
     "status": "status",
     "watch": "watch",
+    "web": "web",
     "rpc": "rpc",
     "dead-letters": "dead_letters",
 }
@@ -50,6 +51,7 @@ SUMMARIES: Final = {
     "init": "write a starter configuration for ports that are there",
     "status": "show every process of a running gateway",
     "watch": "show frames and readings as they pass",
+    "web": "print a link that opens the gateway's page",
     "rpc": "call a method of a device through a running gateway",
     "dead-letters": "list frames that could not be delivered, or send them again",
 }

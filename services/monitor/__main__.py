@@ -21,6 +21,7 @@ from common.io.process import begin, make_identity, pulse_in, refusals, run_core
 from common.io.sources import Sources
 from services.monitor.core.core import MonitorCore
 from services.monitor.shell.shell import MonitorShell
+from services.monitor.shell.web.server import WebServer
 
 PURPOSE = "keeps every process's last heartbeat and answers `status`"
 
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         [connector.name for connector in gateway.hosted],
     )
     sources: Sources[CommonEvent] = Sources()
-    shell = MonitorShell(Endpoints(sockets), sources, logger)
+    web = WebServer(gateway.web, options.data_dir.absolute(), sockets, logger)
+    shell = MonitorShell(Endpoints(sockets), sources, logger, web)
     ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
 

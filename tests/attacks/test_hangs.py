@@ -27,7 +27,7 @@ from services.broker.core.events import CallArrived, SendTo
 from services.cli.commands.status import faults_of, is_well
 from services.cli.supervise.pulse import HANG_S, LATE_S, START_S, Pulses, state_of
 from services.cli.supervise.systemd import notify_systemd
-from services.monitor.core.table import Table
+from services.monitor.core.gateway.table import Table
 from tests.attacks.conftest import FULL
 from tests.attacks.rig import gateway, share_late, wait_arrived
 from tests.e2e.feeding import Feeder

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from services.monitor.core.devices import DeviceWord
+from services.monitor.core.gateway.devices import DeviceWord
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")

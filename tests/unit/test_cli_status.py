@@ -8,7 +8,7 @@ import pytest
 
 from common.wire.messages import Heartbeat
 from services.cli.commands.status import as_text, is_well, is_young, uptime
-from services.monitor.core.table import Table
+from services.monitor.core.gateway.table import Table
 
 
 def table(**states: dict[str, Any]) -> dict[str, Any]:

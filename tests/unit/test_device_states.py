@@ -9,7 +9,7 @@ import pytest
 from common.core.events import Note
 from common.wire.messages import Heartbeat
 from common.wire.states import PortReaderState, PublisherState, YieldSeen
-from services.monitor.core.devices import (
+from services.monitor.core.gateway.devices import (
     SILENT_S,
     DeviceState,
     Platform,
@@ -17,8 +17,8 @@ from services.monitor.core.devices import (
     state_of_device,
     state_of_hosted_device,
 )
+from services.monitor.core.gateway.table import Table
 from services.monitor.core.news import STANDS_S, DeviceNews
-from services.monitor.core.table import Table
 
 
 def state(

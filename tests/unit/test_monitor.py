@@ -11,7 +11,7 @@ from common.core.events import Arrived, Drain, Exit, Send, Start, Tick
 from common.wire import codec
 from common.wire.messages import Heartbeat, Identity, Plane, Registered, Reply, Request
 from services.monitor.core.core import MonitorCore
-from services.monitor.core.table import FORGET_S, ROWS_LIMIT
+from services.monitor.core.gateway.table import FORGET_S, ROWS_LIMIT
 
 
 class World:

@@ -9,7 +9,7 @@ import pytest
 
 from common.wire.messages import Entry, Faults, ReadingBody
 from common.wire.states import PublisherState, facts_of
-from services.monitor.core.table import FACTS_BYTES
+from services.monitor.core.gateway.table import FACTS_BYTES
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.stream import Release, Run
 from services.publisher.core.yields import ENOUGH_FRAMES, MOST_TOLD, Waiting, Yields

@@ -53,7 +53,7 @@ def difference(before: Gateway, after: Gateway) -> Difference:
         removed=devices.removed,
         changed=devices.changed(everyone),
         publisher=_publishers(before) != _publishers(after),
-        monitor=_names(before) != _names(after) or hosts.is_another_list,
+        monitor=_names(before) != _names(after) or hosts.is_another_list or before.web != after.web,
         hosts_added=hosts.added,
         hosts_removed=hosts.removed,
         hosts_changed=hosts.changed(everyone),

@@ -33,8 +33,18 @@ from common.core.membership import Membership
 from common.wire.calls import Status, body_of, host_of, reader_of, refuse, reply, unknown_verb
 from common.wire.messages import Heartbeat, Identity, Plane, Request
 from services.monitor.core.counters import MonitorCounts
+from services.monitor.core.gateway.snapshot import Snapshot
+from services.monitor.core.gateway.table import Table
 from services.monitor.core.news import DeviceNews
-from services.monitor.core.table import Table
+
+
+class Show(msgspec.Struct, frozen=True):
+    """Effect: this is what there is to be seen from now on."""
+
+    snapshot: Snapshot
+
+
+MonitorEffect = CommonEffect | Show
 
 
 class MonitorCore:
@@ -50,9 +60,9 @@ class MonitorCore:
         self._news = DeviceNews()
         self._counters = new_counts(MonitorCounts)
 
-    def handle(self, event: CommonEvent, now_s: float) -> list[CommonEffect]:
+    def handle(self, event: CommonEvent, now_s: float) -> list[MonitorEffect]:
         """The effects of an event, in the order in which they are to be performed."""
-        effects = self._membership.handle(event, now_s)
+        effects: list[MonitorEffect] = [*self._membership.handle(event, now_s)]
         match event:
             case Start():
                 pass  # The membership has begun.
@@ -63,7 +73,9 @@ class MonitorCore:
                 effects += self._answer(request)
             case Tick():
                 self._table.age(now_s)
-                effects += self._news.tell((row.name, row.state, row.for_s) for row in self._table.devices())
+                snapshot = self._table.snapshot()
+                effects += self._news.tell((row.name, row.state, row.for_s) for row in snapshot.devices)
+                effects.append(Show(snapshot))
             case Drain():
                 return [*effects, Exit(0)]
             case Arrived() | Junk() | Reconnected():

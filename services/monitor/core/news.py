@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from common.core.events import Level, Note
-from services.monitor.core.devices import DeviceState
+from services.monitor.core.gateway.devices import DeviceState
 
 STANDS_S: Final = 2.0
 """A state that is over sooner is no news: an adapter that is unplugged and plugged in again, a platform that is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -12,7 +12,7 @@ from common.core.liveness import CALM_BEAT_S, LATE_S, Liveness, liveness
 from common.wire.calls import host_of, hosted_stream, reader_of
 from common.wire.messages import PUBLISHER, Heartbeat
 from common.wire.states import AnyState, ConnectorHostState, PortReaderState, PublisherState, state_of
-from services.monitor.core.devices import (
+from services.monitor.core.gateway.devices import (
     LOSING_S,
     DeviceState,
     Host,
@@ -22,6 +22,7 @@ from services.monitor.core.devices import (
     state_of_device,
     state_of_hosted_device,
 )
+from services.monitor.core.gateway.snapshot import DeviceRow, Process, Snapshot
 
 FORGET_S: Final = 3600.0
 """A process that is lost for this long and is not configured is no longer shown."""
@@ -38,39 +39,6 @@ PAUSE_HALF_S: Final = 86_400.0
 """A long pause of a device counts half as long after a day without another one: it may have been an accident."""
 _DROPS: Final = ("frames_shed", "frames_dropped")
 """Counters of a port reader that count what is lost for good."""
-
-
-_SOURCES: Final = ("port_reader", "connector_host")
-"""Kinds of processes that have a journal."""
-
-
-class DeviceRow(NamedTuple):
-    """A configured device as `status` shows it; or a hosted connector, or one of the devices that it serves."""
-
-    name: str
-    port: str
-    """Where its data comes from: of a hosted connector the file of its class, of its devices the connector."""
-    state: DeviceState
-    for_s: float
-    frame_age_s: float | None
-    backlog: int
-    dead_letters: int
-    conversion_errors: int
-
-    def show(self) -> dict[str, object]:
-        """As JSON; ages are rounded to what a person reads."""
-        return {
-            "name": self.name,
-            "port": self.port,
-            "state": self.state.word,
-            "is_served": self.state.is_served,
-            "reason": self.state.reason,
-            "for_s": round(self.for_s, 1),
-            "frame_age_s": None if self.frame_age_s is None else round(self.frame_age_s, 1),
-            "backlog": self.backlog,
-            "dead_letters": self.dead_letters,
-            "conversion_errors": self.conversion_errors,
-        }
 
 
 @dataclass(slots=True)
@@ -131,22 +99,6 @@ class Row:
         was_open = was.connected and said.connected and said.since_s >= was.byte_s + elapsed_s
         if was_open and said.byte_s < was.byte_s + elapsed_s:
             self.pause_s = max(self.pause_s, was.byte_s + elapsed_s - said.byte_s)
-
-    def show(self) -> dict[str, object]:
-        """The process as `status` shows it."""
-        kind, _, name = self.address.partition(":")
-        beat = self.beat
-        return {
-            "kind": kind,
-            "name": name,
-            "device": _device_of(kind, name),
-            "pid": beat.pid if beat else None,
-            "host": beat.host if beat else "",
-            "state": self.state,
-            "uptime_s": round(beat.uptime_s, 3) if beat else 0.0,
-            "counters": beat.counters if beat else {},
-            "facts": beat.state if beat else {},
-        }
 
 
 class Table:
@@ -263,22 +215,15 @@ class Table:
             seen.errors if seen else 0,
         )
 
+    def snapshot(self) -> Snapshot:
+        """All of it as it is now, for whoever wants to read it at leisure."""
+        rows = sorted(self._rows.values(), key=lambda row: row.address)
+        processes = tuple(Process(row.address, row.beat, row.state, row.heard_s) for row in rows)
+        return Snapshot(self._now_s, tuple(self.devices()), processes)
+
     def show(self) -> dict[str, object]:
         """The whole status: `devices`, `processes`, `link`, `backlog`."""
-        rows = sorted(self._rows.values(), key=lambda row: row.address)
-        publisher = self._rows.get(PUBLISHER)
-        backlogs = [_backlog(row.beat) for row in rows if row.beat and row.beat.kind in _SOURCES]
-        return {
-            "devices": [device.show() for device in self.devices()],
-            "processes": [row.show() for row in rows],
-            "link": _link(publisher),
-            "backlog": {"frames": sum(found[0] for found in backlogs), "bytes": sum(found[1] for found in backlogs)},
-        }
-
-
-def _device_of(kind: str, name: str) -> str:
-    """The stream of a source; "" for other processes."""
-    return name if kind == "port_reader" else hosted_stream(name) if kind == "connector_host" else ""
+        return self.snapshot().show()
 
 
 def _is_older(beat: Heartbeat, now_s: float, row: Row) -> bool:
@@ -287,22 +232,6 @@ def _is_older(beat: Heartbeat, now_s: float, row: Row) -> bool:
     if shown is None or shown.instance == beat.instance:
         return False
     return now_s - beat.uptime_s < row.heard_s - shown.uptime_s
-
-
-def _link(publisher: Row | None) -> dict[str, object]:
-    """The publisher's facts with its `link` as `state`; `unknown` while it doesn't say."""
-    if publisher is None or publisher.beat is None:
-        return {"state": "unknown", "epoch": ""}
-    facts = publisher.beat.state
-    state = facts.get("link", "unknown") if publisher.state != "lost" else "unknown"
-    rest = {key: value for key, value in facts.items() if key not in ("link", "state")}
-    return {"epoch": "", **rest, "state": state}
-
-
-def _backlog(beat: Heartbeat) -> tuple[int, int]:
-    """(frames, bytes) that a port reader has in its journal."""
-    said = state_of(beat, PortReaderState)
-    return (said.backlog, said.backlog_bytes) if said else (0, 0)
 
 
 def _presentable(beat: Heartbeat) -> Heartbeat:

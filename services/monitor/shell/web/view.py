@@ -1,0 +1,87 @@
+"""What the web side sees of the gateway: the newest snapshot, exchanged whole, and what it knows by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Final
+
+from services.monitor.core.gateway.snapshot import Snapshot
+from services.monitor.core.metrics.collecting import Outside
+
+STALE_S: Final = 5.0
+"""The monitor's loop shows what there is each second; one that has not for so long stands still."""
+
+
+class View:
+    """Written by the monitor's thread, read by the web's. Only a reference is exchanged, so no lock is needed."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self.snapshot = Snapshot(time.monotonic())
+        self.streams = 0
+        """Pages that listen now."""
+        self.updates_skipped = 0
+        """Snapshots that a page was too slow for; it had a later one."""
+        self.is_over = False
+        """True when there will be no more news."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = asyncio.Event()
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on this loop is told when there is a new snapshot. In the web's thread."""
+        self._loop = loop
+
+    def detach(self) -> None:
+        """The loop is about to end, and all pages are told so. In the web's thread."""
+        self._loop = None
+        self.is_over = True
+        self._tell()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """There is a new snapshot. In the monitor's thread."""
+        self.snapshot = snapshot
+        loop = self._loop
+        if loop is not None and self.streams:
+            try:
+                loop.call_soon_threadsafe(self._tell)
+            except RuntimeError:
+                pass  # It has ended meanwhile.
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def wait(self) -> Snapshot:
+        """The next snapshot."""
+        await self._news.wait()
+        return self.snapshot
+
+    @property
+    def is_stale(self) -> bool:
+        """True if the monitor stands still."""
+        return time.monotonic() > self.snapshot.taken_s + STALE_S
+
+    @property
+    def disk_free_bytes(self) -> int:
+        """Room on the data directory's disk for a user without privileges; 0 where nobody can say."""
+        try:
+            found = os.statvfs(self._data_dir)
+        except OSError:
+            return 0
+        return found.f_bavail * found.f_frsize
+
+    @property
+    def outside(self) -> Outside:
+        """What metrics need beside the snapshot."""
+        return Outside(
+            time.monotonic(),
+            time.time(),
+            platform.python_version(),
+            self.disk_free_bytes,
+            self.streams,
+            self.updates_skipped,
+        )

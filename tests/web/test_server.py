@@ -1,0 +1,300 @@
+"""The monitor's HTTP, asked over real sockets."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from common.io.endpoints import Endpoints, socket_dir
+from common.wire.states import PortReaderState, facts_of
+from services.monitor.shell.web.guard import MOST_BODY_BYTES
+from services.monitor.shell.web.stream import MOST_STREAMS
+from tests.integration.test_broker_process import Peer
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = {"name": "serial", "devices": [{"name": "press", "port": "/dev/null", "telemetry": [{"key": "n"}]}]}
+MAIN = {
+    "thingsboard": {"host": "127.0.0.1", "security": {"accessToken": "hidden-token"}},
+    "connectors": [{"name": "S", "type": "serial", "configuration": "serial.json"}],
+}
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return int(place.getsockname()[1])
+
+
+class Gateway:
+    """A broker and a monitor, with the test in the place of a port reader."""
+
+    def __init__(self, folder: Path, **web: Any) -> None:
+        self.folder = folder
+        self.port = web.pop("port", 0) or free_port()
+        (folder / "serial.json").write_text(json.dumps(CONFIG))
+        (folder / "tb_gateway.json").write_text(json.dumps({**MAIN, "web": {"port": self.port, **web}}))
+        self.data_dir = folder / "data"
+        self.run_dir = socket_dir(self.data_dir)
+        self.processes = [self.start(service) for service in ("broker", "monitor")]
+        self.context: zmq.Context[Any] = zmq.Context()
+        self.reader = Peer(self.context, Endpoints(self.run_dir), "port_reader", "press")
+
+    def start(self, service: str) -> subprocess.Popen[bytes]:
+        places = ["--config", str(self.folder / "tb_gateway.json"), "--data-dir", str(self.data_dir)]
+        environ = {name: value for name, value in os.environ.items() if name != "SERIALGW_WEB"}
+        with (self.folder / f"{service}.log").open("ab") as log:
+            command = [sys.executable, "-m", f"services.{service}", *places]
+            return subprocess.Popen(command, cwd=ROOT, stderr=log, env=environ)
+
+    @property
+    def monitor(self) -> subprocess.Popen[bytes]:
+        return self.processes[1]
+
+    def log(self) -> str:
+        return (self.folder / "monitor.log").read_text()
+
+    def token(self, role: str) -> dict[str, str]:
+        token = (self.data_dir / "web" / f"{role}.token").read_text().strip()
+        return {"Authorization": f"Bearer {token}"}
+
+    def ask(self, path: str, method: str = "GET", body: str | None = None, **headers: str) -> tuple[int, str, Any]:
+        """(status, text, headers) of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body, {name.replace("_", "-"): it for name, it in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(), answer.headers
+        finally:
+            connection.close()
+
+    def wait(self) -> None:
+        """Until the page answers."""
+        wait_until(self.is_up, "the monitor listens")
+
+    def is_up(self) -> bool:
+        try:
+            return self.ask("/healthz")[0] == 200
+        except OSError:
+            return False
+
+    def beat(self, **fields: Any) -> None:
+        """The port reader says how it is."""
+        self.reader.beat(**facts_of(PortReaderState(device="press", port="/dev/null", **fields)))
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "services.cli", *arguments, "--data-dir", str(self.data_dir)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)
+
+    def close(self) -> None:
+        self.context.destroy(linger=0)
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(10)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    found = Gateway(tmp_path)
+    try:
+        found.wait()
+        yield found
+    finally:
+        found.close()
+
+
+class Events:
+    """A page that listens."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        self._connection.request("GET", "/api/stream")
+        self.answer = self._connection.getresponse()
+
+    def next(self) -> dict[str, Any]:
+        """The data of the next event."""
+        while not (line := self.answer.readline()).startswith(b"data: "):
+            assert line, "the stream has ended"
+        found: dict[str, Any] = json.loads(line[6:])
+        return found
+
+    def close(self) -> None:
+        self.answer.close()
+        self._connection.close()
+
+
+ROUTES = {"/healthz": 200, "/metrics": 200, "/api/status": 200, "/api/devices/press": 200, "/nowhere": 404}
+
+
+@pytest.mark.parametrize("web", [{}, {"address": "0.0.0.0", "hosts": ["gw.example.org"]}], ids=["loopback", "abroad"])
+def test_every_route_with_every_token_and_host(tmp_path: Path, web: dict[str, Any]) -> None:
+    """As the core decides, and with headers that let no page of others do anything with it; no token anywhere."""
+    gateway = Gateway(tmp_path, **web)
+    try:
+        gateway.wait()
+        for path, status in ROUTES.items():
+            for token in ({}, {"Authorization": "Bearer x"}, gateway.token("view"), gateway.token("edit")):
+                is_open = path == "/healthz"
+                found, text, headers = gateway.ask(path, **token)
+                is_wrong = token.get("Authorization") == "Bearer x" or (bool(web) and not token)
+                if found != 429:
+                    assert found == (200 if is_open else 401 if is_wrong else status), (path, token, text)
+                assert "script-src 'self'" in headers["content-security-policy"]
+                assert headers["x-content-type-options"] == "nosniff"
+                foreign, _, _ = gateway.ask(path, Host="evil.example", **token)
+                assert foreign == (200 if is_open else 421), path
+        for method in ("POST", "PUT", "DELETE"):
+            found, _, _ = gateway.ask(
+                "/api/status", method, "{}", Content_Type="application/json", **gateway.token("view")
+            )
+            assert found in (403, 429)
+        secrets = [gateway.token(role)["Authorization"].split()[1] for role in ("view", "edit")] + ["hidden-token"]
+        said = gateway.log() + "".join(gateway.ask(path, **gateway.token("view"))[1] for path in ROUTES)
+        commands = Path(f"/proc/{gateway.monitor.pid}/cmdline").read_text()
+        assert not [secret for secret in secrets if secret in said + commands]
+        for role in ("view", "edit"):
+            assert (gateway.data_dir / "web" / f"{role}.token").stat().st_mode & 0o777 == 0o600
+    finally:
+        gateway.close()
+
+
+def test_the_link_that_a_person_asks_for_logs_in_once(gateway: Gateway) -> None:
+    """And the cookie that comes of it is no script's and no other site's."""
+    said = gateway.cli("web")
+    assert said.returncode == 0, said.stderr
+    link = said.stdout.splitlines()[0]
+    assert link.startswith(f"http://127.0.0.1:{gateway.port}/login?code=")
+    path = link.removeprefix(f"http://127.0.0.1:{gateway.port}")
+    status, _, headers = gateway.ask(path)
+    assert (status, headers["location"]) == (303, "./")
+    assert {"HttpOnly", "SameSite=strict"} <= {part.strip() for part in headers["set-cookie"].split(";")}
+    assert gateway.ask(path)[0] == 401, "a second time"
+    cookie = headers["set-cookie"].split(";")[0]
+    assert gateway.ask("/api/status", Cookie=cookie)[0] == 200
+
+
+def test_readiness_names_what_is_missing(gateway: Gateway) -> None:
+    """To whom may look; by one word to others. What is excluded is not looked at, and what is unknown is said."""
+    wait_until(lambda: gateway.ask("/readyz")[0] == 503, "nobody but the broker is there")
+    assert gateway.ask("/readyz")[1] == "not ready\n"
+    status, text, _ = gateway.ask("/readyz?verbose")
+    assert status == 503
+    assert "[-]publisher has not been heard of\n" in text
+    missing = ("publisher", "converters", "readers", "platform")
+    wait_until(
+        lambda: gateway.ask("/readyz?" + "&".join(f"exclude={name}" for name in missing))[0] == 200, "the rest is ready"
+    )
+    status, text, _ = gateway.ask("/readyz?exclude=nonsense")
+    assert (status, "expected one of broker" in text) == (400, True)
+    assert gateway.ask("/readyz/device/press")[0] in (200, 503)
+    assert "there are: press" in gateway.ask("/readyz/device/other")[1]
+
+
+def test_a_page_is_told_what_changes(gateway: Gateway) -> None:
+    """All at first, then what is new, within a second or two."""
+    gateway.reader.register(device="press")
+    page = Events(gateway)
+    first = page.next()
+    assert [row["name"] for row in first["devices"]["changed"]] == ["press"]
+    gateway.beat(connected=False, fault="no such port: /dev/null")
+
+    def is_told() -> bool:
+        gateway.beat(connected=False, fault="no such port: /dev/null")
+        changed = page.next().get("devices", {"changed": []})["changed"]
+        return any(row["state"] == "port_closed" and "no such port" in row["reason"] for row in changed)
+
+    wait_until(is_told, "the page hears of the port")
+    page.close()
+
+
+def test_a_page_that_reads_nothing_costs_nothing(gateway: Gateway) -> None:
+    """As a phone that sleeps: what it misses is counted, and the others go on."""
+    asleep = Events(gateway)
+    awake = Events(gateway)
+    for _ in range(3):
+        awake.next()
+    assert gateway.ask("/api/status")[0] == 200
+    awake.close()
+    asleep.close()
+    wait_until(lambda: "serialgw_web_streams 0.0" in gateway.ask("/metrics")[1], "both are forgotten")
+
+
+def test_only_so_many_pages_listen(gateway: Gateway) -> None:
+    """One more is told so, and has a place when another is closed."""
+    pages = [Events(gateway) for _ in range(MOST_STREAMS)]
+    for page in pages:
+        page.next()
+    assert gateway.ask("/api/stream")[0] == 503
+    pages.pop().close()
+    wait_until(lambda: f"serialgw_web_streams {MOST_STREAMS - 1}.0" in gateway.ask("/metrics")[1], "one is gone")
+    for page in pages:
+        page.close()
+
+
+@pytest.mark.parametrize("length", [MOST_BODY_BYTES + 1, 10**8])
+def test_a_large_body_is_refused(gateway: Gateway, length: int) -> None:
+    """Before it is read."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as line:
+        head = f"GET /api/status HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+        line.sendall(head.encode())
+        assert line.recv(64).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\x00" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"A"]
+)
+def test_junk_hurts_nobody(gateway: Gateway, junk: bytes) -> None:
+    """The monitor goes on."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as line:
+        line.sendall(junk)
+    assert gateway.ask("/healthz")[0] == 200
+    assert gateway.monitor.poll() is None
+
+
+def test_a_monitor_ends_while_pages_listen(gateway: Gateway) -> None:
+    """Within its time, with 0, and without a traceback."""
+    page = Events(gateway)
+    page.next()
+    gateway.monitor.send_signal(signal.SIGTERM)
+    assert gateway.monitor.wait(5) == 0
+    assert "Traceback" not in gateway.log()
+    page.close()
+
+
+def test_a_port_that_is_taken_is_not_worth_the_monitor(tmp_path: Path) -> None:
+    """The log says so, the Unix socket answers, and `serialgw web` says what is wrong."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        gateway = Gateway(tmp_path, port=taken.getsockname()[1])
+        try:
+            wait_until(lambda: "web.not_listening" in gateway.log(), "the log says so")
+            said = wait_until(lambda: one if (one := gateway.cli("web")).returncode == 1 else None, "it says so")
+            assert "the page is reached over no address" in said.stderr
+        finally:
+            gateway.close()
+
+
+def test_a_page_that_is_off_is_not_there(tmp_path: Path) -> None:
+    """And what HTTP needs is not loaded."""
+    gateway = Gateway(tmp_path, enable=False)
+    try:
+        wait_until(lambda: "process.registered address=monitor:0" in (tmp_path / "broker.log").read_text(), "it runs")
+        assert not gateway.is_up()
+        assert "uvicorn" not in Path(f"/proc/{gateway.monitor.pid}/maps").read_text()
+        assert "its page is switched off" in gateway.cli("web").stderr
+    finally:
+        gateway.close()
