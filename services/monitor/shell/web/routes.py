@@ -18,6 +18,7 @@ from services.monitor.core.gateway.snapshot import DeviceRow
 from services.monitor.core.health import NAMES, as_lines, checks_of
 from services.monitor.shell.web.exposition import TEXT, Exposition
 from services.monitor.shell.web.guard import refused
+from services.monitor.shell.web.news import News
 from services.monitor.shell.web.stream import MOST_STREAMS, Stream
 from services.monitor.shell.web.view import STALE_S, View
 
@@ -27,9 +28,10 @@ _CODE_BYTES: Final = 20
 class Routes:
     """What is answered, from one view."""
 
-    def __init__(self, view: View, access: Access, link: str) -> None:
+    def __init__(self, view: View, news: News, access: Access, link: str) -> None:
         """`link`: where the page is on this machine; "" where nobody but the Unix socket listens."""
         self._view = view
+        self._news = news
         self._link = link
         self._access = access
         self._exposition = Exposition(view)
@@ -99,7 +101,7 @@ class Routes:
     async def stream(self, request: Request) -> Response | Stream:
         if self._view.streams >= MOST_STREAMS:
             return refused(503, f"{MOST_STREAMS} pages listen already: close one")
-        return Stream(self._view)
+        return Stream(self._view, self._news)
 
     async def code(self, request: Request) -> Response:
         """A code for a link that logs in once; over the Unix socket only."""

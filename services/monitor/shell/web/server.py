@@ -6,14 +6,13 @@ is taken, the log says so and the rest works.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import secrets
 import socket
 import threading
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from common.config.models import Web
 from common.core.events import Note
@@ -23,6 +22,9 @@ from common.io.private import write_private
 from services.monitor.core.access import Access, Rules, names_of
 from services.monitor.core.gateway.snapshot import Snapshot
 from services.monitor.shell.web.view import View
+
+if TYPE_CHECKING:
+    from services.monitor.shell.web.serving import Serving
 
 SOCKET: Final = "web.sock"
 """In the folder of the sockets."""
@@ -44,7 +46,7 @@ class WebServer:
         self._view = View(data_dir)
         self._folder = data_dir / FOLDER
         self._thread: threading.Thread | None = None
-        self._end: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._serving: Serving | None = None
         self._is_closed = False
 
     def show(self, snapshot: Snapshot) -> None:
@@ -59,20 +61,20 @@ class WebServer:
         self._is_closed = True
         if self._thread is None:
             return
-        if self._end is not None:
-            loop, stop = self._end
-            try:
-                loop.call_soon_threadsafe(stop.set)
-            except RuntimeError:
-                pass  # It has ended by itself.
+        if self._serving is not None:
+            self._serving.stop()
         self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
+        # Here, not above: a monitor whose page is off is to be as small as it was.
+        from services.monitor.shell.web.serving import Serving
+
         try:
-            access = Access(self._rules())
             private, public = self._listen_privately(), self._listen()
             found = [(place, place is private) for place in (private, public) if place is not None]
-            asyncio.run(self._serve(access, found, "" if public is None else self._link))
+            self._serving = Serving(self._view, Access(self._rules()), "" if public is None else self._link)
+            if not self._is_closed:
+                self._serving.run(found)
         except Exception as error:  # noqa: BLE001 (the monitor goes on without its page)
             self._note("error", "web.failed", reason=f"{type(error).__name__}: {error}")
 
@@ -116,29 +118,6 @@ class WebServer:
             return None
         self._note("info", "web.listening", at=at)
         return found
-
-    async def _serve(self, access: Access, sockets: list[tuple[socket.socket, bool]], link: str) -> None:
-        # Here, not above: a monitor whose page is off, or whose thread has not begun, is to be as small as it was.
-        from services.monitor.shell.web.guard import Guard
-        from services.monitor.shell.web.listener import Listener
-        from services.monitor.shell.web.routes import Routes
-
-        stop = asyncio.Event()
-        self._end = (asyncio.get_running_loop(), stop)
-        if self._is_closed:
-            return
-        self._view.attach(asyncio.get_running_loop())
-        routes = Routes(self._view, access, link)
-        listeners = [
-            Listener(Guard(routes.app(is_private=private), access, is_private=private), place)
-            for place, private in sockets
-        ]
-        serving = [asyncio.ensure_future(listener.serve_until_told()) for listener in listeners]
-        await stop.wait()
-        self._view.detach()
-        for listener in listeners:
-            listener.stop()
-        await asyncio.gather(*serving)
 
     def _note(self, level: str, event: str, **facts: str) -> None:
         log_note(self._logger, Note(level, event, facts))  # type: ignore[arg-type]

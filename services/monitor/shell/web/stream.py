@@ -11,6 +11,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from services.monitor.core.changes import Told, document_of
+from services.monitor.shell.web.news import News
 from services.monitor.shell.web.view import View
 
 MOST_STREAMS: Final = 20
@@ -29,8 +30,9 @@ _HEADERS: Final = [
 class Stream:
     """One page that listens, as an answer to its request."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, news: News) -> None:
         self._view = view
+        self._news = news
         self._told = Told()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,14 +43,14 @@ class Stream:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             await self._send(send, b"retry: %d\n\n" % RETRY_MS)
             snapshot = self._view.snapshot
-            while not (gone.done() or self._view.is_over):
+            while not (gone.done() or self._news.is_over):
                 now_s, wall_s = time.monotonic(), time.time()
                 news = self._told.news(document_of(snapshot, now_s, wall_s))
                 body = msgspec.json.encode({"at_ms": int(wall_s * 1000), **news})
                 await self._send(send, b"data: " + body + b"\n\n")
                 if self._view.snapshot is not snapshot:
                     self._view.updates_skipped += 1
-                waiting = asyncio.ensure_future(self._view.wait())
+                waiting = asyncio.ensure_future(self._news.wait())
                 await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if not waiting.done():
                     waiting.cancel()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ STALE_S: Final = 5.0
 
 
 class View:
-    """Written by the monitor's thread, read by the web's. Only a reference is exchanged, so no lock is needed."""
+    """Written by the monitor's thread, read by the web's. Only references are exchanged, so no lock is needed."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -26,39 +26,14 @@ class View:
         """Pages that listen now."""
         self.updates_skipped = 0
         """Snapshots that a page was too slow for; it had a later one."""
-        self.is_over = False
-        """True when there will be no more news."""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._news = asyncio.Event()
-
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on this loop is told when there is a new snapshot. In the web's thread."""
-        self._loop = loop
-
-    def detach(self) -> None:
-        """The loop is about to end, and all pages are told so. In the web's thread."""
-        self._loop = None
-        self.is_over = True
-        self._tell()
+        self.tell: Callable[[], None] | None = None
+        """Called in the monitor's thread when there is a new snapshot; None while nobody wants to hear."""
 
     def show(self, snapshot: Snapshot) -> None:
         """There is a new snapshot. In the monitor's thread."""
         self.snapshot = snapshot
-        loop = self._loop
-        if loop is not None and self.streams:
-            try:
-                loop.call_soon_threadsafe(self._tell)
-            except RuntimeError:
-                pass  # It has ended meanwhile.
-
-    def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
-
-    async def wait(self) -> Snapshot:
-        """The next snapshot."""
-        await self._news.wait()
-        return self.snapshot
+        if self.streams and (tell := self.tell) is not None:
+            tell()
 
     @property
     def is_stale(self) -> bool:

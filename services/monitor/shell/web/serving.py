@@ -1,0 +1,59 @@
+"""The web's loop, from its thread's first moment to its last: loaded in that thread alone, with all that HTTP needs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Final
+
+from services.monitor.core.access import Access
+from services.monitor.shell.web.guard import Guard
+from services.monitor.shell.web.listener import Listener
+from services.monitor.shell.web.news import News
+from services.monitor.shell.web.routes import Routes
+from services.monitor.shell.web.view import View
+
+
+class Serving:
+    """Serves some sockets until it is told to stop."""
+
+    def __init__(self, view: View, access: Access, link: str) -> None:
+        """`link`: where a browser on this machine finds the page."""
+        self._view: Final = view
+        self._access: Final = access
+        self._link: Final = link
+        self._end: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._is_told = False
+
+    def run(self, sockets: list[tuple[socket.socket, bool]]) -> None:
+        """Until `stop`. The flag says that only the gateway's own user can open that socket."""
+        asyncio.run(self._run(sockets))
+
+    def stop(self) -> None:
+        """From another thread."""
+        self._is_told = True
+        if self._end is None:
+            return
+        loop, stop = self._end
+        try:
+            loop.call_soon_threadsafe(stop.set)
+        except RuntimeError:
+            pass  # It has ended by itself.
+
+    async def _run(self, sockets: list[tuple[socket.socket, bool]]) -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        self._end = loop, stop
+        if self._is_told:
+            return
+        news = News(self._view, loop)
+        routes = Routes(self._view, news, self._access, self._link)
+        listeners = [
+            Listener(Guard(routes.app(is_private=private), self._access, is_private=private), place)
+            for place, private in sockets
+        ]
+        serving = [asyncio.ensure_future(listener.serve_until_told()) for listener in listeners]
+        await stop.wait()
+        news.end()
+        for listener in listeners:
+            listener.stop()
+        await asyncio.gather(*serving)
