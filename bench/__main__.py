@@ -20,9 +20,9 @@ from bench.feeder import FRAME_BYTES, SHAPED_BYTES
 from bench.harness import RESULTS, Scenario, Usage, facts, gateway
 from bench.small import pss_kib
 from bench.starts import measure_starts
+from common.io.client import Client, json_of
 from common.wire.calls import Status
 from common.wire.messages import MONITOR
-from services.cli.client import Client, json_of
 from tests.chaos.running import Running
 from tests.e2e.harness import ROOT
 from tests.support.waiting import wait_until

@@ -114,6 +114,7 @@ WEB: Final = Section(
             [],
         ),
         Key("edit", "true or false", "Whether anything may be changed there: calls, attributes, retries.", True, False),
+        Key("frames", "true or false", "Whether what devices say is shown there, not only how much.", False, True),
     ),
 )
 

@@ -422,6 +422,8 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     """Names by which it is reached beside its address and those of the machine itself."""
     is_editable: bool = False
     """True if calls and changes may be made there, not only looked at things."""
+    shows_frames: bool = True
+    """True if what devices say is shown there, not only how much."""
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):

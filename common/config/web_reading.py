@@ -33,6 +33,7 @@ def _read(entry: JsonObject) -> Web:
         port=entry.whole("port", Web().port, 1, 65_535),
         hosts=_hosts(entry),
         is_editable=entry.flag("edit", False),
+        shows_frames=entry.flag("frames", True),
     )
     entry.warn_unknown()
     return found

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar, assert_never
+from functools import partial
+from typing import Any, Protocol, TypeVar, assert_never
 
 import zmq
 
@@ -92,10 +93,14 @@ class Planes:
         channel = self.channels[plane] = connect(self.context, zmq.PUSH, plane, endpoint)
         return channel
 
-    def add_pull(self, plane: Plane, endpoint: str) -> Channel:
-        """Takes batches of this plane from an endpoint of the broker, until `drop`."""
+    def add_pull(
+        self, plane: Plane, endpoint: str, on_readable: Callable[[Channel], Iterable[Any]] | None = None
+    ) -> Channel:
+        """Takes batches of this plane from an endpoint of the broker, until `drop`. `on_readable` takes the place of
+        receiving only what is there."""
         channel = connect(self.context, zmq.PULL, plane, endpoint)
-        self._sources.add_reader(channel.socket, channel.receive_ready)
+        hear = channel.receive_ready if on_readable is None else partial(on_readable, channel)
+        self._sources.add_reader(channel.socket, hear)
         return channel
 
     def drop(self, channel: Channel) -> None:

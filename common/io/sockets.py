@@ -234,7 +234,19 @@ class TapWatch:
         return ()
 
     def __contains__(self, device: str) -> bool:
+        return self._is_wanted(b"tap", device)
+
+    @property
+    def has_peeks(self) -> bool:
+        """True while somebody looks at samples of any device."""
+        return any(wanted.startswith(b"peek") for wanted in self._topics)
+
+    def wants_peek(self, device: str) -> bool:
+        """True while somebody looks at samples of this device."""
+        return self._is_wanted(b"peek", device)
+
+    def _is_wanted(self, kind: bytes, device: str) -> bool:
         if not self._topics:
             return False
-        topic = f"tap.{device}.".encode()
-        return any(topic.startswith(wanted) for wanted in self._topics if wanted.startswith(b"tap"))
+        topic = b"%s.%s." % (kind, device.encode())
+        return any(topic.startswith(wanted) for wanted in self._topics if wanted.startswith(kind))

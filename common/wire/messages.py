@@ -217,11 +217,15 @@ class Heartbeat(Wire, frozen=True, array_like=True):
         return f"{self.kind}:{self.name}"
 
 
+PEEK: Final = "peek"
+"""The stage of a tap that is a sample for a page (`common.wire.peeks`); it has a topic of its own."""
+
+
 class Tap(Wire, frozen=True, array_like=True):
     """A frame or reading batch as it passes, for `serialgw watch`; sent only while somebody subscribes."""
 
     stage: str
-    """`frames` or `readings`."""
+    """`frames`, `readings`, `left_out` or `peek`."""
     device: str
     body: bytes
 
@@ -287,5 +291,5 @@ def topic_of(message: StreamReport | Heartbeat | Tap) -> bytes:
             return f"ack.{message.journal}.".encode()
         case Heartbeat():
             return f"beat.{message.kind}.{message.name}.".encode()
-        case Tap():
-            return f"tap.{message.device}.".encode()
+        case Tap(stage=stage):
+            return f"{PEEK if stage == PEEK else 'tap'}.{message.device}.".encode()

@@ -11,9 +11,9 @@ import simplejson
 from common.config.active import ACTIVE_NAME, read_active
 from common.config.models import Device, Rpc
 from common.core.errors import GatewayError
+from common.io.client import Client, json_of
 from common.wire.calls import Status
 from common.wire.messages import MONITOR
-from services.cli.client import Client, json_of
 
 ANSWER_S: Final = 5.0
 """The monitor answers at once, or is not there."""

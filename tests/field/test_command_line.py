@@ -11,12 +11,13 @@ from types import SimpleNamespace
 import pytest
 
 from common.config.models import Device, Rpc
+from common.io.dead_letters import Page
 from common.wire import codec
 from common.wire.messages import FrameBody, ReadingBody, Tap, UserReading
 from common.wire.taps import LEFT_OUT
 from services.cli.__main__ import main
 from services.cli.command_line import COMMANDS
-from services.cli.commands.dead_letters import Page, summary
+from services.cli.commands.dead_letters import summary
 from services.cli.commands.run import chosen_file
 from services.cli.commands.watch import lines_of, objects_of
 from services.cli.known import no_device, no_method

@@ -14,6 +14,7 @@ import zmq
 
 from common.core.errors import GatewayError
 from common.core.events import Send
+from common.io.client import Client
 from common.io.endpoints import Endpoints, socket_dir
 from common.wire import codec
 from common.wire.calls import CallDevice, pack_body
@@ -32,7 +33,6 @@ from common.wire.messages import (
     StreamReport,
     Tap,
 )
-from services.cli.client import Client
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, needs_mosquitto, write_config
 from tests.support.waiting import wait_until
 

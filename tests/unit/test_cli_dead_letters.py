@@ -8,16 +8,11 @@ from typing import Any
 import pytest
 
 from common.core.errors import LinkError
+from common.io.dead_letters import Retried, fetch_letters, retry_letters
 from common.wire import codec
 from common.wire.calls import Body, ListDeadLetters, RetryDeadLetters
 from common.wire.messages import Reply
-from services.cli.commands.dead_letters import (
-    Retried,
-    fetch_letters,
-    json_line,
-    retry_letters,
-    text_line,
-)
+from services.cli.commands.dead_letters import json_line, text_line
 from services.cli.text import moment
 
 LETTER = (7, 4, 1_700_000_000_123, "no\nnumber", b'\x00"bad\n')

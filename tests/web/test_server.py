@@ -136,7 +136,7 @@ class Events:
         self._connection.close()
 
 
-ROUTES = {"/healthz": 200, "/metrics": 200, "/api/status": 200, "/api/devices/press": 200, "/nowhere": 404}
+ROUTES = {"/healthz": 200, "/metrics": 200, "/api/status": 200, "/api/device?name=press": 200, "/nowhere": 404}
 
 
 @pytest.mark.parametrize("web", [{}, {"address": "0.0.0.0", "hosts": ["gw.example.org"]}], ids=["loopback", "abroad"])

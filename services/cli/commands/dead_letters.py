@@ -10,43 +10,20 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from common.core.errors import GatewayError, LinkError
-from common.wire import codec
-from common.wire.calls import ListDeadLetters, RetryDeadLetters, reader_of, unknown_device
+from common.io.client import Client
+from common.io.dead_letters import MOST_KEPT, Letter, Page, fetch_letters, retry_letters
+from common.wire.calls import unknown_device
 from services.cli.arguments import Subparsers, add_data_dir, add_device, one_device, whole_number
-from services.cli.client import Client
 from services.cli.known import no_device, running_devices
 from services.cli.parser import ERROR
 from services.cli.text import compact, counted, escape, moment
 
-ANSWER_S: Final = 10.0
-"""A page, or a batch of a retry, takes far less even on a slow card."""
 SHOWN_BYTES: Final = 60
 """How much of a dead letter the text shows; `--json` has all of it."""
 DEFAULT_LAST: Final = 100
-MOST_LAST: Final = 10_000
-"""The most that can be asked for: as many as a journal keeps."""
-_Letter = tuple[int, int, int, str, bytes]
-"""(id, number, ts_ms, reason, bytes)."""
-
-
-class Page(NamedTuple):
-    """The newest dead letters of a device, oldest first, and how many there are."""
-
-    letters: list[_Letter]
-    total: int
-    total_bytes: int
-    """Bytes of all dead letters of the device, not of this page."""
-
-
-class Retried(NamedTuple):
-    """What became of a retry: how many went back into the stream, how many stay; `error` why it ended early, or ""."""
-
-    retried: int
-    kept: int
-    error: str = ""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -67,7 +44,7 @@ def add_parser(subparsers: Subparsers) -> None:
     add_device(parser, "of this device only")
     parser.add_argument(
         "--last",
-        type=whole_number(1, MOST_LAST),
+        type=whole_number(1, MOST_KEPT),
         default=DEFAULT_LAST,
         metavar="N",
         help="the newest N of each device (default: %(default)s)",
@@ -137,49 +114,14 @@ def retry_device(client: Client, device: str, as_json: bool) -> int:
     return 1 if done.error else 0
 
 
-def fetch_letters(client: Client, device: str, most: int) -> Page:
-    """The newest `most` dead letters of a device, page by page. Raises LinkError."""
-    found: list[_Letter] = []
-    total = total_bytes = before = 0
-    while len(found) < most:
-        page = _ask(client, device, ListDeadLetters(before, most - len(found)))
-        if not before:
-            total, total_bytes = page["count"], page["bytes"]
-        if not page["letters"]:
-            break
-        found += [tuple(letter) for letter in page["letters"]]
-        before = found[-1][0]
-    return Page(found[::-1], total, total_bytes)
-
-
-def retry_letters(client: Client, device: str) -> Retried:
-    """Sends everything that is dead now through again, batch by batch; what fails again meanwhile is not tried twice.
-
-    Raises LinkError if the device can't be asked at all; a batch that fails later ends the retry, and the result says
-    so.
-    """
-    newest = fetch_letters(client, device, 1).letters
-    until = newest[-1][0] if newest else 0
-    retried = kept = after = 0
-    while after < until:
-        try:
-            result = _ask(client, device, RetryDeadLetters(after, until))
-        except LinkError as error:
-            return Retried(retried, kept, str(error))
-        if not result["last"]:
-            break
-        retried, kept, after = retried + result["retried"], kept + result["kept"], result["last"]
-    return Retried(retried, kept)
-
-
-def text_line(device: str, letter: _Letter) -> str:
+def text_line(device: str, letter: Letter) -> str:
     """One dead letter for a person."""
     _, number, ts_ms, reason, data = letter
     more = f"… ({len(data)} bytes)" if len(data) > SHOWN_BYTES else ""
     return f'{moment(ts_ms)} {device} {number or "-"} {escape(reason.encode())}: "{escape(data[:SHOWN_BYTES])}"{more}'
 
 
-def json_line(device: str, letter: _Letter) -> str:
+def json_line(device: str, letter: Letter) -> str:
     """One dead letter for a program. `number` is null for pieces of the line that never were frames."""
     letter_id, number, ts_ms, reason, data = letter
     fields: Mapping[str, object] = {
@@ -200,11 +142,3 @@ def summary(device: str, page: Page) -> str:
     hidden = page.total - len(page.letters)
     older = f", {hidden} older not shown (--last)" if hidden > 0 else ""
     return f"{device}: {counted(page.total, 'dead letter')}, {counted(page.total_bytes, 'byte')}{older}"
-
-
-def _ask(client: Client, device: str, asked: ListDeadLetters | RetryDeadLetters) -> dict[str, Any]:
-    """The body of a port reader's reply. Raises LinkError with the reply's error."""
-    reply = client.call(reader_of(device), device, asked, ANSWER_S)
-    if reply.error:
-        raise LinkError(reply.error)
-    return codec.unpack_map(reply.body)

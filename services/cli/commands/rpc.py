@@ -14,10 +14,10 @@ import simplejson
 
 from common.core.errors import GatewayError
 from common.core.quoting import quoted
+from common.io.client import Client, json_of
 from common.wire.calls import METHOD_NOT_FOUND, CallDevice, unknown_device
 from common.wire.messages import PUBLISHER
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
-from services.cli.client import Client, json_of
 from services.cli.known import configured_device, no_device, no_method, running_devices
 from services.cli.parser import ERROR
 from services.cli.text import compact

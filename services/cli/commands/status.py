@@ -15,10 +15,10 @@ import simplejson
 
 from common.core.errors import LinkError
 from common.core.shown import harmless
+from common.io.client import Client, json_of
 from common.wire.calls import Status
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir
-from services.cli.client import Client, json_of
 from services.cli.text import counted, table
 
 ANSWER_S: Final = 5.0

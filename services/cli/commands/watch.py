@@ -18,13 +18,13 @@ import zmq
 from common.core.errors import GatewayError, LinkError, WireError
 from common.core.events import Arrived
 from common.core.shown import harmless
+from common.io.client import ADVICE, FIND_S, NO_ANSWER, Client, find_gateway
 from common.io.sockets import Channel, connect_events
 from common.wire import codec
 from common.wire.messages import Heartbeat, Message, ReadingBody, Tap
 from common.wire.states import PortReaderState, state_of
 from common.wire.taps import LEFT_OUT
 from services.cli.arguments import Subparsers, add_data_dir, utf8_text
-from services.cli.client import ADVICE, FIND_S, NO_ANSWER, Client, find_gateway
 from services.cli.known import no_device, running_devices
 from services.cli.parser import WARNING
 from services.cli.text import compact, escape, moment

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import simplejson
 
 from common.core.errors import GatewayError, LinkError
+from common.io.client import ADVICE, find_gateway
 from common.io.endpoints import socket_base
 from services.cli.arguments import Subparsers, add_data_dir
-from services.cli.client import ADVICE, find_gateway
 from services.cli.text import compact
 
 SOCKET: Final = "web.sock"

@@ -17,7 +17,7 @@ from common.config.active import ACTIVE_NAME, read_active
 from common.config.ports import identity_of
 from common.config.profiles import settings_of
 from common.core.errors import LinkError
-from services.cli.client import Client
+from common.io.client import Client
 from services.cli.commands.ports import PTS_MAJORS
 
 _READ_BYTES: Final = 4096

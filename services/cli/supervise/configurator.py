@@ -50,6 +50,7 @@ from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.events import Note
 from common.io.arguments import service_parser
+from common.io.client import Client, json_of
 from common.io.clock import wall_ms
 from common.io.endpoints import socket_dir
 from common.io.journal.places import journal_dir, left_journals
@@ -60,7 +61,6 @@ from common.io.process import begin, refusals
 from common.wire.calls import Configured as LookAtConfigured
 from common.wire.calls import Status, host_of, hosted_stream, reader_of
 from common.wire.messages import MONITOR, PUBLISHER
-from services.cli.client import Client, json_of
 from services.cli.supervise.coming_up import ComingUp, Rows, is_link_up
 from services.cli.supervise.conf import PLAN_NAME, Plan, host_name, read_plan, reader_name
 from services.cli.supervise.difference import Difference, difference

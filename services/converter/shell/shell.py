@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 
 from common.core.errors import LinkError
-from common.core.events import Blocked, Exit, Note, Send
+from common.core.events import Arrived, Blocked, Exit, Note, Send
+from common.io.clock import monotonic_s
 from common.io.endpoints import Endpoints
 from common.io.shell import Planes
 from common.io.sockets import Channel
 from common.io.sources import Sources
-from common.wire.messages import Message, Plane, ReadingBatch
+from common.wire.messages import FrameBatch, Message, Plane, ReadingBatch
+from common.wire.peeks import Peeks
 from common.wire.taps import taps_of_readings
 from services.converter.core.events import (
     ConvertWithUserCode,
@@ -58,6 +60,9 @@ class ConverterShell:
         self._planes.add_calls()
         self._planes.add_push(Plane.READINGS, endpoints.readings_in)
         _, self._taps = self._planes.add_events(TOPICS)
+        self._peeks = Peeks()
+        self._is_peeked = False
+        """True while somebody has looked at samples lately."""
         self._frames: Channel | None = None
         """Where frames come from; None until a broker has said it."""
 
@@ -95,7 +100,26 @@ class ConverterShell:
             # Only what was sent is shown: what was blocked comes again.
             for tap in taps_of_readings(message.device, message.body, message.length):
                 self._planes.send(Plane.EVENTS, tap)
+        if self._is_peeked and isinstance(message, ReadingBatch) and message.length:
+            sample = self._peeks.made(message, monotonic_s())
+            if sample is not None:
+                self._planes.send(Plane.EVENTS, sample)
         return ()
+
+    def _receive(self, channel: Channel) -> Iterable[Event]:
+        """What comes from the broker; frames at which somebody looks are remembered until their readings are made."""
+        if not self._taps.has_peeks:
+            if self._is_peeked:
+                self._is_peeked = False
+                self._peeks.forget()
+            return channel.receive_ready()
+        self._is_peeked = True
+        events = list(channel.receive_ready())
+        for event in events:
+            batch = event.message if isinstance(event, Arrived) else None
+            if isinstance(batch, FrameBatch) and self._taps.wants_peek(batch.device):
+                self._peeks.take(batch)
+        return events
 
     def _pull_from(self, endpoint: str) -> Iterable[Blocked]:
         """Takes frames from this endpoint of the broker, and from no other any more."""
@@ -105,5 +129,5 @@ class ConverterShell:
             return self._planes.perform(Note("error", "endpoint.unusable", {"reason": str(error)}))
         if self._frames is not None:
             self._planes.drop(self._frames)
-        self._frames = self._planes.add_pull(Plane.FRAMES, address)
+        self._frames = self._planes.add_pull(Plane.FRAMES, address, self._receive)
         return ()

@@ -15,8 +15,7 @@ class News:
         self._view = view
         self._loop = loop
         self._next = asyncio.Event()
-        self.is_over = False
-        """True when there will be no more."""
+        self._over = asyncio.Event()
         view.tell = self._hear
 
     def _hear(self) -> None:
@@ -31,12 +30,15 @@ class News:
         news.set()
 
     def end(self) -> None:
-        """Whoever waits is woken, for the last time."""
+        """There will be no more."""
         self._view.tell = None
-        self.is_over = True
-        self._wake()
+        self._over.set()
 
     async def wait(self) -> Snapshot:
         """The next snapshot."""
         await self._next.wait()
         return self._view.snapshot
+
+    async def end_of_all(self) -> None:
+        """Waits until there will be no more."""
+        await self._over.wait()

@@ -1,38 +1,88 @@
-"""The routes. All of them only look, but for logging in."""
+"""The routes. Whatever changes anything is a POST, for which the guard wants more than for looking."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from typing import Final
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
+import zmq.asyncio
+from msgspec import Meta
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from common.core.errors import GatewayError
+from common.io.endpoints import Endpoints
+from common.wire.peeks import FRAME_BYTES
 from services.monitor.core.access import COOKIE, COOKIE_S, Access
+from services.monitor.core.forms import forms_of, line_of
 from services.monitor.core.gateway.snapshot import DeviceRow
 from services.monitor.core.health import NAMES, as_lines, checks_of
 from services.monitor.shell.web.exposition import TEXT, Exposition
+from services.monitor.shell.web.gateway import LONGEST_CALL_S, Gateway
 from services.monitor.shell.web.guard import refused
+from services.monitor.shell.web.live import Live
 from services.monitor.shell.web.news import News
-from services.monitor.shell.web.stream import MOST_STREAMS, Stream
+from services.monitor.shell.web.stream import MOST_STREAMS, Pages, Stream
 from services.monitor.shell.web.view import STALE_S, View
 
 _CODE_BYTES: Final = 20
+MOST_LETTERS: Final = 256
+"""Dead letters of one answer; `serialgw dead-letters` has all."""
+
+
+class CallAsked(msgspec.Struct, frozen=True):
+    """The body of `/api/rpc`."""
+
+    device: str
+    method: str
+    params: msgspec.Raw = msgspec.Raw(b"null")
+    timeout_s: Annotated[float, Meta(gt=0, le=LONGEST_CALL_S)] = 10.0
+
+
+class UpdateAsked(msgspec.Struct, frozen=True):
+    """The body of `/api/attributes`."""
+
+    device: str
+    values: dict[str, Any]
+
+
+class RetryAsked(msgspec.Struct, frozen=True):
+    """The body of `/api/retry`."""
+
+    device: str
+
+
+Asked = TypeVar("Asked", CallAsked, UpdateAsked, RetryAsked)
+
+
+class Place(NamedTuple):
+    """Where the gateway is, and how its page is set."""
+
+    link: str
+    """Where a browser on this machine finds the page; "" where only the Unix socket listens."""
+    data_dir: Path
+    endpoints: Endpoints
+    shows_frames: bool
+    """False: nothing of what devices say is shown."""
 
 
 class Routes:
     """What is answered, from one view."""
 
-    def __init__(self, view: View, news: News, access: Access, link: str) -> None:
-        """`link`: where the page is on this machine; "" where nobody but the Unix socket listens."""
+    def __init__(self, view: View, news: News, access: Access, place: Place, context: zmq.asyncio.Context) -> None:
         self._view = view
         self._news = news
-        self._link = link
+        self._place = place
+        self._context = context
+        self._pages = Pages(view)
+        self._gateway = Gateway(place.data_dir)
         self._access = access
         self._exposition = Exposition(view)
 
@@ -44,7 +94,12 @@ class Routes:
             Route("/readyz/device/{name:path}", self.ready_device),
             Route("/metrics", self.metrics),
             Route("/api/status", self.status),
-            Route("/api/devices/{name:path}", self.device),
+            Route("/api/device", self.device),
+            Route("/api/live", self.live),
+            Route("/api/letters", self.letters),
+            Route("/api/rpc", self.rpc, methods=["POST"]),
+            Route("/api/attributes", self.attributes, methods=["POST"]),
+            Route("/api/retry", self.retry, methods=["POST"]),
             Route("/api/stream", self.stream),
             Route("/login", self.login),
         ]
@@ -91,17 +146,82 @@ class Routes:
         return _json(self._view.snapshot.show())
 
     async def device(self, request: Request) -> Response:
-        """One device, with the process that serves it."""
+        """One device: how it is, the process that serves it, how its port is opened, what can be called."""
         row = self._row(request)
         if row is None:
             return self._no_device(request)
         found = [process.show() for process in self._view.snapshot.processes if process.device == row.name]
-        return _json({**row.show(), "process": found[0] if found else None})
+        configured = await self._gateway.device(row.name)
+        forms = {"calls": [], "settings": []} if configured is None else forms_of(configured)
+        line = None if configured is None else line_of(configured)
+        process = found[0] if found else None
+        return _json({**row.show(), "process": process, "line": line, **forms, "is_editable": self._may_edit(request)})
+
+    def _may_edit(self, request: Request) -> bool:
+        return self._access.is_editable and request.state.role == "edit"
+
+    async def live(self, request: Request) -> Response | Live:
+        """A few of a device's frames a second."""
+        row = self._row(request)
+        if row is None:
+            return self._no_device(request)
+        if not self._place.shows_frames:
+            return refused(403, "web.frames is false: what devices say is not shown here")
+        if self._pages.is_full:
+            return refused(503, f"{MOST_STREAMS} pages listen already: close one")
+        return Live(self._context, self._place.endpoints, row.name, self._pages, self._news)
+
+    async def letters(self, request: Request) -> Response:
+        """The newest dead letters of a device."""
+        row = self._row(request)
+        if row is None:
+            return self._no_device(request)
+        try:
+            page = await self._gateway.letters(row.name, MOST_LETTERS)
+        except GatewayError as error:
+            return refused(503, str(error))
+        rows = [
+            {"id": key, "number": number or None, "ts": ts_ms, "reason": reason, "bytes": len(data)}
+            | ({"hex": data[:FRAME_BYTES].hex()} if self._place.shows_frames else {})
+            for key, number, ts_ms, reason, data in reversed(page.letters)
+        ]
+        return _json({"count": page.total, "bytes": page.total_bytes, "letters": rows})
+
+    async def rpc(self, request: Request) -> Response:
+        """Calls a method of a device, as the platform would."""
+        return await self._asked(
+            request, CallAsked, lambda it: self._gateway.call(it.device, it.method, bytes(it.params), it.timeout_s)
+        )
+
+    async def attributes(self, request: Request) -> Response:
+        """Sets attributes of a device, as the platform would."""
+        return await self._asked(
+            request, UpdateAsked, lambda it: self._gateway.update(it.device, msgspec.json.encode(it.values))
+        )
+
+    async def retry(self, request: Request) -> Response:
+        """Sends the dead letters of a device through again."""
+
+        async def retried(asked: RetryAsked) -> bytes:
+            return msgspec.json.encode((await self._gateway.retry(asked.device))._asdict())
+
+        return await self._asked(request, RetryAsked, retried)
+
+    async def _asked(self, request: Request, kind: type[Asked], work: Callable[[Asked], Awaitable[bytes]]) -> Response:
+        """Does what a body asks for; a sentence where it can't be done."""
+        try:
+            asked = msgspec.json.decode(await request.body(), type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return refused(400, f"the body: {error}")
+        try:
+            return Response(await work(asked), media_type="application/json")
+        except GatewayError as error:
+            return refused(503, str(error))
 
     async def stream(self, request: Request) -> Response | Stream:
-        if self._view.streams >= MOST_STREAMS:
+        if self._pages.is_full:
             return refused(503, f"{MOST_STREAMS} pages listen already: close one")
-        return Stream(self._view, self._news)
+        return Stream(self._view, self._pages, self._news)
 
     async def code(self, request: Request) -> Response:
         """A code for a link that logs in once; over the Unix socket only."""
@@ -111,7 +231,7 @@ class Routes:
         code = secrets.token_urlsafe(_CODE_BYTES)
         if not self._access.add_code(code, "edit" if role == "edit" else "view", time.monotonic()):
             return refused(429, "too many links are open: use one, or wait a minute")
-        return _json({"code": code, "at": self._link, "editable": self._access.is_editable})
+        return _json({"code": code, "at": self._place.link, "editable": self._access.is_editable})
 
     async def login(self, request: Request) -> Response:
         """A code becomes a cookie."""
@@ -126,12 +246,13 @@ class Routes:
         return answer
 
     def _row(self, request: Request) -> DeviceRow | None:
-        name = request.path_params["name"]
+        name = request.path_params.get("name", request.query_params.get("name", ""))
         return next((row for row in self._view.snapshot.devices if row.name == name), None)
 
     def _no_device(self, request: Request) -> Response:
         known = ", ".join(row.name for row in self._view.snapshot.devices[:20])
-        return refused(404, f"no device is called {request.path_params['name'][:80]!r}; there are: {known}")
+        name = request.path_params.get("name", request.query_params.get("name", ""))
+        return refused(404, f"no device is called {name[:80]!r}; there are: {known}")
 
 
 def _json(document: object) -> Response:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from common.config.models import Web
 from common.core.events import Note
-from common.io.endpoints import socket_base
+from common.io.endpoints import Endpoints, socket_base
 from common.io.logs import log_note
 from common.io.private import write_private
 from services.monitor.core.access import Access, Rules, names_of
@@ -43,6 +43,7 @@ class WebServer:
         self._web = web
         self._run_dir = run_dir
         self._logger = logger
+        self._data_dir = data_dir
         self._view = View(data_dir)
         self._folder = data_dir / FOLDER
         self._thread: threading.Thread | None = None
@@ -67,12 +68,15 @@ class WebServer:
 
     def _run(self) -> None:
         # Here, not above: a monitor whose page is off is to be as small as it was.
+        from services.monitor.shell.web.routes import Place
         from services.monitor.shell.web.serving import Serving
 
         try:
             private, public = self._listen_privately(), self._listen()
             found = [(place, place is private) for place in (private, public) if place is not None]
-            self._serving = Serving(self._view, Access(self._rules()), "" if public is None else self._link)
+            link = "" if public is None else self._link
+            place = Place(link, self._data_dir, Endpoints(self._run_dir), self._web.shows_frames)
+            self._serving = Serving(self._view, Access(self._rules()), place)
             if not self._is_closed:
                 self._serving.run(found)
         except Exception as error:  # noqa: BLE001 (the monitor goes on without its page)

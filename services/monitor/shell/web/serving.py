@@ -6,22 +6,23 @@ import asyncio
 import socket
 from typing import Final
 
+import zmq.asyncio
+
 from services.monitor.core.access import Access
 from services.monitor.shell.web.guard import Guard
 from services.monitor.shell.web.listener import Listener
 from services.monitor.shell.web.news import News
-from services.monitor.shell.web.routes import Routes
+from services.monitor.shell.web.routes import Place, Routes
 from services.monitor.shell.web.view import View
 
 
 class Serving:
     """Serves some sockets until it is told to stop."""
 
-    def __init__(self, view: View, access: Access, link: str) -> None:
-        """`link`: where a browser on this machine finds the page."""
+    def __init__(self, view: View, access: Access, place: Place) -> None:
         self._view: Final = view
         self._access: Final = access
-        self._link: Final = link
+        self._place: Final = place
         self._end: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._is_told = False
 
@@ -46,7 +47,8 @@ class Serving:
         if self._is_told:
             return
         news = News(self._view, loop)
-        routes = Routes(self._view, news, self._access, self._link)
+        context = zmq.asyncio.Context()
+        routes = Routes(self._view, news, self._access, self._place, context)
         listeners = [
             Listener(Guard(routes.app(is_private=private), self._access, is_private=private), place)
             for place, private in sockets
@@ -57,3 +59,4 @@ class Serving:
         for listener in listeners:
             listener.stop()
         await asyncio.gather(*serving)
+        context.destroy(linger=0)

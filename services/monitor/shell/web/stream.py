@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -15,7 +17,7 @@ from services.monitor.shell.web.news import News
 from services.monitor.shell.web.view import View
 
 MOST_STREAMS: Final = 20
-"""Pages that listen at a time."""
+"""Streams to pages at a time."""
 SEND_S: Final = 10.0
 """A page that takes nothing for so long is let go; it comes back by itself when its phone wakes up."""
 RETRY_MS: Final = 2_000
@@ -27,46 +29,82 @@ _HEADERS: Final = [
 ]
 
 
+class Pages:
+    """The streams that are open."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    @property
+    def is_full(self) -> bool:
+        return self._view.streams >= MOST_STREAMS
+
+    @asynccontextmanager
+    async def opened(self, receive: Receive, news: News) -> AsyncIterator[asyncio.Future[None]]:
+        """One more, as long as it lasts. Gives what is done when the page is gone, or the monitor ends. A page that
+        takes nothing any more ends it without a word."""
+        self._view.streams += 1
+        gone = asyncio.ensure_future(_until_gone(receive))
+        over = asyncio.ensure_future(news.end_of_all())
+        either = asyncio.ensure_future(_first(gone, over))
+        try:
+            yield either
+        except (TimeoutError, OSError):
+            pass
+        finally:
+            for task in (either, gone, over):
+                task.cancel()
+            self._view.streams -= 1
+
+
 class Stream:
     """One page that listens, as an answer to its request."""
 
-    def __init__(self, view: View, news: News) -> None:
+    def __init__(self, view: View, pages: Pages, news: News) -> None:
         self._view = view
+        self._pages = pages
         self._news = news
         self._told = Told()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tells until the page goes away, or takes nothing any more."""
-        self._view.streams += 1
-        gone = asyncio.ensure_future(_until_gone(receive))
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await self._send(send, b"retry: %d\n\n" % RETRY_MS)
+        async with self._pages.opened(receive, self._news) as gone:
+            await send_head(send)
             snapshot = self._view.snapshot
-            while not (gone.done() or self._news.is_over):
+            while not gone.done():
                 now_s, wall_s = time.monotonic(), time.time()
                 news = self._told.news(document_of(snapshot, now_s, wall_s))
-                body = msgspec.json.encode({"at_ms": int(wall_s * 1000), **news})
-                await self._send(send, b"data: " + body + b"\n\n")
+                await send_event(send, {"at_ms": int(wall_s * 1000), **news})
                 if self._view.snapshot is not snapshot:
                     self._view.updates_skipped += 1
-                waiting = asyncio.ensure_future(self._news.wait())
-                await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+                waiting: asyncio.Future[Any] = asyncio.ensure_future(self._news.wait())
+                await asyncio.wait([waiting, gone], return_when=asyncio.FIRST_COMPLETED)
                 if not waiting.done():
                     waiting.cancel()
-                    break
+                    return
                 snapshot = waiting.result()
-        except (TimeoutError, OSError):
-            pass  # It takes nothing any more, or is gone.
-        finally:
-            gone.cancel()
-            self._view.streams -= 1
 
-    async def _send(self, send: Send, body: bytes) -> None:
-        async with asyncio.timeout(SEND_S):
-            await send({"type": "http.response.body", "body": body, "more_body": True})
+
+async def send_head(send: Send) -> None:
+    """Begins the answer. Raises TimeoutError, OSError."""
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await _send(send, b"retry: %d\n\n" % RETRY_MS)
+
+
+async def send_event(send: Send, event: dict[str, Any]) -> None:
+    """One event. Raises TimeoutError, OSError."""
+    await _send(send, b"data: " + msgspec.json.encode(event) + b"\n\n")
+
+
+async def _send(send: Send, body: bytes) -> None:
+    async with asyncio.timeout(SEND_S):
+        await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _first(*tasks: asyncio.Future[None]) -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
