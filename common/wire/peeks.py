@@ -15,7 +15,7 @@ from common.core.errors import WireError
 from common.wire import codec
 from common.wire.messages import PEEK, Entry, FrameBatch, FrameBody, ReadingBatch, ReadingBody, Tap, UserReading
 
-MOST_HZ: Final = 10
+MOST_HZ: Final = 20
 """Samples of one device a second: more than anybody reads, and enough to look alive."""
 MOST_FRAMES: Final = 8
 """Frames of one sample, the newest of its batch."""

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from common.config.active import ACTIVE_NAME, read_active
+from common.config.active import ACTIVE_NAME, LAST_GOOD, read_active
 from common.config.models import Device
 from common.io.client import Client, json_of
 from common.io.dead_letters import Page, Retried, fetch_letters, retry_letters
@@ -57,9 +57,16 @@ class Gateway:
 
     async def device(self, name: str) -> Device | None:
         """The device as the gateway was started with it; None where that is not known."""
-        active = await asyncio.to_thread(read_active, self._data_dir / ACTIVE_NAME)
-        devices = () if active is None else active.gateway.devices
+        devices = await asyncio.to_thread(self._devices)
         return next((device for device in devices if device.name == name), None)
+
+    def _devices(self) -> tuple[Device, ...]:
+        """As `serialgw run` has started them, or as this process has read them."""
+        for path in (self._data_dir / ACTIVE_NAME, self._data_dir / LAST_GOOD / "monitor.json"):
+            active = read_active(path)
+            if active is not None:
+                return active.gateway.devices
+        return ()
 
     async def _ask(self, ask: Callable[[Client], Reply]) -> bytes:
         def answer(client: Client) -> bytes:

@@ -25,6 +25,7 @@ from services.monitor.core.forms import forms_of, line_of
 from services.monitor.core.gateway.snapshot import DeviceRow
 from services.monitor.core.health import NAMES, as_lines, checks_of
 from services.monitor.shell.web.exposition import TEXT, Exposition
+from services.monitor.shell.web.files import Files
 from services.monitor.shell.web.gateway import LONGEST_CALL_S, Gateway
 from services.monitor.shell.web.guard import refused
 from services.monitor.shell.web.live import Live
@@ -83,12 +84,15 @@ class Routes:
         self._context = context
         self._pages = Pages(view)
         self._gateway = Gateway(place.data_dir)
+        self._files = Files()
         self._access = access
         self._exposition = Exposition(view)
 
     def app(self, *, is_private: bool) -> ASGIApp:
         """The application for one socket. `is_private`: only the gateway's own user can open that."""
         routes = [
+            Route("/", self.index),
+            Route("/page/{name}", self.page),
             Route("/healthz", self.health),
             Route("/readyz", self.ready),
             Route("/readyz/device/{name:path}", self.ready_device),
@@ -106,6 +110,12 @@ class Routes:
         if is_private:
             routes.append(Route("/api/code", self.code, methods=["POST"]))
         return Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_allowed, 500: _crashed})
+
+    async def index(self, request: Request) -> Response:
+        return self._files.answer("index.html", request.headers.get("if-none-match", ""))
+
+    async def page(self, request: Request) -> Response:
+        return self._files.answer(request.path_params["name"], request.headers.get("if-none-match", ""))
 
     async def health(self, request: Request) -> Response:
         """200 while the monitor goes round: it depends on no device and no platform, for who restarts what is not

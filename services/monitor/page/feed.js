@@ -1,0 +1,123 @@
+// What the gateway tells: one stream of changes for all pages, and one of samples for the device that is looked at.
+
+import { rate } from "./words.js";
+
+const HISTORY = 60;
+const STALE_MS = 4000;
+
+/** Everything that is known, kept up to date. Whoever wants to hear of changes adds itself to `listeners`. */
+export class Feed {
+  devices = new Map();
+  processes = new Map();
+  link = null;
+  backlog = null;
+  rates = new Map();
+  /** Server's clock minus ours, in ms: ages are counted by the server's. */
+  #offsetMs = 0;
+  #heardAt = 0;
+  #source = null;
+  #counted = new Map();
+  listeners = new Set();
+
+  open() {
+    if (this.#source) return;
+    this.#source = new EventSource("api/stream");
+    this.#source.onmessage = (event) => this.#take(JSON.parse(event.data));
+    this.#source.onerror = () => {
+      // The browser comes back by itself; but for an answer that is none it does not.
+      if (this.#source.readyState === EventSource.CLOSED) {
+        this.close();
+        setTimeout(() => { if (!document.hidden) this.open(); }, 3000);
+      }
+    };
+  }
+
+  close() {
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  get nowMs() { return Date.now() + this.#offsetMs; }
+  get isStale() { return performance.now() - this.#heardAt > STALE_MS; }
+  /** Milliseconds since the last news; Infinity before the first. */
+  get silentMs() { return this.#heardAt ? performance.now() - this.#heardAt : Infinity; }
+
+  #take(news) {
+    if (news.at_ms === undefined) return;
+    this.#offsetMs = news.at_ms - Date.now();
+    const isFirst = this.#heardAt === 0 || news.devices?.changed?.length === this.devices.size;
+    this.#heardAt = performance.now();
+    merge(this.devices, news.devices, "name", isFirst && "link" in news);
+    merge(this.processes, news.processes, "address", isFirst && "link" in news);
+    if ("link" in news) this.link = news.link;
+    if ("backlog" in news) this.backlog = news.backlog;
+    for (const process of news.processes?.changed ?? []) this.#count(process, news.at_ms);
+    for (const listener of this.listeners) listener();
+  }
+
+  #count(process, atMs) {
+    const name = process.device;
+    const frames = process.counters?.frames_read;
+    if (!name || frames === undefined) return;
+    const before = this.#counted.get(name);
+    this.#counted.set(name, { frames, atMs, pid: process.pid });
+    if (!before || before.pid !== process.pid || atMs <= before.atMs || frames < before.frames) return;
+    const hz = (frames - before.frames) / ((atMs - before.atMs) / 1000);
+    const history = this.rates.get(name) ?? [];
+    history.push(hz);
+    if (history.length > HISTORY) history.shift();
+    this.rates.set(name, history);
+  }
+
+  rateOf(device) {
+    const history = this.rates.get(device);
+    return history?.length ? rate(history.at(-1)) : "";
+  }
+}
+
+function merge(known, news, key, isWhole) {
+  if (!news) return;
+  if (isWhole) known.clear();
+  for (const row of news.changed) known.set(row[key], row);
+  for (const name of news.gone) known.delete(name);
+}
+
+/** Samples of one device, until it is closed. */
+export class Samples {
+  #source;
+
+  /** `take(sample)` hears {skipped, frames}; `fail(sentence)` why there are none. */
+  constructor(device, take, fail) {
+    const place = `api/live?name=${encodeURIComponent(device)}`;
+    this.#source = new EventSource(place);
+    this.#source.onmessage = (event) => {
+      const sample = JSON.parse(event.data);
+      if (sample.frames) take(sample);
+    };
+    this.#source.onerror = async () => {
+      if (this.#source.readyState !== EventSource.CLOSED) return;
+      const answer = await ask(place).catch((error) => ({ error: error.message }));
+      if (answer.error) fail(answer.error);
+    };
+  }
+
+  close() { this.#source.close(); }
+}
+
+/** Asks the gateway; the JSON of its answer, which has an `error` where it refuses. */
+export async function ask(place, body = undefined) {
+  const control = new AbortController();
+  const timer = setTimeout(() => control.abort(), 70000);
+  try {
+    const answer = await fetch(place, body === undefined
+      ? { signal: control.signal, cache: "no-store" }
+      : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal: control.signal });
+    const type = answer.headers.get("content-type") ?? "";
+    if (type.startsWith("text/event-stream")) { control.abort(); return {}; }
+    return await answer.json();
+  } catch (error) {
+    return { error: `the gateway does not answer: ${error.message}` };
+  } finally {
+    clearTimeout(timer);
+  }
+}

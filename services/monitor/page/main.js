@@ -1,0 +1,93 @@
+// Which page is shown, and when it is drawn anew.
+
+import { fill, setAttribute, setText, withCode } from "./dom.js";
+import { Feed } from "./feed.js";
+import { overview } from "./overview.js";
+import { device } from "./device.js";
+import { gateway } from "./gateway.js";
+import { age, harmless, sentenceOf } from "./words.js";
+
+const HIDDEN_MS = 30000;
+const feed = new Feed();
+const main = document.getElementById("main");
+const sentence = document.getElementById("sentence");
+const stale = document.getElementById("stale");
+let page = null, place = "", hiding = 0, said = "";
+
+/** Goes to another page, or to another search on this one. */
+function go(path, query = {}) {
+  const pairs = Object.entries(query).filter(([, value]) => value);
+  const text = pairs.length ? `?${new URLSearchParams(pairs)}` : "";
+  history.replaceState(null, "", `#${path}${text}`);
+  draw();
+}
+
+function route() {
+  const [path, query] = decodeHash();
+  const key = path.startsWith("/device/") ? path : path === "/gateway" ? path : "/";
+  if (key !== place || !page) {
+    page?.close();
+    place = key;
+    page = key.startsWith("/device/") ? device(feed, decodeURIComponent(key.slice(8))) : key === "/gateway" ? gateway(feed) : overview(feed, query, go);
+    fill(main, page.node);
+    window.scrollTo(0, 0);
+  } else if (key === "/" && page.search && page.search.value !== (query.get("q") ?? "")) {
+    page.close();
+    page = overview(feed, query, go);
+    fill(main, page.node);
+  }
+  const name = key === "/gateway" ? "gateway" : "devices";
+  for (const link of document.querySelectorAll("nav a")) setAttribute(link, "aria-current", link.dataset.page === name ? "page" : null);
+  draw();
+}
+
+function decodeHash() {
+  const [path, query] = location.hash.slice(1).split("?");
+  return [path || "/", new URLSearchParams(query ?? "")];
+}
+
+function draw() {
+  if (feed.silentMs === Infinity) return;
+  page?.update();
+  const [text, look] = sentenceOf([...feed.devices.values()], feed.link, feed.backlog);
+  if (text !== said) { said = text; fill(sentence, withCode(harmless(text))); }
+  setAttribute(sentence, "class", `sentence ${look}`);
+  document.title = look === "bad" ? "● serialgw" : "serialgw";
+}
+
+function tick() {
+  const isStale = feed.isStale && feed.silentMs !== Infinity;
+  document.body.classList.toggle("is-stale", isStale);
+  stale.hidden = !isStale;
+  if (isStale) setText(stale, `no news for ${age(feed.silentMs / 1000)}; trying to reach the gateway`);
+  else if (feed.silentMs === Infinity) setText(sentence, "Connecting … If this stays, the gateway does not run, or you need a new link: `serialgw web`.".replaceAll("`", ""));
+  draw();
+}
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiding);
+  if (document.hidden) hiding = setTimeout(() => feed.close(), HIDDEN_MS);
+  else feed.open();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.target.closest("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  if (event.key === "/" && page?.search) { event.preventDefault(); page.search.focus(); }
+  else if (event.key === "j" || event.key === "k") move(event.key === "j" ? 1 : -1);
+  else page?.key?.(event.key);
+});
+
+function move(step) {
+  const links = [...main.querySelectorAll("tbody a")];
+  const at = links.indexOf(document.activeElement);
+  links[Math.min(links.length - 1, Math.max(0, at + step))]?.focus();
+}
+
+window.addEventListener("hashchange", route);
+feed.listeners.add(draw);
+feed.open();
+route();
+setInterval(tick, 1000);

@@ -1,0 +1,197 @@
+"""The page, as a person has it in a browser: on a desk and on a phone, light and dark."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, free_port, needs_mosquitto
+from tests.support.waiting import wait_until
+from tests.web.browser import Browser
+
+pytestmark = [needs_mosquitto, pytest.mark.timeout(240)]
+EVIL = '<img src=x onerror="document.title=1">'
+SEEN_S = 2.0
+"""What happens at a line is to be seen within this."""
+SHAPES = [(1280, 800, False), (1280, 800, True), (390, 844, False), (390, 844, True)]
+
+
+class Scene:
+    """A gateway with two devices, one with a name that would be a script, and its platform."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.broker = Mosquitto(folder / "mqtt")
+        self.platform = Platform(self.broker.port)
+        self.press, self.evil = Line(folder / "ttyPress"), Line(folder / "ttyEvil")
+        common = {"delimiter": "\n", "baudrate": 115200}
+        press = {
+            **common,
+            "name": "press",
+            "port": str(self.press.path),
+            "telemetry": [{"type": "float", "key": "t", "fromByte": 2, "toByte": -1}],
+            "serverSideRpc": [
+                {"method": "setSpeed", "template": "SPD ${params}\n", "withResponse": True, "responseType": "string"},
+            ],
+            "attributeUpdates": [{"attributeOnPlatform": "limit", "stringToDevice": "LIM ${limit}\n"}],
+        }
+        evil = {
+            **common,
+            "name": EVIL,
+            "port": str(self.evil.path),
+            "telemetry": [{"type": "string", "key": "<b>k</b>", "fromByte": 0, "toByte": -1}],
+        }
+        main = {
+            "thingsboard": {"host": "127.0.0.1", "port": self.broker.port, "security": {"accessToken": "hidden"}},
+            "web": {"port": self.port, "edit": True},
+            "connectors": [{"name": "S", "type": "serial", "configuration": "serial.json"}],
+        }
+        (folder / "serial.json").write_text(json.dumps({"name": "S", "devices": [press, evil]}))
+        (folder / "tb_gateway.json").write_text(json.dumps(main))
+        self.gateway = Gateway(folder, folder / "tb_gateway.json", {"SERIALGW_WEB": ""})
+        self.gateway.start_all(["press", EVIL])
+        self.platform.wait_connected("press", EVIL)
+        self._talking = threading.Event()
+        self._talker: threading.Thread | None = None
+
+    def link(self) -> str:
+        """What `serialgw web` prints."""
+
+        def printed() -> str:
+            done = self.gateway.cli("web")
+            return done.stdout.splitlines()[0] if done.returncode == 0 else ""
+
+        return wait_until(printed, "serialgw web prints a link")
+
+    def talk(self) -> None:
+        """The device says a value ten times a second, and answers what is written to it."""
+
+        def run() -> None:
+            number = 0
+            while not self._talking.wait(0.1):
+                number += 1
+                self.press.write(b"T:%d.5\n" % (number % 50))
+                self.evil.write(b"<script>document.title=2</script> \x1b[31m\xe2\x80\xae %d\n" % number)
+
+        self._talker = threading.Thread(target=run, daemon=True)
+        self._talker.start()
+
+    def hush(self) -> None:
+        """Both are silent."""
+        self._talking.set()
+        if self._talker is not None:
+            self._talker.join(10)
+
+    def close(self) -> None:
+        self.hush()
+        for thing in (self.gateway, self.platform, self.press, self.evil):
+            thing.close()
+        self.broker.stop()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with closing(found := Scene(tmp_path)):
+        yield found
+
+
+def seen_within(browser: Browser, words: str) -> float:
+    """Seconds until a person sees these words."""
+    begun_s = time.monotonic()
+    browser.wait_for(words)
+    return time.monotonic() - begun_s
+
+
+@pytest.mark.alone
+def test_a_technician_at_the_page(scene: Scene) -> None:
+    """Devices with their states; an unplug and a return within two seconds, with the reason; live frames beside their
+    values; a call that the device answers; nothing in the console."""
+    scene.talk()
+    with Browser() as browser:
+        browser.open(scene.link())
+        browser.wait_for("2 devices served, platform up")
+        browser.wait_for("receiving")
+        assert EVIL in browser.text
+        browser.click("press")
+        browser.wait_for("Live frames")
+        browser.wait_for("t 7.5")
+        browser.click("show as hex")
+        browser.wait_for("54 3a")
+        scene.hush()
+        scene.press.unplug()
+        assert seen_within(browser, "port closed") <= SEEN_S + 1.0, "and as much for a busy machine"
+        browser.wait_for("no such port")
+        scene.press.plug_in()
+        back_s = seen_within(browser, "idle")
+        assert back_s <= SEEN_S + 5.0, "with the pause between two tries of the port"
+        browser.type_into("Params of setSpeed", "42")
+        browser.click("call")
+        assert scene.press.read_until(b"SPD 42\n") == b"SPD 42\n"
+        scene.press.write(b"DONE\n")
+        browser.wait_for('{"result":"DONE"}')
+        browser.type_into("New value of limit", "9")
+        browser.click("set")
+        assert scene.press.read_until(b"LIM 9\n").endswith(b"LIM 9\n")
+        browser.wait_for("written")
+        assert browser.console == []
+
+
+@pytest.mark.parametrize(("width", "height", "dark"), SHAPES)
+def test_each_page_fits_and_runs_nothing_of_a_device(
+    scene: Scene, tmp_path: Path, width: int, height: int, dark: bool
+) -> None:
+    """No page is wider than its window, names and frames that would be scripts are text, and the console is empty."""
+    scene.talk()
+    with Browser(width, height, dark=dark) as browser:
+        browser.open(scene.link())
+        browser.wait_for("receiving")
+        for page, words in {"#/": "Last frame", "#/gateway": "port reader press"}.items():
+            browser.run(f"location.hash = {json.dumps(page)}")
+            browser.wait_for(words)
+            assert browser.run("document.documentElement.scrollWidth") <= width
+            browser.picture(tmp_path / f"{width}-{dark}.png")
+        browser.run(f"location.hash = '#/device/' + encodeURIComponent({json.dumps(EVIL)})")
+        browser.wait_for("<script>document.title=2</script>")
+        browser.wait_for("\\x1b[31m\\xe2\\x80\\xae")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        assert browser.run("document.title") in ("serialgw", "● serialgw")
+        assert browser.run("document.querySelectorAll('main img, main script').length") == 0
+        background = browser.run("getComputedStyle(document.body).backgroundColor")
+        assert (sum(json.loads("[" + background.partition("(")[2].rstrip(")") + "]")[:3]) < 200) is dark
+        assert browser.console == []
+
+
+def test_a_page_finds_back_to_a_monitor_that_was_killed(scene: Scene) -> None:
+    """It says how old what it shows is, and goes on by itself."""
+    scene.talk()
+    with Browser() as browser:
+        browser.open(scene.link())
+        browser.wait_for("receiving")
+        scene.gateway.kill("monitor")
+        browser.wait_for("no news for")
+        scene.gateway.restart("monitor")
+        browser.wait_for("2 devices served", 40)
+        wait_until(lambda: "no news for" not in browser.text, "it is fresh again")
+
+
+def test_who_may_only_look_is_told_so(scene: Scene) -> None:
+    """Its forms are there, and send nothing."""
+    with Browser() as browser:
+        browser.open(f"http://127.0.0.1:{scene.port}/#/device/press")
+        browser.wait_for("This page only looks")
+        assert browser.run("[...document.querySelectorAll('form button')].every((one) => one.disabled)")
+
+
+def test_a_search_is_in_the_address_and_says_what_it_hides(scene: Scene) -> None:
+    """So a filter that is left on one phone is not taken for a gateway with one device."""
+    with Browser() as browser:
+        browser.open(f"http://127.0.0.1:{scene.port}/#/?q=pres")
+        browser.wait_for("1 of 2 shown, show all")
+        assert EVIL not in browser.text
+        browser.click("show all")
+        browser.wait_for(EVIL)
