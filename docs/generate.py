@@ -59,7 +59,8 @@ What the section says besides lies over the profile:
  "telemetry": [{"key": "reactive_power", "enabled": false}, {"key": "energy_import", "decimals": 1}]}
 ```
 
-A key means the same in all profiles, in the same unit: energy is in kWh, power in W, temperature in °C.
+A key means the same in all profiles, in the same unit: energy is in kWh, power in W, temperature in °C. The current of
+a battery is positive while it is charged.
 
 **Your own.** A file `NAME.json` in the folder `profiles` beside the configuration is a profile as those below are, and
 comes before one of ours of that name. It needs a `device`: a section without name and port. By `talks` (`"by itself"`
