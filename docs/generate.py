@@ -11,7 +11,7 @@ from typing import Any, Final
 from common.config.profile_devices import device_of_profile, find_profile
 from common.config.profiles import profile_names
 from docs.keys import NOTHING, SECTIONS, VARIABLES, Key, Section
-from services.cli.commands.profiles import placeholders_of, profile_as_text
+from services.cli.commands.profiles import placeholders_of, profile_as_text, samples_counted
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
 HEAD: Final = """\
@@ -59,7 +59,8 @@ What the section says besides lies over the profile:
  "telemetry": [{"key": "reactive_power", "enabled": false}, {"key": "energy_import", "decimals": 1}]}
 ```
 
-A key means the same in all profiles, in the same unit: energy is in kWh, power in W, temperature in °C.
+A key means the same in all profiles, in the same unit: energy is in kWh, power in W, temperature in °C. The current of
+a battery is positive while it is charged.
 
 **Your own.** A file `NAME.json` in the folder `profiles` beside the configuration is a profile as those below are, and
 comes before one of ours of that name. It needs a `device`: a section without name and port. By `talks` (`"by itself"`
@@ -67,7 +68,8 @@ or `"when asked"`) and `formats` (`["9600 8N1"]`, the usual one first) `identify
 for each name, `{"default": 1, "meaning": "the unit on the bus"}`; one without a default must be given. `title`,
 `vendor`, `models`, `sources`, `licence`, `version` and `notes` are for people. `serialgw profiles show NAME` says how
 it is understood. Those that come with serialgw also have `tests`: sample streams with their frames and
-values.
+values, each with its source: a capture, or an example in a manual. `"composed": true` marks one that no device has
+said: it was put together after the document that it names, because no capture of that case was to be had.
 
 The frames in the journal keep the section that they were read under: a profile that changes never reads old frames
 otherwise.
@@ -131,10 +133,11 @@ def profiles_page() -> str:
     for name in names:
         profile = find_profile(name)
         device = device_of_profile(profile, parameters=placeholders_of(profile))
-        rows.append(f"| [{name}](#{anchor_of(name)}) | {profile.title} | {profile.talks} | {profile.formats[0]} |")
+        cells = (f"[{name}](#{anchor_of(name)})", profile.title, profile.talks, profile.formats[0])
+        rows.append(f"| {' | '.join(cells)} | {samples_counted(profile)} |")
         shown = "\n".join(profile_as_text(profile, device)[1:]).strip("\n")
         sections.append(f"## {name}\n\n{profile.title}.\n\n```text\n{shown}\n```\n")
-    head = "| profile | what it is | talks | usual line |\n|---|---|---|---|\n"
+    head = "| profile | what it is | talks | usual line | samples |\n|---|---|---|---|---|\n"
     return f"{PROFILES_HEAD}\n{head}" + "\n".join(rows) + "\n\n" + "\n".join(sections)
 
 

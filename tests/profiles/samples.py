@@ -17,7 +17,10 @@ from services.port_reader.core.framers.base import DeadPiece
 from tests.devices.families import values_of
 
 NAMES = tuple(profile_names())
-KEYS = {"what", "asked", "stream", "frames", "dead", "telemetry", "attributes", "device", "parameters", "source"}
+KEYS = {
+    *("what", "asked", "stream", "frames", "dead", "telemetry", "attributes", "device", "parameters"),
+    *("composed", "source"),
+}
 """All that a test of a profile may say."""
 
 

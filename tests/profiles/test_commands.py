@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def test_a_profile_is_shown_in_words(name: str, capsys: Captured) -> None:
     shown = json.loads(capsys.readouterr().out)
     assert (shown["profile"], shown["licence"]) == (name, "Apache-2.0")
     assert shown["device"]["messages"]
+
+
+def test_composed_samples_are_marked(capsys: Captured) -> None:
+    """Each sample with where it is from; one that was composed after a document says so."""
+    assert main(["profiles", "show", "sds011"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"smoke +composed after the data sheet\n", text)
+    assert re.search(r"captured +avaldebe/PyPMS tests/captured_data/SDS01x.hexdump\n", text)
+    assert main(["profiles", "show", "sds011", "--json"]) == 0
+    samples = json.loads(capsys.readouterr().out)["samples"]
+    assert [(one["what"], one["composed"]) for one in samples][-1] == ("smoke", True)
+    assert [one["composed"] for one in samples].count(True) == 1
 
 
 def test_ones_own_profiles_are_listed_and_shown(tmp_path: Path, capsys: Captured) -> None:

@@ -177,6 +177,9 @@ def test_profiles_say_who_they_are(name: str) -> None:
         assert says.keys() <= KEYS
         assert says["what"]
         assert says["source"]
+        # A sample that nobody has seen on a line is marked; its source is what it was composed after.
+        assert says.get("composed") in (None, True)
+        assert says["source"].startswith("after ") == ("composed" in says), says["source"]
 
 
 @pytest.mark.parametrize("name", NAMES)

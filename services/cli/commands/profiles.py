@@ -103,7 +103,30 @@ def profile_as_text(profile: Profile, device: Device) -> list[str]:
     for title, texts in (("notes", profile.notes), ("sources", profile.sources)):
         if texts:
             lines += ["", f"{title}:", *(f"  {text}" for text in texts)]
+    if profile.tests:
+        samples = samples_as_json(profile)
+        seen = [(one["what"], f"{'composed ' if one['composed'] else ''}{one['source']}") for one in samples]
+        lines += ["", "samples:", *(f"  {line}" for line in table(seen))]
     return [*lines, "", "in a configuration:", f"  {example_of(profile)}"]
+
+
+def samples_as_json(profile: Profile) -> list[dict[str, Any]]:
+    """What each sample stream of a profile shows, and where it is from; `composed`: no device has said it, somebody
+    has put it together from what a document says."""
+    return [
+        {
+            "what": str(test.get("what", "")),
+            "composed": test.get("composed") is True,
+            "source": str(test.get("source", "")),
+        }
+        for test in profile.tests
+    ]
+
+
+def samples_counted(profile: Profile) -> str:
+    """How many samples there are, and how many of them are composed: "3, 1 composed"."""
+    composed = sum(one["composed"] for one in samples_as_json(profile))
+    return f"{len(profile.tests)}" + (f", {composed} composed" if composed else "")
 
 
 def _default(value: Any) -> str:
@@ -128,5 +151,6 @@ def profile_as_json(profile: Profile, device: Device) -> dict[str, Any]:
         "parameters": [
             {"name": one.name, "default": one.default, "meaning": one.meaning} for one in profile.parameters
         ],
+        "samples": samples_as_json(profile),
         "device": device_as_json(device),
     }
