@@ -51,7 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--ask", action="store_true", help="also ask, with questions that change nothing")
     parser.add_argument(
         "--seconds",
-        type=_seconds,
+        type=seconds_to_listen,
         default=LISTEN_S,
         metavar="S",
         help="how long to listen at each setting, and to wait for an answer (default: %(default)g); a DSMR 4 meter "
@@ -64,7 +64,7 @@ def add_parser(subparsers: Subparsers) -> None:
     add_data_dir(parser)
 
 
-def _seconds(text: str) -> float:
+def seconds_to_listen(text: str) -> float:
     """A time to listen from the command line."""
     try:
         value = float(text)
@@ -77,11 +77,7 @@ def _seconds(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Listens, asks, and says what was found. Raises LinkError, UsageError, ConfigError."""
-    path = _path_of(args.port) if is_usb(args.port) else args.port
-    if "://" in path:
-        raise UsageError(
-            f"found {args.port}, expected a serial port of this host: a network port has its settings there"
-        )
+    path = port_path(args.port)
     if holder := holder_of(args.port, args.data_dir):
         raise LinkError(
             f"{args.port}: the running gateway reads it, as device {holder}: `serialgw watch` shows what it says, "
@@ -102,6 +98,14 @@ def run(args: argparse.Namespace) -> int:
 def _tell(text: str) -> None:
     """Progress goes where results don't."""
     print(text, file=sys.stderr, flush=True)
+
+
+def port_path(port: str) -> str:
+    """The device file of a port that was named. Raises UsageError, LinkError."""
+    path = _path_of(port) if is_usb(port) else port
+    if "://" in path:
+        raise UsageError(f"found {port}, expected a serial port of this host: a network port has its settings there")
+    return path
 
 
 def _path_of(selector: str) -> str:
