@@ -111,11 +111,13 @@ class FakeBroker:
         self.wait(lambda: self.beat is not None and self.beat.state["link"] == link, f"link {link}")
 
     def wait_settled(self, number: int, device: str = "press1", deadline_s: float = 20.0) -> StreamReport:
+        """Until all entries below this number are settled: the number that comes next."""
+
         def settled() -> StreamReport | None:
             report = self.reports.get(f"journal-{device}")
             return report if report and report.settled >= number else None
 
-        return self.wait(settled, f"{device} settled up to {number}", deadline_s)
+        return self.wait(settled, f"{device} settled below {number}", deadline_s)
 
     def close(self) -> None:
         self._context.destroy(linger=0)
@@ -248,8 +250,18 @@ class World:
         prepare(self.proxy)
         self.eyes = Subscriber(port)
         self.broker = FakeBroker(folder / "data")
+        self._folder = folder
         self.config = {"host": "127.0.0.1", "port": self.proxy.port, "security": {"accessToken": TOKEN}, **platform}
         self.publisher = Publisher(folder, self.config)
+
+    def restart(self) -> None:
+        """kill -9, and another publisher, which is connected. A beat of the one before may come late: the epoch tells
+        them apart."""
+        epoch = self.broker.epoch
+        self.publisher.close()
+        self.publisher = Publisher(self._folder, self.config)
+        self.broker.wait(lambda: self.broker.epoch != epoch, "another publisher")
+        self.broker.wait_link()
 
     def close(self) -> None:
         self.publisher.close()
