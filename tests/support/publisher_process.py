@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +31,9 @@ from common.wire.messages import (
     StreamReport,
 )
 from tests.support.puback_proxy import PubackProxy
+from tests.support.service_process import ServiceProcess
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 needs_mosquitto = [
     pytest.mark.mosquitto,
@@ -123,40 +121,12 @@ class FakeBroker:
         self._context.destroy(linger=0)
 
 
-class Publisher:
-    """The process, and what it said on standard error."""
+class Publisher(ServiceProcess):
+    """The process, with the configuration of its platform."""
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         path = write_config(folder, config)
-        command = [sys.executable, "-m", "services.publisher", "--config", str(path)]
-        command += ["--data-dir", str(folder / "data")]
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, env=environ)
-        self._said: list[bytes] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self._said.extend(self.process.stderr)
-
-    @property
-    def said(self) -> str:
-        return b"".join(self._said).decode()
-
-    def wait(self) -> int:
-        code = self.process.wait(20)
-        self._reader.join(5)
-        return code
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.wait()
+        super().__init__("publisher", "--config", str(path), "--data-dir", str(folder / "data"))
 
 
 def write_config(folder: Path, thingsboard: dict[str, Any]) -> Path:
