@@ -58,10 +58,10 @@ class _Tally:
 
     __slots__ = ("absent", "errors", "frames", "lacks", "nothing", "reasons", "times_refused")
 
-    def __init__(self) -> None:
+    def __init__(self, messages: int) -> None:
         self.absent: dict[tuple[int, str], int] = {}
         """(number of the message, key) → frames of it that lack the point."""
-        self.frames: dict[int, int] = {}
+        self.frames = [0] * messages
         """Number of a message → frames that it took, but for blank ones."""
         self.lacks: list[str] = []
         """Keys of the points that one frame lacks."""
@@ -71,9 +71,8 @@ class _Tally:
         self.reasons: list[tuple[str, str]] = []
         """(key of the point, or what else it was; what is wrong) of one frame."""
 
-    def count(self, number: int) -> None:
+    def lack(self, number: int) -> None:
         """The frame was one of this message."""
-        self.frames[number] = self.frames.get(number, 0) + 1
         for key in self.lacks:
             self.absent[number, key] = self.absent.get((number, key), 0) + 1
 
@@ -148,7 +147,7 @@ class MessageConverter:
     def convert_batch(self, frames: Sequence[bytes], ts_ms: Sequence[int] = (), origin: str = "") -> BatchResult:
         """Converts each frame. `ts_ms` are the times at which they were read, which count where the device names none;
         `origin` is the message that they were asked for. Raises nothing."""
-        tally = _Tally()
+        tally = _Tally(len(self._messages))
         telemetry: list[bytes] = []
         attributes: list[bytes] = []
         dead: dict[int, str] = {}
@@ -156,7 +155,7 @@ class MessageConverter:
         sample = ""
         blank = unfit = 0
         origin = origin if origin in self._orders else ""
-        reasons = tally.reasons
+        reasons, lacks, frames_of = tally.reasons, tally.lacks, tally.frames
         for index, frame in enumerate(frames):
             values, properties, reading, reason, message = b"", b"", None, "", None
             try:
@@ -185,9 +184,12 @@ class MessageConverter:
                 blank += 1
                 reason, message = "", None
                 reasons.clear()
-            if message is not None and not message.error:
-                tally.count(message.number)
-            tally.lacks.clear()
+            if message is not None:
+                frames_of[message.number] += 1
+            if lacks:
+                if message is not None:
+                    tally.lack(message.number)
+                lacks.clear()
             if reasons:
                 tally.errors += len(reasons)
                 if values or properties or reading is not None:
@@ -218,7 +220,9 @@ class MessageConverter:
     def _lacking(self, tally: _Tally) -> Lacking:
         """Which points no frame of their message has."""
         lacking: Lacking = []
-        for number, frames in tally.frames.items():
+        for number, frames in enumerate(tally.frames):
+            if not frames or self._messages[number].error:
+                continue
             keys = sorted(key for (other, key), count in tally.absent.items() if other == number and count >= frames)
             lacking.append((self._labels[number], frames, keys))
         return lacking
