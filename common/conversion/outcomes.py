@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final, Literal, NamedTuple
 
 from common.conversion.spans import Span
-from common.wire.messages import UserReading
+from common.wire.messages import Lacking, UserReading
 
 Kind = Literal["telemetry", "attribute"]
 """What a value is for the platform: telemetry is kept over time, of an attribute the last value counts."""
@@ -61,7 +61,8 @@ class BatchResult(NamedTuple):
     blank: int = 0
     """Frames that say nothing: blanks, NULs and the delimiter only, of which no point has made a value."""
     never: Sequence[str] = ()
-    """Keys of the data points that were absent from every frame that says something to them."""
+    """Keys of the data points that were absent from every frame that says something to them; () where `lacking` says
+    it."""
     user: dict[int, list[UserReading]] = {}
     """Index of each frame whose values have the device's own time, or belong to another device → these readings."""
     nothing: int = 0
@@ -70,3 +71,5 @@ class BatchResult(NamedTuple):
     """Dead frames that no message fits."""
     times_refused: int = 0
     """Frames whose own time can't be read, or is too far from ours: they have ours."""
+    lacking: Lacking | None = None
+    """None for a device without messages."""

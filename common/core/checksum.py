@@ -201,6 +201,12 @@ class Check:
             return None
         return place[0] - len(checksum.after), place[1]
 
+    def covered(self, frame: bytes) -> bytes:
+        """The bytes of this frame that it is over; b"" where what says its place is not there. Not for `each`."""
+        place = (len(frame), len(frame)) if self._checksum.result is not None else self._place(frame)
+        to = None if place is None else self._end_of_range(frame, place[0])
+        return b"" if to is None else frame[self._from_byte : to]
+
     def _make_right(self) -> Callable[[bytes], bool]:
         """The judgement, with all that does not depend on the frame made ready."""
         checksum = self._checksum

@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from common.core.byte_text import spell, spell_hex
 from common.core.checksum import NAMES, Check, size_of, width_of
+from common.core.control_names import protocol_bytes
 from common.core.frame_shape import Checksum, Spelling
 
 GUESS_BYTES: Final = 512
@@ -37,10 +39,12 @@ class Guess(NamedTuple):
             keys["from"] = found.from_byte
         if found.to_byte is not None:
             keys["to"] = found.to_byte
+        if found.to_after:
+            keys["toAfter"] = _text(found.to_after)
         if found.at_byte is not None:
             keys["at"] = found.at_byte
         if found.after:
-            keys["after"] = found.after.decode("ascii", "replace")
+            keys["after"] = _text(found.after)
         if found.spelling != "big":
             keys["as"] = found.spelling
         return keys
@@ -55,12 +59,30 @@ def guess_checksum(configured: Checksum, frames: Sequence[bytes]) -> Guess | Non
     if not seen or len(seen[-1]) == 0 or max(map(len, seen)) > GUESS_BYTES:
         return None
     for candidate in _candidates(configured):
-        if width_of(candidate) * len(seen) < SURE_BITS:
+        if width_of(candidate) * len(seen) < SURE_BITS or not _can_be_said(candidate):
             continue
         check = Check(candidate)
-        if all(map(check.is_right, seen)):
+        # What is over no byte at all says only that a place of the frames has always the same bytes.
+        if all(map(check.is_right, seen)) and all(map(check.covered, seen)):
             return Guess(candidate, len(seen))
     return None
+
+
+def _can_be_said(candidate: Checksum) -> bool:
+    """False for what a configuration is refused for: three characters of a number that does not have 16 bits, and a
+    checksum that stands among the bytes that it is over."""
+    if candidate.spelling == "sdi12" and width_of(candidate) != 16:
+        return False
+    first, to, at = candidate.from_byte, candidate.to_byte, candidate.at_byte
+    if to is None or at is None or len({first >= 0, to >= 0, at >= 0}) > 1:
+        return True
+    return at >= to or at + size_of(candidate) <= first
+
+
+def _text(data: bytes) -> str:
+    """Bytes as a configuration says them: as text where that is read as the same bytes, else in digits."""
+    text = spell([data])
+    return text if text.isascii() and protocol_bytes(text) == data else spell_hex([data])
 
 
 def _candidates(configured: Checksum) -> Iterator[Checksum]:

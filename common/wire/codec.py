@@ -16,6 +16,7 @@ from msgspec.structs import astuple
 
 from common.core.errors import WireError
 from common.wire.messages import (
+    Faults,
     FrameBatch,
     FrameBody,
     Heartbeat,
@@ -182,7 +183,13 @@ def pack_readings(body: ReadingBody) -> bytes:
         user = {place: [_fields_of(reading) for reading in readings] for place, readings in body.user.items()}
         fields = (*fields[:4], user, *fields[5:])
     # Nearly every batch has none, and then it is written as before there were any.
-    return pack((*fields[:-1], astuple(body.faults)) if body.faults else fields[:-1])
+    return pack((*fields[:-1], _fields_of_faults(body.faults)) if body.faults else fields[:-1])
+
+
+def _fields_of_faults(faults: Faults) -> tuple[object, ...]:
+    """What went wrong as an array; where the device has no messages, as before there were any."""
+    fields = astuple(faults)
+    return fields[:-1] if faults.lacking is None else fields
 
 
 def _fields_of(reading: UserReading) -> tuple[object, ...]:

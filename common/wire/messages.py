@@ -25,6 +25,9 @@ LONGEST_NAME: Final = 255
 Number = Annotated[int, Meta(ge=-MOST_NUMBER, le=MOST_NUMBER)]
 Count = Annotated[int, Meta(ge=0, le=MOST_NUMBER)]
 Length = Annotated[int, Meta(ge=0, le=MOST_ENTRIES)]
+Lacking = list[tuple[str, Count, list[str]]]
+"""For each message that has taken some of a batch's frames: its name ("" where the device has one message only), how
+many it has taken, and the keys of its data points that none of these has."""
 
 
 class Wire(Struct, frozen=True, array_like=True):
@@ -156,11 +159,13 @@ class Faults(Wire, frozen=True, array_like=True):
     error: str = ""
     """The first of them, as a sentence."""
     absent: list[str] = []
-    """Keys of the data points that none of these frames has."""
+    """Keys of the data points that none of these frames has; of a device with messages `lacking` says it."""
     looks: str = ""
     """What is wrong with the line's settings, by the look of a frame of which nothing could be made; "" if nothing."""
     blank: Count = 0
     """Frames that say nothing: blanks and NULs."""
+    lacking: Lacking | None = None
+    """None: the device has no messages; all of its data points are looked for in each frame."""
 
 
 class ReadingBody(Wire, frozen=True, array_like=True):

@@ -121,7 +121,8 @@ class YieldSeen(Struct, frozen=True):
     pause_s: float = 0.0
     """The longest time between two values in which frames came without one."""
     absent: list[str] = []
-    """Keys of the data points that no frame has had so far; [] also while too few have come to say so."""
+    """Data points that no frame of their message has had so far, by their keys and, where the device has several, their
+    messages; [] also while too few have come to say so."""
     errors: int = 0
     """Data points that failed on a frame."""
     error: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from common.wire.calls import Encode, body_of
 from common.wire.messages import Entry, Reply
 from services.publisher.core.names import decode_renamed
 from tests.support.publisher_driving import batch, points
-from tests.support.publisher_process import Publisher, World, needs_mosquitto
+from tests.support.publisher_process import World, needs_mosquitto
 
 pytestmark = needs_mosquitto
 
@@ -38,16 +37,6 @@ def under(world: World, device: str) -> list[int]:
     return world.eyes.values(device)
 
 
-def restart(world: World, folder: Path) -> None:
-    """kill -9, and another."""
-    epoch = world.broker.epoch
-    world.publisher.process.send_signal(signal.SIGKILL)
-    world.publisher.wait()
-    world.publisher = Publisher(folder, world.config)
-    world.broker.wait(lambda: world.broker.epoch != epoch, "another publisher")
-    world.broker.wait_link()
-
-
 def test_a_new_name_holds_over_a_kill_and_calls_come_back(tmp_path: Path) -> None:
     """Data under the new name before and after; a call to it reaches the device under the old one."""
     with World(tmp_path) as world:
@@ -56,7 +45,7 @@ def test_a_new_name_holds_over_a_kill_and_calls_come_back(tmp_path: Path) -> Non
         ask(world, "gateway_device_renamed", {"press1": "Press A"}, 5)
         send(world, 2)
         assert decode_renamed((tmp_path / "data" / "publisher.names").read_bytes()) == {"press1": "Press A"}
-        restart(world, tmp_path)
+        world.restart()
         send(world, 3, generation=2)
         world.broker.wait(lambda: under(world, "Press A") == [2, 3], "the readings under the new name")
         assert under(world, "press1") == [1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,26 @@ def member(number: int, line: ModbusLine) -> dict[str, Any]:
     return device | ({"baudrate": 115_200, "bus": {"maxBackoff": 8}} if number == 1 else {})
 
 
+@contextmanager
+def bus(folder: Path) -> Iterator[tuple[ModbusLine, Platform, Gateway]]:
+    """(the line with its units, the platform, the gateway, not started yet)."""
+    line, mosquitto = ModbusLine(folder / "tty", UNITS), Mosquitto(folder / "mosquitto")
+    platform = Platform(mosquitto.port)
+    config = write_config(folder / "config", mosquitto.port, [member(number, line) for number in UNITS])
+    gateway = Gateway(folder, config)
+    with closing(line, mosquitto, platform, gateway):
+        yield line, platform, gateway
+
+
+def check_all_come_back(platform: Platform, gateway: Gateway) -> None:
+    """Each unit says more, all that was ever said is right, and the gateway ends cleanly."""
+    counts = {number: len(platform.telemetry(f"u{number}")) for number in UNITS}
+    for number, count in counts.items():
+        platform.wait_telemetry(f"u{number}", count + 30)
+    assert check_values(platform) > 100
+    assert gateway.stop() == dict.fromkeys(gateway.processes, 0)
+
+
 def check_values(platform: Platform) -> int:
     """Each value is that of its own register and unit; how many values came."""
     count = 0
@@ -65,13 +87,8 @@ def _call_ms(platform: Platform, number: int) -> float:
 def test_a_silent_unit_takes_no_turns_from_others(tmp_path: Path) -> None:
     """Ten turns a second each: the two that answer keep 95 of 100 while the third is gone, calls are answered
     meanwhile, and it is back within its back-off once it speaks again."""
-    line = ModbusLine(tmp_path / "tty", UNITS)
-    line.silent.add(3)
-    mosquitto = Mosquitto(tmp_path / "mosquitto")
-    platform = Platform(mosquitto.port)
-    config = write_config(tmp_path / "config", mosquitto.port, [member(number, line) for number in UNITS])
-    gateway = Gateway(tmp_path, config)
-    with closing(line, mosquitto, platform, gateway):
+    with bus(tmp_path) as (line, platform, gateway):
+        line.silent.add(3)
         gateway.start_all(["u1"])
         platform.wait_connected("u1", "u2")
         platform.wait_for(lambda _: platform.on("v1/gateway/disconnect", "u3"), "the silent unit is disconnected")
@@ -102,13 +119,8 @@ def test_a_silent_unit_takes_no_turns_from_others(tmp_path: Path) -> None:
 def test_an_adapter_that_is_pulled_out_in_mid_exchange_confuses_no_register(tmp_path: Path) -> None:
     """Again and again, between a question and its answer or in the middle of one: every value is its own register's,
     and all units come back."""
-    line = ModbusLine(tmp_path / "tty", UNITS)
-    mosquitto = Mosquitto(tmp_path / "mosquitto")
-    platform = Platform(mosquitto.port)
-    config = write_config(tmp_path / "config", mosquitto.port, [member(number, line) for number in UNITS])
-    gateway = Gateway(tmp_path, config)
     draw = random.Random(3)
-    with closing(line, mosquitto, platform, gateway):
+    with bus(tmp_path) as (line, platform, gateway):
         gateway.start_all(["u1"])
         platform.wait_connected("u1", "u2", "u3")
         for _ in range(5):
@@ -120,23 +132,14 @@ def test_an_adapter_that_is_pulled_out_in_mid_exchange_confuses_no_register(tmp_
             line.unplug()
             wait_until(lambda lost=lost: gateway.log("u1").count("port.lost") > lost, "the port is lost", 15.0)
             line.plug_in()
-        counts = {number: len(platform.telemetry(f"u{number}")) for number in UNITS}
-        for number, count in counts.items():
-            platform.wait_telemetry(f"u{number}", count + 30)
-        assert check_values(platform) > 100
-        assert gateway.stop() == dict.fromkeys(gateway.processes, 0)
+        check_all_come_back(platform, gateway)
 
 
 def test_no_answer_is_taken_for_another_register_over_deaths(tmp_path: Path) -> None:
     """kill -9 of the reader in the middle of exchanges, again and again: every value is its own register's, and all
     units come back."""
-    line = ModbusLine(tmp_path / "tty", UNITS)
-    mosquitto = Mosquitto(tmp_path / "mosquitto")
-    platform = Platform(mosquitto.port)
-    config = write_config(tmp_path / "config", mosquitto.port, [member(number, line) for number in UNITS])
-    gateway = Gateway(tmp_path, config)
     draw = random.Random(7)
-    with closing(line, mosquitto, platform, gateway):
+    with bus(tmp_path) as (line, platform, gateway):
         gateway.start_all(["u1"])
         platform.wait_connected("u1", "u2", "u3")
         for _ in range(6):
@@ -144,8 +147,4 @@ def test_no_answer_is_taken_for_another_register_over_deaths(tmp_path: Path) -> 
             wait_until(lambda asked=asked: len(line.requests) > asked + draw.randrange(1, 30), "it asks", 15.0)
             gateway.kill("u1")
             gateway.restart("u1")
-        counts = {number: len(platform.telemetry(f"u{number}")) for number in UNITS}
-        for number, count in counts.items():
-            platform.wait_telemetry(f"u{number}", count + 30)
-        assert check_values(platform) > 100
-        assert gateway.stop() == dict.fromkeys(gateway.processes, 0)
+        check_all_come_back(platform, gateway)

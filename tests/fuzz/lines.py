@@ -4,11 +4,10 @@ nothing vanishes: frames and dead pieces together are what was said, and each fr
 from __future__ import annotations
 
 import random
-import time
 
 from common.config.framing import Framing
 from common.config.models import Device, Line
-from tests.fuzz.memory import MIB, resident_bytes
+from tests.fuzz.memory import MIB, rounds
 from tests.support.port_reader_rig import FakeJournal, Rig, frames_of
 
 GROWTH = 64 * MIB
@@ -16,15 +15,10 @@ DELIMITERS = (b"\n", b"\r\n", b"\x00", b"ab", b"aab", b"\xff", b"END", b"\r")
 
 
 def fuzz(seconds: float, seed: int) -> str:
-    end_s, runs, read_bytes, frames = time.monotonic() + seconds, 0, 0, 0
-    start_bytes = 0
-    while time.monotonic() < end_s:
-        said, found = _run(random.Random(f"{seed} {runs}"), runs)
-        read_bytes, frames, runs = read_bytes + said, frames + found, runs + 1
-        if runs == 50:
-            start_bytes = resident_bytes()
-        elif runs > 50 and runs % 50 == 0:
-            assert resident_bytes() < start_bytes + GROWTH, f"memory has grown by run {runs}"
+    runs, read_bytes, frames = 0, 0, 0
+    for number in rounds(seconds, GROWTH, every=50):
+        said, found = _run(random.Random(f"{seed} {number}"), number)
+        read_bytes, frames, runs = read_bytes + said, frames + found, number + 1
     return f"{runs} lines, {read_bytes / MIB:.1f} MiB, {frames} frames: nothing invented, nothing lost"
 
 
@@ -56,7 +50,7 @@ def _run(draw: random.Random, number: int) -> tuple[int, int]:
         partial = len(rig.core._port._line._framer.partial)
         assert partial <= device.framing.max_frame_bytes + len(delimiter), f"run {number}: {partial} bytes wait"
     rig.wait(200)
-    settled = _pieces(rig)
+    settled = pieces_of(rig)
     _check(said, settled, rig, delimiter, number)
     return len(said), len(settled)
 
@@ -75,7 +69,7 @@ def _chunk(draw: random.Random, delimiter: bytes) -> bytes:
             return draw.randbytes(draw.choice([2_000, 4_096])).replace(delimiter, b"")
 
 
-def _pieces(rig: Rig) -> list[bytes]:
+def pieces_of(rig: Rig) -> list[bytes]:
     """Frames and answers in the order of their numbers."""
     found: dict[int, bytes] = {}
     for row in rig.journal.rows.values():

@@ -4,14 +4,13 @@ Each frame is one that its framing calls so, in the order in which it was said; 
 from __future__ import annotations
 
 import random
-import time
 
 import msgspec
 
 from common.config.models import Device, Line
 from services.port_reader.core.events import PortLost
-from tests.fuzz.lines import _pieces
-from tests.fuzz.memory import MIB, resident_bytes
+from tests.fuzz.lines import pieces_of
+from tests.fuzz.memory import MIB, rounds
 from tests.support.framing import FRAMINGS, STREAMS, frames_of, framing_of
 from tests.support.port_reader_rig import FakeJournal, Rig
 
@@ -19,15 +18,10 @@ GROWTH = 64 * MIB
 
 
 def fuzz(seconds: float, seed: int) -> str:
-    end_s, runs, read_bytes, frames = time.monotonic() + seconds, 0, 0, 0
-    start_bytes = 0
-    while time.monotonic() < end_s:
-        said, found = run(random.Random(f"{seed} {runs}"), runs)
-        read_bytes, frames, runs = read_bytes + said, frames + found, runs + 1
-        if runs == 50:
-            start_bytes = resident_bytes()
-        elif runs > 50 and runs % 50 == 0:
-            assert resident_bytes() < start_bytes + GROWTH, f"memory has grown by run {runs}"
+    runs, read_bytes, frames = 0, 0, 0
+    for number in rounds(seconds, GROWTH, every=50):
+        said, found = run(random.Random(f"{seed} {number}"), number)
+        read_bytes, frames, runs = read_bytes + said, frames + found, number + 1
     return f"{runs} lines, {read_bytes / MIB:.1f} MiB, {frames} frames: nothing invented, nothing lost"
 
 
@@ -60,7 +54,7 @@ def run(draw: random.Random, number: int) -> tuple[int, int]:
         waiting = rig.core._port._line.partial_bytes
         assert waiting <= 2 * framing.max_frame_bytes + 16, f"run {number}: {waiting} bytes wait"
     rig.wait(200)
-    frames = _pieces(rig)
+    frames = pieces_of(rig)
     where = f"run {number}, {family}"
     assert rig.core._port._line.partial_bytes == 0, where
     _check(said, frames, rig, where)

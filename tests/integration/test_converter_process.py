@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,9 +26,9 @@ from common.wire.messages import (
     Tap,
 )
 from tests.support.converting import PRESS, body_of, call, frame_batch, hash_of
+from tests.support.service_process import ServiceProcess
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 FRAMES = "frames.00000000"
 CONFIG = {"name": "serial", "devices": [{"name": "press", "port": "/dev/null", "telemetry": [{"key": "n"}]}]}
 USER_CODE = """
@@ -182,38 +177,12 @@ class FakeBroker:
         self._context.destroy(linger=0)
 
 
-class Converter:
-    """The process, and what it said on standard error."""
+class Converter(ServiceProcess):
+    """The process, with the configuration in a folder."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "services.converter", "--config", str(folder / "config" / "serial.json")]
-        command += ["--data-dir", str(folder / "data"), *arguments]
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, env=environ)
-        self._said: list[bytes] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self._said.extend(self.process.stderr)
-
-    @property
-    def said(self) -> str:
-        return b"".join(self._said).decode()
-
-    def wait(self) -> int:
-        code = self.process.wait(20)
-        self._reader.join(5)
-        return code
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.wait()
+        files = ["--config", str(folder / "config" / "serial.json"), "--data-dir", str(folder / "data")]
+        super().__init__("converter", *files, *arguments)
 
 
 class Scene:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import crccheck.checksum
 import crccheck.crc
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from common.core.checksum import CRCS, Check, calculator, sealed
-from common.core.frame_shape import Checksum, Crc
+from common.config.device.checksum_reading import read_checksum
+from common.config.findings import Findings
+from common.config.json_object import JsonObject
+from common.core.checksum import CRCS, NAMES, Check, calculator, sealed
+from common.core.checksum_guess import guess_checksum
+from common.core.frame_shape import Checksum, Crc, Spelling
 
 OTHERS = {
     "sum8": crccheck.checksum.Checksum8,
@@ -83,8 +90,8 @@ def test_any_parameters_agree_with_crccheck(crc, data):
 
 SPELLED = st.builds(
     Checksum,
-    type=st.sampled_from([*CRCS, "sum8", "neg16", "not8", "xor8", "fletcher8"]),
-    spelling=st.sampled_from(["big", "little", "hex", "dec"]),
+    type=st.sampled_from(NAMES),
+    spelling=st.sampled_from(get_args(Spelling)),
     from_byte=st.integers(0, 3),
     at_byte=st.none(),
     mask=st.none() | st.just(0x7F),
@@ -119,3 +126,66 @@ def test_no_frame_is_too_short_to_be_judged(frame, first, to, at):
         check = Check(Checksum(type="sum16", from_byte=first, to_byte=to, at_byte=at, spelling=spelling))
         assert check.is_right(frame) == (check.fault_of(frame) == "")
         check.place_in(frame)
+
+
+PLACED = st.fixed_dictionaries(
+    {"type": st.sampled_from(NAMES), "as": st.sampled_from(get_args(Spelling))},
+    optional={
+        "from": st.integers(-6, 6),
+        "to": st.integers(-6, 6),
+        "toAfter": st.sampled_from([";", "<ETX>", "hex:C3 A9"]),
+        "at": st.integers(-6, 6),
+        "after": st.sampled_from(["*", "<STX>", "hex:FF"]),
+        "mask": st.integers(1, 0xFFFF),
+        "plus": st.integers(-255, 255),
+        "avoid": st.just("<CR>"),
+    },
+)
+"""Keys of `checksum` as a person may write them, also ones that can't hold together."""
+
+
+def read(keys: dict[str, object]) -> Checksum | None:
+    """What they say; None where they are refused."""
+    return read_checksum(JsonObject(keys, "serial.json", "devices[0].checksum", Findings()))
+
+
+def frame_of(data: bytes, sealing: Checksum, end: bytes) -> bytes:
+    """The data with this checksum; as it is where it has no room for one."""
+    try:
+        return sealed(sealing, data, end)
+    except ValueError:
+        return data
+
+
+@st.composite
+def seen(draw) -> tuple[Checksum, list[bytes]]:
+    """What is configured, and frames that have another kind in the same place, mostly."""
+    configured = draw(PLACED.map(read).filter(bool))
+    other = replace(
+        configured,
+        type=draw(st.sampled_from(NAMES)),
+        spelling=draw(st.sampled_from(["big", "little", "hex", configured.spelling])),
+        from_byte=draw(st.sampled_from([configured.from_byte, 0, 1, 2])),
+        mask=None,
+        plus=0,
+        avoid=b"",
+    )
+    end = b"\r\n"[: -(configured.at_byte or 0) % 3]
+    text = st.text("*;\2\3\xff1", min_size=4, max_size=12).map(lambda text: text.encode("latin1"))
+    datas = draw(st.lists(st.binary(min_size=1, max_size=12) | text, min_size=4, max_size=6, unique=True))
+    return configured, [frame_of(data, other, end) for data in datas]
+
+
+@settings(deadline=None)
+@given(seen())
+def test_a_guess_can_be_configured_and_fits(told):
+    """Whatever is configured and whatever came, nothing raises; what is found is read from its keys as what it is, and
+    all of the frames are right by it, each over something."""
+    configured, frames = told
+    found = guess_checksum(configured, frames)
+    event("found" if found else "nothing")
+    if found is None:
+        return
+    again = read(found.keys)
+    assert again == found.checksum
+    assert all(Check(again).fault_of(frame) == "" and Check(again).covered(frame) for frame in frames)

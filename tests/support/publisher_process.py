@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +31,9 @@ from common.wire.messages import (
     StreamReport,
 )
 from tests.support.puback_proxy import PubackProxy
+from tests.support.service_process import ServiceProcess
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 needs_mosquitto = [
     pytest.mark.mosquitto,
@@ -111,50 +109,24 @@ class FakeBroker:
         self.wait(lambda: self.beat is not None and self.beat.state["link"] == link, f"link {link}")
 
     def wait_settled(self, number: int, device: str = "press1", deadline_s: float = 20.0) -> StreamReport:
+        """Until all entries below this number are settled: the number that comes next."""
+
         def settled() -> StreamReport | None:
             report = self.reports.get(f"journal-{device}")
             return report if report and report.settled >= number else None
 
-        return self.wait(settled, f"{device} settled up to {number}", deadline_s)
+        return self.wait(settled, f"{device} settled below {number}", deadline_s)
 
     def close(self) -> None:
         self._context.destroy(linger=0)
 
 
-class Publisher:
-    """The process, and what it said on standard error."""
+class Publisher(ServiceProcess):
+    """The process, with the configuration of its platform."""
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         path = write_config(folder, config)
-        command = [sys.executable, "-m", "services.publisher", "--config", str(path)]
-        command += ["--data-dir", str(folder / "data")]
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, env=environ)
-        self._said: list[bytes] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self._said.extend(self.process.stderr)
-
-    @property
-    def said(self) -> str:
-        return b"".join(self._said).decode()
-
-    def wait(self) -> int:
-        code = self.process.wait(20)
-        self._reader.join(5)
-        return code
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.wait()
+        super().__init__("publisher", "--config", str(path), "--data-dir", str(folder / "data"))
 
 
 def write_config(folder: Path, thingsboard: dict[str, Any]) -> Path:
@@ -248,8 +220,18 @@ class World:
         prepare(self.proxy)
         self.eyes = Subscriber(port)
         self.broker = FakeBroker(folder / "data")
+        self._folder = folder
         self.config = {"host": "127.0.0.1", "port": self.proxy.port, "security": {"accessToken": TOKEN}, **platform}
         self.publisher = Publisher(folder, self.config)
+
+    def restart(self) -> None:
+        """kill -9, and another publisher, which is connected. A beat of the one before may come late: the epoch tells
+        them apart."""
+        epoch = self.broker.epoch
+        self.publisher.close()
+        self.publisher = Publisher(self._folder, self.config)
+        self.broker.wait(lambda: self.broker.epoch != epoch, "another publisher")
+        self.broker.wait_link()
 
     def close(self) -> None:
         self.publisher.close()

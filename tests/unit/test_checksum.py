@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import get_args
 
-from common.core.checksum import NAMES, Check, calculator, sealed
-from common.core.frame_shape import Checksum, Crc
+import pytest
+from msgspec.structs import replace
+
+from common.core.checksum import NAMES, Check, calculator, sealed, size_of, speller, width_of
+from common.core.frame_shape import Checksum, Crc, Spelling
 
 CHECK = b"123456789"
 VALUES = {
@@ -39,6 +42,13 @@ VALUES = {
     "fletcher8": 0xDD15,
 }
 """What the catalogue of CRCs gives for the text that all know, and what the others add up to by hand."""
+
+
+KINDS = [
+    *(Checksum(type=name) for name in NAMES),
+    *(Checksum(crc=Crc(width=width, poly=0x05)) for width in (3, 5, 7, 9, 12, 17, 31, 33, 40, 63, 64)),
+]
+"""Each name, and CRCs that are narrower, wider and less round than any that has one."""
 
 
 def right(checksum: Checksum, frame: bytes) -> bool:
@@ -188,3 +198,28 @@ def test_what_can_not_be_sealed_is_refused():
         sealed(Checksum(type="sum8", each=(b"a", b"b")), b"ab")
     with pytest.raises(ValueError, match="hexadecimal"):
         sealed(Checksum(type="sum8", hex_pairs=True), b"xy")
+
+
+@pytest.mark.parametrize("spelling", get_args(Spelling))
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type or f"crc-{kind.crc.width}")
+def test_each_kind_is_written_in_each_way(kind: Checksum, spelling: Spelling):
+    """Its lowest and its highest number too: as many bytes as it takes in a frame, no two numbers alike where the way
+    has room for them, and nothing raises where it has not."""
+    checksum = replace(kind, spelling=spelling)
+    width, size, spell = width_of(checksum), size_of(checksum), speller(checksum)
+    numbers = {0, 1, 0x3F, 0x40, 0xFFF, 0x1000, 0xFFFF, 1 << width - 1, (1 << width) - 1}
+    numbers = {number for number in numbers if number < 1 << width}
+    written = {spell(number) for number in numbers}
+    assert {len(data) for data in written} == {size}
+    has_room = spelling != "sdi12" or width <= 18
+    if has_room:
+        assert len(written) == len(numbers)
+    if spelling == "sdi12":
+        # Three characters of six bits each, all of them printable (SDI-12 1.4, 4.4.12.3).
+        assert all(0x40 <= byte <= 0x7F for data in written for byte in data)
+    for end in (b"", b"\r\n"):
+        placed = replace(checksum, at_byte=-size - len(end))
+        frame = sealed(placed, CHECK, end)
+        assert right(placed, frame)
+        assert Check(placed).covered(frame) == CHECK
+        assert not (has_room and right(placed, b"2" + frame[1:]))

@@ -86,7 +86,9 @@ def test_what_is_told_of_many_devices_is_bounded(stream: Any) -> None:
     yields = Yields()
     long = "x" * 5000
     for number in range(400):
-        faults = Faults(1, long, [long + str(key) for key in range(16)], "looks")
+        keys = [long + str(key) for key in range(16)]
+        lacking = [(f"{message} {long}", 20, keys) for message in range(16)]
+        faults = Faults(1, long, keys, "looks", lacking=lacking if number % 2 else None)
         yields.note(f"device {number}", release(stream, [b""] * 20, faults), 1.0)
     facts = facts_of(PublisherState(yields=yields.seen(2.0)))
     assert len(facts["yields"]) == MOST_TOLD

@@ -27,7 +27,7 @@ from common.core.errors import ConversionError
 from common.core.frame_body import SpanOf, body_span_of
 from common.core.quoting import shown
 from common.core.shown import is_steering
-from common.wire.messages import LONGEST_NAME, UserReading
+from common.wire.messages import LONGEST_NAME, Lacking, UserReading
 
 NO_MESSAGE: Final = "no message fits"
 _PLACEHOLDER: Final = re.compile(r"\$\{([^{}]*)\}")
@@ -56,18 +56,25 @@ class Explained(NamedTuple):
 class _Tally:
     """What is counted in a batch."""
 
-    __slots__ = ("absent", "errors", "frames", "nothing", "reasons", "times_refused")
+    __slots__ = ("absent", "errors", "frames", "lacks", "nothing", "reasons", "times_refused")
 
-    def __init__(self) -> None:
+    def __init__(self, messages: int) -> None:
         self.absent: dict[tuple[int, str], int] = {}
         """(number of the message, key) → frames of it that lack the point."""
-        self.frames: dict[int, int] = {}
-        """Number of a message → frames that it took."""
+        self.frames = [0] * messages
+        """Number of a message → frames that it took, but for blank ones."""
+        self.lacks: list[str] = []
+        """Keys of the points that one frame lacks."""
         self.nothing = 0
         self.errors = 0
         self.times_refused = 0
         self.reasons: list[tuple[str, str]] = []
         """(key of the point, or what else it was; what is wrong) of one frame."""
+
+    def lack(self, number: int) -> None:
+        """The frame was one of this message."""
+        for key in self.lacks:
+            self.absent[number, key] = self.absent.get((number, key), 0) + 1
 
 
 class _CompiledMessage:
@@ -107,8 +114,7 @@ class _CompiledMessage:
             if value.__class__ is not Lack:
                 values[key] = value
             elif value is ABSENT:
-                place = (self.number, key)
-                tally.absent[place] = tally.absent.get(place, 0) + 1
+                tally.lacks.append(key)
             else:
                 tally.nothing += 1
         return values
@@ -129,6 +135,9 @@ class MessageConverter:
             self._messages = [_CompiledMessage(number, message) for number, message in enumerate(device.messages)]
         except (ValueError, KeyError, re.error) as error:
             raise ConversionError(f"messages: {error}") from None
+        is_one = sum(not message.error for message in self._messages) == 1
+        self._labels = ["" if is_one else one.name or f"number {one.number + 1}" for one in self._messages]
+        """What each message is called where it is told of; "" where there is no other."""
         self._orders = {"": self._messages}
         """What was asked → the messages in the order in which they are tried."""
         for message in self._messages:
@@ -138,7 +147,7 @@ class MessageConverter:
     def convert_batch(self, frames: Sequence[bytes], ts_ms: Sequence[int] = (), origin: str = "") -> BatchResult:
         """Converts each frame. `ts_ms` are the times at which they were read, which count where the device names none;
         `origin` is the message that they were asked for. Raises nothing."""
-        tally = _Tally()
+        tally = _Tally(len(self._messages))
         telemetry: list[bytes] = []
         attributes: list[bytes] = []
         dead: dict[int, str] = {}
@@ -146,9 +155,9 @@ class MessageConverter:
         sample = ""
         blank = unfit = 0
         origin = origin if origin in self._orders else ""
-        reasons = tally.reasons
+        reasons, lacks, frames_of = tally.reasons, tally.lacks, tally.frames
         for index, frame in enumerate(frames):
-            values, properties, reading, reason = b"", b"", None, ""
+            values, properties, reading, reason, message = b"", b"", None, "", None
             try:
                 message, view = self._find(frame, origin)
             except ValueError as error:
@@ -161,22 +170,26 @@ class MessageConverter:
                 elif message.error:
                     reason = message.error
                 elif message.timestamp is None and message.naming is None:
-                    tally.frames[message.number] = tally.frames.get(message.number, 0) + 1
                     found = message.values(message.telemetry, view, tally)
                     values = encode_json(found) if found else b""
                     if message.attributes:
                         found = message.values(message.attributes, view, tally)
                         properties = encode_json(found) if found else b""
                 else:
-                    tally.frames[message.number] = tally.frames.get(message.number, 0) + 1
                     reading = self._reading_of(message, view, ts_ms[index] if index < len(ts_ms) else None, tally)
             if reading is not None:
                 user[index] = [reading]
             elif not values and not properties and is_blank(frame, self._delimiter):
                 # A blank line where a code is awaited is no fault.
                 blank += 1
-                reason = ""
+                reason, message = "", None
                 reasons.clear()
+            if message is not None:
+                frames_of[message.number] += 1
+            if lacks:
+                if message is not None:
+                    tally.lack(message.number)
+                lacks.clear()
             if reasons:
                 tally.errors += len(reasons)
                 if values or properties or reading is not None:
@@ -188,7 +201,6 @@ class MessageConverter:
                 dead[index] = reason
             telemetry.append(values)
             attributes.append(properties)
-        never = sorted({key for (number, key), count in tally.absent.items() if count >= tally.frames[number]})
         return BatchResult(
             telemetry,
             attributes,
@@ -197,12 +209,23 @@ class MessageConverter:
             sum(tally.absent.values()),
             sample,
             blank,
-            never,
+            (),
             user,
             tally.nothing,
             unfit,
             tally.times_refused,
+            self._lacking(tally),
         )
+
+    def _lacking(self, tally: _Tally) -> Lacking:
+        """Which points no frame of their message has."""
+        lacking: Lacking = []
+        for number, frames in enumerate(tally.frames):
+            if not frames or self._messages[number].error:
+                continue
+            keys = sorted(key for (other, key), count in tally.absent.items() if other == number and count >= frames)
+            lacking.append((self._labels[number], frames, keys))
+        return lacking
 
     def refusal_of(self, frame: bytes) -> str:
         """What a frame means that is a refusal; "" for any other."""

@@ -10,7 +10,7 @@ from common.conversion.slices.rows import merge_attributes
 from common.core.errors import ConversionError, WireError, printable
 from common.wire import codec
 from common.wire.calls import METHOD_NOT_FOUND
-from common.wire.messages import Entry, Faults, FrameBatch, FrameBody, ReadingBatch, ReadingBody, UserReading
+from common.wire.messages import Entry, Faults, FrameBatch, FrameBody, Lacking, ReadingBatch, ReadingBody, UserReading
 from services.converter.core.counters import ConverterCounts
 from services.converter.core.events import ConvertWithUserCode, UserConverted
 from services.converter.core.sections import Compiled
@@ -69,7 +69,9 @@ def reading_batches(batch: FrameBatch, body: ReadingBody, converter: str, instan
         reply = (body.answer[0], failure(why)) if body.answer else None
         return [reading_batch(batch, ReadingBody(body.ts_ms, [b""], dead={0: why}, answer=reply), converter, instance)]
     middle = batch.length // 2
-    parts = (0, middle, b"", None), (middle, batch.length, body.attributes, body.faults)
+    # Without faults it would say that each data point was found.
+    looked = None if body.faults is None else Faults(lacking=[])
+    parts = (0, middle, b"", looked), (middle, batch.length, body.attributes, body.faults)
     return [
         part
         for low, high, attributes, faults in parts
@@ -133,25 +135,34 @@ def convert_batch(
     attributes = merge_attributes(result.attributes)
     counters["readings_made"] += sum(map(any, zip(result.telemetry, result.attributes, strict=True))) + len(result.user)
     sample = result.error_sample or next(iter(result.dead.values()), "")
-    is_fine = not (result.errors or result.never or result.blank or result.dead)
-    faults = None if is_fine else _faults_of(result, body.frames, sample)
+    has_some = bool(result.errors or result.never or result.blank or result.dead or _lacks(result.lacking))
+    # Of one message among several that took all of the frames, the others' data points were not looked for.
+    is_whole = not result.lacking or not result.lacking[0][0]
+    faults = None if is_whole and not has_some else _faults_of(result, body.frames, sample, has_some=has_some)
     readings = ReadingBody(
         body.ts_ms, result.telemetry, attributes, result.dead, result.user, answer=answer, faults=faults
     )
     return readings, sample
 
 
-def _faults_of(result: BatchResult, frames: list[bytes], sample: str) -> Faults:
-    """What went wrong in a batch."""
+def _lacks(lacking: Lacking | None) -> bool:
+    """True if some data points were in none of the frames of their message."""
+    return lacking is not None and any(keys for _, _, keys in lacking)
+
+
+def _faults_of(result: BatchResult, frames: list[bytes], sample: str, *, has_some: bool) -> Faults:
+    """What went wrong in a batch, if anything (`has_some`), and where it was looked for data points."""
     looks = ""
-    if result.dead or not (result.user or any(result.telemetry)):
+    if has_some and (result.dead or not (result.user or any(result.telemetry))):
         # Here: most converters never need it.
         from common.core.looks import SAMPLE_BYTES, looks_of
 
         looks = looks_of(b"".join(frames[-SAMPLE_BYTES:]))
     # A frame that fits no message, or is a refusal, has no data point that could have failed.
     errors = result.errors or len(result.dead)
-    return Faults(errors, printable(sample), list(result.never)[:MOST_NEVER], looks, result.blank)
+    never = list(result.never)[:MOST_NEVER]
+    lacking = result.lacking and [(name, frames, keys[:MOST_NEVER]) for name, frames, keys in result.lacking]
+    return Faults(errors, printable(sample), never, looks, result.blank, lacking)
 
 
 def answer_of(batch: FrameBatch, body: FrameBody, compiled: Compiled) -> tuple[str, bytes] | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from common.config.asking import Asking
 from common.config.models import Device
 from common.core.frame_body import body_of
-from common.core.wall_clock import WallClock
 from common.stream.items import Item
 from common.stream.source import Source
 from common.wire import calls
@@ -18,12 +16,11 @@ from services.port_reader.core.asking.asker import AskedDevice, Asker
 from services.port_reader.core.asking.repeats import Repeats, split_state
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.events import Chunk, Confirm, Confirmed, Effect, Opened, PortLost, WritePort
-from services.port_reader.core.exchange import Search
 from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming.by_delimiter import Incoming
 from services.port_reader.core.incoming.joining import JOIN_S
-from services.port_reader.core.members import LineKeeper, Owner, Placed
-from services.port_reader.core.port import LineSeen, Port
+from services.port_reader.core.members import LineKeeper, Placed
+from services.port_reader.core.port import LineSeen, Port, PortMeans
 
 if TYPE_CHECKING:
     from services.port_reader.core.incoming.by_shape import ShapedIncoming
@@ -62,11 +59,8 @@ class AskingPort(Port):
         source: Source,
         line: Incoming | ShapedIncoming,
         counters: PortReaderCounts,
+        means: PortMeans,
         *,
-        clock: WallClock,
-        draw: Callable[[], float],
-        search: Search,
-        owner: Owner | None,
         repeats: Repeats | None = None,
     ) -> None:
         """As `Port`; `repeats` are the last frames that were kept of the line, where repetitions are to be dropped."""
@@ -75,15 +69,13 @@ class AskingPort(Port):
         self._units = {asking.address: place for place, asking in enumerate(askings) if asking.address is not None}
         self._protocol = next((asking.protocol for asking in askings if asking.protocol), "")
         keeper = None if repeats is None else _Kept(line, repeats)
-        super().__init__(
-            devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner, keeper=keeper
-        )
+        super().__init__(devices, source, line, counters, means, keeper=keeper)
         exchange = self._exchange
         asker = self._asker = Asker(
             [AskedDevice(device.name, device.type, asking) for device, asking in zip(devices, askings, strict=True)],
             counters,
-            wall_ms=clock.at_ms,
-            search=search,
+            wall_ms=means.clock.at_ms,
+            search=means.search,
             write_timeout_s=devices[0].line.write_timeout_s,
             others=self._may_be_asked,
             body=body_of(devices[0].framing.shapes) if devices[0].framing.shapes else bytes,

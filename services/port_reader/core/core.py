@@ -44,7 +44,7 @@ from services.port_reader.core.exchange import Search, search_plainly
 from services.port_reader.core.incoming.choice import incoming_of
 from services.port_reader.core.members import Owner
 from services.port_reader.core.pace import ReadPace
-from services.port_reader.core.port import Port, byte_seconds
+from services.port_reader.core.port import Port, PortMeans, byte_seconds
 from services.port_reader.core.resting import Resting
 from services.port_reader.core.standstill import Standstill
 
@@ -123,10 +123,7 @@ class PortReaderCore:
             self._source,
             members[0].state.line_state,
             self.counters,
-            clock=clock,
-            draw=draw,
-            search=search,
-            owner=owner,
+            PortMeans(clock, draw, search, owner),
         )
         pace = ReadPace(self._port.byte_s, limits.window_frames, ports, limits.company_s)
         self._resting = Resting(pace, self._source.listening)
@@ -280,25 +277,19 @@ def _port_of(
     source: Source,
     line_state: bytes,
     counters: PortReaderCounts,
-    *,
-    clock: WallClock,
-    draw: Callable[[], float],
-    search: Search,
-    owner: Owner | None,
+    means: PortMeans,
 ) -> Port:
     """The line, as what its devices need it to be."""
     framing, byte_s = devices[0].framing, byte_seconds(devices[0].line)
     if all(device.asking is None for device in devices):
         line = incoming_of(framing, line_state, byte_s)
-        return Port(devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner)
+        return Port(devices, source, line, counters, means)
     # Here: lines on which nothing is asked need none of it, and a port reader keeps what it has loaded.
     from services.port_reader.core.asking_port import AskingPort, split_line_state
 
     line_state, repeats = split_line_state(devices, line_state)
     line = incoming_of(framing, line_state, byte_s)
-    return AskingPort(
-        devices, source, line, counters, clock=clock, draw=draw, search=search, owner=owner, repeats=repeats
-    )
+    return AskingPort(devices, source, line, counters, means, repeats=repeats)
 
 
 def _kept(member: LineMember) -> KeptDevice:

@@ -76,7 +76,7 @@ class Members:
             return self.put(self.placed(frames), clock_ms, now_s)
         if not frames:
             return self.remember(now_s)
-        commits = self._source.commit(items_of(frames), clock_ms, self._state(now_s, 0), now_s)
+        commits = self._source.commit(items_of(frames), clock_ms, self._line.state_after_append(now_s), now_s)
         return [*commits, *self._source.move(now_s)]
 
     def put(

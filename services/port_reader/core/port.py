@@ -75,6 +75,16 @@ class LineSeen(NamedTuple):
     line_errors: str = ""
 
 
+class PortMeans(NamedTuple):
+    """What a port is given beside its line: the time of day, chance in [0, 1) for jitter, a search for patterns in
+    bounded time, and who says whose a frame is that nobody asked for (None: the first device's)."""
+
+    clock: WallClock
+    draw: Callable[[], float]
+    search: Search
+    owner: Owner | None
+
+
 class Port:
     """One line in both directions, for the devices on it.
 
@@ -88,11 +98,8 @@ class Port:
         source: Source,
         line: Incoming | ShapedIncoming,
         counters: PortReaderCounts,
+        means: PortMeans,
         *,
-        clock: WallClock,
-        draw: Callable[[], float],
-        search: Search,
-        owner: Owner | None,
         keeper: LineKeeper | None = None,
     ) -> None:
         """`devices`: all of one port; the settings of the line are the first one's. `keeper`: what the journal is to
@@ -100,10 +107,10 @@ class Port:
         self._counters = counters
         self._source = source
         self._line = line
-        self._clock = clock
-        self._members = Members(devices, source, keeper or line, owner)
-        self._opening = Opening(draw)
-        self._exchange = exchange = Exchanges(devices[0].line.write_timeout_s, counters, search)
+        self._clock = means.clock
+        self._members = Members(devices, source, keeper or line, means.owner)
+        self._opening = Opening(means.draw)
+        self._exchange = exchange = Exchanges(devices[0].line.write_timeout_s, counters, means.search)
         line.is_awaited = lambda: exchange.is_listening
         self._answers = Answers(self._exchange, line, self._members)
         self._dead = DeadPieces(self._members.names, counters)

@@ -6,7 +6,8 @@ is the one process that can say that a data point has never found its place, or 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from common.conversion.values import shorten
 from common.wire.messages import Entry, Faults
@@ -18,29 +19,38 @@ ENOUGH_FRAMES: Final = 10
 MOST_TOLD: Final = 256
 """Devices of which the heartbeat says something; more than that have one common cause, which these show."""
 SHOWN_CHARS: Final = 160
-"""Of an error: two lines of a terminal. With the two below a device takes 0.7 KiB of the heartbeat at most."""
+"""Of an error: two lines of a terminal. With the three below a device takes 1.1 KiB of the heartbeat at most."""
 MOST_KEYS: Final = 8
 SHOWN_KEY: Final = 40
-"""So many keys of data points, and so much of each."""
+SHOWN_MESSAGE: Final = 24
+"""So many keys of data points, and so much of each, and of the name of its message."""
+
+
+class Lack(NamedTuple):
+    """What the frames of one message have lacked so far."""
+
+    frames: int
+    keys: frozenset[str]
+    """Keys of the data points that none of them had."""
 
 
 class DeviceYield:
     """One device, since its port reader was started."""
 
-    __slots__ = ("absent", "barren", "error", "error_s", "errors", "frames", "looks", "pause_s", "stream", "value_s")
+    __slots__ = ("barren", "error", "error_s", "errors", "lacks", "looks", "pause_s", "stream", "value_s")
 
     def __init__(self, stream: ReadingStream) -> None:
         self.stream = stream
         """Its section is one for all that comes on this stream."""
-        self.frames = 0
         self.barren = 0
         """Frames in a row of which no value came."""
         self.value_s: float | None = None
         """When the last value came."""
         self.pause_s = 0.0
         """The longest time between two values."""
-        self.absent: frozenset[str] | None = None
-        """Keys of the data points that no frame has had so far; None before the first frame."""
+        self.lacks: dict[str, Lack] = {}
+        """Name of a message, "" for a device with none or one → what its frames have lacked. There are as many as the
+        device's section has messages: of one that has not come nothing is known."""
         self.errors = 0
         self.error = ""
         self.error_s = 0.0
@@ -48,14 +58,24 @@ class DeviceYield:
 
     def fail(self, faults: Faults, frames: int, now_s: float) -> None:
         """Something went wrong in a batch with so many frames that say anything."""
-        if frames:
-            absent = frozenset(faults.absent)
-            self.absent = absent if self.absent is None else self.absent & absent
+        if faults.lacking is not None:
+            for message, count, keys in faults.lacking:
+                self.look(message, count, keys)
+        elif frames > 0:
+            self.look("", frames, faults.absent)
         if faults.errors:
             self.errors += faults.errors
             self.error, self.error_s = shorten(faults.error, SHOWN_CHARS), now_s
         if faults.looks or frames:
             self.looks = faults.looks
+
+    def look(self, message: str, frames: int, absent: Sequence[str]) -> None:
+        """So many frames of a message have come, none of which has these data points."""
+        before = self.lacks.get(message)
+        if before is None:
+            self.lacks[message] = Lack(frames, frozenset(absent))
+        else:
+            self.lacks[message] = Lack(before.frames + frames, before.keys.intersection(absent))
 
     def give(self, now_s: float) -> None:
         """Values have come."""
@@ -66,7 +86,13 @@ class DeviceYield:
     @property
     def is_told(self) -> bool:
         """True if there is anything to say of it."""
-        return bool(self.errors or self.barren or (self.absent and self.frames >= ENOUGH_FRAMES))
+        return bool(self.errors or self.barren or self.absent)
+
+    @property
+    def absent(self) -> list[str]:
+        """The data points that no frame of their message has, of messages that have come often enough."""
+        enough = {message: lack.keys for message, lack in self.lacks.items() if lack.frames >= ENOUGH_FRAMES}
+        return [_shown(key, message) for message in sorted(enough) for key in sorted(enough[message])]
 
     def seen(self, now_s: float) -> YieldSeen:
         """What the heartbeat says of it."""
@@ -74,14 +100,18 @@ class DeviceYield:
             barren=self.barren,
             value_s=None if self.value_s is None else now_s - self.value_s,
             pause_s=self.pause_s,
-            absent=[shorten(key, SHOWN_KEY) for key in sorted(self.absent or ())[:MOST_KEYS]]
-            if self.frames >= ENOUGH_FRAMES
-            else [],
+            absent=self.absent[:MOST_KEYS],
             errors=self.errors,
             error=self.error,
             error_s=now_s - self.error_s if self.errors else 0.0,
             looks=self.looks,
         )
+
+
+def _shown(key: str, message: str) -> str:
+    """`t`, or `t of the message state` where the device has several."""
+    shown = shorten(key, SHOWN_KEY)
+    return f"{shown} of the message {shorten(message, SHOWN_MESSAGE)}" if message else shown
 
 
 class Yields:
@@ -100,14 +130,13 @@ class Yields:
             found = self._devices[device] = DeviceYield(release.run.stream)
         faults = body.faults
         frames = len(body.telemetry) - (faults.blank if faults is not None else 0)
-        found.frames += frames
         if faults is not None:
             found.fail(faults, frames, now_s)
         if any(body.telemetry) or body.attributes or body.user:
             found.give(now_s)
             if faults is None:
                 # Each data point was in one of these frames, or they were a user's class's, which has none.
-                found.absent = frozenset()
+                found.look("", frames, ())
         else:
             found.barren += frames
 

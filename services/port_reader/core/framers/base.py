@@ -102,3 +102,42 @@ class ShapedFramer(Framer, Protocol):
         """(what was to be right, the newest frames that were whole and had it wrong, escapes undone): a few of them,
         all of one shape."""
         ...
+
+
+class Holding:
+    """The part of a framer that holds one run of bytes, dead for a reason or not, up to what ends it."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self._reason = ""
+        """Why what comes up to the next end is dead; "" if it is not."""
+        self._dead: list[DeadPiece] = []
+
+    def interrupt(self, reason: str) -> None:
+        """What comes up to the next end, that included, is dead."""
+        self._reason = reason
+
+    def take_dead(self) -> list[DeadPiece]:
+        """What could be no frame since the last call."""
+        dead, self._dead = self._dead, []
+        return dead
+
+    @property
+    def partial(self) -> bytes:
+        """What waits for its end."""
+        return bytes(self._pending)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait for their end."""
+        return len(self._pending)
+
+    @property
+    def is_mid_frame(self) -> bool:
+        """True in the middle of a frame or of a dead run."""
+        return bool(self._pending) or bool(self._reason)
+
+    @property
+    def is_dead_run(self) -> bool:
+        """True if what comes up to the next end is no frame."""
+        return bool(self._reason)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from services.port_reader.core.framers.base import DeadPiece
+from services.port_reader.core.framers.base import DeadPiece, Holding
 
 
-class DelimiterFramer:
+class DelimiterFramer(Holding):
     """Cuts chunks into frames; how the chunks were cut never changes the result.
 
     What stands before a delimiter may have up to `max_frame_bytes`. A longer run comes out as dead pieces of that size,
@@ -13,12 +13,10 @@ class DelimiterFramer:
     """
 
     def __init__(self, delimiter: bytes, max_frame_bytes: int) -> None:
+        super().__init__()
         self._delimiter = delimiter
         self._max = max_frame_bytes
         self._held_limit = max_frame_bytes + len(delimiter) - 1
-        self._pending = bytearray()
-        self._dead: list[DeadPiece] = []
-        self._dead_reason = ""
         self._swallow = False
         self.has_seen_end = False
 
@@ -44,50 +42,21 @@ class DelimiterFramer:
         frames = [piece + delimiter for piece in pieces]
         if frames:
             self.has_seen_end = True
-            if self._dead_reason or len(chunk) > self._max:
+            if self._reason or len(chunk) > self._max:
                 frames = self._sift(frames)
         if len(pending) > self._held_limit:
             self._bound()
         return frames
 
-    def interrupt(self, reason: str) -> None:
-        """What comes up to the next delimiter, that included, is dead."""
-        self._dead_reason = reason
-
-    def take_dead(self) -> list[DeadPiece]:
-        """What could be no frame since the last call."""
-        dead, self._dead = self._dead, []
-        return dead
-
     def is_bare_end(self, data: bytes) -> bool:
         """True for nothing, or for a delimiter alone."""
         return not data or data == self._delimiter
 
-    @property
-    def is_dead_run(self) -> bool:
-        """True if what comes up to the next delimiter is no frame."""
-        return bool(self._dead_reason)
-
-    @property
-    def partial(self) -> bytes:
-        """What waits for its delimiter."""
-        return bytes(self._pending)
-
-    @property
-    def waiting_bytes(self) -> int:
-        """How many bytes wait for their delimiter."""
-        return len(self._pending)
-
-    @property
-    def is_mid_frame(self) -> bool:
-        """True in the middle of a frame or of a dead run."""
-        return bool(self._pending) or bool(self._dead_reason)
-
     def end(self) -> tuple[bytes, str]:
         """Ends the frame in progress without its delimiter: (bytes, why it is dead or "")."""
-        data, reason = bytes(self._pending), self._dead_reason
+        data, reason = bytes(self._pending), self._reason
         self._pending.clear()
-        self._dead_reason, self._swallow = "", False
+        self._reason, self._swallow = "", False
         return data, reason
 
     def cut(self, count: int) -> bytes:
@@ -112,9 +81,9 @@ class DelimiterFramer:
         good = []
         for frame in frames:
             body = self._cut_oversize(bytearray(frame), len(frame) - len(self._delimiter))
-            if self._dead_reason:
-                self._dead.append(DeadPiece(self._dead_reason, bytes(body)))
-                self._dead_reason = ""
+            if self._reason:
+                self._dead.append(DeadPiece(self._reason, bytes(body)))
+                self._reason = ""
             else:
                 good.append(frame)
         return good
@@ -127,8 +96,8 @@ class DelimiterFramer:
     def _cut_oversize(self, data: bytearray, length: int) -> bytearray:
         """What is left of `data` when its first `length` bytes, without delimiter, are cut down to the limit."""
         while length > self._max:
-            self._dead_reason = self._dead_reason or f"no delimiter within {self._max} bytes"
-            self._dead.append(DeadPiece(self._dead_reason, bytes(data[: self._max])))
+            self._reason = self._reason or f"no delimiter within {self._max} bytes"
+            self._dead.append(DeadPiece(self._reason, bytes(data[: self._max])))
             data = data[self._max :]
             length -= self._max
         return data

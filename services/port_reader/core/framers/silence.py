@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from common.core.checksum import Check, faults_of
 from common.core.frame_shape import Checksum, Shape
-from services.port_reader.core.framers.base import FAULTY_BYTES, FAULTY_FRAMES, DeadPiece
+from services.port_reader.core.framers.base import FAULTY_BYTES, FAULTY_FRAMES, DeadPiece, Holding
 
 
-class SilenceFramer:
+class SilenceFramer(Holding):
     """Takes what stands between two silences as a frame, or cuts it into frames of a fixed length.
 
     When silence is, its user says. Of a fixed length a frame whose checksum is wrong means that bytes are missing: all
@@ -16,6 +16,7 @@ class SilenceFramer:
 
     def __init__(self, shape: Shape, max_frame_bytes: int, skip: bytes = b"", mask: int = 0xFF) -> None:
         """`shape` has `silence_ms`, and perhaps a fixed length; `skip` and `mask` as a `ShapeFramer` takes them."""
+        super().__init__()
         self.late_ends: list[int] = []
         self.fed_bytes = 0
         self.is_sure = False
@@ -31,9 +32,6 @@ class SilenceFramer:
         self._max = max_frame_bytes
         self._skip = skip
         self._mask_table = None if mask == 0xFF else bytes(byte & mask for byte in range(256))
-        self._pending = bytearray()
-        self._reason = ""
-        self._dead: list[DeadPiece] = []
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The frames of a fixed length that this chunk completes; [] where only silence ends them."""
@@ -68,44 +66,15 @@ class SilenceFramer:
         """Nothing but silence tells that a frame is none."""
         return []
 
-    def interrupt(self, reason: str) -> None:
-        """Bytes may be missing here: what comes up to the next silence is dead."""
-        self._reason = reason
-
-    def take_dead(self) -> list[DeadPiece]:
-        """What could be no frame since the last call."""
-        dead, self._dead = self._dead, []
-        return dead
-
     @property
     def faulty(self) -> tuple[tuple[Checksum, ...], list[bytes]]:
         """(what was to be right, the newest frames that had it wrong)."""
         return self._checksums, [*self._faulties]
 
     @property
-    def partial(self) -> bytes:
-        """What waits for silence."""
-        return bytes(self._pending)
-
-    @property
-    def waiting_bytes(self) -> int:
-        """How many bytes wait for silence."""
-        return len(self._pending)
-
-    @property
     def candidate_bytes(self) -> int:
         """All that waits begins a frame."""
         return 0 if self._reason else len(self._pending)
-
-    @property
-    def is_mid_frame(self) -> bool:
-        """True in the middle of a frame or of a dead run."""
-        return bool(self._pending) or bool(self._reason)
-
-    @property
-    def is_dead_run(self) -> bool:
-        """True if what comes up to the next silence is no frame."""
-        return bool(self._reason)
 
     def _take(self, count: int, frames: list[bytes]) -> None:
         """The first bytes that wait are a frame, if their checksums are right."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from common.config.framing import Framing
 from services.port_reader.core.framers import delimited
 from services.port_reader.core.framers.base import DeadPiece
+from services.port_reader.core.framers.delimiter import DelimiterFramer
 from services.port_reader.core.incoming.form import (
     ENDS_APART_S,
     ENDS_TO_BE_SURE,
@@ -19,22 +19,14 @@ from services.port_reader.core.incoming.form import (
     Form,
     Piece,
 )
-from services.port_reader.core.incoming.joining import (
-    CHOPPY_S,
-    DELIMITER_KEPT,
-    JOINED,
-    QUIET_S,
-    Cut,
-    Joining,
-    cut_more,
-    read_line_state,
-)
+from services.port_reader.core.incoming.joining import DELIMITER_KEPT, JOINED, Cut, cut_more, read_line_state
+from services.port_reader.core.incoming.way_in import WayIn
 
 if TYPE_CHECKING:
     from common.core.frame_shape import Checksum
 
 
-class Incoming:
+class Incoming(WayIn):
     """Chunks in, frames and dead pieces out, where a delimiter ends frames; all times are `now_s`."""
 
     late_s: tuple[float, ...] = ()
@@ -49,43 +41,28 @@ class Incoming:
     faulty: tuple[tuple[Checksum, ...], list[bytes]] = ((), [])
     """Nor has it a checksum."""
 
+    _framer: DelimiterFramer
+
     def __init__(self, framing: Framing, state: bytes) -> None:
         """`state` is what the journal has kept of the line."""
         is_mid_frame, form = read_line_state(state, framing.delimiter)
-        self._framer = delimited(framing)
+        super().__init__(delimited(framing), framing, is_mid_frame=is_mid_frame)
         self._framer.has_seen_end = form == "delimiter"
         self._form = Form(form)
-        self.returned: Cut | None = None
-        """What silence had cut on a line that has sent its delimiter, once that comes again. Whoever tells it sets it
-        to None."""
         self._cut: Cut | None = None
-        """The same while the delimiter has not come."""
+        """What will be `returned` once the delimiter has come."""
         self._is_paused = False
         """True once the silence behind the last byte was as long as `timeout`."""
-        self.is_awaited: Callable[[], bool] = lambda: False
-        """Whether a call waits for what the line says."""
         kept = framing.delimiter[-DELIMITER_KEPT:]
         self._packed = tuple(tuple(bytes((flag, kind)) + kept for kind in range(len(KINDS))) for flag in (0, 1))
         """The line's state as the journal keeps it, by is_mid_frame and form. They stand ready, as each commit takes
         one along."""
-        self._dead: list[DeadPiece] = []
-        """What was found here to be no frame, and all that the framer had found before it."""
         self._timeout_s = framing.timeout_s
-        self._joining = Joining(keeps_first=framing.first_frame == "keep", died_mid_frame=is_mid_frame)
-        self._last_byte_s = 0.0
-        self._flagged_s = -1.0
-        self.stored_mid_frame = is_mid_frame
-        """What the journal says; the core keeps it up to date."""
 
     @property
     def ends_by_silence(self) -> bool:
         """True if silence may end the line's frames."""
         return (not self._framer.has_seen_end or self._form.count > 0) and isfinite(self._timeout_s)
-
-    @property
-    def last_byte_s(self) -> float:
-        """When something came last; 0.0 if nothing ever did."""
-        return self._last_byte_s
 
     @property
     def partial(self) -> bytes:
@@ -98,37 +75,14 @@ class Incoming:
         return self._framer.partial
 
     @property
-    def partial_bytes(self) -> int:
-        """How many bytes wait for their end."""
-        return self._framer.waiting_bytes
-
-    @property
     def has_frame_begun(self) -> bool:
         """True if the next frame's first byte has already come."""
         return self._has_bytes and not self._framer.is_dead_run
-
-    def open(self) -> None:
-        """The port was opened; `watch` follows."""
-        self._joining.open()
-
-    def watch(self, now_s: float) -> None:
-        """What had come between opening and now was read: from here on the line is watched. (A journal on a slow disk
-        takes its time with the entry that says so, and meanwhile nobody sees a frame begin.)"""
-        self._joining.watch(now_s)
 
     def interrupt(self, reason: str) -> None:
         """Bytes may be missing here: what comes up to the next delimiter is no frame."""
         self._framer.interrupt(reason)
         self._form.forget_places()
-
-    def put_dead(self, frames: list[bytes], reason: str) -> None:
-        """Frames that are none after all."""
-        for frame in frames:
-            self._add_dead(DeadPiece(reason, frame))
-
-    def distrust(self) -> None:
-        """Whether somebody died in the middle of a frame can't be known: nobody saw the next one begin."""
-        self._joining.died_mid_frame = True
 
     def feed(self, chunk: bytes, now_s: float) -> list[bytes]:
         """The frames that this chunk completes."""
@@ -164,13 +118,6 @@ class Incoming:
     def ask(self) -> None:
         """A call was written: what has begun by now is no answer to it."""
         self._form.ask(self.partial_bytes)
-
-    def take_dead(self) -> list[DeadPiece]:
-        """Dead pieces since the last call."""
-        if not self._dead:
-            return self._framer.take_dead()
-        dead, self._dead = [*self._dead, *self._framer.take_dead()], []
-        return dead
 
     def is_bare_end(self, data: bytes) -> bool:
         """True for bytes that end a frame and say nothing."""
@@ -235,36 +182,8 @@ class Incoming:
             self._add_dead(DeadPiece(dead_reason or reason, piece.data))
             dead_reason = ""
 
-    def state_after_append(self, now_s: float) -> bytes:
-        """The state that goes with an append, whose commit has room for it anyway."""
-        self.stored_mid_frame = self._framer.is_mid_frame or (
-            self.stored_mid_frame and now_s - self._flagged_s < CHOPPY_S
-        )
+    def _state(self) -> bytes:
         return self._packed[self.stored_mid_frame][1 if self._framer.has_seen_end else 2 * self._form.is_silence]
-
-    def state_change(self, now_s: float) -> bytes | None:
-        """The state if it needs a commit of its own now, as it does where a frame has begun; None if not."""
-        if self._framer.is_mid_frame:
-            if self.stored_mid_frame:
-                return None
-            self._flagged_s = now_s
-        elif not self.stored_mid_frame or now_s < self._last_byte_s + QUIET_S or self._joining.died_mid_frame:
-            return None
-        self.stored_mid_frame = self._framer.is_mid_frame
-        return self._packed[self.stored_mid_frame][1 if self._framer.has_seen_end else 2 * self._form.is_silence]
-
-    @property
-    def next_deadline_s(self) -> float | None:
-        if (due_s := self._due_s) is not None:
-            return due_s
-        if self.stored_mid_frame and not self._framer.is_mid_frame and not self._joining.died_mid_frame:
-            return self._last_byte_s + QUIET_S
-        return None
-
-    def _add_dead(self, piece: DeadPiece) -> None:
-        """In its place among those that the framer finds."""
-        self._dead += self._framer.take_dead()
-        self._dead.append(piece)
 
     @property
     def _has_bytes(self) -> bool:

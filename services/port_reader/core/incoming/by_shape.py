@@ -5,15 +5,15 @@ To be imported only where `framing` says shapes: other lines never need it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from common.config.framing import Framing
 from common.core.frame_shape import Checksum
 from services.port_reader.core.framers import shaped
-from services.port_reader.core.framers.base import DeadPiece
+from services.port_reader.core.framers.base import ShapedFramer
 from services.port_reader.core.incoming.form import STALE_S, Piece
-from services.port_reader.core.incoming.joining import CHOPPY_S, JOINED, QUIET_S, Cut, Joining, read_line_state
+from services.port_reader.core.incoming.joining import JOINED, read_line_state
+from services.port_reader.core.incoming.way_in import WayIn
 
 PARTIAL_S: Final = 0.5
 """Silence that ends the hope for the rest of a frame; adapters hand bytes on every 16 ms, device servers less often."""
@@ -27,7 +27,7 @@ _STATES: Final = (b"\0\0", b"\1\0")
 """What the journal keeps of the line, by whether it is in mid-frame; other framings read it as they read their own."""
 
 
-class ShapedIncoming:
+class ShapedIncoming(WayIn):
     """Chunks in, frames and dead pieces out; all times are `now_s`.
 
     | what has come                      | when the rest is given up                                                 |
@@ -39,10 +39,12 @@ class ShapedIncoming:
     | bytes of a shape with `silenceMs`  | never: in silence of that they are a frame                                |
     """
 
+    _framer: ShapedFramer
+    _due_s: float | None = None
+
     def __init__(self, framing: Framing, state: bytes, byte_s: float) -> None:
         """`state` is what the journal has kept of the line, `byte_s` how long the line takes for a byte."""
-        is_mid_frame = read_line_state(state, b"").is_mid_frame
-        self._framer = shaped(framing)
+        super().__init__(shaped(framing), framing, is_mid_frame=read_line_state(state, b"").is_mid_frame)
         first = framing.shapes[0]
         is_line = not first.starts and not first.code and first.length is None
         self._byte_s = byte_s
@@ -57,34 +59,18 @@ class ShapedIncoming:
             self._silence_s = STALE_S if is_line else PARTIAL_S
         self._has_total = not is_line and not self.ends_by_silence
         self._ends = frozenset(end for shape in framing.shapes for end in shape.ends)
-        self.returned: Cut | None = None
-        """Silence ends no frame of a line that has another end."""
-        self.is_awaited: Callable[[], bool] = lambda: False
-        """Whether a call waits for what the line says: the framing says what a frame is, whoever waits."""
         self.late_s: list[float] = []
         """When the first frames of the last `feed` had come, those that were there before it."""
         self.asked_s = -1.0
         """When a call was written last: what had come by then is no answer to it."""
         self._marks: list[tuple[int, float]] = []
         """(place in the stream, when the bytes before it had come), of the bytes that wait; places rise."""
-        self._joining = Joining(keeps_first=framing.first_frame == "keep", died_mid_frame=is_mid_frame)
-        self._dead: list[DeadPiece] = []
         self._newest = b""
-        self._last_byte_s = 0.0
-        self._due_s: float | None = None
-        self._flagged_s = -1.0
-        self.stored_mid_frame = is_mid_frame
-        """What the journal says; the core keeps it up to date."""
 
     @property
     def is_sure(self) -> bool:
         """True if each frame shows by its checksum that it is whole."""
         return self._framer.is_sure
-
-    @property
-    def last_byte_s(self) -> float:
-        """When something came last; 0.0 if nothing ever did."""
-        return self._last_byte_s
 
     @property
     def newest(self) -> bytes:
@@ -107,35 +93,13 @@ class ShapedIncoming:
         return self._framer.faulty
 
     @property
-    def partial_bytes(self) -> int:
-        """How many bytes wait for what they are."""
-        return self._framer.waiting_bytes
-
-    @property
     def has_frame_begun(self) -> bool:
         """True if the next frame's first byte has already come."""
         return self._framer.candidate_bytes > 0 and not self._framer.is_dead_run
 
-    def open(self) -> None:
-        """The port was opened; `watch` follows."""
-        self._joining.open()
-
-    def watch(self, now_s: float) -> None:
-        """What had come between opening and now was read: from here on the line is watched."""
-        self._joining.watch(now_s)
-
     def interrupt(self, reason: str) -> None:
         """Bytes may be missing here."""
         self._framer.interrupt(reason)
-
-    def put_dead(self, frames: list[bytes], reason: str) -> None:
-        """Frames that are none after all."""
-        if frames:
-            self._dead += [*self._framer.take_dead(), *(DeadPiece(reason, frame) for frame in frames)]
-
-    def distrust(self) -> None:
-        """Whether somebody died in the middle of a frame can't be known: nobody saw the next one begin."""
-        self._joining.died_mid_frame = True
 
     def feed(self, chunk: bytes, now_s: float) -> list[bytes]:
         """The frames that this chunk completes, and before them those that it has shown to be some (`late_s`)."""
@@ -159,13 +123,6 @@ class ShapedIncoming:
     def ask(self) -> None:
         """A call was written: what has come by now is no answer to it."""
         self.asked_s = self._last_byte_s
-
-    def take_dead(self) -> list[DeadPiece]:
-        """Dead pieces since the last call."""
-        if not self._dead:
-            return self._framer.take_dead()
-        dead, self._dead = [*self._dead, *self._framer.take_dead()], []
-        return dead
 
     def is_bare_end(self, data: bytes) -> bool:
         """True for bytes that end a frame and say nothing."""
@@ -199,32 +156,8 @@ class ShapedIncoming:
         self._marks.clear()
         return pieces
 
-    def state_after_append(self, now_s: float) -> bytes:
-        """The state that goes with an append, whose commit has room for it anyway."""
-        self.stored_mid_frame = self._framer.is_mid_frame or (
-            self.stored_mid_frame and now_s - self._flagged_s < CHOPPY_S
-        )
+    def _state(self) -> bytes:
         return _STATES[self.stored_mid_frame]
-
-    def state_change(self, now_s: float) -> bytes | None:
-        """The state if it needs a commit of its own now, as it does where a frame has begun that has no checksum; None
-        if not."""
-        if self._framer.is_mid_frame:
-            if self.stored_mid_frame:
-                return None
-            self._flagged_s = now_s
-        elif not self.stored_mid_frame or now_s < self._last_byte_s + QUIET_S or self._joining.died_mid_frame:
-            return None
-        self.stored_mid_frame = self._framer.is_mid_frame
-        return _STATES[self.stored_mid_frame]
-
-    @property
-    def next_deadline_s(self) -> float | None:
-        if self._due_s is not None:
-            return self._due_s
-        if self.stored_mid_frame and not self._framer.is_mid_frame and not self._joining.died_mid_frame:
-            return self._last_byte_s + QUIET_S
-        return None
 
     def _pieces_of(self, frames: list[bytes]) -> list[Piece]:
         """Frames that stood in what waited, with their times."""

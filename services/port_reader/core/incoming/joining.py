@@ -1,4 +1,4 @@
-"""What all ways in have in common: whether anybody saw the first frame begin, and what a journal keeps of the line."""
+"""Whether anybody saw the first frame of a line begin, and what a journal keeps of the line."""
 
 from __future__ import annotations
 
