@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         [connector.name for connector in gateway.hosted],
     )
     sources: Sources[CommonEvent] = Sources()
-    web = WebServer(gateway.web, options.data_dir.absolute(), sockets, logger)
+    web = WebServer(gateway.web, options.config.absolute(), options.data_dir.absolute(), sockets, logger)
     shell = MonitorShell(Endpoints(sockets), sources, logger, web)
     ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
     return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import simplejson
+
 from common.config.json_edit import append_item
 from common.config.models import Connector, Gateway
 from common.config.reading import read_gateway
@@ -53,20 +55,26 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--connector", type=utf8_text, metavar="NAME", help="in whose file (default: the first one's)")
     parser.add_argument("--name", type=utf8_text, metavar="NAME", help="what the device is called (default: it asks)")
     parser.add_argument("--profile", type=utf8_text, metavar="NAME", help="a known device; then nothing is listened to")
+    parser.add_argument(
+        "--section", type=utf8_text, metavar="JSON", help="the device as it is to stand in the file; nothing is asked"
+    )
     parser.add_argument("--yes", action="store_true", help="ask nothing: take the likeliest guess")
     add_data_dir(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Adds one device. Raises GatewayError, UsageError, ConfigError, OSError."""
-    ask = _refuse_to_ask if args.yes else _ask
+    ask = _refuse_to_ask if args.yes or args.section is not None else _ask
+    given = None if args.section is None else _given(args.section)
+    if given is not None:
+        args.port, args.name = args.port or given["port"], args.name or given["name"]
     gateway = read_gateway(args.config, os.environ).gateway
     connector = _connector(gateway, args.connector)
     port = args.port or _choose_port(ask)
     taken = next((one.name for one in gateway.devices if one.line.port == port), None)
     if taken is not None:
         raise GatewayError(f"{port} is device {taken}'s already")
-    section = _section(args, port, ask)
+    section = {**given, "port": port} if given is not None else _section(args, port, ask)
     section["name"] = _name(
         args.name or ask("What is the device called?", f"device{len(gateway.devices) + 1}"), gateway
     )
@@ -75,6 +83,17 @@ def run(args: argparse.Namespace) -> int:
     _check(args.config, Path(connector.file), text, changed)
     print(f"Added {section['name']} to {connector.file}. {NEXT}.")
     return 0
+
+
+def _given(text: str) -> dict[str, Any]:
+    """The section that was given whole. Raises UsageError."""
+    try:
+        found = simplejson.loads(text, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--section: {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in ("name", "port")):
+        raise UsageError('--section: expected an object with "name" and "port", each a text')
+    return found
 
 
 def _connector(gateway: Gateway, name: str | None) -> Connector:

@@ -105,9 +105,9 @@ export class Samples {
 }
 
 /** Asks the gateway; the JSON of its answer, which has an `error` where it refuses. */
-export async function ask(place, body = undefined) {
+export async function ask(place, body = undefined, waitMs = 70000) {
   const control = new AbortController();
-  const timer = setTimeout(() => control.abort(), 70000);
+  const timer = setTimeout(() => control.abort(), waitMs);
   try {
     const answer = await fetch(place, body === undefined
       ? { signal: control.signal, cache: "no-store" }

@@ -5,10 +5,19 @@ import { Feed } from "./feed.js";
 import { overview } from "./overview.js";
 import { device } from "./device.js";
 import { gateway } from "./gateway.js";
+import { ports } from "./ports.js";
+import { add } from "./add.js";
 import { age, harmless, sentenceOf } from "./words.js";
 
 const HIDDEN_MS = 30000;
 const feed = new Feed();
+/** Address behind the # → what makes its page; `query` is what stands behind the ?. */
+const PAGES = {
+  "/": (query) => overview(feed, query, go),
+  "/gateway": () => gateway(feed),
+  "/ports": () => ports(feed, visit),
+  "/add": (query) => add(feed, query, visit),
+};
 const main = document.getElementById("main");
 const sentence = document.getElementById("sentence");
 const stale = document.getElementById("stale");
@@ -22,13 +31,19 @@ function go(path, query = {}) {
   draw();
 }
 
+/** Goes to another page, to which the browser's back leads back. */
+function visit(path, query = {}) {
+  const text = Object.keys(query).length ? `?${new URLSearchParams(query)}` : "";
+  location.hash = `${path}${text}`;
+}
+
 function route() {
   const [path, query] = decodeHash();
-  const key = path.startsWith("/device/") ? path : path === "/gateway" ? path : "/";
+  const key = path.startsWith("/device/") || Object.hasOwn(PAGES, path) ? path : "/";
   if (key !== place || !page) {
     page?.close();
     place = key;
-    page = key.startsWith("/device/") ? device(feed, decodeURIComponent(key.slice(8))) : key === "/gateway" ? gateway(feed) : overview(feed, query, go);
+    page = key.startsWith("/device/") ? device(feed, decodeURIComponent(key.slice(8))) : PAGES[key](query);
     fill(main, page.node);
     window.scrollTo(0, 0);
   } else if (key === "/" && page.search && page.search.value !== (query.get("q") ?? "")) {
@@ -36,8 +51,8 @@ function route() {
     page = overview(feed, query, go);
     fill(main, page.node);
   }
-  const name = key === "/gateway" ? "gateway" : "devices";
-  for (const link of document.querySelectorAll("nav a")) setAttribute(link, "aria-current", link.dataset.page === name ? "page" : null);
+  const name = key === "/add" ? "ports" : key.slice(1).split("/")[0] || "devices";
+  for (const link of document.querySelectorAll("nav a")) setAttribute(link, "aria-current", link.dataset.page === (name === "device" ? "devices" : name) ? "page" : null);
   draw();
 }
 

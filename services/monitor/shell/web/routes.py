@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,7 @@ from services.monitor.core.access import COOKIE, COOKIE_S, Access
 from services.monitor.core.forms import forms_of, line_of
 from services.monitor.core.gateway.snapshot import DeviceRow
 from services.monitor.core.health import NAMES, as_lines, checks_of
+from services.monitor.shell.web.commands import Commands
 from services.monitor.shell.web.exposition import TEXT, Exposition
 from services.monitor.shell.web.files import Files
 from services.monitor.shell.web.gateway import LONGEST_CALL_S, Gateway
@@ -54,18 +56,40 @@ class UpdateAsked(msgspec.Struct, frozen=True):
     values: dict[str, Any]
 
 
+class ProbeAsked(msgspec.Struct, frozen=True):
+    """The body of `/api/probe`."""
+
+    port: str
+
+
+class TryAsked(msgspec.Struct, frozen=True):
+    """The body of `/api/try`."""
+
+    section: dict[str, Any]
+    frames: list[str]
+    """In hexadecimal."""
+
+
+class AddAsked(msgspec.Struct, frozen=True):
+    """The body of `/api/add`."""
+
+    section: dict[str, Any]
+
+
 class RetryAsked(msgspec.Struct, frozen=True):
     """The body of `/api/retry`."""
 
     device: str
 
 
-Asked = TypeVar("Asked", CallAsked, UpdateAsked, RetryAsked)
+Asked = TypeVar("Asked", CallAsked, UpdateAsked, RetryAsked, ProbeAsked, TryAsked, AddAsked)
 
 
 class Place(NamedTuple):
     """Where the gateway is, and how its page is set."""
 
+    config: Path
+    """The main file."""
     link: str
     """Where a browser on this machine finds the page; "" where only the Unix socket listens."""
     data_dir: Path
@@ -84,6 +108,7 @@ class Routes:
         self._context = context
         self._pages = Pages(view)
         self._gateway = Gateway(place.data_dir)
+        self._commands = Commands(place.config, place.data_dir)
         self._files = Files()
         self._access = access
         self._exposition = Exposition(view)
@@ -101,6 +126,10 @@ class Routes:
             Route("/api/device", self.device),
             Route("/api/live", self.live),
             Route("/api/letters", self.letters),
+            Route("/api/ports", self.ports),
+            Route("/api/probe", self.probe, methods=["POST"]),
+            Route("/api/try", self.try_frames, methods=["POST"]),
+            Route("/api/add", self.add, methods=["POST"]),
             Route("/api/rpc", self.rpc, methods=["POST"]),
             Route("/api/attributes", self.attributes, methods=["POST"]),
             Route("/api/retry", self.retry, methods=["POST"]),
@@ -196,6 +225,46 @@ class Routes:
             for key, number, ts_ms, reason, data in reversed(page.letters)
         ]
         return _json({"count": page.total, "bytes": page.total_bytes, "letters": rows})
+
+    async def ports(self, request: Request) -> Response:
+        """The serial ports of this host, and which device has each."""
+        try:
+            found = msgspec.json.decode(await self._commands.ports())
+        except (GatewayError, msgspec.DecodeError) as error:
+            return refused(503, str(error))
+        holders = {os.path.realpath(row.port): row.name for row in self._view.snapshot.devices if row.port}
+        for port in found:
+            port["device"] = holders.get(os.path.realpath(port["path"]), "")
+        return _json({"ports": found, "is_editable": self._may_edit(request)})
+
+    async def probe(self, request: Request) -> Response:
+        """Listens to a port that no device has; writes nothing to it."""
+        return await self._asked(request, ProbeAsked, lambda it: self._commands.probe(it.port))
+
+    async def try_frames(self, request: Request) -> Response:
+        """What a device section makes of frames."""
+
+        async def tried(asked: TryAsked) -> bytes:
+            try:
+                frames = [bytes.fromhex(frame) for frame in asked.frames]
+            except ValueError:
+                raise GatewayError("frames: expected hexadecimal bytes") from None
+            return await self._commands.try_frames(asked.section, frames)
+
+        return await self._asked(request, TryAsked, tried)
+
+    async def add(self, request: Request) -> Response:
+        """Puts a device into the configuration, and makes the gateway take it."""
+
+        async def added(asked: AddAsked) -> bytes:
+            said = await self._commands.add(asked.section)
+            try:
+                found = await self._commands.reload()
+            except GatewayError as error:
+                return msgspec.json.encode({"said": said, "error": f"it is in the file, and not running yet: {error}"})
+            return msgspec.json.encode({"said": said, "reload": msgspec.Raw(found.strip() or b"null")})
+
+        return await self._asked(request, AddAsked, added)
 
     async def rpc(self, request: Request) -> Response:
         """Calls a method of a device, as the platform would."""

@@ -39,8 +39,9 @@ BACKLOG: Final = 64
 class WebServer:
     """From the first `show` to `close`. Nothing of HTTP is loaded before, nor in the monitor's own thread."""
 
-    def __init__(self, web: Web, data_dir: Path, run_dir: Path, logger: logging.Logger) -> None:
+    def __init__(self, web: Web, config: Path, data_dir: Path, run_dir: Path, logger: logging.Logger) -> None:
         self._web = web
+        self._config = config
         self._run_dir = run_dir
         self._logger = logger
         self._data_dir = data_dir
@@ -75,7 +76,7 @@ class WebServer:
             private, public = self._listen_privately(), self._listen()
             found = [(place, place is private) for place in (private, public) if place is not None]
             link = "" if public is None else self._link
-            place = Place(link, self._data_dir, Endpoints(self._run_dir), self._web.shows_frames)
+            place = Place(self._config, link, self._data_dir, Endpoints(self._run_dir), self._web.shows_frames)
             self._serving = Serving(self._view, Access(self._rules()), place)
             if not self._is_closed:
                 self._serving.run(found)

@@ -1,0 +1,124 @@
+"""What the page has the command line do: each command is a child that ends by itself, is killed after its time, and
+whose output is bounded. So nothing that touches ports, or reads configurations, is loaded in the monitor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from common.config.web_reading import VARIABLE
+from common.core.errors import GatewayError
+
+MOST_AT_ONCE: Final = 2
+"""Commands at a time; more wait. Each is a Python interpreter on a small machine."""
+MOST_OUTPUT_BYTES: Final = 4 * 1024 * 1024
+PORTS_S: Final = 20.0
+PROBE_S: Final = 150.0
+"""It listens for two minutes at most by itself."""
+TRY_S: Final = 30.0
+ADD_S: Final = 30.0
+RELOAD_S: Final = 90.0
+MOST_FRAMES: Final = 64
+"""Frames of one preview."""
+
+
+class Done(NamedTuple):
+    """How a command has ended."""
+
+    code: int
+    out: str
+    error: str
+    """Its last words on standard error, without what begins all errors."""
+
+
+class Commands:
+    """Commands of one gateway."""
+
+    def __init__(self, config: Path, data_dir: Path) -> None:
+        self._config = config
+        self._data_dir = data_dir
+        self._room = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def ports(self) -> bytes:
+        """The ports of this host, as JSON. Raises GatewayError."""
+        return (await self._run(PORTS_S, "ports", "--json")).out.encode()
+
+    async def probe(self, port: str) -> bytes:
+        """What is heard at a port, as JSON. Raises GatewayError where it can't be had."""
+        places = ("--data-dir", str(self._data_dir), "--dir", str(self._config.parent))
+        done = await self._run(PROBE_S, "probe", "--json", *places, "--", port)
+        if not done.out.strip():
+            raise GatewayError(done.error or "the port can't be listened to")
+        return done.out.encode()
+
+    async def try_frames(self, section: dict[str, Any], frames: list[bytes]) -> bytes:
+        """What a device section makes of frames: a JSON list, an object a frame. Raises GatewayError for a section
+        that can't be used, with its problems."""
+        with tempfile.TemporaryDirectory(prefix="serialgw-try-") as name:
+            folder = Path(name)
+            section = {"name": "new", "port": "/dev/null", **section}
+            content = {"name": "Serial", "devices": [section]}
+            (folder / "serial.json").write_bytes(msgspec.json.encode(content))
+            (folder / "frames.bin").write_bytes(b"".join(frames[:MOST_FRAMES]))
+            file = str(folder / "frames.bin")
+            done = await self._run(TRY_S, "try", str(folder / "serial.json"), "--file", file, "--json")
+        if not done.out.strip():
+            raise GatewayError(done.error or "nothing came of it")
+        return b"[" + b",".join(line.encode() for line in done.out.splitlines() if line.startswith("{")) + b"]"
+
+    async def add(self, section: dict[str, Any]) -> str:
+        """Puts a device into the configuration; what was said of it. Raises GatewayError."""
+        text = msgspec.json.encode(section).decode()
+        places = ("--config", str(self._config), "--data-dir", str(self._data_dir))
+        done = await self._run(ADD_S, "add", *places, "--section", text)
+        if done.code:
+            raise GatewayError(done.error)
+        return done.out.strip()
+
+    async def reload(self) -> bytes:
+        """Makes the running gateway take its configuration; the JSON that `serialgw reload` says. Raises
+        GatewayError."""
+        done = await self._run(RELOAD_S, "reload", "--json", "--data-dir", str(self._data_dir))
+        if done.code and not done.out.strip().startswith("{"):
+            raise GatewayError(done.error or f"reload has ended with {done.code}")
+        return done.out.encode()
+
+    async def _run(self, most_s: float, *arguments: str) -> Done:
+        command = [sys.executable, "-P", "-m", "services.cli", *arguments]
+        async with self._room:
+            return await asyncio.to_thread(_run, command, most_s)
+
+
+def _run(command: list[str], most_s: float) -> Done:
+    environ = {**os.environ, VARIABLE: "off", "COLUMNS": "200"}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+        try:
+            code = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=error, timeout=most_s, env=environ, check=False
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise GatewayError(f"it has taken longer than {most_s:g} s") from None
+        except OSError as reason:
+            raise GatewayError(f"it could not be started: {reason}") from None
+        return Done(code, _text(out), _words(_text(error)))
+
+
+def _text(file: Any) -> str:
+    file.seek(0)
+    found: bytes = file.read(MOST_OUTPUT_BYTES)
+    return found.decode("utf-8", "backslashreplace")
+
+
+def _words(text: str) -> str:
+    """The errors in what a command has said, without progress."""
+    lines = text.splitlines()
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return "; ".join(errors) if errors else (lines[-1] if lines else "")
