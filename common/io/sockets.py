@@ -213,7 +213,8 @@ class ConnectionWatch:
 class TapWatch:
     """Who subscribes to our taps, read from the XPUB side of `connect_events`.
 
-    `device in watch` is True while somebody watches that device, or all of them.
+    `device in watch` is True while somebody watches that device's frames, or those of all; `has_line` says the same of
+    the bytes on its line.
     """
 
     def __init__(self, publish: Channel) -> None:
@@ -233,8 +234,17 @@ class TapWatch:
                 self._topics.discard(change[1:])
         return ()
 
+    @property
+    def has_any(self) -> bool:
+        """True while somebody watches anything."""
+        return bool(self._topics)
+
     def __contains__(self, device: str) -> bool:
-        if not self._topics:
-            return False
-        topic = f"tap.{device}.".encode()
-        return any(topic.startswith(wanted) for wanted in self._topics if wanted.startswith(b"tap"))
+        return bool(self._topics) and self._wants(f"tap.{device}.".encode(), b"tap")
+
+    def has_line(self, device: str) -> bool:
+        """True while somebody records what passes on the line of this device."""
+        return self._wants(f"line.{device}.".encode(), b"line")
+
+    def _wants(self, topic: bytes, plane: bytes) -> bool:
+        return any(topic.startswith(wanted) for wanted in self._topics if wanted.startswith(plane))

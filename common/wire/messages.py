@@ -217,11 +217,15 @@ class Heartbeat(Wire, frozen=True, array_like=True):
         return f"{self.kind}:{self.name}"
 
 
+LINE_STAGE: Final = "line"
+"""The stage of taps that say what passes on a line. They have a topic of their own: who watches frames wants none."""
+
+
 class Tap(Wire, frozen=True, array_like=True):
-    """A frame or reading batch as it passes, for `serialgw watch`; sent only while somebody subscribes."""
+    """What passes, for `serialgw watch` and `serialgw capture`; sent only while somebody subscribes."""
 
     stage: str
-    """`frames` or `readings`."""
+    """`frames` or `readings`: a batch; `left_out`: how many were too much; `line`: bytes (`common.wire.taps`)."""
     device: str
     body: bytes
 
@@ -287,5 +291,5 @@ def topic_of(message: StreamReport | Heartbeat | Tap) -> bytes:
             return f"ack.{message.journal}.".encode()
         case Heartbeat():
             return f"beat.{message.kind}.{message.name}.".encode()
-        case Tap():
-            return f"tap.{message.device}.".encode()
+        case Tap(stage=stage):
+            return f"{'line' if stage == LINE_STAGE else 'tap'}.{message.device}.".encode()

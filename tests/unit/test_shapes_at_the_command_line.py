@@ -25,15 +25,15 @@ def configure(folder: Path, family: str = "sds011", **more: Any) -> str:
 
 
 def test_check_says_what_it_understood(tmp_path: Path, capsys: Captured) -> None:
-    """In words, as text and as JSON, beside the line."""
+    """In words, as text and as JSON, below the line."""
     assert main(["check", configure(tmp_path)]) == 0
     words = "begins with AA C0, 10 bytes, ends with AB, byte 8 = sum of bytes 2 to 7"
-    assert f"air1 (default) on /dev/ttyUSB7, 9600 8N1, a frame {words}" in capsys.readouterr().out
+    assert f"air1 (default) on /dev/ttyUSB7, 9600 8N1\n  frames     each {words}\n" in capsys.readouterr().out
     main(["check", configure(tmp_path), "--json"])
     [device] = json.loads(capsys.readouterr().out)["devices"]
     assert (device["framing"], "delimiter" in device) == (words, False)
     main(["check", configure(tmp_path, "nmea0183")])
-    assert 'a frame (nmea) begins with "$" (24) or "!" (21), ends with CR LF' in capsys.readouterr().out
+    assert 'nmea: each begins with "$" (24) or "!" (21), ends with CR LF' in capsys.readouterr().out
 
 
 def test_check_refuses_what_can_not_work(tmp_path: Path, capsys: Captured) -> None:
