@@ -113,7 +113,7 @@ def _at(point: DataPoint, place: Place, view: View) -> Span | None:
 
 
 def _fields(place: Place, view: View, message: Message | None) -> Taken | None:
-    """One field, or several with a blank between them, whose place is from the first to the last."""
+    """One field, or several: all from the first of them to the last."""
     if message is None or not message.fields:
         return None
     spans = list(_spans_between(view.body, message.fields))
@@ -122,7 +122,7 @@ def _fields(place: Place, view: View, message: Message | None) -> Taken | None:
     chosen = [spans[number] for number in place.fields]
     base = view.span[0]
     hull = min(start for start, _ in chosen) + base, max(end for _, end in chosen) + base
-    return Taken(hull, b" ".join(view.body[start:end] for start, end in chosen))
+    return _in(view.data, hull)
 
 
 def _spans_between(body: bytes, separator: bytes) -> Iterator[Span]:

@@ -30,7 +30,7 @@ LONGEST_LINE: Final = 1_048_576
 """Characters of one line of a file; longer ones are no line of a capture."""
 LONGEST_S: Final = 10_000_000.0
 """About four months: the largest time in a file."""
-_LINE: Final = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s+(?:([<>])\s*(.*)|(end)\s*(?:#.*)?)", re.DOTALL)
+_LINE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?:\s*([<>])\s*(.*)|\s+(end)\s*(?:#.*)?)", re.DOTALL)
 _TEXT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:#.*)?', re.DOTALL)
 _EXPECTED: Final = 'SECONDS, < or >, and bytes such as "AA C0" in hexadecimal or "\\"T=1\\\\r\\"" as text'
 
@@ -61,7 +61,10 @@ class CaptureError(ValueError):
 
 def head_of(comments: Iterable[str]) -> str:
     """The first lines of a file."""
-    texts = [*comments, "seconds since then, < the device says or > it is told, bytes  # as text"]
+    texts = [
+        *comments,
+        "seconds since then; < is what the device says, > what it is told; behind # the same bytes as text",
+    ]
     return "\n".join([FIRST_LINE, *(f"# {' '.join(text.split())}" for text in texts)])
 
 
@@ -86,22 +89,31 @@ def read_lines(lines: Iterable[str]) -> Iterator[Chunk | End]:
     """The chunks of a file, behind its first line; lines of one moment are put together. Raises CaptureError."""
     waiting: Chunk | None = None
     last_s = 0.0
-    for number, line in enumerate(lines, start=2):
-        entry = _entry_of(line, number)
-        if entry is None:
-            continue
-        if entry.at_s < last_s:
-            raise CaptureError(number, line.strip(), f"a time that is not before {last_s:g} s, that of the line above")
-        last_s = entry.at_s
-        if isinstance(entry, Chunk) and waiting and waiting[:2] == entry[:2]:
-            waiting = waiting._replace(data=waiting.data + entry.data)
-            continue
+    try:
+        for number, line in enumerate(lines, start=2):
+            entry = _entry_of(line, number)
+            if entry is None:
+                continue
+            if entry.at_s < last_s:
+                raise CaptureError(
+                    number, line.strip(), f"a time that is not before {last_s:g} s, that of a line above"
+                )
+            last_s = entry.at_s
+            if isinstance(entry, Chunk) and waiting and waiting[:2] == entry[:2]:
+                waiting = waiting._replace(data=waiting.data + entry.data)
+                continue
+            before, waiting = waiting, None
+            if before:
+                yield before
+            if isinstance(entry, End):
+                yield entry
+                return
+            waiting = entry
+    except CaptureError:
+        # What stands above it is right.
         if waiting:
             yield waiting
-        waiting = entry if isinstance(entry, Chunk) else None
-        if isinstance(entry, End):
-            yield entry
-            return
+        raise
     if waiting:
         yield waiting
 

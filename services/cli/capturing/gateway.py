@@ -101,9 +101,10 @@ class DeviceSource:
         self._number = passed.number
         if self._first is None:
             self._first = passed.ts_ms, now_s
-        # The gateway's own times are the exact ones; its clock may be another machine's.
+        # The gateway's own times are the exact ones; its clock may be another machine's, and may jump.
         began_ms, began_s = self._first
-        return Chunk(max(began_s + (passed.ts_ms - began_ms) / 1000, 0.0), passed.is_written, passed.data)
+        at_s = began_s + (passed.ts_ms - began_ms) / 1000
+        return Chunk(min(max(at_s, 0.0), now_s), passed.is_written, passed.data)
 
 
 def _messages(events: Channel) -> Iterator[Message]:

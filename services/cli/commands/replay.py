@@ -92,4 +92,5 @@ def _say(args: argparse.Namespace, path: str, parts: Parts) -> None:
     if parts.answers:
         what = f"a device that answers {counted(len(parts.answers), 'request')}"
     also = f" (also {args.link})" if link else ""
-    print(f"{what} is at {path}{also} until Ctrl-C: open it as a serial port", file=sys.stderr, flush=True)
+    until = "Ctrl-C" if parts.answers or args.loop else "all is said and heard"
+    print(f"{what} is at {path}{also} until {until}: open it as a serial port", file=sys.stderr, flush=True)

@@ -152,7 +152,9 @@ def _try_frames(gateway: Gateway, device: Device, args: argparse.Namespace, out:
     if not counts["frame"] and not counts["dead"]:
         print("no frame: the input is empty", file=sys.stderr)
     elif args.file is not None and not args.json:
-        dead = f"; {counted(sizes['dead'], 'byte')} in {counts['dead']} dead pieces" if counts["dead"] else ""
+        dead = (
+            f"; {counted(sizes['dead'], 'byte')} in {counted(counts['dead'], 'dead piece')}" if counts["dead"] else ""
+        )
         print(f"{counted(sizes['frame'], 'byte')} in {counted(counts['frame'], 'frame')}{dead}", file=sys.stderr)
     return EXIT_CONVERSION if failed else 0
 
