@@ -66,5 +66,5 @@ def test_try_says_of_each_byte_what_becomes_of_it(name: str, capsys: Captured) -
     points = [(point, bytes.fromhex(one["hex"])) for one in shown for point in one.get("points", ())]
     spanned = [(point, frame) for point, frame in points if "from" in point]
     assert all(frame[point["from"] : point["to"]].hex() == point["hex"] for point, frame in spanned)
-    assert all("from" in point for point, _ in points if point["status"] == "value") or name in ("sml",)
+    assert all("from" in point for point, _ in points if point["status"] == "value")
     assert any(point["status"] == "value" for point, _ in points)

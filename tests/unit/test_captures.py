@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from services.cli.captures.form import (
     read_lines,
 )
 from services.cli.captures.recorder import MOST_CHUNK_BYTES, TOGETHER_S, Recorder
-from services.cli.captures.score import MOST_HEARD_BYTES, WHOLE_S, Player, parts_of
+from services.cli.captures.score import MOST_DUE, MOST_HEARD_BYTES, WHOLE_S, Player, parts_of
 from services.cli.usage import UsageError
 
 chunks = st.lists(
@@ -92,6 +93,13 @@ def test_a_line_that_is_none_is_told_with_its_place(line: str, said: str) -> Non
     assert next(found) == Chunk(1.0, False, b"\0")
 
 
+@given(st.lists(st.one_of(st.text(), st.text('0123456789.<> end#"\\AFx')), max_size=5))
+def test_no_line_is_more_than_wrong(lines: list[str]) -> None:
+    """Whatever stands in a file."""
+    with suppress(CaptureError):
+        assert all(isinstance(one, Chunk | End) for one in read_lines(lines))
+
+
 def test_a_file_that_is_no_capture_is_told(tmp_path: Path) -> None:
     """Not there, other bytes, a later form, too much of it; with the file's name."""
     path = tmp_path / "c.txt"
@@ -104,6 +112,9 @@ def test_a_file_that_is_no_capture_is_told(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(UsageError, match=re.escape(f"{path}: {said}")):
             read_capture(path, 1)
+    path.write_text(f"{FIRST_LINE}\n0 < 00\n1 < 00\n2 < 00\n")
+    with pytest.raises(UsageError, match="found more than 1 chunks"):
+        read_capture(path, 100, most_chunks=1)
     with pytest.raises(UsageError, match="No such file"):
         read_capture(tmp_path / "not-there", 1)
     assert is_capture(b"serialgw capture 2")
@@ -233,6 +244,16 @@ def test_what_was_never_recorded_is_forgotten() -> None:
     assert player.unknown_bytes == 3 * MOST_HEARD_BYTES
     player.hear(b"yyQ", 3.0)
     assert (player.unknown_bytes, player.say(4.0)) == (3 * MOST_HEARD_BYTES + 2, b"a")
+
+
+def test_who_asks_and_never_reads_is_not_answered_for_ever() -> None:
+    """What waits to be said is bounded, and what was left out counted."""
+    player = Player(parts_of(asked(0.0, b"Q", b"a")))
+    player.begin(0.0)
+    for _ in range(MOST_DUE + 5):
+        player.hear(b"Q", 1.0)
+    assert player.unanswered == 5
+    assert sum(player.say(9.0) == b"a" for _ in range(2 * MOST_DUE)) == MOST_DUE
 
 
 def test_times_of_all_captures_rise() -> None:

@@ -1,7 +1,7 @@
 """What data points with a place find in one frame, and which bytes they took, for a person. Pure.
 
 What makes values (`locators`) knows bytes, and not always where they stood: it has no time for that. Here it is looked
-for once more, by the same rules. A value that stands in no one place (of JSON, of SML, a constant) has none.
+for once more, by the same rules. A value that stands in no one place (of JSON, a constant) has none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from common.config.models import DataPoint, Message
 from common.config.point_models import Place
-from common.conversion.grammar import mbus, obis
+from common.conversion.grammar import mbus, obis, sml
 from common.conversion.grammar.binary import length_at
 from common.conversion.grammar.patterns import compiled
 from common.conversion.grammar.patterns_of_bytes import compile_bytes, searcher
@@ -86,8 +86,10 @@ def taken_by(point: DataPoint, view: View, message: Message | None) -> Taken | N
         case "regex":
             found = searcher(place.text)(view.frame)
             return None if found is None else _in(view.frame, found.span(1 if found.re.groups else 0))
-        case "obis" if not view.is_sml:
-            return _in(view.frame, obis.place_of(view.frame, obis.code_of(place.text), place.group))
+        case "obis":
+            code = obis.code_of(place.text)
+            found_at = sml.place_of(view.frame, code) if view.is_sml else obis.place_of(view.frame, code, place.group)
+            return _in(view.frame, found_at)
         case "mbus":
             wanted = mbus.wanted_of(place.text)
             record = next((one for one in view.records() if wanted.is_in(one)), None)

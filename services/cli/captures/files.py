@@ -34,17 +34,22 @@ def _text_lines(file: IO[bytes]) -> Iterator[str]:
         yield line.decode("utf-8", "backslashreplace")
 
 
-def read_capture(path: Path, most_bytes: int) -> list[Chunk | End]:
-    """All chunks of a file. Raises UsageError: it can't be read, is no capture, or has more than so many bytes of the
-    line."""
+MOST_CHUNKS: Final = 1_000_000
+"""Of a file that is kept in memory, where each takes about 200 bytes: more than a day of a chunk each 100 ms."""
+
+
+def read_capture(path: Path, most_bytes: int, most_chunks: int = MOST_CHUNKS) -> list[Chunk | End]:
+    """All chunks of a file. Raises UsageError: it can't be read, is no capture, or has more than so many chunks, or
+    bytes of the line."""
     found: list[Chunk | End] = []
     size = 0
     try:
         with path.open("rb") as file:
             for entry in chunks_in(file, str(path)):
                 size += len(entry.data) if isinstance(entry, Chunk) else 0
-                if size > most_bytes:
-                    raise UsageError(f"{path}: found more than {most_bytes} bytes of a line, expected at most so many")
+                for count, most, what in ((size, most_bytes, "bytes of a line"), (len(found), most_chunks, "chunks")):
+                    if count > most:
+                        raise UsageError(f"{path}: found more than {most} {what}, expected at most so many")
                 found.append(entry)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None

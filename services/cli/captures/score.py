@@ -17,6 +17,8 @@ LOOP_S: Final = 1.0
 """From the last chunk to the first of the next round, where the capture does not say when it ended."""
 WHOLE_S: Final = 0.05
 """Where a request is the beginning of another one, the rest of that would have come by then."""
+MOST_DUE: Final = 4096
+"""Sayings that wait: who asks and asks, and never reads, gets no more answers."""
 MOST_HEARD_BYTES: Final = 65_536
 """What nobody has recorded is forgotten when so much of it waits."""
 
@@ -87,6 +89,8 @@ class Player:
         """When the next round begins."""
         self.unknown_bytes = 0
         """Of what was asked, what nobody has recorded."""
+        self.unanswered = 0
+        """Requests that were not answered, as too much was waiting to be said."""
 
     def begin(self, now_s: float) -> None:
         """The port was opened: all from the beginning."""
@@ -140,6 +144,9 @@ class Player:
             self.unknown_bytes += place
             del self._heard[: place + len(request)]
             answers = self._parts.answers[request]
+            if len(self._due) >= MOST_DUE:
+                self.unanswered += 1
+                continue
             turn = self._turns.get(request, 0)
             self._turns[request] = turn + 1
             self._add(answers[turn % len(answers)], now_s)

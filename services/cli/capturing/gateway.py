@@ -24,6 +24,8 @@ from services.cli.known import no_device, running_devices
 
 TICK_S: Final = 0.25
 """So often whoever records may look whether it is over."""
+JUMP_S: Final = 1.0
+"""A step of the gateway's clock that is no delay on the way."""
 HOSTED: Final = "connector:"
 """What the names of hosted connectors begin with, which have no line."""
 
@@ -43,6 +45,7 @@ class DeviceSource:
         self._number = 0
         self._first: tuple[int, float] | None = None
         """(time of the first bytes by the gateway's clock, by ours since the beginning)."""
+        self._last_s = 0.0
         self._check()
 
     def _check(self) -> None:
@@ -99,12 +102,17 @@ class DeviceSource:
         if self._number and passed.number > self._number + 1:
             self.missed += passed.number - self._number - 1
         self._number = passed.number
-        if self._first is None:
-            self._first = passed.ts_ms, now_s
-        # The gateway's own times are the exact ones; its clock may be another machine's, and may jump.
-        began_ms, began_s = self._first
-        at_s = began_s + (passed.ts_ms - began_ms) / 1000
-        return Chunk(min(max(at_s, 0.0), now_s), passed.is_written, passed.data)
+        return Chunk(self._time_of(passed.ts_ms, now_s), passed.is_written, passed.data)
+
+    def _time_of(self, ts_ms: int, now_s: float) -> float:
+        """Seconds since the beginning. The gateway's own times are the exact ones; its clock may be another machine's,
+        and may jump: then we begin to count anew."""
+        began_ms, began_s = self._first or (ts_ms, now_s)
+        at_s = began_s + (ts_ms - began_ms) / 1000
+        if self._first is None or not self._last_s - JUMP_S <= at_s <= now_s + JUMP_S:
+            self._first, at_s = (ts_ms, now_s), now_s
+        self._last_s = at_s
+        return at_s
 
 
 def _messages(events: Channel) -> Iterator[Message]:

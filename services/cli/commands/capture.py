@@ -54,7 +54,9 @@ def add_parser(subparsers: Subparsers) -> None:
         f"exit codes: 0 something was recorded, {EXIT_NOTHING} nothing came, or there is no such device, 2 wrong usage,"
         f" {EXIT_UNAVAILABLE} the port can't be opened, somebody has it, it was lost, or no gateway is running there",
     )
-    parser.add_argument("source", type=utf8_text, metavar="PORT|DEVICE", help="what has a / in front is a port")
+    parser.add_argument(
+        "source", type=utf8_text, metavar="PORT|DEVICE", help="what begins with / or . is a port, and so is a URL"
+    )
     parser.add_argument("-o", "--output", type=utf8_path, metavar="FILE", help="write there (default: to the terminal)")
     parser.add_argument("--force", action="store_true", help="replace a FILE that is there")
     settings = parser.add_mutually_exclusive_group()
@@ -109,7 +111,7 @@ def _tell(text: str) -> None:
 def _source_of(args: argparse.Namespace) -> PortSource | DeviceSource:
     """What is recorded. A device of this name counts more than its look. Raises as `run`."""
     name: str = args.source
-    is_port = "://" in name or name.startswith(("/", ".")) or os.path.exists(name)
+    is_port = "://" in name or name.startswith(("/", "."))
     if not is_port or configured_device(args.data_dir, name) is not None:
         if args.setting or args.config or args.profile:
             raise UsageError("--setting, --config and --profile are for a PORT: the gateway has set the device's line")

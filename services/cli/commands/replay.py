@@ -80,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
             link.unlink()
         stage.close()
     unknown = f"; {counted(player.unknown_bytes, 'byte')} of requests were not recorded" if player.unknown_bytes else ""
+    if player.unanswered:
+        unknown += f"; {counted(player.unanswered, 'request')} not answered: nobody read the answers before"
     print(f"said {counted(said_bytes, 'byte')}{unknown}", file=sys.stderr)
     return 0
 
