@@ -42,7 +42,7 @@ section that names one needs no more than a name and a port:
 ```
 
 `serialgw identify PORT` finds out which one is connected, `serialgw init PORT --profile NAME` writes the configuration,
-`serialgw try --profile NAME FILE` shows what a profile makes of bytes that were captured.
+`serialgw try --profile NAME FILE` shows what a profile makes of a capture (`serialgw capture PORT -o FILE`).
 
 What the section says besides lies over the profile:
 

@@ -213,7 +213,8 @@ class ConnectionWatch:
 class TapWatch:
     """Who subscribes to our taps, read from the XPUB side of `connect_events`.
 
-    `device in watch` is True while somebody watches that device, or all of them.
+    `device in watch` is True while somebody watches that device's frames, or those of all; `has_line` says the same of
+    the bytes on its line.
     """
 
     def __init__(self, publish: Channel) -> None:
@@ -233,8 +234,17 @@ class TapWatch:
                 self._topics.discard(change[1:])
         return ()
 
+    @property
+    def has_any(self) -> bool:
+        """True while somebody watches anything."""
+        return bool(self._topics)
+
     def __contains__(self, device: str) -> bool:
-        return self._is_wanted(b"tap", device)
+        return bool(self._topics) and self._wants(b"tap", device)
+
+    def has_line(self, device: str) -> bool:
+        """True while somebody records what passes on the line of this device."""
+        return self._wants(b"line", device)
 
     @property
     def has_peeks(self) -> bool:
@@ -243,10 +253,8 @@ class TapWatch:
 
     def wants_peek(self, device: str) -> bool:
         """True while somebody looks at samples of this device."""
-        return self._is_wanted(b"peek", device)
+        return self._wants(b"peek", device)
 
-    def _is_wanted(self, kind: bytes, device: str) -> bool:
-        if not self._topics:
-            return False
+    def _wants(self, kind: bytes, device: str) -> bool:
         topic = b"%s.%s." % (kind, device.encode())
         return any(topic.startswith(wanted) for wanted in self._topics if wanted.startswith(kind))

@@ -224,13 +224,16 @@ class Heartbeat(Wire, frozen=True, array_like=True):
 
 PEEK: Final = "peek"
 """The stage of a tap that is a sample for a page (`common.wire.peeks`); it has a topic of its own."""
+LINE_STAGE: Final = "line"
+"""The stage of taps that say what passes on a line. They have a topic of their own: who watches frames wants none."""
 
 
 class Tap(Wire, frozen=True, array_like=True):
-    """A frame or reading batch as it passes, for `serialgw watch`; sent only while somebody subscribes."""
+    """What passes, for `serialgw watch` and `serialgw capture`; sent only while somebody subscribes."""
 
     stage: str
-    """`frames`, `readings`, `left_out` or `peek`."""
+    """`frames` or `readings`: a batch; `left_out`: how many were too much; `line`: bytes (`common.wire.taps`);
+    `peek`: a sample (`common.wire.peeks`)."""
     device: str
     body: bytes
 
@@ -297,4 +300,4 @@ def topic_of(message: StreamReport | Heartbeat | Tap) -> bytes:
         case Heartbeat():
             return f"beat.{message.kind}.{message.name}.".encode()
         case Tap(stage=stage):
-            return f"{PEEK if stage == PEEK else 'tap'}.{message.device}.".encode()
+            return f"{stage if stage in (PEEK, LINE_STAGE) else 'tap'}.{message.device}.".encode()

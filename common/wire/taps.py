@@ -5,13 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
+from common.core.errors import WireError
 from common.wire import codec
-from common.wire.messages import FrameBody, ReadingBody, Tap, UserReading
+from common.wire.messages import LINE_STAGE, FrameBody, ReadingBody, Tap, UserReading
 
 TAP_BYTES: Final = 16 * 1024
 """The most bytes of one tap; a person reads no more at once, and a socket keeps many for one who reads none."""
 LEFT_OUT: Final = "left_out"
 """The stage of a tap that says how many of the entries before it were not shown."""
+
+
+class Passed(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes that passed on a line: a read of the port, or a write."""
+
+    number: int
+    """Counts from 1 what this process has shown of the line since somebody watches it. A gap: who watches was too slow,
+    or the network was, and so many are missing."""
+    ts_ms: int
+    """When they were read, or their write began."""
+    is_written: bool
+    """True for what was written to the device, False for what it said."""
+    data: bytes
+
+
+def tap_of_line(device: str, passed: Passed) -> Tap:
+    """The tap of a device whose line this is."""
+    return Tap(LINE_STAGE, device, codec.pack(msgspec.structs.astuple(passed)))
+
+
+def passed_in(tap: Tap) -> Passed:
+    """What such a tap says. Raises WireError."""
+    if tap.stage != LINE_STAGE:
+        raise WireError(f"found a tap of {tap.stage}, expected one of a line")
+    return codec.unpack_as(tap.body, Passed)
 
 
 def taps_of_frames(device: str, body: bytes, count: int) -> Iterable[Tap]:

@@ -332,11 +332,11 @@ def test_check_lists_bytes_as_it_takes_them(tmp_path: Path, capsys: pytest.Captu
     )
     assert main(["check", str(path)]) == 0
     said = capsys.readouterr().out
-    assert 'frames end with "hex:FF FF"\n' in said
+    assert 'each ends with "hex:FF FF"\n' in said
     assert 'frame[find("A=")+2:find("hex:03", find("A=")+2)]' in said
     assert 'writes "\\u0002${params}\\r"' not in said
     assert 'writes "hex:02 ${params} 0D", no answer' in said
-    assert 'frames end with "°" (C2 B0)\n' in said
+    assert 'each ends with "°" (C2 B0)\n' in said
     assert 'writes "°${params}" (C2 B0 ${params}) with params as hex' in said
     assert main(["check", str(path), "--json"]) == 0
     assert [device["delimiter"] for device in json.loads(capsys.readouterr().out)["devices"]] == ["hex:FF FF", "°"]

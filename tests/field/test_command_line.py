@@ -99,6 +99,11 @@ def test_a_command_that_is_none_is_told_its_nearest(typed: str, meant: str, caps
         ["rpc", "a", "b", "--data-dir", "nosuch"],
         ["dead-letters", "--data-dir", "nosuch"],
         ["init", "nosuch"],
+        ["capture", "nosuch", "--data-dir", "nosuch"],
+        ["capture", "/dev/nosuch", "--data-dir", "nosuch"],
+        ["capture", "a", "--setting", "x", "--data-dir", "nosuch"],
+        ["replay", "nosuch"],
+        ["replay", "c.json"],
         ["init", "--host", "a:b:c"],
     ],
 )

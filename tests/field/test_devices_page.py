@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "devices.md").read_text("utf-8")
 STEPS = {part.partition("\n")[0]: part for part in re.split(r"^## ", PAGE, flags=re.MULTILINE) if "```console" in part}
-FILE = re.compile(r"`(\w+\.json)`:\n\n```json\n(.*?)```", re.DOTALL)
+FILE = re.compile(r"`(\w+\.(?:json|txt))`[^`\n]*:\n\n```(?:json|text)\n(.*?)```", re.DOTALL)
 SHOWN = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 
@@ -30,8 +30,8 @@ def test_each_step_runs_as_it_stands(tmp_path: Path, step: str) -> None:
 
 
 def test_all_steps_are_there() -> None:
-    """From lines of text to a bus."""
-    assert len(STEPS) == 8
+    """From lines of text to a bus, and to what was recorded."""
+    assert len(STEPS) == 9
 
 
 def _said(folder: Path, command: str) -> list[str]:

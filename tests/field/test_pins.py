@@ -17,7 +17,7 @@ from serial import serialposix
 
 from common.config.models import Line
 from common.config.reading import read_gateway
-from services.cli.commands.check import describe_line
+from services.cli.described import describe_line
 from services.port_reader.shell.opening import open_line
 
 NAMES = {termios.TIOCM_DTR: "DTR", termios.TIOCM_RTS: "RTS"}

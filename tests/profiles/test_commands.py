@@ -113,7 +113,7 @@ def test_an_answer_of_a_modbus_device_is_tried(capsys: Captured) -> None:
     assert main(["try", "--profile", "eastron-sdm630", "--hex", sample.stream.hex()]) == 0
     text = capsys.readouterr().out
     assert "answers    input:70+6" in text
-    assert "frequency      = 50.02" in text
+    assert "telemetry  frequency      float32  [3:7]    42 48 14 7B  = 50.02" in text
     assert main(["try", "--profile", "eastron-sdm630", "--hex", ANSWER_OF_UNIT_7]) == 1
     assert "it answers none of the questions to this device" in capsys.readouterr().out
     assert main(["try", "--profile", "eastron-sdm630", "--hex", "01 84 02 c2 c1"]) == 1

@@ -107,5 +107,6 @@ def test_arguments_of_a_call_are_a_map() -> None:
 def test_topics_end_with_a_dot() -> None:
     """Subscriptions are prefixes: `press1` must not hear `press10`."""
     assert topic_of(Tap("frames", "press1", b"")) == b"tap.press1."
+    assert topic_of(Tap("line", "press1", b"")) == b"line.press1."
     assert topic_of(StreamReport("j", 1, "e", 1, 1, 1, [], [])) == b"ack.j."
     assert topic_of(Heartbeat("broker", "0", "i", 1, "h", 1.0, {}, {})) == b"beat.broker.0."

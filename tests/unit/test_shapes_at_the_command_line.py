@@ -25,15 +25,37 @@ def configure(folder: Path, family: str = "sds011", **more: Any) -> str:
 
 
 def test_check_says_what_it_understood(tmp_path: Path, capsys: Captured) -> None:
-    """In words, as text and as JSON, beside the line."""
+    """In words, as text and as JSON, below the line."""
     assert main(["check", configure(tmp_path)]) == 0
     words = "begins with AA C0, 10 bytes, ends with AB, byte 8 = sum of bytes 2 to 7"
-    assert f"air1 (default) on /dev/ttyUSB7, 9600 8N1, a frame {words}" in capsys.readouterr().out
+    assert f"air1 (default) on /dev/ttyUSB7, 9600 8N1\n  frames     each {words}\n" in capsys.readouterr().out
     main(["check", configure(tmp_path), "--json"])
     [device] = json.loads(capsys.readouterr().out)["devices"]
     assert (device["framing"], "delimiter" in device) == (words, False)
     main(["check", configure(tmp_path, "nmea0183")])
-    assert 'a frame (nmea) begins with "$" (24) or "!" (21), ends with CR LF' in capsys.readouterr().out
+    assert 'nmea: each begins with "$" (24) or "!" (21), ends with CR LF' in capsys.readouterr().out
+
+
+def test_check_says_each_shape_in_a_row_of_its_own(tmp_path: Path, capsys: Captured) -> None:
+    """And what holds for all of them below."""
+    shapes = [{"start": "hex:AA", "length": 3, "skip": "hex:00"}, {"start": "hex:BB", "length": 4}]
+    path = configure(tmp_path, framing=shapes, checksum=None)
+    assert main(["check", path]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert rows[:3] == [
+        "  frames     (1) begins with AA, 3 bytes",
+        "             (2) begins with BB, 4 bytes",
+        "             NUL (00) between frames means nothing",
+    ]
+
+
+def test_a_connection_has_no_baud_rate(tmp_path: Path, capsys: Captured) -> None:
+    """It is set where the line is; a port behind RFC 2217 is set by us."""
+    for port, line in (("socket://h:1", ""), ("tcp-listen://:4001", ""), ("rfc2217://h:1", ", 9600 8N1")):
+        assert main(["check", configure(tmp_path, port=port)]) == 0
+        assert f"air1 (default) on {port}{line}\n" in capsys.readouterr().out
+    assert main(["check", configure(tmp_path, port="socket://h:1"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["devices"][0]["line"] == ""
 
 
 def test_check_refuses_what_can_not_work(tmp_path: Path, capsys: Captured) -> None:

@@ -155,6 +155,10 @@ def test_taps_are_watched_for(context: zmq.Context[Any], endpoints: Endpoints) -
         assert ("press10" in watch) is (topic == b"tap.")
         subscribe.socket.setsockopt(zmq.UNSUBSCRIBE, topic)
         wait_until(lambda device=device: sees(device, False), "end of subscription seen")
+    assert not watch.has_any
+    subscribe.socket.setsockopt(zmq.SUBSCRIBE, b"line.press1.")
+    wait_until(lambda: sees("press1", False) and watch.has_line("press1"), "a recording seen")
+    assert not watch.has_line("press10")
     publish.send(Tap("frames", "press1", b"nobody listens"))
 
 

@@ -70,6 +70,19 @@ def test_the_pages_example_as_json(tmp_path: Path, capsys: Captured) -> None:
             "telemetry": {"humidity": 48.0},
             "attributes": {"SerialNumber": "2430947595"},
             "errors": [],
+            "message": "",
+            "points": [
+                {
+                    **{"key": "humidity", "kind": "telemetry", "type": "float", "status": "value"},
+                    **{"from": 0, "to": 2, "hex": "3438", "value": 48.0},
+                },
+                {
+                    **{"key": "SerialNumber", "kind": "attribute", "type": "string", "status": "value"},
+                    **{"from": 3, "to": 13, "hex": "32343330393437353935", "value": "2430947595"},
+                },
+            ],
+            "bytes": 14,
+            "hex": "34380d323433303934373539350a",
         }
     ]
 
@@ -205,7 +218,10 @@ def test_a_users_converters_run_as_well(tmp_path: Path, capsys: Captured) -> Non
     code, objects = run_json(capsys, config, "--text", "abc")
     assert code == 0
     assert objects == [
-        {"deviceName": "other", "deviceType": "press", "telemetry": {"n": 3}, "attributes": {"a": 1}, "errors": []}
+        {
+            **{"deviceName": "other", "deviceType": "press", "telemetry": {"n": 3}, "attributes": {"a": 1}},
+            **{"errors": [], "message": "", "points": [], "bytes": 3, "hex": "616263"},
+        }
     ]
     assert main(["try", config, "--text", "abc"]) == 0
     assert 'telemetry  {"n":3}  at 5 ms' in capsys.readouterr().out

@@ -10,7 +10,8 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from common.config.point_models import FLOATS, INTEGERS, Order
+from common.config.models import DataPoint
+from common.config.point_models import FLOATS, INTEGERS, Order, Place
 
 ReadNumber = Callable[[bytes], "int | float"]
 _FORMS: Final = {4: "f", 8: "d"}
@@ -60,3 +61,15 @@ def _swap_words(field: bytes) -> bytes:
     if len(field) % 2:
         return field
     return b"".join([field[at : at + 2] for at in range(len(field) - 2, -1, -2)])
+
+
+def length_at(point: DataPoint, place: Place) -> int | None:
+    """How many bytes a point takes from its position on; None: all up to the body's end."""
+    if point.type in INTEGERS:
+        return INTEGERS[point.type][0]
+    if point.type in FLOATS:
+        return FLOATS[point.type]
+    is_one = point.type in ("bcd", "bits") or (
+        not point.type and (place.meaning.bit is not None or place.meaning.bits is not None)
+    )
+    return 1 if place.length is None and is_one else place.length

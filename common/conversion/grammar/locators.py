@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from common.config.models import DataPoint
 from common.config.point_models import FLOATS, INTEGERS, Place
 from common.conversion.grammar import mbus, obis
-from common.conversion.grammar.binary import number_reader
+from common.conversion.grammar.binary import length_at, number_reader
 from common.conversion.grammar.meanings import (
     field_reader,
     finite,
@@ -29,7 +29,7 @@ from common.conversion.grammar.patterns_of_bytes import searcher
 from common.conversion.grammar.units import factor_of, times
 from common.conversion.grammar.views import View
 from common.conversion.outcomes import ABSENT, NOTHING
-from common.conversion.spans import Span, locator_of
+from common.conversion.spans import locator_of
 from common.conversion.values import plain_value
 from common.core.blanks import BLANK_BYTES
 from common.core.quoting import shown
@@ -48,14 +48,12 @@ class Reading(NamedTuple):
 
     key: str
     take: Take
-    find: Callable[[View], Span | None]
-    """Where the point's bytes stand in the view's data, for a person; None where that is no one place."""
     source: DataPoint
 
 
 def compile_readings(points: Sequence[DataPoint]) -> list[Reading]:
     """Prepares data points, once for all frames. Raises ValueError for what the reader of configurations refuses."""
-    return [Reading(point.key, take_of(point), _finder_of(point), point) for point in points]
+    return [Reading(point.key, take_of(point), point) for point in points]
 
 
 def take_of(point: DataPoint) -> Take:
@@ -199,10 +197,7 @@ def _at_take(point: DataPoint, place: Place) -> Take:
     if kind in INTEGERS or kind in FLOATS:
         size, read = number_reader(kind, meaning.byteorder)
         return _number_at(point, place.at, size, read)
-    length = place.length
-    if length is None and (kind in ("bcd", "bits") or (not kind and (meaning.bit is not None or meaning.bits))):
-        length = 1
-    return _field_take(point, _bytes_at(place.at, length), binary=_is_raw(point))
+    return _field_take(point, _bytes_at(place.at, length_at(point, place)), binary=_is_raw(point))
 
 
 def _is_raw(point: DataPoint) -> bool:
@@ -384,34 +379,3 @@ def _as_type(value: Any, kind: str) -> Any:
         case "string":
             return value if type(value) is str else text_of(value)
     return value
-
-
-# --- for a person ---
-
-
-def _finder_of(point: DataPoint) -> Callable[[View], Span | None]:
-    """Where the point's bytes stand in the data."""
-    place = point.place
-    if place is None or place.by == "slice":
-        locate = locator_of(point)
-        return lambda view: locate(view.data)
-    if place.by == "at":
-        size = place.length
-        if point.type in INTEGERS or point.type in FLOATS:
-            size = number_reader(point.type, point.meaning.byteorder)[0]
-
-        def find(view: View) -> Span | None:
-            start = place.at if place.at >= 0 else len(view.data) + place.at
-            end = view.span[1] if size is None else start + size
-            return (start, end) if 0 <= start <= end <= len(view.data) else None
-
-        return find
-    if place.by == "regex":
-        search = searcher(place.text)
-
-        def find_match(view: View) -> Span | None:
-            found = search(view.frame)
-            return None if found is None else found.span(1 if found.re.groups else 0)
-
-        return find_match
-    return lambda _view: None

@@ -46,6 +46,8 @@ class Record(NamedTuple):
     subunit: int
     value: int | float | str | None
     """None: the meter says that it has none."""
+    span: tuple[int, int]
+    """Where the bytes of the value stand in the frame, [start, end)."""
 
 
 class Wanted(NamedTuple):
@@ -166,7 +168,7 @@ def records_of(frame: bytes) -> list[Record]:
     if len(frame) < 9 or frame[0] != 0x68 or frame[3] != 0x68 or frame[6] not in _HEADERS:
         return []
     end = min(4 + frame[1], len(frame) - 2)
-    walk = _Walk(frame[7 + _HEADERS[frame[6]] : end])
+    walk = _Walk(frame[:end], 7 + _HEADERS[frame[6]])
     found = []
     while not walk.is_over:
         record = _record(walk)
@@ -176,25 +178,25 @@ def records_of(frame: bytes) -> list[Record]:
 
 
 class _Walk:
-    """A walk through the bytes of the records."""
+    """A walk through the bytes of the records, from a place on."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, at: int) -> None:
         self._data = data
-        self._at = 0
+        self.at = at
 
     @property
     def is_over(self) -> bool:
-        return self._at >= len(self._data)
+        return self.at >= len(self._data)
 
     def end(self) -> None:
         """What follows is the maker's own."""
-        self._at = len(self._data)
+        self.at = len(self._data)
 
     def take(self, count: int) -> bytes:
-        taken = self._data[self._at : self._at + count]
+        taken = self._data[self.at : self.at + count]
         if len(taken) < count:
             raise ValueError("an M-Bus record that is longer than its frame")
-        self._at += count
+        self.at += count
         return taken
 
     def byte(self) -> int:
@@ -226,10 +228,11 @@ def _record(walk: _Walk) -> Record | None:
         tariff |= (byte >> 4 & 3) << 2 * place
         subunit |= (byte >> 6 & 1) << place
     kind = _kind(walk)
+    start = walk.at
     value = _value(walk, dif & 0x0F, kind)
     if kind is None:
         return None
-    return Record(kind, FUNCTIONS[dif >> 4 & 3], storage, tariff, subunit, value)
+    return Record(kind, FUNCTIONS[dif >> 4 & 3], storage, tariff, subunit, value, (start, walk.at))
 
 
 def _kind(walk: _Walk) -> Kind | None:

@@ -13,13 +13,14 @@ from typing import Any, Final, NamedTuple
 
 from common.config.models import DataPoint, Device, Message
 from common.config.point_models import Decode, DeviceTime, Naming, When
+from common.conversion.grammar.explaining import explained
 from common.conversion.grammar.locators import Reading, compile_readings, take_of
 from common.conversion.grammar.meanings import text_of
 from common.conversion.grammar.patterns import compiled
 from common.conversion.grammar.patterns_of_bytes import compile_bytes, searcher
 from common.conversion.grammar.times import ReadTime, time_reader
 from common.conversion.grammar.views import View
-from common.conversion.outcomes import ABSENT, NOTHING, BatchResult, Kind, Lack, PointResult
+from common.conversion.outcomes import ABSENT, NOTHING, BatchResult, Lack, PointResult
 from common.conversion.printed import is_blank
 from common.conversion.values import encode_json
 from common.core.blanks import BLANKS
@@ -51,6 +52,8 @@ class Explained(NamedTuple):
     dead: str
     """Why the frame is a dead letter, or ""."""
     is_blank: bool = False
+    decoded: bytes = b""
+    """What the frame was decoded to, in which the places of points count; b"" where that is the frame itself."""
 
 
 class _Tally:
@@ -82,6 +85,7 @@ class _CompiledMessage:
 
     def __init__(self, number: int, message: Message) -> None:
         self.number = number
+        self.source = message
         self.name = message.name
         self.error = message.error
         self._when = _when(message.when)
@@ -105,7 +109,7 @@ class _CompiledMessage:
     def values(self, readings: Sequence[Reading], view: View, tally: _Tally) -> dict[str, Any]:
         """The values of the frame. What is missing, empty or wrong is in the tally."""
         values: dict[str, Any] = {}
-        for key, take, _, _ in readings:
+        for key, take, _ in readings:
             try:
                 value = take(view)
             except ValueError as error:
@@ -250,14 +254,15 @@ class MessageConverter:
         result = self.convert_batch([frame], () if ts_ms is None else (ts_ms,), origin)
         if result.blank:
             return Explained(message.name, device.name, device.type, None, [], "", True)
-        points = [_explained(reading, "telemetry", view) for reading in message.telemetry]
-        points += [_explained(reading, "attribute", view) for reading in message.attributes]
+        points = explained(message.telemetry, "telemetry", view, message.source)
+        points += explained(message.attributes, "attribute", view, message.source)
         name, kind, moment = device.name, device.type, None
         if result.user:
             ((reading,),) = result.user.values()
             name, kind = reading.device, reading.device_type
             moment = reading.telemetry[0][0] if reading.telemetry else None
-        return Explained(message.name, name, kind, moment, points, result.dead.get(0, ""))
+        decoded = b"" if view.data is frame else view.data
+        return Explained(message.name, name, kind, moment, points, result.dead.get(0, ""), decoded=decoded)
 
     def _find(self, frame: bytes, origin: str) -> tuple[_CompiledMessage | None, View | None]:
         """The message that takes the frame, and the frame taken apart; None for both if none does.
@@ -363,24 +368,6 @@ def _told(reasons: list[tuple[str, str]]) -> str:
     for key, reason in reasons:
         keys.setdefault(reason, []).append(key)
     return "; ".join(f"{', '.join(those)}: {reason}" if those[0] else reason for reason, those in keys.items())
-
-
-def _explained(reading: Reading, kind: Kind, view: View) -> PointResult:
-    """What a point finds, for a person."""
-    key, take, find, source = reading
-    type_name = source.type or ("hex" if source.place is not None and source.place.by == "at" else "string")
-    if source.place is not None and source.place.by in ("path", "mbus", "value") and not source.type:
-        type_name = "as it is"
-    span = find(view)
-    field = view.data[span[0] : span[1]] if span is not None else b""
-    try:
-        value = take(view)
-    except ValueError as error:
-        return PointResult(key, kind, type_name, "error", span, field, None, str(error))
-    if value is ABSENT or value is NOTHING:
-        status: Any = "absent" if value is ABSENT else "none"
-        return PointResult(key, kind, type_name, status, span, field, None, str(value.value))
-    return PointResult(key, kind, type_name, "value", span, field, value, "")
 
 
 # --- taking frames apart ---

@@ -62,6 +62,19 @@ def entries_of(frame: bytes) -> Entries:
     return entries
 
 
+def place_of(frame: bytes, code: Code, group: int) -> tuple[int, int] | None:
+    """Where the content of a bracket stands behind the first code that fits, [start, end); None where there is none."""
+    for found in _LINE.finditer(frame):
+        try:
+            is_wanted = code.fits(code_of(found[1].decode()))
+        except ValueError:
+            continue
+        if is_wanted:
+            groups = list(_GROUP.finditer(frame, found.start(2), found.end(2)))
+            return groups[group].span(1) if group < len(groups) else None
+    return None
+
+
 def number_and_unit(content: bytes) -> tuple[bytes, str]:
     """(the value, the unit behind `*` or ""): `00.244*kW`."""
     value, star, unit = content.rpartition(b"*")

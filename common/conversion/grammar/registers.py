@@ -17,9 +17,10 @@ from common.config.asking import Asking, Register
 from common.config.models import DataPoint, Device, Rpc
 from common.config.point_models import FLOATS, INTEGERS, Meaning, Order, Place
 from common.conversion.grammar.binary import arranged
+from common.conversion.grammar.explaining import explained
 from common.conversion.grammar.locators import Reading, compile_readings
 from common.conversion.grammar.views import View
-from common.conversion.outcomes import ABSENT, BatchResult, Lack
+from common.conversion.outcomes import ABSENT, BatchResult, Lack, PointResult
 from common.conversion.values import encode_json
 from common.core import modbus
 from common.core.errors import ConversionError
@@ -30,6 +31,8 @@ SPANS_KEPT: Final = 256
 """Reads whose points are kept ready: a device has few, and a section that was changed has others."""
 ONE_REGISTER: Final = 2
 """Bytes."""
+_RTU_HEAD_BYTES: Final = 3
+"""Unit, function, and how many bytes of values follow."""
 NO_REGISTER: Final = "this call names no register"
 
 
@@ -121,6 +124,18 @@ class RegisterConverter:
             attributes.append(said[1])
         return BatchResult(telemetry, attributes, dead, errors, 0, sample, nothing=nothing)
 
+    def explain(self, frame: bytes, origin: str) -> list[PointResult]:
+        """What each point finds in the answer to a read. Places are those in the frame of Modbus RTU; of Modbus ASCII,
+        whose frames are digits, those in the values. Raises ValueError for what is no answer to the read."""
+        span = span_of(origin)
+        if span is None:
+            raise ValueError("it answers no question to this device")
+        data = bytes_of_answer(span, pdu_of(self._protocol, frame)[1])
+        telemetry, attributes = self._readings_in(span)
+        view = _view(data)
+        points = [*explained(telemetry, "telemetry", view), *explained(attributes, "attribute", view)]
+        return [_in_frame(point, span, frame) for point in points] if self._protocol == "modbus-rtu" else points
+
     def refusal_of(self, frame: bytes) -> str:
         """What a frame refuses, in words; "" for one that does not."""
         try:
@@ -161,6 +176,18 @@ class RegisterConverter:
 
 def _is_in(inner: Span, outer: Span) -> bool:
     return inner.table == outer.table and outer.first <= inner.first and inner.end <= outer.end
+
+
+def _in_frame(point: PointResult, read: Span, frame: bytes) -> PointResult:
+    """The point with its place in the frame of Modbus RTU that carries the values: of coils that of the byte they share
+    with others."""
+    if point.span is None:
+        return point
+    start, end = point.span
+    if read.table in BIT_TABLES:
+        start, end = start // 8, start // 8 + 1
+    start, end = start + _RTU_HEAD_BYTES, end + _RTU_HEAD_BYTES
+    return point._replace(span=(start, end), field=frame[start:end])
 
 
 def _view(data: bytes) -> View:

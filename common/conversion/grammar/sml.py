@@ -19,6 +19,11 @@ _DEEPEST: Final = 16
 MOST_ELEMENTS: Final = 16_384
 """Elements of a file at most: a list may claim any number, and each has at least one byte."""
 _ENTRY: Final = 7
+_NAME_BYTES: Final = 6
+_ENTRY_HEAD: Final = b"\x77\x07"
+"""A list of seven, and a name of six bytes in it."""
+_BEFORE_VALUE: Final = 5
+"""Name, status, time, unit, scaler."""
 UNITS: Final = {
     **{3: "d", 4: "h", 5: "min", 7: "s", 8: "°", 9: "°C", 13: "m³", 14: "m³", 23: "Pa", 24: "bar", 25: "J"},
     **{27: "W", 28: "VA", 29: "var", 30: "Wh", 31: "VAh", 32: "varh", 33: "A", 35: "V", 44: "Hz"},
@@ -57,13 +62,38 @@ def values_of(frame: bytes) -> list[SmlValue]:
     return found
 
 
-class _Reader:
-    """A walk through the elements of a file."""
+def place_of(frame: bytes, code: Code) -> tuple[int, int] | None:
+    """Where the value of the first entry with a code that fits stands in a file as it came, [start, end); None where
+    there is none."""
+    at = frame.find(_ENTRY_HEAD)
+    while at >= 0:
+        name = frame[at + len(_ENTRY_HEAD) :][:_NAME_BYTES]
+        if len(name) == _NAME_BYTES and code.fits(Code(*map(str, name))):
+            try:
+                return _Reader(frame, at + 1).skip(_BEFORE_VALUE)
+            except ValueError:
+                # It only looked like an entry.
+                pass
+        at = frame.find(_ENTRY_HEAD, at + 1)
+    return None
 
-    def __init__(self, content: bytes) -> None:
+
+class _Reader:
+    """A walk through the elements of a file, from a place on."""
+
+    def __init__(self, content: bytes, at: int = 0) -> None:
         self._content = content
-        self._at = 0
+        self._at = at
         self._left = MOST_ELEMENTS
+
+    def skip(self, count: int) -> tuple[int, int]:
+        """Where the content of the element behind so many stands. Raises ValueError."""
+        for _ in range(count):
+            self._element(0)
+        _, length = self._head()
+        if length < 0 or self._at + length > len(self._content):
+            raise ValueError("an SML element that is longer than its file")
+        return self._at, self._at + length
 
     def message(self) -> Element | None:
         """The next message; None at the end. Zeros between them end the one before, or fill up."""
@@ -132,7 +162,7 @@ def _collect(element: Element, found: list[SmlValue]) -> None:
 def _value_of(entry: list[Element]) -> SmlValue | None:
     """What a list of seven says; None for one that is no entry of a meter."""
     name, _, _, unit, scaler, value, _ = entry
-    if not isinstance(name, bytes) or len(name) != 6 or not isinstance(value, bytes | int):
+    if not isinstance(name, bytes) or len(name) != _NAME_BYTES or not isinstance(value, bytes | int):
         return None
     power = scaler if isinstance(scaler, int) and -32 <= scaler <= 32 else 0
     factor = Fraction(10) ** power

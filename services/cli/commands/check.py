@@ -14,24 +14,15 @@ import subprocess
 import sys
 from typing import Final, NotRequired, TypedDict
 
-from common.config.device.type_words import read_as, written_as
-from common.config.framing import Framing
-from common.config.models import AttributeUpdate, DataPoint, Device, Gateway, Line, Message, Platform, Rpc
-from common.config.ports import is_usb
-from common.config.usb_ports import find_port, read_selector
-from common.core.byte_text import spell
+from common.config.models import Device, Gateway, Platform
 from common.core.errors import ConfigError
-from common.core.frame_words import words_of
-from common.core.quoting import quoted, spelled
 from common.io.exits import EXIT_CONFIG
 from common.io.users_path import users_environment
 from services.cli.arguments import Subparsers
-from services.cli.asked_words import describe_asking, describe_register
+from services.cli.described import describe_device, device_as_json
 from services.cli.parser import ERROR, WARNING
-from services.cli.slices import describe_answer, describe_slice
-from services.cli.text import compact, spelled_out, table
+from services.cli.text import compact
 from services.cli.trial.loads import load_all, missing_of
-from services.cli.understood import describe_message, describe_place, describe_type
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
@@ -215,153 +206,3 @@ def describe_platform(platform: Platform) -> str:
     if platform.provisioning is not None:
         how = f"provisioning ({platform.provisioning.type})"
     return f"{platform.host}:{platform.port}, {how}{', TLS' if platform.security.uses_tls else ''}"
-
-
-def describe_port(port: str) -> str:
-    """A port as it is written; of a USB adapter also which file it is now, or why none."""
-    if not is_usb(port) or (selector := read_selector(port)) is None:
-        return port
-    try:
-        return f"{port} (now {find_port(selector)})"
-    except LookupError as error:
-        return f"{port} ({error})"
-
-
-def describe_line(line: Line) -> str:
-    """`9600 8N1`, with flow control where there is one, and pins that are told how to be."""
-    flow = [name for name in ("xonxoff", "rtscts", "dsrdtr") if getattr(line, name)]
-    for name in ("dtr", "rts"):
-        if (pin := getattr(line, name)) is not None:
-            flow.append(f"{name.upper()} {'on' if pin else 'off'}")
-    return " ".join([f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits:g}", *flow])
-
-
-def describe_framing(framing: Framing) -> str:
-    """`frames end with "\\n"`, or what frames look like."""
-    if not framing.shapes:
-        return f"frames end with {spelled_out(framing.delimiter)}"
-    name = f" ({framing.named})" if framing.named else ""
-    return f"a frame{name} {words_of(framing.shapes, skip=framing.skip, mask=framing.mask)}"
-
-
-def describe_device(device: Device) -> list[str]:
-    """A device for a person: its line, its converters, and a row for each value, RPC and attribute update."""
-    line = device.line
-    port = f"{describe_port(line.port)}, {describe_line(line)}"
-    lines = [
-        f"{device.name} ({device.type}) on {port}, {describe_framing(device.framing)}",
-        f"  converter {device.converter}, downlink {device.downlink_converter or 'none'}",
-    ]
-    rows: list[tuple[str, ...]] = [("telemetry", point.key, *_value_of(point)) for point in device.telemetry]
-    rows += [("attribute", point.key, *_value_of(point)) for point in device.attributes]
-    for number, message in enumerate(device.messages, 1):
-        rows += _message_rows(message, number, alone=len(device.messages) == 1 and not message.name)
-    rows += describe_asking(device.asking) if device.asking is not None else []
-    rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
-    rows += [("update", one.attribute, "", _update_as_text(one)) for one in device.attribute_updates]
-    return lines + [f"  {line}" for line in table(rows)]
-
-
-def _update_as_text(update: AttributeUpdate) -> str:
-    """What an attribute update writes."""
-    if update.register is not None:
-        return f"writes {update.register.table}:{update.register.first}, {update.register.type}"
-    return f"writes {spelled_out(update.string_to_device)}{_words_of(update)}"
-
-
-def _message_rows(message: Message, number: int, *, alone: bool) -> list[tuple[str, ...]]:
-    """A message, and what it says, for a person."""
-    name = "each frame" if alone else message.name or f"number {number}"
-    rows: list[tuple[str, ...]] = [("message", name, "", describe_message(message, alone=alone))]
-    rows += [("telemetry", point.key, *_value_of(point)) for point in message.telemetry]
-    return rows + [("attribute", point.key, *_value_of(point)) for point in message.attributes]
-
-
-def _value_of(point: DataPoint) -> tuple[str, str]:
-    """(type, place in the frame) of a data point, both in words."""
-    if point.place is not None:
-        return describe_type(point), describe_place(point) + _words_of(point)
-    return read_as(point.type), describe_slice(point) + _words_of(point)
-
-
-def _words_of(entry: DataPoint | Rpc | AttributeUpdate) -> str:
-    """How the device spells fractions, true and false, where the configuration says so."""
-    words = [f"{quoted(entry.decimal)} before a fraction"] if entry.decimal else []
-    for texts, value in ((entry.true_text, "true"), (entry.false_text, "false")):
-        if texts:
-            words.append(f"{' or '.join(map(spelled, texts))} for {value}")
-    return "".join(f", {word}" for word in words)
-
-
-def _rpc_as_text(device: Device, rpc: Rpc) -> str:
-    """What an RPC writes, and what it takes from the answer."""
-    if rpc.register is not None:
-        return f"{describe_register(rpc.register)}, answer within {rpc.response_timeout_s:g} s"
-    sent = f"writes {_written_by(device, rpc)}{_words_of(rpc)}"
-    if not rpc.with_response:
-        return f"{sent}, no answer"
-    matching = f" matching {quoted(rpc.response_pattern)}" if rpc.response_pattern is not None else ""
-    answer = f"{read_as(rpc.response_type)} {describe_answer(rpc)}"
-    if device.has_user_uplink:
-        answer = f"as {device.converter} reads it"
-    return f"{sent}, answer{matching} within {rpc.response_timeout_s:g} s: {answer}"
-
-
-def _written_by(device: Device, rpc: Rpc) -> str:
-    """What becomes of a call's params, by whichever converter the device has."""
-    if rpc.template is not None:
-        kind = f" with params as {written_as(rpc.type)}" if written_as(rpc.type) != "text" else ""
-        return spelled_out(rpc.template) + kind
-    if device.downlink_converter is None:
-        return 'nothing without "downlink_converter"'
-    if device.has_user_downlink:
-        return f"what {device.downlink_converter} makes of params"
-    return f"params as {written_as(rpc.type)}"
-
-
-def device_as_json(device: Device) -> dict[str, object]:
-    """A device for a program, under the keys of the configuration where there are such."""
-    return {
-        "name": device.name,
-        "type": device.type,
-        "connector": device.connector_name,
-        "port": device.line.port,
-        "line": describe_line(device.line),
-        **_framing_as_json(device.framing),
-        "converter": device.converter,
-        "downlinkConverter": device.downlink_converter,
-        "telemetry": [_point_as_json(point) for point in device.telemetry],
-        "attributes": [_point_as_json(point) for point in device.attributes],
-        "messages": [_message_as_json(message) for message in device.messages],
-        "asks": [
-            {"what": what, "name": name, "when": when, "does": does}
-            for what, name, when, does in (describe_asking(device.asking) if device.asking is not None else [])
-        ],
-        "rpcs": [{"method": rpc.method, "does": _rpc_as_text(device, rpc)} for rpc in device.rpcs],
-        "attributeUpdates": [
-            {"attribute": one.attribute, "stringToDevice": one.string_to_device} for one in device.attribute_updates
-        ],
-    }
-
-
-def _message_as_json(message: Message) -> dict[str, object]:
-    """A message for a program."""
-    return {
-        "name": message.name,
-        "does": describe_message(message),
-        "telemetry": [_point_as_json(point) for point in message.telemetry],
-        "attributes": [_point_as_json(point) for point in message.attributes],
-    }
-
-
-def _framing_as_json(framing: Framing) -> dict[str, object]:
-    """What ends frames, or what they look like."""
-    if not framing.shapes:
-        return {"delimiter": spell([framing.delimiter])}
-    return {"framing": words_of(framing.shapes, skip=framing.skip, mask=framing.mask)}
-
-
-def _point_as_json(point: DataPoint) -> dict[str, object]:
-    """A data point for a program."""
-    kind, taken = _value_of(point)
-    return {"key": point.key, "type": kind, "slice": taken}

@@ -11,7 +11,7 @@ from common.config.profile_devices import device_of_profile, find_profile
 from common.config.profiles import Profile, profile_names
 from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers, utf8_path, utf8_text
-from services.cli.commands.check import describe_device, describe_framing, device_as_json
+from services.cli.described import describe_contents, describe_framing, device_as_json
 from services.cli.text import compact, counted, table
 from services.cli.usage import UsageError
 
@@ -98,8 +98,7 @@ def profile_as_text(profile: Profile, device: Device) -> list[str]:
         lines += ["", "parameters:"]
         rows = [(one.name, _default(one.default), one.meaning) for one in profile.parameters]
         lines += [f"  {line}" for line in table(rows)]
-    # Its first lines are those of a device at a port.
-    lines += ["", "device:", *(describe_device(device)[2:] or ["  no values"])]
+    lines += ["", "device:", *(f"  {line}" for line in describe_contents(device) or ["no values"])]
     for title, texts in (("notes", profile.notes), ("sources", profile.sources)):
         if texts:
             lines += ["", f"{title}:", *(f"  {text}" for text in texts)]

@@ -17,9 +17,12 @@ from common.config.models import Connector, Device, Gateway
 from common.config.reading import read_gateway
 from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers, add_device, one_device, utf8_text
+from services.cli.text import counted
 from services.cli.trial.calls import called_as_json, called_as_text, try_call
-from services.cli.trial.frames import Piece, as_json, as_text, converter_of, failure_of, pieces_of, whole_frame
+from services.cli.trial.frames import Outcome, converter_of, failure_of
 from services.cli.trial.inputs import bytes_of_hex, bytes_of_text, params_of
+from services.cli.trial.pieces import Piece, pieces_of, whole_frame
+from services.cli.trial.showing import as_json, as_text
 from services.cli.usage import UsageError
 
 _WHAT: Final = ("text", "hex", "file", "rpc")
@@ -35,16 +38,17 @@ def add_parser(subparsers: Subparsers) -> None:
     """
     parser = subparsers.add_parser(
         "try",
-        help="what the configuration makes of a frame or a call, without a device",
-        description="Shows what a configuration makes of a frame, a file of frames, or a call and its answer.",
+        help="what the configuration makes of a frame, a capture or a call, without a device",
+        description="Shows what a configuration makes of a frame, a capture, or a call and its answer: frames and dead "
+        "bytes, messages, and of each data point the bytes that it took, with its value.",
         epilog="examples:\n"
         "  serialgw try tb_gateway.json press1 --text '48\\r2430947595\\n'\n"
         "  serialgw try tb_gateway.json press1 --hex '34 38 0d 0a'\n"
-        "  serialgw try tb_gateway.json press1 --file recorded.bin --json\n"
+        "  serialgw try tb_gateway.json press1 --file press1.txt --json\n"
         "  serialgw try tb_gateway.json press1 --rpc set --params 25 --answer 'OK\\n'\n"
         "  serialgw try --profile sds011 --hex 'aa c0 06 00 06 00 58 d9 3d ab'\n"
-        "  serialgw try --profile victron-ve-direct recorded.bin\n"
-        "  cat recorded.bin | serialgw try tb_gateway.json press1 --file -\n\n"
+        "  serialgw try --profile victron-ve-direct capture.txt\n"
+        "  serialgw capture /dev/ttyUSB0 | serialgw try tb_gateway.json press1 --file -\n\n"
         "exit codes: 0 all well, 1 something could not be converted, 2 wrong usage,"
         f" {EXIT_CONFIG} problems in the configuration",
     )
@@ -52,7 +56,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "config",
         metavar="FILE",
         nargs="?",
-        help="tb_gateway.json or a serial connector file; with --profile, and no frame, a file of raw bytes",
+        help="tb_gateway.json or a serial connector file; with --profile, and no frame, a capture",
     )
     parser.add_argument("--profile", type=utf8_text, metavar="NAME", help="in place of a configuration")
     add_device(parser, "of which device; may be left out if there is only one")
@@ -60,7 +64,9 @@ def add_parser(subparsers: Subparsers) -> None:
     what.add_argument("--text", metavar="T", help=r"one frame as text; \r \n \t \xNN and \\ work")
     what.add_argument("--hex", metavar="H", help="one frame as hexadecimal bytes: '54 3a', 54:3a, 0x54 0x3a")
     what.add_argument(
-        "--file", metavar="F", help="a file of raw bytes, cut into frames as on the line; - is standard input"
+        "--file",
+        metavar="F",
+        help="a capture, or a file of raw bytes, cut into frames as on the line; - is standard input",
     )
     what.add_argument("--rpc", metavar="METHOD", help="a call from the platform")
     parser.add_argument("--params", metavar="JSON", help="the call's params")
@@ -95,8 +101,8 @@ def _of_configuration(args: argparse.Namespace) -> tuple[Gateway, Device]:
 
 
 def _of_profile(args: argparse.Namespace) -> tuple[Gateway, Device]:
-    """A gateway of one device, which is as a profile says; a file that was named holds bytes of it. Raises UsageError,
-    ConfigError."""
+    """A gateway of one device, which is as a profile says; a file that was named is a capture, or bytes of it.
+    Raises UsageError, ConfigError."""
     from common.config.profile_devices import device_of_profile, find_profile
 
     if args.device is not None or args.device_option is not None:
@@ -129,18 +135,32 @@ def _try_frames(gateway: Gateway, device: Device, args: argparse.Namespace, out:
     """Prints the outcomes of each frame as it is converted: a long file shows its first lines at once."""
     convert = converter_of(gateway, device)
     failed = False
-    number = 0
-    for number, piece in enumerate(_pieces(device, args), start=1):
-        for outcome in [failure_of(device, piece.dead)] if piece.dead else convert(piece.frame):
-            failed = failed or outcome.failed
-            print(as_json(outcome, piece) if args.json else as_text(outcome, piece, number), file=out)
-    if number == 0:
+    counts = {"frame": 0, "dead": 0, "told": 0}
+    sizes = dict(counts)
+    for piece in _pieces(device, args):
+        kind = "told" if piece.is_written else "dead" if piece.dead else "frame"
+        counts[kind] += 1
+        sizes[kind] += len(piece.frame)
+        outcomes: list[Outcome | None] = [None]
+        if piece.dead:
+            outcomes = [failure_of(device, piece.dead)]
+        elif not piece.is_written and not piece.is_foreign:
+            outcomes = [*convert(piece.frame, piece.origin)]
+        for outcome in outcomes:
+            failed = failed or (outcome is not None and outcome.failed)
+            print(as_json(outcome, piece) if args.json else as_text(outcome, piece, counts[kind]), file=out)
+    if not counts["frame"] and not counts["dead"]:
         print("no frame: the input is empty", file=sys.stderr)
+    elif args.file is not None and not args.json:
+        dead = (
+            f"; {counted(sizes['dead'], 'byte')} in {counted(counts['dead'], 'dead piece')}" if counts["dead"] else ""
+        )
+        print(f"{counted(sizes['frame'], 'byte')} in {counted(counts['frame'], 'frame')}{dead}", file=sys.stderr)
     return EXIT_CONVERSION if failed else 0
 
 
 def _pieces(device: Device, args: argparse.Namespace) -> Iterable[Piece]:
-    """The frames that --text, --hex or --file name."""
+    """What --text, --hex or --file name."""
     if args.file is not None:
         return pieces_of(Path(args.file), device)
     frame = bytes_of_text("--text", args.text) if args.text is not None else bytes_of_hex(args.hex)

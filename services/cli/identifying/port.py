@@ -61,32 +61,42 @@ class Port:
 
     def hear(self, seconds: float) -> Iterator[bytes]:
         """What comes in this time, chunk by chunk; b"" each time that the line has fallen silent. Raises LinkError."""
-        until_s = time.monotonic() + seconds
         has_said = False
-        while (left_s := until_s - time.monotonic()) > 0:
-            ready, _, _ = select.select([self._fd], [], [], min(left_s, QUIET_S))
-            if not ready:
-                if has_said:
-                    yield b""
-                has_said = False
-                continue
-            try:
-                chunk = os.read(self._fd, _READ_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise LinkError(f"{self.path}: {error.strerror}") from None
-            if not chunk:
-                raise LinkError(f"{self.path}: hung up")
-            has_said = True
-            yield chunk
+        for chunk in heard_at(self._fd, self.path, seconds):
+            if chunk or has_said:
+                yield chunk
+            has_said = bool(chunk)
         yield b""
+
+    def fileno(self) -> int:
+        """The descriptor, for `heard_at`."""
+        return self._fd
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._serial.close()
+
+
+def heard_at(fd: int, name: str, seconds: float) -> Iterator[bytes]:
+    """What comes on a descriptor in this time, chunk by chunk; b"" for each QUIET_S in which nothing does. Raises
+    LinkError."""
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0:
+        ready, _, _ = select.select([fd], [], [], min(left_s, QUIET_S))
+        if not ready:
+            yield b""
+            continue
+        try:
+            chunk = os.read(fd, _READ_BYTES)
+        except BlockingIOError:
+            continue
+        except OSError as error:
+            raise LinkError(f"{name}: {error.strerror}") from None
+        if not chunk:
+            raise LinkError(f"{name}: hung up")
+        yield chunk
 
 
 def _why(path: str, error: Exception) -> str:

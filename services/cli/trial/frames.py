@@ -1,11 +1,9 @@
-"""What a configuration makes of frames: pieces of the input, outcomes of their conversion, and both as text or JSON."""
+"""What a configuration makes of frames: the outcomes of their conversion."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 import simplejson
 from msgspec.structs import replace
@@ -15,30 +13,13 @@ from common.config.models import Device, Gateway
 from common.conversion.grammar.times import iso_text
 from common.conversion.outcomes import PointResult
 from common.conversion.slices.rows import compile_device
-from common.conversion.values import encode_json
 from common.core.errors import ConversionError
-from common.core.quoting import shown
 from common.wire.messages import UserReading
-from services.cli.text import table
 from services.cli.trial.users import users_converter
-from services.cli.usage import UsageError
 
 BLANK: Final = "blank      the frame says nothing: no reading, and no dead letter"
-_READ_BYTES: Final = 4096
-"""Bytes that are read at once, as many as a port reader takes; how chunks are cut changes nothing, here as there."""
-
-
-class Piece(NamedTuple):
-    """A frame to try. `partial` is what a file ends with behind its last delimiter; `note` says what else is odd.
-
-    `dead` is why the framer makes it a dead letter instead of a frame, or "".
-    """
-
-    frame: bytes
-    partial: bool = False
-    note: str = ""
-    """What a line would have done otherwise, or ""."""
-    dead: str = ""
+Convert: TypeAlias = "Callable[[bytes, str], list[Outcome]]"
+"""(a frame, the question that it answers or "") to its outcomes: one, or one per reading of a user's converter."""
 
 
 class Outcome(NamedTuple):
@@ -53,65 +34,17 @@ class Outcome(NamedTuple):
     failed: bool
     """True if an error makes the command's exit code 1; a data point that is absent does not."""
     lines: list[str]
-    """The outcome for a person."""
+    """The outcome for a person, but for its points."""
+    points: Sequence[PointResult] = ()
+    """What each data point found; () of a user's converter."""
+    message: str = ""
+    """The name of the message that took the frame, where it has one."""
+    decoded: bytes = b""
+    """What the frame was decoded to, where the places of points count in that."""
 
 
-def whole_frame(frame: bytes, device: Device) -> Piece:
-    """A frame that was typed: taken as one frame all the same, with a note where a line would cut it otherwise."""
-    if device.framing.shapes:
-        return _whole_shaped(frame, device)
-    delimiter = device.framing.delimiter
-    at = frame.find(delimiter)
-    if at < 0:
-        return Piece(frame, note=f"without the delimiter {shown(delimiter)} at its end")
-    if at + len(delimiter) < len(frame):
-        return Piece(frame, note=f"taken whole; a line would end the frame at the first {shown(delimiter)}")
-    return Piece(frame)
-
-
-def _whole_shaped(frame: bytes, device: Device) -> Piece:
-    """The same where frames have shapes: escapes are undone, and what the configuration cuts off is cut off."""
-    from services.port_reader.core.framers import shaped
-
-    framer = shaped(device.framing)
-    frames = [*framer.feed(frame), *framer.rest()]
-    dead = framer.take_dead()
-    if len(frames) == 1 and not dead:
-        return Piece(frames[0])
-    if frames:
-        found = f"{len(frames)} frames of it" if len(frames) > 1 else "only a part of it a frame"
-        return Piece(frame, note=f"taken whole; a line would make {found}")
-    return Piece(frame, dead=dead[0].reason if dead else "this is no frame")
-
-
-STANDARD_INPUT: Final = Path("-")
-"""In place of a file: what is piped in, as other programs have it."""
-
-
-def pieces_of(path: Path, device: Device) -> Iterator[Piece]:
-    """The frames of a file of raw bytes, or of standard input (`-`), cut as on the line. Raises UsageError if it can't
-    be read."""
-    from services.port_reader.core.framers import framer_of, shaped
-
-    ending = shaped(device.framing) if device.framing.shapes else None
-    framer = ending or framer_of(device.framing)
-    try:
-        with sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb") as file:
-            while chunk := file.read(_READ_BYTES):
-                frames = framer.feed(chunk)
-                yield from (Piece(piece.data, dead=piece.reason) for piece in framer.take_dead())
-                yield from (Piece(frame) for frame in frames)
-    except OSError as error:
-        raise UsageError(f"--file {path}: {error.strerror or error}") from None
-    if ending is not None:
-        yield from map(Piece, ending.rest())
-        yield from (Piece(piece.data, dead=piece.reason) for piece in ending.take_dead())
-    elif framer.partial:
-        yield Piece(bytes(framer.partial), partial=True, note="partial: the delimiter has not come")
-
-
-def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Outcome]]:
-    """A function from a frame to its outcomes: one, or one per reading of a user's converter.
+def converter_of(gateway: Gateway, device: Device) -> Convert:
+    """What makes outcomes of frames.
 
     A user's converter that can't be loaded gives a function too, which says so of each frame.
     """
@@ -119,14 +52,14 @@ def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Out
         if device.messages:
             return _by_messages(device)
         converter = compile_device(device)
-        return lambda frame: [_outcome_of(device, converter.explain(frame))]
+        return lambda frame, _: [_outcome_of(device, converter.explain(frame))]
     try:
         user = users_converter(gateway, device, device.converter)
     except ConversionError as error:
         reason = str(error)
-        return lambda frame: [failure_of(device, reason)]
+        return lambda _frame, _origin: [failure_of(device, reason)]
 
-    def convert(frame: bytes) -> list[Outcome]:
+    def convert(frame: bytes, _: str) -> list[Outcome]:
         try:
             readings = user.convert_frame(frame)
         except ConversionError as error:
@@ -137,7 +70,7 @@ def converter_of(gateway: Gateway, device: Device) -> Callable[[bytes], list[Out
     return convert
 
 
-def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
+def _by_messages(device: Device) -> Convert:
     """The same for a device with messages: which of them took a frame stands in front."""
     from common.conversion.grammar.messages import MessageConverter
 
@@ -145,8 +78,8 @@ def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
         return _by_registers(device, device.asking)
     converter = MessageConverter(device)
 
-    def convert(frame: bytes) -> list[Outcome]:
-        found = converter.explain(frame)
+    def convert(frame: bytes, origin: str) -> list[Outcome]:
+        found = converter.explain(frame, origin=origin)
         is_taken = len(device.messages) > 1 and not (found.dead or found.is_blank)
         head = [f"message    {found.message or 'without a name'}"] if is_taken else []
         if found.ts_ms is not None:
@@ -155,10 +88,9 @@ def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
             return [Outcome(device.name, device.type, {}, {}, [], False, [*head, BLANK])]
         if found.dead:
             failed = failure_of(device, found.dead)
-            rows = table([_row_of(point) for point in found.points])
-            return [failed._replace(lines=[*head, *rows, *failed.lines])]
+            return [failed._replace(lines=[*head, *failed.lines], points=found.points, decoded=found.decoded)]
         renamed = replace(device, name=found.device_name, type=found.device_type)
-        outcome = _outcome_of(renamed, found.points)
+        outcome = _outcome_of(renamed, found.points, message=found.message, decoded=found.decoded)
         if not found.points:
             outcome = outcome._replace(lines=["the message has no data points"])
         return [outcome._replace(lines=[*head, *outcome.lines])]
@@ -166,31 +98,27 @@ def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
     return convert
 
 
-def _by_registers(device: Device, asking: Asking) -> Callable[[bytes], list[Outcome]]:
-    """The same for a Modbus device: an answer does not say which registers it holds, so it is taken for that of the
-    first question that it could answer."""
+def _by_registers(device: Device, asking: Asking) -> Convert:
+    """The same for a Modbus device: an answer does not say which registers it holds, so one of which nobody knows the
+    question is taken for that of the first that it could answer."""
     from common.conversion.grammar.patterns_of_bytes import compile_bytes
     from common.conversion.grammar.registers import RegisterConverter
 
     converter = RegisterConverter(device, asking)
     answers = [(ask.name, compile_bytes(ask.answer.regex)) for ask in asking.asks if ask.answer is not None]
 
-    def convert(frame: bytes) -> list[Outcome]:
+    def convert(frame: bytes, origin: str) -> list[Outcome]:
         if refusal := converter.refusal_of(frame):
             return [failure_of(device, refusal)]
-        fitting = [name for name, answer in answers if answer.search(frame)]
+        fitting = [origin] if origin else [name for name, answer in answers if answer.search(frame)]
         if not fitting:
             return [failure_of(device, "it answers none of the questions to this device")]
-        result = converter.convert_batch([frame], (), fitting[0])
-        if result.dead:
-            return [failure_of(device, result.dead[0])]
-        telemetry, attributes = (
-            simplejson.loads(text[0]) if text[0] else {} for text in (result.telemetry, result.attributes)
-        )
-        lines = [f"answers    {fitting[0]}" + (f", or {', '.join(fitting[1:])}" if fitting[1:] else "")]
-        for kind, values in (("telemetry", telemetry), ("attribute", attributes)):
-            lines += table([(kind, key, f"= {encode_json(value).decode()}") for key, value in values.items()])
-        return [Outcome(device.name, device.type, telemetry, attributes, [], False, lines)]
+        try:
+            points = converter.explain(frame, fitting[0])
+        except ValueError as error:
+            return [failure_of(device, f"{fitting[0]}: {error}")]
+        answered = f"answers    {fitting[0]}" + (f", or {', '.join(fitting[1:])}" if fitting[1:] else "")
+        return [_outcome_of(device, points, message=fitting[0])._replace(lines=[answered])]
 
     return convert
 
@@ -200,62 +128,21 @@ def failure_of(device: Device, reason: str) -> Outcome:
     return Outcome(device.name, device.type, {}, {}, [("", reason)], True, [f"error      {reason}"])
 
 
-def as_json(outcome: Outcome, piece: Piece) -> str:
-    """An outcome on one line, for a program."""
-    shape: dict[str, object] = {
-        "deviceName": outcome.device_name,
-        "deviceType": outcome.device_type,
-        "telemetry": outcome.telemetry,
-        "attributes": outcome.attributes,
-        "errors": [{"key": key, "error": error} for key, error in outcome.errors],
-    }
-    if piece.partial:
-        shape["partial"] = True
-    return encode_json(shape).decode()
-
-
-def as_text(outcome: Outcome, piece: Piece, number: int) -> str:
-    """An outcome for a person: the frame with its number in the input, whose reading it is, and its lines."""
-    note = f" ({piece.note})" if piece.note else ""
-    head = f"frame {number}, {len(piece.frame)} bytes: {shown(piece.frame)}{note}"
-    who = f"  {outcome.device_name} ({outcome.device_type})"
-    return "\n".join([head, who, *(f"    {line}" for line in outcome.lines)])
-
-
-def _outcome_of(device: Device, points: list[PointResult]) -> Outcome:
+def _outcome_of(device: Device, points: list[PointResult], *, message: str = "", decoded: bytes = b"") -> Outcome:
     """The outcome of built-in conversion, point by point."""
     telemetry = {p.key: p.value for p in points if p.status == "value" and p.kind == "telemetry"}
     attributes = {p.key: p.value for p in points if p.status == "value" and p.kind == "attribute"}
     errors = [(p.key, p.why if p.status == "error" else f"absent: {p.why}") for p in points if not _is_quiet(p)]
     failed = any(point.status == "error" for point in points)
-    lines = table([_row_of(point) for point in points]) or ["no data points are configured"]
+    lines = [] if points else ["no data points are configured"]
     if points and all(point.status == "blank" for point in points):
-        lines = [BLANK]
-    return Outcome(device.name, device.type, telemetry, attributes, errors, failed, lines)
+        points, lines = [], [BLANK]
+    return Outcome(device.name, device.type, telemetry, attributes, errors, failed, lines, points, message, decoded)
 
 
 def _is_quiet(point: PointResult) -> bool:
     """True where there is nothing to complain of: a value, or a frame that says nothing."""
     return point.status in ("value", "blank", "none")
-
-
-def _row_of(point: PointResult) -> tuple[str, ...]:
-    """What a data point found: kind, key, type, slice, bytes taken, value or why not."""
-    return (
-        point.kind,
-        point.key,
-        point.type,
-        f"[{point.span[0]}:{point.span[1]}]" if point.span else "-",
-        shown(point.field) if point.span else "-",
-        _found_by(point),
-    )
-
-
-def _found_by(point: PointResult) -> str:
-    """The value, or why there is none."""
-    if point.status == "value":
-        return f"= {encode_json(point.value).decode()}"
-    return f"{'no value' if point.status == 'none' else point.status}: {point.why}"
 
 
 def _outcome_of_reading(reading: UserReading) -> Outcome:

@@ -14,7 +14,7 @@ beside it, in an order in which nobody waits for something unneeded.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from common.config.models import Line
 from common.core.errors import LinkError
@@ -62,6 +62,14 @@ LATE_S: Final = 0.1
 """What comes so long after the end of a rest did not come during it."""
 
 
+class Tapped(Protocol):
+    """Who may want to see what passes on the line."""
+
+    @property
+    def is_wanted(self) -> bool: ...
+    def show(self, data: bytes, at_ms: int, *, is_written: bool) -> None: ...
+
+
 class LineSource:
     """Performs the effects that concern the line, and reads it when it has something."""
 
@@ -71,13 +79,15 @@ class LineSource:
         sources: Sources[Event],
         reports: Pollable,
         hear: Callable[[], Iterable[Arrived | Junk]],
+        tap: Tapped | None = None,
     ) -> None:
         """`settings`: all devices on the line have the same. `reports` is the socket by which others are heard,
-        which rests as the line does; `hear` takes what is in it."""
+        which rests as the line does; `hear` takes what is in it. `tap` is shown what passes, while it wants that."""
         self._settings = settings
         self._sources = sources
         self._reports = reports
         self._hear = hear
+        self._tap = tap
         self._line: SerialLine | None = None
         self._listener: Listener | None = None
         self._is_resting = False
@@ -211,7 +221,10 @@ class LineSource:
                     yield LineDamaged(line.take_errors())
                 if gap:
                     yield gap
-                yield Chunk(data, wall_ms())
+                at_ms = wall_ms()
+                if self._tap is not None and self._tap.is_wanted:
+                    self._tap.show(data, at_ms, is_written=False)
+                yield Chunk(data, at_ms)
             # Less than half: there was no more. A rest that was just ordered holds for the next read too.
             if len(data) < READ_BYTES // 2 or self._is_resting:
                 return
@@ -242,6 +255,8 @@ class LineSource:
         if any(isinstance(event, PortLost) for event in events):
             return events
         self._line.begin_write(effect.data)
+        if self._tap is not None and self._tap.is_wanted:
+            self._tap.show(effect.data, wall_ms(), is_written=True)
         # From now on its answer may come.
         self._is_resting = False
         self._sources.rest(self._line.fd, monotonic_s())

@@ -56,6 +56,7 @@ from services.port_reader.core.events import (
     WritePort,
 )
 from services.port_reader.shell.line_source import LineSource
+from services.port_reader.shell.line_tap import LineTap
 from services.port_reader.shell.performers import Performers
 
 BEATS: Final = (b"beat.publisher.", b"beat.broker.")
@@ -92,7 +93,8 @@ class PortReaderShell:
         # Acknowledgements come under the stream's own name: of 64 readers one is woken by each, not all.
         topics = [*BEATS, *(f"ack.{journal.state.journal}.".encode() for journal in journals)]
         self._events, self._taps = self._planes.add_events(topics)
-        self._line = LineSource(device.line, sources, self._events.socket, self._hear)
+        tap = LineTap([journal.device for journal in journals], self._taps, self._planes)
+        self._line = LineSource(device.line, sources, self._events.socket, self._hear, tap)
         self._performers = self._all_performers().table
 
     def _all_performers(self) -> Performers[Effect]:
