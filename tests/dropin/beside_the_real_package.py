@@ -159,7 +159,7 @@ def test_what_it_ships_is_taken_as_it_is(shipped: Path, capsys: pytest.CaptureFi
     assert main(["check", str(shipped / "tb_gateway.json")]) == 0
     said = capsys.readouterr().out
     assert "connector Serial Connector: read by serialgw" in said
-    assert "converter SerialUplinkConverter, downlink SerialDownlinkConverter" in said
+    assert "converter  SerialUplinkConverter, downlink SerialDownlinkConverter" in said
 
 
 def test_its_converters_run_as_anybody_s_where_they_are_changed(
@@ -181,7 +181,7 @@ def test_its_converters_run_as_anybody_s_where_they_are_changed(
     assert main(["check", str(shipped / "tb_gateway.json")]) == 0
     assert "hosted: class SerialConnector" in capsys.readouterr().out
     assert main(["check", str(shipped / "alone.json")]) == 0
-    assert "converter extensions:SerialUplinkConverter" in capsys.readouterr().out
+    assert "converter  extensions:SerialUplinkConverter" in capsys.readouterr().out
     assert main(["try", str(shipped / "alone.json"), "SerialDevice1", "--text", "48\\r2430947595\\n"]) == 0
     said = capsys.readouterr().out
     assert '{"humidity":48.0}' in said

@@ -76,7 +76,7 @@ def test_a_changed_converter_runs_though_it_is_called_as_ours(
     monkeypatch.chdir(tmp_path)
     assert main(["check", str(path)]) == 0
     said = capsys.readouterr().out
-    assert "converter extensions:SerialUplinkConverter, downlink extensions:SerialDownlinkConverter" in said
+    assert "converter  extensions:SerialUplinkConverter, downlink extensions:SerialDownlinkConverter" in said
     assert main(["try", str(path), "press", "--text", "abc\n"]) == 0
     assert 'telemetry  {"mine":4}' in capsys.readouterr().out
     assert main(["try", str(path), "press", "--rpc", "set", "--params", "5"]) == 0
