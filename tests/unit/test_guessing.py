@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cli.identifying.candidates import candidates
-from services.cli.probing.guessing import SURE, Heard, best, guess
+from services.cli.probing.guessing import SILENCE_MS, SURE, Heard, best, guess
 
 LINES = b"".join(b"T:%d.5;H:%d\r\n" % (number, number + 30) for number in range(20))
 SDS011 = bytes.fromhex("aac00600060058d9") + b"\x3d\xab"
@@ -63,6 +63,8 @@ def test_binary_frames_are_cut_where_the_line_is_silent() -> None:
     found = guess(Heard("9600 8N1", (frame, b"", frame, b"", frame, b"", frame, b"")))
     assert found.frames == (frame,) * 3
     assert "binary frames of 6 bytes" in found.reason
+    section = found.section("/dev/ttyX", "a")
+    assert section["framing"] == {"silenceMs": SILENCE_MS}
 
 
 @pytest.mark.parametrize("chunks", [(), (b"",), (b"", b"")])

@@ -25,6 +25,8 @@ SURE: Final = 0.95
 MOST_FRAMES: Final = 8
 """Frames of one guess that are shown."""
 MOST_SAMPLE_BYTES: Final = 256
+SILENCE_MS: Final = 50
+"""A pause that ends a frame where nothing else does: adapters hand bytes over up to 16 ms late."""
 _TEXT: Final = frozenset(b"\t\r\n\x02\x03") | frozenset(range(0x20, 0x7F))
 _WORDS: Final = {b"\n": "line feed", b"\r\n": "CR LF", b"\r": "CR", b"\x03": "ETX", b";": "semicolon"}
 
@@ -68,7 +70,7 @@ class Guess(NamedTuple):
         if self.delimiter:
             found["delimiter"] = self.delimiter.decode("latin-1")
         else:
-            found["framing"] = {"silence": "auto"}
+            found["framing"] = {"silenceMs": SILENCE_MS}
         return {**found, "telemetry": [{"type": "string", "key": "frame"}]}
 
 

@@ -165,7 +165,7 @@ export function add(feed, query, go) {
 /** The line's settings of a guess whose section is a profile's. */
 function plainLine(guess) {
   const [rate, form] = guess.setting.split(" ");
-  const end = guess.delimiter ? { delimiter: decode(guess.delimiter) } : { framing: { silence: "auto" } };
+  const end = guess.delimiter ? { delimiter: decode(guess.delimiter) } : { framing: { silenceMs: 50 } };
   return { baudrate: Number(rate), bytesize: Number(form[0]), parity: form[1], stopbits: Number(form.slice(2)), ...end };
 }
 

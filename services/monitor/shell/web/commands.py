@@ -26,6 +26,8 @@ PROBE_S: Final = 150.0
 TRY_S: Final = 30.0
 ADD_S: Final = 30.0
 RELOAD_S: Final = 90.0
+CAPTURE_HEAD: Final = "serialgw capture 1"
+"""The first line of a capture, as `serialgw capture` writes it."""
 MOST_FRAMES: Final = 64
 """Frames of one preview."""
 
@@ -67,8 +69,11 @@ class Commands:
             section = {"name": "new", "port": "/dev/null", **section}
             content = {"name": "Serial", "devices": [section]}
             (folder / "serial.json").write_bytes(msgspec.json.encode(content))
-            (folder / "frames.bin").write_bytes(b"".join(frames[:MOST_FRAMES]))
-            file = str(folder / "frames.bin")
+            # As a capture, with a second between any two: so silence ends frames, too.
+            lines = [f"{at:.3f} < {frame.hex()}" for at, frame in enumerate(frames[:MOST_FRAMES], start=1)]
+            end = f"{len(lines) + 1:.3f} end"
+            file = str(folder / "frames.txt")
+            Path(file).write_text("\n".join([CAPTURE_HEAD, *lines, end, ""]))
             done = await self._run(TRY_S, "try", str(folder / "serial.json"), "--file", file, "--json")
         if not done.out.strip():
             raise GatewayError(done.error or "nothing came of it")
