@@ -34,6 +34,11 @@ NO_ASKING: Final = Asking()
 JOINED_S: Final = JOIN_S + 0.005
 """Nothing is asked before somebody has watched the line for so long: an answer that came sooner would be taken for the
 end of a frame that nobody saw begin."""
+PROBE_LEAST_S: Final = 0.02
+PROBE_LEAST_BYTES: Final = 20
+"""A call to another device cuts the probe of one that is gone short, but leaves it so long at least, and as long as the
+line takes for so many bytes: its request, the silence behind it, and the beginning of an answer. An adapter hands bytes
+over every 16 ms (FTDI's default). A unit that is back has begun to answer by then, mostly, and is heard to its end."""
 NEVER_S: Final = float("inf")
 
 
@@ -86,11 +91,13 @@ class AskingPort(Port):
             search=search,
             write_timeout_s=devices[0].line.write_timeout_s,
             others=self._may_be_asked,
+            gives_way_s=max(PROBE_LEAST_S, PROBE_LEAST_BYTES * self.byte_s) if self._protocol else NEVER_S,
             body=body_of(devices[0].framing.shapes) if devices[0].framing.shapes else bytes,
         )
         self._now_s = 0.0
         """When the event came that is handled now."""
-        exchange.is_held = lambda device: not asker.is_free(self._members.place_of(device), self._now_s)
+        exchange.is_held = self._is_held
+        exchange.tells_devices = bool(self._protocol)
         line.is_awaited = lambda: exchange.is_listening or asker.is_listening
         times_s = [ask.timeout_s for asking in askings for ask in asking.asks] + [
             asking.timeout_s for asking in askings
@@ -105,13 +112,22 @@ class AskingPort(Port):
         self._strays: list[DeadPiece] = []
         """Whole frames that nobody has asked for, on a line where that makes them meaningless."""
 
+    def _is_held(self, device: str) -> bool:
+        """Whether a call to this device waits for what is on the line: for a question, or for the rest of an answer to
+        a probe that would give way."""
+        asker = self._asker
+        is_free = asker.is_free(self._members.place_of(device), self._now_s)
+        return not is_free or (asker.asked is not None and self._line.has_frame_begun)
+
     def _may_be_asked(self, place: int) -> bool:
         """Whether calls leave the line, and this device, to questions. While a late answer to a call is waited for,
         other devices on a bus are asked."""
-        if self._exchange.is_idle:
-            return True
-        late = self._exchange.late_device
-        return bool(self._units) and late is not None and self._members.place_of(late) != place
+        exchange = self._exchange
+        late = exchange.late_devices
+        if not late:
+            return exchange.is_idle
+        is_waiting = exchange.is_idle or not exchange.tells_devices
+        return is_waiting and bool(self._units) and all(self._members.place_of(one) != place for one in late)
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -126,7 +142,7 @@ class AskingPort(Port):
     @property
     def is_exchanging(self) -> bool:
         """True while a call or a question is on the line: its answer must not wait."""
-        return super().is_exchanging or self._asker.is_waiting
+        return super().is_exchanging or self._exchange.is_listening or self._asker.is_waiting
 
     # Open and closed
 
@@ -214,6 +230,10 @@ class AskingPort(Port):
             if exchange.is_listening:
                 return self._answers.sort([frame], now_s)
             return self._members.placed([frame]), []
+        if (late := exchange.take_late(frame)) is not None:
+            # Its call has ended, and nobody waits for what it says.
+            item = Item(Entry.ANSWER, [frame], [late.request.id, late.asked.method])
+            return [(self._members.place_of(late.request.device), item)], []
         if not exchange.is_wanted(frame):
             reason = self._why_stray(frame)
             self._counters["answers_stray"] += 1
@@ -221,13 +241,7 @@ class AskingPort(Port):
                 self._last_strays[asked] = reason
             self._strays.append(DeadPiece(reason, frame))
             return [], []
-        late = exchange.late_call
-        if late is None:
-            return self._answers.sort([frame], now_s)
-        exchange.offer(frame)
-        # Its call has ended, and nobody waits for what it says.
-        item = Item(Entry.ANSWER, [frame], [late.request.id, late.asked.method])
-        return [(self._members.place_of(late.request.device), item)], []
+        return self._answers.sort([frame], now_s)
 
     def _why_stray(self, frame: bytes) -> str:
         """Why a whole frame says nothing to us: it does not say by itself what it is about."""
@@ -292,7 +306,7 @@ class AskingPort(Port):
         """The write is out."""
         asker = self._asker
         if not asker.is_writing:
-            return [*super().write_drained(now_s), *self._go_on(now_s)]
+            return [*self._echoed(super().write_drained(now_s)), *self._go_on(now_s)]
         if not asker.replies.is_writing:
             if self._doubt is not None:
                 self._doubt.ask()
@@ -309,7 +323,7 @@ class AskingPort(Port):
     def write_failed(self, reason: str, now_s: float) -> list[Effect]:
         """The write failed."""
         if not self._asker.is_writing:
-            return [*super().write_failed(reason, now_s), *self._go_on(now_s)]
+            return [*self._echoed(super().write_failed(reason, now_s)), *self._go_on(now_s)]
         self._asker.write_failed(now_s)
         return [*self._tell_silent(now_s), *self._go_on(now_s)]
 
@@ -330,9 +344,10 @@ class AskingPort(Port):
         return [*effects, *self._asker.go_on(now_s, may_write=not self._exchange.is_writing)]
 
     def _echoed(self, effects: list[Effect]) -> list[Effect]:
-        """The same; what a call writes comes back too, on a line with an echo."""
+        """The same; a call that is written ends the probe that gave way, and comes back too on a line with an echo."""
         for effect in effects:
             if isinstance(effect, WritePort):
+                self._asker.give_way()
                 self._asker.expect_echo(effect.data)
         return effects
 

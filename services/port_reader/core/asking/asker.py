@@ -57,7 +57,8 @@ class Asker:
 
     A device that fails `offlineAfter` turns in a row is gone: it gets one probe for each step of its back-off, and
     costs the others on its line no more than that. After a time-out nothing is asked of a device for as long again, so
-    that a late answer is never taken for the next one's; others on the line are asked meanwhile.
+    that a late answer is never taken for the next one's; others on the line are asked meanwhile. Where an answer says
+    whose it is, a probe also gives way to a call to another device: then it is over as one that timed out.
     """
 
     def __init__(
@@ -69,15 +70,18 @@ class Asker:
         search: Callable[[re.Pattern[bytes], bytes], bool | None],
         write_timeout_s: float | None,
         others: Callable[[int], bool] = lambda _: True,
+        gives_way_s: float = NEVER_S,
         body: BodyOf = bytes,
     ) -> None:
         """`devices`: all on the line, in the order of their streams. `search` finds patterns in bounded time. `others`:
-        whether this device may be asked as far as calls are concerned, which have the same line. `body` takes the body
-        out of a frame."""
+        whether this device may be asked as far as calls are concerned, which have the same line. `gives_way_s`: how
+        long a probe has before a call may cut it short; infinite where nobody can tell whose an answer is. `body` takes
+        the body out of a frame."""
         self._devices = devices
         self._counters = counters
         self._write_timeout_s = write_timeout_s
         self._others = others
+        self._gives_way_s = gives_way_s
         askings = [device.asking for device in devices]
         bus = next((asking.bus for asking in askings if asking.bus is not None), Bus())
         self._is_bus = any(asking.address is not None for asking in askings)
@@ -132,12 +136,34 @@ class Asker:
         return None if self._dialogue is None else self._dialogue.member
 
     def is_free(self, member: int, now_s: float) -> bool:
-        """True if a call may be written to this device now."""
-        if self._dialogue is not None or self.replies.is_writing or now_s < self._pauses_until_s:
+        """True if a call may be written to this device now; what is on the line then `gives_way`."""
+        if self._dialogue is not None and (self._dialogue.member == member or now_s < self._way_s):
+            return False
+        if self.replies.is_writing or now_s < self._pauses_until_s:
             return False
         if not self._is_bus:
             return not self._lates and not self._starts
         return member not in self._lates
+
+    @property
+    def _way_s(self) -> float:
+        """From when on the dialogue that is on the line gives way to a call; infinite for never."""
+        dialogue = self._dialogue
+        if dialogue is None or not dialogue.is_probe or dialogue.state != "waiting":
+            return NEVER_S
+        if not self._healths[dialogue.member].may_be_cut or (self._echo is not None and self._echo.is_awaited):
+            return NEVER_S
+        return dialogue.out_s + max(self._gives_way_s, self._pause_s)
+
+    def give_way(self) -> None:
+        """A call is written now: the probe that was on the line is over, and its answer may still come."""
+        dialogue = self._dialogue
+        if dialogue is None or dialogue.ask is None:
+            return
+        self._dialogue = None
+        self._counters["asks_cut"] += 1
+        self._lates[dialogue.member] = _Late(dialogue.ask, dialogue.ends_s + dialogue.ask.timeout_s)
+        self._healths[dialogue.member].cut(dialogue.ends_s)
 
     def is_told_at_opening(self, member: int) -> bool:
         """True for a device that is there when the port is open. One that has the line for itself and takes an `init`
@@ -200,9 +226,13 @@ class Asker:
 
     @property
     def pause_ends_s(self) -> float:
-        """When a call that has to wait for a pause may be written; infinite where something else keeps it."""
-        is_busy = not self.is_open or self._dialogue is not None or self.replies.is_writing
-        return NEVER_S if is_busy or self._pauses_until_s <= 0 else self._pauses_until_s
+        """When a call that has to wait for a pause, or for a probe to give way, may be written; infinite where
+        something else keeps it."""
+        if not self.is_open or self.replies.is_writing:
+            return NEVER_S
+        if self._dialogue is not None:
+            return self._way_s
+        return self._pauses_until_s if self._pauses_until_s > 0 else NEVER_S
 
     def take_changes(self) -> tuple[list[Placed], list[Note]]:
         """(devices that have come or gone, as entries; what is to be logged), since the last call."""
