@@ -26,7 +26,7 @@ PAUSE_S = (0.01, 0.05)
 """Between two calls, drawn anew each time, in step with nothing: some of 20 s of calls meet a probe."""
 CALL_P99_MS = 60
 SLACK = 2
-"""The figure is that of a machine on which nothing else runs; a test's may be another's as well. A time-out is longer."""
+"""The figure is that of a machine on which nothing else runs; a test's may be another's as well. A time-out is more."""
 
 
 def member(number: int, line: ModbusLine) -> dict[str, Any]:
