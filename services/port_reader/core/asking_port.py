@@ -209,7 +209,8 @@ class AskingPort(Port):
             entries += prefixes
             answers += more
         for call, frame in answers:
-            self._asker.heard(self._members.place_of(call.request.device), Item(Entry.FRAMES, [frame]), now_s)
+            item = Item(Entry.ANSWER, [frame], [call.request.id, call.asked.method])
+            self._asker.heard(self._members.place_of(call.request.device), item, now_s)
         changes, notes = self._asker.take_changes()
         strays, self._strays = self._strays, []
         effects += [*notes, *self._dead.bury(strays, self._arrival_ms, now_s)]
@@ -239,6 +240,8 @@ class AskingPort(Port):
             self._counters["answers_stray"] += 1
             if (asked := self._asker.asked) is not None:
                 self._last_strays[asked] = reason
+            if (own := self._units.get(unit_of(self._protocol, frame))) is not None:
+                self._asker.heard_unasked(own, now_s)
             self._strays.append(DeadPiece(reason, frame))
             return [], []
         return self._answers.sort([frame], now_s)
@@ -273,8 +276,19 @@ class AskingPort(Port):
         """How the line is; a device that does not answer is not connected, whatever the line is."""
         line = super().seen(now_s, place)
         asker = self._asker
+        untold = asker.untold(place)
+        if untold is not None and (line.connected or line.fault == untold.fault):
+            from services.port_reader.core.asking.unanswered import why_untold
+
+            line = line._replace(unready=why_untold(untold, self._members.devices[0].line))
         if not line.connected:
             return line
+        asked_hz, wanted_hz = asker.rates_hz(place)
+        line = line._replace(asked_hz=asked_hz, wanted_hz=wanted_hz)
+        if (late := asker.late(place)) is not None:
+            from services.port_reader.core.asking.unanswered import why_late
+
+            line = line._replace(late_answers=why_late(late))
         if not asker.is_there(place):
             line = line._replace(connected=False, fault=asker.why_gone(place))
         found = asker.unanswered(place, now_s)

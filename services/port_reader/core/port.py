@@ -73,6 +73,10 @@ class LineSeen(NamedTuple):
     probe_s: float | None = None
     damaged: str = ""
     line_errors: str = ""
+    unready: str = ""
+    late_answers: str = ""
+    asked_hz: float = 0.0
+    wanted_hz: float = 0.0
 
 
 class Port:
