@@ -18,8 +18,8 @@ class Late(NamedTuple):
     """A question whose answers come after their time."""
 
     ask: Ask
-    count: int
-    """How many in a row."""
+    in_a_row: int
+    """How many there were, with none in time between them."""
     most_s: float
     """How long the slowest of them took."""
 
@@ -61,10 +61,10 @@ class Turns:
     def come_late(self, ask: Ask, after_s: float) -> None:
         """An answer has come so long after its question."""
         before = self._late.get(ask.name, Late(ask, 0, 0.0))
-        self._late[ask.name] = Late(ask, before.count + 1, max(before.most_s, after_s))
+        self._late[ask.name] = Late(ask, before.in_a_row + 1, max(before.most_s, after_s))
 
     @property
     def late(self) -> Late | None:
         """The question whose answers come latest, if they always come too late."""
-        found = [late for late in self._late.values() if late.count >= LATE_IN_A_ROW]
+        found = [late for late in self._late.values() if late.in_a_row >= LATE_IN_A_ROW]
         return max(found, key=lambda late: late.most_s, default=None)

@@ -82,7 +82,7 @@ def why_late(late: Late) -> str:
     name = f" ({late.ask.name})" if late.ask.name else ""
     written = next((step.data for step in reversed(late.ask.steps) if step.kind == "send"), b"")
     return (
-        f"the last {late.count} answers to {_bytes(written)}{name} came too late, after up to {late.most_s:.2g} s; "
+        f"the last {late.in_a_row} answers to {_bytes(written)}{name} came too late, after up to {late.most_s:.2g} s; "
         f'they count, but nothing else is asked of the device meanwhile: set "timeoutMs": {_longer_ms(late.most_s)} '
         f"(it is {late.ask.timeout_s * 1000:.0f})"
     )
