@@ -657,8 +657,8 @@ OF_LINES: Final = (
         "bus",
         "object",
         "How a line is shared; one device says it for all. `pauseMs`: nothing is written for so long after an answer (0). `echo`: the line repeats what is written (false). "
-        "`offlineAfter`: turns without an answer after which a device is disconnected (3). `maxBackoff`: the longest pause between its probes, in seconds (30). `rs485`: not applied yet.",
-        {"pauseMs": 30, "echo": True, "offlineAfter": 5, "maxBackoff": 60},
+        "`offlineAfter`: turns without an answer after which a device is disconnected (3). `maxBackoff`: the longest pause between its probes, in seconds (30). `rs485`: the port's driver switches the direction of the line by the pin RTS: true, or an object with `rtsOnSend` (true), `delayBeforeMs` and `delayAfterMs` (0, up to 100). Most adapters switch by themselves and need none of it; a driver that can't is told in `serialgw status`.",
+        {"pauseMs": 30, "echo": True, "offlineAfter": 5, "maxBackoff": 60, "rs485": {"delayBeforeMs": 1}},
         instead="the values in brackets",
     ),
     Key(

@@ -66,6 +66,8 @@ class PortReaderState(Struct, frozen=True):
     """What a device did not take of its `init`, so that it is not used; "" where it did, or has none."""
     late_answers: str = ""
     """Which answers always come too late, and what would be right; "" while none do."""
+    refused: str = ""
+    """Settings that the port's driver, or the server that has it, does not take; "" for none."""
     asked_hz: float = 0.0
     """How many of its questions' turns are taken, a second."""
     wanted_hz: float = 0.0

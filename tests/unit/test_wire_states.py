@@ -49,6 +49,7 @@ KEYS: list[tuple[State, list[str]]] = [
             "line_errors",
             "unready",
             "late_answers",
+            "refused",
             "asked_hz",
             "wanted_hz",
         ],

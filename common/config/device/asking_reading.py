@@ -350,8 +350,6 @@ def read_bus(entry: JsonObject) -> Bus | None:
     child = entry.child("bus") if entry.values.get("bus") is not None else None
     if child is None:
         return None
-    if child.values.get("rs485") is not None:
-        child.warning("rs485", "is not applied yet: an adapter has to switch its direction by itself")
     child.knows("rs485")
     bus = Bus(
         pause_s=child.whole("pauseMs", 0, 0, 60_000) / 1000,

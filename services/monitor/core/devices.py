@@ -281,7 +281,7 @@ def _of_answers(reader: Reader) -> DeviceState | None:
     state = reader.state
     if not state.unanswered or state.answers_some:
         return None
-    reason = state.unanswered
+    reason = "; ".join(filter(None, (state.unanswered, _refused(state))))
     if state.probe_s is not None:
         reason += f"; asked again in {max(state.probe_s - reader.age_s, 0.0):.0f} s"
     return DeviceState("no_answer", reason)
@@ -369,6 +369,11 @@ def _of_lateness(reader: Reader) -> DeviceState | None:
     return DeviceState("late_answers", "; ".join(filter(None, (why, _missed(reader.state))))) if why else None
 
 
+def _refused(state: PortReaderState) -> str:
+    """Which settings the port does not take; "" for none."""
+    return f"the port does not take {state.refused}" if state.refused else ""
+
+
 def _missed(state: PortReaderState) -> str:
     """How often it is asked, where that is less than is wanted; "" where it is not."""
     if state.asked_hz >= ASKED * state.wanted_hz:
@@ -389,12 +394,13 @@ def _of_silence(reader: Reader) -> DeviceState:
     if byte_s is None or byte_s > open_s:
         if open_s < SILENT_S:
             return DeviceState("idle", "the port is open, and nothing has come yet", open_s)
-        return DeviceState("silent", NOTHING_CAME, open_s)
+        return DeviceState("silent", "; ".join(filter(None, (NOTHING_CAME, _refused(reader.state)))), open_s)
     if reader.frame_age_s is None and byte_s < SILENT_S:
         why = "bytes come, and no frame has ended yet"
         return DeviceState("receiving", "; ".join(filter(None, (why, reader.state.line_errors))))
     if byte_s < max(SILENT_S, PAUSES * reader.pause_s):
-        return DeviceState("receiving", "; ".join(filter(None, (reader.state.line_errors, _missed(reader.state)))))
+        said = reader.state.line_errors, _missed(reader.state), _refused(reader.state)
+        return DeviceState("receiving", "; ".join(filter(None, said)))
     return DeviceState("silent", "the port is open, and the device has stopped talking", byte_s)
 
 

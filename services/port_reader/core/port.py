@@ -75,6 +75,7 @@ class LineSeen(NamedTuple):
     line_errors: str = ""
     unready: str = ""
     late_answers: str = ""
+    refused: str = ""
     asked_hz: float = 0.0
     wanted_hz: float = 0.0
 
@@ -271,7 +272,7 @@ class Port:
         self._health.add(errors, now_s)
 
     def refused(self, settings: list[str]) -> list[Note]:
-        """The server that has the port does not take these of its settings; each is told once."""
+        """The port's driver, or the server that has it, does not take these of its settings; each is told once."""
         new = [one for one in settings if one not in self._refused]
         self._refused.update(new)
         return [Note("warning", "port.setting_refused", {**self._facts, "setting": one}) for one in new]
@@ -443,6 +444,7 @@ class Port:
             unframed=self._why_unframed(now_s),
             damaged=self._why_damaged(now_s),
             line_errors=self._health.fault(now_s) if opening.is_open else "",
+            refused=", ".join(sorted(self._refused)),
         )
 
     def _why_unframed(self, now_s: float) -> str:
