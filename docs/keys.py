@@ -1171,6 +1171,18 @@ def _place(name: str, kind: str, meaning: str, example: Any, **beside: Any) -> K
     return Key(name, kind, meaning, example, instead="none", beside=beside or {"type": "string"})
 
 
+OF_ANSWERS: Final = (
+    Key(
+        "framing",
+        "as a device's",
+        "What the answer to its `ask` looks like, where frames of the line look otherwise: in force from the moment the question is out until it is "
+        "answered or given up. A fixed length alone is enough here, as the first byte is known. The device needs a `framing` too.",
+        {"length": 19},
+        instead="the device's",
+    ),
+    Key("checksum", "as a device's", "Of its `framing`.", {"type": "crc16-modbus"}, instead="none"),
+)
+"""Of a message that is asked for."""
 MESSAGE: Final = Section(
     "devices[].messages[]",
     "Messages, an entry of `messages`",
@@ -1183,6 +1195,7 @@ MESSAGE: Final = Section(
         Key("attributes", "list of objects", "As a device's.", [], instead="none"),
         Key("byteorder", "as a device's", "Of its numbers in binary.", "little", instead="the device's"),
         Key("encoding", "text", "Of its text.", "latin-1", None, instead="the device's"),
+        *OF_ANSWERS,
         *_APART,
         *ASKED,
     ),

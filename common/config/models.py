@@ -96,6 +96,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What such a frame means, where it is a refusal instead of values."""
     device: Naming | None = None
     """None: the values are those of the device that the frame came from."""
+    framing: Framing | None = None
+    """What such a frame looks like as the answer to its question; None: as all frames of the line."""
 
 
 class Rpc(msgspec.Struct, frozen=True, kw_only=True):

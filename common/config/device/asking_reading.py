@@ -112,6 +112,8 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
         if listed:
             one.knows(*ASKING)
         ask = _read_ask(one, entry, message, every_s, sealing)
+        if message.framing is not None and not framing.shapes:
+            one.problem("framing", "a framing of its own on a line with a delimiter", '"framing" of the device, too')
         if ask is not None:
             asks.append(ask)
         reply = read_bytes(one, "reply") if one.values.get("reply") is not None else b""

@@ -86,13 +86,14 @@ class _CompiledMessage:
         self.attributes = compile_readings(message.attributes)
         self.timestamp = None if message.timestamp is None else _Clock(message.timestamp)
         self.naming = message.device
+        self._span_of = None if message.framing is None else body_span_of(message.framing.shapes)
 
     def opens(self, frame: bytes, span_of: SpanOf) -> View | None:
         """The frame's view, taken apart; None for a frame that is none of this message. Raises ValueError for one that
         is not as its digits should be (`decode`)."""
         if self._when is not None and not self._when(frame):
             return None
-        view = View(frame, span_of)
+        view = View(frame, self._span_of or span_of)
         return view if self._open is None or self._open(view) else None
 
     def values(self, readings: Sequence[Reading], view: View, tally: _Tally) -> dict[str, Any]:

@@ -78,6 +78,13 @@ def _whole_shaped(frame: bytes, device: Device) -> Piece:
     dead = framer.take_dead()
     if len(frames) == 1 and not dead:
         return Piece(frames[0])
+    for message in device.messages:
+        if message.framing is None:
+            continue
+        answer = shaped(message.framing)
+        whole = [*answer.feed(frame), *answer.rest()]
+        if len(whole) == 1 and not answer.take_dead():
+            return Piece(whole[0], note=f"as the answer to {message.name} is framed")
     if frames:
         found = f"{len(frames)} frames of it" if len(frames) > 1 else "only a part of it a frame"
         return Piece(frame, note=f"taken whole; a line would make {found}")

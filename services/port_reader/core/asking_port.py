@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from common.config.asking import Asking
+from common.config.framing import Framing
 from common.config.models import Device
 from common.core.frame_body import body_of
 from common.core.wall_clock import WallClock
@@ -85,7 +86,7 @@ class AskingPort(Port):
         )
         exchange = self._exchange
         asker = self._asker = Asker(
-            [AskedDevice(device.name, device.type, asking) for device, asking in zip(devices, askings, strict=True)],
+            [AskedDevice(one.name, one.type, asking, _own(one)) for one, asking in zip(devices, askings, strict=True)],
             counters,
             wall_ms=clock.at_ms,
             search=search,
@@ -94,6 +95,8 @@ class AskingPort(Port):
             gives_way_s=max(PROBE_LEAST_S, PROBE_LEAST_BYTES * self.byte_s) if self._protocol else NEVER_S,
             body=body_of(devices[0].framing.shapes) if devices[0].framing.shapes else bytes,
         )
+        self._framing_now: Framing | None = None
+        """What frames look like while an answer is awaited that looks otherwise than all else on the line."""
         self._now_s = 0.0
         """When the event came that is handled now."""
         exchange.is_held = self._is_held
@@ -168,7 +171,7 @@ class AskingPort(Port):
             self._repeats.cut()
         effects = super()._close(partial_reason, entry_reason, now_s)
         self._asker.close()
-        return effects
+        return [*effects, *self._reframe(now_s)]
 
     # What comes in
 
@@ -325,7 +328,8 @@ class AskingPort(Port):
             if self._doubt is not None:
                 self._doubt.ask()
             self._line.ask()
-        return [*asker.drained(self._line.has_frame_begun, now_s), *self._go_on(now_s)]
+        effects = asker.drained(self._line.has_frame_begun, now_s)
+        return [*effects, *self._reframe(now_s), *self._go_on(now_s)]
 
     def write_pending(self, left_bytes: int, now_s: float) -> list[Effect]:
         """The write is on its way."""
@@ -353,9 +357,24 @@ class AskingPort(Port):
     def _go_on(self, now_s: float) -> list[Effect]:
         """What is written next: calls before questions."""
         self._now_s = now_s
-        effects = [*self._asker.step(now_s), *self._tell_silent(now_s)]
+        effects = [*self._asker.step(now_s), *self._tell_silent(now_s), *self._reframe(now_s)]
         effects += self._echoed(self._exchange.go_on(now_s))
         return [*effects, *self._asker.go_on(now_s, may_write=not self._exchange.is_writing)]
+
+    def _reframe(self, now_s: float) -> list[Effect]:
+        """From now on frames are cut as an awaited answer has it, or as the line has it again, where that has
+        changed."""
+        framing = self._asker.framing
+        if framing is self._framing_now:
+            return []
+        self._framing_now = framing
+        if isinstance(self._line, Incoming):
+            return []
+        pieces = self._line.use(framing)
+        if framing is not None:
+            # What had begun before the question was out is over by now.
+            self._asker.lose_begun()
+        return self._take_pieces(pieces, now_s) if pieces else self._bury(now_s)
 
     def _echoed(self, effects: list[Effect]) -> list[Effect]:
         """The same; a call that is written ends the probe that gave way, and comes back too on a line with an echo."""
@@ -364,6 +383,11 @@ class AskingPort(Port):
                 self._asker.give_way()
                 self._asker.expect_echo(effect.data)
         return effects
+
+
+def _own(device: Device) -> dict[str, Framing]:
+    """The framings of messages that have one of their own, by name."""
+    return {message.name: message.framing for message in device.messages if message.framing is not None}
 
 
 def unit_of(protocol: str, frame: bytes) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.config.asking import Ask, Asking, Bus, Heard
+from common.config.framing import Framing
 from common.core.blanks import BLANK_BYTES
 from common.core.events import Note
 from common.core.frame_body import BodyOf
@@ -16,7 +18,7 @@ from common.wire.messages import NOBODY, Entry
 from services.port_reader.core.asking.dialogue import NEVER_S, Dialogue
 from services.port_reader.core.asking.echo import Echo
 from services.port_reader.core.asking.health import Health
-from services.port_reader.core.asking.matching import messages_of
+from services.port_reader.core.asking.matching import Messages
 from services.port_reader.core.asking.replies import Replies
 from services.port_reader.core.asking.schedule import Schedule
 from services.port_reader.core.asking.turns import Late, Turns
@@ -40,6 +42,8 @@ class AskedDevice(NamedTuple):
     name: str
     type: str
     asking: Asking
+    framings: Mapping[str, Framing] = MappingProxyType({})
+    """What answers to its questions look like, by the questions' names, where all else on the line looks otherwise."""
 
 
 class _Late(NamedTuple):
@@ -87,7 +91,7 @@ class Asker:
         bus = next((asking.bus for asking in askings if asking.bus is not None), Bus())
         self._is_bus = any(asking.address is not None for asking in askings)
         self._pause_s = bus.pause_s
-        self._messages = messages_of(askings, search, body)
+        self._messages = [Messages(device.asking, search, body, device.framings) for device in devices]
         self._schedule = Schedule([(at, ask) for at, one in enumerate(askings) for ask in one.asks], wall_ms)
         self._turns = [Turns(asking.asks) for asking in askings]
         self._healths = [Health(bus.offline_after, bus.max_backoff_s) for _ in devices]
@@ -142,6 +146,19 @@ class Asker:
     def asked(self) -> int | None:
         """The device whose answer is awaited; None while none is."""
         return None if self._dialogue is None else self._dialogue.member
+
+    @property
+    def framing(self) -> Framing | None:
+        """What frames look like now: an answer that looks otherwise than all else is awaited, or may come late; None:
+        as the line's framing has it."""
+        dialogue = self._dialogue
+        if dialogue is not None:
+            if dialogue.ask is None or dialogue.state != "waiting" or not dialogue.is_last:
+                return None
+            return self._devices[dialogue.member].framings.get(dialogue.ask.name)
+        if self._is_bus:
+            return None
+        return next((self._devices[at].framings.get(late.ask.name) for at, late in self._lates.items()), None)
 
     def is_free(self, member: int, now_s: float) -> bool:
         """True if a call may be written to this device now; what is on the line then `gives_way`."""

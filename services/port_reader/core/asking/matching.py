@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from common.config.asking import Ask, Asking, Heard, Told
-from common.core.frame_body import BodyOf
+from common.config.framing import Framing
+from common.core.frame_body import BodyOf, body_of
 
 Fits = Callable[[bytes], bool]
 
@@ -32,9 +34,17 @@ class Messages:
     """The kinds of frames of one device."""
 
     def __init__(
-        self, asking: Asking, search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes
+        self,
+        asking: Asking,
+        search: Callable[[re.Pattern[bytes], bytes], bool | None],
+        body: BodyOf = bytes,
+        own: Mapping[str, Framing] = MappingProxyType({}),
     ) -> None:
-        self._heard = tuple((heard, fits_of(heard.told, search, body)) for heard in asking.heard)
+        """`own`: the framings of messages that have one of their own, by name."""
+        bodies = {name: body_of(framing.shapes) for name, framing in own.items()}
+        self._heard = tuple(
+            (heard, fits_of(heard.told, search, bodies.get(heard.name, body))) for heard in asking.heard
+        )
         self._told_names = {heard.name for heard in asking.heard if heard.told != Told()}
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
@@ -75,11 +85,3 @@ class Messages:
             refusal = None if ask.refusal is None else fits_of(ask.refusal, self._search)
             self._answers[ask.name] = answer, refusal
         return self._answers[ask.name]
-
-
-def messages_of(
-    askings: Sequence[Asking], search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes
-) -> list[Messages]:
-    """The kinds of frames of each device on a line, in the order of the devices. `body` takes the body out of a frame
-    of the line."""
-    return [Messages(asking, search, body) for asking in askings]
