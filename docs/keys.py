@@ -873,6 +873,14 @@ DEVICE: Final = Section(
             None,
             instead="UTF-8",
         ),
+        Key(
+            "units",
+            "true or false",
+            "Tells the platform the `unit` of each data point that has one, after the device's first announcement: the attribute `units`, such as "
+            '`{"voltage": "V", "power": "W"}`.',
+            True,
+            instead="false",
+        ),
         *_APART,
         *ASKED,
         *OF_LINES,
@@ -1336,7 +1344,7 @@ PLACED: Final = Section(
         Key(
             "unit",
             "text",
-            "What it is measured in: cut off behind a number in text, and converted to from what a meter says.",
+            "What it is measured in: cut off behind a number in text, and converted to from what a meter says; the platform is told it where the device has `units`.",
             "kWh",
             None,
             instead="none",

@@ -181,6 +181,7 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     if not device.has_user_uplink:
         line = msgspec.structs.replace(device.line, rs485=_read_direction(entry))
         device = msgspec.structs.replace(device, asking=read_asking(entry, messages, device.framing), line=line)
+        device = msgspec.structs.replace(device, units=_read_units(entry, device))
     # Said at the start, it surprises nobody at the first call.
     if device.downlink_converter is None and any(rpc.template is None and rpc.register is None for rpc in device.rpcs):
         entry.warning(
@@ -227,6 +228,26 @@ def _read_line(entry: JsonObject) -> Line:
         dtr=_read_pin(entry, "dtr", "dsrdtr"),
         rts=_read_pin(entry, "rts", "rtscts"),
     )
+
+
+UNITS: Final = "units"
+"""The attribute that the units of a device's values are, and the key that asks for it."""
+
+
+def _read_units(entry: JsonObject, device: Device) -> dict[str, str]:
+    """The units of all values, where the platform is to be told them."""
+    if not entry.flag(UNITS, False):
+        return {}
+    points = (*device.all_telemetry, *device.all_attributes)
+    found: dict[str, str] = {}
+    for point in points:
+        if point.meaning.unit:
+            found.setdefault(point.key, point.meaning.unit)
+    if not found:
+        entry.warning(UNITS, 'it has no effect: no data point has a "unit"')
+    if any(point.key == UNITS for point in device.all_attributes):
+        entry.problem(UNITS, f'true, beside an attribute "{UNITS}" of the device', "another key for that attribute")
+    return found
 
 
 def _read_direction(entry: JsonObject) -> Rs485 | None:

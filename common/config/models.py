@@ -208,6 +208,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The kinds of frames, where the section has a key that only these can carry; () for all other devices."""
     asking: Asking | None = None
     """What it is asked, told and answered; None for a device that the gateway only listens to."""
+    units: dict[str, str] = {}
+    """Key of a value → its unit, where the platform is to be told them as the attribute `units`; {}: it is not."""
     attribute_updates: tuple[AttributeUpdate, ...] = ()
     rpcs: tuple[Rpc, ...] = ()
     report_strategy: ReportStrategy | None = None
