@@ -1184,7 +1184,7 @@ OF_ANSWERS: Final = (
         "framing",
         "as a device's",
         "What the answer to its `ask` looks like, where frames of the line look otherwise: in force from the moment the question is out until it is "
-        "answered or given up. A fixed length alone is enough here, as the first byte is known. The device needs a `framing` too.",
+        "answered or given up; no other frame is taken for it. A fixed length alone is enough here, as the first byte is known. The device needs a `framing` too.",
         {"length": 19},
         instead="the device's",
     ),

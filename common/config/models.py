@@ -97,7 +97,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     device: Naming | None = None
     """None: the values are those of the device that the frame came from."""
     framing: Framing | None = None
-    """What such a frame looks like as the answer to its question; None: as all frames of the line."""
+    """What such a frame looks like as the answer to its question, and it comes as nothing else; None: as all frames of
+    the line."""
 
 
 class Rpc(msgspec.Struct, frozen=True, kw_only=True):

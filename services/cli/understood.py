@@ -25,7 +25,7 @@ def describe_message(message: Message, *, alone: bool = False) -> str:
     if message.error:
         return f"{clauses[0]}; a refusal: {message.error}"
     if (own := message.framing) is not None:
-        clauses.append(f"as an answer each {words_of(own.shapes, skip=own.skip, mask=own.mask)}")
+        clauses.append(f"each {words_of(own.shapes, skip=own.skip, mask=own.mask)}")
     if message.decode is not None:
         clauses.append(_decode_in_words(message.decode))
     if message.fields:
@@ -55,6 +55,8 @@ def _which(message: Message, *, alone: bool) -> str:
         conditions.append(f"frames that look like {quoted(_cut(message.pattern))}")
     if message.regex:
         conditions.append(f"frames in which {quoted(_cut(message.regex))} is found")
+    if message.framing is not None:
+        return " and ".join(["what answers its question", *conditions])
     return " and ".join(conditions) or ("all frames" if alone else "all frames that no message before it takes")
 
 

@@ -15,6 +15,7 @@ from common.config.reading import read_gateway
 from common.conversion.joint import compile_section
 from common.core.errors import ConfigError
 from common.stream.events import Bury
+from services.cli.__main__ import main
 from services.port_reader.core.events import Chunk
 from tests.field.reading import write_config
 from tests.support.asked_rig import AskedRig
@@ -161,6 +162,21 @@ def test_the_parts_of_an_answer_are_those_of_its_own_framing(tmp_path: Path) -> 
     assert json.loads(found.telemetry[0]) == {"a": 1, "b": 2}
 
 
+def test_a_message_with_its_own_framing_takes_no_frame_of_the_line(tmp_path: Path) -> None:
+    """Though it stands first and says nothing of how it is told: neither what comes by itself, nor what answers another
+    question."""
+    asked = {**TALK, "name": "asked", "when": "^A=", "ask": "A?", "every": 1}
+    mixed = device(tmp_path, BINARY, asked, TALK)
+    converter = compile_section(mixed)
+    assert json.loads(converter.convert_batch([READING], [0], "").telemetry[0]) == {"t": 21.5}
+    assert json.loads(converter.convert_batch([b"A=1.50\n"], [0], "asked").telemetry[0]) == {"t": 1.5}
+    assert json.loads(converter.convert_batch([ANSWER], [0], "energy").telemetry[0]) == {"energy": 258}
+    rig = AskedRig(mixed, lambda data: [(0.01, ANSWER if data == b"\x05\0" else b"A=1.50\n")])
+    rig.run(3)
+    assert {origin for origin, _ in rig.entries("d")} == {"energy", "asked"}
+    assert rig.count("asks_unanswered") == 0
+
+
 @pytest.mark.parametrize(
     ("section", "problem"),
     [
@@ -179,3 +195,17 @@ def test_what_can_t_be_is_refused(tmp_path: Path, section: dict[str, Any], probl
     with pytest.raises(ConfigError) as found:
         read_gateway(write_config(tmp_path, section), {})
     assert problem in str(found.value)
+
+
+def test_check_and_try_know_the_answers_framing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What an answer looks like, in words; and its values, though no frame of the line looks so."""
+    path = str(write_config(tmp_path, sections(BINARY, TALK)))
+    assert main(["check", path]) == 0
+    assert (
+        "takes what answers its question; each 6 bytes, the last byte = sum of all before it from byte 1"
+        in capsys.readouterr().out
+    )
+    assert main(["try", path, "d", "--hex", ANSWER.hex()]) == 0
+    shown = capsys.readouterr().out
+    assert "as the answer to energy is framed" in shown
+    assert "= 258" in shown

@@ -143,6 +143,20 @@ def test_how_often_a_device_is_asked_of_what_is_wanted():
     assert rig.beats[-1].state["asked_hz"] == pytest.approx(10)
 
 
+def test_turns_that_pass_while_one_is_tried_again_are_missed():
+    """A question that is answered at its second try only takes the time of two turns and a time-out."""
+    tries = [0]
+
+    def behave(_: bytes) -> list[tuple[float, bytes]]:
+        tries[0] += 1
+        return [] if tries[0] % 2 else [(0.01, b"1\n")]
+
+    rig = AskedRig(asked("d", ask("q", b"Q\n", every_s=0.2, timeout_s=0.3), heard=(heard("q", "^1"),)), behave)
+    rig.run(60)
+    # A time-out, as long again for a late answer, and the answer: four of its turns, of which one was taken.
+    assert rig.beats[-1].state["asked_hz"] == pytest.approx(5 / 4, abs=0.15)
+
+
 def test_a_device_that_does_not_take_its_init_is_not_ready():
     """It is told what was sent and what did not come, also while the port is closed until the next try; and nothing
     once it has taken it."""

@@ -86,6 +86,7 @@ class _CompiledMessage:
         self.attributes = compile_readings(message.attributes)
         self.timestamp = None if message.timestamp is None else _Clock(message.timestamp)
         self.naming = message.device
+        self.is_only_asked = message.framing is not None
         self._span_of = None if message.framing is None else body_span_of(message.framing.shapes)
 
     def opens(self, frame: bytes, span_of: SpanOf) -> View | None:
@@ -130,11 +131,12 @@ class MessageConverter:
             self._messages = [_CompiledMessage(number, message) for number, message in enumerate(device.messages)]
         except (ValueError, KeyError, re.error) as error:
             raise ConversionError(f"messages: {error}") from None
-        self._orders = {"": self._messages}
-        """What was asked → the messages in the order in which they are tried."""
+        self._orders = {"": [message for message in self._messages if not message.is_only_asked]}
+        """What was asked → the messages in the order in which they are tried. An answer in a framing of its own is no
+        frame of the line."""
         for message in self._messages:
             if message.name:
-                self._orders[message.name] = _order_for(message, self._messages)
+                self._orders[message.name] = _order_for(message, self._orders[""])
 
     def convert_batch(self, frames: Sequence[bytes], ts_ms: Sequence[int] = (), origin: str = "") -> BatchResult:
         """Converts each frame. `ts_ms` are the times at which they were read, which count where the device names none;

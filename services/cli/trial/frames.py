@@ -78,17 +78,25 @@ def _whole_shaped(frame: bytes, device: Device) -> Piece:
     dead = framer.take_dead()
     if len(frames) == 1 and not dead:
         return Piece(frames[0])
-    for message in device.messages:
-        if message.framing is None:
-            continue
-        answer = shaped(message.framing)
-        whole = [*answer.feed(frame), *answer.rest()]
-        if len(whole) == 1 and not answer.take_dead():
-            return Piece(whole[0], note=f"as the answer to {message.name} is framed")
+    if answer := _answer_in(frame, device):
+        return Piece(answer[1], note=f"as the answer to {answer[0]} is framed")
     if frames:
         found = f"{len(frames)} frames of it" if len(frames) > 1 else "only a part of it a frame"
         return Piece(frame, note=f"taken whole; a line would make {found}")
     return Piece(frame, dead=dead[0].reason if dead else "this is no frame")
+
+
+def _answer_in(frame: bytes, device: Device) -> tuple[str, bytes] | None:
+    """(the first message whose own framing makes one frame of these bytes, that frame); None if none does."""
+    from services.port_reader.core.framers import shaped
+
+    for message in device.messages:
+        if message.framing is not None:
+            framer = shaped(message.framing)
+            frames = [*framer.feed(frame), *framer.rest()]
+            if len(frames) == 1 and not framer.take_dead():
+                return message.name, frames[0]
+    return None
 
 
 STANDARD_INPUT: Final = Path("-")
@@ -154,6 +162,8 @@ def _by_messages(device: Device) -> Callable[[bytes], list[Outcome]]:
 
     def convert(frame: bytes) -> list[Outcome]:
         found = converter.explain(frame)
+        if found.dead and (answer := _answer_in(frame, device)):
+            found = converter.explain(frame, origin=answer[0])
         is_taken = len(device.messages) > 1 and not (found.dead or found.is_blank)
         head = [f"message    {found.message or 'without a name'}"] if is_taken else []
         if found.ts_ms is not None:

@@ -496,8 +496,7 @@ class Asker:
         self._counters["asks"] += 1
         self._counters["asks_missed"] += taken.missed
         member, ask = self._schedule.member_of(place), self._schedule.ask_of(place)
-        if not taken.attempt:
-            self._turns[member].take(taken.missed, now_s)
+        self._turns[member].take(taken.missed, now_s, is_again=taken.attempt > 0)
         return self._dialogue_of(member, ask, place=place, attempt=taken.attempt, since_s=since_s)
 
     def _probed(self, now_s: float, before_s: float) -> int | None:

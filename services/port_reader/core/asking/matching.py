@@ -45,13 +45,22 @@ class Messages:
         self._heard = tuple(
             (heard, fits_of(heard.told, search, bodies.get(heard.name, body))) for heard in asking.heard
         )
+        self._only_asked = frozenset(own)
         self._told_names = {heard.name for heard in asking.heard if heard.told != Told()}
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
 
-    def first(self, frame: bytes) -> Heard | None:
-        """The message that takes this frame; None: none does, or the device has no messages."""
-        return next((heard for heard, fits in self._heard if fits(frame)), None)
+    def first(self, frame: bytes, asked: str = "") -> Heard | None:
+        """The message that takes this frame; None: none does, or the device has no messages. `asked`: the message that
+        is awaited; one with a framing of its own is no other's frame."""
+        return next(
+            (
+                heard
+                for heard, fits in self._heard
+                if (heard.name == asked or heard.name not in self._only_asked) and fits(frame)
+            ),
+            None,
+        )
 
     def is_telling(self, ask: Ask) -> bool:
         """True if the question knows what its answer looks like: then no other frame is taken for it."""
@@ -62,7 +71,7 @@ class Messages:
         fits, _ = self._fits(ask)
         if fits is not None:
             return fits(frame)
-        found = self.first(frame)
+        found = self.first(frame, ask.name)
         return not self.is_telling(ask) if found is None else found.name in ("", ask.name)
 
     def is_refusal(self, ask: Ask, frame: bytes) -> bool:
@@ -70,7 +79,7 @@ class Messages:
         _, fits = self._fits(ask)
         if fits is not None:
             return fits(frame)
-        found = self.first(frame)
+        found = self.first(frame, ask.name)
         return found is not None and found.is_error
 
     def is_whole_refused(self, ask: Ask, frame: bytes) -> bool:

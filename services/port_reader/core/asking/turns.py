@@ -40,11 +40,11 @@ class Turns:
         self._begun_s, self._before, self._now = now_s, (0, 0), (0, 0)
         self._late.clear()
 
-    def take(self, missed: int, now_s: float) -> None:
-        """A turn has begun, and so many have passed."""
+    def take(self, missed: int, now_s: float, *, is_again: bool = False) -> None:
+        """A turn has begun, or is tried again, and so many have passed meanwhile."""
         if now_s >= self._begun_s + WINDOW_S:
             self._begun_s, self._before, self._now = now_s, self._now, (0, 0)
-        self._now = self._now[0] + 1, self._now[1] + missed
+        self._now = self._now[0] + (not is_again), self._now[1] + missed
 
     @property
     def asked_hz(self) -> float:
