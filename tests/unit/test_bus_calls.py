@@ -87,6 +87,26 @@ def test_a_call_that_times_out_holds_no_call_to_another_unit():
     assert took_s(rig, "same") == pytest.approx(2 * TIMEOUT_S, abs=0.05)
 
 
+def test_a_call_that_waits_for_a_late_answer_is_refused_in_its_time():
+    """Whoever asked hears why, and not when something else happens on the line."""
+    slow = Rpc(
+        method="slow",
+        register=Register(table="input", first=5),
+        with_response=True,
+        response_timeout_s=30.0,
+    )
+    silent = called(3, 1_000.0)
+    rig = AskedRig(called(1, 1_000.0), answers({3}), more=[replace(silent, rpcs=(*silent.rpcs, slow))])
+    rig.run(SETTLES_S + 2)
+    body = codec.pack({"method": "slow", "params": b""})
+    rig.give_call(Request("slow", "publisher:0", "port_reader:u3", "encode", "u3", SECTION, 100.0, body))
+    rig.run(31)
+    assert "no answer" in str(reply(rig, "slow"))
+    call(rig, 3, "held")
+    assert took_s(rig, "held", 20.0) == pytest.approx(9.75, abs=0.3)
+    assert "not written" in str(reply(rig, "held"))
+
+
 def test_the_late_answer_to_a_call_is_its_own_while_another_unit_is_called():
     """It ends the wait for it, goes to its own device's stream, and to no call."""
     rig = gone(3)

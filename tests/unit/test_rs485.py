@@ -14,7 +14,7 @@ import pytest
 from common.config.models import Device, Line, Rs485
 from common.config.reading import read_gateway
 from common.core.errors import ConfigError
-from services.port_reader.core.events import LineRefused
+from services.port_reader.core.events import LineRefused, PortLost
 from services.port_reader.core.rs485 import SIZE_BYTES, packed, refused
 from services.port_reader.shell.serial_line import open_path
 from tests.field.reading import write_config
@@ -86,10 +86,16 @@ def test_a_port_whose_driver_can_t_is_opened_and_says_so(terminal: str) -> None:
 
 
 def test_a_refused_setting_is_in_the_heartbeat() -> None:
-    """It is as true a minute later, and explains why nothing is answered."""
+    """It is as true a minute later, and explains why nothing is answered; an opening that takes it ends it."""
     rig = Rig(Device(name="d"))
     rig.give(LineRefused(["rs485 (it can't)"]))
+    rig.give(LineRefused(["rs485 (it can't)"]))
+    rig.wait(60)
     assert rig.core._state(rig.now_s).refused == "rs485 (it can't)"
+    rig.give(PortLost("EIO", rig.wall_ms))
+    rig.wait(2)
+    assert rig.core._port.is_connected
+    assert rig.core._state(rig.now_s).refused == ""
 
 
 def unit(address: int, **more: Any) -> dict[str, Any]:

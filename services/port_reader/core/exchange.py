@@ -198,7 +198,9 @@ class Exchanges:
     def next_deadline_s(self) -> float | None:
         deadlines = [late.ends_s for late in self._lates.values()]
         if self._turn is not None:
-            deadlines += [self._turn.next_deadline_s, *(call.is_given_up_s for call in self._queue)]
+            deadlines.append(self._turn.next_deadline_s)
+        if deadlines:
+            deadlines += [call.is_given_up_s for call in self._queue]
         return min(deadlines, default=None)
 
     def add(self, request: Request, asked: calls.Exchange, now_s: float) -> list[Effect]:

@@ -346,6 +346,7 @@ class Asker:
         if not self._healths[member].answered():
             return
         self._failed[member].clear()
+        self._after_s.pop(member, None)
         self._turns[member].restart(now_s)
         device = self._devices[member]
         self._reasons.pop(member, None)
