@@ -688,8 +688,8 @@ OF_LINES: Final = (
         "bus",
         "object",
         "How a line is shared; one device says it for all. `pauseMs`: nothing is written for so long after an answer (0). `echo`: the line repeats what is written (false). "
-        "`offlineAfter`: turns without an answer after which a device is disconnected (3). `maxBackoff`: the longest pause between its probes, in seconds (30). `rs485`: not applied yet.",
-        {"pauseMs": 30, "echo": True, "offlineAfter": 5, "maxBackoff": 60},
+        "`offlineAfter`: turns without an answer after which a device is disconnected (3). `maxBackoff`: the longest pause between its probes, in seconds (30). `rs485`: the port's driver switches the direction of the line by the pin RTS: true, or an object with `rtsOnSend` (true), `delayBeforeMs` and `delayAfterMs` (0, up to 100). Most adapters switch by themselves and need none of it; a driver that can't is told in `serialgw status`.",
+        {"pauseMs": 30, "echo": True, "offlineAfter": 5, "maxBackoff": 60, "rs485": {"delayBeforeMs": 1}},
         instead="the values in brackets",
     ),
     Key(
@@ -903,6 +903,14 @@ DEVICE: Final = Section(
             "latin-1",
             None,
             instead="UTF-8",
+        ),
+        Key(
+            "units",
+            "true or false",
+            "Tells the platform the `unit` of each data point that has one, after the device's first announcement: the attribute `units`, such as "
+            '`{"voltage": "V", "power": "W"}`.',
+            True,
+            instead="false",
         ),
         *_APART,
         *ASKED,
@@ -1202,6 +1210,18 @@ def _place(name: str, kind: str, meaning: str, example: Any, **beside: Any) -> K
     return Key(name, kind, meaning, example, instead="none", beside=beside or {"type": "string"})
 
 
+OF_ANSWERS: Final = (
+    Key(
+        "framing",
+        "as a device's",
+        "What the answer to its `ask` looks like, where frames of the line look otherwise: in force from the moment the question is out until it is "
+        "answered or given up; no other frame is taken for it. A fixed length alone is enough here, as the first byte is known. The device needs a `framing` too.",
+        {"length": 19},
+        instead="the device's",
+    ),
+    Key("checksum", "as a device's", "Of its `framing`.", {"type": "crc16-modbus"}, instead="none"),
+)
+"""Of a message that is asked for."""
 MESSAGE: Final = Section(
     "devices[].messages[]",
     "Messages, an entry of `messages`",
@@ -1214,6 +1234,7 @@ MESSAGE: Final = Section(
         Key("attributes", "list of objects", "As a device's.", [], instead="none"),
         Key("byteorder", "as a device's", "Of its numbers in binary.", "little", instead="the device's"),
         Key("encoding", "text", "Of its text.", "latin-1", None, instead="the device's"),
+        *OF_ANSWERS,
         *_APART,
         *ASKED,
     ),
@@ -1354,7 +1375,7 @@ PLACED: Final = Section(
         Key(
             "unit",
             "text",
-            "What it is measured in: cut off behind a number in text, and converted to from what a meter says.",
+            "What it is measured in: cut off behind a number in text, and converted to from what a meter says; the platform is told it where the device has `units`.",
             "kWh",
             None,
             instead="none",

@@ -23,7 +23,7 @@ from common.config.findings import Findings, show
 from common.config.framing import read_framing
 from common.config.json_object import JsonObject
 from common.config.modbus_file import devices_of, has_serial_slaves
-from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy
+from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy, Rs485
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.placed import plain
 from common.config.ports import EXPECTED, is_relative, one_spelling, port_fault, port_hint
@@ -124,11 +124,17 @@ def _with_lines(devices: list[tuple[JsonObject, Device]]) -> list[tuple[JsonObje
     for entry, device in devices:
         if device.asking is not None and device.asking.address is not None:
             given = {name: getattr(device.line, name) for name, key in BUS_KEYS.items() if key in entry.values}
+            if device.line.rs485 is not None:
+                given["rs485"] = device.line.rs485
             said[device.line.port] = {**given, **said.get(device.line.port, {})}
     found = []
     for entry, device in devices:
         if device.asking is not None and device.asking.address is not None:
-            missing = {name: one for name, one in said[device.line.port].items() if BUS_KEYS[name] not in entry.values}
+            missing = {
+                name: one
+                for name, one in said[device.line.port].items()
+                if name not in BUS_KEYS or BUS_KEYS[name] not in entry.values
+            }
             if missing:
                 line = msgspec.structs.replace(device.line, **missing)
                 device = msgspec.structs.replace(device, line=line)  # noqa: PLW2901 (with its line)
@@ -173,7 +179,9 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
         messages=messages,
     )
     if not device.has_user_uplink:
-        device = msgspec.structs.replace(device, asking=read_asking(entry, messages, device.framing))
+        line = msgspec.structs.replace(device.line, rs485=_read_direction(entry))
+        device = msgspec.structs.replace(device, asking=read_asking(entry, messages, device.framing), line=line)
+        device = msgspec.structs.replace(device, units=_read_units(entry, device))
     # Said at the start, it surprises nobody at the first call.
     if device.downlink_converter is None and any(rpc.template is None and rpc.register is None for rpc in device.rpcs):
         entry.warning(
@@ -220,6 +228,36 @@ def _read_line(entry: JsonObject) -> Line:
         dtr=_read_pin(entry, "dtr", "dsrdtr"),
         rts=_read_pin(entry, "rts", "rtscts"),
     )
+
+
+UNITS: Final = "units"
+"""The attribute that the units of a device's values are, and the key that asks for it."""
+
+
+def _read_units(entry: JsonObject, device: Device) -> dict[str, str]:
+    """The units of all values, where the platform is to be told them."""
+    if not entry.flag(UNITS, False):
+        return {}
+    points = (*device.all_telemetry, *device.all_attributes)
+    found: dict[str, str] = {}
+    for point in points:
+        if point.meaning.unit:
+            found.setdefault(point.key, point.meaning.unit)
+    if not found:
+        entry.warning(UNITS, 'it has no effect: no data point has a "unit"')
+    if any(point.key == UNITS for point in device.all_attributes):
+        entry.problem(UNITS, f'true, beside an attribute "{UNITS}" of the device', "another key for that attribute")
+    return found
+
+
+def _read_direction(entry: JsonObject) -> Rs485 | None:
+    """How the direction of an RS-485 line is switched, if the driver is to do that."""
+    if not isinstance(bus := entry.values.get("bus"), dict) or "rs485" not in bus:
+        return None
+    # Here: hardly any port needs it.
+    from common.config.device.rs485_reading import read_rs485
+
+    return read_rs485(entry)
 
 
 def _read_pin(entry: JsonObject, key: str, flow: str) -> bool | None:

@@ -96,6 +96,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What such a frame means, where it is a refusal instead of values."""
     device: Naming | None = None
     """None: the values are those of the device that the frame came from."""
+    framing: Framing | None = None
+    """What such a frame looks like as the answer to its question, and it comes as nothing else; None: as all frames of
+    the line."""
 
 
 class Rpc(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +143,19 @@ class AttributeUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """Where it is written in a Modbus device; then `string_to_device` says nothing."""
 
 
+class Rs485(msgspec.Struct, frozen=True, kw_only=True):
+    """How the port's driver switches the direction of an RS-485 line by the pin RTS (the kernel's `serial_rs485`)."""
+
+    rts_on_send: bool = True
+    """How the pin is while something is sent; it is the other way round all the rest of the time."""
+    delay_before_ms: int = 0
+    """So long the pin is there before the first bit, 0 to 100."""
+    delay_after_ms: int = 0
+    """And so long after the last one, 0 to 100."""
+    hears_itself: bool = False
+    """True: the receiver stays on meanwhile, so what is written comes back."""
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """The serial line: which port, and how it is opened. Nothing here says what the bytes on it mean.
 
@@ -169,6 +185,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     also when the port is closed, so that a board that is reset by DTR is not reset when it is opened again."""
     rts: bool | None = None
     """The same of the pin RTS, which follows the kernel when the port is closed."""
+    rs485: Rs485 | None = None
+    """None: an RS-485 adapter switches its direction by itself, or the line has none."""
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +209,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The kinds of frames, where the section has a key that only these can carry; () for all other devices."""
     asking: Asking | None = None
     """What it is asked, told and answered; None for a device that the gateway only listens to."""
+    units: dict[str, str] = {}
+    """Key of a value → its unit, where the platform is to be told them as the attribute `units`; {}: it is not."""
     attribute_updates: tuple[AttributeUpdate, ...] = ()
     rpcs: tuple[Rpc, ...] = ()
     report_strategy: ReportStrategy | None = None

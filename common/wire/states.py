@@ -62,6 +62,16 @@ class PortReaderState(Struct, frozen=True):
     """How many frames of the line had a wrong checksum lately, and what would be right; "" while hardly any had."""
     line_errors: str = ""
     """What the port's driver says is wrong with the bytes, such as framing errors; "" while it says nothing."""
+    unready: str = ""
+    """What a device did not take of its `init`, so that it is not used; "" where it did, or has none."""
+    late_answers: str = ""
+    """Which answers always come too late, and what would be right; "" while none do."""
+    refused: str = ""
+    """Settings that the port's driver, or the server that has it, does not take; "" for none."""
+    asked_hz: float = 0.0
+    """How many of its questions' turns are taken, a second."""
+    wanted_hz: float = 0.0
+    """How many of them the configuration wants; 0 for a device that is asked nothing again and again."""
 
 
 class ConnectorHostState(Struct, frozen=True):

@@ -41,6 +41,7 @@ def describe_line(line: Line) -> str:
     for name in ("dtr", "rts"):
         if (pin := getattr(line, name)) is not None:
             flow.append(f"{name.upper()} {'on' if pin else 'off'}")
+    flow += [f"RTS {'on' if line.rs485.rts_on_send else 'off'} while sending"] if line.rs485 is not None else []
     return " ".join([f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits:g}", *flow])
 
 

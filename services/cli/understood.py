@@ -8,6 +8,7 @@ from common.config.device.type_words import read_as
 from common.config.models import DataPoint, Message
 from common.config.point_models import FLOATS, INTEGERS, Decode, DeviceTime, Exponent, Meaning, Place
 from common.core.byte_text import pairs_of
+from common.core.frame_words import words_of
 from common.core.quoting import quoted, spelled
 from services.cli.slices import describe_slice
 from services.cli.text import compact
@@ -23,6 +24,8 @@ def describe_message(message: Message, *, alone: bool = False) -> str:
     clauses = [f"takes {_which(message, alone=alone)}"]
     if message.error:
         return f"{clauses[0]}; a refusal: {message.error}"
+    if (own := message.framing) is not None:
+        clauses.append(f"each {words_of(own.shapes, skip=own.skip, mask=own.mask)}")
     if message.decode is not None:
         clauses.append(_decode_in_words(message.decode))
     if message.fields:
@@ -52,6 +55,8 @@ def _which(message: Message, *, alone: bool) -> str:
         conditions.append(f"frames that look like {quoted(_cut(message.pattern))}")
     if message.regex:
         conditions.append(f"frames in which {quoted(_cut(message.regex))} is found")
+    if message.framing is not None:
+        return " and ".join(["what answers its question", *conditions])
     return " and ".join(conditions) or ("all frames" if alone else "all frames that no message before it takes")
 
 

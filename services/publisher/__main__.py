@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from common.config.active import find_gateway
@@ -132,6 +133,7 @@ def _make_core(
         shared={device.name: [update.attribute for update in device.attribute_updates] for device in gateway.devices},
         connectors={device.name: device.connector_name for device in gateway.devices}
         | {hosted_stream(connector.name): connector.name for connector in gateway.hosted},
+        units={device.name: msgspec.json.encode(device.units) for device in gateway.devices if device.units},
         version=RELEASE,
         names=kept.names,
         renamed=kept.renamed,

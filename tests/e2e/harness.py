@@ -183,6 +183,10 @@ class Platform:
         )
         self._client.reconnect_delay_set(1, 1)
         self._subscribed = threading.Event()
+        # A call is short, and is timed: it waits for no other packet's acknowledgement.
+        self._client.on_socket_open = lambda _client, _data, sock: sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message

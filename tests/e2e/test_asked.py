@@ -122,3 +122,78 @@ def test_a_scale_is_asked_and_its_alarms_are_heard(tmp_path: Path) -> None:
         assert weights == sorted(weights)
         assert any(one.get("serial") == "4711" for one in platform.on("v1/gateway/attributes", "scale"))
         assert gateway.stop() == dict.fromkeys(gateway.processes, 0)
+
+
+METER: dict[str, Any] = {
+    "name": "meter",
+    "framing": {"silenceMs": 60},
+    "bus": {"rs485": {"delayBeforeMs": 1}},
+    "units": True,
+    "messages": [
+        {
+            "name": "energy",
+            "ask": "hex:2A 05 00",
+            "every": 0.1,
+            "framing": {"length": 6},
+            "checksum": {"type": "sum8"},
+            "telemetry": [{"key": "energy", "at": 1, "type": "uint32", "unit": "Wh"}],
+        },
+        {
+            "name": "power",
+            "ask": "hex:2A 08 11",
+            "every": 0.1,
+            "framing": {"length": 4},
+            "checksum": {"type": "sum8"},
+            "telemetry": [{"key": "power", "at": 1, "type": "uint16", "unit": "W"}],
+        },
+    ],
+}
+
+
+class Meter(Talker):
+    """Its answers begin with its address, and say neither how long they are nor what they hold."""
+
+    def run(self) -> None:
+        energy = 0
+        while not self.is_over:
+            asked = self.hear(0.05)
+            if asked == b"\x2a\x05\x00":
+                energy += 1
+                self.say(b"\x2a" + energy.to_bytes(4, "big"))
+            elif asked == b"\x2a\x08\x11":
+                self.say(b"\x2a" + (1000).to_bytes(2, "big"))
+
+    def say(self, head: bytes) -> None:
+        """In two pieces, as adapters hand it over."""
+        whole = head + bytes((sum(head) & 0xFF,))
+        self.line.write(whole[:2])
+        self.line.write(whole[2:])
+
+
+def test_a_meter_whose_answers_only_their_questions_know(tmp_path: Path) -> None:
+    """Each answer has the framing of its question; the platform is told the units; and `status` says that this port's
+    driver can't switch the direction of the line, which works all the same."""
+    line = Line(tmp_path / "tty")
+    meter = Meter(line)
+    mosquitto = Mosquitto(tmp_path / "mosquitto")
+    platform = Platform(mosquitto.port)
+    config = write_config(tmp_path / "config", mosquitto.port, [{**METER, "port": str(line.path)}])
+    gateway = Gateway(tmp_path, config)
+    meter.start()
+    with closing(line, mosquitto, platform, meter, gateway):
+        gateway.start_all(["meter"])
+        platform.wait_telemetry("meter", 40)
+        values = [item["values"] for item in platform.telemetry("meter")]
+        energies = [value["energy"] for value in values if "energy" in value]
+        assert energies == sorted(energies)
+        assert {value["power"] for value in values if "power" in value} == {1000}
+        assert all(len(value) == 1 for value in values)
+        platform.wait_for(
+            lambda _: any("units" in one for one in platform.on("v1/gateway/attributes", "meter")), "the units"
+        )
+        units = [one["units"] for one in platform.on("v1/gateway/attributes", "meter") if "units" in one]
+        assert units == [{"energy": "Wh", "power": "W"}]
+        [state] = gateway.status()["devices"]
+        assert (state["state"], "the port does not take rs485" in state["reason"]) == ("receiving", True)
+        assert gateway.log("meter").count("port.setting_refused") == 1
+        assert gateway.stop() == dict.fromkeys(gateway.processes, 0)

@@ -23,11 +23,12 @@ UNITS = {number: [1000 * number + place for place in range(30)] for number in (1
 PLACES = (0, 1, 10, 20)
 PERIOD_S = 0.1
 WINDOW_S = 8.0
-CALLS = 100
-"""About six seconds of calls, with a probe of the silent unit among them."""
+CALLS = 400
+PAUSE_S = (0.01, 0.05)
+"""Between two calls, drawn anew each time, in step with nothing: some of 20 s of calls meet a probe."""
 CALL_P99_MS = 60
-SLACK = 5
-"""The figure is that of a machine on which nothing else runs; a test's may be another's as well."""
+SLACK = 2
+"""The figure is that of a machine on which nothing else runs; a test's may be another's as well. A time-out is more."""
 
 
 def member(number: int, line: ModbusLine) -> dict[str, Any]:
@@ -48,7 +49,8 @@ def member(number: int, line: ModbusLine) -> dict[str, Any]:
 @contextmanager
 def bus(folder: Path) -> Iterator[tuple[ModbusLine, Platform, Gateway]]:
     """(the line with its units, the platform, the gateway, not started yet)."""
-    line, mosquitto = ModbusLine(folder / "tty", UNITS), Mosquitto(folder / "mosquitto")
+    # ThingsBoard's server does not hold small packets back either; mosquitto does by default, for 40 ms.
+    line, mosquitto = ModbusLine(folder / "tty", UNITS), Mosquitto(folder / "mosquitto", "set_tcp_nodelay true")
     platform = Platform(mosquitto.port)
     config = write_config(folder / "config", mosquitto.port, [member(number, line) for number in UNITS])
     gateway = Gateway(folder, config)
@@ -76,8 +78,10 @@ def check_values(platform: Platform) -> int:
     return count
 
 
-def _call_ms(platform: Platform, number: int) -> float:
-    """How long a call to a unit that answers took."""
+def _call_ms(platform: Platform, number: int, pause_s: float) -> float:
+    """How long a call to a unit that answers took; it comes after a pause."""
+    end_s = time.monotonic() + pause_s
+    wait_until(lambda: time.monotonic() >= end_s, "a pause", every_s=0.005)
     start_s = time.monotonic()
     assert platform.call("u2", "get", None, number) == {"result": 2005}
     return (time.monotonic() - start_s) * 1000
@@ -87,6 +91,7 @@ def _call_ms(platform: Platform, number: int) -> float:
 def test_a_silent_unit_takes_no_turns_from_others(tmp_path: Path) -> None:
     """Ten turns a second each: the two that answer keep 95 of 100 while the third is gone, calls are answered
     meanwhile, and it is back within its back-off once it speaks again."""
+    draw = random.Random(1)
     with bus(tmp_path) as (line, platform, gateway):
         line.silent.add(3)
         gateway.start_all(["u1"])
@@ -102,9 +107,12 @@ def test_a_silent_unit_takes_no_turns_from_others(tmp_path: Path) -> None:
         for number in (1, 2):
             turns = (line.asked(number) - before[number]) / 3
             assert turns >= 0.95 * took_s / PERIOD_S, f"unit {number}: {turns} turns in {took_s} s"
-        took_ms = sorted(_call_ms(platform, number) for number in range(100, 100 + CALLS))
-        sys.stdout.write(f"calls: median {took_ms[CALLS // 2]:.1f} ms, p99 {took_ms[-1 - CALLS // 100]:.1f} ms\n")
-        assert took_ms[-1 - CALLS // 100] <= CALL_P99_MS * SLACK
+        took_ms = sorted(_call_ms(platform, number, draw.uniform(*PAUSE_S)) for number in range(100, 100 + CALLS))
+        p99_ms = took_ms[-1 - CALLS // 100]
+        sys.stdout.write(
+            f"calls: median {took_ms[CALLS // 2]:.1f} ms, p99 {p99_ms:.1f} ms, most {took_ms[-1]:.1f} ms\n"
+        )
+        assert p99_ms <= CALL_P99_MS * SLACK, took_ms[-10:]
         refused = platform.call("u3", "get", None, 2)
         assert "no answer" in str(refused) or "not connected" in str(refused)
         states = {one["name"]: one for one in gateway.status()["processes"] if one["kind"] == "port_reader"}

@@ -33,6 +33,7 @@ from docs.keys import (
     MAIN,
     MESSAGE,
     NOTHING,
+    OF_ANSWERS,
     OF_LINES,
     OF_PROFILES,
     PLACED,
@@ -70,7 +71,12 @@ OF_ASKING = {key.name for key in (*ASKED, *OF_LINES, *OF_PROFILES)}
 """Keys of devices that are asked, acknowledge frames, or have a profile: not all beside each other."""
 OF_REGISTERS = {key.name for key in (*REGISTERS, *ASKED_BY_CALLS)}
 """Keys of calls and updates of Modbus devices, and other words for keys of calls: not beside those."""
-OF_MESSAGES = {"messages", *(key.name for key in MESSAGE.keys)} - {"name", "telemetry", "attributes", "byteorder"}
+OF_MESSAGES = {"messages", *(key.name for key in MESSAGE.keys if key not in OF_ANSWERS)} - {
+    "name",
+    "telemetry",
+    "attributes",
+    "byteorder",
+}
 """Keys of a device that is one message, or has several: not beside all others."""
 REQUIRED = {
     PROVISIONING.path: ("provisionDeviceKey", "provisionDeviceSecret"),
@@ -105,7 +111,7 @@ def built(section: Section, keep: frozenset[str] | None = None) -> dict[str, Any
 def one_by_one() -> dict[str, Any]:
     """A device with a message for each key that messages may have, and a data point for each key of a place."""
     points = [point_with(key) | {key.name: key.example} for key in PLACED.keys]
-    plain = [key for key in MESSAGE.keys if key.example != [] and key not in ASKED]
+    plain = [key for key in MESSAGE.keys if key.example != [] and key not in (*ASKED, *OF_ANSWERS)]
     messages = [message_with(f"when {key.name}") | {key.name: key.example} for key in plain]
     lists = message_with("lists") | {"fields": ",", "pairs": [";", "="], "telemetry": points, "attributes": points}
     return {"name": "one by one", "port": "/dev/ttyUSB9", "messages": [*messages, lists]}
@@ -116,12 +122,13 @@ def asked_ones() -> list[dict[str, Any]]:
     keys = {key.name: key.example for key in (*ASKED, *OF_LINES)}
     question = {key: keys[key] for key in ("ask", "every", "aligned", "on", "answer", "timeoutMs", "retries")}
     frame = {"name": "frame", "when": "^F", "reply": keys["reply"]}
-    dialogue = {"name": "dialogue", "when": "^D", **question}
+    dialogue = {"name": "dialogue", "when": "^D", **question, **{key.name: key.example for key in OF_ANSWERS}}
     of_line = {key: keys[key] for key in ("send", "init", "onBadFrame", "dropRepeats")}
     call = {"method": "call", **{key.name: key.example for key in ASKED_BY_CALLS}}
     instrument = {
         "name": "instrument",
         "port": "/dev/ttyUSB7",
+        "framing": {"end": "\n"},
         "messages": [dialogue, frame],
         "serverSideRpc": [call],
         **of_line,
@@ -210,7 +217,11 @@ def test_the_page_has_every_key_that_is_read(asked: dict[str, set[str]], tmp_pat
                 words = set(re.findall(r"\w+", key.meaning)) | (
                     documented[PLACED.path] if "place" in key.meaning else set()
                 )
-                documented[f"{section.path}.{key.name}"] = words & asked[f"{section.path}.{key.name}"]
+                own = f"{section.path}.{key.name}"
+                for path, names in asked.items():
+                    if path == own or path.startswith(f"{own}."):
+                        documented[path] = words & names
+    documented["devices[].messages[].framing"] = documented["devices[].framing"]
     missing = {
         path or "main file": sorted(keys - documented.get(path, set()))
         for path, keys in asked.items()

@@ -6,6 +6,7 @@ at any step; its journals outlive it. Each register of each unit has a value of 
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -32,6 +33,8 @@ SPANS = (Span("input", 0, 2), Span("input", 20, 2), Span("input", 40, 2), Span("
 """Reads of one length: only their time tells their answers apart."""
 LIVES = 20
 LIFE_S = 24.0
+CALLS = 10
+"""Between two things that go wrong."""
 EXCHANGES = 1_250
 """Each of eight seeds has at least so many, over all of its lives."""
 
@@ -124,7 +127,7 @@ def test_no_answer_is_attributed_to_another_register(seed: int) -> None:
     devices = [unit_of(number, protocol, bus if number == 1 else None) for number in UNITS]
     units = Units(draw, protocol)
     journals = [FakeJournal(), *(FakeJournal(f"j {device.name}") for device in devices[1:])]
-    exchanges = answered = 0
+    exchanges = answered = replied = cut = 0
     rig: _Bus | None = None
     for life in range(LIVES):
         # What the units were saying when the reader died comes to the next one.
@@ -134,13 +137,18 @@ def test_no_answer_is_attributed_to_another_register(seed: int) -> None:
             rig.say(after_s, data)
         for _ in range(6):
             _hurt(rig, units, draw)
-            rig.run(LIFE_S / 6 * draw.random())
-            _call(rig, draw, f"{life}-{draw.random()}")
+            for _ in range(CALLS):
+                rig.run(LIFE_S / 6 / CALLS * draw.random())
+                _call(rig, draw, f"{life}")
+        replied += check_replies(rig)
+        cut += rig.count("asks_cut")
         exchanges += rig.count("asks")
         answered += rig.count("asks_answered")
         # It dies here, wherever it is.
     assert check(journals, protocol) >= 200
     assert answered >= exchanges / 3
+    assert replied >= 200
+    assert cut >= 1, cut
     assert exchanges >= EXCHANGES
 
 
@@ -174,8 +182,22 @@ def _hurt(rig: _Bus, units: Units, draw: random.Random) -> None:
             pass
 
 
+def check_replies(rig: _Bus) -> int:
+    """Every call has at most one reply, and one with a value has that of its own unit's register; how many had."""
+    assert len({message.id for message in rig.calls}) == len(rig.calls)
+    count = 0
+    for message in rig.calls:
+        if not message.error:
+            number = int(message.id.split("-")[0])
+            high, low = (value_of(number, "input", place) for place in (20, 21))
+            assert json.loads(codec.unpack(message.body)) == {"result": high << 16 | low}
+            count += 1
+    return count
+
+
 def _call(rig: _Bus, draw: random.Random, call_id: str) -> None:
     """A call to one of the units."""
     body = codec.pack({"method": "get", "params": b""})
-    device = f"u{draw.choice(UNITS)}"
+    number = draw.choice(UNITS)
+    device, call_id = f"u{number}", f"{number}-{call_id}-{draw.random()}"
     rig.give_call(Request(call_id, "publisher:0", f"port_reader:{device}", "encode", device, SECTION, 5.0, body))

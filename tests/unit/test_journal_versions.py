@@ -13,9 +13,10 @@ import pytest
 from common.io.journal.files import JournalError, JournalFile
 from common.io.journal.journal import Journal
 from common.io.journal.opening import open_journal
-from common.io.journal.seals import JournalNewerError, Seals
+from common.io.journal.seals import SCHEMA_VERSION, JournalNewerError, Seals
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter
+from common.stream.numbers import LINE_STATE_BYTES
 from common.wire import codec
 from common.wire.messages import Entry
 from services.port_reader.core.incoming.joining import read_line_state
@@ -23,6 +24,9 @@ from tests.support.journals import letters_in, restore, snapshot
 
 CASES = Path(__file__).parents[1] / "cases" / "journals"
 SECTION = "802fa6034419146b"
+LINE_STATES = {4: 1_280}
+"""Schema → the most bytes that a line may have remembered in it. A release that knows a lower bound takes the row for
+damaged, so a bound of a schema that a release has written stands still: a higher one is a line of its own here."""
 
 
 @pytest.fixture
@@ -258,3 +262,25 @@ def test_a_place_without_rights_is_an_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises((JournalError, OSError)):
         open_journal(JournalFile(tmp_path / "file" / "j", "d", "new"), "x")
+
+
+def test_a_longer_line_state_is_a_newer_schema():
+    """An older release refuses it by its number, and leaves it as it is."""
+    assert LINE_STATES[SCHEMA_VERSION] == LINE_STATE_BYTES
+
+
+def test_what_a_line_remembers_at_most_is_kept_under_a_schema_that_release_0_2_refuses(tmp_path):
+    """As a line that drops repetitions does: 0.2 wrote schema 3, and reads no higher one."""
+    file = JournalFile(tmp_path / "j", "press", "new")
+    state = bytes(at % 251 for at in range(LINE_STATE_BYTES))
+    with closing(open_journal(file, "x").journal) as journal:
+        journal.set_line_state(state)
+    shutil.copy(CASES / "release-0.2.journal", tmp_path / "released")
+    with closing(sqlite3.connect(tmp_path / "released")) as database:
+        released = database.execute("PRAGMA user_version").fetchone()[0]
+    with closing(sqlite3.connect(file.path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone()[0] > released
+        assert database.execute("SELECT schema_version, line_state FROM meta").fetchone() == (SCHEMA_VERSION, state)
+    journal, aside, damage = open_journal(file, "x")
+    assert (journal.state.line_state, aside, damage) == (state, None, "")
+    journal.close()

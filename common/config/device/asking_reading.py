@@ -112,6 +112,8 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
         if listed:
             one.knows(*ASKING)
         ask = _read_ask(one, entry, message, every_s, sealing)
+        if message.framing is not None and not framing.shapes:
+            one.problem("framing", "a framing of its own on a line with a delimiter", '"framing" of the device, too')
         if ask is not None:
             asks.append(ask)
         reply = read_bytes(one, "reply") if one.values.get("reply") is not None else b""
@@ -350,8 +352,6 @@ def read_bus(entry: JsonObject) -> Bus | None:
     child = entry.child("bus") if entry.values.get("bus") is not None else None
     if child is None:
         return None
-    if child.values.get("rs485") is not None:
-        child.warning("rs485", "is not applied yet: an adapter has to switch its direction by itself")
     child.knows("rs485")
     bus = Bus(
         pause_s=child.whole("pauseMs", 0, 0, 60_000) / 1000,

@@ -20,6 +20,7 @@ FIELD_TYPES: Final = (
     *(f"{kind}{digits}" for kind in ("dec", "hex") for digits in range(1, 9)),
 )
 """What the field of a length may be: a number, or so many digits."""
+_DISCARD: Final[Literal["discard"]] = "discard"
 _LONGEST_MS: Final = LONGEST_S * 1000
 _EXPECTED: Final = (
     'an object, such as {"start": "hex:AA C0", "length": 10}, a list of such objects, or one of the names '
@@ -40,23 +41,20 @@ def has_shapes(entry: JsonObject) -> bool:
     return "framing" in entry.values
 
 
-def read_shaped(entry: JsonObject) -> Framing:
-    """The framing of a device that has the key `framing`.
+def read_shaped(entry: JsonObject, *, begins: bool = False) -> Framing:
+    """The framing of a device, or of a message, that has the key `framing`. `begins`: the first byte is known to begin
+    a frame, as in the answer to a question.
 
     What is wrong is noted with its place, and the shapes that are right are handed out.
     """
-    for key in ("delimiter", "timeout"):
-        if key in entry.values:
-            entry.warning(key, 'it has no effect beside "framing"')
-    entry.knows("framing", "checksum", "delimiter", "timeout", "maxFrameBytes", "firstFrame")
-    max_bytes = entry.whole("maxFrameBytes", MAX_FRAME_BYTES, 1, MAX_FRAME_LIMIT)
-    first: Literal["discard", "keep"] = entry.choice("firstFrame", "discard", ("discard", "keep"))
+    entry.knows("framing", "checksum")
+    max_bytes, first = (MAX_FRAME_BYTES, _DISCARD) if begins else _read_device_rules(entry)
     value, named = entry.values["framing"], ""
     rules = _Rules(b"", None, 0xFF)
     if isinstance(value, str):
         named, shapes, rules = _read_named(entry, value)
     elif isinstance(value, dict | list):
-        shapes, rules = _read_shapes(entry, value, max_bytes)
+        shapes, rules = _read_shapes(entry, value, max_bytes, begins=begins)
     else:
         entry.problem("framing", show(value), _EXPECTED)
         shapes = ()
@@ -70,6 +68,16 @@ def read_shaped(entry: JsonObject) -> Framing:
         partial_ms=rules.partial_ms,
         mask=rules.mask,
     )
+
+
+def _read_device_rules(entry: JsonObject) -> tuple[int, Literal["discard", "keep"]]:
+    """(`maxFrameBytes`, `firstFrame`), which only devices have."""
+    for key in ("delimiter", "timeout"):
+        if key in entry.values:
+            entry.warning(key, 'it has no effect beside "framing"')
+    entry.knows("delimiter", "timeout", "maxFrameBytes", "firstFrame")
+    max_bytes = entry.whole("maxFrameBytes", MAX_FRAME_BYTES, 1, MAX_FRAME_LIMIT)
+    return max_bytes, entry.choice("firstFrame", _DISCARD, ("discard", "keep"))
 
 
 def _read_named(entry: JsonObject, name: str) -> tuple[str, tuple[Shape, ...], _Rules]:
@@ -91,7 +99,7 @@ def _read_named(entry: JsonObject, name: str) -> tuple[str, tuple[Shape, ...], _
     return name, shapes, _Rules(skip, None, 0xFF)
 
 
-def _read_shapes(entry: JsonObject, value: Any, max_bytes: int) -> tuple[tuple[Shape, ...], _Rules]:
+def _read_shapes(entry: JsonObject, value: Any, max_bytes: int, *, begins: bool) -> tuple[tuple[Shape, ...], _Rules]:
     """One shape, or a list of them."""
     if isinstance(value, dict):
         child = entry.child("framing")
@@ -102,7 +110,7 @@ def _read_shapes(entry: JsonObject, value: Any, max_bytes: int) -> tuple[tuple[S
             entry.problem("framing", "an empty list", "at least one shape")
     shared = read_checksums(entry, "checksum")
     before = len(entry.findings.problems)
-    shapes = [_read_shape(one, entry, shared, max_bytes) for one in objects]
+    shapes = [_read_shape(one, entry, shared, max_bytes, begins=begins) for one in objects]
     rules = _read_rules(objects)
     if len(objects) > 1 and len(entry.findings.problems) == before:
         _check_together(objects, shapes)
@@ -128,7 +136,9 @@ def _read_rules(objects: list[JsonObject]) -> _Rules:
     return _Rules(first["skip"] or b"", first["partialMs"], 0xFF if first["mask"] is None else first["mask"])
 
 
-def _read_shape(entry: JsonObject, device: JsonObject, shared: tuple[Checksum, ...], max_bytes: int) -> Shape:
+def _read_shape(
+    entry: JsonObject, device: JsonObject, shared: tuple[Checksum, ...], max_bytes: int, *, begins: bool
+) -> Shape:
     """One shape, checked by itself. `shared`: the checksums of the device, which count where it has none of its own."""
     before = len(entry.findings.problems)
     entry.knows("skip", "partialMs", "mask")
@@ -150,7 +160,7 @@ def _read_shape(entry: JsonObject, device: JsonObject, shared: tuple[Checksum, .
         silence_ms=entry.maybe_whole("silenceMs", 1, _LONGEST_MS, nullable=False),
     )
     if len(entry.findings.problems) == before:
-        _check_shape(entry, shape, max_bytes)
+        _check_shape(entry, shape, max_bytes, begins=begins)
         for checksum in shape.checksums:
             _check_in(entry if "checksum" in entry.values else device, "checksum", shape, checksum)
     return shape
@@ -245,10 +255,10 @@ def _read_map(entry: JsonObject) -> tuple[tuple[int, int], ...]:
 # What can't work
 
 
-def _check_shape(entry: JsonObject, shape: Shape, max_bytes: int) -> None:
+def _check_shape(entry: JsonObject, shape: Shape, max_bytes: int, *, begins: bool) -> None:
     """Says what of a shape contradicts itself, or can't find a frame."""
     _check_what_ends(entry, shape)
-    _check_what_begins(entry, shape)
+    _check_what_begins(entry, shape, begins=begins)
     for text in (*shape.starts, *shape.ends):
         if len(text) >= max_bytes:
             entry.problem("start", f"{len(text)} bytes", f'less than "maxFrameBytes", which is {max_bytes}')
@@ -282,15 +292,15 @@ def _check_what_ends(entry: JsonObject, shape: Shape) -> None:
     entry.findings.problem(entry.file, entry.path, what, '"end", "length", or "silenceMs" where there is nothing else')
 
 
-def _check_what_begins(entry: JsonObject, shape: Shape) -> None:
-    is_blind = not (shape.starts or shape.ends or shape.checksums or shape.silence_ms is not None)
+def _check_what_begins(entry: JsonObject, shape: Shape, *, begins: bool) -> None:
+    is_blind = not (begins or shape.starts or shape.ends or shape.checksums or shape.silence_ms is not None)
     if isinstance(shape.length, int) and is_blind:
         entry.problem(
             "length",
             "a fixed length with nothing to find its beginning by",
             '"start", "end", "checksum" or "silenceMs" beside it',
         )
-    elif isinstance(shape.length, Length) and not (shape.starts or shape.checksums):
+    elif isinstance(shape.length, Length) and not (begins or shape.starts or shape.checksums):
         entry.problem("length", "a length with nothing to find its beginning by", '"start" or "checksum" beside it')
     if not shape.starts and shape.escape is not None and shape.length is not None:
         entry.problem("escape", '"escape" and "length" without "start"', '"start" beside them')

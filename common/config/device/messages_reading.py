@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+
 from common.config.asking import ASKING
 from common.config.device.places_reading import (
     Context,
@@ -18,6 +20,7 @@ from common.config.device.places_reading import (
 from common.config.device.points_reading import read_points
 from common.config.device.protocol_reading import read_bytes, text_bytes
 from common.config.findings import show
+from common.config.framing import Framing
 from common.config.json_object import JsonObject
 from common.config.models import DataPoint, Message
 from common.config.point_models import FLOATS, INTEGERS, Decode, DeviceTime, Naming, Order, Place, When
@@ -69,9 +72,22 @@ def _read_listed(entry: JsonObject, order: Order, encoding: str) -> Message:
     """A message of the list. `warn_unknown` is said here, as the device says its own."""
     name = entry.maybe_name("name") or ""
     message = _read_message(entry, read_order(entry, order), read_encoding(entry) or encoding, name)
+    if entry.values.get("framing") is not None:
+        message = msgspec.structs.replace(message, framing=_read_own_framing(entry))
     entry.knows("byteorder", "encoding", "timeseries", *ASKING)
     entry.warn_unknown()
     return message
+
+
+def _read_own_framing(entry: JsonObject) -> Framing | None:
+    """What the answer to the message's question looks like; None where that can't be, which is noted."""
+    # Here: few configurations need it.
+    from common.config.device.framing_reading import read_shaped
+
+    framing = read_shaped(entry, begins=True)
+    if entry.values.get("ask") is None:
+        entry.problem("framing", 'a framing of its own, and no "ask"', '"ask": it holds while its answer is awaited')
+    return framing if framing.shapes else None
 
 
 def _read_message(entry: JsonObject, order: Order, encoding: str, name: str = "") -> Message:
@@ -170,11 +186,11 @@ def _takes_all_of(before: Message, message: Message) -> bool:
 def check_shapes(device: JsonObject, messages: tuple[Message, ...], shapes: tuple[Shape, ...]) -> None:
     """Messages and points that look for bytes where no frame of the device's shapes has any."""
     entries = list(device.items("messages")) if device.values.get("messages") is not None else [device]
-    longest = _longest(shapes)
     for entry, message in zip(entries, messages, strict=True):
-        when = message.when
-        if when is not None and when.same and when.at >= 0 and not any(_may_have(shape, when) for shape in shapes):
-            starts = sorted({start.hex(" ").upper() for shape in shapes for start in shape.starts})
+        when, own = message.when, shapes if message.framing is None else message.framing.shapes
+        longest = _longest(own)
+        if when is not None and when.same and when.at >= 0 and not any(_may_have(shape, when) for shape in own):
+            starts = sorted({start.hex(" ").upper() for shape in own for start in shape.starts})
             found = f"{when.same.hex(' ').upper()} at byte {when.at}, where no frame has it"
             entry.problem("when", found, f"what a frame can have that begins with {' or '.join(starts)}")
         if longest is None or message.decode is not None:

@@ -97,13 +97,15 @@ class _CompiledMessage:
         self.attributes = compile_readings(message.attributes)
         self.timestamp = None if message.timestamp is None else _Clock(message.timestamp)
         self.naming = message.device
+        self.is_only_asked = message.framing is not None
+        self._span_of = None if message.framing is None else body_span_of(message.framing.shapes)
 
     def opens(self, frame: bytes, span_of: SpanOf) -> View | None:
         """The frame's view, taken apart; None for a frame that is none of this message. Raises ValueError for one that
         is not as its digits should be (`decode`)."""
         if self._when is not None and not self._when(frame):
             return None
-        view = View(frame, span_of)
+        view = View(frame, self._span_of or span_of)
         return view if self._open is None or self._open(view) else None
 
     def values(self, readings: Sequence[Reading], view: View, tally: _Tally) -> dict[str, Any]:
@@ -142,11 +144,12 @@ class MessageConverter:
         is_one = sum(not message.error for message in self._messages) == 1
         self._labels = ["" if is_one else one.name or f"number {one.number + 1}" for one in self._messages]
         """What each message is called where it is told of; "" where there is no other."""
-        self._orders = {"": self._messages}
-        """What was asked → the messages in the order in which they are tried."""
+        self._orders = {"": [message for message in self._messages if not message.is_only_asked]}
+        """What was asked → the messages in the order in which they are tried. An answer in a framing of its own is no
+        frame of the line."""
         for message in self._messages:
             if message.name:
-                self._orders[message.name] = _order_for(message, self._messages)
+                self._orders[message.name] = _order_for(message, self._orders[""])
 
     def convert_batch(self, frames: Sequence[bytes], ts_ms: Sequence[int] = (), origin: str = "") -> BatchResult:
         """Converts each frame. `ts_ms` are the times at which they were read, which count where the device names none;

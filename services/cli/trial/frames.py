@@ -15,6 +15,7 @@ from common.conversion.outcomes import PointResult
 from common.conversion.slices.rows import compile_device
 from common.core.errors import ConversionError
 from common.wire.messages import UserReading
+from services.cli.trial.pieces import answer_in
 from services.cli.trial.users import users_converter
 
 BLANK: Final = "blank      the frame says nothing: no reading, and no dead letter"
@@ -80,6 +81,8 @@ def _by_messages(device: Device) -> Convert:
 
     def convert(frame: bytes, origin: str) -> list[Outcome]:
         found = converter.explain(frame, origin=origin)
+        if found.dead and not origin and (answer := answer_in(frame, device)):
+            found = converter.explain(frame, origin=answer[0])
         is_taken = len(device.messages) > 1 and not (found.dead or found.is_blank)
         head = [f"message    {found.message or 'without a name'}"] if is_taken else []
         if found.ts_ms is not None:

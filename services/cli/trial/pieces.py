@@ -64,10 +64,25 @@ def _whole_shaped(frame: bytes, device: Device) -> Piece:
     dead = framer.take_dead()
     if len(frames) == 1 and not dead:
         return Piece(frames[0])
+    if answer := answer_in(frame, device):
+        return Piece(answer[1], note=f"as the answer to {answer[0]} is framed")
     if frames:
         found = f"{len(frames)} frames of it" if len(frames) > 1 else "only a part of it a frame"
         return Piece(frame, note=f"taken whole; a line would make {found}")
     return Piece(frame, dead=dead[0].reason if dead else "this is no frame")
+
+
+def answer_in(frame: bytes, device: Device) -> tuple[str, bytes] | None:
+    """(the first message whose own framing makes one frame of these bytes, that frame); None if none does."""
+    from services.port_reader.core.framers import shaped
+
+    for message in device.messages:
+        if message.framing is not None:
+            framer = shaped(message.framing)
+            frames = [*framer.feed(frame), *framer.rest()]
+            if len(frames) == 1 and not framer.take_dead():
+                return message.name, frames[0]
+    return None
 
 
 def pieces_of(path: Path, device: Device) -> Iterator[Piece]:

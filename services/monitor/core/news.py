@@ -11,7 +11,7 @@ from services.monitor.core.gateway.devices import DeviceState
 STANDS_S: Final = 2.0
 """A state that is over sooner is no news: an adapter that is unplugged and plugged in again, a platform that is
 restarted."""
-_TOLD: Final = frozenset({"damaged_frames", "some_values_missing", "silent"})
+_TOLD: Final = frozenset({"damaged_frames", "some_values_missing", "late_answers", "silent"})
 """States in which a device is served, and that are news all the same."""
 
 

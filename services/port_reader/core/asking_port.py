@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from common.config.asking import Asking
+from common.config.framing import Framing
 from common.config.models import Device
 from common.core.frame_body import body_of
 from common.stream.items import Item
@@ -31,6 +32,11 @@ NO_ASKING: Final = Asking()
 JOINED_S: Final = JOIN_S + 0.005
 """Nothing is asked before somebody has watched the line for so long: an answer that came sooner would be taken for the
 end of a frame that nobody saw begin."""
+PROBE_LEAST_S: Final = 0.02
+PROBE_LEAST_BYTES: Final = 20
+"""A call to another device cuts the probe of one that is gone short, but leaves it so long at least, and as long as the
+line takes for so many bytes: its request, the silence behind it, and the beginning of an answer. An adapter hands bytes
+over every 16 ms (FTDI's default). A unit that is back has begun to answer by then, mostly, and is heard to its end."""
 NEVER_S: Final = float("inf")
 
 
@@ -72,17 +78,21 @@ class AskingPort(Port):
         super().__init__(devices, source, line, counters, means, keeper=keeper)
         exchange = self._exchange
         asker = self._asker = Asker(
-            [AskedDevice(device.name, device.type, asking) for device, asking in zip(devices, askings, strict=True)],
+            [AskedDevice(one.name, one.type, asking, _own(one)) for one, asking in zip(devices, askings, strict=True)],
             counters,
             wall_ms=means.clock.at_ms,
             search=means.search,
             write_timeout_s=devices[0].line.write_timeout_s,
             others=self._may_be_asked,
+            gives_way_s=max(PROBE_LEAST_S, PROBE_LEAST_BYTES * self.byte_s) if self._protocol else NEVER_S,
             body=body_of(devices[0].framing.shapes) if devices[0].framing.shapes else bytes,
         )
+        self._framing_now: Framing | None = None
+        """What frames look like while an answer is awaited that looks otherwise than all else on the line."""
         self._now_s = 0.0
         """When the event came that is handled now."""
-        exchange.is_held = lambda device: not asker.is_free(self._members.place_of(device), self._now_s)
+        exchange.is_held = self._is_held
+        exchange.tells_devices = bool(self._protocol)
         line.is_awaited = lambda: exchange.is_listening or asker.is_listening
         times_s = [ask.timeout_s for asking in askings for ask in asking.asks] + [
             asking.timeout_s for asking in askings
@@ -97,13 +107,22 @@ class AskingPort(Port):
         self._strays: list[DeadPiece] = []
         """Whole frames that nobody has asked for, on a line where that makes them meaningless."""
 
+    def _is_held(self, device: str) -> bool:
+        """Whether a call to this device waits for what is on the line: for a question, or for the rest of an answer to
+        a probe that would give way."""
+        asker = self._asker
+        is_free = asker.is_free(self._members.place_of(device), self._now_s)
+        return not is_free or (asker.asked is not None and self._line.has_frame_begun)
+
     def _may_be_asked(self, place: int) -> bool:
         """Whether calls leave the line, and this device, to questions. While a late answer to a call is waited for,
         other devices on a bus are asked."""
-        if self._exchange.is_idle:
-            return True
-        late = self._exchange.late_device
-        return bool(self._units) and late is not None and self._members.place_of(late) != place
+        exchange = self._exchange
+        late = exchange.late_devices
+        if not late:
+            return exchange.is_idle
+        is_waiting = exchange.is_idle or not exchange.tells_devices
+        return is_waiting and bool(self._units) and all(self._members.place_of(one) != place for one in late)
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -118,7 +137,7 @@ class AskingPort(Port):
     @property
     def is_exchanging(self) -> bool:
         """True while a call or a question is on the line: its answer must not wait."""
-        return super().is_exchanging or self._asker.is_waiting
+        return super().is_exchanging or self._exchange.is_listening or self._asker.is_waiting
 
     # Open and closed
 
@@ -144,7 +163,7 @@ class AskingPort(Port):
             self._repeats.cut()
         effects = super()._close(partial_reason, entry_reason, now_s)
         self._asker.close()
-        return effects
+        return [*effects, *self._reframe(now_s)]
 
     # What comes in
 
@@ -185,7 +204,8 @@ class AskingPort(Port):
             entries += prefixes
             answers += more
         for call, frame in answers:
-            self._asker.heard(self._members.place_of(call.request.device), Item(Entry.FRAMES, [frame]), now_s)
+            item = Item(Entry.ANSWER, [frame], [call.request.id, call.asked.method])
+            self._asker.heard(self._members.place_of(call.request.device), item, now_s)
         changes, notes = self._asker.take_changes()
         strays, self._strays = self._strays, []
         effects += [*notes, *self._dead.bury(strays, self._arrival_ms, now_s)]
@@ -206,20 +226,20 @@ class AskingPort(Port):
             if exchange.is_listening:
                 return self._answers.sort([frame], now_s)
             return self._members.placed([frame]), []
+        if (late := exchange.take_late(frame)) is not None:
+            # Its call has ended, and nobody waits for what it says.
+            item = Item(Entry.ANSWER, [frame], [late.request.id, late.asked.method])
+            return [(self._members.place_of(late.request.device), item)], []
         if not exchange.is_wanted(frame):
             reason = self._why_stray(frame)
             self._counters["answers_stray"] += 1
             if (asked := self._asker.asked) is not None:
                 self._last_strays[asked] = reason
+            if (own := self._units.get(unit_of(self._protocol, frame))) is not None:
+                self._asker.heard_unasked(own, now_s)
             self._strays.append(DeadPiece(reason, frame))
             return [], []
-        late = exchange.late_call
-        if late is None:
-            return self._answers.sort([frame], now_s)
-        exchange.offer(frame)
-        # Its call has ended, and nobody waits for what it says.
-        item = Item(Entry.ANSWER, [frame], [late.request.id, late.asked.method])
-        return [(self._members.place_of(late.request.device), item)], []
+        return self._answers.sort([frame], now_s)
 
     def _why_stray(self, frame: bytes) -> str:
         """Why a whole frame says nothing to us: it does not say by itself what it is about."""
@@ -251,8 +271,19 @@ class AskingPort(Port):
         """How the line is; a device that does not answer is not connected, whatever the line is."""
         line = super().seen(now_s, place)
         asker = self._asker
+        untold = asker.untold(place)
+        if untold is not None and (line.connected or line.fault == untold.fault):
+            from services.port_reader.core.asking.unanswered import why_untold
+
+            line = line._replace(unready=why_untold(untold, self._members.devices[0].line))
         if not line.connected:
             return line
+        asked_hz, wanted_hz = asker.rates_hz(place)
+        line = line._replace(asked_hz=asked_hz, wanted_hz=wanted_hz)
+        if (late := asker.late(place)) is not None:
+            from services.port_reader.core.asking.unanswered import why_late
+
+            line = line._replace(late_answers=why_late(late))
         if not asker.is_there(place):
             line = line._replace(connected=False, fault=asker.why_gone(place))
         found = asker.unanswered(place, now_s)
@@ -284,12 +315,13 @@ class AskingPort(Port):
         """The write is out."""
         asker = self._asker
         if not asker.is_writing:
-            return [*super().write_drained(now_s), *self._go_on(now_s)]
+            return [*self._echoed(super().write_drained(now_s)), *self._go_on(now_s)]
         if not asker.replies.is_writing:
             if self._doubt is not None:
                 self._doubt.ask()
             self._line.ask()
-        return [*asker.drained(self._line.has_frame_begun, now_s), *self._go_on(now_s)]
+        effects = asker.drained(self._line.has_frame_begun, now_s)
+        return [*effects, *self._reframe(now_s), *self._go_on(now_s)]
 
     def write_pending(self, left_bytes: int, now_s: float) -> list[Effect]:
         """The write is on its way."""
@@ -301,7 +333,7 @@ class AskingPort(Port):
     def write_failed(self, reason: str, now_s: float) -> list[Effect]:
         """The write failed."""
         if not self._asker.is_writing:
-            return [*super().write_failed(reason, now_s), *self._go_on(now_s)]
+            return [*self._echoed(super().write_failed(reason, now_s)), *self._go_on(now_s)]
         self._asker.write_failed(now_s)
         return [*self._tell_silent(now_s), *self._go_on(now_s)]
 
@@ -317,16 +349,37 @@ class AskingPort(Port):
     def _go_on(self, now_s: float) -> list[Effect]:
         """What is written next: calls before questions."""
         self._now_s = now_s
-        effects = [*self._asker.step(now_s), *self._tell_silent(now_s)]
+        effects = [*self._asker.step(now_s), *self._tell_silent(now_s), *self._reframe(now_s)]
         effects += self._echoed(self._exchange.go_on(now_s))
         return [*effects, *self._asker.go_on(now_s, may_write=not self._exchange.is_writing)]
 
+    def _reframe(self, now_s: float) -> list[Effect]:
+        """From now on frames are cut as an awaited answer has it, or as the line has it again, where that has
+        changed."""
+        framing = self._asker.framing
+        if framing is self._framing_now:
+            return []
+        self._framing_now = framing
+        if isinstance(self._line, Incoming):
+            return []
+        pieces = self._line.use(framing)
+        if framing is not None:
+            # What had begun before the question was out is over by now.
+            self._asker.lose_begun()
+        return self._take_pieces(pieces, now_s) if pieces else self._bury(now_s)
+
     def _echoed(self, effects: list[Effect]) -> list[Effect]:
-        """The same; what a call writes comes back too, on a line with an echo."""
+        """The same; a call that is written ends the probe that gave way, and comes back too on a line with an echo."""
         for effect in effects:
             if isinstance(effect, WritePort):
+                self._asker.give_way()
                 self._asker.expect_echo(effect.data)
         return effects
+
+
+def _own(device: Device) -> dict[str, Framing]:
+    """The framings of messages that have one of their own, by name."""
+    return {message.name: message.framing for message in device.messages if message.framing is not None}
 
 
 def unit_of(protocol: str, frame: bytes) -> int:

@@ -29,6 +29,7 @@ class PortReaderCounts(SourceCounts):
     asks_refused: Annotated[int, Counter("questions", "that a device has refused")]
     asks_unanswered: Annotated[int, Counter("questions", "without an answer in time")]
     asks_late: Annotated[int, Counter("questions", "answered after their time, and before anything else was asked")]
+    asks_cut: Annotated[int, Counter("questions", "to a device that is gone, cut short by a call to another")]
     asks_missed: Annotated[int, Counter("turns", "that passed while the line was busy with others")]
     answers_stray: Annotated[int, Counter("frames", "of a Modbus line that answer nothing that was asked")]
     replies_sent: Annotated[int, Counter("replies", "to frames that are in the journal")]

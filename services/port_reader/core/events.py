@@ -67,7 +67,7 @@ class LineDamaged(Struct, frozen=True):
 
 
 class LineRefused(Struct, frozen=True):
-    """The server that has the port does not take these of its settings."""
+    """The driver of the port, or the server that has it, does not take these of its settings, in words."""
 
     settings: list[str]
 

@@ -4,6 +4,9 @@
                     -> idle                       no answer wanted, or it could not be written
                        waiting -> late -> idle    no answer in time: one late frame, or as long again, is waited for
 
+Where an answer says by itself which device it is from (`tells_devices`), only calls to the device that is late wait for
+that, and the line is idle at once.
+
 Every call ends in one `Reply`, or in a frame that `offer` calls its answer. Nothing is tried again once it was written.
 """
 
@@ -130,6 +133,10 @@ class Exchanges:
         self._taken: deque[str] = deque(maxlen=IDS_REMEMBERED)
         """Ids of calls, so that one that comes twice is written once."""
         self._turn: Turn | None = None
+        self._lates: dict[str, Turn] = {}
+        """Where answers tell devices: the call of each device whose answer did not come in time, and may still come."""
+        self.tells_devices = False
+        """Whether no answer of one device can be taken for one of another."""
         self.is_held: Callable[[str], bool] = lambda _: False
         """Whether a call to this device has to wait for something else that is on the line."""
 
@@ -141,7 +148,7 @@ class Exchanges:
     @property
     def is_listening(self) -> bool:
         """True if frames have to be offered one by one."""
-        return self._turn is not None and self._turn.state != "writing"
+        return bool(self._lates) or (self._turn is not None and self._turn.state != "writing")
 
     @property
     def has_waiting(self) -> bool:
@@ -153,10 +160,17 @@ class Exchanges:
         """The device that the call on the line is for; "" for none."""
         return "" if self._turn is None else self._turn.call.request.device
 
-    @property
-    def late_call(self) -> LineCall | None:
-        """The call whose answer did not come in time, and may still come."""
-        return self._turn.call if self._turn is not None and self._turn.state == "late" else None
+    def take_late(self, frame: bytes) -> LineCall | None:
+        """The call that this frame answers too late, where answers tell devices; None for any other frame."""
+        for device, turn in self._lates.items():
+            if self._matches(turn, frame):
+                if turn.ignored:
+                    # It had begun before the write: the answer is still to come.
+                    turn.ignored = 0
+                else:
+                    del self._lates[device]
+                return turn.call
+        return None
 
     @property
     def is_writing(self) -> bool:
@@ -164,9 +178,11 @@ class Exchanges:
         return self._turn is not None and self._turn.state == "writing"
 
     @property
-    def late_device(self) -> str | None:
-        """The device whose answer did not come in time, and may still come: until then it is asked nothing else."""
-        return self._turn.call.request.device if self._turn is not None and self._turn.state == "late" else None
+    def late_devices(self) -> list[str]:
+        """The devices whose answers did not come in time, and may still come: until then they are asked nothing
+        else."""
+        turn = self._turn
+        return [*self._lates, *([turn.call.request.device] if turn is not None and turn.state == "late" else [])]
 
     def is_wanted(self, frame: bytes) -> bool:
         """True for what the call on the line takes for its answer, in time or late."""
@@ -180,9 +196,12 @@ class Exchanges:
 
     @property
     def next_deadline_s(self) -> float | None:
-        if self._turn is None:
-            return None
-        return min((self._turn.next_deadline_s, *(call.is_given_up_s for call in self._queue)))
+        deadlines = [late.ends_s for late in self._lates.values()]
+        if self._turn is not None:
+            deadlines.append(self._turn.next_deadline_s)
+        if deadlines:
+            deadlines += [call.is_given_up_s for call in self._queue]
+        return min(deadlines, default=None)
 
     def add(self, request: Request, asked: calls.Exchange, now_s: float) -> list[Effect]:
         """Takes a call, or answers it at once if it can't be. A call that comes twice is written once."""
@@ -307,8 +326,12 @@ class Exchanges:
 
     def tick(self, now_s: float) -> list[Effect]:
         """What is due: a look at the write, time-outs, the next call."""
+        for device in [device for device, late in self._lates.items() if now_s >= late.ends_s]:
+            del self._lates[device]
         turn = self._turn
-        if turn is None or now_s < turn.next_deadline_s:
+        if turn is None:
+            return self._next(now_s)
+        if now_s < turn.next_deadline_s:
             return []
         if turn.state == "writing" and now_s < turn.ends_s:
             turn.poll_s = now_s + POLL_MOST_S
@@ -321,7 +344,10 @@ class Exchanges:
                     self.refuse(turn.call.request, no_answer(turn.call.asked.timeout_s, RESPONSE_TIME))
                 ]
                 turn.expire(now_s)
-                return effects
+                if not self.tells_devices:
+                    return effects
+                self._lates[turn.call.request.device] = turn
+                return [*effects, *self._end(now_s)]
             case "late":
                 return self._end(now_s)
             case _:
@@ -337,6 +363,7 @@ class Exchanges:
     def close(self, error: str) -> list[Effect]:
         """Ends all calls with this error: the port is gone, or the process ends."""
         effects: list[Effect] = []
+        self._lates.clear()
         turn, self._turn = self._turn, None
         if turn is not None and turn.state != "late":
             text = write_failed(error) if turn.state == "writing" else error
@@ -379,7 +406,7 @@ class Exchanges:
     def _first(self) -> LineCall | None:
         """Takes the first call that may be written now from the queue; None if none may."""
         for place, call in enumerate(self._queue):
-            if not self.is_held(call.request.device):
+            if call.request.device not in self._lates and not self.is_held(call.request.device):
                 del self._queue[place]
                 return call
         return None

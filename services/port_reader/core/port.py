@@ -73,6 +73,11 @@ class LineSeen(NamedTuple):
     probe_s: float | None = None
     damaged: str = ""
     line_errors: str = ""
+    unready: str = ""
+    late_answers: str = ""
+    refused: str = ""
+    asked_hz: float = 0.0
+    wanted_hz: float = 0.0
 
 
 class PortMeans(NamedTuple):
@@ -133,6 +138,9 @@ class Port:
         self._has_told_returned = False
         self._health = LineHealth()
         self._refused: set[str] = set()
+        """Settings that were told to be refused; each is told once."""
+        self._refused_now: list[str] = []
+        """Those of this opening."""
         self._framing = devices[0].framing
         self.byte_s = byte_seconds(devices[0].line)
 
@@ -154,6 +162,7 @@ class Port:
 
     def open(self, now_s: float) -> list[Effect]:
         """Tries to open it."""
+        self._refused_now = []
         self._opening.begin(now_s)
         return [OpenPort()]
 
@@ -274,7 +283,8 @@ class Port:
         self._health.add(errors, now_s)
 
     def refused(self, settings: list[str]) -> list[Note]:
-        """The server that has the port does not take these of its settings; each is told once."""
+        """The port's driver, or the server that has it, does not take these of its settings; each is told once."""
+        self._refused_now += [one for one in settings if one not in self._refused_now]
         new = [one for one in settings if one not in self._refused]
         self._refused.update(new)
         return [Note("warning", "port.setting_refused", {**self._facts, "setting": one}) for one in new]
@@ -446,6 +456,7 @@ class Port:
             unframed=self._why_unframed(now_s),
             damaged=self._why_damaged(now_s),
             line_errors=self._health.fault(now_s) if opening.is_open else "",
+            refused=", ".join(self._refused_now),
         )
 
     def _why_unframed(self, now_s: float) -> str:

@@ -108,7 +108,7 @@ class LineSource:
             self._sources.add_writer(line.fd, self._connected)
             return ()
         self._sources.add_reader(line.fd, self._readable)
-        return (Opened(wall_ms()),)
+        return (*self._refused(line), Opened(wall_ms()))
 
     def _listen(self) -> Iterable[Event]:
         """Waits for the device to connect, or takes it if it has."""
@@ -167,7 +167,7 @@ class LineSource:
 
     @staticmethod
     def _refused(line: SerialLine) -> Iterable[Event]:
-        """What a server does not do of what the port is to be."""
+        """What a server, or a driver, does not do of what the port is to be."""
         if refused := line.take_refused():
             yield LineRefused(refused)
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import serial
 
-from common.config.models import Line
+from common.config.models import Line, Rs485
 from common.core.errors import LinkError
 from services.port_reader.core.events import NO_ERRORS, LineErrors
 from services.port_reader.core.line_errors import COUNTS_BYTES, read_counts
@@ -54,6 +54,7 @@ class SerialLine:
         self._counts = self._driver_counts() if port is not None else None
         self.errors = NO_ERRORS
         """What the driver has counted, until it is taken."""
+        self._refused: list[str] = []
 
     def has_overrun(self) -> bool:
         """True if the driver has lost bytes since this was asked last. Always False where it does not count them, as
@@ -93,7 +94,24 @@ class SerialLine:
 
     def take_refused(self) -> list[str]:
         """Settings that whoever has the port has refused, in words, since this was called last."""
-        return []
+        refused, self._refused = self._refused, []
+        return refused
+
+    def set_direction(self, settings: Rs485) -> None:
+        """Has the driver switch the direction of an RS-485 line. One that can't is a refused setting and no fault: many
+        adapters switch by themselves, and who has one has nothing to lose by this."""
+        # Here: hardly any port needs it, and a port reader keeps what it has loaded.
+        from services.port_reader.core.rs485 import GET, SET, SIZE_BYTES, packed, refused
+
+        try:
+            wanted = packed(settings, fcntl.ioctl(self.fd, GET, bytes(SIZE_BYTES)))
+            fcntl.ioctl(self.fd, SET, wanted)
+            self._refused += refused(wanted, fcntl.ioctl(self.fd, GET, bytes(SIZE_BYTES)))
+        except OSError as error:
+            self._refused.append(
+                f"rs485 ({os.strerror(error.errno or 0)}: the driver of this port can't switch the line's direction; "
+                'an adapter that does it by itself needs no "rs485")'
+            )
 
     @property
     def is_serial(self) -> bool:
@@ -228,7 +246,10 @@ def open_path(line: Line, path: str) -> SerialLine:
             _keep_dtr(port.fileno())
     except (OSError, ValueError, termios.error) as error:
         raise LinkError(_explain(path, error)) from None
-    return SerialLine(port.fileno(), port, None)
+    found = SerialLine(port.fileno(), port, None)
+    if line.rs485 is not None:
+        found.set_direction(line.rs485)
+    return found
 
 
 def _keep_dtr(fd: int) -> None:

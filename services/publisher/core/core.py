@@ -126,7 +126,8 @@ class PublisherCore:
     platform asks; `names` is what an earlier publisher has kept of the devices that users' converters have named.
     `answer_times`: how many seconds an answer may take, by device and method. `strategies`: of the devices that do not
     report all that they say. `remote`: what the platform may ask of the gateway as a whole. `hosts`: the names of the
-    hosted connectors of each type; their streams are among `types` and `connectors`.
+    hosted connectors of each type; their streams are among `types` and `connectors`. `units`: the attribute `units` of
+    devices that have one, a JSON object.
     `renamed`: what the platform calls the devices that it calls otherwise, as an earlier publisher has kept it.
     `provisioning`: what the platform is asked for first, by a gateway that has no credentials.
     """
@@ -141,6 +142,7 @@ class PublisherCore:
         *,
         draw: Callable[[], float],
         connectors: Mapping[str, str] | None = None,
+        units: Mapping[str, bytes] | None = None,
         shared: Mapping[str, Sequence[str]] | None = None,
         version: str = "",
         names: Mapping[str, Named] | None = None,
@@ -170,6 +172,7 @@ class PublisherCore:
             strategies=strategies,
             connectors=connectors,
             kinds={name: kind for kind, hosted in (hosts or {}).items() for name in hosted},
+            units=units,
         )
         self._intake = Intake(
             self._outbox,

@@ -22,6 +22,7 @@ DeviceWord = Literal[
     "port_closed",
     "losing_data",
     "no_frame_end",
+    "not_ready",
     "no_answer",
     "no_values",
     "not_accepted",
@@ -29,12 +30,23 @@ DeviceWord = Literal[
     "slowed_down",
     "damaged_frames",
     "some_values_missing",
+    "late_answers",
     "silent",
     "receiving",
     "idle",
 ]
 SERVED: Final = frozenset(
-    {"unknown", "left_out", "slowed_down", "damaged_frames", "some_values_missing", "silent", "receiving", "idle"}
+    {
+        "unknown",
+        "left_out",
+        "slowed_down",
+        "damaged_frames",
+        "some_values_missing",
+        "late_answers",
+        "silent",
+        "receiving",
+        "idle",
+    }
 )
 """States in which what the device says reaches the platform, as far as anybody knows, or is kept from it on purpose. In
 all others the log has a warning, and `status` exits with 1."""
@@ -50,6 +62,8 @@ SILENT_S: Final = 60.0
 """A device that has never been silent for so long is silent now; others have the longest pause that was seen."""
 PAUSES: Final = 3.0
 """So many times the longest pause that was seen are a silence."""
+ASKED: Final = 0.95
+"""A device that is asked less than this part of what is wanted is told: now and then a turn is missed on any line."""
 LOSING_S: Final = 60.0
 """Frames that were dropped in the last minute are told as being lost now."""
 OPENING_S: Final = 10.0
@@ -141,6 +155,7 @@ def state_of_device(reader: Reader, platform: Platform, name: str) -> DeviceStat
         _of_process(reader)
         or _of_losses(reader, platform)
         or _of_bytes(reader)
+        or _of_init(reader)
         or _of_answers(reader)
         or _of_port(reader)
         or _of_filter(platform, name)
@@ -150,6 +165,7 @@ def state_of_device(reader: Reader, platform: Platform, name: str) -> DeviceStat
         or _of_checksums(reader)
         or _of_points(platform.state.yields.get(name))
         or _of_questions(reader)
+        or _of_lateness(reader)
         or _of_silence(reader)
     )
 
@@ -254,12 +270,18 @@ def _of_bytes(reader: Reader) -> DeviceState | None:
     return DeviceState("no_frame_end", "; ".join(filter(None, (reader.state.unframed, reader.state.line_errors))))
 
 
+def _of_init(reader: Reader) -> DeviceState | None:
+    """It did not take what it is told after an opening, so it is asked nothing."""
+    state = reader.state
+    return DeviceState("not_ready", f"{state.port}: {state.unready}") if state.unready and not state.connected else None
+
+
 def _of_answers(reader: Reader) -> DeviceState | None:
     """It is asked, and says nothing, or something else."""
     state = reader.state
     if not state.unanswered or state.answers_some:
         return None
-    reason = state.unanswered
+    reason = "; ".join(filter(None, (state.unanswered, _refused(state))))
     if state.probe_s is not None:
         reason += f"; asked again in {max(state.probe_s - reader.age_s, 0.0):.0f} s"
     return DeviceState("no_answer", reason)
@@ -335,9 +357,35 @@ def _of_points(seen: YieldSeen | None) -> DeviceState | None:
 
 
 def _of_questions(reader: Reader) -> DeviceState | None:
-    """Some questions have their answers, others have not."""
-    why = reader.state.unanswered
-    return DeviceState("some_values_missing", why) if why and reader.state.answers_some else None
+    """Some questions have their answers, others have not; or it is asked, and was not told its `init`."""
+    state = reader.state
+    why = state.unanswered if state.answers_some else state.unready
+    return DeviceState("some_values_missing", why) if why else None
+
+
+def _of_lateness(reader: Reader) -> DeviceState | None:
+    """Answers come, and always too late."""
+    why = reader.state.late_answers
+    return DeviceState("late_answers", "; ".join(filter(None, (why, _missed(reader.state))))) if why else None
+
+
+def _refused(state: PortReaderState) -> str:
+    """Which settings the port does not take; "" for none."""
+    return f"the port does not take {state.refused}" if state.refused else ""
+
+
+def _missed(state: PortReaderState) -> str:
+    """How often it is asked, where that is less than is wanted; "" where it is not."""
+    if state.asked_hz >= ASKED * state.wanted_hz:
+        return ""
+    rates = f"asked {_rate(state.asked_hz, state.wanted_hz)} of {_rate(state.wanted_hz, state.wanted_hz)} wanted"
+    return f'{rates}: the line has no time for more; a longer "every", a higher "baudrate", or fewer devices on it'
+
+
+def _rate(rate_hz: float, of_hz: float) -> str:
+    """`8.3/s`; a rate below one a minute as turns an hour, one below one a second as turns a minute."""
+    unit, size = ("s", 1) if of_hz >= 1 else ("min", 60) if of_hz * 60 >= 1 else ("h", 3600)
+    return f"{rate_hz * size:.2g}/{unit}" if rate_hz * size < 10 else f"{rate_hz * size:.0f}/{unit}"
 
 
 def _of_silence(reader: Reader) -> DeviceState:
@@ -346,12 +394,13 @@ def _of_silence(reader: Reader) -> DeviceState:
     if byte_s is None or byte_s > open_s:
         if open_s < SILENT_S:
             return DeviceState("idle", "the port is open, and nothing has come yet", open_s)
-        return DeviceState("silent", NOTHING_CAME, open_s)
+        return DeviceState("silent", "; ".join(filter(None, (NOTHING_CAME, _refused(reader.state)))), open_s)
     if reader.frame_age_s is None and byte_s < SILENT_S:
         why = "bytes come, and no frame has ended yet"
         return DeviceState("receiving", "; ".join(filter(None, (why, reader.state.line_errors))))
     if byte_s < max(SILENT_S, PAUSES * reader.pause_s):
-        return DeviceState("receiving", reader.state.line_errors)
+        said = reader.state.line_errors, _missed(reader.state), _refused(reader.state)
+        return DeviceState("receiving", "; ".join(filter(None, said)))
     return DeviceState("silent", "the port is open, and the device has stopped talking", byte_s)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.config.asking import Ask, Asking, Bus, Heard
+from common.config.framing import Framing
 from common.core.blanks import BLANK_BYTES
 from common.core.events import Note
 from common.core.frame_body import BodyOf
@@ -16,15 +18,16 @@ from common.wire.messages import NOBODY, Entry
 from services.port_reader.core.asking.dialogue import NEVER_S, Dialogue
 from services.port_reader.core.asking.echo import Echo
 from services.port_reader.core.asking.health import Health
-from services.port_reader.core.asking.matching import messages_of
+from services.port_reader.core.asking.matching import Messages
 from services.port_reader.core.asking.replies import Replies
 from services.port_reader.core.asking.schedule import Schedule
+from services.port_reader.core.asking.turns import Late, Turns
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.events import CancelWrite, Effect, WritePort
 from services.port_reader.core.members import Placed
 
 if TYPE_CHECKING:
-    from services.port_reader.core.asking.unanswered import Unanswered
+    from services.port_reader.core.asking.unanswered import Unanswered, Untold
 
 INIT_TIMEOUT_S: Final = 5.0
 """How long a device may take for what `init` expects of it: instruments that are just switched on test themselves."""
@@ -39,6 +42,8 @@ class AskedDevice(NamedTuple):
     name: str
     type: str
     asking: Asking
+    framings: Mapping[str, Framing] = MappingProxyType({})
+    """What answers to its questions look like, by the questions' names, where all else on the line looks otherwise."""
 
 
 class _Late(NamedTuple):
@@ -57,7 +62,8 @@ class Asker:
 
     A device that fails `offlineAfter` turns in a row is gone: it gets one probe for each step of its back-off, and
     costs the others on its line no more than that. After a time-out nothing is asked of a device for as long again, so
-    that a late answer is never taken for the next one's; others on the line are asked meanwhile.
+    that a late answer is never taken for the next one's; others on the line are asked meanwhile. Where an answer says
+    whose it is, a probe also gives way to a call to another device: then it is over as one that timed out.
     """
 
     def __init__(
@@ -69,21 +75,25 @@ class Asker:
         search: Callable[[re.Pattern[bytes], bytes], bool | None],
         write_timeout_s: float | None,
         others: Callable[[int], bool] = lambda _: True,
+        gives_way_s: float = NEVER_S,
         body: BodyOf = bytes,
     ) -> None:
         """`devices`: all on the line, in the order of their streams. `search` finds patterns in bounded time. `others`:
-        whether this device may be asked as far as calls are concerned, which have the same line. `body` takes the body
-        out of a frame."""
+        whether this device may be asked as far as calls are concerned, which have the same line. `gives_way_s`: how
+        long a probe has before a call may cut it short; infinite where nobody can tell whose an answer is. `body` takes
+        the body out of a frame."""
         self._devices = devices
         self._counters = counters
         self._write_timeout_s = write_timeout_s
         self._others = others
+        self._gives_way_s = gives_way_s
         askings = [device.asking for device in devices]
         bus = next((asking.bus for asking in askings if asking.bus is not None), Bus())
         self._is_bus = any(asking.address is not None for asking in askings)
         self._pause_s = bus.pause_s
-        self._messages = messages_of(askings, search, body)
+        self._messages = [Messages(device.asking, search, body, device.framings) for device in devices]
         self._schedule = Schedule([(at, ask) for at, one in enumerate(askings) for ask in one.asks], wall_ms)
+        self._turns = [Turns(asking.asks) for asking in askings]
         self._healths = [Health(bus.offline_after, bus.max_backoff_s) for _ in devices]
         self._reasons: dict[int, str] = {}
         """Why devices are gone."""
@@ -93,6 +103,12 @@ class Asker:
         """Of each device the questions that were not answered the last time, by name, and since when they are not."""
         self._instead: dict[int, bytes] = {}
         """The last frame that came while an answer of this device was awaited, and was none."""
+        self._asked_s: dict[int, float] = {}
+        """When the last question to a device was out that was not answered in time."""
+        self._after_s: dict[int, float] = {}
+        """How long after such a question the device has said something that nobody waited for any more."""
+        self._untold: dict[int, Dialogue] = {}
+        """Devices that did not take what they are told after an opening, and how far they took it."""
         self._lates: dict[int, _Late] = {}
         self._dialogue: Dialogue | None = None
         self._needs_step = False
@@ -131,13 +147,48 @@ class Asker:
         """The device whose answer is awaited; None while none is."""
         return None if self._dialogue is None else self._dialogue.member
 
+    @property
+    def framing(self) -> Framing | None:
+        """What frames look like now: an answer that looks otherwise than all else is awaited, or may come late; None:
+        as the line's framing has it."""
+        dialogue = self._dialogue
+        if dialogue is not None:
+            if dialogue.ask is None or dialogue.state != "waiting" or not dialogue.is_last:
+                return None
+            return self._devices[dialogue.member].framings.get(dialogue.ask.name)
+        if self._is_bus:
+            return None
+        return next((self._devices[at].framings.get(late.ask.name) for at, late in self._lates.items()), None)
+
     def is_free(self, member: int, now_s: float) -> bool:
-        """True if a call may be written to this device now."""
-        if self._dialogue is not None or self.replies.is_writing or now_s < self._pauses_until_s:
+        """True if a call may be written to this device now; what is on the line then `gives_way`."""
+        if self._dialogue is not None and (self._dialogue.member == member or now_s < self._way_s):
+            return False
+        if self.replies.is_writing or now_s < self._pauses_until_s:
             return False
         if not self._is_bus:
             return not self._lates and not self._starts
         return member not in self._lates
+
+    @property
+    def _way_s(self) -> float:
+        """From when on the dialogue that is on the line gives way to a call; infinite for never."""
+        dialogue = self._dialogue
+        if dialogue is None or not dialogue.is_probe or dialogue.state != "waiting":
+            return NEVER_S
+        if not self._healths[dialogue.member].may_be_cut or (self._echo is not None and self._echo.is_awaited):
+            return NEVER_S
+        return dialogue.out_s + max(self._gives_way_s, self._pause_s)
+
+    def give_way(self) -> None:
+        """A call is written now: the probe that was on the line is over, and its answer may still come."""
+        dialogue = self._dialogue
+        if dialogue is None or dialogue.ask is None:
+            return
+        self._dialogue = None
+        self._counters["asks_cut"] += 1
+        self._lates[dialogue.member] = _Late(dialogue.ask, dialogue.ends_s + dialogue.ask.timeout_s)
+        self._healths[dialogue.member].cut(dialogue.ends_s)
 
     def is_told_at_opening(self, member: int) -> bool:
         """True for a device that is there when the port is open. One that has the line for itself and takes an `init`
@@ -167,7 +218,27 @@ class Asker:
         probe_s = max(health.probe_s - now_s, 0.0) if health.probe_s < NEVER_S else None
         others = len(self._devices[member].asking.asks) - len(failed)
         answers_some = others > 0 and not health.is_gone
-        return Unanswered(ask, now_s - since_s, probe_s, self._instead.get(member, b""), answers_some)
+        instead, after_s = self._instead.get(member, b""), self._after_s.get(member)
+        return Unanswered(ask, now_s - since_s, probe_s, instead, answers_some, after_s)
+
+    def rates_hz(self, member: int) -> tuple[float, float]:
+        """(turns a second that are taken, turns a second that the configuration wants) of the device's questions."""
+        turns = self._turns[member]
+        return turns.asked_hz, turns.wanted_hz
+
+    def late(self, member: int) -> Late | None:
+        """The question of this device whose answers always come too late; None if none is."""
+        return self._turns[member].late
+
+    def untold(self, member: int) -> Untold | None:
+        """How far a device has taken its `init` that did not take it whole; None for one that has."""
+        dialogue = self._untold.get(member)
+        if dialogue is None:
+            return None
+        # Here: most lines never need it, and a port reader keeps what it has loaded.
+        from services.port_reader.core.asking.unanswered import Untold
+
+        return Untold(_init_fault(dialogue), dialogue.written, dialogue.expected, self._instead.get(member, b""))
 
     @property
     def _is_starting(self) -> bool:
@@ -200,9 +271,13 @@ class Asker:
 
     @property
     def pause_ends_s(self) -> float:
-        """When a call that has to wait for a pause may be written; infinite where something else keeps it."""
-        is_busy = not self.is_open or self._dialogue is not None or self.replies.is_writing
-        return NEVER_S if is_busy or self._pauses_until_s <= 0 else self._pauses_until_s
+        """When a call that has to wait for a pause, or for a probe to give way, may be written; infinite where
+        something else keeps it."""
+        if not self.is_open or self.replies.is_writing:
+            return NEVER_S
+        if self._dialogue is not None:
+            return self._way_s
+        return self._pauses_until_s if self._pauses_until_s > 0 else NEVER_S
 
     def take_changes(self) -> tuple[list[Placed], list[Note]]:
         """(devices that have come or gone, as entries; what is to be logged), since the last call."""
@@ -215,8 +290,9 @@ class Asker:
     def open(self, from_s: float) -> None:
         """The port is open; questions are asked from then on."""
         self.is_open, self._is_stopping, self.fault = True, False, ""
-        for health in self._healths:
+        for health, turns in zip(self._healths, self._turns, strict=True):
             health.answered()
+            turns.restart(from_s)
         self._starts = [member for member, one in enumerate(self._devices) if one.asking.init]
         self._schedule.start(from_s, range(len(self._devices)))
         self._pauses_until_s = from_s
@@ -265,9 +341,13 @@ class Asker:
         written."""
         if item.kind == Entry.ANSWER and item.extra[:1] == [NOBODY]:
             return
+        if item.kind == Entry.FRAMES and not item.origin:
+            self.heard_unasked(member, now_s)
         if not self._healths[member].answered():
             return
         self._failed[member].clear()
+        self._after_s.pop(member, None)
+        self._turns[member].restart(now_s)
         device = self._devices[member]
         self._reasons.pop(member, None)
         self._changes.append((member, Item(Entry.OPENED, [device.type.encode()])))
@@ -277,12 +357,17 @@ class Asker:
             self._starts.append(member)
         self._schedule.start(now_s, [member])
 
+    def heard_unasked(self, member: int, now_s: float) -> None:
+        """The device says something, and no answer of it is awaited: it may be one that comes much too late."""
+        if self._failed[member] and member in self._asked_s and self.asked != member:
+            self._after_s[member] = now_s - self._asked_s[member]
+
     def take(self, frame: bytes, now_s: float) -> list[Placed] | None:
         """The entries that a frame is, if it has to do with a question; None if it is no business of ours."""
         for member, late in self._lates.items():
             messages = self._messages[member]
             if messages.is_telling(late.ask) and messages.is_answer(late.ask, frame):
-                return self._take_late(member, late.ask, frame)
+                return self._take_late(member, late, frame, now_s)
         dialogue = self._dialogue
         if dialogue is not None and dialogue.state == "waiting":
             found = self._take_awaited(dialogue, frame, now_s)
@@ -293,12 +378,14 @@ class Asker:
             return None
         # Nobody can tell it from the answer that did not come in time.
         [(member, late)] = self._lates.items()
-        return None if self._messages[member].is_telling(late.ask) else self._take_late(member, late.ask, frame)
+        return None if self._messages[member].is_telling(late.ask) else self._take_late(member, late, frame, now_s)
 
-    def _take_late(self, member: int, ask: Ask, frame: bytes) -> list[Placed]:
+    def _take_late(self, member: int, late: _Late, frame: bytes, now_s: float) -> list[Placed]:
         """It says what was asked, only later: nothing else was asked of this device since."""
         del self._lates[member]
+        ask = late.ask
         self._settle(member, ask)
+        self._turns[member].come_late(ask, now_s - (late.until_s - 2 * ask.timeout_s))
         self._counters["asks_late"] += 1
         self._schedule.forgive(member, ask)
         return [(member, _answer_to(ask.name, frame))]
@@ -327,6 +414,7 @@ class Asker:
         if not messages.is_answer(ask, frame):
             return self._take_repetition(dialogue, frame)
         self._counters["asks_answered"] += 1
+        self._turns[member].settle(ask)
         self._settle(member, ask)
         self._end(now_s)
         return [(member, _answer_to(ask.name, frame))]
@@ -347,6 +435,7 @@ class Asker:
         """The question has its answer."""
         if self._failed[member].pop(ask.name, None):
             self._instead.pop(member, None)
+            self._after_s.pop(member, None)
 
     def _take_repetition(self, dialogue: Dialogue, frame: bytes) -> list[Placed] | None:
         """A device that repeats what it is sent says nothing by that."""
@@ -408,6 +497,7 @@ class Asker:
         self._counters["asks"] += 1
         self._counters["asks_missed"] += taken.missed
         member, ask = self._schedule.member_of(place), self._schedule.ask_of(place)
+        self._turns[member].take(taken.missed, now_s, is_again=taken.attempt > 0)
         return self._dialogue_of(member, ask, place=place, attempt=taken.attempt, since_s=since_s)
 
     def _probed(self, now_s: float, before_s: float) -> int | None:
@@ -482,6 +572,7 @@ class Asker:
         dialogue = self._dialogue
         if dialogue is not None and dialogue.state == "done":
             self._end(now_s)
+            self._untold.pop(dialogue.member, None)
             if not self.is_told_at_opening(dialogue.member):
                 device = self._devices[dialogue.member]
                 self._changes.append((dialogue.member, Item(Entry.OPENED, [device.type.encode()])))
@@ -501,6 +592,7 @@ class Asker:
         self._counters["asks_unanswered"] += 1
         if may_come_late:
             self._lates[member] = _Late(ask, now_s + ask.timeout_s)
+            self._asked_s[member] = now_s - ask.timeout_s
         self._failed[member].setdefault(ask.name, (ask, now_s))
         health = self._healths[member]
         if dialogue.place is not None and not health.is_gone and dialogue.attempt < ask.retries:
@@ -518,7 +610,8 @@ class Asker:
     def _fail_start(self, dialogue: Dialogue) -> None:
         """A device did not take what it is told after an opening."""
         device = self._devices[dialogue.member]
-        reason = f"init: no {dialogue.expected}" if dialogue.expected else "init: it could not be written"
+        reason = _init_fault(dialogue)
+        self._untold[dialogue.member] = dialogue
         if self._is_bus:
             # Others on the line are not to suffer for it: it is asked, and told again when it comes back.
             self._notes.append(Note("warning", "device.init_failed", {"device": device.name, "reason": reason}))
@@ -532,6 +625,11 @@ class Asker:
     def _may_be_told(self, member: int) -> bool:
         """True if something may be written to the device, gone or not."""
         return member not in self._lates and self._others(member)
+
+
+def _init_fault(dialogue: Dialogue) -> str:
+    """Why a device did not take what it is told after an opening."""
+    return f"init: no {dialogue.expected}" if dialogue.expected else "init: it could not be written"
 
 
 def _answer_to(origin: str, frame: bytes) -> Item:

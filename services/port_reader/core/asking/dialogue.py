@@ -56,6 +56,8 @@ class Dialogue:
         self.ignored = 0
         """Frames that had begun before the write was out, and so are no answer to a question that knows nothing of its
         answer."""
+        self.out_s = NEVER_S
+        """When the last write was out; infinite before the first one."""
         self._steps = steps
         self._at = 0
         self._timeout_s = timeout_s
@@ -65,6 +67,11 @@ class Dialogue:
     @property
     def next_deadline_s(self) -> float:
         return min(self._poll_s, self.ends_s) if self.state == "writing" else self.ends_s
+
+    @property
+    def is_probe(self) -> bool:
+        """True for a question outside the turns: one to a device that is gone."""
+        return self.ask is not None and self.place is None
 
     @property
     def is_last(self) -> bool:
@@ -106,7 +113,7 @@ class Dialogue:
 
     def drained(self, has_frame_begun: bool, now_s: float) -> list[Effect]:
         """The write is out."""
-        self.ignored = int(has_frame_begun)
+        self.ignored, self.out_s = int(has_frame_begun), now_s
         return self.advance(now_s)
 
     def check(self, now_s: float) -> list[Effect] | None:

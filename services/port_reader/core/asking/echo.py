@@ -11,6 +11,11 @@ class Echo:
     def __init__(self) -> None:
         self._awaited = b""
 
+    @property
+    def is_awaited(self) -> bool:
+        """True while some of it has not come."""
+        return bool(self._awaited)
+
     def expect(self, data: bytes) -> None:
         """This is being written now; what was left of an earlier echo does not come any more."""
         self._awaited = data

@@ -7,6 +7,9 @@ from typing import Final
 FIRST_BACKOFF_S: Final = 1.0
 """The pause before the first probe of a device that is gone; each further one is twice as long, up to the bus's
 `maxBackoff`."""
+MOST_CUTS: Final = 3
+"""So many probes in a row may be cut short by calls; the next one has its whole time. Else calls that never end could
+keep a device away that takes longer to answer than a probe has before it is cut."""
 NEVER_S: Final = float("inf")
 
 
@@ -31,16 +34,18 @@ class Health:
         self.probe_s = NEVER_S
         """From when on it is tried again while it is gone; infinite while it is being tried."""
         self._failures = 0
+        self._cuts = 0
         self._pause_s = FIRST_BACKOFF_S
 
     def answered(self) -> bool:
         """It has said something, or the port was opened. True if it was gone."""
         was_gone, self.is_gone = self.is_gone, False
-        self._failures, self.probe_s = 0, NEVER_S
+        self._failures, self._cuts, self.probe_s = 0, 0, NEVER_S
         return was_gone
 
     def failed(self, now_s: float) -> bool:
         """A turn of it brought no answer. True if it counts as gone from now on."""
+        self._cuts = 0
         if self.is_gone:
             self._pause_s = min(2 * self._pause_s, self._max_backoff_s)
             self.probe_s = now_s + self._pause_s
@@ -51,3 +56,13 @@ class Health:
         self.is_gone, self._pause_s = True, min(FIRST_BACKOFF_S, self._max_backoff_s)
         self.probe_s = now_s + self._pause_s
         return True
+
+    @property
+    def may_be_cut(self) -> bool:
+        """True if its probe may be cut short."""
+        return self.is_gone and self._cuts < MOST_CUTS
+
+    def cut(self, now_s: float) -> None:
+        """Its probe was cut short: that says nothing of it, and it is tried again soon."""
+        self._cuts += 1
+        self.probe_s = now_s + min(FIRST_BACKOFF_S, self._max_backoff_s)

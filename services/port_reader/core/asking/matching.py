@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from common.config.asking import Ask, Asking, Heard, Told
-from common.core.frame_body import BodyOf
+from common.config.framing import Framing
+from common.core.frame_body import BodyOf, body_of
 
 Fits = Callable[[bytes], bool]
 
@@ -32,16 +34,33 @@ class Messages:
     """The kinds of frames of one device."""
 
     def __init__(
-        self, asking: Asking, search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes
+        self,
+        asking: Asking,
+        search: Callable[[re.Pattern[bytes], bytes], bool | None],
+        body: BodyOf = bytes,
+        own: Mapping[str, Framing] = MappingProxyType({}),
     ) -> None:
-        self._heard = tuple((heard, fits_of(heard.told, search, body)) for heard in asking.heard)
+        """`own`: the framings of messages that have one of their own, by name."""
+        bodies = {name: body_of(framing.shapes) for name, framing in own.items()}
+        self._heard = tuple(
+            (heard, fits_of(heard.told, search, bodies.get(heard.name, body))) for heard in asking.heard
+        )
+        self._only_asked = frozenset(own)
         self._told_names = {heard.name for heard in asking.heard if heard.told != Told()}
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
 
-    def first(self, frame: bytes) -> Heard | None:
-        """The message that takes this frame; None: none does, or the device has no messages."""
-        return next((heard for heard, fits in self._heard if fits(frame)), None)
+    def first(self, frame: bytes, asked: str = "") -> Heard | None:
+        """The message that takes this frame; None: none does, or the device has no messages. `asked`: the message that
+        is awaited; one with a framing of its own is no other's frame."""
+        return next(
+            (
+                heard
+                for heard, fits in self._heard
+                if (heard.name == asked or heard.name not in self._only_asked) and fits(frame)
+            ),
+            None,
+        )
 
     def is_telling(self, ask: Ask) -> bool:
         """True if the question knows what its answer looks like: then no other frame is taken for it."""
@@ -52,7 +71,7 @@ class Messages:
         fits, _ = self._fits(ask)
         if fits is not None:
             return fits(frame)
-        found = self.first(frame)
+        found = self.first(frame, ask.name)
         return not self.is_telling(ask) if found is None else found.name in ("", ask.name)
 
     def is_refusal(self, ask: Ask, frame: bytes) -> bool:
@@ -60,7 +79,7 @@ class Messages:
         _, fits = self._fits(ask)
         if fits is not None:
             return fits(frame)
-        found = self.first(frame)
+        found = self.first(frame, ask.name)
         return found is not None and found.is_error
 
     def is_whole_refused(self, ask: Ask, frame: bytes) -> bool:
@@ -75,11 +94,3 @@ class Messages:
             refusal = None if ask.refusal is None else fits_of(ask.refusal, self._search)
             self._answers[ask.name] = answer, refusal
         return self._answers[ask.name]
-
-
-def messages_of(
-    askings: Sequence[Asking], search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes
-) -> list[Messages]:
-    """The kinds of frames of each device on a line, in the order of the devices. `body` takes the body out of a frame
-    of the line."""
-    return [Messages(asking, search, body) for asking in askings]

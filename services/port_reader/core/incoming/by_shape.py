@@ -44,10 +44,25 @@ class ShapedIncoming(WayIn):
 
     def __init__(self, framing: Framing, state: bytes, byte_s: float) -> None:
         """`state` is what the journal has kept of the line, `byte_s` how long the line takes for a byte."""
-        super().__init__(shaped(framing), framing, is_mid_frame=read_line_state(state, b"").is_mid_frame)
+        self._own_framing, self._own_framer = framing, shaped(framing)
+        super().__init__(self._own_framer, framing, is_mid_frame=read_line_state(state, b"").is_mid_frame)
+        self._wrong_before = 0
+        """Frames with a wrong checksum that other framers have found than the one in force."""
+        self._byte_s = byte_s
+        self._cut_by(framing, self._own_framer)
+        self.late_s: list[float] = []
+        """When the first frames of the last `feed` had come, those that were there before it."""
+        self.asked_s = -1.0
+        """When a call was written last: what had come by then is no answer to it."""
+        self._marks: list[tuple[int, float]] = []
+        """(place in the stream, when the bytes before it had come), of the bytes that wait; places rise."""
+        self._newest = b""
+
+    def _cut_by(self, framing: Framing, framer: ShapedFramer) -> None:
+        """This framer is in force from now on; the framing says when its rest is given up."""
         first = framing.shapes[0]
         is_line = not first.starts and not first.code and first.length is None
-        self._byte_s = byte_s
+        self._framer = framer
         self._partial_s = None if framing.partial_ms is None else framing.partial_ms / 1000
         self.ends_by_silence = first.silence_ms is not None
         """True if silence ends the line's frames: then it has to be read all the time."""
@@ -59,13 +74,33 @@ class ShapedIncoming(WayIn):
             self._silence_s = STALE_S if is_line else PARTIAL_S
         self._has_total = not is_line and not self.ends_by_silence
         self._ends = frozenset(end for shape in framing.shapes for end in shape.ends)
-        self.late_s: list[float] = []
-        """When the first frames of the last `feed` had come, those that were there before it."""
-        self.asked_s = -1.0
-        """When a call was written last: what had come by then is no answer to it."""
-        self._marks: list[tuple[int, float]] = []
-        """(place in the stream, when the bytes before it had come), of the bytes that wait; places rise."""
-        self._newest = b""
+
+    def use(self, framing: Framing | None) -> list[Piece]:
+        """What comes next is cut by this framing; None: by the line's own again. The frames that stand in what waits:
+        a frame that has begun before another framing comes into force has no end, and what follows an answer in
+        another framing is looked at again."""
+        framer, own = self._framer, self._own_framer
+        if framing is not None:
+            pieces = self._pieces_of(framer.rest("another framing has begun in mid-frame"))
+            self._put_off(framer)
+            self._cut_by(framing, shaped(framing))
+        else:
+            waiting = framer.partial
+            self._put_off(framer)
+            self._cut_by(self._own_framing, own)
+            self._wrong_before -= own.wrong_frames
+            pieces = [Piece(frame, self._last_byte_s, False) for frame in (own.feed(waiting) if waiting else ())]
+        self._marks.clear()
+        self._due_s = None
+        self.late_s = []
+        if self._framer.waiting_bytes:
+            self._mark(self._last_byte_s)
+        return pieces
+
+    def _put_off(self, framer: ShapedFramer) -> None:
+        """This framer is in force no more: what it has to tell is kept."""
+        self._dead += framer.take_dead()
+        self._wrong_before += framer.wrong_frames
 
     @property
     def is_sure(self) -> bool:
@@ -85,7 +120,7 @@ class ShapedIncoming(WayIn):
     @property
     def wrong_frames(self) -> int:
         """How many frames were whole but for their checksum."""
-        return self._framer.wrong_frames
+        return self._wrong_before + self._framer.wrong_frames
 
     @property
     def faulty(self) -> tuple[tuple[Checksum, ...], list[bytes]]:

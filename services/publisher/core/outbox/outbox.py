@@ -51,13 +51,16 @@ class Outbox:
         strategies: Mapping[str, Strategies] | None = None,
         connectors: Mapping[str, str] | None = None,
         kinds: Mapping[str, str] | None = None,
+        units: Mapping[str, bytes] | None = None,
     ) -> None:
         """`types`: the device type of each configured device; `names` knows what the platform calls them. `strategies`:
         of configured devices that do not report all they say; None: nobody has any. `connectors`: the platform is told
         of each device whose connector it is, by the configured device that serves it; None: it is not. `kinds`: the
-        type of each hosted connector; all others are serial."""
+        type of each hosted connector; all others are serial. `units`: a JSON object of the units of a device's values,
+        for those of which the platform is told it in the attribute `units`."""
         self._connectors = connectors
         self._kinds = kinds or {}
+        self._units = units or {}
         self._dialect = dialect
         self._packer = Packer(dialect, dead_letters)
         self.table = LaneTable(dialect, types, names)
@@ -103,6 +106,8 @@ class Outbox:
             lane.is_introduced = True
             kind = self._kinds.get(hosted_connector(lane.source) or "", SERIAL)
             values = self._dialect.introduction(self._connectors.get(lane.source, ""), kind)
+            if (units := self._units.get(lane.source)) is not None:
+                values = {**values, "units": units}
             head.attributes.values = {**values, **head.attributes.values}
             self.table.settle(lane, now_s)
 
