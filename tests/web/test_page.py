@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from services.monitor.core.gateway.devices import DeviceWord
+from services.monitor.shell.web.files import FOLDER
 from tests.e2e.harness import Gateway, Line, Mosquitto, Platform, closing, free_port, needs_mosquitto
 from tests.support.waiting import wait_until
 from tests.web.browser import Browser
@@ -185,6 +189,13 @@ def test_who_may_only_look_is_told_so(scene: Scene) -> None:
         browser.open(f"http://127.0.0.1:{scene.port}/#/device/press")
         browser.wait_for("This page only looks")
         assert browser.run("[...document.querySelectorAll('form button')].every((one) => one.disabled)")
+
+
+def test_the_page_knows_each_state() -> None:
+    """With a word for it and what to do next."""
+    text = (FOLDER / "words.js").read_text()
+    known = re.findall(r"^  (\w+): \[\"", text, re.MULTILINE)
+    assert sorted(known) == sorted(get_args(DeviceWord))
 
 
 def test_a_search_is_in_the_address_and_says_what_it_hides(scene: Scene) -> None:

@@ -13,6 +13,8 @@ export const STATES = {
   losing_data: ["losing data", "bad", "The journal is full or can't be written: widen `storage`, or bring the platform back."],
   no_frame_end: ["no frame end", "bad", "Bytes come and no frame ends: compare the delimiter, the speed and the form of the bytes."],
   no_answer: ["no answer", "bad", "It is asked and does not answer: address, wiring (A and B), speed."],
+  late_answers: ["late answers", "bad", "It answers after its time: set a longer timeoutMs."],
+  not_ready: ["not ready", "bad", "It has not taken its init: see the reason."],
   no_values: ["no values", "bad", "Frames come and no value is found in them: compare the data points with the frames below."],
   not_accepted: ["not accepted", "bad", "The platform does not take it; the reason is the platform's own."],
   left_out: ["left out", "quiet", "deviceFiltering leaves it out: nothing of it is sent."],

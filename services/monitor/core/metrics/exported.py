@@ -89,6 +89,7 @@ PORT_READER: Final = {
             "asks_refused": ("device_asks_refused", "Of these, refused by the device."),
             "asks_unanswered": ("device_asks_unanswered", "Of these, without an answer in time."),
             "asks_late": ("device_asks_late", "Of these, answered after their time."),
+            "asks_cut": ("device_asks_cut", "Probes of a unit that is gone, ended early by a call to another unit."),
             "asks_missed": ("device_turns_missed", "Turns that passed while the line was busy with others."),
             "answers_stray": ("device_answers_stray", "Answers on a Modbus line to nothing that was asked."),
             "replies_sent": ("device_replies", "Replies to frames that are in the journal."),
