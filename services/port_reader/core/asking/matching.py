@@ -35,13 +35,20 @@ class Messages:
         self, asking: Asking, search: Callable[[re.Pattern[bytes], bytes], bool | None], body: BodyOf = bytes
     ) -> None:
         self._heard = tuple((heard, fits_of(heard.told, search, body)) for heard in asking.heard)
-        self._told_names = {heard.name for heard in asking.heard if heard.told != Told()}
+        self._choosy = tuple((heard, fits) for heard, fits in self._heard if heard.told != Told())
+        """Those that do not take any frame."""
+        self._told_names = {heard.name for heard, _ in self._choosy}
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
 
     def first(self, frame: bytes) -> Heard | None:
         """The message that takes this frame; None: none does, or the device has no messages."""
         return next((heard for heard, fits in self._heard if fits(frame)), None)
+
+    def _first_choosy(self, frame: bytes) -> Heard | None:
+        """The message that takes this frame while an answer is awaited: one that would take any frame claims no
+        other's answer."""
+        return next((heard for heard, fits in self._choosy if fits(frame)), None)
 
     def is_telling(self, ask: Ask) -> bool:
         """True if the question knows what its answer looks like: then no other frame is taken for it."""
@@ -52,7 +59,7 @@ class Messages:
         fits, _ = self._fits(ask)
         if fits is not None:
             return fits(frame)
-        found = self.first(frame)
+        found = self._first_choosy(frame)
         return not self.is_telling(ask) if found is None else found.name in ("", ask.name)
 
     def is_refusal(self, ask: Ask, frame: bytes) -> bool:
@@ -60,7 +67,7 @@ class Messages:
         _, fits = self._fits(ask)
         if fits is not None:
             return fits(frame)
-        found = self.first(frame)
+        found = self._first_choosy(frame)
         return found is not None and found.is_error
 
     def is_whole_refused(self, ask: Ask, frame: bytes) -> bool:
