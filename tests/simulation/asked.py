@@ -117,12 +117,10 @@ class AskedProcess(ReaderProcess):
         self._on_disk: set[int] = set()
         """All values that were ever committed."""
         self._marks: list[int] = []
-
         self.silent = "" if plan.silent is None else self.devices[plan.silent].name
         """The device that never answers; "" where all do."""
         if self.silent:
             instrument.silent.add(self.silent)
-
         self.disturbed = (-1, 0.0)
         """(life, when it was last seen that something is wrong with its line, its disks or itself)."""
 
@@ -134,6 +132,11 @@ class AskedProcess(ReaderProcess):
         is_device_bad = instrument.answers_after_s is not IN_TIME_S or instrument.silent - {self.silent}
         is_disk_bad = any(disk.is_full or disk.slow_s for disk in self.disks)
         return bool(self.is_busy or is_line_bad or is_device_bad or is_disk_bad)
+
+    def silent_for(self, seconds: float) -> list[str]:
+        """Devices that may not have answered so long ago, or since then."""
+        was_disturbed = self.clock.now_s - self.disturbed[1] < seconds
+        return self.streams if was_disturbed else [self.silent] if self.silent else []
 
     @property
     def instrument(self) -> Instrument:

@@ -64,7 +64,10 @@ def judge_asked(world: World, asked: AskedProcess, scenario: Scenario) -> Iterat
             yield f"{device}: out of order"
         if disk.reused:
             yield f"{device}: numbers given out again: {disk.reused[:5]}"
-        if device != asked.silent and world.platform.lifecycle.get(device, ["nothing"])[-1] != "connect":
+        if (
+            device not in asked.silent_for(TURN_S)
+            and world.platform.lifecycle.get(device, ["nothing"])[-1] != "connect"
+        ):
             yield f"{device}: not connected at the end"
     if isinstance(instrument, Analyser):
         yield from _judge_results(world, asked, instrument, scenario)
