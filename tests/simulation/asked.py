@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from common.config.models import section_of
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+def _do_nothing() -> None:
+    """Nobody waits for what the instrument hears."""
+
+
 class AskedLine(SerialLine):
     """A line with an instrument at its end, which loses bytes and flips bits in bad times."""
 
@@ -38,6 +42,8 @@ class AskedLine(SerialLine):
         """The same of what is written."""
         self.flips = 0.0
         """How likely a bit of what is said is another."""
+        self.on_heard: Callable[[], None] = _do_nothing
+        """To be done once, when the instrument hears something next."""
         self._readers = 0
         """How many readers have died on it."""
 
@@ -99,6 +105,9 @@ class AskedLine(SerialLine):
         self.heard.append(Written(self.clock.now_s, data, self.reader.life))
         if data := self._spoilt(data, self.loss_heard):
             self.instrument.hear(data)
+        on_heard, self.on_heard = self.on_heard, _do_nothing
+        if on_heard is not _do_nothing:
+            self.clock.after(0.001, on_heard)
 
 
 class AskedProcess(ReaderProcess):

@@ -438,14 +438,6 @@ ASKED: Final = (
         "if self._repeats is not None and self._repeats.is_repeat(frame, self._arrival_ms):",
         "if False:",
     ),
-    Deliberate(
-        "an answer to the reader before is taken for one's own",
-        (AskingPort, "__init__"),
-        (
-            ("super().__init__(", "super(AskingPort, self).__init__("),
-            ("if self._protocol else JOINED_S", "if False else JOINED_S"),
-        ),
-    ),
     one(
         "a device that has come back is not asked again",
         (Asker, "heard"),

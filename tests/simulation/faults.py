@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common.core.events import Drain
 from common.stream.events import GapsFound
+from tests.simulation.asked import AskedProcess
 from tests.simulation.instruments import IN_TIME_S, LATE_S, Analyser
 from tests.simulation.kernel import Process
 from tests.simulation.load import Load
@@ -242,10 +243,11 @@ class Faults:
         line, instrument = asked.asked_line, asked.instrument
         match fault.kind:
             case "kill asking reader":
-                # With a question on the line, whose answer comes to the next reader.
+                # Each time with a question on the line, whose answer comes to the next reader.
                 instrument.answers_after_s = LATE_S
-                world.clock.after(draw.random(), world.kill, asked, draw.random() * draw.choice([0.3, 2]))
-                world.clock.after(2, setattr, instrument, "answers_after_s", IN_TIME_S)
+                for after_s in (0, 2, 4):
+                    world.clock.after(after_s + draw.random(), self._kill_in_question, asked)
+                world.clock.after(6, setattr, instrument, "answers_after_s", IN_TIME_S)
             case "kill asking reader at a step":
                 self._arm(asked, draw.randrange(60))
             case "asked port lost":
@@ -286,6 +288,11 @@ class Faults:
             case _:
                 return False
         return True
+
+    def _kill_in_question(self, asked: AskedProcess) -> None:
+        """It dies when it has written the next time."""
+        draw = self.draw
+        asked.asked_line.on_heard = lambda: self.world.kill(asked, draw.random() * draw.choice([0.3, 2]))
 
     def _begin_host(self, fault: Fault) -> bool:
         """What goes wrong with a hosted connector, or with its process."""
