@@ -263,8 +263,10 @@ class Analyser(Instrument):
             self.line.say(0.0, EOT)
             self._at = 0
             self._later(0.05, self._say)
-        else:
+        elif self._at < len(self._frames):
             self._say()
+        else:
+            self._end()
 
     def _say(self) -> None:
         frame, value = self._frames[self._at]
