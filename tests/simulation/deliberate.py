@@ -31,6 +31,9 @@ from services.converter.core.batches import UserJob
 from services.converter.core.core import ConverterCore
 from services.converter.core.lanes import Lanes
 from services.converter.shell.user_code import UserCode
+from services.port_reader.core.asking.asker import Asker
+from services.port_reader.core.asking.matching import Messages
+from services.port_reader.core.asking_port import AskingPort
 from services.port_reader.core.exchange import Exchanges
 from services.port_reader.core.incoming.form import Form
 from services.port_reader.core.port import Port
@@ -399,7 +402,58 @@ RATED: Final = (
 )
 """How much the platform takes."""
 
-ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED, *FORMED, *HOSTED, *REPORTED, *RATED)
+ASKED: Final = (
+    one(
+        "late answer taken for the next question's",
+        (Asker, "_fail"),
+        "if may_come_late:",
+        "if False:",
+    ),
+    one(
+        "a call is written again where its answer does not come",
+        (Exchanges, "tick"),
+        "turn.expire(now_s)",
+        "turn.expire(now_s)\n            effects.append(WritePort(turn.call.data))",
+    ),
+    Deliberate(
+        "a reply goes out before the commit",
+        (AskingPort, "_sort"),
+        (
+            ("confirms.append(Confirm(place, heard.reply))", "self._asker.replies.add(heard.reply)"),
+            (
+                "effects += self._echoed(self._put",
+                "effects += self._go_on(now_s)\n    effects += self._echoed(self._put",
+            ),
+        ),
+    ),
+    one(
+        "a reply goes out although the commit has failed",
+        (AskingPort, "confirmed"),
+        "if not self._source.streams[event.member].uplink.is_down:",
+        "if True:",
+    ),
+    one(
+        "a frame that is said again is kept again",
+        (AskingPort, "_sort"),
+        "if self._repeats is not None and self._repeats.is_repeat(frame, self._arrival_ms):",
+        "if False:",
+    ),
+    one(
+        "a device that has come back is not asked again",
+        (Asker, "heard"),
+        "self._schedule.start(now_s, [member])",
+        "pass",
+    ),
+    one(
+        "what would be any question's answer is the first one's",
+        (Messages, "is_answer"),
+        "found = self._first_choosy(frame)",
+        "found = self.first(frame)",
+    ),
+)
+"""Devices that must be asked, and those that wait to be answered."""
+
+ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED, *FORMED, *HOSTED, *REPORTED, *RATED, *ASKED)
 
 
 @contextmanager

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from common.core.events import Drain
 from common.stream.events import GapsFound
+from tests.simulation.asked import AskedProcess
+from tests.simulation.instruments import IN_TIME_S, LATE_S, Analyser
 from tests.simulation.kernel import Process
 from tests.simulation.load import Load
 from tests.simulation.reader import ReaderProcess
-from tests.simulation.scenario import DISK_LOSES, REPORTS_LOST, Fault, Scenario
+from tests.simulation.scenario import DISK_LOSES, LOAD_S, REPORTS_LOST, Fault, Scenario
 from tests.simulation.users import Harm
-from tests.simulation.world import LATE_S, World
+from tests.simulation.world import LATE_S as CONVERTER_LATE_S
+from tests.simulation.world import World
 
 HOUR_MS = 3_600_000
 RECOVERY_S = 12.0
@@ -51,6 +54,7 @@ class Faults:
             self._begin_platform,
             self._begin_bad_frame,
             self._begin_host,
+            self._begin_asked,
         ):
             if begin(fault):
                 return
@@ -87,7 +91,7 @@ class Faults:
             case "converter answers never" | "converter answers late" | "converter answers twice":
                 process = draw.choice(world.converters)
                 process.answers = fault.kind.split()[-1]
-                self._stalled(fault.for_s + LATE_S)
+                self._stalled(fault.for_s + CONVERTER_LATE_S)
                 self._later(fault, process, "answers", "at once")
             case _:
                 return False
@@ -229,9 +233,72 @@ class Faults:
         self.troubled.add(reader.device.name)
         return True
 
+    def _begin_asked(self, fault: Fault) -> bool:
+        """What goes wrong with a line whose devices must be asked, or with its reader."""
+        world, draw = self.world, self.draw
+        suffering = [asked for asked in world.asked if asked.plan.suffers(fault.kind)]
+        if not suffering:
+            return False
+        asked = draw.choice(suffering)
+        line, instrument = asked.asked_line, asked.instrument
+        match fault.kind:
+            case "kill asking reader":
+                # Each time with a question on the line, whose answer comes to the next reader.
+                instrument.answers_after_s = LATE_S
+                for after_s in (0, 2, 4):
+                    world.clock.after(after_s + draw.random(), self._kill_in_question, asked)
+                world.clock.after(6, setattr, instrument, "answers_after_s", IN_TIME_S)
+            case "kill asking reader at a step":
+                self._arm(asked, draw.randrange(60))
+            case "asked port lost":
+                line.unplug()
+                self._later(fault, line, "is_plugged", True)
+            case "answers late":
+                instrument.answers_after_s = LATE_S
+                self._later(fault, instrument, "answers_after_s", IN_TIME_S)
+            case "bytes lost":
+                # Most of what an analyser hears is one byte, for want of which it says a frame again.
+                line.loss, line.loss_heard = (0.05, 0.5) if isinstance(instrument, Analyser) else (0.2, 0.2)
+                self._later(fault, line, "loss", 0.0)
+                self._later(fault, line, "loss_heard", 0.0)
+            case "bits flipped":
+                line.flips = 0.2
+                self._later(fault, line, "flips", 0.0)
+            case "garbage between answers":
+                for _ in range(10):
+                    data = bytes(draw.randrange(256) for _ in range(draw.randrange(1, 30)))
+                    world.clock.after(fault.for_s * draw.random(), line.say_garbage, data)
+            case "asked device silent":
+                name = draw.choice(asked.streams)
+                instrument.silent.add(name)
+                if name != asked.silent:
+                    # Long enough to be given up, mostly.
+                    silent_s = min(LOAD_S - fault.at_s, fault.for_s + 4 * asked.plan.every_s)
+                    world.clock.after(silent_s, instrument.silent.discard, name)
+            case "asked disk full":
+                disk = draw.choice(asked.disks)
+                disk.is_full, disk.is_failing = True, draw.random() < 0.5
+                self._later(fault, disk, "is_full", False)
+                self._later(fault, disk, "is_failing", False)
+            case "asked disk slow":
+                disk = draw.choice(asked.disks)
+                disk.slow_s = draw.choice([0.02, 0.3])
+                self._stalled(fault.for_s)
+                self._later(fault, disk, "slow_s", 0.0)
+            case _:
+                return False
+        return True
+
+    def _kill_in_question(self, asked: AskedProcess) -> None:
+        """It dies when it has written the next time."""
+        draw = self.draw
+        asked.asked_line.on_heard = lambda: self.world.kill(asked, draw.random() * draw.choice([0.3, 2]))
+
     def _begin_host(self, fault: Fault) -> bool:
         """What goes wrong with a hosted connector, or with its process."""
         world, draw = self.world, self.draw
+        if not world.hosts:
+            return False
         host = draw.choice(world.hosts)
         match fault.kind:
             case "kill host":

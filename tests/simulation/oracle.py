@@ -9,6 +9,8 @@ from common.wire import codec
 from services.converter.core.lanes import LANE_BATCHES
 from services.publisher.core.ordering import STREAM_CREDIT_BYTES
 from services.publisher.core.stream import WINDOW
+from tests.simulation.asked_load import AskedCall, AskedLoad
+from tests.simulation.asked_oracle import judge_asked, judge_asked_call, look_at_turns
 from tests.simulation.faults import Faults
 from tests.simulation.frames import is_whole
 from tests.simulation.host_load import HostedCall, HostLoad
@@ -17,9 +19,9 @@ from tests.simulation.load import Asked, Load
 from tests.simulation.reader import ReaderProcess
 from tests.simulation.report_oracle import judge_reports
 from tests.simulation.scenario import Scenario
-from tests.simulation.source import SourceProcess, shed_by
+from tests.simulation.source import Disk, SourceProcess, shed_by
 from tests.simulation.watching import Watch
-from tests.simulation.world import MAX_FRAME_BYTES, RPC_TIMEOUT_S, World, platform_names
+from tests.simulation.world import RPC_TIMEOUT_S, World, platform_names
 
 LOOK_S = 0.25
 PATIENCE_S = 12.0
@@ -37,16 +39,25 @@ DEATHS = 3
 class Oracle:
     """Looks at a world from outside the cores' own idea of themselves; `problems` are what is wrong."""
 
-    def __init__(self, world: World, scenario: Scenario, load: Load, host_load: HostLoad, faults: Faults) -> None:
+    def __init__(
+        self,
+        world: World,
+        scenario: Scenario,
+        load: Load,
+        host_load: HostLoad,
+        asked_load: AskedLoad,
+        faults: Faults,
+    ) -> None:
         self.world = world
         self.scenario = scenario
         self.load = load
         self.host_load = host_load
+        self.asked_load = asked_load
         self.faults = faults
         self.problems: list[str] = []
         self._shed: dict[SourceProcess, int] = dict.fromkeys(world.sources, 0)
-        self._oldest: dict[SourceProcess, tuple[int, int, float]] = {}
-        """Source -> (generation, its lowest unsettled number, since when it is that)."""
+        self._oldest: dict[str, tuple[int, int, float]] = {}
+        """Stream -> (generation, its lowest unsettled number, since when it is that)."""
         self._struck = 0
         self._watch = Watch(world)
         self._behind: dict[Any, float] = {}
@@ -63,6 +74,8 @@ class Oracle:
         self._look_at_strikes()
         self._look_at_rates()
         for problem in self._watch.look(self.faults.calm_from_s):
+            self._note(problem)
+        for problem in look_at_turns(self.world, self.faults.calm_from_s):
             self._note(problem)
         self.world.clock.after(LOOK_S, self._look)
 
@@ -84,37 +97,37 @@ class Oracle:
             self._shed[source] = 0
             return
         name, limits = source.stream, source.limits
-        uplink = core._source.streams[0].uplink
-        frames, size = uplink._window.in_flight
-        if frames > limits.window_frames or (size > limits.window_bytes and frames > 1):
-            self._note(f"{name}: the window is exceeded")
-        if uplink.backlog > limits.max_records:
-            self._note(f"{name}: the journal is above its limit")
+        for stream, disk in zip(core._source.streams, source.disks, strict=True):
+            frames, size = stream.uplink._window.in_flight
+            if frames > limits.window_frames or (size > limits.window_bytes and frames > 1):
+                self._note(f"{stream.device}: the window is exceeded")
+            if stream.uplink.backlog > limits.max_records:
+                self._note(f"{stream.device}: the journal is above its limit")
+            self._look_at_patience(stream.device, disk, stream.uplink)
         shed = core.counters["frames_shed"]
         if shed > self._shed[source] and limits.max_records > 50_000:
             self._note(f"{name}: shed {shed} although no limit was reached")
         self._shed[source] = shed
         if isinstance(source, ReaderProcess):
-            self._look_at_port(name, core._port)
-        self._look_at_patience(source, uplink)
+            self._look_at_port(name, core._port, source.device.framing.max_frame_bytes)
 
-    def _look_at_port(self, name: str, port: Any) -> None:
+    def _look_at_port(self, name: str, port: Any, max_frame_bytes: int) -> None:
         if len(port._exchange._queue) > 64:
             self._note(f"{name}: {len(port._exchange._queue)} calls wait")
-        if len(port._line._framer.partial) > MAX_FRAME_BYTES + 1:
+        if len(port._line._framer.partial) > max_frame_bytes + 1:
             self._note(f"{name}: a partial frame of {len(port._line._framer.partial)} bytes")
 
-    def _look_at_patience(self, source: SourceProcess, uplink: Any) -> None:
+    def _look_at_patience(self, stream: str, disk: Disk, uplink: Any) -> None:
         now_s = self.world.clock.now_s
-        generation, base, since_s = self._oldest.get(source, (0, 0, now_s))
-        is_moving = generation != source.disk.state.generation or base != uplink._window.base or uplink.backlog == 0
+        generation, base, since_s = self._oldest.get(stream, (0, 0, now_s))
+        is_moving = generation != disk.state.generation or base != uplink._window.base or uplink.backlog == 0
         patience_s = NEIGHBOUR_S if self.faults.troubled else PATIENCE_S
-        if is_moving or source.stream in self.faults.refused | self.faults.troubled:
-            self._oldest[source] = (source.disk.state.generation, uplink._window.base, now_s)
+        if is_moving or stream in self.faults.refused | self.faults.troubled:
+            self._oldest[stream] = (disk.state.generation, uplink._window.base, now_s)
         elif now_s > self.faults.calm_from_s and now_s - since_s > patience_s:
             if self.faults.troubled and now_s - self.faults.calm_from_s < patience_s:
                 return  # what went wrong before may take its 12 s
-            self._note(f"{source.stream}: {base} waits for {patience_s:g} s though nothing of it is wrong")
+            self._note(f"{stream}: {base} waits for {patience_s:g} s though nothing of it is wrong")
 
     def _look_at_publisher(self) -> None:
         core: Any = self.world.publisher.core
@@ -171,13 +184,18 @@ class Oracle:
     def judge(self, is_settled: bool) -> list[str]:
         """All problems of the run; [] if everything held."""
         if not is_settled:
-            rest = {source.stream: source.disk.backlog for source in self.world.sources}
+            rest = {
+                name: disk.backlog
+                for source in self.world.sources
+                for name, disk in zip(source.streams, source.disks, strict=True)
+            }
             self._note(f"not everything is delivered long after the last fault: {rest}")
         for reader in self.world.readers:
             self._judge_device(reader)
         for call in self.load.asked:
             self._judge_call(call)
         self._judge_hosts(is_settled)
+        self._judge_asked(is_settled)
         self._judge_strategies(is_settled)
         for problem in self._watch.judge(self.faults.refused) if is_settled else ():
             self._note(problem)
@@ -201,6 +219,15 @@ class Oracle:
         for problem in judge_updates(world, self.host_load):
             self._note(problem)
 
+    def _judge_asked(self, is_settled: bool) -> None:
+        world = self.world
+        for asked in world.asked if is_settled else ():
+            for problem in judge_asked(world, asked, self.scenario):
+                self._note(problem)
+        for call in self.asked_load.asked:
+            for problem in judge_asked_call(world, self.asked_load, call, self._must_reply(call)):
+                self._note(problem)
+
     def _judge_strategies(self, is_settled: bool) -> None:
         """What each device has reported, by its strategy; those that users' converters name have that of the line."""
         strategies = iter(self.scenario.strategies)
@@ -222,7 +249,7 @@ class Oracle:
 
     def _judge_effort(self) -> None:
         converted = sum(converter.frames_converted for converter in self.world.converters)
-        numbered = sum(source.disk.state.next_number - 1 for source in self.world.sources)
+        numbered = sum(disk.state.next_number - 1 for source in self.world.sources for disk in source.disks)
         if converted > 1.1 * numbered:
             self._note(f"{converted} conversions of {numbered} frames without any fault")
 
@@ -390,7 +417,7 @@ class Oracle:
         stalls = self.faults.stalls
         return sum(end - start for start, end in stalls if start < end_s and end > start_s)
 
-    def _must_reply(self, call: Asked | HostedCall) -> bool:
+    def _must_reply(self, call: Asked | HostedCall | AskedCall) -> bool:
         """True if the publisher lived, ran and could reach the platform when the reply was due."""
         world = self.world
         end_s = call.at_s + 2 * CALL_S

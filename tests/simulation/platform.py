@@ -75,6 +75,9 @@ class FakePlatform:
         """Device -> (ts, number) in the order of acceptance, repeats included."""
         self.items: dict[str, list[Item]] = {}
         """Device -> all that its telemetry has said, in the order of acceptance."""
+        self.keyed: dict[str, list[tuple[int, str, Any]]] = {}
+        """Device → (ts, key, value) in the order of acceptance, repeats included, of those for whom a test has laid out
+        a list."""
         self.attributes: dict[str, dict[str, Any]] = {}
         self.shared: dict[str, dict[str, Any]] = {}
         """Attributes that devices are told when they change, and asked for by the gateway."""
@@ -284,6 +287,10 @@ class FakePlatform:
                 for device, items in said.items():
                     kept, all_kept = self.telemetry.setdefault(device, []), self.items.setdefault(device, [])
                     kept.extend((item["ts"], item["values"]["n"]) for item in items if "n" in item["values"])
+                    if device in self.keyed:
+                        self.keyed[device] += [
+                            (item["ts"], key, value) for item in items for key, value in item["values"].items()
+                        ]
                     session, now_s = len(self.links), self.clock.now_s
                     all_kept.extend(
                         Item(session, now_s, item["ts"], item["values"].get("n"), item["values"].get("s"))

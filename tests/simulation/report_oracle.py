@@ -36,16 +36,19 @@ def judge_reports(
 
 
 def _judge_changes(device: str, items: list[Item], said_s: Mapping[int, float]) -> Iterator[str]:
-    """Of each number that was accepted the platform knows the state in the end: from its own report, or as the one of a
-    number before it that was reported last. Answers have another place among the reports than on the line; they count
-    for none of this."""
-    accepted = {item.number for item in items}
+    """Of each number that was accepted the platform knows the state in the end: from its own report, as the one of a
+    number before it that was reported last, or, where that number was refused, from a report of the state alone that
+    came before it. Answers have another place among the reports than on the line; they count for none of this."""
+    accepted = {item.number: item.at_s for item in reversed(items)}
     reported = {item.number for item in items if item.state is not None}
+    alone_s = {item.state: item.at_s for item in reversed(items) if item.number is None}
     state: int | None = None
     for value in said_s:
         if value < 0 or value not in accepted:
             continue
         state = state_of(value) if value in reported else state
+        if state != state_of(value) and alone_s.get(state_of(value), float("inf")) <= accepted[value]:
+            state = state_of(value)
         if state != state_of(value):
             yield f"{device}: at {value} the platform takes its state for {state}"
             return

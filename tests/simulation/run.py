@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tests.simulation.asked_load import AskedLoad
 from tests.simulation.faults import Faults
 from tests.simulation.host_load import HostLoad
 from tests.simulation.load import Load
@@ -24,14 +25,15 @@ class Outcome(NamedTuple):
     problems: list[str]
     faults: Counter[str]
     frames: int
+    exchanges: int
+    """What was asked of devices, or said to them, by itself or for a call, that arrived."""
     calls: int
     simulated_s: float
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{kind} x{count}" if count > 1 else kind for kind, count in self.faults.items()) or "none"
-        lines = [
-            f"seed {self.seed}: {self.frames} frames, {self.calls} calls, {self.simulated_s:.0f} s; faults: {kinds}"
-        ]
+        count = f"{self.frames} frames, {self.exchanges} exchanges, {self.calls} calls, {self.simulated_s:.0f} s"
+        lines = [f"seed {self.seed}: {count}; faults: {kinds}"]
         lines += [f"  {problem}" for problem in self.problems]
         if self.problems:
             lines.append(f"  replay with: make simulate SEED={self.seed} STEPS=1")
@@ -52,13 +54,15 @@ def run_scenario(scenario: Scenario, trace: Callable[[str], None] | None = None)
         world.start()
         load = Load(world, scenario)
         host_load = HostLoad(world, scenario)
+        asked_load = AskedLoad(world, scenario)
         faults = Faults(world, scenario, load)
-        oracle = Oracle(world, scenario, load, host_load, faults)
+        oracle = Oracle(world, scenario, load, host_load, asked_load, faults)
         try:
             world.clock.run(scenario.end_s)
             world.clock.run(SEARCH_S, lambda: oracle.has_found_bad_records)
             load.stop()
             host_load.stop()
+            asked_load.stop()
             is_settled = world.clock.run(QUIET_S, lambda: world.is_settled)
             world.clock.run(AFTER_S)
             problems = oracle.judge(is_settled)
@@ -68,7 +72,8 @@ def run_scenario(scenario: Scenario, trace: Callable[[str], None] | None = None)
                 raise
         frames = sum(len(reader.line.frames) for reader in world.readers)
         frames += sum(device.count for host in world.hosts for device in host.devices)
-        calls = len(load.asked) + len(host_load.asked)
-        return Outcome(scenario.seed, problems, scenario.kinds, frames, calls, world.clock.now_s - 1000)
+        exchanges = sum(len(asked.line.heard) for asked in world.asked)
+        calls = len(load.asked) + len(host_load.asked) + len(asked_load.asked)
+        return Outcome(scenario.seed, problems, scenario.kinds, frames, exchanges, calls, world.clock.now_s - 1000)
     finally:
         world.close()

@@ -27,7 +27,7 @@ class Report:
     """What many runs showed."""
 
     def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
-        self.runs = self.frames = self.calls = self.without_faults = 0
+        self.runs = self.frames = self.exchanges = self.calls = self.without_faults = 0
         self.simulated_s = 0.0
         self.faults: Counter[str] = Counter()
         self.seeds_with: Counter[str] = Counter()
@@ -40,6 +40,7 @@ class Report:
         """One more run."""
         self.runs += 1
         self.frames += outcome.frames
+        self.exchanges += outcome.exchanges
         self.calls += outcome.calls
         self.simulated_s += outcome.simulated_s
         self.faults += outcome.faults
@@ -53,7 +54,8 @@ class Report:
         lines = [f"  {self.faults[kind]:6} {kind} ({count / self.runs:.0%} of seeds)" for kind, count in self._by_name]
         head = (
             f"{self.runs} seeds ({self.without_faults} without faults), {self.simulated_s / 3600:.1f} simulated hours, "
-            f"{self.frames} frames, {self.calls} calls, {self.faults.total()} faults; {took_s:.0f} s"
+            f"{self.frames} frames, {self.exchanges} exchanges, {self.calls} calls, {self.faults.total()} faults; "
+            f"{took_s:.0f} s"
         )
         failed = ", ".join(str(outcome.seed) for outcome in sorted(self.failed, key=lambda outcome: outcome.seed))
         return "\n".join([head, *lines, f"failed: {failed or 'none'}"])

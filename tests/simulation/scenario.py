@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any, Final, NamedTuple
 
 from common.stream.limits import Limits
+from tests.simulation.asked_devices import Kind
 
 LOAD_S: Final = 60.0
 """Lines talk and faults happen for so long; then faults stop."""
@@ -64,7 +65,18 @@ _OF_HOSTS: Final = (
     "host disk full",
     "host disk slow",
 )
-KINDS: Final = (*_SAMPLED, DISK_LOSES, REPORTS_LOST, *_OF_HOSTS)
+_OF_ASKED: Final = (
+    "kill asking reader",
+    "kill asking reader at a step",
+    "asked port lost",
+    "answers late",
+    "bytes lost",
+    "asked disk full",
+    "asked disk slow",
+)
+OF_UNITS: Final = ("bits flipped", "garbage between answers", "asked device silent")
+"""What befalls only those that have a bus and a checksum."""
+KINDS: Final = (*_SAMPLED, DISK_LOSES, REPORTS_LOST, *_OF_HOSTS, *_OF_ASKED, *OF_UNITS)
 _POISON: Final = ("frame raises", "frame hangs", "frame kills", "frame slow")
 _EARLY: Final = ("frame hangs", "frame kills", "platform refuses: payload")
 """They go on until the bad frame is found out, which takes its time."""
@@ -75,6 +87,9 @@ RATED_SHARE: Final = 0.2
 LEAST_RATED_WINDOW: Final = 64
 HOSTED_SHARE: Final = 0.3
 """So many seeds have hosted connectors."""
+ASKED_SHARE: Final = 0.25
+"""So many seeds, but for those whose platform limits rates and those in which users' code hangs alone, have devices
+that must be asked."""
 REPORTED_SHARE: Final = 0.25
 """So many seeds have devices that do not report all that they say."""
 STRATEGIES: Final = ("ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD")
@@ -126,6 +141,26 @@ class HostPlan(NamedTuple):
     """True if it names its devices at each start; else they are known by what it says of them."""
 
 
+class AskedPlan(NamedTuple):
+    """One line whose devices must be asked, or wait to be answered."""
+
+    kind: Kind
+    every_s: float
+    """From one turn of a question to the next."""
+    silent: int | None
+    """The place of a device that never answers; None where all do."""
+    starts_over: bool
+    """True for an analyser that begins a message again that was cut."""
+    calls: int
+
+    def suffers(self, fault: str) -> bool:
+        """True if a fault of this kind means anything on this line: a frame without a checksum that lacks a byte is
+        another frame to everybody."""
+        if fault in OF_UNITS:
+            return self.kind in ("modbus-rtu", "modbus-ascii")
+        return fault != "bytes lost" or self.kind not in ("points", "numbers")
+
+
 class Scenario(NamedTuple):
     """Everything that a seed decides beforehand."""
 
@@ -142,6 +177,7 @@ class Scenario(NamedTuple):
     hosts: tuple[HostPlan, ...] = ()
     strategies: tuple[str, ...] = ()
     """The report strategy of each device, port readers' first; () where all report what they say."""
+    asked: tuple[AskedPlan, ...] = ()
 
     @property
     def end_s(self) -> float:
@@ -186,6 +222,8 @@ def draw_scenario(seed: int) -> Scenario:
         devices = tuple(plan._replace(**talk) for plan in devices)
     hosts = _draw_hosts(seed, bool(kinds)) if not is_alone else ()
     strategies = _draw_strategies(seed, len(devices) + sum(plan.devices for plan in hosts))
+    rates = _draw_rates(seed, devices) if not hosts else None
+    asked = _draw_asked(seed) if rates is None and not is_alone else ()
     return Scenario(
         seed=seed,
         devices=devices,
@@ -198,10 +236,12 @@ def draw_scenario(seed: int) -> Scenario:
             *(_draw_fault(draw, kind) for kind in kinds),
             *_lost_at_the_end(seed, kinds),
             *(_draw_host_faults(seed) if hosts and kinds else ()),
+            *(_draw_asked_faults(seed, asked) if asked and kinds else ()),
         ),
-        rates=_draw_rates(seed, devices) if not hosts else None,
+        rates=rates,
         hosts=hosts,
         strategies=strategies,
+        asked=asked,
     )
 
 
@@ -237,6 +277,35 @@ def _draw_host_faults(seed: int) -> list[Fault]:
     kinds = draw.sample(_OF_HOSTS, draw.choice([2, 3]))
     if draw.random() < 0.3:
         kinds.append("messages doubled")
+    return [_draw_fault(draw, kind) for kind in kinds]
+
+
+def _draw_asked(seed: int) -> tuple[AskedPlan, ...]:
+    """Lines whose devices must be asked, in some seeds; drawn apart."""
+    draw = random.Random(f"asked {seed}")
+    if draw.random() >= ASKED_SHARE:
+        return ()
+    protocol: Kind = draw.choice(["modbus-rtu", "modbus-rtu", "modbus-ascii"])
+    kinds: list[Kind] = draw.sample(["points", "numbers", protocol, "analyser"], draw.choice([1, 2, 2]))
+    return tuple(
+        AskedPlan(
+            kind=kind,
+            every_s=draw.choice([1.0, 2.0] if kind == protocol else [0.5, 2.0]),
+            silent=draw.choice([None, None, 0, 2]) if kind == protocol else None,
+            starts_over=draw.random() < 0.5,
+            calls=0 if kind == "analyser" else draw.choice([0, 10, 25]),
+        )
+        for kind in kinds
+    )
+
+
+def _draw_asked_faults(seed: int, asked: tuple[AskedPlan, ...]) -> list[Fault]:
+    """What goes wrong with such lines; drawn apart."""
+    draw = random.Random(f"asked faults {seed}")
+    of_units, others = (
+        [kind for kind in kinds if any(plan.suffers(kind) for plan in asked)] for kinds in (OF_UNITS, _OF_ASKED)
+    )
+    kinds = [*of_units, *draw.sample(others, draw.choice([2, 3, 4]))]
     return [_draw_fault(draw, kind) for kind in kinds]
 
 

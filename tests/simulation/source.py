@@ -87,6 +87,21 @@ class SourceProcess(Process):
 
     # What each kind fills in.
 
+    @property
+    def disks(self) -> list[Disk]:
+        """The journals of its streams."""
+        return [self.disk]
+
+    @property
+    def streams(self) -> list[str]:
+        """By which batches, journals and `status` know each of them."""
+        return [self.stream]
+
+    @property
+    def is_settled(self) -> bool:
+        """True when what is to be delivered is."""
+        return not self.disk.backlog
+
     def is_late(self, event: Any) -> bool:
         """True for an event that comes behind what others have said meanwhile."""
         return isinstance(event, Tick)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.publisher.core.stream import ReadingStream
-from tests.simulation.deliberate import ALL, ATTACKED, DRAWN, LISTED, LOST, Deliberate, applied
+from tests.simulation.deliberate import ALL, ASKED, ATTACKED, DRAWN, LISTED, LOST, Deliberate, applied
 from tests.simulation.proving import known_seeds, prove_all
 
 
@@ -17,9 +17,9 @@ def test_every_deliberate_fault_is_noticed() -> None:
 
 
 def test_table_is_whole() -> None:
-    """The eighteen that were asked for, ten more, and those of attacks on users' code and on journals, each with a name
-    of its own."""
-    assert (len(LISTED), len(DRAWN), len(ATTACKED), len(LOST)) == (18, 10, 5, 2)
+    """The eighteen that were asked for, ten more, those of attacks on users' code and on journals, and those of devices
+    that must be asked, each with a name of its own."""
+    assert (len(LISTED), len(DRAWN), len(ATTACKED), len(LOST), len(ASKED)) == (18, 10, 5, 2, 7)
     assert len({fault.name for fault in ALL}) == len(ALL)
 
 

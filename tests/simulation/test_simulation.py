@@ -15,6 +15,8 @@ from tests.simulation.world import World
 
 SEEDS = 300
 LEAST_SHARE = 0.05
+LEAST_EXCHANGES = 10_000
+"""Over all seeds so much is asked of devices, or said to them, and arrives."""
 
 
 def quiet_world(seed: int, converters: int = 2) -> World:
@@ -44,6 +46,7 @@ def test_seeds_lose_nothing_and_keep_order() -> None:
     assert not report.failed, "\n".join(map(str, report.failed))
     assert report.runs == SEEDS
     assert report.simulated_s >= SEEDS * LOAD_S
+    assert report.exchanges >= LEAST_EXCHANGES
 
 
 def test_plan_of_the_seeds() -> None:

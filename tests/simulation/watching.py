@@ -93,13 +93,16 @@ class Watch:
     def judge(self, refused: set[str]) -> Iterable[str]:
         """At the end, when all is delivered: no device is told to be in trouble, unless its last frames were bad, its
         journal was too small a minute ago, it is one of those that the platform has `refused`, whose announcement
-        waits for its turn, or its connector has ended by itself, or lost calls, which is told for a while."""
+        waits for its turn, its connector has ended by itself, or lost calls, which is told for a while, or it is asked
+        and did not answer a moment ago, or never does."""
         if self._world.clock.now_s < self._disturbed_s + SEEN_S:
             return
         ended = {name for host in self._world.hosts if host.ends for name in (host.stream, *host.names)}
+        silent = {name for asked in self._world.asked for name in asked.silent_for(SEEN_S)}
         for name, row in self._world.monitor.states().items():
             is_refused = row.state.word == "not_accepted" and name in refused
             is_told = name in ended and row.state.word in ("connector_restarted", "connector_failed")
+            is_told |= name in silent and row.state.word == "no_answer"
             if (
                 not row.state.is_served
                 and row.state.word not in ("no_values", "losing_data")

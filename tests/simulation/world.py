@@ -47,6 +47,7 @@ from services.publisher.core.events import (
 )
 from services.publisher.core.names import decode_names
 from services.publisher.core.strategies import Strategies
+from tests.simulation.asked import AskedProcess
 from tests.simulation.broker import BrokerProcess
 from tests.simulation.frames import STATE_DIGITS
 from tests.simulation.host import TYPE, HostProcess
@@ -236,6 +237,7 @@ class World:
             self._make_reader(number, plan.is_users, plan.limits) for number, plan in enumerate(scenario.devices)
         ]
         self.hosts = [HostProcess(self, number, plan) for number, plan in enumerate(scenario.hosts)]
+        self.asked = [AskedProcess(self, number, plan) for number, plan in enumerate(scenario.asked)]
         self.strategies: dict[str, Strategies] | None = None
         """Of the devices on lines; what hosted devices say brings its own."""
         if scenario.strategies:
@@ -243,16 +245,18 @@ class World:
         self.broker = BrokerProcess(self)
         self.converters = [ConverterProcess(self, slot) for slot in range(scenario.converters)]
         types = {reader.device.name: reader.device.type for reader in self.readers}
+        types |= {device.name: device.type for asked in self.asked for device in asked.devices}
+        self.platform.keyed = {device.name: [] for asked in self.asked for device in asked.devices}
         connectors = {host.stream: host.connector_name for host in self.hosts}
         self.publisher = PublisherProcess(self, types, connectors)
         self.monitor = MonitorProcess(self, list(types), list(connectors.values()))
-        self.sources: list[SourceProcess] = [*self.readers, *self.hosts]
+        self.sources: list[SourceProcess] = [*self.readers, *self.hosts, *self.asked]
         everyone: list[Process] = [self.broker, self.publisher, self.monitor, *self.converters, *self.sources]
         self.processes: dict[str, Process] = {process.name: process for process in everyone}
         self._listeners = {
             kind: [process for process in everyone if kind in _HEARS[process.name.split(":")[0]]] for kind in _HEARS
         }
-        self._by_journal = {source.disk.journal: source for source in self.sources}
+        self._by_journal = {disk.journal: source for source in self.sources for disk in source.disks}
         self.returning: set[Process] = set()
         """Who is dead and will be started again."""
         self._waiting: list[tuple[Process, int, Process, Any]] = []
@@ -361,8 +365,8 @@ class World:
 
     @property
     def is_settled(self) -> bool:
-        """True when no journal holds anything and no line has anything to say."""
-        return all(not source.disk.backlog for source in self.sources) and not any(
+        """True when no journal holds anything that is to be delivered, and no line has anything to say."""
+        return all(source.is_settled for source in self.sources) and not any(
             reader.line.waiting for reader in self.readers
         )
 

@@ -54,6 +54,17 @@ def test_one_thing_at_a_time():
     assert rig.entries("d") == [("a", b"a 1\n"), ("b", b"b 2\n")]
 
 
+def test_answers_of_several_questions_may_be_numbers_alone():
+    """A message that takes any frame claims no other question's answer, nor a refusal, whatever their order."""
+    kinds = (heard("a", ""), heard("b", ""), heard("c", "^C"), heard("no", "^ERR", is_error=True))
+    questions = [ask(name, name.upper().encode() + b"\n") for name in ("a", "b", "c", "d")]
+    device = asked("meter", *questions, heard=kinds)
+    rig = AskedRig(device, talks(A=b"1\n", B=b"2\n", C=b"C 3\n", D=b"ERR\n"))
+    rig.run(0.5)
+    assert rig.entries("meter") == [("a", b"1\n"), ("b", b"2\n"), ("c", b"C 3\n"), ("", b"ERR\n")]
+    assert (rig.count("asks_answered"), rig.count("asks_refused")) == (3, 1)
+
+
 def test_the_question_that_has_waited_longest_is_next_so_that_none_starves():
     """A line that is asked for more than it can say gives everybody the same."""
     fast = [ask(name, name.encode() + b"\n", every_s=0.1) for name in ("a", "b", "c")]

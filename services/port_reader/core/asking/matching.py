@@ -45,18 +45,28 @@ class Messages:
         self._heard = tuple(
             (heard, fits_of(heard.told, search, bodies.get(heard.name, body))) for heard in asking.heard
         )
+        self._choosy = tuple((heard, fits) for heard, fits in self._heard if heard.told != Told())
+        """Those that do not take any frame."""
         self._only_asked = frozenset(own)
-        self._told_names = {heard.name for heard in asking.heard if heard.told != Told()}
+        self._told_names = {heard.name for heard, _ in self._choosy}
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
 
-    def first(self, frame: bytes, asked: str = "") -> Heard | None:
-        """The message that takes this frame; None: none does, or the device has no messages. `asked`: the message that
-        is awaited; one with a framing of its own is no other's frame."""
+    def first(self, frame: bytes) -> Heard | None:
+        """The message that takes this frame; None: none does, or the device has no messages."""
+        return self._first_of(self._heard, frame, "")
+
+    def _first_choosy(self, frame: bytes, asked: str) -> Heard | None:
+        """The message that takes this frame while this one is awaited: one that would take any frame claims no other's
+        answer."""
+        return self._first_of(self._choosy, frame, asked)
+
+    def _first_of(self, among: tuple[tuple[Heard, Fits], ...], frame: bytes, asked: str) -> Heard | None:
+        """One with a framing of its own is no other's frame."""
         return next(
             (
                 heard
-                for heard, fits in self._heard
+                for heard, fits in among
                 if (heard.name == asked or heard.name not in self._only_asked) and fits(frame)
             ),
             None,
@@ -71,7 +81,7 @@ class Messages:
         fits, _ = self._fits(ask)
         if fits is not None:
             return fits(frame)
-        found = self.first(frame, ask.name)
+        found = self._first_choosy(frame, ask.name)
         return not self.is_telling(ask) if found is None else found.name in ("", ask.name)
 
     def is_refusal(self, ask: Ask, frame: bytes) -> bool:
@@ -79,7 +89,7 @@ class Messages:
         _, fits = self._fits(ask)
         if fits is not None:
             return fits(frame)
-        found = self.first(frame, ask.name)
+        found = self._first_choosy(frame, ask.name)
         return found is not None and found.is_error
 
     def is_whole_refused(self, ask: Ask, frame: bytes) -> bool:

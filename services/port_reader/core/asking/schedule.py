@@ -16,6 +16,9 @@ NEVER_S: Final = float("inf")
 GRACE: Final = 1e-6
 """A turn that begins this part of its period early is the one of that time: floats do not add up exactly."""
 
+CLOCK_S: Final = 0.002
+"""The same on the clock, which shows milliseconds: what is left of less is the turn that is just being taken."""
+
 
 class Taken(NamedTuple):
     """A question whose turn has come."""
@@ -130,15 +133,21 @@ class Schedule:
         return min((entry.since_s for entry in self._entries if may_ask(entry.member)), default=NEVER_S)
 
     def _pass(self, entry: _Entry, now_s: float) -> int:
-        """Moves the question on to its next turn that is still to come; how many turns that passes."""
-        if entry.due_s > now_s:
-            return 0
+        """Moves the question on to its next turn that is still to come; how many turns that passes. One that is due in
+        the same moment, but for how floats add up, is passed too: it would be asked twice at once."""
         every_s = entry.ask.every_s
+        if entry.due_s > now_s + _early_s(entry.ask):
+            return 0
         if every_s is None:
             entry.due_s = NEVER_S
             return 1
-        passed = int((now_s - entry.due_s) / every_s + GRACE) + 1
-        entry.due_s = self._aligned_s(every_s, now_s) if entry.ask.aligned else entry.due_s + passed * every_s
+        due_s = entry.due_s
+        if entry.ask.aligned:
+            entry.due_s = self._aligned_s(every_s, now_s)
+            # The clock may have been set meanwhile: then this is no whole number, and may be none.
+            return max(0, round((entry.due_s - due_s) / every_s))
+        passed = int((now_s - due_s) / every_s + GRACE) + 1
+        entry.due_s = due_s + passed * every_s
         return passed
 
     def _first_s(self, ask: Ask, now_s: float) -> float:
@@ -152,5 +161,11 @@ class Schedule:
         if wall_ms is None:
             return now_s + every_s
         left_s = every_s - (wall_ms / 1000) % every_s
-        # Milliseconds are what the clock shows: a rest of less is the turn that is just being taken.
-        return now_s + (left_s if left_s >= min(0.002, every_s / 2) else left_s + every_s)
+        return now_s + (left_s if left_s >= min(CLOCK_S, every_s / 2) else left_s + every_s)
+
+
+def _early_s(ask: Ask) -> float:
+    """A turn that begins so long before its time is the one of that time."""
+    if ask.every_s is None:
+        return 0.0
+    return min(CLOCK_S, ask.every_s / 2) if ask.aligned else GRACE * ask.every_s
