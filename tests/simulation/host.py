@@ -259,8 +259,9 @@ class HostProcess(SourceProcess):
         for device in self.devices:
             if self.exit_code == 0:
                 device.is_there = False
-            elif device.is_there is not (device.name in kept):
-                # The file is written a second later at most, and not at all while the disk is full.
+            if device.is_there is not (device.name in kept):
+                # The file is written a second later at most, not at all while the disk is full, and not even removed
+                # while it fails.
                 device.is_there = None
         if self.exit_code is not None:
             # Whatever ends by itself the supervisor starts again.
@@ -300,7 +301,8 @@ class HostProcess(SourceProcess):
                 if self.plan.closes:
                     self.clock.after(CLOSE_S, self._close, connector)
             case KeepDevices(content):
-                if self.disk.is_full:
+                # To remove it takes no room.
+                if self.disk.is_failing or (self.disk.is_full and content):
                     return [DevicesKept("the disk is full")]
                 self._kept = content
                 return [DevicesKept("")]

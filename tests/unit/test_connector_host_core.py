@@ -141,7 +141,7 @@ def test_a_killed_host_goes_on_with_its_devices_and_a_stopped_one_without() -> N
     rig.wait(2)
     assert decode_devices(rig.kept[-1]) == {"meter": KeptDevice("t", True)}
     rig.give(Drain())
-    assert decode_devices(rig.kept[-1]) == {}
+    assert rig.kept[-1] == b""
     assert rig.sent(Entry.LOST)
     again = HostRig(devices={"meter": KeptDevice("t", True)})
     again.beat()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import resource
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.core.errors import ConversionError
 from common.wire.entries import unpack_entry
+from services.connector_host.core.devices import KeptDevice, encode_devices
 from services.connector_host.core.events import ConnectorOpened, Said, Submitted
 from services.connector_host.core.replies import reply_of
 from services.connector_host.core.results import ENTRY_BYTES, MOST_ENTRY_BYTES, entries_of, name_of
+from services.connector_host.shell.devices_file import read_devices, write_devices
 from services.connector_host.shell.intake import ENDED, MOST_WAITING, Intake
 from services.connector_host.shell.serving import id_of
 from services.connector_host.shell.users_code import describe
@@ -179,3 +183,23 @@ def test_an_id_has_the_reference_s_form_and_stays() -> None:
     """Where no file names one."""
     assert id_of("j1", "Board") == id_of("j1", "Board") != id_of("j2", "Board")
     assert [len(part) for part in id_of("j1", "Board").split("-")] == [8, 4, 4, 4, 12]
+
+
+def test_that_no_device_is_left_is_kept_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """Else the next process would announce devices that have said goodbye. A file that may have no byte stands for a
+    full disk."""
+    file = tmp_path / "devices"
+    there = {"valve": KeptDevice("t", True)}
+    assert write_devices(file, encode_devices(there)) == ""
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        fault = write_devices(file, encode_devices({**there, "pump": KeptDevice("t", True)}))
+        found, _ = read_devices(file)
+        removed = write_devices(file, b"")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    assert "File too large" in fault
+    assert found == there
+    assert removed == write_devices(file, b"") == ""
+    assert read_devices(file) == ({}, "")

@@ -161,6 +161,63 @@ def test_a_connector_that_has_stopped_takes_its_devices_along(driver: Driver) ->
     assert not any(STREAM in order.payload.decode() for order in driver.published)
 
 
+PERIODIC = b'{"v":{"type":"ON_REPORT_PERIOD","reportPeriod":1000}}'
+
+
+def reporting(device: str, value: int) -> UserReading:
+    """A value of which one in a second is reported."""
+    return UserReading(device, "t", [(None, b'{"v":%d}' % value)], b"", strategies=PERIODIC)
+
+
+def test_a_period_ends_once_whatever_the_clocks_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousandth of a second is no round number in binary: seen so, a period is over and not over at one moment."""
+    monkeypatch.setitem(TYPES, STREAM, "")
+    driver = Driver(strategies={}, hosts={"demo": ["Demo"]})
+    driver.up(limits={})
+    driver.take(entries(1, reporting("valve", 1), reporting("valve", 2)))
+    driver.ack_all()
+    for _ in range(5):
+        driver.wait(1)
+        driver.ack_all()
+    assert driver.items("valve") == [{"v": 1}, *[{"v": 2}] * 5]
+
+
+@pytest.mark.parametrize("goodbye", [marked("valve", "disconnect"), None], ids=["its device", "itself"])
+def test_what_a_gone_device_has_kept_back_comes_before_its_goodbye_and_nothing_after(
+    monkeypatch: pytest.MonkeyPatch, goodbye: UserReading | None
+) -> None:
+    """Else the end of a period would announce it again, and for ever. A connector withdraws its device, or ends."""
+    monkeypatch.setitem(TYPES, STREAM, "")
+    driver = Driver(strategies={}, hosts={"demo": ["Demo"]})
+    driver.up(limits={})
+    driver.take(entries(1, reporting("valve", 1), reporting("valve", 2)))
+    driver.ack_all()
+    driver.take(entries(3, goodbye) if goodbye else entries(3, kind=Entry.LOST))
+    driver.ack_all()
+    driver.wait(5)
+    driver.ack_all()
+    assert driver.topics(1) == ["connect", "telemetry", "telemetry", "disconnect"]
+    assert driver.report(STREAM).settled == 4
+    driver.take(entries(4, reporting("valve", 2)))
+    driver.ack_all()
+    assert driver.topics(5) == ["connect", "telemetry"]
+
+
+@pytest.mark.parametrize("goodbye", [marked("valve", "disconnect"), None], ids=["its device", "itself"])
+def test_a_device_whose_announcement_is_on_its_way_is_disconnected_behind_it(
+    driver: Driver, goodbye: UserReading | None
+) -> None:
+    """The platform may have it already: a goodbye is said, and once."""
+    driver.take(entries(1, marked("valve", "connect")))
+    assert driver.topics(1) == ["connect"]
+    driver.take(entries(2, goodbye) if goodbye else entries(2, kind=Entry.LOST))
+    driver.ack_all()
+    driver.wait(5)
+    assert connects(driver, "v1/gateway/disconnect") == ["valve"]
+    assert driver.topics(1)[-1] == "disconnect"
+    assert driver.report(STREAM).settled == 3
+
+
 def test_what_said_goodbye_is_not_known_after_a_restart(driver: Driver) -> None:
     """What is there is, with the connector that serves it."""
     driver.take(entries(1, marked("valve", "connect"), marked("pump", "connect"), marked("valve", "disconnect")))

@@ -82,9 +82,9 @@ class DeviceTable:
             self._owe(now_s)
 
     def keep(self, now_s: float) -> bytes:
-        """What is to be written now."""
+        """What is to be written now; b"" where there is nothing to say."""
         self.due_s, self._kept_s = None, now_s
-        return encode_devices(self._devices)
+        return encode_devices(self._devices) if self._devices else b""
 
     def kept(self, error: str, now_s: float) -> None:
         """It was written, or not."""

@@ -147,6 +147,7 @@ class KeepDevices(Struct, frozen=True):
     """Writes the devices; `DevicesKept` follows."""
 
     content: bytes
+    """What the file is to say; b"": it is removed, which a full disk does not hinder."""
 
 
 class ShowLink(Struct, frozen=True):

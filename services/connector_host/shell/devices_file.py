@@ -27,9 +27,12 @@ def read_devices(path: Path) -> tuple[dict[str, KeptDevice], str]:
 
 
 def write_devices(path: Path, content: bytes) -> str:
-    """Writes the file whole or not at all; why not, or ""."""
+    """Writes the file whole or not at all, or removes it where there is nothing to say; why not, or ""."""
     try:
-        write_private(path, content.decode())
+        if content:
+            write_private(path, content.decode())
+        else:
+            path.unlink(missing_ok=True)
         return ""
     except OSError as error:
         return f"{path}: {error.strerror or error}"

@@ -129,6 +129,13 @@ class Lane:
         return self.presence != "closed"
 
     @property
+    def is_there(self) -> bool:
+        """True if the platform knows the device as connected once all that waits, or is on its way, has come: then a
+        goodbye is due when it goes, and no announcement when it comes."""
+        is_known = self.is_open or self.has_data or self.sending != "idle"
+        return is_known and not self.is_ended and not self.is_ending
+
+    @property
     def has_data(self) -> bool:
         """True if something of a stream is still to be published."""
         return any(not segment.is_empty for segment in self.segments)

@@ -58,16 +58,14 @@ class NamedDevices:
             lanes[reading.device] = lanes.pop(reading.device)
         lane = self._table.lane(reading.device, reading.device_type)
         lane.source = source
-        was_ended, lane.is_ended = lane.is_ended, False
-        was_type = lane.device_type
+        was_there, was_type = lane.is_there, lane.device_type
+        lane.is_ended = False
         if reading.device != source:
             lane.device_type = reading.device_type or lane.device_type
             self._names.learn(reading.device, source, reading.device_type, now_s)
-        if reading.mark == "connect":
-            is_there = not was_ended and (lane.is_open or lane.has_data)
-            if not is_there or lane.device_type != was_type:
-                run.holds += 1
-                lane.segments.append(Segment("connect", lane.device_type, (run,), holds=True))
+        if reading.mark == "connect" and (not was_there or lane.device_type != was_type):
+            run.holds += 1
+            lane.segments.append(Segment("connect", lane.device_type, (run,), holds=True))
         return lane
 
     def announce(self, source: str, now_s: float) -> None:
@@ -83,7 +81,7 @@ class NamedDevices:
                     return
                 lane = self._table.lane(name, named.device_type)
                 lane.source = source
-            if lane.source == source and (lane.is_ended or not (lane.is_open or lane.has_data)):
+            if lane.source == source and not lane.is_there:
                 lane.segments.append(Segment("connect", lane.device_type))
                 lane.is_ended = False
                 self._table.settle(lane, now_s)
@@ -91,8 +89,7 @@ class NamedDevices:
     def end_all(self, source: str, now_s: float) -> None:
         """The devices that a user's converter has named in this device's readings are gone with it."""
         for lane in self._table.lanes.values():
-            is_named = lane.source == source and lane.name != source
-            if is_named and (lane.is_open or lane.has_data) and not lane.is_ending:
+            if lane.source == source and lane.name != source and lane.is_there:
                 self._reporting.report_rest(lane, now_s)
                 self._table.end(lane, now_s)
 
@@ -102,8 +99,10 @@ class NamedDevices:
         if lane is not None and lane.source != source:
             return
         self._names.forget(device, source, now_s)
-        if lane is None or lane.is_ended or not (lane.is_open or lane.has_data or lane.unaccepted):
+        if lane is None or not lane.is_there:
             return
+        # Before the goodbye: what is reported behind it would announce the device again.
+        self._reporting.report_rest(lane, now_s)
         run.holds += 1
         lane.segments.append(Segment("disconnect", runs=(run,), holds=True))
         lane.is_ended = True

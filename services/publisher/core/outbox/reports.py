@@ -165,8 +165,9 @@ class DeviceReports:
     # Its clock.
 
     def _now_ms(self, now_s: float) -> float:
-        """What its clock shows."""
-        return self._last_ms + (now_s - self._heard_s) * 1000
+        """What its clock shows. Rounded, since a period that `due_s` calls over is to be over here too: else it is
+        looked at again and again at one moment, where times are small, as on a machine whose clock begins in 1970."""
+        return self._last_ms + round((now_s - self._heard_s) * 1000, 3)
 
     @property
     def due_s(self) -> float | None:
