@@ -35,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gateway, warnings = find_gateway(options.config, options.active, options.data_dir, "monitor", os.environ)
         lock = FileLock(sockets / "monitor.lock")
     tell_old_configuration(logger, warnings)
+    identity = make_identity("monitor", lock=lock.path)
     core = MonitorCore(
-        make_identity("monitor", lock=lock.path),
+        identity,
         [device.name for device in gateway.devices],
         [connector.name for connector in gateway.hosted],
     )
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     web = WebServer(gateway.web, options.data_dir.absolute(), sockets, logger)
     shell = MonitorShell(Endpoints(sockets), sources, logger, web)
     ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
+    pulse = pulse_in(sockets, logger, identity.address)
+    return run_core(core, shell, sources, logger, pulse, ends=ends, levels=levels)
 
 
 if __name__ == "__main__":

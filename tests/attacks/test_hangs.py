@@ -152,7 +152,7 @@ def test_a_process_that_spins_says_where_and_ends(tmp_path: Path) -> None:
     code = (
         "import re, sys, common.io.pulse as p; from pathlib import Path\n"
         "p.ALARM_S = 0.3\n"
-        "pulse = p.Pulse(Path(sys.argv[1]), 2); pulse.beat(1.0)\n"
+        "pulse = p.Pulse(Path(sys.argv[1]), 2, 'broker:0'); pulse.beat(1.0)\n"
         "def hang(): re.search('(a+)+$', 'a' * 60 + 'b')\n"
         "hang()"
     )
