@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "web": "web",
     "rpc": "rpc",
     "dead-letters": "dead_letters",
+    "deploy": "deploy",
 }
 """The word on the command line → its module, in the order of the help text; each module has `add_parser(subparsers)`
 and `run(args) -> int`."""
@@ -54,6 +55,7 @@ SUMMARIES: Final = {
     "web": "print a link that opens the gateway's page",
     "rpc": "call a method of a device through a running gateway",
     "dead-letters": "list frames that could not be delivered, or send them again",
+    "deploy": "print the file by which something else starts the gateway",
 }
 """One line a command for the help text, so that none of them need be imported to show it."""
 OS_ADVICE: Final = {

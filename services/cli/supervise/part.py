@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,9 +20,11 @@ from supervisor.states import SupervisorStates
 
 from common.config.overlay import REMOTE_DIR, is_waiting
 from common.core.events import Note
+from common.io.alive import AliveFile
 from common.io.exits import EXIT_CONFIG
 from common.io.levels import SIGNAL as LEVELS_SIGNAL
 from common.io.orders import APPLY_FILE
+from common.io.variables import ALIVE_VARIABLE
 from services.cli.supervise.applying import Applying
 from services.cli.supervise.conf import CONFIGURATOR
 from services.cli.supervise.launch import decode_word
@@ -57,6 +60,8 @@ class SupervisordPart:
         except OSError as error:
             # Rather without than not at all.
             log.note(Note("error", "pulses.unavailable", {"reason": str(error), "then": "who hangs is not replaced"}))
+        named = os.environ.get(ALIVE_VARIABLE)
+        self._alive = AliveFile(Path(named)) if named else None
         self.orders: Orders | None = None
         """None where there is no room for its pipe: then nobody can ask for anything."""
         try:
@@ -74,6 +79,8 @@ class SupervisordPart:
         self._lines.open()
         self._log.catch_up(event)
         notify_systemd("WATCHDOG=1")
+        if self._alive is not None:
+            self._alive.touch(time.monotonic())
 
     def exited(self, event: ProcessEvent) -> None:
         """A process ended without being told to; one that says its configuration is wrong waits until a file has
