@@ -16,7 +16,7 @@ from common.config.reading import read_gateway
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.io.journal.places import SUFFIX, journal_dir
 from common.io.locks import FileLock
-from common.io.private import keep_private, make_private
+from common.io.private import is_private, keep_private, make_private
 from services.cli.arguments import Subparsers, add_data_dir, utf8_path
 from services.cli.backing.archive import Manifest, sum_of, unpack_archive
 from services.cli.commands.run import LOCK_NAME
@@ -61,13 +61,15 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Restores. Raises GatewayError, with nothing changed; LinkError where a gateway runs; OSError."""
     keep_private()
-    with tempfile.TemporaryDirectory(prefix="serialgw-restore-") as place:
+    config_dir, data_dir = args.dir.expanduser().absolute(), args.data_dir.expanduser().absolute()
+    # Where it goes there has to be room for it; a container's /tmp has little.
+    near = data_dir if is_private(data_dir) else None
+    with tempfile.TemporaryDirectory(prefix="restoring-", dir=near) as place:
         folder = Path(place)
         manifest = unpack_archive(args.file, folder)
         print("\n".join(_shown(manifest)))
         if args.list:
             return 0
-        config_dir, data_dir = args.dir.expanduser().absolute(), args.data_dir.expanduser().absolute()
         make_private(data_dir)
         lock = _take_lock(data_dir)
         try:
