@@ -17,7 +17,7 @@ from services.cli.deploying.yaml_text import service_names, words
 ALIVE_FILE: Final = "/tmp/alive"
 """Each container's own, in memory."""
 CHECK: Final = f"test $$(( $$(date +%s) - $$(stat -c %Y {ALIVE_FILE} || echo 0) )) -lt {OLD_S}"
-"""Costs a shell and two small programs; a Python would cost twenty times that, in each container, each half minute."""
+"""Costs a shell and two small programs; a Python would cost thirty times that, in each container, each half minute."""
 MEMORY: Final = {"broker": "256m", "monitor": "192m", "publisher": "256m", "converter": "512m", "reader": "128m"}
 """Several times what each has under load (docs/performance.md): a leak ends one process, which loses nothing, and
 not the machine. Converters, and connectors, run users' code."""

@@ -72,6 +72,8 @@ SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged
+# supervisord gives its own socket to the user who has it already, and ends where it may not.
+SystemCallFilter=@chown
 
 [Install]
 WantedBy=multi-user.target
