@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import resource
 import shutil
 import signal
@@ -228,3 +229,37 @@ def test_converters_from_one_to_four_and_back_lose_nothing(tmp_path: Path) -> No
         assert [processes[f"converter_{number}"].wait(30) for number in range(2, 5)] == [0, 0, 0]
         items = platform.wait_telemetry("SerialDevice1", FRAMES, deadline_s=60)
         assert [item["values"]["humidity"] for item in items] == list(range(FRAMES))
+
+
+@needs_mosquitto
+def test_the_printed_sections_run_a_gateway_under_a_supervisord_of_somebodys_own(tmp_path: Path) -> None:
+    """As they are printed, for the user who runs it; each has its file while it goes round; all drain."""
+    line = Line(tmp_path / "ttyUSB0")
+    mosquitto = Mosquitto(tmp_path / "mosquitto")
+    platform = Platform(mosquitto.port)
+    [device] = json.loads((ROOT / "deploy" / "example" / "custom_serial.json").read_text())["devices"]
+    security = {"security": {"type": "accessToken", "accessToken": TOKEN}}
+    config = write_config(tmp_path / "config", mosquitto.port, [{**device, "port": str(line.path)}], security)
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "services.cli", "deploy", "supervisor", "--config", str(config), "--data-dir"]
+    printed = subprocess.run([*words, str(tmp_path / "data")], capture_output=True, timeout=60, env=environ, check=True)
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    conf = tmp_path / "supervisord.conf"
+    places = f"logfile={tmp_path}/log\npidfile={tmp_path}/pid\nchildlogdir={tmp_path}\n"
+    sections = printed.stdout.decode().replace("user=serialgw", f"user={me}")
+    conf.write_text(f"[supervisord]\nnodaemon=true\nuser={me}\n{places}{sections}")
+    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(conf)]
+    top = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+    with closing(mosquitto, platform, line), top:
+        try:
+            platform.wait_connected("SerialDevice1", deadline_s=60)
+            alive = tmp_path / "data" / "run" / "alive"
+            names = {"broker-0", "monitor-0", "publisher-0", "converter-0", "converter-1", "port_reader-SerialDevice1"}
+            wait_until(lambda: {path.name for path in alive.iterdir()} == names, "all six go round")
+            line.write(b"48\r2430947595\n")
+            platform.wait_telemetry("SerialDevice1", 1)
+            top.send_signal(signal.SIGTERM)
+            assert top.wait(60) == 0
+            assert list(alive.iterdir()) == []
+        finally:
+            top.kill()
