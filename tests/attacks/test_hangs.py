@@ -319,6 +319,7 @@ def test_a_gateway_under_systemd_says_that_it_is_ready_goes_round_and_stops(tmp_
             return data, struct.unpack("3i", extra[0][2])[0]
 
         rig.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        rig.environ["SERIALGW_ALIVE_FILE"] = str(tmp_path / "alive")
         rig.start()
         assert rig.process is not None
         before = set(iter(heard, (b"READY=1", rig.process.pid)))
@@ -327,6 +328,9 @@ def test_a_gateway_under_systemd_says_that_it_is_ready_goes_round_and_stops(tmp_
         assert {pid for _, pid in before} <= {rig.process.pid}
         after = set(iter(heard, (b"WATCHDOG=1", rig.process.pid)))
         assert (b"STATUS=1 of 1 devices served, platform up", rig.process.pid) in before | after
+        # A container's health check looks at supervisord's file; no process has one of its own.
+        assert (tmp_path / "alive").exists()
+        assert not (rig.data_dir / "run" / "alive").exists()
         assert rig.stop() == 0
         systemd.setblocking(False)
         said = set()

@@ -38,6 +38,7 @@ MANY = Deployment(
     hosted=("Board",),
     group_id=18,
     data_dir=Path("/srv/gate way"),
+    journals=Path("/srv/queue"),
     command=Path("/home/u/serial gw/bin/serialgw"),
 )
 ADAPTERS = [
@@ -227,3 +228,27 @@ def test_a_configuration_with_problems_is_not_deployed(tmp_path: Path, capsys: p
     out, err = capsys.readouterr()
     assert out == ""
     assert "thingsboard.port" in err
+
+
+def test_what_containers_will_not_see_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files elsewhere, and journals in a place that only the host has; for a unit the latter is allowed instead."""
+    device = {"name": "press1", "port": "socket://192.0.2.7:4001", "telemetry": [{"key": "t", "type": "string"}]}
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "serial.json").write_text(json.dumps({"name": "s", "devices": [device]}))
+    entry = {"name": "s", "type": "serial", "configuration": str(tmp_path / "serial.json")}
+    storage = {"type": "file", "data_folder_path": str(tmp_path / "queue")}
+    main_file = tmp_path / "etc" / "tb_gateway.json"
+    security = {"type": "accessToken"}
+    whole = {"thingsboard": {"host": "h", "security": security}, "storage": storage, "connectors": [entry]}
+    main_file.write_text(json.dumps(whole))
+    assert deploys("compose", main_file) == 0
+    err = capsys.readouterr().err
+    assert f"{tmp_path}/serial.json is not below {tmp_path}/etc" in err
+    assert f"journals are to be in {tmp_path}/queue" in err
+    assert deploys("systemd", main_file) == 0
+    out, err = capsys.readouterr()
+    assert f"ReadWritePaths={tmp_path}/queue\n" in out
+    assert "queue" not in err
+    main_file.write_text(json.dumps(whole | {"storage": {"type": "memory"}}))
+    assert deploys("compose", main_file) == 0
+    assert "ends with its container" in capsys.readouterr().err

@@ -33,9 +33,9 @@ MOST_FILES: Final = 10_000
 _NOT_KEPT: Final = frozenset({"__pycache__"})
 
 
-def config_files(gateway: Gateway) -> tuple[list[Path], list[str]]:
-    """(the files below the configuration's folder, one sentence for each that is named and lies elsewhere). Raises
-    GatewayError for more than MOST_FILES."""
+def config_files(gateway: Gateway) -> tuple[list[Path], list[Path]]:
+    """(the files below the configuration's folder, those that it names and that lie elsewhere). Raises GatewayError
+    for more than MOST_FILES."""
     main = Path(gateway.file)
     folder, security = main.parent, gateway.platform.security
     named = [*files_of(gateway), security.ca_cert, security.private_key, security.cert]
@@ -47,7 +47,7 @@ def config_files(gateway: Gateway) -> tuple[list[Path], list[str]]:
     if len(found) > MOST_FILES:
         raise GatewayError(f"found more than {MOST_FILES} files in {folder}, expected a configuration")
     inside = [path for path in found if path.is_relative_to(folder)]
-    return inside, [f"{path} is not below {folder}: it is not kept" for path in found if path not in inside]
+    return inside, [path for path in found if path not in inside]
 
 
 def _below(folder: Path) -> Iterable[Path]:

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     # Beside the backup, where there has to be room for it anyway.
     with tempfile.TemporaryDirectory(dir=target.absolute().parent, prefix=f".{target.name}.") as place:
         folder = Path(place)
-        files, warnings = config_files(gateway)
+        files, elsewhere = config_files(gateway)
         main = Path(gateway.file)
         for path in files:
             _keep(path, folder / "config" / path.relative_to(main.parent))
@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         sums = {str(path.relative_to(folder)): sum_of(path) for path in sorted(folder.rglob("*")) if path.is_file()}
         manifest = Manifest(at=iso_time(wall_ms()), host=host, main=main.name, journals=tuple(journals), sums=sums)
         write_archive(target, manifest, folder)
+    warnings = [f"{path} is not below {main.parent}: it is not kept" for path in elsewhere]
     for warning in [*warnings, *faults]:
         print(f"{WARNING}{warning}", file=sys.stderr)
     waiting, letters = sum(one.waiting for one in journals), sum(one.letters for one in journals)

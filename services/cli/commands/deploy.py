@@ -13,14 +13,14 @@ from typing import Final
 
 from common.config.models import Gateway
 from common.config.names import SECRET_FILE_SUFFIX, SECRET_VARIABLES
-from common.config.ports import identity_of, is_usb
+from common.config.ports import identity_of
 from common.config.reading import Loaded
-from common.config.task import files_of
 from common.config.usb_ports import usb_ports
 from common.core.errors import ConfigError
 from common.io.arguments import DATA_DIR_VARIABLE
 from common.io.variables import WITHHELD
 from services.cli.arguments import Subparsers, utf8_path
+from services.cli.backing.contents import config_files
 from services.cli.deploying.compose import compose_file
 from services.cli.deploying.deployment import SECRET_OF, Deployment, Line, lines_of, secret_of
 from services.cli.deploying.numbers import majors_of
@@ -116,6 +116,7 @@ def find_deployment(config: Path, gateway: Gateway, secret: str, data_dir: Path)
         group=_group_name(group_id),
         group_id=group_id,
         data_dir=data_dir.absolute(),
+        journals=None if gateway.storage.data_dir is None else Path(gateway.storage.data_dir),
         command=Path(sys.executable).with_name("serialgw"),
         python=Path(sys.executable),
     )
@@ -162,20 +163,23 @@ def _drivers() -> str:
 
 
 def _warnings(kind: str, deployment: Deployment, gateway: Gateway) -> list[str]:
-    """What the printed file can't know."""
-    if kind == "udev":
+    """What the printed file can't know, or can't help."""
+    if kind != "compose":
         return []
-    found = []
-    if kind == "compose":
-        unknown = majors_of(deployment.kinds, _drivers())[1]
-        found += [
-            f"no number of the driver of {one} ports is known here: add a rule for it to device_cgroup_rules, with the "
-            "number that /proc/devices says where they are"
-            for one in unknown
-        ]
-        folder = deployment.config.parent
-        outside = [file for file in files_of(gateway) if file and not Path(file).is_relative_to(folder)]
-        found += [f"{file} is not below {folder}, which is all that the containers see of it" for file in outside]
-        if any(is_usb(line.port) for line in deployment.lines) and not Path("/sys/class/tty").is_dir():
-            found.append("there is no /sys here; a usb:// port needs it where the containers run")
+    folder = deployment.config.parent
+    unknown = majors_of(deployment.kinds, _drivers())[1]
+    found = [
+        f"no number of the driver of {one} ports is known here: add a rule for it to device_cgroup_rules, with the "
+        "number that /proc/devices says where they are"
+        for one in unknown
+    ]
+    elsewhere = config_files(gateway)[1]
+    found += [f"{path} is not below {folder}, which is all that the containers see of it" for path in elsewhere]
+    if deployment.journals is not None and gateway.storage.type != "memory":
+        found.append(
+            f"storage: journals are to be in {deployment.journals}, which no container may write: leave data_file_path "
+            "or data_folder_path out, and they are in the volume"
+        )
+    if gateway.storage.type == "memory" and any(line.is_remote for line in deployment.lines):
+        found.append("storage: memory: the journal of a port behind a network ends with its container")
     return found

@@ -63,6 +63,8 @@ class Deployment(NamedTuple):
     group_id: int = 20
     """Who may open the ports on this machine."""
     data_dir: Path = Path("/var/lib/serialgw")
+    journals: Path | None = None
+    """Where the configuration wants journals to be, if it says so; else they are in the data directory."""
     command: Path = Path("/opt/serialgw/.venv/bin/serialgw")
     python: Path = Path("/opt/serialgw/.venv/bin/python")
     user: str = "serialgw"

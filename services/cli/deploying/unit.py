@@ -89,7 +89,7 @@ def systemd_unit(deployment: Deployment) -> str:
         data_dir=_word(str(deployment.data_dir)),
         command=_word(str(deployment.command)),
         config=_word(str(deployment.config)),
-        state=_state(deployment.data_dir),
+        state=_state(deployment),
         devices="\n".join(f"DeviceAllow=char-{kind} rw" for kind in deployment.kinds),
         home="read-only" if _is_at_home(deployment) else "true",
     )
@@ -107,10 +107,16 @@ def _secret(variable: str) -> str:
     )
 
 
-def _state(data_dir: Path) -> str:
+def _state(deployment: Deployment) -> str:
+    """What the gateway may write."""
+    data_dir, journals = deployment.data_dir, deployment.journals
     if data_dir.parent == STATE:
-        return f"StateDirectory={_word(data_dir.name)}\nStateDirectoryMode=0700"
-    return f"ReadWritePaths={_word(str(data_dir))}"
+        lines = [f"StateDirectory={_word(data_dir.name)}", "StateDirectoryMode=0700"]
+    else:
+        lines = [f"ReadWritePaths={_word(str(data_dir))}"]
+    if journals is not None and not journals.is_relative_to(data_dir):
+        lines.append(f"ReadWritePaths={_word(str(journals))}")
+    return "\n".join(lines)
 
 
 def _is_at_home(deployment: Deployment) -> bool:
