@@ -1553,6 +1553,13 @@ VARIABLES: Final = (
     ),
     Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/id"),
     Variable("SERIALGW_WEB", "`off`, or the address and the port of `web`", "127.0.0.1:8485"),
+    Variable("SERIALGW_WEB_HOSTS", "further names for `web.hosts`, with commas between them", "monitor"),
+    Variable(
+        "SERIALGW_ALIVE_FILE",
+        "the file that a process touches while it goes round, where `serialgw run` does not look after it; else "
+        "`run/alive/KIND-NAME` in the data directory",
+        "/tmp/alive",
+    ),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
     Variable(
         "TB_GW_RATE_LIMITS",

@@ -39,6 +39,9 @@ COMMANDS: Final = {
     "web": "web",
     "rpc": "rpc",
     "dead-letters": "dead_letters",
+    "deploy": "deploy",
+    "backup": "backup",
+    "restore": "restore",
 }
 """The word on the command line → its module, in the order of the help text; each module has `add_parser(subparsers)`
 and `run(args) -> int`."""
@@ -62,6 +65,9 @@ SUMMARIES: Final = {
     "web": "print a link that opens the gateway's page",
     "rpc": "call a method of a device through a running gateway",
     "dead-letters": "list frames that could not be delivered, or send them again",
+    "backup": "keep a gateway in one file, also while it runs",
+    "restore": "bring back what `serialgw backup` has kept",
+    "deploy": "print the file by which something else starts the gateway",
 }
 """One line a command for the help text, so that none of them need be imported to show it."""
 OS_ADVICE: Final = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,9 +20,11 @@ from supervisor.states import SupervisorStates
 
 from common.config.overlay import REMOTE_DIR, is_waiting
 from common.core.events import Note
+from common.io.alive import AliveFile
 from common.io.exits import EXIT_CONFIG
 from common.io.levels import SIGNAL as LEVELS_SIGNAL
 from common.io.orders import APPLY_FILE
+from common.io.variables import ALIVE_VARIABLE
 from services.cli.supervise.applying import Applying
 from services.cli.supervise.conf import CONFIGURATOR
 from services.cli.supervise.launch import decode_word
@@ -29,6 +32,7 @@ from services.cli.supervise.lines import PublisherLines
 from services.cli.supervise.log import SupervisordLog
 from services.cli.supervise.orders import Orders
 from services.cli.supervise.pulse import Pulses
+from services.cli.supervise.readiness import Readiness
 from services.cli.supervise.revival import Revival
 from services.cli.supervise.signals import guard_forks
 from services.cli.supervise.supervisord import Process, ProcessEvent, Supervisord
@@ -57,6 +61,9 @@ class SupervisordPart:
         except OSError as error:
             # Rather without than not at all.
             log.note(Note("error", "pulses.unavailable", {"reason": str(error), "then": "who hangs is not replaced"}))
+        named = os.environ.get(ALIVE_VARIABLE)
+        self._readiness = Readiness()
+        self._alive = AliveFile(Path(named)) if named else None
         self.orders: Orders | None = None
         """None where there is no room for its pipe: then nobody can ask for anything."""
         try:
@@ -73,7 +80,10 @@ class SupervisordPart:
         self._applying.go_on()
         self._lines.open()
         self._log.catch_up(event)
+        self._readiness.tick()
         notify_systemd("WATCHDOG=1")
+        if self._alive is not None:
+            self._alive.touch(time.monotonic())
 
     def exited(self, event: ProcessEvent) -> None:
         """A process ended without being told to; one that says its configuration is wrong waits until a file has
@@ -94,7 +104,6 @@ class SupervisordPart:
         """supervisord has started."""
         self._log.running(event)
         self._again("configure")
-        notify_systemd("READY=1")
 
     def stopping(self, event: object) -> None:
         """The whole gateway was told to stop."""
@@ -113,6 +122,8 @@ class SupervisordPart:
                 self._lines.open()
             case ["configure"]:
                 self._configure()
+            case ["standing", word, *text]:
+                self._readiness.hear(word, " ".join(text))
             case ["levels"]:
                 self._tell_levels()
             case ["apply"]:

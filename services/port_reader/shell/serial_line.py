@@ -303,4 +303,6 @@ def _explain(path: str, error: Exception) -> str:
         return f"permission denied: {advice}" if advice else "permission denied"
     if code in (errno.EAGAIN, errno.EBUSY):
         return IN_USE
+    if code == errno.EPERM:
+        return "this device is not allowed here: by the container (device_cgroup_rules), or the unit (DeviceAllow)"
     return os.strerror(code) if code else str(error)
