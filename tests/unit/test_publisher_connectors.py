@@ -51,7 +51,9 @@ def test_how_a_call_without_an_answer_ends() -> None:
     (step,) = calls.begin("1", "my_scan", b"null", 110.0, 100.0)
     assert calls.reply(answer_of(step.id)) == ConnectorAnswer("1", b"", began_s=100.0)
     (step,) = calls.begin("2", "my_scan", b"null", 110.0, 100.0)
-    assert calls.reply(answer_of(step.id, error="not running")) == ConnectorAnswer("2", b"", "not running", began_s=100.0)
+    assert calls.reply(answer_of(step.id, error="not running")) == ConnectorAnswer(
+        "2", b"", "not running", began_s=100.0
+    )
     (step,) = calls.begin("3", "my_scan", b"null", 110.0, 100.0)
     assert calls.next_deadline_s == 110.0
     assert calls.expire(109.0) == []
