@@ -80,7 +80,7 @@ ADVICE: Final = {
     "publish_duration_seconds": "Large: the platform or the way to it is slow.",
     "rate_limit_interval_seconds": 'Not 0: the platform has said "too many". Its limits, or fewer readings.',
     "values_kept_back": "What report strategies save.",
-    "calls": "`outcome` says whose fault it is; see [troubleshooting.md](troubleshooting.md#a-device-that-is-called-does-not-answer).",
+    "calls": "By `outcome`, explained below; [troubleshooting.md](troubleshooting.md) has the answers themselves.",
     "calls_refused": "Rises: too many calls at once.",
     "call_duration_seconds": "Mostly the device's own time.",
     "converter_errors": "Rises: `serialgw try` shows which data point fails on which frame.",

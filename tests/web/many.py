@@ -15,6 +15,7 @@ import zmq
 
 from common.core.counters import described
 from common.core.durations import Durations
+from common.core.liveness import BEAT_S, CALM_BEAT_S
 from common.io.endpoints import Endpoints, socket_dir
 from common.io.sockets import connect_events
 from common.stream.counters import JournalCounts
@@ -41,12 +42,11 @@ NAMES: Final = {kind: [name for table in tables for name in described(table)] fo
 class ManyDevices:
     """Two processes of ours, from the beginning of a `with` to its end; `beat` says how all the others are."""
 
-    def __init__(self, folder: Path, devices: int = 64, *, web: bool = True, calm_s: float = 1.0) -> None:
-        """`calm_s`: how often the devices' processes beat. Without `web` the monitor has no page."""
+    def __init__(self, folder: Path, devices: int = 64, *, web: bool = True) -> None:
+        """Without `web` the monitor has no page."""
         self.devices = [f"device{number}" for number in range(devices)]
         self.port = free_port()
         self._folder = folder
-        self._calm_s = calm_s
         self._data_dir = folder / "data"
         serial = {
             "name": "serial",
@@ -91,32 +91,40 @@ class ManyDevices:
         """Where the page is."""
         return f"127.0.0.1:{self.port}"
 
-    def beat(self, *, is_idle: bool = False) -> None:
-        """Everybody says how it is; whatever is counted has risen meanwhile, unless all are idle."""
+    def beat(self) -> None:
+        """Everybody says how it is, and something has happened everywhere."""
         self._beats += 1
-        rises = 1 if is_idle else self._beats
-        durations = Durations()
-        for took_s in (0.004, 0.03, 0.4, 20.0):
-            durations.add(took_s, rises)
-        said, now_s = durations.said, time.monotonic() - self._began_s
         for name in self.devices:
-            line = PortReaderState(
-                device=name,
-                port=f"/dev/tty{name}",
-                connected=True,
-                backlog=0 if is_idle else 3,
-                byte_s=now_s if is_idle else 0.5,
-                frame_s=now_s if is_idle else 0.5,
-                since_s=now_s,
-                oldest_s=None if is_idle else 2.0,
-                most_backlog=100_000,
-                most_backlog_bytes=2**28,
-                delivered=said,
-                dead={} if is_idle else {"joined": rises},
-            )
-            self._send("port_reader", name, line, rises, self._calm_s)
-        if is_idle and self._beats % 10:
-            return
+            self._send_line(name, is_idle=False)
+        self._send_others(self._beats)
+
+    def beat_idle(self) -> None:
+        """A second in which nothing happens: a tenth of the devices' processes beat, and all others."""
+        self._beats += 1
+        for name in self.devices[self._beats % 10 :: 10]:
+            self._send_line(name, is_idle=True)
+        self._send_others(1)
+
+    def _send_line(self, name: str, *, is_idle: bool) -> None:
+        count, now_s = 1 if is_idle else self._beats, time.monotonic() - self._began_s
+        line = PortReaderState(
+            device=name,
+            port=f"/dev/tty{name}",
+            connected=True,
+            backlog=0 if is_idle else 3,
+            byte_s=now_s if is_idle else 0.5,
+            frame_s=now_s if is_idle else 0.5,
+            since_s=now_s,
+            oldest_s=None if is_idle else 2.0,
+            most_backlog=100_000,
+            most_backlog_bytes=2**28,
+            delivered=_durations(count),
+            dead={} if is_idle else {"joined": count},
+        )
+        self._send("port_reader", name, line, count, CALM_BEAT_S if is_idle else BEAT_S)
+
+    def _send_others(self, count: int) -> None:
+        said = _durations(count)
         publisher = PublisherState(
             epoch="e",
             link="up",
@@ -126,14 +134,14 @@ class ManyDevices:
             devices=len(self.devices),
             published=said,
             called=said,
-            calls_ended={"ok": rises, "no_answer": rises},
-            refused_codes={"151": rises},
+            calls_ended={"ok": count, "no_answer": count},
+            refused_codes={"151": count},
         )
-        self._send("publisher", "0", publisher, rises)
-        self._send("converter", "0", ConverterState(slot="0", held=1), rises)
-        self._send("connector_host", "Own", ConnectorHostState(connector="Own", opened=True, delivered=said), rises)
+        self._send("publisher", "0", publisher, count)
+        self._send("converter", "0", ConverterState(slot="0", held=1), count)
+        self._send("connector_host", "Own", ConnectorHostState(connector="Own", opened=True, delivered=said), count)
 
-    def _send(self, kind: str, name: str, state: State, count: int, every_s: float = 1.0) -> None:
+    def _send(self, kind: str, name: str, state: State, count: int, every_s: float = BEAT_S) -> None:
         counters = dict.fromkeys(NAMES[kind], count)
         uptime_s = time.monotonic() - self._began_s
         known = kind == "converter" and self._converter
@@ -164,3 +172,10 @@ class ManyDevices:
             return connection.getresponse().read().decode()
         finally:
             connection.close()
+
+
+def _durations(count: int) -> list[float]:
+    durations = Durations()
+    for took_s in (0.004, 0.03, 0.4, 20.0):
+        durations.add(took_s, count)
+    return durations.said

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as MetricFamily
@@ -14,51 +13,55 @@ from prometheus_client.registry import Collector
 
 from common.core.durations import BOUNDS_S
 from services.monitor.core.metrics import exported
-from services.monitor.core.metrics.collecting import Outside, Sample, Starts, samples_of
+from services.monitor.core.metrics.collecting import Sample, Spread, Starts, samples_of
 from services.monitor.core.metrics.metric import PREFIX, Metric
 from services.monitor.shell.web.view import View
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
-_Family = Any
-"""The library's families have no base with the method that is used here."""
 _FAMILIES: Final = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
 _LE: Final = (*map(str, BOUNDS_S), "+Inf")
 
 
-class Exposition(Collector):
-    """Makes the text of a scrape. The registry is our own: what a library counts of itself is not the gateway's."""
+class Exposition:
+    """Makes the text of a scrape. There is no registry: what a library counts of itself is not the gateway's."""
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
         self._starts = Starts()
         self._last: tuple[float, bytes] = (0.0, b"")
-
-    def describe(self) -> Iterable[MetricFamily]:
-        """Nothing: what there is depends on who is there."""
-        return ()
-
-    def collect(self) -> Iterator[MetricFamily]:
-        """A family for each metric that has samples."""
-        outside: Outside = self._view.outside
-        families: dict[str, _Family] = {metric.name: _family_of(metric) for metric in exported.ALL}
-        for sample in samples_of(self._view.snapshot, outside, self._starts):
-            family = families[sample.metric.name]
-            if isinstance(sample, Sample):
-                family.add_metric(sample.labels, sample.value)
-            else:
-                *counts, sum_s = sample.said
-                family.add_metric(sample.labels, list(zip(_LE, accumulate(counts), strict=True)), sum_s)
-        yield from (family for family in families.values() if family.samples)
 
     def text(self) -> bytes:
         """The whole text; made once a snapshot, however many ask."""
         taken_s = self._view.snapshot.taken_s
         if self._last[0] != taken_s or not self._last[1]:
-            self._last = taken_s, generate_latest(self._registry)
+            self._last = taken_s, b"".join(self._parts())
         return self._last[1]
 
+    def _parts(self) -> Iterator[bytes]:
+        """The text of each metric that has samples. One at a time: what the library makes of a sample is ten times as
+        large as the sample, and a process keeps what it has once needed."""
+        said: dict[str, list[Sample | Spread]] = {}
+        for sample in samples_of(self._view.snapshot, self._view.outside, self._starts):
+            said.setdefault(sample.metric.name, []).append(sample)
+        for metric in exported.ALL:
+            if samples := said.pop(metric.name, None):
+                yield generate_latest(_One(metric, samples))
 
-def _family_of(metric: Metric) -> _Family:
-    return _FAMILIES[metric.kind](PREFIX + metric.name, metric.help, labels=metric.labels)
+
+class _One(Collector):
+    """The family of one metric."""
+
+    def __init__(self, metric: Metric, samples: list[Sample | Spread]) -> None:
+        self._metric = metric
+        self._samples = samples
+
+    def collect(self) -> Iterator[MetricFamily]:
+        metric = self._metric
+        family: Any = _FAMILIES[metric.kind](PREFIX + metric.name, metric.help, labels=metric.labels)
+        for sample in self._samples:
+            if isinstance(sample, Sample):
+                family.add_metric(sample.labels, sample.value)
+            else:
+                *counts, sum_s = sample.said
+                family.add_metric(sample.labels, list(zip(_LE, accumulate(counts), strict=True)), sum_s)
+        yield family
