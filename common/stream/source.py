@@ -248,7 +248,8 @@ class Source:
 
     def show(self, now_s: float) -> None:
         """What the owner's state says is to be heard now, and not with the next beat."""
-        self._membership.show(now_s)
+        for membership in (self._membership, *self._others):
+            membership.show(now_s)
 
     def serve(self, request: Request, asked: Body | None, now_s: float) -> Sequence[SourceEffect]:
         """What every source is asked (`SERVED`); refuses anything else, and what this version does not know (None)."""

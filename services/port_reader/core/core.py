@@ -269,6 +269,11 @@ class PortReaderCore:
             in_flight=frames,
             in_flight_bytes=size,
             journal_writable=not uplink.is_down,
+            oldest_s=uplink.oldest_s(now_s),
+            most_backlog=uplink.limits.max_records,
+            most_backlog_bytes=uplink.limits.max_bytes,
+            delivered=uplink.delivered,
+            dead=dict(uplink.dead),
         )
 
 

@@ -118,7 +118,7 @@ class Port:
         self._exchange = exchange = Exchanges(devices[0].line.write_timeout_s, counters, means.search)
         line.is_awaited = lambda: exchange.is_listening
         self._answers = Answers(self._exchange, line, self._members)
-        self._dead = DeadPieces(self._members.names, counters)
+        self._dead = DeadPieces(self._members.names, counters, source.streams[0].uplink.dead)
         self._arrival_ms = 0
         """When what is told now came: the last chunk, or what happened to the port."""
         self._rests_until_s = 0.0
@@ -170,6 +170,7 @@ class Port:
         """It is open: an entry of each device's stream, which tells the platform that the device is there."""
         if not self._opening.opened(now_s):
             return []
+        self._source.show(now_s)
         self._counters["ports_opened"] += 1
         self._set_clock(event.wall_ms, now_s)
         self._line.open()
@@ -188,6 +189,7 @@ class Port:
         """It can't be opened now; one warning per reason."""
         if not self._opening.failed(reason, now_s):
             return []
+        self._source.show(now_s)
         return [Note("warning", "port.unavailable", {**self._facts, "reason": reason})]
 
     def lost(self, event: PortLost, now_s: float) -> list[Effect]:
@@ -195,6 +197,7 @@ class Port:
         if not self.is_connected:
             return []
         self._set_clock(event.wall_ms, now_s)
+        self._source.show(now_s)
         self._counters["ports_lost"] += 1
         effects: list[Effect] = [ClosePort(), Note("warning", "port.lost", {**self._facts, "reason": event.reason})]
         effects += self._close("port lost in mid-frame", event.reason, now_s)

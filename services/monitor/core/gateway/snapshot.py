@@ -52,6 +52,11 @@ class Journal(msgspec.Struct, frozen=True):
     backlog_bytes: int = 0
     in_flight: int = 0
     journal_writable: bool = True
+    oldest_s: float | None = None
+    most_backlog: int = 0
+    most_backlog_bytes: int = 0
+    delivered: list[float] = []
+    dead: dict[str, int] = {}
 
 
 class Process(NamedTuple):
