@@ -9,6 +9,7 @@ from common.core.dead_kinds import KINDS
 from common.core.durations import BOUNDS_S
 from common.core.version import RELEASE
 from common.wire.call_ends import ENDS
+from common.wire.calls import HOSTED
 from common.wire.messages import Heartbeat
 from common.wire.states import BrokerState, ConnectorHostState, ConverterState, PortReaderState, state_of
 from services.monitor.core.gateway.devices import DeviceWord
@@ -17,7 +18,12 @@ from services.monitor.core.metrics import exported, keeping
 from services.monitor.core.metrics.metric import Metric
 
 STATES: Final = get_args(DeviceWord)
-"""All are shown for each device: a state that was never seen is 0, so that its first change counts."""
+OF_CONNECTORS: Final = frozenset(
+    ("connector_failed", "connector_restarted", "connector_opening", "connector_ended", "not_stored")
+)
+"""States that no device on a line is ever in. All others are shown for each device: one that was never seen is 0, so
+that its first change counts."""
+OF_LINES: Final = tuple(word for word in STATES if word not in OF_CONNECTORS)
 
 
 class Sample(NamedTuple):
@@ -82,7 +88,8 @@ def samples_of(snapshot: Snapshot, outside: Outside, starts: Starts) -> Iterator
     for row in snapshot.devices:
         yield Sample(exported.SERVED, (row.name,), row.state.is_served)
         yield Sample(exported.INFO, (row.name, row.port), 1)
-        for word in STATES:
+        is_hosted = row.name.startswith(HOSTED) or row.port.startswith(HOSTED)
+        for word in STATES if is_hosted else OF_LINES:
             yield Sample(exported.STATE, (row.name, word), row.state.word == word)
     counted: set[tuple[str, str]] = set()
     for process in snapshot.processes:
