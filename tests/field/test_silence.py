@@ -170,6 +170,7 @@ def test_status_is_for_people_and_for_health_checks(world: World) -> None:
         "PORT",
         "LAST",
         "FRAME",
+        "RATE",
         "WAITING",
         "DEAD",
         "LETTERS",

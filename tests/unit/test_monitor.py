@@ -162,3 +162,22 @@ def test_a_reader_that_was_to_end_is_not_missed(world: World) -> None:
     assert {process["name"] for process in world.status()["processes"]} == {"gone", "press"}
     world.pass_time(6)
     assert [process["name"] for process in world.status()["processes"]] == ["press"]
+
+
+def test_a_rate_is_told_from_two_heartbeats(world: World) -> None:
+    """Frames a second, by the process's own clock; after a silence it falls, and a new process begins anew."""
+
+    def rate(frames: Any, uptime_s: float, instance: str = "i1") -> Any:
+        world.beat("port_reader", "press", instance, uptime_s=uptime_s, counters={"frames_read": frames})
+        [device] = world.status()["devices"]
+        return device["frames_hz"]
+
+    assert rate(100, 1.0) is None
+    assert rate(148, 11.0) == 4.8
+    assert rate(196, 21.0) == 4.8
+    assert rate(196, 31.0) == 2.4
+    assert rate(196, 131.0) < 0.01
+    # Neither time nor frames go back, and nothing is made of what is no number.
+    for frames, uptime_s in ((10, 141.0), (400, 100.0), (float("nan"), 142.0), (500, float("nan"))):
+        assert rate(frames, uptime_s) < 0.01
+    assert rate(7, 1.0, "i2") is None
