@@ -1,5 +1,5 @@
-"""`python -m docs.generate`: writes docs/configuration.md from the table of keys in `docs/keys.py`, and
-docs/profiles.md from the profiles that come with serialgw."""
+"""`python -m docs.generate`: writes docs/configuration.md from the table of keys in `docs/keys.py`,
+docs/profiles.md from the profiles that come with serialgw, and the man page from the parsers of the command line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 from common.config.profile_devices import device_of_profile, find_profile
 from common.config.profiles import profile_names
 from docs.keys import NOTHING, SECTIONS, VARIABLES, Key, Section
+from docs.man_page import MAN_PAGE, man_page
 from services.cli.commands.profiles import placeholders_of, profile_as_text, samples_counted
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
@@ -141,7 +142,7 @@ def profiles_page() -> str:
     return f"{PROFILES_HEAD}\n{head}" + "\n".join(rows) + "\n\n" + "\n".join(sections)
 
 
-PAGES: Final = ((PAGE, page), (PROFILES_PAGE, profiles_page))
+PAGES: Final = ((PAGE, page), (PROFILES_PAGE, profiles_page), (MAN_PAGE, man_page))
 
 
 def main() -> int:
