@@ -27,7 +27,9 @@ def json_line(head: Mapping[str, str], event: str, facts: Mapping[str, Any], mes
 
 def _value(value: Any) -> Any:
     """Numbers and truth as they are; all else as text, cut where nobody reads on."""
-    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
+    if isinstance(value, float):
+        return round(value, 6)
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**63):
         return value
     text = _text(str(value))
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

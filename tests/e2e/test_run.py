@@ -160,11 +160,12 @@ def test_second_gateway_on_the_same_data_is_refused(running: Running) -> None:
 
 
 def test_what_is_logged_is_kept_and_shown(tmp_path: Path) -> None:
-    """As JSON where that is asked for, of all processes, whoever has started them; `serialgw logs` narrows it to one
-    device, also when the gateway has ended."""
+    """As JSON where that is asked for, of all processes; `serialgw logs` narrows it to one device, also when no
+    gateway runs. A call has its id in every line about it."""
     lines = [Line(tmp_path / f"tty{number}") for number in range(2)]
     mosquitto = Mosquitto(tmp_path / "mosquitto")
     devices = [number_device(name, line) for name, line in zip(NAMES, lines, strict=True)]
+    devices[1]["serverSideRpc"] = [{"method": "hello", "template": "hello\n"}]
     config = write_config(tmp_path / "config", mosquitto.port, devices)
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SERIALGW_DATA_DIR": str(tmp_path / "data")}
     command = [sys.executable, "-m", "services.cli"]
@@ -177,11 +178,16 @@ def test_what_is_logged_is_kept_and_shown(tmp_path: Path) -> None:
 
     with closing(mosquitto, *lines), log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "run", str(config), "--log-format", "json"], stderr=output, env=environ, cwd=tmp_path
+            [*command, "run", str(config), "--log-format", "json", "--log-level", "debug"],
+            stderr=output,
+            env=environ,
+            cwd=tmp_path,
         )
         try:
             wait_until(lambda: log.read_text().count('"event":"port.opened"') == 2, "both ports are open", 60)
             wait_until(lambda: '"event":"link.up"' in log.read_text(), "the platform is reached", 60)
+            call = [*command, "rpc", NAMES[1], "hello"]
+            assert subprocess.run(call, env=environ, capture_output=True, check=True).stdout == b'{"success":true}\n'
             lines[0].unplug()
             wait_until(lambda: '"event":"port.lost"' in log.read_text(), "a port was lost", 60)
         finally:
@@ -197,4 +203,9 @@ def test_what_is_logged_is_kept_and_shown(tmp_path: Path) -> None:
     of_device = [json.loads(line) for line in said(NAMES[0], "--level", "WARNING").splitlines()]
     assert {one["process"] for one in of_device} == {f"port_reader:{NAMES[0]}"}
     assert "port.lost" in {one["event"] for one in of_device}
+    [call_id] = {one["facts"]["id"] for one in told if one.get("event") == "call.begun"}
+    steps = [(one["process"], one["event"]) for one in told if one.get("facts", {}).get("id") == call_id]
+    reader, publisher = f"port_reader:{NAMES[1]}", "publisher:0"
+    begun, asked, ended = ((publisher, f"call.{word}") for word in ("begun", "asked", "ended"))
+    assert {begun, asked, (reader, "call.answered"), ended} <= set(steps)
     assert [one for one in (tmp_path / "data" / "log").iterdir() if one.stat().st_mode & 0o077] == []
