@@ -1532,6 +1532,7 @@ VARIABLES: Final = (
     ),
     Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/id"),
     Variable("SERIALGW_WEB", "`off`, or the address and the port of `web`", "127.0.0.1:8485"),
+    Variable("SERIALGW_LOG_FORMAT", "`text`, or `json` for log lines as JSON objects; of every process", "json"),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
     Variable(
         "TB_GW_RATE_LIMITS",
