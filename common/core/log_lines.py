@@ -42,27 +42,27 @@ class _Object(msgspec.Struct):
 class LogLine(NamedTuple):
     """What a line says."""
 
+    time: str
     level: str
     process: str
     """`port_reader:press1`, `supervisord`."""
     device: str
     """The device, or hosted connector's stream, that it is about; "" for none."""
-    text: str
-    """The line as text."""
+    said: str
+    """What is behind its head, as text."""
 
 
 def read_line(line: str) -> LogLine | None:
     """What a line says; None for one without a head, which goes on where the one before it ended."""
-    text = plain_line(line)
-    found = _HEAD.match(text)
+    found = _HEAD.match(plain_line(line))
     if found is None:
         return None
     # A name may have blanks in it: then what is behind the first is no device of users' code.
     kind, _, name = found[3].partition(":")
     if kind in _SOURCES:
         name = f"{name} {found[4]}" if found[4] else name
-        return LogLine(found[2], f"{kind}:{name}", f"{_SOURCES[kind]}{name}", text)
-    return LogLine(found[2], found[3], found[4] or _told_device(found[5]), text)
+        return LogLine(found[1], found[2], f"{kind}:{name}", f"{_SOURCES[kind]}{name}", found[5])
+    return LogLine(found[1], found[2], found[3], found[4] or _told_device(found[5]), found[5])
 
 
 def plain_line(line: str) -> str:

@@ -147,6 +147,10 @@ class LogHandler(logging.Handler):
         """The line that says how many lines are missing."""
         return self._own_line("log.dropped", {"lines": count})
 
+    def head_line(self, process: str, text: str) -> bytes:
+        """A line of another process, as text."""
+        return f"{iso_time(wall_ms())} {'INFO':7} [{harmless(process)}] {text}\n".encode(errors="backslashreplace")
+
     def printed(self, lines: str, process: str = "") -> bytes:
         """Lines that were printed, each with its end, as they are told: as they are, or each in an object; those that
         are such objects already stay as they are. `process`: who has printed them, if not this process."""

@@ -194,13 +194,13 @@ def test_what_is_logged_is_kept_and_shown(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
     told = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    kept = [json.loads(line) for line in said("-n", "10000").splitlines()]
+    kept = [json.loads(line) for line in said("-n", "10000", "--json").splitlines()]
     assert kept == told
     kinds = {one["process"].partition(":")[0] for one in told}
     assert {"supervisord", "broker", "publisher", "converter", "port_reader"} <= kinds
     others = [line for line in log.read_text().splitlines() if not line.startswith(("{", "serialgw: ", "warning: "))]
     assert others == []
-    of_device = [json.loads(line) for line in said(NAMES[0], "--level", "WARNING").splitlines()]
+    of_device = [json.loads(line) for line in said(NAMES[0], "--level", "WARNING", "--json").splitlines()]
     assert {one["process"] for one in of_device} == {f"port_reader:{NAMES[0]}"}
     assert "port.lost" in {one["event"] for one in of_device}
     [call_id] = {one["facts"]["id"] for one in told if one.get("event") == "call.begun"}

@@ -172,3 +172,13 @@ def test_words_of_others_steer_no_terminal(machine: Machine, terminal: str) -> N
     machine.usb.plug(PORT, terminal)
     machine.run("\x1b[2Jevil", port=machine.usb.dev / PORT)
     assert one(findings(machine), "holder", "fault").found
+
+
+def test_a_name_without_hardware(machine: Machine, terminal: str) -> None:
+    """Kernels make 32 of them, whatever the board has."""
+    machine.usb.add_other_terminals()
+    (machine.usb.dev / "ttyS0").symlink_to(terminal)
+    kind = machine.write("sys/devices/platform/serial8250/tty/ttyS0/type", "4\n")
+    assert [one.level for one in findings(machine, name="ttyS0")] == ["ok", "ok"]
+    kind.write_text("0\n")
+    assert "no chip behind it" in one(findings(machine, name="ttyS0"), "port", "fault").found

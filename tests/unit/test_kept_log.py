@@ -6,8 +6,10 @@ import json
 import logging
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +25,8 @@ from common.io.logs import FORMAT_VARIABLE, handler_of, log_note, start_logs
 from services.cli.__main__ import main
 from services.cli.commands.logs import Tail, Wanted
 from services.cli.supervise.kept import FOLDER, NAME, OLDER, KeptFile, keep_lines
+from services.cli.supervise.lines import PublisherLines
+from services.cli.supervise.log import SupervisordLog
 
 HEAD = {"time": "2026-11-30T10:00:00.000+00:00", "level": "INFO", "process": "port_reader:press1", "device": ""}
 TEXTS = st.text(max_size=40)
@@ -31,7 +35,10 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def _no_handlers() -> Iterator[None]:
+def _own_streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What takes the streams gives them back at the end."""
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
     yield
     logging.getLogger("serialgw").handlers.clear()
 
@@ -140,7 +147,7 @@ def test_both_forms_say_the_same(event: str, facts: dict[str, Any]) -> None:
     for key, value in sayable.items():
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
             continue
-        assert fact_text(key, value) in read.text or len(str(value)) > 30 or not str(value).isascii()
+        assert fact_text(key, value) in read.said or len(str(value)) > 30 or not str(value).isascii()
 
 
 def test_a_process_logs_json_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
@@ -206,3 +213,58 @@ def test_the_command_goes_on_until_ctrl_c(tmp_path: Path, capsys: Captured, monk
     monkeypatch.setattr("services.cli.commands.logs.time.sleep", pause)
     code, shown, _ = logs(tmp_path, capsys, "--follow")
     assert (code, shown) == (0, LINES[1:3])
+
+
+def test_lines_are_shown_in_either_form_whichever_they_were_logged_in(tmp_path: Path, capsys: Captured) -> None:
+    """Text by itself, JSON with `--json`; a traceback stays with its line."""
+    file = KeptFile(tmp_path)
+    file.put(f"{LINES[4]}\n{LINES[0]}\n".encode())
+    file.put(json_line({**HEAD, "level": "WARNING"}, "port.lost", {"reason": "hung up", "retry_in_s": 0.5}, "", ""))
+    file.put(json_line({**HEAD, "device": "press1"}, "", {}, "a line of users' code", "Traceback\n  x = 1"))
+    _, shown, _ = logs(tmp_path, capsys)
+    assert shown[3] == LINES[0]
+    assert shown[4] == line("port_reader:press1", 'port.lost reason="hung up" retry_in_s=0.500', "WARNING")
+    assert shown[5:] == [line("port_reader:press1 press1", "a line of users' code"), "Traceback", "  x = 1"]
+    _, shown, _ = logs(tmp_path, capsys, "--json")
+    users, lost, note, logged = map(json.loads, shown)
+    assert users["message"] == "a line of users' code\nTraceback (most recent call last):\n  x = 1"
+    assert (users["process"], users["device"]) == ("converter:0", "press1")
+    assert (lost["level"], lost["message"]) == ("WARNING", 'port.lost reason="hung up"')
+    assert note["facts"] == {"reason": "hung up", "retry_in_s": 0.5}
+    assert logged["exception"] == "Traceback\n  x = 1"
+
+
+def test_the_publisher_is_told_text_in_either_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """It reads the head of each line; what is no object yet becomes one for all others."""
+    monkeypatch.setenv(FORMAT_VARIABLE, "json")
+    told: list[bytes] = []
+    lines = PublisherLines(tmp_path)
+    monkeypatch.setattr(lines, "put", told.append)
+    log = SupervisordLog(lines, tmp_path)
+    process = SimpleNamespace(config=SimpleNamespace(name="port_reader-press1", exitcodes=()), pid=7)
+    data = json_line(HEAD, "port.opened", {"port": "/dev/x"}, "", "") + b"printed \x1b[2J by a library\n"
+    log.output(SimpleNamespace(process=process, data=data))
+    log.started(SimpleNamespace(process=process))
+    opened, printed, started = b"".join(told).decode().splitlines()
+    assert opened == line("port_reader:press1", "port.opened port=/dev/x")
+    assert printed.endswith("INFO    [port_reader:press1] printed \\u001b[2J by a library")
+    assert started.endswith("INFO    [supervisord] process.started name=port_reader-press1 pid=7")
+    shown = [json.loads(one) for one in (tmp_path / FOLDER / NAME).read_text().splitlines()]
+    assert [one["process"] for one in shown] == ["port_reader:press1", "port_reader:press1", "supervisord"]
+    assert capsys.readouterr().err == (tmp_path / FOLDER / NAME).read_text()
+
+
+def test_what_a_process_prints_as_it_crashes_is_known_as_its_own(tmp_path: Path, capsys: Captured) -> None:
+    """A traceback has no head, and may come behind another process's line."""
+    log = SupervisordLog(PublisherLines(tmp_path), tmp_path)
+    press, other = (SimpleNamespace(config=SimpleNamespace(name=f"port_reader-{name}")) for name in ("press1", "x"))
+    log.output(SimpleNamespace(process=other, data=f"{line('port_reader:x', 'port.opened')}\n".encode()))
+    log.output(SimpleNamespace(process=press, data=b"Traceback (most recent call last):\n  x = 1\n"))
+    assert "printed:" not in capsys.readouterr().err
+    kept = (tmp_path / FOLDER / NAME).read_text().splitlines()
+    head, *traceback = Wanted("press1", "TRACE").choose(kept)
+    assert head.endswith("INFO    [port_reader:press1] printed:")
+    assert traceback == ["Traceback (most recent call last):", "  x = 1"]
+    assert list(Wanted("x", "TRACE").choose(kept)) == [line("port_reader:x", "port.opened")]

@@ -10,15 +10,17 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
 from common.config.active import ACTIVE_NAME, read_active
 from common.core.errors import GatewayError, LinkError
-from common.core.log_lines import LEVELS, read_line
+from common.core.log_lines import LEVELS, plain_line, read_line
 from services.cli.arguments import Subparsers, add_data_dir, add_device, log_level, one_device, whole_number
 from services.cli.known import no_device
 from services.cli.supervise.kept import FOLDER, NAME, OLDER
+from services.cli.text import compact
 
 DEFAULT_LAST: Final = 100
 MOST_LAST: Final = 1_000_000
@@ -42,10 +44,14 @@ def add_parser(subparsers: Subparsers) -> None:
         epilog="examples:\n"
         "  serialgw logs\n"
         "  serialgw logs press1 --follow\n"
-        "  serialgw logs --level WARNING -n 20\n\n"
+        "  serialgw logs --level WARNING -n 20\n"
+        "  serialgw logs --json | jq .\n\n"
         "exit codes: 0 shown, or ended by Ctrl-C, 1 there is no such device, 69 no log is kept there",
     )
     add_device(parser, "lines about this device only, by whichever process")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object a line, also of lines that were logged as text"
+    )
     parser.add_argument("--follow", "-f", action="store_true", help="go on with what is logged from now on")
     parser.add_argument(
         "--level", type=log_level, default="TRACE", metavar="LEVEL", help="from this level up: INFO, WARNING, ERROR"
@@ -68,20 +74,49 @@ def run(args: argparse.Namespace) -> int:
     wanted = Wanted(one_device(args), args.level)
     try:
         kept = Tail(folder / NAME)
+    except FileNotFoundError:
+        raise LinkError(f"{folder / NAME}: {NOT_KEPT}") from None
     except OSError as error:
-        raise LinkError(f"{folder / NAME}: {error.strerror}; {NOT_KEPT}") from None
+        raise LinkError(f"{folder / NAME}: {error.strerror}; is the gateway another user's?") from None
     older = _lines_of(folder / OLDER)
     found = deque(wanted.choose([*older, *kept.read()]), args.last)
     if not found and args.last and wanted.device is not None:
         _check_device(args.data_dir, wanted.device)
+    show = objects_of if args.json else partial(map, plain_line)
     try:
-        _print(found)
+        _print(show(found))
         while args.follow:
             time.sleep(LOOK_S)
-            _print(wanted.choose(kept.read()))
+            _print(show(wanted.choose(kept.read())))
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def objects_of(lines: Iterable[str]) -> Iterator[str]:
+    """Each line as an object: one that was logged so as it is; of one that was logged as text, what is behind its head
+    is the message, and lines without a head, such as a traceback, are of the one before."""
+    found: dict[str, str] = {}
+    for line in lines:
+        head = read_line(line)
+        if head is None and found:
+            found["message"] += f"\n{line}"
+            continue
+        if found:
+            yield compact(found)
+        found = {}
+        if line.startswith("{"):
+            yield line
+        elif head is not None:
+            who = {"process": head.process, "device": head.device}
+            found = {
+                "time": head.time,
+                "level": head.level,
+                **{k: v for k, v in who.items() if v},
+                "message": head.said,
+            }
+    if found:
+        yield compact(found)
 
 
 class Wanted:

@@ -93,6 +93,12 @@ def is_known(host: Host, path: str) -> bool:
     return os.path.exists(os.path.join(host.sys, "class", "tty", kernel_name(path), "device"))
 
 
+def is_hollow(host: Host, path: str) -> bool:
+    """True for a name that the kernel keeps for a chip on the board that is not there (type 0, PORT_UNKNOWN in Linux,
+    Documentation/ABI/testing/sysfs-tty)."""
+    return _attribute(os.path.join(host.sys, "class", "tty", kernel_name(path)), "type") == "0"
+
+
 def is_left_to_us(host: Host, path: str) -> bool:
     """True if a udev rule tells ModemManager to leave the port, or its whole adapter, alone."""
     node = os.path.join(host.sys, "class", "tty", kernel_name(path))

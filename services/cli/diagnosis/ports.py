@@ -13,7 +13,7 @@ from common.config.ports import port_hint
 from common.config.usb_ports import find_port, read_selector, selector_of, usb_ports
 from services.cli.commands.ports import by_id_links, kind_of_file
 from services.cli.diagnosis.access import access_finding, gate
-from services.cli.diagnosis.adapters import Adapter, adapter_of, is_known
+from services.cli.diagnosis.adapters import Adapter, adapter_of, is_hollow, is_known
 from services.cli.diagnosis.finding import Finding
 from services.cli.diagnosis.holders import Held, lock_files
 from services.cli.diagnosis.host import Host, Process, process_of
@@ -71,6 +71,9 @@ def _missing(host: Host, port: str, path: str) -> Finding | None:
         kind = kind_of_file(path)
     except OSError as error:
         return _not_there(host, port, path, error)
+    if is_hollow(host, path):
+        what = "the kernel has this name, and no chip behind it on this machine"
+        return Finding("port", port, "fault", what, "take one that is printed by:\nserialgw ports")
     if kind:
         return Finding(
             "port", port, "fault", f"it is {kind}, and no serial port", "take one that is printed by:\nserialgw ports"

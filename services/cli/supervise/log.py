@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from common.core.events import Note
-from common.core.log_lines import plain_line
+from common.core.log_lines import plain_line, read_line
 from common.io.exits import EXIT_CONFIG
 from common.io.logs import handler_of, log_note, start_logs, take_streams
 from services.cli.supervise.kept import keep_lines
@@ -23,6 +23,8 @@ from services.cli.supervise.signals import release_signals
 from services.cli.supervise.supervisord import OutputEvent, ProcessEvent
 
 LONGEST_LINE: Final = 65_536
+MOST_HEAD_BYTES: Final = 1_024
+"""The head of a line, with the name of a device in it, is shorter."""
 
 
 class SupervisordLog:
@@ -42,6 +44,8 @@ class SupervisordLog:
         handler.outlet.also = self._hand_on
         # supervisord itself prints what it can't log, for instance on a full disk.
         take_streams(self._logger)
+        self._printer = ""
+        """The process whose output is being printed; "" for what is said here."""
         self._then = "restarting"
         self._has_hung_up = False
 
@@ -138,10 +142,20 @@ class SupervisordLog:
 
     def _print(self, lines: bytes, name: str) -> None:
         """Whole lines of a process. They may come from users' code, and hold anything."""
-        self._handler.outlet.write(self._handler.printed(lines.decode(errors="backslashreplace"), decode_word(name)))
+        # `port_reader-press1` is the process `port_reader:press1`.
+        self._printer = decode_word(name).replace("-", ":", 1)
+        self._handler.outlet.write(self._handler.printed(lines.decode(errors="backslashreplace"), self._printer))
+        self._printer = ""
 
     def _hand_on(self, lines: bytes) -> None:
-        """What is printed, to the files, and to the publisher, which reads text."""
+        """What is printed, to the files, and to the publisher, which reads text. In the files it is known who has
+        printed what says that not itself, such as the traceback of a crash."""
+        if (
+            self._printer
+            and not self._handler.is_json
+            and read_line(lines[:MOST_HEAD_BYTES].decode(errors="replace")) is None
+        ):
+            self._kept.write(self._handler.head_line(self._printer, "printed:"))
         self._kept.write(lines)
         if self._handler.is_json:
             found = map(plain_line, lines.decode().removesuffix("\n").split("\n"))
