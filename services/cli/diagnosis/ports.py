@@ -101,11 +101,12 @@ def _not_there(host: Host, port: str, path: str, error: OSError) -> Finding:
     meant = port_hint(port)
     if meant is not None and os.path.exists(meant):
         return Finding("port", port, "fault", "there is no such port", f'in the configuration:\n"port": "{meant}"')
-    there = ", ".join(one.path for one in usb_ports(host.sys, host.dev)) or "no USB adapter with a port"
+    plugged = ", ".join(one.path for one in usb_ports(host.sys, host.dev))
+    there = f"plugged in: {plugged}" if plugged else "no USB adapter that has a port is plugged in"
     cure = "plug it in, or take the name that is printed by:\nserialgw ports"
     if host.is_container:
         cure = f"{cure}\nif the host has it:\n{DEV_MOUNT}"
-    return Finding("port", port, "fault", f"there is no such port; plugged in is {there}", cure)
+    return Finding("port", port, "fault", f"there is no such port; {there}", cure)
 
 
 def _of_file(seen: Seen, port: str, path: str) -> Iterator[Finding]:

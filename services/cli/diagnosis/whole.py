@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -66,7 +66,8 @@ def look(asked: Asked, host: Host, environ: Mapping[str, str] = os.environ) -> l
         )
     found += room_findings(asked.data_dir, gateway.storage if gateway is not None else Storage())
     found.append(clock_finding(asked.data_dir))
-    found += _of_gateway(status, asked)
+    told = {finding.subject for finding in found if finding.level == "fault"}
+    found += _of_gateway(status, asked, told)
     if status is None and gateway is not None and asked.file is not None and asked.connects:
         found.append(_platform(gateway, asked))
     return found
@@ -111,8 +112,8 @@ def _status(data_dir: Path) -> dict[str, Any] | None:
         return None
 
 
-def _of_gateway(status: Mapping[str, Any] | None, asked: Asked) -> Iterator[Finding]:
-    """What the gateway says of itself, where one runs."""
+def _of_gateway(status: Mapping[str, Any] | None, asked: Asked, told: Container[str]) -> Iterator[Finding]:
+    """What the gateway says of itself, where one runs; of a port that it can't open nothing where more is `told`."""
     subject = str(asked.data_dir)
     if status is None:
         yield Finding("gateway", subject, "ok", "no gateway runs on this data directory")
@@ -120,7 +121,8 @@ def _of_gateway(status: Mapping[str, Any] | None, asked: Asked) -> Iterator[Find
     devices: Sequence[Mapping[str, Any]] = status.get("devices", ())
     yield Finding("gateway", subject, "ok", f"a gateway runs, with {counted(len(devices), 'device')}")
     for device in devices:
-        if not device["is_served"]:
+        is_told = device["state"] == "port_closed" and device["port"] in told
+        if not device["is_served"] and not is_told:
             what = f"{device['state'].replace('_', ' ')}: {device['reason']}"
             yield Finding(
                 "device", device["name"], "fault", what, f"serialgw watch {shlex.quote(device['name'])} --raw"

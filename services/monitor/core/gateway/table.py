@@ -65,8 +65,7 @@ class Row:
 
     def take(self, beat: Heartbeat, now_s: float) -> None:
         """The next heartbeat, of this instance or of another."""
-        if self.beat is not None:
-            self.rate.take(self.beat, beat)
+        self.rate.take(beat)
         if self.beat is not None and self.beat.kind == beat.kind == "port_reader":
             self._compare(self.beat, beat, now_s)
         if self.beat is not None and self.beat.kind == beat.kind == "connector_host":
