@@ -64,7 +64,7 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-## docs: docs/configuration.md anew, from the keys that the readers know
+## docs: the pages that are made from the code anew: keys, profiles, the man page
 docs: .venv/.dev
 	$(BIN)/python -m docs.generate
 ## dist: the source archive and the wheel, in dist/

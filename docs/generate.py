@@ -1,5 +1,6 @@
 """`python -m docs.generate`: writes docs/configuration.md from the table of keys in `docs/keys.py`, docs/profiles.md
-from the profiles that come with serialgw, and docs/metrics.md from the table of metrics and the file of alerts."""
+from the profiles that come with serialgw, docs/metrics.md from the table of metrics and the file of alerts, and the man
+page from the parsers of the command line."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any, Final
 from common.config.profile_devices import device_of_profile, find_profile
 from common.config.profiles import profile_names
 from docs.keys import NOTHING, SECTIONS, VARIABLES, Key, Section
+from docs.man_page import MAN_PAGE, man_page
 from docs.metrics_page import METRICS_PAGE, metrics_page
 from services.cli.commands.profiles import placeholders_of, profile_as_text, samples_counted
 
@@ -142,7 +144,12 @@ def profiles_page() -> str:
     return f"{PROFILES_HEAD}\n{head}" + "\n".join(rows) + "\n\n" + "\n".join(sections)
 
 
-PAGES: Final = ((PAGE, page), (PROFILES_PAGE, profiles_page), (METRICS_PAGE, metrics_page))
+PAGES: Final = (
+    (PAGE, page),
+    (PROFILES_PAGE, profiles_page),
+    (METRICS_PAGE, metrics_page),
+    (MAN_PAGE, man_page),
+)
 
 
 def main() -> int:

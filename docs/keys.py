@@ -1560,6 +1560,7 @@ VARIABLES: Final = (
         "`run/alive/KIND-NAME` in the data directory",
         "/tmp/alive",
     ),
+    Variable("SERIALGW_LOG_FORMAT", "`text`, or `json` for log lines as JSON objects; of every process", "json"),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
     Variable(
         "TB_GW_RATE_LIMITS",

@@ -25,6 +25,7 @@ from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.exits import EXIT_CONFIG
 from common.io.journal.places import journal_dir, left_journals
 from common.io.locks import FileLock
+from common.io.logs import FORMAT_VARIABLE, FORMATS
 from common.io.outlet import LogOutlet, OutletStream, open_sink
 from common.io.private import is_private, keep_private, make_private
 from services.cli.arguments import Subparsers, add_data_dir, log_level, utf8_path, whole_number
@@ -57,7 +58,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="run the whole gateway on this host",
         description="Runs the whole gateway in the foreground: one process per serial port, converters, publisher, "
         "broker and monitor, under supervisord. Ctrl-C or SIGTERM lets everything finish, and exits with 0. "
-        "Logs go to standard error.",
+        "Logs go to standard error, and are kept for `serialgw logs`.",
         epilog="examples:\n"
         "  serialgw run\n"
         "  serialgw run tb_gateway.json\n"
@@ -92,6 +93,11 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="LEVEL",
         help="TRACE, DEBUG, INFO, WARNING or ERROR (default: as logs.json beside the configuration says, else INFO)",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        help=f"log lines for people, or a JSON object each for programs (default: ${FORMAT_VARIABLE}, else text)",
+    )
 
 
 def default_converters() -> int:
@@ -107,6 +113,9 @@ def run(args: argparse.Namespace) -> int:
     """
     args.config = chosen_file(args)
     keep_private()
+    if args.log_format is not None:
+        # All processes inherit it.
+        os.environ[FORMAT_VARIABLE] = args.log_format
     # A start waits for nobody who should read of it.
     told = OutletStream(LogOutlet(open_sink(sys.stderr), lambda _: b""))
     wanted = _find_wanted(args)

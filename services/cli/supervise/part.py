@@ -178,7 +178,7 @@ def start(supervisord: Supervisord, run_dir: str = "", files: str = "") -> Super
     spelled by `encode_word`; `files` are separated by blanks."""
     place = Path(decode_word(run_dir))
     lines = PublisherLines(place)
-    log = SupervisordLog(lines)
+    log = SupervisordLog(lines, place.parent)
     part = SupervisordPart(supervisord, log, lines, place, list(map(decode_word, files.split())))
     guard_forks()
     sockets = supervisord.options.get_socket_map()

@@ -185,6 +185,8 @@ class PortReaderShell:
     def _send(self, effect: Send) -> Iterable[Event]:
         """Sends now, or answers `Blocked`."""
         channel = self._channels[effect.plane]
+        if effect.plane is Plane.CALLS:
+            self._planes.tell_step(effect.message)
         if channel.send(effect.message):
             if effect.is_urgent:
                 # ZeroMQ's own thread passes it on, and may have to share this core [seen: 0.27 ms of each].

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -22,6 +22,7 @@ from services.monitor.core.gateway.devices import (
     state_of_device,
     state_of_hosted_device,
 )
+from services.monitor.core.gateway.rates import Rate
 from services.monitor.core.gateway.snapshot import DeviceRow, Process, Snapshot
 
 FORGET_S: Final = 3600.0
@@ -60,9 +61,11 @@ class Row:
     """When that was last."""
     ended_for: str = ""
     """Why, where the process has said it."""
+    rate: Rate = field(default_factory=Rate)
 
     def take(self, beat: Heartbeat, now_s: float) -> None:
         """The next heartbeat, of this instance or of another."""
+        self.rate.take(beat)
         if self.beat is not None and self.beat.kind == beat.kind == "port_reader":
             self._compare(self.beat, beat, now_s)
         if self.beat is not None and self.beat.kind == beat.kind == "connector_host":
@@ -179,7 +182,7 @@ class Table:
         counters, seen = beat.counters if beat else {}, platform.state.yields.get(stream)
         letters, errors = counters.get("dead_letters_kept", 0), seen.errors if seen else 0
         for_s = max(state.for_s, self._lasts_s(stream, state))
-        rows = [DeviceRow(stream, said.file, state, for_s, entry_s, said.backlog, letters, errors)]
+        rows = [DeviceRow(stream, said.file, state, for_s, entry_s, said.backlog, letters, errors, row.rate.frames_hz)]
         for device in sorted(said.some):
             of_device = state_of_hosted_device(state, platform, device, stream)
             rows.append(DeviceRow(device, stream, of_device, max(of_device.for_s, for_s), None, 0, 0, 0))
@@ -213,6 +216,7 @@ class Table:
             said.backlog,
             counters.get("dead_letters_kept", 0),
             seen.errors if seen else 0,
+            row.rate.frames_hz,
         )
 
     def snapshot(self) -> Snapshot:
