@@ -324,10 +324,13 @@ def test_a_gateway_under_systemd_says_that_it_is_ready_goes_round_and_stops(tmp_
         assert rig.process is not None
         before = set(iter(heard, (b"READY=1", rig.process.pid)))
         # Each process was ready by then, or it had not been said.
-        assert all(process["state"] == "alive" for process in rig.status()["processes"])
+        assert all(process["pid"] for process in rig.status()["processes"])
         assert {pid for _, pid in before} <= {rig.process.pid}
-        after = set(iter(heard, (b"WATCHDOG=1", rig.process.pid)))
-        assert (b"STATUS=1 of 1 devices served, platform up", rig.process.pid) in before | after
+        stands = (b"STATUS=1 of 1 devices served, platform up", rig.process.pid)
+        after = set() if stands in before else set(iter(heard, stands))
+        goes_round = (b"WATCHDOG=1", rig.process.pid)
+        if goes_round not in before | after:
+            set(iter(heard, goes_round))
         # A container's health check looks at supervisord's file; no process has one of its own.
         assert (tmp_path / "alive").exists()
         assert not (rig.data_dir / "run" / "alive").exists()

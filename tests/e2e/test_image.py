@@ -13,10 +13,10 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -128,10 +128,29 @@ def test_a_configuration_can_be_checked_in_it(image: Image) -> None:
     assert "no problems" in said
 
 
+Command = tuple[list[str], dict[str, str]]
+"""The words of one, and its environment."""
+
+
+def compose_commands(config: Path) -> dict[str, Command]:
+    """One container a process: each service's command."""
+    return {name: (one["command"], one["environment"]) for name, one in own_services(config).items()}
+
+
+def own_command(config: Path) -> dict[str, Command]:
+    """All in one container: the image's own command and environment."""
+    assert config.is_dir()
+    [words] = re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    [pairs] = re.findall(r"^ENV PATH=\S+ (.*)$", DOCKERFILE, re.MULTILINE)
+    environ = dict(pair.split("=") for pair in pairs.split())
+    return {"run": (json.loads(words), {**environ, "TB_GW_ACCESS_TOKEN_FILE": "/run/secrets/access_token"})}
+
+
 @needs_mosquitto
-def test_every_services_command_runs_in_it(image: Image, tmp_path: Path) -> None:
-    """All of them together, read-only, without any capability, as the image's user: a frame arrives, each is healthy by
-    its own health check, and drains."""
+@pytest.mark.parametrize("commands", [compose_commands, own_command])
+def test_the_commands_run_in_it(image: Image, commands: Callable[[Path], dict[str, Command]], tmp_path: Path) -> None:
+    """Together, read-only, without any capability, as the image's user: a frame arrives, each is healthy by its own
+    health check, and drains."""
     line = Line(tmp_path / "ttyUSB0")
     terminal = os.readlink(line.path)
     os.chmod(terminal, 0o666)
@@ -146,12 +165,10 @@ def test_every_services_command_runs_in_it(image: Image, tmp_path: Path) -> None
     for place in (data, secrets, secrets / "access_token", config, *config.iterdir()):
         os.chown(place, USER, USER)
     mounts = [(config, "config"), (data, "data"), (secrets, "run/secrets")]
-
-    def start(service: dict[str, Any]) -> subprocess.Popen[bytes]:
-        environ = {**service["environment"], "SERIALGW_WEB": "off"}
-        return subprocess.Popen(image.command(service["command"], *mounts, environ=environ))
-
-    processes = {name: start(service) for name, service in own_services(config).items()}
+    processes = {
+        name: subprocess.Popen(image.command(words, *mounts, environ={**environ, "SERIALGW_WEB": "off"}))
+        for name, (words, environ) in commands(config).items()
+    }
     try:
         with closing(mosquitto, platform, line):
             platform.wait_connected("SerialDevice1", deadline_s=60)
@@ -162,7 +179,7 @@ def test_every_services_command_runs_in_it(image: Image, tmp_path: Path) -> None
                 wait_until(partial(is_healthy_inside, image, process.pid), f"{name} is healthy")
             for process in processes.values():
                 process.send_signal(signal.SIGTERM)
-            codes = {name: process.wait(30) for name, process in processes.items()}
+            codes = {name: process.wait(60) for name, process in processes.items()}
             assert codes == dict.fromkeys(processes, 0)
     finally:
         for process in processes.values():

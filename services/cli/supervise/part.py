@@ -80,10 +80,10 @@ class SupervisordPart:
         self._applying.go_on()
         self._lines.open()
         self._log.catch_up(event)
-        self._readiness.tick()
-        notify_systemd("WATCHDOG=1")
         if self._alive is not None:
             self._alive.touch(time.monotonic())
+        self._readiness.tick()
+        notify_systemd("WATCHDOG=1")
 
     def exited(self, event: ProcessEvent) -> None:
         """A process ended without being told to; one that says its configuration is wrong waits until a file has
