@@ -11,6 +11,7 @@ from tests.simulation.host_load import HostLoad
 from tests.simulation.load import Load
 from tests.simulation.oracle import Oracle
 from tests.simulation.scenario import QUIET_S, SEARCH_S, Scenario, draw_scenario
+from tests.simulation.swaps import Swaps
 from tests.simulation.world import World
 
 AFTER_S = 2.0
@@ -53,6 +54,7 @@ def run_scenario(scenario: Scenario, trace: Callable[[str], None] | None = None)
         load = Load(world, scenario)
         host_load = HostLoad(world, scenario)
         faults = Faults(world, scenario, load)
+        Swaps(world.readers, scenario, faults)
         oracle = Oracle(world, scenario, load, host_load, faults)
         try:
             world.clock.run(scenario.end_s)

@@ -25,6 +25,7 @@ from services.port_reader.core.incoming.joining import (
     JOINED,
     QUIET_S,
     Cut,
+    Handover,
     Joining,
     cut_more,
     read_line_state,
@@ -93,6 +94,11 @@ class Incoming:
         return self._framer.partial
 
     @property
+    def is_dead_run(self) -> bool:
+        """True if what waits is no frame, whatever comes behind it."""
+        return self._framer.is_dead_run
+
+    @property
     def newest(self) -> bytes:
         """What has come of which no frame was made so far."""
         return self._framer.partial
@@ -106,6 +112,17 @@ class Incoming:
     def has_frame_begun(self) -> bool:
         """True if the next frame's first byte has already come."""
         return self._has_bytes and not self._framer.is_dead_run
+
+    @property
+    def handover(self) -> Handover:
+        """For who is to cut the frames of this line from now on."""
+        form = self._packed[0][1 if self._framer.has_seen_end else 2 * self._form.is_silence]
+        return Handover(self._joining, self._last_byte_s, self.stored_mid_frame, form)
+
+    def follow(self, before: Handover) -> None:
+        """Cuts the frames of a line that is open; what waits on it is fed next."""
+        self._joining.follow(before.joining)
+        self._last_byte_s, self.stored_mid_frame = before.last_byte_s, before.stored_mid_frame
 
     def open(self) -> None:
         """The port was opened; `watch` follows."""

@@ -13,7 +13,15 @@ from common.core.frame_shape import Checksum
 from services.port_reader.core.framers import shaped
 from services.port_reader.core.framers.base import DeadPiece
 from services.port_reader.core.incoming.form import STALE_S, Piece
-from services.port_reader.core.incoming.joining import CHOPPY_S, JOINED, QUIET_S, Cut, Joining, read_line_state
+from services.port_reader.core.incoming.joining import (
+    CHOPPY_S,
+    JOINED,
+    QUIET_S,
+    Cut,
+    Handover,
+    Joining,
+    read_line_state,
+)
 
 PARTIAL_S: Final = 0.5
 """Silence that ends the hope for the rest of a frame; adapters hand bytes on every 16 ms, device servers less often."""
@@ -107,6 +115,16 @@ class ShapedIncoming:
         return self._framer.faulty
 
     @property
+    def partial(self) -> bytes:
+        """What waits for what it is."""
+        return self._framer.partial
+
+    @property
+    def is_dead_run(self) -> bool:
+        """True if what waits is no frame, whatever comes behind it."""
+        return self._framer.is_dead_run
+
+    @property
     def partial_bytes(self) -> int:
         """How many bytes wait for what they are."""
         return self._framer.waiting_bytes
@@ -115,6 +133,16 @@ class ShapedIncoming:
     def has_frame_begun(self) -> bool:
         """True if the next frame's first byte has already come."""
         return self._framer.candidate_bytes > 0 and not self._framer.is_dead_run
+
+    @property
+    def handover(self) -> Handover:
+        """For who is to cut the frames of this line from now on."""
+        return Handover(self._joining, self._last_byte_s, self.stored_mid_frame, _STATES[0])
+
+    def follow(self, before: Handover) -> None:
+        """Cuts the frames of a line that is open; what waits on it is fed next."""
+        self._joining.follow(before.joining)
+        self._last_byte_s, self.stored_mid_frame = before.last_byte_s, before.stored_mid_frame
 
     def open(self) -> None:
         """The port was opened; `watch` follows."""
