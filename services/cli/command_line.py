@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "status": "status",
     "watch": "watch",
     "web": "web",
+    "reload": "reload",
+    "restart": "restart",
     "rpc": "rpc",
     "dead-letters": "dead_letters",
 }
@@ -52,6 +54,8 @@ SUMMARIES: Final = {
     "status": "show every process of a running gateway",
     "watch": "show frames and readings as they pass",
     "web": "print a link that opens the gateway's page",
+    "reload": "take a changed configuration without a restart",
+    "restart": "start the process of one device anew",
     "rpc": "call a method of a device through a running gateway",
     "dead-letters": "list frames that could not be delivered, or send them again",
 }

@@ -17,7 +17,6 @@ from common.config.active import ACTIVE_NAME, Active, make_active, read_active, 
 from common.config.models import Storage
 from common.config.names import CONFIG_DIR_VARIABLE, SECRET_VARIABLES
 from common.config.overlay import OVERLAY_NAME, REMOTE_DIR, Overlay, read_overlay
-from common.config.reading import Loaded
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.shown import harmless
@@ -34,9 +33,9 @@ from services.cli.supervise.environment import gateway_environment
 from services.cli.supervise.prepare import write_files, write_remote
 from services.cli.supervise.signals import hold_signals
 from services.cli.supervise.takeover import end_leftovers
+from services.cli.supervise.wanted import read_laid
 from services.cli.text import counted
 from services.cli.usage import UsageError
-from services.cli.whole import read_whole
 
 DEFAULT_FILE: Final = Path("tb_gateway.json")
 """What is run where nothing is named: what `init` writes, and what the reference calls its main file."""
@@ -124,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
     hosted = tuple(connector.name for connector in gateway.hosted)
     left_ones = tuple(left_journals(folder, gateway.streams))
     plan = plan._replace(left_journals=left_ones, files=files_of(gateway), hosted=hosted)
+    plan = plan._replace(from_file=wanted.from_file)
     lock = _take_lock(plan.data_dir)
     if count := end_leftovers(plan.data_dir):
         print(f"serialgw: ended {counted(count, 'process')} of a gateway that was killed here before", file=told)
@@ -175,6 +175,8 @@ class Wanted(NamedTuple):
     warnings: list[str]
     overlay: Overlay = Overlay()
     """What the platform has configured, as far as it counts."""
+    from_file: tuple[str, ...] = ()
+    """The variables of secrets that the files say, and the environment did not."""
 
 
 def _find_wanted(args: argparse.Namespace) -> Wanted:
@@ -183,7 +185,7 @@ def _find_wanted(args: argparse.Namespace) -> Wanted:
     data_dir = args.data_dir.expanduser().absolute()
     overlay = read_overlay(data_dir / REMOTE_DIR / OVERLAY_NAME) if is_private(data_dir) else Overlay()
     try:
-        overlay, whole = _read_laid(args.config, environ, overlay)
+        overlay, whole = read_laid(args.config, environ, overlay)
     except ConfigError as error:
         # What somebody else may have put there says nothing.
         is_ours = args.last_good and is_private(data_dir)
@@ -192,26 +194,10 @@ def _find_wanted(args: argparse.Namespace) -> Wanted:
             raise
         warnings = [*error.problems, "the configuration can't be used; what has run last is run again (--last-good)"]
         return Wanted(active, environ, warnings)
-    environ.update(secrets_of(whole.gateway.platform, environ))
-    return Wanted(make_active(whole.gateway), environ, whole.warnings, overlay)
-
-
-def _read_laid(config: Path, environ: Mapping[str, str], overlay: Overlay) -> tuple[Overlay, Loaded]:
-    """The configuration with what the platform has configured over it; without that, if both together can't be used:
-    then it is said, and the files count. Raises ConfigError."""
-    if not overlay.is_empty:
-        try:
-            whole = read_whole(config, environ, with_secrets=True, overlay=overlay)
-            if whole.gateway.platform.remote_configuration:
-                return overlay, whole
-            why = "remoteConfiguration is not true any more"
-        except ConfigError as error:
-            why = error.problems[0]
-        whole = read_whole(config, environ, with_secrets=True)
-        return Overlay(), Loaded(
-            whole.gateway, [*whole.warnings, f"what the platform has configured is left out: {why}"]
-        )
-    return overlay, read_whole(config, environ, with_secrets=True)
+    secrets = secrets_of(whole.gateway.platform, environ)
+    from_file = tuple(name for name, value in secrets.items() if environ.get(name) != value)
+    environ.update(secrets)
+    return Wanted(make_active(whole.gateway), environ, whole.warnings, overlay, from_file)
 
 
 def check_storage(storage: Storage) -> None:

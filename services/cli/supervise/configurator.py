@@ -59,6 +59,7 @@ from services.cli.client import Client
 from services.cli.supervise.conf import PLAN_NAME, read_plan
 from services.cli.supervise.difference import Difference, difference
 from services.cli.supervise.prepare import write_configured
+from services.cli.supervise.reloading import hold_lock
 from services.cli.supervise.switching import COME_UP_S, Look, Switching, until
 from services.cli.trial.loads import load_all
 from services.cli.whole import read_whole
@@ -98,8 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = service_parser("configurator", "Applies what the platform wants configured.").parse_args(arguments)
     logger = begin("configurator", options.log_level)
     with refusals():
+        lock = hold_lock(options.data_dir)
         configurator = Configurator(options.config, options.data_dir, logger)
     configurator.run()
+    lock.release()
     return 0
 
 

@@ -73,7 +73,7 @@ class Switching:
 
     def switch(self, active: Active, change: Difference) -> str:
         """Writes what the processes start from, and has those that are concerned go by it; "" or who does not."""
-        self._take(active)
+        self.take(active)
         started = [*map(reader_of, change.changed), *map(host_of, change.hosts_changed)]
         started += [PUBLISHER] if change.publisher else []
         swapping = {reader_of(device): device for device in change.swapped}
@@ -101,9 +101,12 @@ class Switching:
         started += [who for device in anew if (who := reader_of(device)) not in started]
         wanted = dict.fromkeys((*started, *added))
         stay = {who: before[who]["pid"] for who, device in swapping.items() if device in handed.taken and who in before}
+        # Who comes may be there already, where a change is completed that somebody else has begun.
+        before = {who: row for who, row in before.items() if who not in added or who in started}
         return self._await(wanted, stay, before, was_up=change.publisher and is_link_up(before))
 
-    def _take(self, active: Active) -> None:
+    def take(self, active: Active) -> None:
+        """This is what is to be written for the processes; none of them hears of it."""
         folder = journal_dir(active.gateway.storage, self.plan.data_dir)
         self.plan = self.plan._replace(
             devices=active.gateway.readers,
