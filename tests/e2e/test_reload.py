@@ -14,13 +14,26 @@ from typing import Any
 
 import pytest
 
+from services.cli.supervise.steps import KNOWN, PUBLISHER
 from tests.e2e.feeding import Feeder, first_values
-from tests.e2e.harness import ROOT, Line, Mosquitto, Platform, closing, needs_mosquitto, number_device, write_config
+from tests.e2e.harness import (
+    ROOT,
+    Gateway,
+    Line,
+    Mosquitto,
+    Platform,
+    closing,
+    free_port,
+    needs_mosquitto,
+    number_device,
+    write_config,
+)
 from tests.e2e.test_run import children
 from tests.support.waiting import wait_until
 
 pytestmark = needs_mosquitto
 RATE_HZ = 100.0
+TOKENS = ("first token ü", "second-token-81ba")
 LOAD = tuple(f"press{number}" for number in range(1, 9))
 
 
@@ -197,6 +210,85 @@ def test_what_can_not_be_used_changes_nothing_and_says_everything(tmp_path: Path
         assert (done.returncode, done.stdout) == (0, "A runs anew\n"), done.stderr
         after = world.pids()
         assert {name for name in before if after.get(name) != before[name]} == {"--device=A"}
+
+
+@pytest.mark.timeout(400)
+def test_what_does_not_come_up_is_taken_back(tmp_path: Path) -> None:
+    """Another token reaches the publisher, and nobody else. A platform that is not there is no platform: everything
+    returns to what it was, the other changes and the token too, and the reason is said."""
+    with world_of(tmp_path, ("A", "B")) as world:
+        world.main = {"security": {"accessToken": TOKENS[0]}}
+        world.write()
+        assert world.reload().stdout.splitlines()[0].startswith("~ platform: security")
+        world.main = {"security": {"accessToken": TOKENS[1]}}
+        world.write()
+        plan = ["~ platform: security (publisher restarts, nothing is lost)", "applied"]
+        assert world.reload().stdout.splitlines() == plan
+        assert world.reload().stdout.startswith("nothing to do")
+        assert holders(world, TOKENS[1]) == {"services.publisher"}
+        assert holders(world, TOKENS[0]) == set()
+
+        before = world.pids()
+        world.main = {"security": {"accessToken": TOKENS[0]}, "port": free_port()}
+        world.devices["A"]["telemetry"] = [{"type": "int", "key": "k"}]
+        world.write()
+        told = world.reload(code=1)
+        assert f"port {world.mosquitto.port} → {world.main['port']}" in told.stdout
+        assert "the connection to the platform has not come up" in told.stderr
+        assert "what ran before runs again" in told.stderr
+        world.lines["A"].write(b"7\n")
+        world.platform.wait_for(lambda _: 7 in said(world, "A"), "A under its first section", 60)
+        assert said(world, "A", "k") == []
+        assert holders(world, TOKENS[1]) == {"services.publisher"}
+        after = world.pids()
+        assert {name for name in before if after.get(name) != before[name]} == {"services.publisher"}
+
+
+@pytest.mark.timeout(200)
+def test_processes_that_somebody_else_looks_after(tmp_path: Path) -> None:
+    """As in compose: readers at work take their sections, and what is left to do is said."""
+    lines = {name: Line(tmp_path / f"tty{name}") for name in "AB"}
+    mosquitto = Mosquitto(tmp_path / "mosquitto")
+    platform = Platform(mosquitto.port)
+    devices = {name: number_device(name, line) for name, line in lines.items()}
+    config = write_config(tmp_path / "config", mosquitto.port, list(devices.values()))
+    gateway = Gateway(tmp_path, config)
+    with closing(mosquitto, platform, *lines.values(), gateway):
+        gateway.start_all(["A", "B"])
+        platform.wait_connected("A", "B", deadline_s=60)
+        devices["A"]["telemetry"] = [{"type": "int", "key": "k"}]
+        devices["B"]["port"] = "/dev/none"
+        devices["C"] = number_device("C", lines["B"])
+        write_config(tmp_path / "config", mosquitto.port, list(devices.values()))
+        assert gateway.cli("reload").returncode == 2
+        done = gateway.cli("reload", str(config))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines() == [
+            "~ A: 1 data point (no interruption)",
+            f"~ B: port {lines['B'].path} → /dev/none (its port reader starts anew: another port)",
+            "+ C",
+            f"~ publisher: {KNOWN} ({PUBLISHER})",
+            "to be done by whoever looks after the processes:",
+            "  start a port reader: --device C",
+            "  restart the port reader of B",
+            "  restart the publisher",
+            "  restart the monitor",
+        ]
+        lines["A"].write(b"7\n")
+        platform.wait_for(
+            lambda _: 7 in [item["values"].get("k") for item in platform.telemetry("A")], "A under its new section", 60
+        )
+        assert gateway.cli("reload", str(config)).stdout.startswith("nothing to do")
+        assert gateway.cli("restart", "A").returncode == 1
+
+
+def holders(world: World, secret: str) -> set[str]:
+    """Who has this in its environment, of all processes that have been started since."""
+    found = set()
+    for name, pid in world.pids().items():
+        if secret.encode() in Path(f"/proc/{pid}/environ").read_bytes():
+            found.add(name)
+    return found
 
 
 STEPS = (

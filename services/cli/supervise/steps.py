@@ -13,6 +13,7 @@ Sign = Literal["+", "-", "~", "!"]
 NO_INTERRUPTION: Final = "no interruption"
 ON_THE_OPEN_PORT: Final = "set on the open port"
 PUBLISHER: Final = "publisher restarts, nothing is lost"
+KNOWN: Final = "the devices that it knows, their calls or report strategies"
 NEEDS_RESTART: Final = "needs a restart of all: refused without --restart; what waits in the old place stays there"
 UNFINISHED: Final = "an earlier change was not completed"
 SECRET: Final = ("security", "provisioning")
@@ -166,7 +167,7 @@ def _platform(before: Gateway, after: Gateway, change: Difference, *, has_new_se
     if parts:
         yield Step("~", "platform", f"{', '.join(parts)} ({PUBLISHER})")
     else:
-        yield Step("~", "publisher", f"the devices that it knows, their calls or report strategies ({PUBLISHER})")
+        yield Step("~", "publisher", f"{KNOWN} ({PUBLISHER})")
 
 
 def _storage(old: Storage, new: Storage) -> Iterator[Step]:
