@@ -78,6 +78,12 @@ class World:
         assert done.returncode == code, f"{done.stdout}{done.stderr}{self.log.read_text()[-3000:]}"
         return done
 
+    def status(self) -> dict[str, Any]:
+        """What `status` says of the configuration."""
+        command = [sys.executable, "-m", "services.cli", "status", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=self.environ, check=False)
+        return dict(json.loads(done.stdout)["configuration"])
+
     def pids(self) -> dict[str, int]:
         """What of its processes is named by → its pid."""
         found = {}
@@ -172,7 +178,9 @@ def test_what_can_not_be_used_changes_nothing_and_says_everything(tmp_path: Path
         told = world.reload(code=78).stderr
         assert "devices[0].baudrate" in told
         assert "devices[0].parity" in told
-        assert json.loads((world.data_dir / "reload.json").read_text())["successful"] is False
+        shown = world.status()
+        assert "devices[0].baudrate" in shown.pop("reason")
+        assert shown == {"pending": True, "successful": False}
         world.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "configuration.refused" in world.log.read_text(), "the log says why", 60)
 
@@ -191,6 +199,7 @@ def test_what_can_not_be_used_changes_nothing_and_says_everything(tmp_path: Path
         world.platform.wait_for(lambda _: 7 in said(world, "A", "k"), "A under its new section")
         wait_until(lambda: world.pids() == before, "the same processes")
         assert world.reload().stdout.startswith("nothing to do")
+        assert world.status() == {"pending": False, "successful": True, "reason": ""}
 
         config = json.loads(world.config.read_text())
         world.config.write_text(json.dumps({**config, "storage": {"type": "memory"}}))

@@ -12,7 +12,7 @@ from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers, add_data_dir, utf8_path
 from services.cli.parser import WARNING
 from services.cli.supervise.by_hand import reload_by_hand
-from services.cli.supervise.reloading import Reloaded, Reloading, find_plan, hold_lock
+from services.cli.supervise.reloading import Reloaded, Reloading, become_owner, find_plan, hold_lock
 from services.cli.text import compact
 
 NOTHING: Final = "nothing to do: the gateway runs with what stands in the files"
@@ -65,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
             print(harmless(told[-1]), file=sys.stderr)
 
     data_dir = args.data_dir.expanduser().absolute()
+    become_owner(data_dir)
     if find_plan(data_dir) is None:
         return reload_by_hand(args, data_dir, show)
     lock = hold_lock(data_dir)

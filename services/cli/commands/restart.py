@@ -17,7 +17,7 @@ from services.cli.arguments import Subparsers, add_data_dir, add_device, one_dev
 from services.cli.client import find_gateway
 from services.cli.known import no_device
 from services.cli.supervise.conf import host_name, reader_name
-from services.cli.supervise.reloading import find_plan, hold_lock
+from services.cli.supervise.reloading import become_owner, find_plan, hold_lock
 from services.cli.supervise.switching import COME_UP_S, ask_monitor, until
 from services.cli.usage import UsageError
 
@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if name is None:
         raise UsageError("expected the name of a device; `serialgw status` lists them")
     data_dir = args.data_dir.expanduser().absolute()
+    become_owner(data_dir)
     plan = find_plan(data_dir)
     if plan is None:
         find_gateway(data_dir)

@@ -17,6 +17,7 @@ from common.config.active import ACTIVE_NAME, Active, make_active, read_active, 
 from common.config.models import Storage
 from common.config.names import CONFIG_DIR_VARIABLE, SECRET_VARIABLES
 from common.config.overlay import OVERLAY_NAME, REMOTE_DIR, Overlay, read_overlay
+from common.config.taken import write_refused, write_taken
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.shown import harmless
@@ -129,6 +130,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"serialgw: ended {counted(count, 'process')} of a gateway that was killed here before", file=told)
     conf = write_files(plan, wanted.active)
     write_remote(plan, wanted.active, wanted.overlay)
+    if wanted.fault:
+        write_refused(plan.data_dir, wanted.fault)
+    else:
+        write_taken(plan.data_dir, plan.files)
     # From here on Ctrl-C stops the gateway in order.
     hold_signals()
     hosts = f"{counted(len(hosted), 'hosted connector')}, " if hosted else ""
@@ -177,6 +182,8 @@ class Wanted(NamedTuple):
     """What the platform has configured, as far as it counts."""
     from_file: tuple[str, ...] = ()
     """The variables of secrets that the files say, and the environment did not."""
+    fault: str = ""
+    """Why the files can't be used, where what has run last is run again."""
 
 
 def _find_wanted(args: argparse.Namespace) -> Wanted:
@@ -193,7 +200,7 @@ def _find_wanted(args: argparse.Namespace) -> Wanted:
         if active is None or active.gateway.file != os.path.abspath(args.config):
             raise
         warnings = [*error.problems, "the configuration can't be used; what has run last is run again (--last-good)"]
-        return Wanted(active, environ, warnings)
+        return Wanted(active, environ, warnings, fault=error.problems[0])
     secrets = secrets_of(whole.gateway.platform, environ)
     from_file = tuple(name for name, value in secrets.items() if environ.get(name) != value)
     environ.update(secrets)

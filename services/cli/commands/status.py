@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import simplejson
 
+from common.config.taken import read_taken
 from common.core.errors import LinkError
 from common.core.shown import harmless
 from common.wire.calls import Status
@@ -28,6 +29,7 @@ RETRY_S: Final = 0.25
 """The monitor is asked again after this, while it is too young to know everyone."""
 REGISTERED_S: Final = 10.0
 """A process that is older than this has found its broker, or never will."""
+PENDING: Final = "the files were edited since they were taken: `serialgw reload --dry-run` says what would change"
 _DEVICES: Final = ("DEVICE", "STATE", "FOR", "PORT", "LAST FRAME", "WAITING", "DEAD LETTERS", "ERRORS")
 """The columns of the devices' table."""
 _NARROW: Final = 3
@@ -112,11 +114,15 @@ def run(args: argparse.Namespace) -> int:
         while not is_well(document) and is_young(document) and time.monotonic() < deadline_s:
             time.sleep(RETRY_S)
             document = _ask(client)
+    taken = read_taken(args.data_dir.expanduser())
+    document["configuration"] = {"pending": taken.is_pending, "successful": taken.successful, "reason": taken.reason}
     if args.json:
         print(simplejson.dumps(document, indent=2, ensure_ascii=False))
     else:
         has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
         print(as_text(document, shutil.get_terminal_size().columns if has_width else None))
+        if taken.is_pending:
+            print(PENDING)
     return 0 if is_well(document) else 1
 
 

@@ -13,11 +13,13 @@ from typing import Final
 
 from common.config.active import ACTIVE_NAME, LAST_GOOD, Active, make_active, read_active, write_active
 from common.config.overlay import Overlay
-from common.core.errors import LinkError
+from common.config.taken import write_taken
+from common.config.task import files_of
+from common.core.errors import ConfigError, LinkError
 from common.core.shown import harmless
 from services.cli.client import find_gateway
 from services.cli.supervise.difference import Difference, difference
-from services.cli.supervise.reloading import Reloaded, hold_lock, remember
+from services.cli.supervise.reloading import Reloaded, class_problems, hold_lock
 from services.cli.supervise.steps import steps_of
 from services.cli.supervise.switching import hand_over
 from services.cli.supervise.wanted import read_laid
@@ -43,12 +45,14 @@ def reload_by_hand(args: argparse.Namespace, data_dir: Path, show: Callable[[Rel
         change = difference(before.gateway, wanted.gateway)
         steps = steps_of(before.gateway, wanted.gateway, change, {})
         show(Reloaded(steps, whole.warnings, applied=False))
+        if problems := class_problems(wanted.gateway, change, os.environ):
+            raise ConfigError(problems)
         orders: list[str] = []
         if not args.dry_run:
             taken = hand_over(data_dir, wanted.gateway, change.swapped)
             orders = _orders(change, taken.refused, before.gateway.storage != wanted.gateway.storage)
             write_active(data_dir / ACTIVE_NAME, wanted)
-            remember(data_dir)
+            write_taken(data_dir, files_of(wanted.gateway))
     finally:
         lock.release()
     if args.json:

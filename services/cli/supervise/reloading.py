@@ -8,6 +8,8 @@ files anyway.
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,13 +20,13 @@ from common.config.active import ACTIVE_NAME, Active, make_active, read_active, 
 from common.config.models import Gateway
 from common.config.names import SECRET_VARIABLES
 from common.config.overlay import OVERLAY_NAME, PREVIOUS_NAME, REMOTE_DIR, Overlay, read_overlay
+from common.config.taken import write_refused, write_taken
+from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.events import Note
-from common.io.clock import wall_ms
 from common.io.endpoints import find_socket_dir
 from common.io.locks import FileLock
 from common.io.orders import LONGEST_ORDER, send_order
-from common.io.private import write_private
 from common.wire.calls import Configured, reader_of
 from common.wire.messages import PUBLISHER
 from services.cli.client import ADVICE, Client
@@ -40,25 +42,12 @@ from services.cli.trial.loads import load_all
 
 LOCK_NAME: Final = "reload.lock"
 """The file in the data directory whose lock means that somebody changes what runs."""
-RESULT_NAME: Final = "reload.json"
-"""The file in the data directory that says how the last change of the files was taken."""
 LOCK_S: Final = 300.0
 """A change that is being applied takes a minute or two at most, with the way back."""
 WATCH_S: Final = 10.0
 """What was started anew has to live so long before it is taken for well: a process that fails at its start does so
 several times in that time."""
 TELL_S: Final = 2.0
-
-
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """How the last change was taken; the monitor shows it. A later version may have more fields, with defaults."""
-
-    successful: bool
-    at_ms: int
-    success_ms: int = 0
-    """When one was taken last; 0 for never since the start."""
-    reason: str = ""
-    """Why the last one was not."""
 
 
 class Reloaded(NamedTuple):
@@ -85,6 +74,25 @@ def environ_of(plan: Plan) -> dict[str, str] | None:
     What a configuration says depends on it: whoever changes it may sit at a terminal that has another.
     """
     return environ_in(Path(f"/proc/{plan.pid}"), plan.data_dir)
+
+
+def become_owner(data_dir: Path) -> None:
+    """Root becomes the user whose gateway this is: what it would write nobody else could read. Raises LinkError for
+    another user."""
+    try:
+        found = data_dir.stat()
+    except OSError as error:
+        raise LinkError(f"no gateway is running at {data_dir}: {error.strerror}; {ADVICE}") from None
+    if found.st_uid == os.geteuid():
+        return
+    if os.geteuid() != 0:
+        raise LinkError(f"the gateway at {data_dir} is another user's: give this command as that user, or as root")
+    try:
+        os.initgroups(pwd.getpwuid(found.st_uid).pw_name, found.st_gid)
+    except KeyError:
+        os.setgroups([found.st_gid])
+    os.setgid(found.st_gid)
+    os.setuid(found.st_uid)
 
 
 def hold_lock(data_dir: Path, patience_s: float = LOCK_S) -> FileLock:
@@ -138,7 +146,7 @@ class Reloading:
             wanted, secrets, warnings = self._read()
         except ConfigError as error:
             if not dry_run:
-                self._remember(error.problems[0])
+                write_refused(self._plan.data_dir, error.problems[0])
             raise
         self._secrets = secrets
         self._new_secrets = new_secrets(secrets, publishers_environ(self._plan.data_dir), self._plan.from_file)
@@ -152,18 +160,20 @@ class Reloading:
         restart = needs_restart(self._active.gateway, wanted.gateway)
         if dry_run or (change.is_empty and self._unfinished is None):
             if not dry_run:
-                self._remember()
+                write_taken(self._plan.data_dir, files_of(wanted.gateway))
             return told
         if restart and not may_restart:
             raise GatewayError("this needs a restart of all processes: --restart allows it; nothing was changed")
-        self._check_classes(wanted.gateway, change)
+        if problems := class_problems(wanted.gateway, change, self._environ):
+            write_refused(self._plan.data_dir, problems[0])
+            raise ConfigError(problems)
         if self._active.gateway.storage != wanted.gateway.storage:
             check_storage(wanted.gateway.storage)
         if restart:
             self._restart(wanted)
         else:
             self._apply(wanted, change)
-        self._remember()
+        write_taken(self._plan.data_dir, files_of(wanted.gateway))
         return told._replace(applied=True)
 
     def _read(self) -> tuple[Active, dict[str, str], list[str]]:
@@ -181,21 +191,6 @@ class Reloading:
         rows = (ask_monitor(self._plan.data_dir) or {}) if change.removed else {}
         found = {name: rows.get(reader_of(name), {}).get("facts", {}).get("backlog") for name in change.removed}
         return {name: count for name, count in found.items() if isinstance(count, int)}
-
-    def _check_classes(self, gateway: Gateway, change: Difference) -> None:
-        """Loads users' classes of those that are concerned, in a process of their own. Raises ConfigError."""
-        wanted, hosts = {*change.added, *change.changed, *change.swapped}, {*change.hosts_added, *change.hosts_changed}
-        lines = {device.name for line in gateway.lines if wanted & {one.name for one in line} for device in line}
-        connectors = tuple(
-            msgspec.structs.replace(one, devices=tuple(device for device in one.devices if device.name in lines))
-            for one in gateway.connectors
-        )
-        hosted = tuple(one for one in gateway.hosted if one.name in hosts)
-        concerned = msgspec.structs.replace(gateway, connectors=connectors, hosted=hosted)
-        problems, _ = load_all(concerned, self._environ)
-        if problems:
-            self._remember(problems[0])
-            raise ConfigError(problems)
 
     def _apply(self, wanted: Active, change: Difference) -> None:
         """Switches over, and back where somebody does not come up. Raises GatewayError."""
@@ -215,7 +210,7 @@ class Reloading:
             )
             again = self._switching.switch(previous, back)
             (self._folder / PREVIOUS_NAME).unlink(missing_ok=True)
-            self._remember(why)
+            write_refused(self._plan.data_dir, why)
             if again:
                 self._note(Note("error", "configuration.not_returned", {"reason": again}))
                 raise GatewayError(f"{why}; and not everything has returned to what it was: {again}")
@@ -253,9 +248,6 @@ class Reloading:
             return "a secret is too long to be handed on: stop the gateway and start it anew"
         return next((why for order in orders if (why := send_order(self._plan.run_dir, order))), "")
 
-    def _remember(self, reason: str = "") -> None:
-        remember(self._plan.data_dir, reason)
-
     def _tell_publisher(self) -> None:
         """Lets the publisher look at what is configured now; one that does not hear it looks at its next start."""
         try:
@@ -265,15 +257,14 @@ class Reloading:
             pass
 
 
-def remember(data_dir: Path, reason: str = "") -> None:
-    """Writes down how a change was taken, for the monitor: `reason` says why it was not. Raises nothing."""
-    path, now_ms = data_dir / RESULT_NAME, wall_ms()
-    try:
-        before = msgspec.json.decode(path.read_bytes(), type=Result).success_ms
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        before = 0
-    result = Result(successful=not reason, at_ms=now_ms, success_ms=before if reason else now_ms, reason=reason)
-    try:
-        write_private(path, msgspec.json.encode(result).decode())
-    except OSError:
-        pass  # A full disk; what was done is done.
+def class_problems(gateway: Gateway, change: Difference, environ: Mapping[str, str]) -> list[str]:
+    """Why users' classes of those that are concerned do not load; each is loaded in a process of its own."""
+    wanted, hosts = {*change.added, *change.changed, *change.swapped}, {*change.hosts_added, *change.hosts_changed}
+    lines = {device.name for line in gateway.lines if wanted & {one.name for one in line} for device in line}
+    connectors = tuple(
+        msgspec.structs.replace(one, devices=tuple(device for device in one.devices if device.name in lines))
+        for one in gateway.connectors
+    )
+    hosted = tuple(one for one in gateway.hosted if one.name in hosts)
+    problems, _ = load_all(msgspec.structs.replace(gateway, connectors=connectors, hosted=hosted), environ)
+    return problems
