@@ -135,7 +135,8 @@ def test_what_changes_under_load_touches_nobody_else(tmp_path: Path) -> None:
             assert world.reload("--dry-run").stdout.splitlines() == plan
             assert world.reload().stdout.splitlines() == [*plan, "applied"]
             assert world.pids() == before
-            assert world.reload().stdout.startswith("nothing to do")
+            nothing = {"applied": False, "steps": [], "warnings": []}
+            assert json.loads(world.reload("--json").stdout) == nothing
             world.platform.wait_for(lambda _: said(world, "press1", "m"), "press1 under its new section", 60)
 
             world.devices["press9"] = number_device("press9", new)
