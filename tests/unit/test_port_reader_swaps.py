@@ -17,6 +17,7 @@ from common.io.journal.sections import section_name
 from common.wire.messages import Entry, Register, Reply
 from services.port_reader.core.events import AdjustLine, ClosePort, OpenPort
 from services.port_reader.core.swaps import MOST_SWAPS, why_not
+from tests.support.asked_rig import AskedRig, ask, asked
 from tests.support.port_reader_rig import SECTION, Rig, frames_of
 
 POINT = DataPoint(key="n", type="int")
@@ -99,6 +100,16 @@ def test_junk_and_strangers_are_refused() -> None:
     rig.call("take_section", {"section": 5}, "number")
     assert "malformed request" in str(rig.ended("junk"))
     assert "malformed request" in str(rig.ended("number"))
+    for number, changes in enumerate(
+        (
+            {"framing": Framing(delimiter=b"")},
+            {"framing": Framing(max_frame_bytes=0)},
+            {"framing": Framing(timeout_s=-1.0)},
+            {"framing": Framing(kind="shapes")},
+            {"line": Line(baudrate=0)},
+        )
+    ):
+        assert "malformed request" in str(_swap(rig, replace(PLAIN, **changes), f"bad{number}"))
     assert "another name" in str(_swap(rig, replace(PLAIN, name="e")))
     rig.give(Drain())
     assert rig.exit == 0 or "shutting down" in str(_swap(rig, replace(PLAIN, telemetry=(POINT,)), "late"))
@@ -183,6 +194,22 @@ def test_each_device_of_a_bus_by_itself() -> None:
     assert sections == [SECTION, section_name(section_of(new))]
     rig.give_call(_request("e", replace(new, line=Line(baudrate=1200)), "line"))
     assert "of several devices" in str(rig.ended("line"))
+
+
+def test_a_device_that_is_asked_is_asked_on() -> None:
+    """Its turns and their answers go on, the answers under the new section; what it is asked is another matter."""
+    device = replace(asked("d", ask("weight", b"SI\r\n")), framing=Framing(first_frame="keep"))
+    rig = AskedRig(device, lambda _: [(0.01, b"S 1\n")])
+    rig.run(1.5)
+    before = len(rig.lines)
+    new = replace(device, telemetry=(POINT,))
+    assert _swap(rig, new) == "ok"
+    rig.run(2.0)
+    assert len(rig.lines) == before + 2
+    sections = [section for _, section in _sections(rig)]
+    assert sections == [SECTION] * before + [section_name(section_of(new))] * 2
+    assert "of several devices" in str(_swap(rig, replace(new, framing=Framing(delimiter=b";")), "framing"))
+    assert "of several devices" in str(_swap(rig, replace(new, line=Line(baudrate=300)), "line"))
 
 
 def test_the_table_of_what_is_taken_is_symmetric() -> None:

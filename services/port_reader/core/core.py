@@ -248,7 +248,7 @@ class PortReaderCore:
     def _keep_section(self, request: Request, section: bytes) -> list[Effect]:
         """A device is to be configured otherwise: its journal is told first, as frames are to name that section."""
         # Here: most readers never hear of it, and a port reader keeps what it has loaded.
-        from services.port_reader.core.swaps import MOST_SWAPS, why_not
+        from services.port_reader.core.swaps import MOST_SWAPS, fault_of, why_not
 
         devices = self._port.devices
         place = next((place for place, one in enumerate(devices) if one.name == request.device), None)
@@ -258,6 +258,8 @@ class PortReaderCore:
             device = device_of(section)
         except msgspec.DecodeError as error:
             return [self._source.refuse(request, f"{calls.MALFORMED}: {error}")]
+        if fault := fault_of(device):
+            return [self._source.refuse(request, f"{calls.MALFORMED}: {fault}")]
         if device == devices[place]:
             return [answer(calls.reply(request, None))]
         why = "it has taken many already" if self._swaps >= MOST_SWAPS else why_not(devices[place], device, devices)

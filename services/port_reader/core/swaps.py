@@ -49,6 +49,17 @@ def why_not(before: Device, after: Device, on_line: Sequence[Device]) -> str:
     return _why_no_line(before.line, after.line, is_plain=is_plain)
 
 
+def fault_of(device: Device) -> str:
+    """Why no reader could go by this section, whatever it goes by now; "" if one can. Whoever reads files has checked
+    that; what comes over the calls plane may be anybody's."""
+    framing, line = device.framing, device.line
+    if not framing.delimiter or framing.max_frame_bytes < 1 or not framing.timeout_s >= 0:
+        return "its framing ends no frame"
+    if (framing.kind == "shapes") != bool(framing.shapes):
+        return "its framing has no shape"
+    return "" if line.baudrate > 0 and line.bytesize > 0 and line.stopbits > 0 else "its line has no speed"
+
+
 def _why_no_line(before: Line, after: Line, *, is_plain: bool) -> str:
     if before == after:
         return ""
