@@ -24,7 +24,8 @@ HEAD: Final = """\
 
 Every key of every file, with what counts where it is not given. `serialgw init` writes files to start from,
 [deploy/example](../deploy/example) has some, and `serialgw check FILE` says everything that is wrong in yours, at once,
-each with its place, and how it understands the rest. A change takes effect with the next start of the gateway.
+each with its place, and how it understands the rest. `serialgw reload` takes a change while the gateway runs: only what
+is concerned is touched, and nothing is lost.
 
 Files are JSON: texts stand in double quotes, there are no comments, and a line feed in a text is written `\\n`. A key
 that nobody knows is a warning with the nearest one. *No* in the column *applied* marks a key that is read, and checked,

@@ -105,6 +105,14 @@ class FindSection(Struct, frozen=True):
     section: str
 
 
+class TakeSection(Struct, frozen=True):
+    """Client to port reader: the request's device is configured so from the next frame on. The reply is nil; an error
+    says why only a reader that is started anew can go by it, and this one goes on as before."""
+
+    section: bytes
+    """Canonical JSON (`common.config.models.section_of`)."""
+
+
 class DiedIn(Struct, frozen=True):
     """Converter to port reader: a process died while it converted these numbers. The reply is nil."""
 
@@ -165,6 +173,7 @@ Body = (
     | SharedKeys
     | AskAttributes
     | FindSection
+    | TakeSection
     | DiedIn
     | ListDeadLetters
     | RetryDeadLetters
@@ -183,6 +192,7 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "shared_keys": SharedKeys,
     "ask_attributes": AskAttributes,
     "section": FindSection,
+    "take_section": TakeSection,
     "note": DiedIn,
     "dead_letters": ListDeadLetters,
     "retry": RetryDeadLetters,

@@ -16,7 +16,7 @@ from services.connector_host.core.counters import ConnectorHostCounts, UsersCoun
 from services.converter.core.counters import ConverterCounts
 from services.monitor.core.counters import MonitorCounts
 from services.monitor.core.metrics import exported
-from services.monitor.core.metrics.collecting import Outside, Sample, Starts, samples_of
+from services.monitor.core.metrics.collecting import Configuration, Outside, Sample, Starts, samples_of
 from services.monitor.shell.web.exposition import Exposition
 from services.monitor.shell.web.view import View
 from services.port_reader.core.counters import PortReaderCounts
@@ -31,7 +31,7 @@ TABLES: dict[str, list[type[Any]]] = {
     "port_reader": [PortReaderCounts, JournalCounts],
     "connector_host": [ConnectorHostCounts, UsersCounts],
 }
-OUTSIDE = Outside(NOW_S + 4, 1_800_000_000.0, "3.11.2", 10**9, 1, 2)
+OUTSIDE = Outside(NOW_S + 4, 1_800_000_000.0, "3.11.2", 10**9, 1, 2, Configuration(False, 1_700_000_000.0, True))
 
 
 def values() -> dict[tuple[str, tuple[str, ...]], float]:
@@ -72,6 +72,9 @@ def test_what_heartbeats_say_is_shown() -> None:
     assert found["serialgw_process_alive", ("broker", "0")] == 0, "late by now"
     assert found["serialgw_converter_batches_held", ("0",)] == 1
     assert found["serialgw_device_state", ("press", "receiving")] == 0
+    assert found["serialgw_config_last_reload_successful", ()] == 0
+    assert found["serialgw_config_last_reload_success_timestamp_seconds", ()] == 1_700_000_000
+    assert found["serialgw_config_pending", ()] == 1
 
 
 def test_moments_are_on_the_wall_clock() -> None:

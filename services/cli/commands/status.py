@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import simplejson
 
+from common.config.taken import read_taken
 from common.core.errors import GatewayError, LinkError
 from common.core.shown import harmless
 from common.io.client import Client, json_of
@@ -37,6 +38,7 @@ AGAIN_S: Final = 1.0
 """`--watch` asks again after this: everyone beats each second."""
 LEAST_HZ: Final = 0.005
 """A rate below this is shown as none: a line of such a device is known by its last frame."""
+PENDING: Final = "the files were edited since they were taken: `serialgw reload --dry-run` says what would change"
 _DEVICES: Final = ("DEVICE", "STATE", "FOR", "PORT", "LAST FRAME", "RATE", "WAITING", "DEAD LETTERS", "ERRORS")
 """The columns of the devices' table."""
 _NARROW: Final = 3
@@ -125,11 +127,15 @@ def run(args: argparse.Namespace) -> int:
         while not is_well(document) and is_young(document) and time.monotonic() < deadline_s:
             time.sleep(RETRY_S)
             document = _ask(client)
+    taken = read_taken(args.data_dir.expanduser())
+    document["configuration"] = {"pending": taken.is_pending, "successful": taken.successful, "reason": taken.reason}
     if args.json:
         print(simplejson.dumps(document, indent=2, ensure_ascii=False))
     else:
         has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
         print(as_text(document, shutil.get_terminal_size().columns if has_width else None))
+        if taken.is_pending:
+            print(PENDING)
     return 0 if is_well(document) else 1
 
 

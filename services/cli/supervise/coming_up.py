@@ -49,6 +49,9 @@ class ComingUp:
         return any(self.pids.get(who, pid) != pid for who, pid in held.items())
 
     def _is_fresh(self, who: str, row: Mapping[str, Any]) -> bool:
+        # What an earlier device has left is sent under its name.
+        if row["facts"].get("temporary"):
+            return False
         # On a machine with much to do a process that is well may be late.
         return row["state"] in ("alive", "late") and row["pid"] != self._before.get(who, {}).get("pid")
 

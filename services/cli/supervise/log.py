@@ -8,7 +8,6 @@ the processes would wait too, for it to read what they say.
 from __future__ import annotations
 
 import logging
-import signal
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +46,6 @@ class SupervisordLog:
         self._printer = ""
         """The process whose output is being printed; "" for what is said here."""
         self._then = "restarting"
-        self._has_hung_up = False
 
     def output(self, event: OutputEvent) -> None:
         """Something that a process wrote: whole lines go on, the rest waits for its end."""
@@ -102,14 +100,8 @@ class SupervisordLog:
         return decode_word(event.process.config.name), event.process.exitstatus
 
     def running(self, _: object) -> None:
-        """supervisord has its handlers by now. A terminal that goes away is no reason to stop and start everything, as
-        supervisord would."""
-        signal.signal(signal.SIGHUP, self._hang_up)
+        """supervisord has its handlers by now."""
         release_signals()
-
-    def _hang_up(self, *_: object) -> None:
-        # It may come in the middle of a line.
-        self._has_hung_up = True
 
     def join(self, socket_map: dict[int, object]) -> None:
         """Makes supervisord poll for room, while lines wait for it."""
@@ -133,10 +125,6 @@ class SupervisordLog:
 
     def catch_up(self, _: object) -> None:
         """Some seconds have passed: perhaps somebody reads again."""
-        if self._has_hung_up:
-            self._has_hung_up = False
-            advice = "nothing is restarted; a changed configuration takes effect with the next `serialgw run`"
-            self.note(Note("info", "gateway.hangup", {"then": advice}))
         if self._handler.is_behind:
             self._handler.catch_up()
 

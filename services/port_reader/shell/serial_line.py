@@ -24,6 +24,8 @@ SOCKET_SCHEME: Final = "socket://"
 LISTEN_SCHEME: Final = "tcp-listen://"
 RFC2217_SCHEME: Final = "rfc2217://"
 USB_SCHEME: Final = "usb://"
+APPLIED: Final = ("baudrate", "bytesize", "parity", "stopbits", "xonxoff", "rtscts")
+"""What is changed on an open port."""
 IN_USE: Final = "in use by another process"
 
 
@@ -175,6 +177,16 @@ class SerialLine:
         except OSError as error:
             if error.errno not in (errno.ENOTTY, errno.EINVAL):
                 raise LinkError(os.strerror(error.errno or 0)) from None
+
+    def apply(self, line: Line) -> None:
+        """Sets speed, data bits, parity, stop bits and flow control of the open port; nothing that has come is thrown
+        away. Raises LinkError where the port does not take them."""
+        if self._port is None:
+            return
+        try:
+            self._port.apply_settings({name: getattr(line, name) for name in APPLIED})
+        except (OSError, ValueError, termios.error) as error:
+            raise LinkError(f"its settings: {error}") from None
 
     def cancel_write(self) -> None:
         """Throws away what has not left."""

@@ -31,6 +31,7 @@ from common.stream.events import (
     JournalEvent,
     JournalFailed,
     KeepJournal,
+    KeepSection,
     Listen,
     LookUpSection,
     MarkSettled,
@@ -112,6 +113,7 @@ class PortReaderShell:
             .on(Fetch, store)
             .on(Strike, store)
             .on(LookUpSection, store)
+            .on(KeepSection, store)
             .on(FindLetters, store)
             .on(Note, planes)
             .on(Exit, planes)

@@ -43,6 +43,15 @@ class Spread(NamedTuple):
     said: tuple[float, ...]
 
 
+class Configuration(NamedTuple):
+    """How the user's files were taken last."""
+
+    is_successful: bool
+    success_s: float
+    """By the clock on the wall."""
+    is_pending: bool
+
+
 class Outside(NamedTuple):
     """What the snapshot does not know."""
 
@@ -55,6 +64,8 @@ class Outside(NamedTuple):
     streams: int
     """Pages that listen now."""
     updates_skipped: int
+    config: Configuration | None = None
+    """None where nobody has written down how the files were taken."""
 
 
 class Starts:
@@ -85,6 +96,10 @@ def samples_of(snapshot: Snapshot, outside: Outside, starts: Starts) -> Iterator
     yield Sample(exported.DISK_FREE, (), outside.disk_free_bytes)
     yield Sample(exported.STREAMS, (), outside.streams)
     yield Sample(exported.SKIPPED, (), outside.updates_skipped)
+    if outside.config is not None:
+        yield Sample(exported.CONFIG_TAKEN, (), outside.config.is_successful)
+        yield Sample(exported.CONFIG_TAKEN_TIME, (), outside.config.success_s)
+        yield Sample(exported.CONFIG_PENDING, (), outside.config.is_pending)
     for row in snapshot.devices:
         yield Sample(exported.SERVED, (row.name,), row.state.is_served)
         yield Sample(exported.INFO, (row.name, row.port), 1)

@@ -291,6 +291,13 @@ START_TIME: Final = Metric(
 )
 BUILD: Final = Metric("build_info", "gauge", "Always 1; the versions of serialgw and of Python.", ("version", "python"))
 DEVICES: Final = Metric("config_devices", "gauge", "Devices and connectors that the configuration names.")
+CONFIG_TAKEN: Final = Metric(
+    "config_last_reload_successful", "gauge", "1 if the files could be used when they were read last."
+)
+CONFIG_TAKEN_TIME: Final = Metric(
+    "config_last_reload_success_timestamp_seconds", "gauge", "Wall time at which the files were taken last."
+)
+CONFIG_PENDING: Final = Metric("config_pending", "gauge", "1 while the files are others than those that were taken.")
 DISK_FREE: Final = Metric("disk_free_bytes", "gauge", "Room on the disk of the data directory.")
 STREAMS: Final = Metric("web_streams", "gauge", "Pages that listen now.")
 SKIPPED: Final = Metric("web_updates_skipped", "counter", "Updates that a page was too slow for; it had the next one.")
@@ -314,5 +321,6 @@ ALL: Final[tuple[Metric, ...]] = (
     ),
     *(PLATFORM_CONNECTED, PLATFORM_INFO, READINGS_WAITING, PUBLISHES_IN_FLIGHT, ANNOUNCED, UNACCEPTED, HELD_BATCHES),
     *(CREDIT, QUEUED_BYTES, QUEUED_DEVICES, HELD_CALLS, ALIVE, START_TIME, BUILD, DEVICES, DISK_FREE, STREAMS, SKIPPED),
+    *(CONFIG_TAKEN, CONFIG_TAKEN_TIME, CONFIG_PENDING),
 )
 """Every metric, in the order of the exposition."""
