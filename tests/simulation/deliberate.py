@@ -449,7 +449,7 @@ ASKED: Final = (
     one(
         "what would be any question's answer is the first one's",
         (Messages, "is_answer"),
-        "found = self._first_choosy(frame)",
+        "found = self._first_choosy(frame, ask.name)",
         "found = self.first(frame)",
     ),
 )

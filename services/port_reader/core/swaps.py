@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from common.config.framing import Framing
 from common.config.models import Device, Line
 
 MOST_SWAPS: Final = 256
@@ -43,10 +44,17 @@ def why_not(before: Device, after: Device, on_line: Sequence[Device]) -> str:
         return "other processes convert its frames"
     if before.asking != after.asking:
         return "it is asked otherwise"
+    if _own_framings(before) != _own_framings(after):
+        return "an answer is framed otherwise"
     is_plain = len(on_line) == 1 and before.asking is None
     if before.framing != after.framing and not is_plain:
         return "another framing on a line where devices are asked, or of several devices"
     return _why_no_line(before.line, after.line, is_plain=is_plain)
+
+
+def _own_framings(device: Device) -> dict[str, Framing]:
+    """The framings of messages that have one of their own, by name."""
+    return {message.name: message.framing for message in device.messages if message.framing is not None}
 
 
 def fault_of(device: Device) -> str:
