@@ -104,6 +104,7 @@ def _parts(old: Device, new: Device) -> Iterator[str]:
         yield "what it is asked"
     if old.report_strategy != new.report_strategy:
         yield "report strategy"
+    yield from _arrow("byteorder", old.byteorder, new.byteorder)
     yield from _arrow("converter", old.converter, new.converter)
     yield from _arrow("downlink converter", old.downlink_converter, new.downlink_converter)
     yield from _arrow("connector", old.connector_name, new.connector_name)
@@ -115,7 +116,7 @@ def _joined(parts: list[str]) -> str:
 
 
 def _other_points(old: Device, new: Device) -> int:
-    if old.messages != new.messages or old.byteorder != new.byteorder:
+    if old.messages != new.messages:
         return max(1, _others_among(_points(old), _points(new)))
     return _others_among(_points(old), _points(new))
 

@@ -156,12 +156,14 @@ class Switching:
             look()
             return bool(coming.fault or ended) or coming.has_ended(held)
 
-        if not until(lambda: look() or bool(coming.fault), COME_UP_S):
+        # Where nobody starts anew nobody is waited for, not even the monitor.
+        is_awaited = bool(coming.missing_ones)
+        if is_awaited and not until(lambda: look() or bool(coming.fault), COME_UP_S):
             return f"{coming.missing} has not come up within {COME_UP_S:g} s: see its lines in the log"
         held = coming.pids
         hold_s = self._hold_s if held else min(self._hold_s, HOLD_S)
         # A connector is made and opened meanwhile.
-        if not until(lambda: has_failed(held), hold_s) and until(look, COME_UP_S):
+        if not until(lambda: has_failed(held), hold_s) and (not is_awaited or until(look, COME_UP_S)):
             return ""
         return coming.fault or ended or "a process that was started anew has ended"
 
