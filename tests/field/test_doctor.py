@@ -330,6 +330,7 @@ def test_ports_at_the_other_end_of_a_network(tmp_path: Path, capsys: Captured) -
         fault = Doctor([f"tcp-listen://127.0.0.1:{taken}"], capsys, tmp_path).fault("network")
         assert f"sport = :{taken}" in fault["cure"]
     assert Doctor([f"tcp-listen://127.0.0.1:{free}"], capsys, tmp_path).is_ok("network")
+    assert Doctor([f"socket://127.0.0.1:{free}", "--offline"], capsys, tmp_path).is_ok("network")
 
 
 def test_a_device_stands_for_its_port(port: str, tmp_path: Path, capsys: Captured) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.commands.doctor import as_text
 from services.cli.diagnosis.finding import Finding
 from services.cli.diagnosis.whole import Asked, look
 from tests.support.machine import Machine
@@ -168,10 +169,41 @@ def test_lock_files(machine: Machine, terminal: str) -> None:
 
 
 def test_words_of_others_steer_no_terminal(machine: Machine, terminal: str) -> None:
-    """Names of processes are anybody's to choose; what is printed goes through one stream (`HarmlessStream`)."""
+    """Names of processes are anybody's to choose."""
     machine.usb.plug(PORT, terminal)
     machine.run("\x1b[2Jevil", port=machine.usb.dev / PORT)
-    assert one(findings(machine), "holder", "fault").found
+    found = findings(machine)
+    assert one(found, "holder", "fault")
+    for width in (None, 60):
+        assert "\\u001b[2Jevil" in as_text(found, width)
+        assert "\x1b" not in as_text(found, width)
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (
+            ["/usr/bin/python3", "-u", "-m", "serial.tools.miniterm", "/dev/ttyUSB0"],
+            "python3 running serial.tools.miniterm (",
+        ),
+        (["python3", "/home/ada/read.py"], "python3 running read.py ("),
+        (["node", "/srv/red.js"], "node running red.js ("),
+        (["picocom", "-b", "9600"], "picocom ("),
+    ],
+)
+def test_a_script_is_known_by_its_name(machine: Machine, terminal: str, command: list[str], shown: str) -> None:
+    """Of an interpreter alone nobody could tell what to end."""
+    machine.usb.plug(PORT, terminal)
+    machine.run(*command, port=machine.usb.dev / PORT)
+    assert f": {shown}" in one(findings(machine), "holder", "fault").found
+
+
+def test_text_fits_a_terminal_and_commands_stay_whole() -> None:
+    """A command that is broken can't be copied."""
+    command = f"sudo {'x' * 100}"
+    text = as_text([Finding("port", "/dev/x", "fault", "word " * 30, f"do this:\n{command}")], 60)
+    assert max(len(line) for line in text.splitlines() if "xxx" not in line) <= 60
+    assert f"\n         {command}\n" in text
 
 
 def test_a_name_without_hardware(machine: Machine, terminal: str) -> None:

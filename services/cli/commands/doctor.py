@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from common.config.names import CONFIG_DIR_VARIABLE
+from common.core.shown import harmless
 from services.cli.arguments import Subparsers, add_data_dir, utf8_path, utf8_text
 from services.cli.diagnosis.finding import LEVELS, Finding
 from services.cli.diagnosis.host import Host
@@ -16,6 +20,8 @@ from services.cli.diagnosis.whole import Asked, look
 from services.cli.text import compact, counted
 
 DEFAULT_FILE: Final = "tb_gateway.json"
+LEAST_WIDTH: Final = 40
+"""Text is no narrower, however narrow the terminal is."""
 _INDENT: Final = " " * 9
 """As wide as the longest level, and a blank."""
 
@@ -64,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(compact({"ok": is_well, "findings": [finding._asdict() for finding in found]}))
     else:
-        print(as_text(found))
+        has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+        print(as_text(found, shutil.get_terminal_size().columns if has_width else None))
     return 0 if is_well else 1
 
 
@@ -74,11 +81,13 @@ def default_file() -> Path | None:
     return file if file.exists() else None
 
 
-def as_text(findings: Sequence[Finding]) -> str:
-    """The findings for a person: each on its line, what mends it below, how many there are at the end."""
+def as_text(findings: Sequence[Finding], width: int | None = None) -> str:
+    """The findings for a person: each on its line, or on as many as `width` takes; what mends it below, commands on
+    lines of their own that are never broken; how many there are at the end."""
     lines = []
     for one in findings:
-        lines.append(f"{one.level:8} {one.subject}: {one.found}")
+        said = harmless(f"{one.level:8} {one.subject}: {one.found}")
+        lines += textwrap.wrap(said, max(LEAST_WIDTH, width), subsequent_indent=_INDENT) if width else [said]
         lines += [f"{_INDENT}{line}" for line in one.cure.splitlines()]
     counts = [counted(sum(one.level == level for one in findings), level) for level in ("fault", "warning")]
     return "\n".join([*lines, "", ", ".join(counts)])

@@ -49,7 +49,18 @@ class Process(NamedTuple):
     user_id: int
 
     def __str__(self) -> str:
-        return f"{self.name} (pid {self.pid}, user {self.user})"
+        program = f" running {script}" if (script := self._script) else ""
+        return f"{self.name}{program} (pid {self.pid}, user {self.user})"
+
+    @property
+    def _script(self) -> str:
+        """What an interpreter runs: many programs for serial lines are scripts, and `python` names none of them."""
+        if not self.name.startswith(("python", "node", "perl", "ruby")):
+            return ""
+        words = self.command[1:]
+        if "-m" in words[:-1]:
+            return words[words.index("-m") + 1]
+        return next((os.path.basename(word) for word in words if not word.startswith("-")), "")
 
 
 def processes(host: Host) -> list[Process]:

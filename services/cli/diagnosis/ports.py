@@ -33,15 +33,15 @@ class Seen(NamedTuple):
     held: Held
     data_dir: str
     """Of the gateway that is looked at, without links."""
-    is_served: bool
-    """True if that gateway runs: then nobody else connects to its network ports."""
+    untried: str
+    """Why ports in a network are left alone; "" where they are not."""
 
 
 def port_findings(seen: Seen, port: str) -> list[Finding]:
     """Everything about a port, as it stands in a configuration or on the command line."""
     if "://" in port and not port.lower().startswith("usb://"):
-        if seen.is_served:
-            return [Finding("network", port, "ok", "it is left to the gateway that runs (`serialgw status`)")]
+        if seen.untried:
+            return [Finding("network", port, "ok", seen.untried)]
         return [network_finding(port)]
     path = path_of(seen.host, port)
     if isinstance(path, Finding):

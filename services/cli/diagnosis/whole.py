@@ -32,6 +32,9 @@ from services.cli.whole import read_whole
 ANSWER_S: Final = 5.0
 """The monitor answers at once, or is not there."""
 
+SERVED: Final = "it was not tried, for a gateway runs and may have it: `serialgw status` says how it is"
+OFFLINE: Final = "it was not tried (--offline)"
+
 
 class Asked(NamedTuple):
     """What is to be looked at."""
@@ -52,8 +55,10 @@ def look(asked: Asked, host: Host, environ: Mapping[str, str] = os.environ) -> l
     ports = _ports(asked, gateway)
     paths = [path for port in ports if isinstance(path := path_of(host, port), str)]
     running = processes(host)
-    is_served = status is not None or not asked.connects
-    seen = Seen(host, running, find_holders(host, paths), str(asked.data_dir.resolve()), is_served)
+    untried = "" if asked.connects else OFFLINE
+    if status is not None:
+        untried = SERVED
+    seen = Seen(host, running, find_holders(host, paths), str(asked.data_dir.resolve()), untried)
     found += [finding for port in ports for finding in port_findings(seen, port)]
     found += driver_findings(host, running)
     if asked.port is not None:
