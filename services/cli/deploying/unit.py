@@ -37,6 +37,8 @@ EnvironmentFile=-/etc/serialgw/environment
 # in would not be found, and the adapter not be allowed.
 ExecStartPre=+-/sbin/modprobe -abq usbserial cdc_acm
 ExecStart={command} run --last-good --config {config} --data-dir {data_dir}
+# What stands in the files now, without a restart; it says by its exit code what became of it.
+ExecReload={command} reload --data-dir {data_dir}
 {state}
 # SIGTERM goes to supervisord alone, which stops the processes in the order of the data.
 KillMode=mixed
