@@ -160,6 +160,13 @@ class Status(Struct, frozen=True):
     """Client to monitor. The reply is the state of everything, JSON as bytes."""
 
 
+class Watched(Struct, frozen=True):
+    """Whoever has changed the configuration to monitor: these are configured now. The reply is nil."""
+
+    devices: list[str]
+    connectors: list[str]
+
+
 class Configured(Struct, frozen=True):
     """Whoever has changed the configuration to publisher: look at what is configured now. The reply is nil."""
 
@@ -182,6 +189,7 @@ Body = (
     | Beat
     | Status
     | Configured
+    | Watched
 )
 _SHAPES: Final[dict[str, type[Body]]] = {
     "encode": Encode,
@@ -201,6 +209,7 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "beat": Beat,
     "status": Status,
     "configured": Configured,
+    "watched": Watched,
 }
 _VERBS: Final[dict[type[Body], str]] = {shape: verb for verb, shape in _SHAPES.items()}
 

@@ -154,7 +154,8 @@ def test_only_who_is_concerned_starts_anew(tmp_path: Path) -> None:
     answered = change(DEVICE, {**OTHER, "serverSideRpc": [{"method": "get", "withResponse": True}]})
     assert (answered.swapped, answered.changed, answered.publisher) == (("B",), (), True)
     less = change(OTHER)
-    assert (less.removed, less.changed, less.publisher, less.monitor) == (("A",), (), True, True)
+    assert (less.removed, less.changed, less.publisher, less.monitor) == (("A",), (), True, False)
+    assert less.names
     assert change(storage={"type": "memory"}).changed == ("A", "B")
 
 

@@ -23,7 +23,7 @@ from common.io.client import find_gateway
 from services.cli.supervise.difference import Difference, difference, together
 from services.cli.supervise.reloading import Reloaded, class_problems, hold_lock
 from services.cli.supervise.steps import steps_of
-from services.cli.supervise.switching import hand_over
+from services.cli.supervise.switching import hand_over, tell_monitor
 from services.cli.supervise.wanted import read_laid
 from services.cli.text import compact
 from services.cli.usage import UsageError
@@ -53,6 +53,8 @@ def reload_by_hand(args: argparse.Namespace, data_dir: Path, show: Callable[[Rel
         orders: list[str] = []
         if not args.dry_run:
             taken = hand_over(data_dir, wanted.gateway, _at_work(befores, wanted.gateway, change))
+            if change.names and tell_monitor(data_dir, wanted.gateway):
+                change = change._replace(names=False)
             others = any(before.storage != wanted.gateway.storage for before in befores)
             orders = _orders(change, taken.refused, others)
             write_active(data_dir / ACTIVE_NAME, wanted)
@@ -95,5 +97,5 @@ def _orders(change: Difference, refused: dict[str, str], everyone: bool) -> list
     found += [f"stop the connector host of {name}" for name in change.hosts_removed]
     found += [f"restart the connector host of {name}" for name in change.hosts_changed]
     found += ["restart the publisher"] if change.publisher else []
-    found += ["restart the monitor"] if change.monitor else []
+    found += ["restart the monitor"] if change.monitor or change.names else []
     return [*found, *(["the storage has changed: restart all of them"] if everyone else [])]

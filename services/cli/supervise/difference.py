@@ -22,6 +22,7 @@ class Difference(NamedTuple):
     """Those whose port readers have to start anew. Converters learn of it from them."""
     publisher: bool
     monitor: bool
+    """It has to start anew; of who comes and goes it is told."""
     hosts_added: tuple[str, ...] = ()
     """Hosted connectors, as the three of devices."""
     hosts_removed: tuple[str, ...] = ()
@@ -30,6 +31,8 @@ class Difference(NamedTuple):
     """How much processes log; none of them starts anew for it."""
     swapped: tuple[str, ...] = ()
     """Devices whose port readers go on, and go by another section from the next frame on."""
+    names: bool = False
+    """Other devices or connectors than before are to be watched by the monitor."""
 
     @property
     def is_empty(self) -> bool:
@@ -48,12 +51,13 @@ def difference(before: Gateway, after: Gateway) -> Difference:
         removed=devices.removed,
         changed=tuple(name for name in changed if not taken.get(name)),
         publisher=_publishers(before) != _publishers(after),
-        monitor=_names(before) != _names(after) or hosts.is_another_list or before.web != after.web,
+        monitor=before.web != after.web,
         hosts_added=hosts.added,
         hosts_removed=hosts.removed,
         hosts_changed=hosts.changed(everyone),
         levels=before.log_levels != after.log_levels,
         swapped=tuple(name for swaps in taken.values() for name in swaps),
+        names=_names(before) != _names(after) or hosts.is_another_list,
     )
 
 

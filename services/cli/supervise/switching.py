@@ -22,7 +22,7 @@ from common.io.client import Client, json_of
 from common.io.journal.places import journal_dir, left_journals
 from common.io.orders import APPLY_FILE, send_order
 from common.io.private import write_private
-from common.wire.calls import Status, TakeSection, host_of, reader_of
+from common.wire.calls import Status, TakeSection, Watched, host_of, reader_of
 from common.wire.messages import MONITOR, PUBLISHER
 from services.cli.supervise.coming_up import ComingUp, Rows, is_link_up
 from services.cli.supervise.conf import Plan, host_name, reader_name
@@ -89,7 +89,8 @@ class Switching:
         anew = list(dict.fromkeys((*change.changed, *self._told(handed, active.gateway))))
         restarts = [*map(reader_name, anew), *map(host_name, change.hosts_changed)]
         restarts += ["publisher"] if change.publisher else []
-        restarts += ["monitor"] if change.monitor else []
+        is_deaf = change.names and not tell_monitor(self.plan.data_dir, active.gateway)
+        restarts += ["monitor"] if change.monitor or is_deaf else []
         added = [*map(reader_of, change.added), *map(host_of, change.hosts_added)]
         try:
             write_private(run_dir / APPLY_FILE, json.dumps(restarts))
@@ -190,6 +191,17 @@ def hand_over(data_dir: Path, gateway: Gateway, devices: Iterable[str]) -> Taken
     except GatewayError as error:
         refused |= {name: str(error) for name in wanted if name not in refused and name not in taken}
     return Taken(tuple(taken), refused)
+
+
+def tell_monitor(data_dir: Path, gateway: Gateway) -> bool:
+    """Tells the monitor which devices and connectors there are from now on; False if it does not take it, and so has to
+    start anew. A page stays open meanwhile, and what is known of the others is not forgotten."""
+    watched = Watched([device.name for device in gateway.devices], [connector.name for connector in gateway.hosted])
+    try:
+        with Client(data_dir) as client:
+            return not client.call(MONITOR, "", watched, TAKE_S).error
+    except GatewayError:
+        return False
 
 
 def ask_monitor(data_dir: Path) -> dict[str, Any] | None:

@@ -30,7 +30,7 @@ from common.core.events import (
     Writable,
 )
 from common.core.membership import Membership
-from common.wire.calls import Status, body_of, host_of, reader_of, refuse, reply, unknown_verb
+from common.wire.calls import Status, Watched, body_of, host_of, reader_of, refuse, reply, unknown_verb
 from common.wire.messages import Heartbeat, Identity, Plane, Request
 from services.monitor.core.counters import MonitorCounts
 from services.monitor.core.gateway.snapshot import Snapshot
@@ -108,9 +108,12 @@ class MonitorCore:
         return self._membership.next_deadline_s
 
     def _answer(self, request: Request) -> list[Send]:
-        """The answer to `status`, whoever asks; to anything else an error."""
+        """The answer to `status`, and to who says what is configured now; to anything else an error."""
         self._counters["requests"] += 1
-        match body_of(request, Status):
+        match body_of(request, Status, Watched):
+            case Watched(devices=devices, connectors=connectors):
+                self._table.configure(devices, connectors)
+                return [Send(Plane.CALLS, reply(request, None))]
             case Status():
                 return [Send(Plane.CALLS, reply(request, msgspec.json.encode(self._table.show())))]
             case _:
