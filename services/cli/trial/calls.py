@@ -6,8 +6,9 @@ import re
 from typing import TypedDict
 
 from common.config.models import Device, Gateway, Rpc
-from common.conversion.calls import convert_answer, rpc_of
+from common.conversion.calls import convert_answer, rpc_of, sent
 from common.conversion.downlink import encode_rpc
+from common.conversion.joint import refusal_in
 from common.conversion.values import encode_json
 from common.core.byte_text import pattern_of
 from common.core.errors import ConversionError
@@ -62,7 +63,7 @@ def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: object) -> bytes
     name = device.downlink_converter
     if rpc.template is None and device.has_user_downlink and name is not None:
         return users_converter(gateway, device, name).encode_rpc(rpc, params)
-    return encode_rpc(device, rpc, params)
+    return sent(device, encode_rpc(device, rpc, params))
 
 
 def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> object:
@@ -74,4 +75,6 @@ def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -
         raise ConversionError(f"found {shown(answer)}, which does not match responsePattern {rpc.response_pattern}")
     if device.has_user_uplink:
         return users_converter(gateway, device, device.converter).convert_answer(rpc, answer)
+    if meant := refusal_in(device, answer):
+        raise ConversionError(meant)
     return convert_answer(rpc, answer)
