@@ -559,7 +559,7 @@ _APART: Final = (
     Key(
         "error",
         "text",
-        "Such a frame is a refusal, and this says what it means: the error of a call, else a dead letter.",
+        "Such a frame is a refusal, and this says what it means: the error of the call whose `answer` it fits, else a dead letter.",
         "the device does not know the command",
         None,
         instead="none",

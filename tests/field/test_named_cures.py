@@ -149,3 +149,21 @@ def test_check_and_try_say_what_is_added_to_a_call(tmp_path: Path) -> None:
     assert "written to d, 9 bytes: '@05ST*4C\\r'" in tried.stdout
     said = _serialgw(tmp_path, "check", "serial.json")
     assert 'writes "@05ST", then its checksum and CR (0D)' in said.stdout
+
+
+def test_try_shows_what_a_call_of_a_modbus_device_writes(tmp_path: Path) -> None:
+    """As the gateway would: by the register, with address and checksum; and what the answer says."""
+    section = {
+        **{"name": "pump", "framing": "modbus-rtu", "address": 2, "every": 1},
+        "telemetry": [{"key": "speed", "register": "holding:100"}],
+        "serverSideRpc": [{"method": "set", "register": "holding:100"}],
+    }
+    (tmp_path / "serial.json").write_text(json.dumps({"name": "Serial", "devices": [section]}))
+    call = ("try", "serial.json", "pump", "--rpc", "set", "--params", "5", "--answer")
+    taken = _serialgw(tmp_path, *call, r"\x02\x06\x00\x64\x00\x05\x08\x25")
+    assert "written to pump, 8 bytes" in taken.stdout
+    assert "(hex 0206006400050" in taken.stdout
+    assert "result: true" in taken.stdout
+    refused = _serialgw(tmp_path, *call, r"\x02\x86\x02\x33\xa1")
+    assert "error: " in refused.stdout
+    assert "Downlink converter not defined" not in refused.stdout
