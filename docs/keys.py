@@ -559,7 +559,7 @@ _APART: Final = (
     Key(
         "error",
         "text",
-        "Such a frame is a refusal, and this says what it means: the error of a call, else a dead letter.",
+        "Such a frame is a refusal, and this says what it means: the error of the call whose `answer` it fits, else a dead letter.",
         "the device does not know the command",
         None,
         instead="none",
@@ -1087,7 +1087,11 @@ ESCAPE: Final = Section(
 CHECKSUM: Final = Section(
     "devices[].checksum",
     "Checksums, `checksum`",
-    "A frame whose checksum is wrong is none. All of a list must be right.",
+    "A frame whose checksum is wrong is none. All of a list must be right. A manual that names none says its parameters. "
+    "Of the polynomial 0x1021, not reflected: `crc16-ccitt-false` begins with 0xFFFF, `crc16-xmodem` with 0, "
+    "`crc16-aug-ccitt` with 0x1D0F; reflected (0x8408): `crc16-kermit` with 0, `crc16-mcrf4xx` with 0xFFFF, `crc16-x25` "
+    "with 0xFFFF and with all bits turned at the end. Of 0x8005: `crc16-cms`, not reflected, with 0xFFFF; reflected "
+    "(0xA001): `crc16-modbus` with 0xFFFF, `crc16-arc` with 0.",
     (
         Key(
             "type",
@@ -1335,7 +1339,7 @@ PLACED: Final = Section(
         Key(
             "invalid",
             "number, text, or list",
-            "What the device says for no value; `hex:` and bytes are possible.",
+            "What the device says for no value: a number, or a text; of a number in binary also its bytes, as `hex:80 00`.",
             [32767, "#"],
             None,
             instead="none, but for empty text, NaN and infinity",
