@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A path in a .pth file; the finder that is the default costs every start of a process 30 ms.
 EDITABLE := --no-build-isolation --constraint constraints.txt --config-settings editable_mode=compat --editable
 
-.PHONY: help venv demo test dropin attacks fuzz simulate mutations chaos bench bench-reference bench-report check docs dist format clean
+.PHONY: help venv demo test dropin image-test attacks fuzz simulate mutations chaos bench bench-reference bench-report check docs dist format clean
 
 ## help: this list
 help:
@@ -28,6 +28,9 @@ dropin: .venv/beside/.made
 	.venv/beside/bin/python -m pytest tests/dropin/beside_the_real_package.py $(DROPIN) $(PYTEST_ARGS)
 DROPIN := $(addprefix tests/dropin/test_,converter_files.py converters_page.py converter_host.py connectors_page.py connector_requests.py hosted_connectors.py \
   classes_of_the_guide.py which_connectors_are_hosted.py coming_from_thingsboard_page.py)
+## image-test: builds the image on a fresh Debian, and runs every service's command in it (as root; needs buildah, debootstrap)
+image-test: .venv/.dev
+	tests/image.sh
 ## attacks: what other users, hostile peers, full disks, flipped bits and hanging processes can do, tried; ATTACKS=short in CI
 attacks: export ATTACKS ?= full
 attacks: .venv/.dev
@@ -61,7 +64,7 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-## docs: docs/configuration.md anew, from the keys that the readers know
+## docs: the pages that are made from the code anew: keys, profiles, the man page
 docs: .venv/.dev
 	$(BIN)/python -m docs.generate
 ## dist: the source archive and the wheel, in dist/

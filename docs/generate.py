@@ -1,5 +1,6 @@
-"""`python -m docs.generate`: writes docs/configuration.md from the table of keys in `docs/keys.py`, and
-docs/profiles.md from the profiles that come with serialgw."""
+"""`python -m docs.generate`: writes docs/configuration.md from the table of keys in `docs/keys.py`, docs/profiles.md
+from the profiles that come with serialgw, docs/metrics.md from the table of metrics and the file of alerts, and the man
+page from the parsers of the command line."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from typing import Any, Final
 from common.config.profile_devices import device_of_profile, find_profile
 from common.config.profiles import profile_names
 from docs.keys import NOTHING, SECTIONS, VARIABLES, Key, Section
+from docs.man_page import MAN_PAGE, man_page
+from docs.metrics_page import METRICS_PAGE, metrics_page
 from services.cli.commands.profiles import placeholders_of, profile_as_text, samples_counted
 
 PAGE: Final = Path(__file__).with_name("configuration.md")
@@ -21,7 +24,8 @@ HEAD: Final = """\
 
 Every key of every file, with what counts where it is not given. `serialgw init` writes files to start from,
 [deploy/example](../deploy/example) has some, and `serialgw check FILE` says everything that is wrong in yours, at once,
-each with its place, and how it understands the rest. A change takes effect with the next start of the gateway.
+each with its place, and how it understands the rest. `serialgw reload` takes a change while the gateway runs: only what
+is concerned is touched, and nothing is lost.
 
 Files are JSON: texts stand in double quotes, there are no comments, and a line feed in a text is written `\\n`. A key
 that nobody knows is a warning with the nearest one. *No* in the column *applied* marks a key that is read, and checked,
@@ -141,7 +145,12 @@ def profiles_page() -> str:
     return f"{PROFILES_HEAD}\n{head}" + "\n".join(rows) + "\n\n" + "\n".join(sections)
 
 
-PAGES: Final = ((PAGE, page), (PROFILES_PAGE, profiles_page))
+PAGES: Final = (
+    (PAGE, page),
+    (PROFILES_PAGE, profiles_page),
+    (METRICS_PAGE, metrics_page),
+    (MAN_PAGE, man_page),
+)
 
 
 def main() -> int:

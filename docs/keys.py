@@ -559,7 +559,7 @@ _APART: Final = (
     Key(
         "error",
         "text",
-        "Such a frame is a refusal, and this says what it means: the error of a call, else a dead letter.",
+        "Such a frame is a refusal, and this says what it means: the error of the call whose `answer` it fits, else a dead letter.",
         "the device does not know the command",
         None,
         instead="none",
@@ -1087,7 +1087,11 @@ ESCAPE: Final = Section(
 CHECKSUM: Final = Section(
     "devices[].checksum",
     "Checksums, `checksum`",
-    "A frame whose checksum is wrong is none. All of a list must be right.",
+    "A frame whose checksum is wrong is none. All of a list must be right. A manual that names none says its parameters. "
+    "Of the polynomial 0x1021, not reflected: `crc16-ccitt-false` begins with 0xFFFF, `crc16-xmodem` with 0, "
+    "`crc16-aug-ccitt` with 0x1D0F; reflected (0x8408): `crc16-kermit` with 0, `crc16-mcrf4xx` with 0xFFFF, `crc16-x25` "
+    "with 0xFFFF and with all bits turned at the end. Of 0x8005: `crc16-cms`, not reflected, with 0xFFFF; reflected "
+    "(0xA001): `crc16-modbus` with 0xFFFF, `crc16-arc` with 0.",
     (
         Key(
             "type",
@@ -1335,7 +1339,7 @@ PLACED: Final = Section(
         Key(
             "invalid",
             "number, text, or list",
-            "What the device says for no value; `hex:` and bytes are possible.",
+            "What the device says for no value: a number, or a text; of a number in binary also its bytes, as `hex:80 00`.",
             [32767, "#"],
             None,
             instead="none, but for empty text, NaN and infinity",
@@ -1553,6 +1557,14 @@ VARIABLES: Final = (
     ),
     Variable("TB_GW_PROVISIONING_DEVICE_CLIENT_ID_FILE", "a file that holds the client id alone", "/run/secrets/id"),
     Variable("SERIALGW_WEB", "`off`, or the address and the port of `web`", "127.0.0.1:8485"),
+    Variable("SERIALGW_WEB_HOSTS", "further names for `web.hosts`, with commas between them", "monitor"),
+    Variable(
+        "SERIALGW_ALIVE_FILE",
+        "the file that a process touches while it goes round, where `serialgw run` does not look after it; else "
+        "`run/alive/KIND-NAME` in the data directory",
+        "/tmp/alive",
+    ),
+    Variable("SERIALGW_LOG_FORMAT", "`text`, or `json` for log lines as JSON objects; of every process", "json"),
     Variable("SERIALGW_DATA_DIR", "the data directory, where `--data-dir` does not name one", "/srv/serialgw"),
     Variable(
         "TB_GW_RATE_LIMITS",

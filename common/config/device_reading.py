@@ -17,7 +17,7 @@ from common.config.checking import BUS_KEYS, ConverterChecker
 from common.config.device.asking_reading import OF_DEVICES, read_asking
 from common.config.device.framing_reading import has_shapes, read_shaped
 from common.config.device.messages_reading import TAKING_APART, check_shapes, read_messages
-from common.config.device.places_reading import read_order
+from common.config.device.places_reading import MEANINGS, PLACES, read_order
 from common.config.device.points_reading import read_attribute_updates, read_points, read_rpcs
 from common.config.findings import Findings, show
 from common.config.framing import read_framing
@@ -35,6 +35,13 @@ FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner",
 
 _ELSEWHERE: Final = {**dict.fromkeys(("uplinkQueueSize", "id"), 'beside "devices"'), "checksum": 'beside "framing"'}
 """Keys that people write into a device, and where they belong."""
+_OF_SHAPES: Final = ("start", "end", "endPlus", "endUntil", "length", "silenceMs", "escape", "strip", "skip", "restart")
+_ELSEWHERE_IN_OURS: Final = {
+    **_ELSEWHERE,
+    **dict.fromkeys((*PLACES, *MEANINGS, "key", "decimal"), 'into a data point, an entry of "telemetry"'),
+    **dict.fromkeys(_OF_SHAPES, 'into "framing"'),
+}
+"""The same where no converter of the user's is handed the section: it may have any key."""
 
 
 PROFILED: Final = ("profile", "parameters")
@@ -192,7 +199,9 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     if messages and device.framing.shapes:
         check_shapes(entry, messages, device.framing.shapes)
     # A user's converter gets the whole section and may know keys that we don't.
-    entry.warn_unknown(only_near=device.has_user_converter, elsewhere=_ELSEWHERE)
+    entry.warn_unknown(
+        only_near=device.has_user_converter, elsewhere=_ELSEWHERE if device.has_user_converter else _ELSEWHERE_IN_OURS
+    )
     return device
 
 

@@ -14,6 +14,8 @@ from common.config.models import Web
 
 VARIABLE: Final = "SERIALGW_WEB"
 """`off`, or ADDRESS:PORT: wins over the file, for containers and for a second gateway on one host."""
+HOSTS_VARIABLE: Final = "SERIALGW_WEB_HOSTS"
+"""Names, with commas between them, that come to those of the file: a container is called by its service's name."""
 EXPECTED: Final = '"off", or an address and a port such as 127.0.0.1:8484 or [::1]:8484'
 MOST_HOSTS: Final = 64
 
@@ -22,6 +24,8 @@ def read_web(top: JsonObject | None, environ: Mapping[str, str], findings: Findi
     """The section, or what counts without it."""
     entry = top.child("web") if top is not None else None
     web = Web() if entry is None else _read(entry)
+    if names := tuple(filter(None, environ.get(HOSTS_VARIABLE, "").replace(" ", "").split(","))):
+        web = msgspec.structs.replace(web, hosts=(*web.hosts, *names[:MOST_HOSTS]))
     said = environ.get(VARIABLE, "")
     return web if not said else _from_variable(web, said, findings)
 

@@ -34,3 +34,10 @@ def compile_section(device: Device) -> FrameConverter:
     from common.conversion.grammar.messages import MessageConverter
 
     return MessageConverter(device)
+
+
+def refusal_in(device: Device, frame: bytes) -> str:
+    """What an answer to a call means, where a message of the device says that it is a refusal; "" for all others."""
+    if not any(message.error for message in device.messages):
+        return ""
+    return compile_section(device).refusal_of(frame)

@@ -85,8 +85,9 @@ def read_whole(field: bytes) -> int:
         return int(plain_number(field).encode("ascii"))
 
 
-def doubt_of(field: bytes, *, whole: bool, decimal: Decimal) -> str:
-    """What stands in a field that is no number, as a clause for a person; "" where there is nothing to say of it."""
+def doubt_of(field: bytes, *, whole: bool, decimal: Decimal, cut: str = "untilDelimiter") -> str:
+    """What stands in a field that is no number, as a clause for a person; "" where there is nothing to say of it. `cut`
+    is the key that cuts off what stands behind a number."""
     if len(field) > _LONGEST_LOOKED_AT:
         return ""
     text = plain_number(field)
@@ -104,7 +105,7 @@ def doubt_of(field: bytes, *, whole: bool, decimal: Decimal) -> str:
         return "hexadecimal digits are not read as a number"
     more = _WITH_MORE.match(text)
     if more:
-        return f"behind the number stands {text[more.end() :][:20]!r}, which untilDelimiter can cut off"
+        return f"behind the number stands {text[more.end() :][:20]!r}, which {cut} can cut off"
     return ""
 
 

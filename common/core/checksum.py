@@ -275,7 +275,11 @@ class Check:
             return ""
         if checksum.after and checksum.spelling == "hex" and said and right and int(said, 16) == int(right, 16):
             return ""
-        return f"the frame says {_spelled(said, checksum)}, its bytes give {_spelled(right, checksum)}"
+        fault = f"the frame says {_spelled(said, checksum)}, its bytes give {_spelled(right, checksum)}"
+        if checksum.spelling in ("big", "little") and said == right[::-1]:
+            other = "little" if checksum.spelling == "big" else "big"
+            return f'{fault}: the same the other way round, which "as": "{other}" reads'
+        return fault
 
     def _place(self, frame: bytes) -> tuple[int, int] | None:
         """From where to where it stands; None if what introduces it is not there."""

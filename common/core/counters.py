@@ -41,6 +41,8 @@ class CommonCounts(TypedDict):
     junk_messages: Annotated[int, Counter("messages", "that are none of ours")]
     log_lines_dropped: Annotated[int, Counter("lines", "of the log that nobody took")]
     log_lines_hidden: Annotated[int, Counter("lines", "of the log left out, as too many of their kind came")]
+    cpu_ms: Annotated[int, Counter("milliseconds", "of processor time that the process has used")]
+    resident_bytes: Annotated[int, Gauge("bytes", "of memory that the process has in use")]
 
 
 def new_counts(table: type[Counts]) -> Counts:

@@ -1,4 +1,4 @@
-"""Log lines: an event and its facts, `time LEVEL kind[name] event key=value …`, on standard error.
+"""Log lines: an event and its facts, `time LEVEL [kind:name] event key=value …` or as JSON, on standard error.
 
 A line goes out without waiting (`common.io.outlet`), holds nothing that steers a terminal (`common.core.shown`), and
 is one of a bounded number of its kind: what a flood says beyond that is counted, and said in one line.
@@ -7,15 +7,21 @@ is one of a bounded number of its kind: what a flood says beyond that is counted
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 from common.core.events import Note
+from common.core.facts import fact_text
 from common.core.shown import harmless, harmless_lines
 from common.io.clock import iso_time, monotonic_s, wall_ms
 from common.io.outlet import STANDARD_ERROR, LogOutlet, OutletStream, open_sink, shortened
 
 TRACE: Final = 5
+FORMAT_VARIABLE: Final = "SERIALGW_LOG_FORMAT"
+"""Names the form of log lines for all processes: `text`, or `json`."""
+FORMATS: Final = ("text", "json")
 BURST_LINES: Final = 200
 """Lines of one kind (one event of ours, one logger of users' code) that may come at once: what a start says of many
 ports is shown whole."""
@@ -35,13 +41,13 @@ _LEVELS: Final = {
     "ERROR": logging.ERROR,
     "CRITICAL": logging.CRITICAL,
 }
+_NO_FACTS: Final[Mapping[str, Any]] = {}
 _NOTE_LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@+,%#")
 
 
 class _OwnLogger(logging.Logger):
@@ -85,9 +91,8 @@ class LogHandler(logging.Handler):
         """Kinds of which something was left out that is not told yet."""
         self.hidden = 0
         """Lines that were not shown, for there were too many of their kind."""
-        self.outlet = LogOutlet(
-            open_sink(sys.stderr), lambda count: self._line("WARNING", f"log.dropped lines={count}")
-        )
+        self.outlet = LogOutlet(open_sink(sys.stderr), self.dropped_line)
+        self.is_json = os.environ.get(FORMAT_VARIABLE, "").lower() == "json"
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record, if its kind has one left."""
@@ -99,10 +104,15 @@ class LogHandler(logging.Handler):
             self._hidden.add(event or record.name)
             return
         kind.left -= 1
-        text = harmless(shortened(_message_of(record)))
-        if record.exc_info:
-            text += "\n" + harmless_lines(shortened(logging.Formatter().formatException(record.exc_info)))
-        self.outlet.write(self._line(record.levelname, text, record.name.partition(DEVICE_LOGGER)[2]))
+        text, device = shortened(_message_of(record)), record.name.partition(DEVICE_LOGGER)[2]
+        trace = shortened(logging.Formatter().formatException(record.exc_info)) if record.exc_info else ""
+        if self.is_json:
+            facts = getattr(record, "facts", None)
+            ours = {} if facts is None else {"event": event, "facts": facts}
+            self.outlet.write(self._json(record.levelname, text, device, exception=trace, **ours))
+            return
+        behind = f"\n{harmless_lines(trace)}" if trace else ""
+        self.outlet.write(self._line(record.levelname, harmless(text) + behind, device))
 
     def catch_up(self) -> None:
         """Says what could not be said before, as far as it can be now. To be called now and then."""
@@ -114,7 +124,7 @@ class LogHandler(logging.Handler):
             if kind.left >= BURST_LINES / 2:
                 self._hidden.discard(name)
                 hidden, kind.hidden = kind.hidden, 0
-                self.outlet.write(self._line("WARNING", f"log.limited kind={name} lines={hidden}"))
+                self.outlet.write(self._own_line("log.limited", {"kind": name, "lines": hidden}))
 
     @property
     def is_behind(self) -> bool:
@@ -132,6 +142,51 @@ class LogHandler(logging.Handler):
         kind.left = min(BURST_LINES, kind.left + (now_s - kind.since_s) * lines_hz)
         kind.since_s = now_s
         return kind
+
+    def dropped_line(self, count: int) -> bytes:
+        """The line that says how many lines are missing."""
+        return self._own_line("log.dropped", {"lines": count})
+
+    def head_line(self, process: str, text: str) -> bytes:
+        """A line of another process, as text."""
+        return f"{iso_time(wall_ms())} {'INFO':7} [{harmless(process)}] {text}\n".encode(errors="backslashreplace")
+
+    def printed(self, lines: str, process: str = "") -> bytes:
+        """Lines that were printed, each with its end, as they are told: as they are, or each in an object; those that
+        are such objects already stay as they are. `process`: who has printed them, if not this process."""
+        if not self.is_json:
+            return harmless_lines(lines).encode(errors="backslashreplace")
+        found = (
+            f"{harmless(line)}\n".encode(errors="backslashreplace")
+            if line.startswith('{"time":')
+            else self._json("INFO", line, "", process=process)
+            for line in lines.removesuffix("\n").split("\n")
+        )
+        return b"".join(found)
+
+    def _own_line(self, event: str, facts: dict[str, Any]) -> bytes:
+        """A line about the log itself."""
+        if self.is_json:
+            return self._json("WARNING", "", "", event=event, facts=facts)
+        return self._line("WARNING", " ".join([event, *(f"{key}={value}" for key, value in facts.items())]))
+
+    def _json(
+        self,
+        level: str,
+        message: str,
+        device: str,
+        *,
+        event: str = "",
+        facts: Mapping[str, Any] = _NO_FACTS,
+        exception: str = "",
+        process: str = "",
+    ) -> bytes:
+        # Here: most gateways log for people, and a port reader keeps what it has loaded.
+        from common.io.log_json import json_line
+
+        who = process or self.process
+        head = {"time": iso_time(wall_ms()), "level": level, "process": who, "device": device}
+        return json_line(head, event, facts, "" if event else message, exception)
 
     def _line(self, level: str, text: str, device: str = "") -> bytes:
         who = harmless(f"{self.process} {device}" if device else self.process)
@@ -184,7 +239,7 @@ def take_streams(logger: logging.Logger) -> None:
     """What is printed from now on, tracebacks too, goes the way of log lines: it waits for nobody."""
     handler = handler_of(logger)
     if handler is not None:
-        sys.stdout = sys.stderr = OutletStream(handler.outlet)
+        sys.stdout = sys.stderr = OutletStream(handler.outlet, handler.printed)
 
 
 def take_loggers(logger: logging.Logger) -> None:
@@ -214,18 +269,5 @@ def log_note(logger: logging.Logger, note: Note) -> None:
     """Writes what a core noted, `event key=value …`. Cores do not log: this is where their sentences become lines."""
     level = _NOTE_LEVELS[note.level]
     if logger.isEnabledFor(level):
-        text = " ".join([note.event, *(_fact(key, value) for key, value in note.facts.items())])
-        logger.log(level, "%s", text, extra={"event": note.event})
-
-
-def _fact(key: str, value: Any) -> str:
-    """`key=value`, in quotes only where a plain word would be ambiguous; long values are cut at 300 characters."""
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    if not text or not _PLAIN.issuperset(text):
-        text = '"' + "".join(map(_quoted, text[:300])) + '"'
-    return f"{key}={text if len(text) <= 300 else text[:297] + '...'}"
-
-
-def _quoted(character: str) -> str:
-    """Within quotes: nothing may end them."""
-    return "\\" + character if character in '"\\' else harmless(character)
+        text = " ".join([note.event, *(fact_text(key, value) for key, value in note.facts.items())])
+        logger.log(level, "%s", text, extra={"event": note.event, "facts": note.facts})

@@ -211,9 +211,11 @@ class OutletStream(LineStream):
     """An outlet as `sys.stdout` and `sys.stderr`: for `print`, for tracebacks, for whoever writes there. Whole lines go
     on, without what would steer a terminal; the rest waits for its end, and a longer line is cut."""
 
-    def __init__(self, outlet: LogOutlet) -> None:
+    def __init__(self, outlet: LogOutlet, shape: Callable[[str], bytes] | None = None) -> None:
+        """`shape`: makes of whole lines what is told; without it they are told as they are, made harmless."""
         super().__init__()
         self._outlet = outlet
+        self._shape = shape or _harmless_bytes
 
     def write(self, text: str) -> int:
         super().write(shortened(text))
@@ -223,7 +225,11 @@ class OutletStream(LineStream):
         return rest, ""
 
     def tell_lines(self, whole: str) -> None:
-        self._outlet.write(harmless_lines(whole).encode(errors=self.errors))
+        self._outlet.write(self._shape(whole))
+
+
+def _harmless_bytes(whole: str) -> bytes:
+    return harmless_lines(whole).encode(errors="backslashreplace")
 
 
 def open_sink(stream: TextIO | None, descriptor: int = STANDARD_ERROR) -> Sink:

@@ -7,7 +7,8 @@ A main reads like this, and says between these lines only what is its own:
         sockets = socket_dir(data_dir)
         lock = FileLock(...)
     identity = make_identity(kind, name, lock.path)
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=(shell.close, lock.release))
+    pulse = pulse_in(sockets, logger, identity.address)
+    return run_core(core, shell, sources, logger, pulse, ends=(shell.close, lock.release))
 
 Arguments stand in `arguments`, because a port reader that has its task in a file needs none.
 """
@@ -92,10 +93,10 @@ def make_identity(kind: str, name: str = "0", lock: Path | None = None) -> Ident
     return Identity(kind, name, os.urandom(6).hex(), os.getpid(), host, str(lock.resolve()) if lock else "")
 
 
-def pulse_in(sockets: Path, logger: logging.Logger) -> Pulse:
-    """The pulse by which whoever has started this process sees that it goes round. Tracebacks of one that does not go
-    where its log goes."""
-    return Pulse(sockets, unblocking_descriptor(logger))
+def pulse_in(sockets: Path, logger: logging.Logger, address: str) -> Pulse:
+    """The pulse by which whoever has started the process of this address sees that it goes round. Tracebacks of one
+    that does not go where its log goes."""
+    return Pulse(sockets, unblocking_descriptor(logger), address)
 
 
 def tell_old_configuration(logger: logging.Logger, reasons: Iterable[str]) -> None:

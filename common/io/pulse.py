@@ -2,7 +2,8 @@
 
 Below `serialgw run` a pulse is a line in a pipe that our part in supervisord reads. Each process also has an alarm on
 the processor time that it spends without going round once (an endless loop, a regular expression that explodes), which
-leaves a traceback and ends it, whoever holds the interpreter's lock: so whatever started it starts it again.
+leaves a traceback and ends it, whoever holds the interpreter's lock: so whatever started it starts it again. Beside no
+`serialgw run` it touches a file now and then (`common.io.alive`), whose age others can look at.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from common.io.alive import AliveFile, alive_path
 from common.io.variables import TOP_VARIABLE
 
 PIPE: Final = "pulse"
@@ -28,11 +30,13 @@ TRACEBACK_SIGNAL: Final = signal.SIGUSR1
 class Pulse:
     """The pulse of this process. `beat` costs a comparison, and now and then a write that never waits."""
 
-    def __init__(self, sockets: Path, descriptor: int) -> None:
-        """`descriptor`: where tracebacks go; one that never waits."""
+    def __init__(self, sockets: Path, descriptor: int, address: str) -> None:
+        """`descriptor`: where tracebacks go; one that never waits. `address`: whose pulse it is."""
         self._next_s = 0.0
         self._line = b"%d\n" % os.getpid()
         self._pipe = _open_pipe(sockets / PIPE) if TOP_VARIABLE in os.environ else None
+        path = alive_path(sockets, address, os.environ)
+        self._alive = None if path is None else AliveFile(path)
         faulthandler.register(TRACEBACK_SIGNAL, file=descriptor, all_threads=True)
         faulthandler.register(signal.SIGVTALRM, file=descriptor, all_threads=True, chain=True)
 
@@ -42,6 +46,8 @@ class Pulse:
             return
         self._next_s = now_s + EVERY_S
         signal.setitimer(signal.ITIMER_VIRTUAL, ALARM_S)
+        if self._alive is not None:
+            self._alive.touch(now_s)
         if self._pipe is not None:
             try:
                 os.write(self._pipe, self._line)
@@ -56,6 +62,8 @@ class Pulse:
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None
+        if self._alive is not None:
+            self._alive.remove()
 
 
 def _open_pipe(path: Path) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Protocol, TypeVar, assert_never
+from typing import Any, Final, Protocol, TypeVar, assert_never
 
 import zmq
 
@@ -27,8 +27,10 @@ from common.io.sockets import (
     open_socket,
 )
 from common.io.sources import Pollable
-from common.wire.messages import Message, Plane
+from common.wire.messages import Message, Plane, Reply, Request
 
+ASKS_TO_BEAT: Final = "beat"
+"""What everyone asks everyone when it starts: no call of anybody's. Its ids begin with it."""
 Event_contra = TypeVar("Event_contra", contravariant=True)
 
 
@@ -124,7 +126,23 @@ class Planes:
     def send(self, plane: Plane, message: Message) -> Iterable[Blocked]:
         """Sends now, or answers `Blocked`. The process must have joined the plane."""
         channel = self.channels[plane]
+        if plane is Plane.CALLS:
+            self.tell_step(message)
         return () if channel.send(message) else self.block(channel, message)
+
+    def tell_step(self, message: Message) -> None:
+        """Logs what is handed on of a call, at DEBUG: by its id one finds it in the log of each process that it passes.
+        For shells that send by the channel itself."""
+        if not self._logger.isEnabledFor(logging.DEBUG):
+            return
+        match message:
+            case Request(id=id, verb=verb, device=device, target=target) if verb != ASKS_TO_BEAT:
+                note = Note("debug", "call.asked", {"id": id, "verb": verb, "device": device, "to": target})
+            case Reply(id=id, target=target, error=error) if not id.startswith(ASKS_TO_BEAT):
+                note = Note("debug", "call.answered", {"id": id, "to": target, "error": error})
+            case _:
+                return
+        log_note(self._logger, note)
 
     def block(self, channel: Channel, message: Message) -> tuple[Blocked]:
         """What follows when a channel has not taken a message: the core hears `Blocked` with it, and `Writable` as soon

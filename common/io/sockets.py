@@ -18,6 +18,7 @@ from common.core.events import Arrived, Junk, Reconnected
 from common.io.clock import machine_id, monotonic_s
 from common.io.endpoints import Endpoints
 from common.io.logs import log_counters
+from common.io.usage import usage_counters
 from common.wire import codec
 from common.wire.messages import (
     FrameBatch,
@@ -98,8 +99,8 @@ class Channel:
     def send(self, message: Message) -> bool:
         """True if it was sent; False at the high-water mark or with nobody connected."""
         if type(message) is Heartbeat:
-            # Every process logs, and no core knows of it: what could not be said is added here.
-            message = message.replace(counters={**message.counters, **log_counters()})
+            # Every process logs, and takes processor time and memory, and no core knows of it: that is added here.
+            message = message.replace(counters={**message.counters, **log_counters(), **usage_counters()})
         parts: tuple[bytes, ...] = encode_call(message) if self.plane is Plane.CALLS else codec.encode(message)
         if isinstance(message, StreamReport | Heartbeat | Tap):
             parts = (topic_of(message), *parts)

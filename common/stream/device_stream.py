@@ -19,6 +19,7 @@ from common.stream.events import (
     LettersFound,
     LookUpSection,
     SectionFound,
+    SectionKept,
     StreamEffect,
 )
 from common.stream.limits import Limits
@@ -97,8 +98,16 @@ class DeviceStream:
                 return [_section_reply(request, section)]
             case LettersFound():
                 return self._letters_found(event, now_s)
+            case SectionKept():
+                # Whoever has ordered it takes it.
+                return []
             case _:
                 assert_never(event)
+
+    def take_section(self, name: str, section: bytes) -> None:
+        """New entries are to be converted under this section; the journal knows it by this name."""
+        self._kept = self._kept._replace(section_hash=name, section=lambda: section)
+        self.uplink.section = name
 
     def serve(self, request: Request, asked: Asked) -> list[StreamEffect]:
         """What is asked about the stream. Each question ends in one reply, now or when the journal has answered."""

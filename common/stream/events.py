@@ -78,6 +78,14 @@ class SectionFound(Struct, frozen=True):
     section: bytes | None
 
 
+class SectionKept(Struct, frozen=True):
+    """The answer to `KeepSection`: `name` is what blocks call it by, and who asks for it."""
+
+    request: Request
+    name: str
+    section: bytes
+
+
 class LettersFound(Struct, frozen=True):
     """The answer to `FindLetters`; `total` and `total_bytes` of all that are kept."""
 
@@ -167,6 +175,14 @@ class LookUpSection(Struct, frozen=True):
     request: Request
 
 
+class KeepSection(Struct, frozen=True):
+    """Keep a section that the blocks which follow are to name; `SectionKept` follows. If it can't be written now it is
+    written with the first of them."""
+
+    section: bytes
+    request: Request
+
+
 class FindLetters(Struct, frozen=True):
     """Look up dead letters with `after` < id < `before`, at most so many and about so many bytes, at least one if there
     is one; the newest ones, newest first, or the oldest ones, oldest first. `LettersFound` follows."""
@@ -187,7 +203,9 @@ class Listen(Struct, frozen=True):
     until_s: float
 
 
-JournalEvent = JournalBlocks | JournalFailed | FetchFailed | JournalBack | GapsFound | SectionFound | LettersFound
+JournalEvent = (
+    JournalBlocks | JournalFailed | FetchFailed | JournalBack | GapsFound | SectionFound | SectionKept | LettersFound
+)
 JournalEffect = (
     Append
     | Trim
@@ -199,6 +217,7 @@ JournalEffect = (
     | Fetch
     | Strike
     | LookUpSection
+    | KeepSection
     | FindLetters
 )
 StreamEffect = JournalEffect | Send | Note

@@ -43,6 +43,11 @@ class Ledger:
         """Each span, oldest first."""
         return tuple(self._spans)
 
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the last entry of the oldest span was numbered; None where there is no span."""
+        return self._spans[0].at_ms if self._spans else None
+
     def drop(self, base: int) -> None:
         """Everything below `base` is gone; a span counts until all of it is."""
         while self._spans and self._spans[0].end <= base:

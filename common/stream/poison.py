@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from common.core.dead_kinds import DIED
 from common.stream.blocks import Block, dead_block, slice_block
 from common.wire import codec
 
@@ -58,5 +59,5 @@ class Poison:
         if self._counts[block.first] < DEATHS:
             return block
         ts_ms = codec.unpack_frames(block.body, 1).ts_ms[0]
-        reason = f"a converter died {self._counts[block.first]} times in this frame alone"
+        reason = f"{DIED} {self._counts[block.first]} times in this frame alone"
         return dead_block(block.first, 1, block.section, ts_ms, reason)

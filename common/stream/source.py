@@ -246,9 +246,17 @@ class Source:
         self._ending.begin(now_s, was_deaf=self.listening.is_calm)
         return []
 
+    def take_section(self, member: int, name: str, section: bytes, now_s: float) -> list[SourceEffect]:
+        """A member's new entries are to be converted under this section, which its journal knows by this name. Who was
+        told its section hears of it."""
+        self.streams[member].take_section(name, section)
+        membership = (self._membership, *self._others)[member]
+        return [*membership.update({**membership.detail, "section": name}, now_s)]
+
     def show(self, now_s: float) -> None:
         """What the owner's state says is to be heard now, and not with the next beat."""
-        self._membership.show(now_s)
+        for membership in (self._membership, *self._others):
+            membership.show(now_s)
 
     def serve(self, request: Request, asked: Body | None, now_s: float) -> Sequence[SourceEffect]:
         """What every source is asked (`SERVED`); refuses anything else, and what this version does not know (None)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import groupby
 from operator import attrgetter
@@ -31,8 +32,10 @@ from common.stream.numbers import Progress, Stream, StreamState
 from common.stream.poison import Poison
 from common.stream.sending.batches import template_of
 from common.stream.sending.dead import dead_among
+from common.stream.sending.delivered import Delivered, oldest_ms
 from common.stream.sending.window import Window
 from common.wire import codec
+from common.wire.calls import hosted_connector
 from common.wire.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamReport
 from common.wire.states import PublisherState, state_of
 
@@ -78,6 +81,11 @@ class Uplink:
             device, self.stream, state.line_state, limits=limits, counters=counters, draw=draw
         )
         self._losses = Losses(device, counters, state.gaps)
+        self._is_users = is_pinned or hosted_connector(device) is not None
+        self._delivered = Delivered()
+        self.limits = limits
+        self.dead: Counter[str] = Counter()
+        """Dead letters of this device by their kind, since the process's start."""
 
     @property
     def backlog(self) -> int:
@@ -109,6 +117,19 @@ class Uplink:
     def in_flight(self) -> tuple[int, int]:
         """(entries, bytes) that were sent and are not settled."""
         return self._window.in_flight
+
+    @property
+    def delivered(self) -> list[float]:
+        """How long entries took up to the platform's acceptance (`Durations.said`)."""
+        return self._delivered.durations.said
+
+    def oldest_s(self, now_s: float) -> float | None:
+        """How old the oldest entry is that waits; None where none does, or where nobody knows the time."""
+        wall_ms, window = self._clock.at_ms(now_s), self._window
+        if not self.backlog or wall_ms is None:
+            return None
+        at_ms = oldest_ms(window.flights, window.ready, self._retention.oldest_ms)
+        return None if at_ms is None else max(0.0, (wall_ms - at_ms) / 1000)
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -193,8 +214,11 @@ class Uplink:
         effects: list[StreamEffect] = []
         if report.settled > window.flights.floor:
             self._counters["frames_settled"] += report.settled - window.flights.floor
-            dead, count = dead_among(report, window.flights)
-            self._counters["dead_letters"] += count
+            self._delivered.note(window.flights, report.settled, self._clock.at_ms(now_s))
+            dead, kinds = dead_among(report, window.flights, is_users=self._is_users)
+            if kinds:
+                self._counters["dead_letters"] += len(kinds)
+                self.dead.update(kinds)
             window.settle(report.settled)
             self._forget_settled()
             if dead:

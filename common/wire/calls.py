@@ -105,6 +105,14 @@ class FindSection(Struct, frozen=True):
     section: str
 
 
+class TakeSection(Struct, frozen=True):
+    """Client to port reader: the request's device is configured so from the next frame on. The reply is nil; an error
+    says why only a reader that is started anew can go by it, and this one goes on as before."""
+
+    section: bytes
+    """Canonical JSON (`common.config.models.section_of`)."""
+
+
 class DiedIn(Struct, frozen=True):
     """Converter to port reader: a process died while it converted these numbers. The reply is nil."""
 
@@ -152,6 +160,13 @@ class Status(Struct, frozen=True):
     """Client to monitor. The reply is the state of everything, JSON as bytes."""
 
 
+class Watched(Struct, frozen=True):
+    """Whoever has changed the configuration to monitor: these are configured now. The reply is nil."""
+
+    devices: list[str]
+    connectors: list[str]
+
+
 class Configured(Struct, frozen=True):
     """Whoever has changed the configuration to publisher: look at what is configured now. The reply is nil."""
 
@@ -165,6 +180,7 @@ Body = (
     | SharedKeys
     | AskAttributes
     | FindSection
+    | TakeSection
     | DiedIn
     | ListDeadLetters
     | RetryDeadLetters
@@ -173,6 +189,7 @@ Body = (
     | Beat
     | Status
     | Configured
+    | Watched
 )
 _SHAPES: Final[dict[str, type[Body]]] = {
     "encode": Encode,
@@ -183,6 +200,7 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "shared_keys": SharedKeys,
     "ask_attributes": AskAttributes,
     "section": FindSection,
+    "take_section": TakeSection,
     "note": DiedIn,
     "dead_letters": ListDeadLetters,
     "retry": RetryDeadLetters,
@@ -191,6 +209,7 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "beat": Beat,
     "status": Status,
     "configured": Configured,
+    "watched": Watched,
 }
 _VERBS: Final[dict[type[Body], str]] = {shape: verb for verb, shape in _SHAPES.items()}
 

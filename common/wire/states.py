@@ -72,6 +72,17 @@ class PortReaderState(Struct, frozen=True):
     """How many of its questions' turns are taken, a second."""
     wanted_hz: float = 0.0
     """How many of them the configuration wants; 0 for a device that is asked nothing again and again."""
+    oldest_s: float | None = None
+    """How old the oldest entry is that waits; None where none does."""
+    most_backlog: int = 0
+    """Entries that the journal may hold; beyond that the oldest are dropped."""
+    most_backlog_bytes: int = 0
+    delivered: list[float] = []
+    """How long entries took from the line to the platform's acceptance, since the process's start
+    (`common.core.durations`)."""
+    dead: dict[str, int] = {}
+    """Kind of dead letter (`common.core.dead_kinds`) → how many, since the process's start; no kind that there is none
+    of."""
 
 
 class ConnectorHostState(Struct, frozen=True):
@@ -107,6 +118,17 @@ class ConnectorHostState(Struct, frozen=True):
     in_flight: int = 0
     in_flight_bytes: int = 0
     journal_writable: bool = True
+    oldest_s: float | None = None
+    """How old the oldest entry is that waits; None where none does."""
+    most_backlog: int = 0
+    """Entries that the journal may hold; beyond that the oldest are dropped."""
+    most_backlog_bytes: int = 0
+    delivered: list[float] = []
+    """How long entries took from the line to the platform's acceptance, since the process's start
+    (`common.core.durations`)."""
+    dead: dict[str, int] = {}
+    """Kind of dead letter (`common.core.dead_kinds`) → how many, since the process's start; no kind that there is none
+    of."""
 
 
 class ConverterState(Struct, frozen=True):
@@ -168,6 +190,16 @@ class PublisherState(Struct, frozen=True):
     """For how long something has waited while the platform accepted nothing."""
     left_out: dict[str, str] = {}
     """Device that the configuration leaves out → the connector whose list denies it."""
+    published: list[float] = []
+    """How long publishes took up to their PUBACK, since the process's start (`common.core.durations`)."""
+    refused_codes: dict[str, int] = {}
+    """MQTT reason code → how many publishes were refused with it; `other` where there were too many codes."""
+    interval_s: float = 0.0
+    """The distance that is kept between publishes; 0 at full speed."""
+    called: list[float] = []
+    """How long calls took, from the caller's request to its answer."""
+    calls_ended: dict[str, int] = {}
+    """How calls ended (`common.wire.call_ends`) → how many, since the process's start."""
 
 
 class ConverterSeen(Struct, frozen=True):

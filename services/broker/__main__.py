@@ -37,10 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     remove_leftovers(sockets)
     sources: Sources[Event] = Sources()
     shell = BrokerShell(zmq.Context(), Endpoints(sockets), sources, logger)
-    core = BrokerCore(make_identity("broker", lock=lock.path), frames_name)
+    identity = make_identity("broker", lock=lock.path)
+    core = BrokerCore(identity, frames_name)
     log_note(logger, Note("info", "broker.started", {"directory": sockets}))
     ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
+    pulse = pulse_in(sockets, logger, identity.address)
+    return run_core(core, shell, sources, logger, pulse, ends=ends, levels=levels)
 
 
 if __name__ == "__main__":

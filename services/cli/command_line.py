@@ -33,12 +33,20 @@ COMMANDS: Final = {
     "add": "add",
     "capture": "capture",
     "replay": "replay",
+    "doctor": "doctor",
     "init": "init",
     "status": "status",
     "watch": "watch",
+    "logs": "logs",
     "web": "web",
+    "reload": "reload",
+    "restart": "restart",
     "rpc": "rpc",
     "dead-letters": "dead_letters",
+    "deploy": "deploy",
+    "backup": "backup",
+    "restore": "restore",
+    "completion": "completion",
 }
 """The word on the command line → its module, in the order of the help text; each module has `add_parser(subparsers)`
 and `run(args) -> int`."""
@@ -56,12 +64,20 @@ SUMMARIES: Final = {
     "add": "add a device to the configuration, step by step",
     "capture": "record what passes on a line, with its times",
     "replay": "play a recorded line on a pseudo-terminal",
+    "doctor": "find out why no data comes, and what mends it",
     "init": "write a starter configuration for ports that are there",
     "status": "show every process of a running gateway",
     "watch": "show frames and readings as they pass",
+    "logs": "show what the processes of a gateway have logged",
     "web": "print a link that opens the gateway's page",
+    "reload": "take a changed configuration without a restart",
+    "restart": "start the process of one device anew",
     "rpc": "call a method of a device through a running gateway",
     "dead-letters": "list frames that could not be delivered, or send them again",
+    "backup": "keep a gateway in one file, also while it runs",
+    "restore": "bring back what `serialgw backup` has kept",
+    "deploy": "print the file by which something else starts the gateway",
+    "completion": "print a script that lets a shell complete commands",
 }
 """One line a command for the help text, so that none of them need be imported to show it."""
 OS_ADVICE: Final = {
@@ -170,13 +186,14 @@ def _no_command(word: str) -> str:
     return f'there is no command "{word}"' + (f'; did you mean "{near}"?' if near else "")
 
 
-def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser of all commands; only `command`'s own options are loaded, the others are names with a summary."""
+def build_parser(command: str = "", *, whole: bool = False) -> argparse.ArgumentParser:
+    """The parser of all commands; only `command`'s own options are loaded, the others are names with a summary.
+    `whole`: those of all are, for who describes them."""
     parser = Parser(prog="serialgw", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--version", nargs=0, action=_Version, help="show the version and exit")
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name, module_name in COMMANDS.items():
-        if name != command:
+        if name != command and not whole:
             subparsers.add_parser(name, help=SUMMARIES[name], add_help=False)
             continue
         module = importlib.import_module(f"services.cli.commands.{module_name}")

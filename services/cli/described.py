@@ -10,6 +10,7 @@ from common.config.models import AttributeUpdate, DataPoint, Device, Line, Messa
 from common.config.ports import is_usb
 from common.config.usb_ports import find_port, read_selector
 from common.core.byte_text import spell
+from common.core.control_names import named
 from common.core.frame_words import words_of
 from common.core.quoting import quoted, spelled
 from services.cli.asked_words import describe_asking, describe_register
@@ -144,12 +145,20 @@ def _written_by(device: Device, rpc: Rpc) -> str:
     """What becomes of a call's params, by whichever converter the device has."""
     if rpc.template is not None:
         kind = f" with params as {written_as(rpc.type)}" if written_as(rpc.type) != "text" else ""
-        return spelled_out(rpc.template) + kind
+        return spelled_out(rpc.template) + kind + _added_to(device)
     if device.downlink_converter is None:
         return 'nothing without "downlink_converter"'
     if device.has_user_downlink:
         return f"what {device.downlink_converter} makes of params"
     return f"params as {written_as(rpc.type)}"
+
+
+def _added_to(device: Device) -> str:
+    """What `send` adds to all that is written."""
+    asking = device.asking
+    added = [] if asking is None or asking.send_checksum is None else ["its checksum"]
+    added += [] if asking is None or not asking.send_end else [named(asking.send_end)]
+    return f", then {' and '.join(added)}" if added else ""
 
 
 def device_as_json(device: Device) -> dict[str, object]:

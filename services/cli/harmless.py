@@ -22,6 +22,11 @@ class HarmlessStream:
         """The stream made harmless, once."""
         return cast(TextIO, stream if isinstance(stream, cls) else cls(cast(TextIO, stream)))
 
+    @property
+    def below(self) -> TextIO:
+        """The stream itself, for who draws on a terminal and makes the text in it harmless."""
+        return self._stream
+
     def write(self, text: str) -> int:
         """Writes text as harmless lines; returns how much it was given, as callers expect it."""
         self._stream.write(harmless_lines(text))

@@ -61,7 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     shell = ConverterShell(Endpoints(sockets), hosts, poison, sources, logger)
     log_note(logger, Note("info", "process.started", {"slot": slot, "pid": identity.pid}))
     ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
+    pulse = pulse_in(sockets, logger, identity.address)
+    return run_core(core, shell, sources, logger, pulse, ends=ends, levels=levels)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from common.io.levels import LogLevels
 from common.io.locks import FileLock
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core, tell_old_configuration
 from common.io.sources import Sources
+from common.io.variables import TOP_VARIABLE
 from services.monitor.core.core import MonitorCore
 from services.monitor.shell.shell import MonitorShell
 from services.monitor.shell.web.server import WebServer
@@ -35,16 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gateway, warnings = find_gateway(options.config, options.active, options.data_dir, "monitor", os.environ)
         lock = FileLock(sockets / "monitor.lock")
     tell_old_configuration(logger, warnings)
+    identity = make_identity("monitor", lock=lock.path)
     core = MonitorCore(
-        make_identity("monitor", lock=lock.path),
+        identity,
         [device.name for device in gateway.devices],
         [connector.name for connector in gateway.hosted],
+        # Where systemd has started the gateway.
+        tells=TOP_VARIABLE in os.environ and "NOTIFY_SOCKET" in os.environ,
     )
     sources: Sources[CommonEvent] = Sources()
     web = WebServer(gateway.web, options.config.absolute(), options.data_dir.absolute(), sockets, logger)
-    shell = MonitorShell(Endpoints(sockets), sources, logger, web)
+    shell = MonitorShell(Endpoints(sockets), sources, logger, web, sockets)
     ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
+    pulse = pulse_in(sockets, logger, identity.address)
+    return run_core(core, shell, sources, logger, pulse, ends=ends, levels=levels)
 
 
 if __name__ == "__main__":

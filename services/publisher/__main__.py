@@ -96,7 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
     facts = {"pid": identity.pid, "epoch": epoch, "host": gateway.platform.host, "port": gateway.platform.port}
     log_note(logger, Note("info", "process.started", facts))
     ends, levels = (shell.close, lock.release), LogLevels(sockets, logger)
-    return run_core(core, shell, sources, logger, pulse_in(sockets, logger), ends=ends, levels=levels)
+    pulse = pulse_in(sockets, logger, identity.address)
+    return run_core(core, shell, sources, logger, pulse, ends=ends, levels=levels)
 
 
 def _try(config: Path, data_dir: Path) -> int:

@@ -31,7 +31,7 @@ from common.io.endpoints import socket_dir
 from common.io.journal.places import file_name, journal_dir
 from common.io.levels import FILE as LEVELS_FILE
 from common.io.orders import APPLY_FILE, ORDERS
-from services.cli.supervise import configurator
+from services.cli.supervise import switching
 from services.cli.supervise.conf import PLAN_NAME, Plan, read_plan, write_plan
 from services.cli.supervise.configurator import ENDED, Configurator
 from services.cli.supervise.difference import difference
@@ -134,7 +134,8 @@ def test_what_the_gateway_says_of_its_configuration_has_no_secret(tmp_path: Path
 
 
 def test_only_who_is_concerned_starts_anew(tmp_path: Path) -> None:
-    """A line's settings concern its port reader alone; a call concerns the publisher too; storage all readers."""
+    """A line's settings, and a call, concern its port reader alone, which takes them while it is at work; a port has it
+    start anew; a call that is answered concerns the publisher too; storage all readers."""
     config = write(tmp_path)
 
     def change(*devices: dict[str, Any], **main: Any) -> Any:
@@ -145,11 +146,16 @@ def test_only_who_is_concerned_starts_anew(tmp_path: Path) -> None:
 
     assert change().is_empty
     baud = change({**DEVICE, "baudrate": 19_200}, OTHER)
-    assert (baud.changed, baud.publisher, baud.monitor) == (("A",), False, False)
+    assert (baud.swapped, baud.changed, baud.publisher, baud.monitor) == (("A",), (), False, False)
+    port = change({**DEVICE, "port": "/dev/ttyS9"}, OTHER)
+    assert (port.swapped, port.changed, port.publisher, port.monitor) == ((), ("A",), False, False)
     call = change(DEVICE, {**OTHER, "serverSideRpc": [{"method": "get"}]})
-    assert (call.changed, call.publisher, call.monitor) == (("B",), True, False)
+    assert (call.swapped, call.changed, call.publisher, call.monitor) == (("B",), (), False, False)
+    answered = change(DEVICE, {**OTHER, "serverSideRpc": [{"method": "get", "withResponse": True}]})
+    assert (answered.swapped, answered.changed, answered.publisher) == (("B",), (), True)
     less = change(OTHER)
-    assert (less.removed, less.changed, less.publisher, less.monitor) == (("A",), (), True, True)
+    assert (less.removed, less.changed, less.publisher, less.monitor) == (("A",), (), True, False)
+    assert less.names
     assert change(storage={"type": "memory"}).changed == ("A", "B")
 
 
@@ -243,8 +249,10 @@ def _world(tmp_path: Path) -> Iterator[World]:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A gateway in which nothing takes long, and nobody hears the publisher being told."""
     for name, seconds in (("COME_UP_S", 0.2), ("HOLD_S", 0.0), ("LOOK_S", 0.01), ("HEARD_S", 0.2)):
-        monkeypatch.setattr(configurator, name, seconds)
+        monkeypatch.setattr(switching, name, seconds)
     monkeypatch.setattr(Configurator, "_tell_publisher", lambda _: None)
+    # What was read without an environment is to be found unchanged in this one.
+    monkeypatch.delenv("SERIALGW_WEB", raising=False)
     with _world(tmp_path) as made:
         yield made
 

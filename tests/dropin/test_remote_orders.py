@@ -155,6 +155,30 @@ def test_programs_come_and_go_inside_a_group_that_runs(notes: list[Note]) -> Non
     assert (b.asked, b.starts, publisher.starts) == (0, 0, 1)
 
 
+def test_who_is_wanted_again_before_it_has_gone_comes_back(notes: list[Note]) -> None:
+    """A change that is taken back at once: nobody who was configured before is missing, and each goes by what is
+    wanted now. One that has started anew before can be taken out, too."""
+    supervisord = Supervisord()
+    readers = supervisord.process_groups["readers"].processes
+    applying = Applying(supervisord, notes.append)
+    both, one = Group("readers", "a", "b"), Group("readers", "b")
+    publisher = Group("publisher", "publisher")
+    supervisord.options.process_group_configs = [one, publisher]
+    applying.begin([])
+    supervisord.options.process_group_configs = [both, publisher]
+    applying.begin([])
+    readers["a"].pid = 0
+    applying.go_on()
+    assert (set(readers), readers["a"].starts) == ({"a", "b"}, 1)
+    assert readers["a"].config is both.process_configs[0]
+    supervisord.options.process_group_configs = [one, publisher]
+    applying.begin([])
+    readers["a"].pid = 0
+    applying.go_on()
+    assert set(readers) == {"b"}
+    assert [config.name for config in supervisord.process_groups["readers"].config.process_configs] == ["b"]
+
+
 def test_a_group_that_is_new_is_added_and_a_broken_file_changes_nothing(notes: list[Note]) -> None:
     supervisord = Supervisord()
     supervisord.options.process_group_configs = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -156,3 +157,55 @@ def test_second_gateway_on_the_same_data_is_refused(running: Running) -> None:
     )
     assert second.returncode == 69
     assert str(running.process.pid) in second.stderr
+
+
+def test_what_is_logged_is_kept_and_shown(tmp_path: Path) -> None:
+    """As JSON where that is asked for, of all processes; `serialgw logs` narrows it to one device, also when no
+    gateway runs. A call has its id in every line about it."""
+    lines = [Line(tmp_path / f"tty{number}") for number in range(2)]
+    mosquitto = Mosquitto(tmp_path / "mosquitto")
+    devices = [number_device(name, line) for name, line in zip(NAMES, lines, strict=True)]
+    devices[1]["serverSideRpc"] = [{"method": "hello", "template": "hello\n"}]
+    config = write_config(tmp_path / "config", mosquitto.port, devices)
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "SERIALGW_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "services.cli"]
+    log = tmp_path / "run.log"
+
+    def said(*words: str) -> str:
+        return subprocess.run(
+            [*command, "logs", *words], capture_output=True, text=True, env=environ, check=True
+        ).stdout
+
+    with closing(mosquitto, *lines), log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "run", str(config), "--log-format", "json", "--log-level", "debug"],
+            stderr=output,
+            env=environ,
+            cwd=tmp_path,
+        )
+        try:
+            wait_until(lambda: log.read_text().count('"event":"port.opened"') == 2, "both ports are open", 60)
+            wait_until(lambda: '"event":"link.up"' in log.read_text(), "the platform is reached", 60)
+            call = [*command, "rpc", NAMES[1], "hello"]
+            assert subprocess.run(call, env=environ, capture_output=True, check=True).stdout == b'{"success":true}\n'
+            lines[0].unplug()
+            wait_until(lambda: '"event":"port.lost"' in log.read_text(), "a port was lost", 60)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+    told = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    kept = [json.loads(line) for line in said("-n", "10000", "--json").splitlines()]
+    assert kept == told
+    kinds = {one["process"].partition(":")[0] for one in told}
+    assert {"supervisord", "broker", "publisher", "converter", "port_reader"} <= kinds
+    others = [line for line in log.read_text().splitlines() if not line.startswith(("{", "serialgw: ", "warning: "))]
+    assert others == []
+    of_device = [json.loads(line) for line in said(NAMES[0], "--level", "WARNING", "--json").splitlines()]
+    assert {one["process"] for one in of_device} == {f"port_reader:{NAMES[0]}"}
+    assert "port.lost" in {one["event"] for one in of_device}
+    [call_id] = {one["facts"]["id"] for one in told if one.get("event") == "call.begun"}
+    steps = [(one["process"], one["event"]) for one in told if one.get("facts", {}).get("id") == call_id]
+    reader, publisher = f"port_reader:{NAMES[1]}", "publisher:0"
+    begun, asked, ended = ((publisher, f"call.{word}") for word in ("begun", "asked", "ended"))
+    assert {begun, asked, (reader, "call.answered"), ended} <= set(steps)
+    assert [one for one in (tmp_path / "data" / "log").iterdir() if one.stat().st_mode & 0o077] == []

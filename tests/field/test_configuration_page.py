@@ -18,8 +18,11 @@ from common.config.names import CONFIG_DIR_VARIABLE, SECRET_FILE_SUFFIX, SECRET_
 from common.config.platform_reading import LOGS_VARIABLE, PLATFORM_VARIABLES, PROXY_VARIABLES, SECURITY_VARIABLES
 from common.config.provisioning_reading import PROVISIONING_VARIABLES
 from common.config.reading import Loaded, read_gateway
+from common.config.web_reading import HOSTS_VARIABLE
 from common.config.web_reading import VARIABLE as WEB_VARIABLE
 from common.io.arguments import DATA_DIR_VARIABLE
+from common.io.logs import FORMAT_VARIABLE
+from common.io.variables import ALIVE_VARIABLE
 from docs.generate import PAGE, page
 from docs.keys import (
     ACTIVITY,
@@ -247,7 +250,8 @@ def test_all_examples_can_be_used_together(tmp_path: Path) -> None:
 
 def test_every_variable_is_there() -> None:
     known = {name for name, _ in (*PLATFORM_VARIABLES, *SECURITY_VARIABLES)} | {DATA_DIR_VARIABLE, *PROXY_VARIABLES}
-    known |= {*PROVISIONING_VARIABLES, CONFIG_DIR_VARIABLE, LOGS_VARIABLE, WEB_VARIABLE}
+    known |= {*PROVISIONING_VARIABLES, CONFIG_DIR_VARIABLE, LOGS_VARIABLE, WEB_VARIABLE, HOSTS_VARIABLE}
+    known |= {ALIVE_VARIABLE, FORMAT_VARIABLE}
     known |= {name + SECRET_FILE_SUFFIX for name in SECRET_VARIABLES}
     assert {variable.name for variable in VARIABLES} == known
 

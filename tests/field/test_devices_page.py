@@ -30,8 +30,8 @@ def test_each_step_runs_as_it_stands(tmp_path: Path, step: str) -> None:
 
 
 def test_all_steps_are_there() -> None:
-    """From lines of text to a bus, and to what was recorded."""
-    assert len(STEPS) == 9
+    """From lines of text to a bus, to what was recorded, and to calls."""
+    assert len(STEPS) == 10
 
 
 def _said(folder: Path, command: str) -> list[str]:

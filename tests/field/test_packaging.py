@@ -64,7 +64,7 @@ def test_a_gateway_is_installed_with_few_packages() -> None:
     bring two dozen."""
     names = [re.split(r"[^a-z-]", text)[0] for text in PROJECT["dependencies"]]
     data = ["pyzmq", "pyserial", "msgpack", "paho-mqtt", "simplejson", "msgspec", "supervisor"]
-    assert names == [*data, "starlette", "uvicorn", "prometheus-client"]
+    assert names == [*data, "starlette", "uvicorn", "prometheus-client", "shtab"]
     assert [re.split(r"[^a-z-]", text)[0] for text in PROJECT["optional-dependencies"]["demo"]] == ["amqtt"]
 
 
@@ -93,7 +93,9 @@ def test_the_image_gets_what_it_copies_and_little_else() -> None:
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     let_through = {line[1:] for line in lines if line.startswith("!")}
     copied: set[str] = set()
-    for line in re.findall(r"^COPY (.*) \S+$", (ROOT / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE):
+    for line in re.findall(
+        r"^COPY (?!--from)(.*) \S+$", (ROOT / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    ):
         copied |= set(line.split())
     assert copied == let_through
     assert "*" in lines
@@ -106,7 +108,7 @@ def test_the_source_archive_has_what_make_needs() -> None:
     assert "prune bench/results" in manifest
 
 
-def test_the_wheel_has_the_profiles(tmp_path: Path) -> None:
+def test_the_wheel_has_the_profiles_and_the_man_page(tmp_path: Path) -> None:
     """They are no modules, and would be left out without a word."""
     source = tmp_path / "source"
     source.mkdir()
@@ -119,5 +121,6 @@ def test_the_wheel_has_the_profiles(tmp_path: Path) -> None:
         [sys.executable, "-c", build], cwd=source, capture_output=True, text=True, timeout=100, check=True
     )
     with zipfile.ZipFile(tmp_path / built.stdout.split()[-1]) as wheel:
+        assert [name for name in wheel.namelist() if name.endswith(".data/data/share/man/man1/serialgw.1")]
         names = {Path(name).name for name in wheel.namelist() if name.startswith("common/config/profiles/")}
     assert names == {path.name for path in OURS.iterdir()}

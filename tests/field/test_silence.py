@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from common.core.checksum import sealed
 from common.core.frame_shape import Checksum
+from services.monitor.core.gateway.devices import SERVED
 from tests.e2e.harness import ROOT, Gateway, Line, Mosquitto, closing, needs_mosquitto, write_config
 from tests.support.waiting import wait_until
 
@@ -170,6 +172,7 @@ def test_status_is_for_people_and_for_health_checks(world: World) -> None:
         "PORT",
         "LAST",
         "FRAME",
+        "RATE",
         "WAITING",
         "DEAD",
         "LETTERS",
@@ -178,6 +181,26 @@ def test_status_is_for_people_and_for_health_checks(world: World) -> None:
     [row] = [line for line in lines if line.startswith("away ")]
     assert "port closed" in row
     assert "no such port" in lines[lines.index(row) + 1]
+
+
+@pytest.mark.timeout(60)
+def test_the_doctor_says_so_too(world: World) -> None:
+    """Each device that is not served is a fault, with its reason; the platform is the gateway's own to tell of; ports
+    that the gateway has open are no fault, and the one that another program has is."""
+    answer = world.gateway.cli("doctor", "--config", str(world.gateway.config), "--json")
+    assert answer.returncode == 1
+    found = json.loads(answer.stdout)["findings"]
+    faults = {one["subject"]: one["found"] for one in found if one["check"] == "device"}
+    # More is told of both ports that can't be opened.
+    assert faults.keys() == {name for name, (state, _) in EXPECTED.items() if state not in SERVED} - {"away", "busy"}
+    assert [one["check"] for one in found if one["level"] == "fault" and "ttyUSB7" in one["subject"]] == ["port"]
+    assert faults["carriage"].startswith("no frame end: ")
+    assert all(one["cure"] for one in found if one["level"] != "ok")
+    [platform] = [one for one in found if one["check"] == "platform"]
+    assert (platform["level"], platform["found"]) == ("ok", "the gateway that runs is connected")
+    held = [one["found"] for one in found if one["check"] == "holder" and one["level"] == "fault"]
+    assert len(held) == 1
+    assert f"pid {os.getpid()}" in held[0]
 
 
 @pytest.mark.timeout(60)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -31,6 +34,7 @@ from common.wire.messages import (
     Request,
     Tap,
 )
+from services.monitor.core.gateway.table import Table
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -206,3 +210,65 @@ def reply(request: Request, json_bytes: bytes) -> Reply:
 
 def beat(identity: Identity) -> Heartbeat:
     return Heartbeat(identity.kind, identity.name, identity.instance, identity.pid, identity.host, 0.0, {}, {})
+
+
+def state_of_a_gateway(request: Request) -> Reply:
+    """What a monitor answers, of a device with a name that would clear the screen."""
+    table = Table(["press1", "\x1b[2Jevil"])
+    table.hear(Heartbeat("monitor", "0", "i", 7, "host", 60.0, {}, {}), 100.0)
+    return reply(request, json.dumps(table.show()).encode())
+
+
+def test_status_is_drawn_again_in_place_until_ctrl_c(data_dir: Path) -> None:
+    """On a terminal: cleared once, then each line over itself; the cursor comes back, and Ctrl-C is exit 0."""
+    peer = Peer(data_dir, "monitor", state_of_a_gateway)
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "services.cli", "status", "--watch", "--data-dir", str(data_dir)]
+    process = subprocess.Popen(command, stdout=slave, cwd=ROOT, env={**os.environ, "COLUMNS": "80", "LINES": "20"})
+    os.close(slave)
+    said = b""
+    try:
+
+        def drawn() -> bool:
+            nonlocal said
+            if select.select([master], [], [], 0.1)[0]:
+                said += os.read(master, 65536)
+            return said.count(b"\x1b[H") >= 3
+
+        wait_until(drawn, "three pictures")
+        process.send_signal(signal.SIGINT)
+        while process.poll() is None or select.select([master], [], [], 0)[0]:
+            try:
+                said += os.read(master, 65536)
+            except OSError:
+                break
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        os.close(master)
+        peer.close()
+    assert said.count(b"\x1b[2J") == 1
+    assert said.endswith(b"\x1b[?25h")
+    assert b"\\u001b[2Jevil" in said
+    assert max(len(line) for line in re.sub(rb"\x1b\[[?0-9]*[a-zA-Z]", b"", said).split(b"\r\n")) <= 80
+
+
+def test_status_is_told_again_and_again_to_programs(data_dir: Path) -> None:
+    """One JSON object a line; a monitor that has gone is said in one, and waited for."""
+    peer = Peer(data_dir, "monitor", state_of_a_gateway)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.cli", "status", "--watch", "--json", "--data-dir", str(data_dir)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+    peer.close()
+    assert {device["name"] for device in first["devices"]} == {"press1", "\x1b[2Jevil"}
+    assert first.keys() == second.keys()
+    while "fault" not in json.loads(process.stdout.readline()):
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0

@@ -123,16 +123,24 @@ def test_a_configuration_error_is_not_restarted_and_a_crash_is(tmp_path: Path) -
     assert 'name=converter-0 reason="killed by a signal"' in log.text
 
 
-def test_a_terminal_that_goes_away_restarts_nothing(tmp_path: Path) -> None:
-    """SIGHUP is one line; a stop after it is as ever."""
+def test_a_hang_up_takes_the_files_and_restarts_nothing(tmp_path: Path) -> None:
+    """SIGHUP starts who looks at the files, and once more where it comes while that one is at it; supervisord itself
+    would stop and start everything. A stop after it is as ever."""
     reader, writer = os.pipe()
-    with supervisord(write_conf(tmp_path, {}), writer) as process:
+    go_on = tmp_path / "go-on"
+    scripts = {"reloader": f"echo looks; while [ ! -e {go_on} ]; do sleep 0.05; done"}
+    with supervisord(write_conf(tmp_path, scripts), writer) as process:
         os.close(writer)
         log = Reader(reader)
         wait_until(lambda: log.holds("process.started", 5), "five processes")
         process.send_signal(signal.SIGHUP)
-        wait_until(lambda: log.holds("gateway.hangup"), "a word about it")
-        assert log.text.count("process.started") == 5
+        wait_until(lambda: log.holds("looks"), "the files are looked at")
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: log.holds("configuration.reloading", 1), "a word about it")
+        go_on.touch()
+        wait_until(lambda: log.holds("looks", 2), "the files are looked at again")
+        wait_until(lambda: log.holds("process.finished name=reloader", 2), "it has ended twice")
+        assert log.text.count("looks") == 2
         assert "process.stopped" not in log.text
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0

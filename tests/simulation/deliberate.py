@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from common.io.journal.recovery import Recovery
+from common.stream.device_stream import DeviceStream
 from common.stream.keeping.journal_writer import JournalWriter
 from common.stream.keeping.losses import Losses
 from common.stream.listening import Listening
@@ -34,6 +35,7 @@ from services.converter.shell.user_code import UserCode
 from services.port_reader.core.asking.asker import Asker
 from services.port_reader.core.asking.matching import Messages
 from services.port_reader.core.asking_port import AskingPort
+from services.port_reader.core.core import PortReaderCore
 from services.port_reader.core.exchange import Exchanges
 from services.port_reader.core.incoming.form import Form
 from services.port_reader.core.port import Port
@@ -447,13 +449,48 @@ ASKED: Final = (
     one(
         "what would be any question's answer is the first one's",
         (Messages, "is_answer"),
-        "found = self._first_choosy(frame)",
+        "found = self._first_choosy(frame, ask.name)",
         "found = self.first(frame)",
     ),
 )
 """Devices that must be asked, and those that wait to be answered."""
 
-ALL: Final = (*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED, *FORMED, *HOSTED, *REPORTED, *RATED, *ASKED)
+SWAPPED: Final = (
+    one(
+        "frames of before a change are converted as those behind it",
+        (DeviceStream, "take_section"),
+        "self.uplink.section = name",
+        "self.uplink.section = name\n"
+        "    waiting = self.uplink._window.ready.queue.blocks\n"
+        "    for place, block in enumerate(waiting):\n"
+        "        waiting[place] = block._replace(section=name)",
+    ),
+    one(
+        "a section is said to be taken and is not",
+        (PortReaderCore, "_take_section"),
+        "effects += self._source.take_section(place, kept.name, kept.section, now_s)",
+        "pass",
+    ),
+    one(
+        "what waits of a frame is gone when its framing changes",
+        (Port, "_reframe"),
+        "waiting = old.partial",
+        'waiting = b""',
+    ),
+    one(
+        "a new framing forgets that the line sends its delimiter",
+        (Port, "_reframe"),
+        "incoming_of(device.framing, handover.form, self.byte_s)",
+        'incoming_of(device.framing, b"", self.byte_s)',
+    ),
+)
+"""Sections that are taken by readers at work."""
+
+ALL: Final = (
+    *(*LISTED, *DRAWN, *ATTACKED, *LOST, *HEARD, *NAMED, *FORMED, *HOSTED, *REPORTED, *RATED),
+    *ASKED,
+    *SWAPPED,
+)
 
 
 @contextmanager

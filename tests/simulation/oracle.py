@@ -20,6 +20,7 @@ from tests.simulation.reader import ReaderProcess
 from tests.simulation.report_oracle import judge_reports
 from tests.simulation.scenario import Scenario
 from tests.simulation.source import Disk, SourceProcess, shed_by
+from tests.simulation.swaps import judge_swaps
 from tests.simulation.watching import Watch
 from tests.simulation.world import RPC_TIMEOUT_S, World, platform_names
 
@@ -274,6 +275,8 @@ class Oracle:
             self._note(f"{name}: {len(missing)} missing, {allowed} were shed: {sorted(missing)[:5]}")
         self._judge_dead_letters(reader, accepted, allowed)
         self._judge_lifecycle(reader, allowed)
+        for problem in judge_swaps(reader, self.world.platform.items.get(name, [])):
+            self._note(problem)
 
     def _judge_order(self, target: str, places: dict[int, int], device: int) -> set[int]:
         """The values accepted for one device on the platform; what a journal lost may have been on its way."""

@@ -43,6 +43,8 @@ class Item(NamedTuple):
     ts_ms: int
     number: int | None
     state: int | None
+    versions: tuple[str, ...] = ()
+    """The keys by which it says under which sections it was made (`tests.simulation.swaps`)."""
 
 
 class FakePlatform:
@@ -293,7 +295,14 @@ class FakePlatform:
                         ]
                     session, now_s = len(self.links), self.clock.now_s
                     all_kept.extend(
-                        Item(session, now_s, item["ts"], item["values"].get("n"), item["values"].get("s"))
+                        Item(
+                            session,
+                            now_s,
+                            item["ts"],
+                            item["values"].get("n"),
+                            item["values"].get("s"),
+                            tuple(key for key in item["values"] if key.startswith("v")),
+                        )
                         for item in items
                     )
             case "v1/gateway/attributes":

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from common.config.models import Device, section_of
+from common.core.events import Send
 from common.stream.events import Append
 from common.stream.limits import Limits
-from common.wire.messages import Identity
+from common.wire.messages import Identity, Reply
 from services.port_reader.core.core import LineMember, PortReaderCore
 from services.port_reader.core.events import (
+    AdjustLine,
     CancelWrite,
     CheckWrite,
     Chunk,
@@ -26,8 +28,10 @@ from services.port_reader.core.events import (
     WritePending,
     WritePort,
 )
+from tests.simulation.kernel import Stall
 from tests.simulation.line import SerialLine
 from tests.simulation.source import SourceProcess
+from tests.simulation.swaps import Book, section_asked
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -41,6 +45,9 @@ class ReaderProcess(SourceProcess):
         self.device = device
         self.section = section
         self.line = line
+        self.book = Book(section)
+        self.swaps = 0
+        """How often its device was configured otherwise."""
         line.reader = self
 
     @property
@@ -54,6 +61,7 @@ class ReaderProcess(SourceProcess):
         identity = Identity("port_reader", self.device.name, f"{self.name}#{self.life}", 1, "host", f"lock {self.name}")
         draw = self.clock.random.random
         self.disk.put_section(self.section, section_of(self.device))
+        self.book.began(self.section)
         member = LineMember(self.device, self.section, self.disk.open())
         return PortReaderCore(identity, [member], limits=self.limits, draw=draw)
 
@@ -73,7 +81,14 @@ class ReaderProcess(SourceProcess):
 
     def committed(self, effect: Append) -> Iterable[Any]:
         self.line.committed()
+        self.book.committed(effect)
         return ()
+
+    def perform(self, effect: Any) -> Iterable[Any] | Stall:
+        if isinstance(effect, Send) and isinstance(effect.message, Reply) and (name := section_asked(effect.message)):
+            self.book.replied(effect.message, name)
+            return ()
+        return super().perform(effect)
 
     def perform_elsewhere(self, effect: Any) -> Iterable[Any]:
         line = self.line
@@ -96,6 +111,8 @@ class ReaderProcess(SourceProcess):
                 return self._write(line.write(b""))
             case CancelWrite():
                 line.cancel_write()
+            case AdjustLine():
+                pass
             case _:
                 raise AssertionError(f"the port reader's core ordered {effect!r}, which this world does not know")
         return ()

@@ -12,6 +12,7 @@ from tests.simulation.host_load import HostLoad
 from tests.simulation.load import Load
 from tests.simulation.oracle import Oracle
 from tests.simulation.scenario import QUIET_S, SEARCH_S, Scenario, draw_scenario
+from tests.simulation.swaps import Swaps
 from tests.simulation.world import World
 
 AFTER_S = 2.0
@@ -56,6 +57,7 @@ def run_scenario(scenario: Scenario, trace: Callable[[str], None] | None = None)
         host_load = HostLoad(world, scenario)
         asked_load = AskedLoad(world, scenario)
         faults = Faults(world, scenario, load)
+        Swaps(world.readers, scenario, faults)
         oracle = Oracle(world, scenario, load, host_load, asked_load, faults)
         try:
             world.clock.run(scenario.end_s)

@@ -92,6 +92,8 @@ ASKED_SHARE: Final = 0.25
 that must be asked."""
 REPORTED_SHARE: Final = 0.25
 """So many seeds have devices that do not report all that they say."""
+SWAPPED_SHARE: Final = 0.2
+"""So many seeds have devices that are configured otherwise while their readers are at work."""
 STRATEGIES: Final = ("ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD")
 HANGS_ALONE: Final = 12
 """In every such seed users' code hangs, all devices have some, and nothing else goes wrong: only then can it be seen
@@ -178,6 +180,8 @@ class Scenario(NamedTuple):
     strategies: tuple[str, ...] = ()
     """The report strategy of each device, port readers' first; () where all report what they say."""
     asked: tuple[AskedPlan, ...] = ()
+    swaps: tuple[tuple[float, int], ...] = ()
+    """(when, which) device is configured otherwise while its reader is at work."""
 
     @property
     def end_s(self) -> float:
@@ -242,7 +246,16 @@ def draw_scenario(seed: int) -> Scenario:
         hosts=hosts,
         strategies=strategies,
         asked=asked,
+        swaps=_draw_swaps(seed),
     )
+
+
+def _draw_swaps(seed: int) -> tuple[tuple[float, int], ...]:
+    """Changes of sections, in some seeds; drawn apart."""
+    draw = random.Random(f"swaps {seed}")
+    if draw.random() >= SWAPPED_SHARE:
+        return ()
+    return tuple((2 + draw.random() * (LOAD_S - 4), draw.randrange(3)) for _ in range(draw.choice([1, 3, 10, 30])))
 
 
 def _draw_hosts(seed: int, may_be_tight: bool) -> tuple[HostPlan, ...]:

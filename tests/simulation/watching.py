@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.core.events import Core, Send
 from common.wire.messages import Identity
-from services.monitor.core.core import MonitorCore
+from services.monitor.core.core import MonitorCore, Show
 from tests.simulation.kernel import Process
 from tests.simulation.reader import ReaderProcess
 
@@ -40,6 +40,9 @@ class MonitorProcess(Process):
         match effect:
             case Send(plane=plane, message=message):
                 return self.world.send(self, plane, message)
+            case Show():
+                # Nobody looks at its page here.
+                return ()
             case _:
                 raise AssertionError(f"the monitor's core ordered {effect!r}")
 

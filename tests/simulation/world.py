@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from typing import Any
 from common.config.framing import Framing
 from common.config.models import AttributeUpdate, DataPoint, Device, Platform, ReportStrategy, Rpc, section_of
 from common.core.events import Blocked, Core, Reconnected, Send, Writable
+from common.io.journal.sections import section_name
 from common.stream.limits import Limits
 from common.wire.messages import (
     FrameBatch,
@@ -264,7 +264,7 @@ class World:
 
     def _make_reader(self, number: int, is_users: bool, limits: Limits) -> ReaderProcess:
         device = counting_device(f"press{number}", is_users, self.has_states)
-        section = hashlib.sha256(section_of(device)).hexdigest()[:32]
+        section = section_name(section_of(device))
         return ReaderProcess(self, device, section, limits, SerialLine(self.clock, number))
 
     def _give_strategies(self, types: tuple[str, ...]) -> None:

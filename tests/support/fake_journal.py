@@ -9,6 +9,7 @@ from typing import Any
 from common.io.journal.mark import Mark
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.seals import SCHEMA_VERSION, Meta
+from common.io.journal.sections import section_name
 from common.stream.blocks import Block
 from common.stream.events import (
     Append,
@@ -21,12 +22,14 @@ from common.stream.events import (
     JournalBlocks,
     JournalFailed,
     KeepJournal,
+    KeepSection,
     KeptLetter,
     LettersFound,
     LookUpSection,
     MarkSettled,
     RaiseGeneration,
     SectionFound,
+    SectionKept,
     SetLineState,
     Strike,
     Trim,
@@ -105,6 +108,10 @@ class FakeJournal:
                 return [LettersFound(effect.request, list(self._find(effect)), len(self.letters), size)]
             case LookUpSection(section, request):
                 return [SectionFound(request, self.sections.get(section))]
+            case KeepSection(section, request):
+                name = section_name(section)
+                self.put_section(name, section)
+                return [SectionKept(request, name, section)]
             case KeepJournal():
                 pass
             case _:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.wire.messages import Heartbeat
-from services.cli.commands.status import as_text, is_well, is_young, uptime
+from services.cli.commands.status import as_text, is_well, is_young, rate, uptime
 from services.monitor.core.gateway.table import Table
 
 
@@ -33,6 +33,7 @@ def test_all_well_shows_every_process_and_the_link() -> None:
         "PORT",
         "LAST",
         "FRAME",
+        "RATE",
         "WAITING",
         "DEAD",
         "LETTERS",
@@ -104,3 +105,11 @@ def test_what_a_journal_lost_is_said() -> None:
     document = found.show()
     assert is_well(document)
     assert "lost: press1: damage to its journal took 3000 entries; the log" in as_text(document)
+
+
+@pytest.mark.parametrize(
+    ("frames_hz", "shown"),
+    [(None, ""), (0.0, ""), (0.004, ""), (0.017, "0.02/s"), (4.84, "4.8/s"), (480.2, "480/s")],
+)
+def test_a_rate_has_as_many_digits_as_a_person_reads(frames_hz: float | None, shown: str) -> None:
+    assert rate(frames_hz) == shown

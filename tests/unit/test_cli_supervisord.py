@@ -84,7 +84,7 @@ def test_processes_stop_in_the_order_of_the_data(tmp_path: Path) -> None:
     """Who changes what runs first, then readers, converters, publisher, broker; the monitor last."""
     options = as_supervisord_reads(plan(tmp_path), tmp_path)
     order = [group.name for group in sorted(options.process_group_configs, key=lambda group: -group.priority)]
-    assert order == ["configurator", "port_readers", "converters", "publisher", "broker", "monitor"]
+    assert order == ["reloader", "configurator", "port_readers", "converters", "publisher", "broker", "monitor"]
 
 
 def test_processes_restart_without_end_but_not_after_a_configuration_error(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_left_journal_gets_a_reader_that_may_end(tmp_path: Path) -> None:
     options = as_supervisord_reads(whole, tmp_path)
     found = {process.name: process for group in options.process_group_configs for process in group.process_configs}
     drains = [process for name, process in found.items() if name.startswith("drain-")]
-    del found["configurator"]
+    del found["configurator"], found["reloader"]
     assert {tuple(process.exitcodes) for process in drains} == {(0, 78)}
     words = [decode_word(word) for process in drains for word in shlex.split(process.command)]
     assert {f"--journal={path}" for path in left} <= set(words)

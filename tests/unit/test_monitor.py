@@ -9,6 +9,7 @@ import pytest
 
 from common.core.events import Arrived, Drain, Exit, Send, Start, Tick
 from common.wire import codec
+from common.wire.calls import Watched, pack_body
 from common.wire.messages import Heartbeat, Identity, Plane, Registered, Reply, Request
 from services.monitor.core.core import MonitorCore
 from services.monitor.core.gateway.table import FORGET_S, ROWS_LIMIT
@@ -162,3 +163,54 @@ def test_a_reader_that_was_to_end_is_not_missed(world: World) -> None:
     assert {process["name"] for process in world.status()["processes"]} == {"gone", "press"}
     world.pass_time(6)
     assert [process["name"] for process in world.status()["processes"]] == ["press"]
+
+
+def test_a_rate_is_told_from_heartbeats(world: World) -> None:
+    """Frames a second, by the process's own clock: of the last moments where many come, of a minute where few do. A new
+    process begins anew, and nothing is made of what is no number."""
+
+    def rate(frames: Any, uptime_s: float, instance: str = "i1") -> Any:
+        world.beat("port_reader", "press", instance, uptime_s=uptime_s, counters={"frames_read": frames})
+        [device] = world.status()["devices"]
+        return device["frames_hz"]
+
+    assert rate(0, 1.0) is None
+    assert rate(0, 2.0) == 0
+    # A line that begins to talk is known by the fourth second to say five frames in each.
+    assert [rate(5 * second, 2.0 + second) for second in range(1, 8)][3:] == [5.0] * 4
+    # It falls silent: less and less, and nothing after a minute.
+    silent = [rate(35, 9.0 + second) for second in range(1, 65)]
+    assert silent == sorted(silent, reverse=True)
+    assert silent[-1] == 0
+    # One frame in twenty seconds.
+    assert [rate(35 + second // 20, 73.0 + second) for second in range(1, 121)][-1] == 0.05
+    known = rate(41, 194.0)
+    for frames, uptime_s in ((10, 195.0), (400, 100.0), (float("nan"), 196.0), (500, float("nan"))):
+        assert rate(frames, uptime_s) == known
+    assert rate(7, 1.0, "i2") is None
+    # A calm process beats each ten seconds.
+    assert [rate(7 + 2 * beat, 1.0 + 10 * beat, "i2") for beat in range(1, 30)][-1] == 0.2
+
+
+def watch(world: World, devices: list[str], connectors: list[str]) -> None:
+    """Somebody has changed the configuration."""
+    body = pack_body(Watched(devices, connectors))
+    request = Request("call-2", "client:1", "monitor:0", "watched", "", "", 5.0, body)
+    (answer,) = [e for e in world.core.handle(Arrived(Plane.CALLS, request), world.now_s) if isinstance(e, Send)]
+    assert isinstance(answer.message, Reply)
+    assert answer.message.error == ""
+
+
+def test_who_comes_and_goes_while_it_runs_is_told(world: World) -> None:
+    """A new device is missed until its reader beats; one that is configured no more is shown until its reader has
+    ended, and then is no fault; what is known of all others stays."""
+    world.beat("port_reader", "press", state={"port": "/dev/x"})
+    watch(world, ["pump"], ["Own"])
+    assert [device["name"] for device in world.status()["devices"]] == ["pump", "connector:Own"]
+    found = {process["name"]: process["state"] for process in world.status()["processes"]}
+    assert found == {"Own": "lost", "press": "alive", "pump": "lost"}
+    world.pass_time(20.0)
+    assert {process["name"] for process in world.status()["processes"]} == {"Own", "pump"}
+    watch(world, ["pump", "press"], [])
+    world.pass_time(20.0)
+    assert {process["name"] for process in world.status()["processes"]} == {"press", "pump"}

@@ -88,4 +88,4 @@ def end(code: int | None, place: Path) -> int:
     """Runs a core in a process of its own: the loop keeps the signals that it has taken."""
     logger = logging.getLogger("test")
     ends = (lambda: sys.stdout.writelines(["closed\n"]), lambda: sys.stdout.writelines(["released\n"]))
-    return run_core(Core(code), Shell(), Sources(), logger, pulse_in(place, logger), ends=ends)
+    return run_core(Core(code), Shell(), Sources(), logger, pulse_in(place, logger, "broker:0"), ends=ends)

@@ -40,7 +40,7 @@ def test_every_connector_of_the_type_is_asked_and_the_first_answer_counts() -> N
     assert [one.target for one in (first, second)] == ["connector_host:Cellar", "connector_host:Attic"]
     assert body_of(first) == CallConnector("scan", b"[1]", "7")
     assert calls.reply(answer_of(first.id)) is None
-    assert calls.reply(answer_of(second.id, b'{"n":1}')) == ConnectorAnswer("7", b'{"n":1}')
+    assert calls.reply(answer_of(second.id, b'{"n":1}')) == ConnectorAnswer("7", b'{"n":1}', began_s=100.0)
     assert calls.reply(answer_of(first.id, b'{"n":2}')) is None
     assert calls.next_deadline_s is None
 
@@ -49,13 +49,15 @@ def test_how_a_call_without_an_answer_ends() -> None:
     """Nobody has returned anything; nobody could be asked; nobody was in time."""
     calls = ConnectorCalls(CALLS, "p")
     (step,) = calls.begin("1", "my_scan", b"null", 110.0, 100.0)
-    assert calls.reply(answer_of(step.id)) == ConnectorAnswer("1", b"")
+    assert calls.reply(answer_of(step.id)) == ConnectorAnswer("1", b"", began_s=100.0)
     (step,) = calls.begin("2", "my_scan", b"null", 110.0, 100.0)
-    assert calls.reply(answer_of(step.id, error="not running")) == ConnectorAnswer("2", b"", "not running")
+    assert calls.reply(answer_of(step.id, error="not running")) == ConnectorAnswer(
+        "2", b"", "not running", began_s=100.0
+    )
     (step,) = calls.begin("3", "my_scan", b"null", 110.0, 100.0)
     assert calls.next_deadline_s == 110.0
     assert calls.expire(109.0) == []
-    assert calls.expire(110.0) == [ConnectorAnswer("3", b"", "Request timeout", is_late=True)]
+    assert calls.expire(110.0) == [ConnectorAnswer("3", b"", "Request timeout", is_late=True, began_s=100.0)]
     assert calls.reply(answer_of(step.id, b"1")) is None
     for number in range(MOST_OPEN):
         calls.begin(str(number), "my_scan", b"null", 110.0, 100.0)

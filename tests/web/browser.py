@@ -29,7 +29,7 @@ class Browser:
     def __init__(self, width: int = 1280, height: int = 800, *, dark: bool = False) -> None:
         program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
         assert program, "chromium is missing: apt-get install chromium"
-        self._folder = tempfile.TemporaryDirectory(prefix="serialgw-browser-")
+        self._folder = tempfile.TemporaryDirectory(prefix="serialgw-browser-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             [
                 program,

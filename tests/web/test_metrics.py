@@ -16,7 +16,7 @@ from services.connector_host.core.counters import ConnectorHostCounts, UsersCoun
 from services.converter.core.counters import ConverterCounts
 from services.monitor.core.counters import MonitorCounts
 from services.monitor.core.metrics import exported
-from services.monitor.core.metrics.collecting import Outside, samples_of
+from services.monitor.core.metrics.collecting import Configuration, Outside, Sample, Starts, samples_of
 from services.monitor.shell.web.exposition import Exposition
 from services.monitor.shell.web.view import View
 from services.port_reader.core.counters import PortReaderCounts
@@ -31,23 +31,20 @@ TABLES: dict[str, list[type[Any]]] = {
     "port_reader": [PortReaderCounts, JournalCounts],
     "connector_host": [ConnectorHostCounts, UsersCounts],
 }
-OUTSIDE = Outside(NOW_S + 4, 1_800_000_000.0, "3.11.2", 10**9, 1, 2)
+OUTSIDE = Outside(NOW_S + 4, 1_800_000_000.0, "3.11.2", 10**9, 1, 2, Configuration(False, 1_700_000_000.0, True))
 
 
 def values() -> dict[tuple[str, tuple[str, ...]], float]:
     """Each sample of a healthy gateway, four seconds after its last heartbeats."""
-    return {
-        (sample.metric.full_name, sample.labels): sample.value
-        for sample in samples_of(snapshot_of(*healthy(), later_s=4), OUTSIDE)
-    }
+    samples = samples_of(snapshot_of(*healthy(), later_s=4), OUTSIDE, Starts())
+    return {(one.metric.full_name, one.labels): one.value for one in samples if isinstance(one, Sample)}
 
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_counter_of_every_process_is_exported(kind: str) -> None:
     """Under one name each: what is worth counting is worth being seen."""
     counters = {name for table in TABLES[kind] for name in described(table)} - {*described(CommonCounts)}
-    lines = exported.LINE_ERROR_TYPES if kind == "port_reader" else {}
-    assert counters - {*exported.FROM_COUNTERS[kind]} - {*lines} == set()
+    assert counters - {*exported.FROM_COUNTERS[kind]} == exported.SHOWN_BY_KIND.get(kind, frozenset())
     assert {*exported.FROM_COUNTERS[kind]} <= counters
     gauges = {name for table in TABLES[kind] for name, it in described(table).items() if type(it).__name__ == "Gauge"}
     assert {name for name, metric in exported.FROM_COUNTERS[kind].items() if metric.kind == "gauge"} == gauges
@@ -75,6 +72,9 @@ def test_what_heartbeats_say_is_shown() -> None:
     assert found["serialgw_process_alive", ("broker", "0")] == 0, "late by now"
     assert found["serialgw_converter_batches_held", ("0",)] == 1
     assert found["serialgw_device_state", ("press", "receiving")] == 0
+    assert found["serialgw_config_last_reload_successful", ()] == 0
+    assert found["serialgw_config_last_reload_success_timestamp_seconds", ()] == 1_700_000_000
+    assert found["serialgw_config_pending", ()] == 1
 
 
 def test_moments_are_on_the_wall_clock() -> None:
@@ -86,7 +86,7 @@ def test_moments_are_on_the_wall_clock() -> None:
 
 def test_a_process_that_never_beat_has_no_samples_but_that_it_is_not_alive() -> None:
     """A zero would be a value that nobody has seen."""
-    found = {sample.metric.full_name for sample in samples_of(snapshot_of(), OUTSIDE)}
+    found = {sample.metric.full_name for sample in samples_of(snapshot_of(), OUTSIDE, Starts())}
     assert "serialgw_frames_read_total" not in found
     assert {"serialgw_process_alive", "serialgw_platform_connected", "serialgw_device_served"} <= found
 

@@ -209,11 +209,14 @@ def test_a_page_is_told_what_changes(gateway: Gateway) -> None:
     page = Events(gateway)
     first = page.next()
     assert [row["name"] for row in first["devices"]["changed"]] == ["press"]
+    assert first["is_whole"]
     gateway.beat(connected=False, fault="no such port: /dev/null")
 
     def is_told() -> bool:
         gateway.beat(connected=False, fault="no such port: /dev/null")
-        changed = page.next().get("devices", {"changed": []})["changed"]
+        news = page.next()
+        assert not news["is_whole"]
+        changed = news.get("devices", {"changed": []})["changed"]
         return any(row["state"] == "port_closed" and "no such port" in row["reason"] for row in changed)
 
     wait_until(is_told, "the page hears of the port")

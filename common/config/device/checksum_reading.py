@@ -11,6 +11,13 @@ from common.core.checksum import NAMES, WIDEST, size_of, width_of
 from common.core.frame_shape import Checksum, Crc, Spelling
 
 EXPECTED: Final = 'an object, such as {"type": "sum8"}, or a list of such objects'
+_CCITT: Final = ("crc", "crc16", "ccitt", "crcccitt", "crc16ccitt")
+"""Names, without their dashes, that manuals have for several: which one is meant only the parameters say."""
+_CCITT_MEANT: Final = (
+    '"crc16-ccitt-false" (polynomial 0x1021, initial value 0xFFFF), "crc16-xmodem" (0x1021, initial value 0), '
+    '"crc16-kermit" (0x1021, reflected), "crc16-modbus" (0x8005, reflected, initial value 0xFFFF) '
+    'or "crc16-arc" (0x8005, reflected, initial value 0)'
+)
 _FARTHEST: Final = 16 * 1024 * 1024
 
 
@@ -73,8 +80,9 @@ def _read_type(entry: JsonObject) -> tuple[str, Crc | None]:
     if value is None and ("poly" in entry.values or "width" in entry.values):
         return "", _read_crc(entry)
     if not isinstance(value, str) or value not in NAMES:
-        near = nearest(value, NAMES) if isinstance(value, str) else None
-        hint = f'"{near}"? There are {", ".join(NAMES)}' if near else choices(NAMES)
+        ccitt = isinstance(value, str) and value.lower().replace("-", "").replace("_", "") in _CCITT
+        near = nearest(value, NAMES) if isinstance(value, str) and not ccitt else None
+        hint = f'"{near}"? There are {", ".join(NAMES)}' if near else _CCITT_MEANT if ccitt else choices(NAMES)
         found = "nothing" if "type" not in entry.values else show(value)
         entry.problem("type", found, f'{hint}; or "width", "poly" and so on of another CRC')
         return "", None

@@ -329,6 +329,7 @@ def _check_meaning(entry: JsonObject, meaning: Meaning, kind: str, by: str) -> N
         entry.problem("min", show(meaning.minimum), f"at most max, {show(meaning.maximum)}")
     if meaning.byteorder in ("CDAB", "BADC") and kind in INTEGERS and INTEGERS[kind][0] == 3:
         entry.problem("byteorder", f"{meaning.byteorder} of {kind}", '"big" or "little": it has no words of two bytes')
+    _check_invalid(entry, meaning, kind)
     if kind != "time":
         for key in ("format", "zone"):
             if entry.values.get(key) is not None:
@@ -337,6 +338,22 @@ def _check_meaning(entry: JsonObject, meaning: Meaning, kind: str, by: str) -> N
         check_time(entry, meaning.format or "iso", meaning.zone)
     if entry.values.get("encoding") is not None and kind not in ("string", ""):
         entry.warning("encoding", 'has no effect: only "string" is text')
+
+
+def _check_invalid(entry: JsonObject, meaning: Meaning, kind: str) -> None:
+    """Marks that a number in binary never is: its device's "no value" would be sent as a value."""
+    if kind not in INTEGERS and kind not in FLOATS:
+        return
+    size, signed = INTEGERS[kind] if kind in INTEGERS else (FLOATS[kind], True)
+    least, most = (-(1 << 8 * size - 1), (1 << 8 * size - 1) - 1) if signed else (0, (1 << 8 * size) - 1)
+    for mark in meaning.invalid:
+        if isinstance(mark, str) and len(bytes_of(mark)) != size:
+            what = f'{size} byte{"s" if size > 1 else ""}, such as "hex:{" ".join(["80", *["00"] * (size - 1)])}"'
+            entry.problem(
+                "invalid", f"{show(mark)}, which stands for {len(bytes_of(mark))} bytes", f"{what}, or a number"
+            )
+        elif kind in INTEGERS and not isinstance(mark, str) and not least <= mark <= most:
+            entry.problem("invalid", f"{show(mark)}, which no {kind} is", f"a number from {least} to {most}")
 
 
 def _type_in_words(kind: str, by: str) -> str:

@@ -223,6 +223,10 @@ def _read_rpc(entry: JsonObject, users_answers: bool, users_params: bool) -> Rpc
         entry.warning("responsePattern", 'has no effect without "withResponse": true')
     if rpc.response_until_delimiter is None:
         _warn_if_empty(entry, rpc.response_from_byte, rpc.response_to_byte, "responseToByte")
+    else:
+        for ignored in ("responseFromByte", "responseToByte"):
+            if entry.values.get(ignored) is not None:
+                entry.warning(ignored, "has no effect, because responseUntilDelimiter is named")
     entry.warn_unknown()
     return rpc
 

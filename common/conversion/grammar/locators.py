@@ -29,6 +29,7 @@ from common.conversion.grammar.patterns_of_bytes import searcher
 from common.conversion.grammar.units import factor_of, times
 from common.conversion.grammar.views import View
 from common.conversion.outcomes import ABSENT, NOTHING
+from common.conversion.printed import doubt_of
 from common.conversion.spans import locator_of
 from common.conversion.values import plain_value
 from common.core.blanks import BLANK_BYTES
@@ -143,6 +144,14 @@ def _field_take(point: DataPoint, find: FindField, *, binary: bool) -> Take:
     return lambda view: value_of(find(view))
 
 
+def _doubt(point: DataPoint, field: bytes) -> str:
+    """What stands in a text that is no number, and the key that reads it, as a clause behind the error."""
+    if point.type not in ("int", "float", "double"):
+        return ""
+    doubt = doubt_of(field, whole=point.type == "int", decimal=point.decimal, cut='"unit"')
+    return f": {doubt}" if doubt else ""
+
+
 def _field_value(point: DataPoint, *, binary: bool) -> Callable[[Any], Any]:
     """A field, or why there is none, to the value. Raises ValueError."""
     read, expected, _ = field_reader(point, binary=binary)
@@ -165,7 +174,7 @@ def _field_value(point: DataPoint, *, binary: bool) -> Callable[[Any], Any]:
         try:
             value = read(field)
         except ValueError:
-            raise ValueError(f"found {shown(field)}, expected {expected}") from None
+            raise ValueError(f"found {shown(field)}, expected {expected}{_doubt(point, field)}") from None
         return _finished(value, finish)
 
     return value_of

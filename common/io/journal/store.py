@@ -18,6 +18,7 @@ from common.io.journal.breath import Breathe, hold_breath
 from common.io.journal.files import JournalDamageError, JournalError
 from common.io.journal.journal import Journal
 from common.io.journal.opening import renew_journal
+from common.io.journal.sections import section_name
 from common.io.logs import log_note
 from common.stream.blocks import Block
 from common.stream.events import (
@@ -33,11 +34,13 @@ from common.stream.events import (
     JournalEvent,
     JournalFailed,
     KeepJournal,
+    KeepSection,
     LettersFound,
     LookUpSection,
     MarkSettled,
     RaiseGeneration,
     SectionFound,
+    SectionKept,
     SetLineState,
     Strike,
     Trim,
@@ -103,6 +106,10 @@ class Store:
                 return (LettersFound(effect.request, journal.find_letters(effect), *journal.letters_kept),)
             case LookUpSection(section, request):
                 return (SectionFound(request, journal.section(section)),)
+            case KeepSection(section, request):
+                name = section_name(section)
+                journal.put_section(name, section)
+                return (SectionKept(request, name, section),)
             case KeepJournal(has_backlog):
                 return self._keep(has_backlog)
             case _:
@@ -154,6 +161,8 @@ class Store:
                 return [LettersFound(request, [], *self.journal.letters_kept)]
             case LookUpSection(section, request):
                 return [SectionFound(request, self.journal.section(section))]
+            case KeepSection(section, request):
+                return [SectionKept(request, section_name(section), section)]
             case KeepJournal():
                 return []  # nobody waits for it: whatever comes next finds it too
             case Append(blocks=blocks):

@@ -40,6 +40,11 @@ class Retention:
         return self._ledger.total_bytes
 
     @property
+    def oldest_ms(self) -> int | None:
+        """When the oldest that is not settled were numbered, to within a minute; None where all is."""
+        return self._ledger.oldest_ms
+
+    @property
     def next_check_s(self) -> float | None:
         """When the age of what waits has to be looked at; None where any age will do."""
         return None if self._limits.ttl_s is None else self._check_s

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
+from common.core.dead_kinds import NOWHERE
 from common.core.sequence import Range
 from common.stream.blocks import (
     BATCH_BYTES,
@@ -17,8 +17,6 @@ from common.stream.blocks import (
     split_block,
 )
 from common.stream.sending.block_queue import BlockQueue
-
-NOWHERE: Final = "the journal has lost it"
 
 
 class Ready:

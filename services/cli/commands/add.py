@@ -68,6 +68,9 @@ def run(args: argparse.Namespace) -> int:
     given = None if args.section is None else _given(args.section)
     if given is not None:
         args.port, args.name = args.port or given["port"], args.name or given["name"]
+    if not args.config.exists():
+        start = f"`serialgw init {args.port or 'PORT'}` writes one to start from, with the device in it"
+        raise ConfigError([f"{args.config} is not there; {start}"])
     gateway = read_gateway(args.config, os.environ).gateway
     connector = _connector(gateway, args.connector)
     port = args.port or _choose_port(ask)

@@ -10,27 +10,23 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import subprocess
 import sys
 from typing import Final, NotRequired, TypedDict
 
 from common.config.models import Device, Gateway, Platform
 from common.core.errors import ConfigError
 from common.io.exits import EXIT_CONFIG
-from common.io.users_path import users_environment
 from services.cli.arguments import Subparsers
 from services.cli.described import describe_device, device_as_json
 from services.cli.parser import ERROR, WARNING
+from services.cli.reaching import LET_IN, reach_platform
 from services.cli.text import compact
 from services.cli.trial.loads import load_all, missing_of
 from services.cli.whole import read_whole
 
 EXIT_OK = 0
-LET_IN: Final = "the platform lets the gateway in; whether it takes readings shows once it runs (`serialgw status`)"
 EXIT_UNREACHED: Final = 1
 """The configuration can be used, and the platform can't be reached."""
-CONNECT_S: Final = 90.0
-"""An attempt takes half a minute at most, and a name that does not resolve as long as this machine waits for it."""
 
 
 class Result(TypedDict):
@@ -91,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     was tried and can't be reached."""
     result, devices = _check(args.file, may_import=not args.no_import)
     if args.connect and result["ok"]:
-        result["fault"] = _connect(args.file)
+        result["fault"] = reach_platform(args.file)
         result["connected"] = not result["fault"]
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that can't show a character gets its escape, not a traceback.
@@ -103,26 +99,6 @@ def run(args: argparse.Namespace) -> int:
     if not result["ok"]:
         return EXIT_CONFIG
     return EXIT_OK if result.get("connected", True) else EXIT_UNREACHED
-
-
-def _connect(file: str) -> str:
-    """Lets a publisher connect once; "" or why it could not. The secrets stay with that process."""
-    command = [sys.executable, "-P", "-m", "services.publisher", "--config", os.path.abspath(file), "--try"]
-    try:
-        tried = subprocess.run(
-            command,
-            env=users_environment(os.environ),
-            capture_output=True,
-            text=True,
-            timeout=CONNECT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no answer in {CONNECT_S:g} s"
-    if tried.returncode == 0:
-        return ""
-    said = [*tried.stdout.split("\n"), *tried.stderr.strip().split("\n")[-1:]]
-    return next((line for line in said if line), "the attempt has ended without a word")
 
 
 def _check(file: str, *, may_import: bool) -> tuple[Result, tuple[Device, ...]]:

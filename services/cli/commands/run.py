@@ -17,7 +17,7 @@ from common.config.active import ACTIVE_NAME, Active, make_active, read_active, 
 from common.config.models import Storage
 from common.config.names import CONFIG_DIR_VARIABLE, SECRET_VARIABLES
 from common.config.overlay import OVERLAY_NAME, REMOTE_DIR, Overlay, read_overlay
-from common.config.reading import Loaded
+from common.config.taken import write_refused, write_taken
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.shown import harmless
@@ -25,6 +25,7 @@ from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
 from common.io.exits import EXIT_CONFIG
 from common.io.journal.places import journal_dir, left_journals
 from common.io.locks import FileLock
+from common.io.logs import FORMAT_VARIABLE, FORMATS
 from common.io.outlet import LogOutlet, OutletStream, open_sink
 from common.io.private import is_private, keep_private, make_private
 from services.cli.arguments import Subparsers, add_data_dir, log_level, utf8_path, whole_number
@@ -34,9 +35,9 @@ from services.cli.supervise.environment import gateway_environment
 from services.cli.supervise.prepare import write_files, write_remote
 from services.cli.supervise.signals import hold_signals
 from services.cli.supervise.takeover import end_leftovers
+from services.cli.supervise.wanted import read_laid
 from services.cli.text import counted
 from services.cli.usage import UsageError
-from services.cli.whole import read_whole
 
 DEFAULT_FILE: Final = Path("tb_gateway.json")
 """What is run where nothing is named: what `init` writes, and what the reference calls its main file."""
@@ -57,7 +58,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="run the whole gateway on this host",
         description="Runs the whole gateway in the foreground: one process per serial port, converters, publisher, "
         "broker and monitor, under supervisord. Ctrl-C or SIGTERM lets everything finish, and exits with 0. "
-        "Logs go to standard error.",
+        "Logs go to standard error, and are kept for `serialgw logs`.",
         epilog="examples:\n"
         "  serialgw run\n"
         "  serialgw run tb_gateway.json\n"
@@ -92,6 +93,11 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="LEVEL",
         help="TRACE, DEBUG, INFO, WARNING or ERROR (default: as logs.json beside the configuration says, else INFO)",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        help=f"log lines for people, or a JSON object each for programs (default: ${FORMAT_VARIABLE}, else text)",
+    )
 
 
 def default_converters() -> int:
@@ -107,6 +113,9 @@ def run(args: argparse.Namespace) -> int:
     """
     args.config = chosen_file(args)
     keep_private()
+    if args.log_format is not None:
+        # All processes inherit it.
+        os.environ[FORMAT_VARIABLE] = args.log_format
     # A start waits for nobody who should read of it.
     told = OutletStream(LogOutlet(open_sink(sys.stderr), lambda _: b""))
     wanted = _find_wanted(args)
@@ -124,11 +133,16 @@ def run(args: argparse.Namespace) -> int:
     hosted = tuple(connector.name for connector in gateway.hosted)
     left_ones = tuple(left_journals(folder, gateway.streams))
     plan = plan._replace(left_journals=left_ones, files=files_of(gateway), hosted=hosted)
+    plan = plan._replace(from_file=wanted.from_file)
     lock = _take_lock(plan.data_dir)
     if count := end_leftovers(plan.data_dir):
         print(f"serialgw: ended {counted(count, 'process')} of a gateway that was killed here before", file=told)
     conf = write_files(plan, wanted.active)
     write_remote(plan, wanted.active, wanted.overlay)
+    if wanted.fault:
+        write_refused(plan.data_dir, wanted.fault)
+    else:
+        write_taken(plan.data_dir, plan.files)
     # From here on Ctrl-C stops the gateway in order.
     hold_signals()
     hosts = f"{counted(len(hosted), 'hosted connector')}, " if hosted else ""
@@ -175,6 +189,10 @@ class Wanted(NamedTuple):
     warnings: list[str]
     overlay: Overlay = Overlay()
     """What the platform has configured, as far as it counts."""
+    from_file: tuple[str, ...] = ()
+    """The variables of secrets that the files say, and the environment did not."""
+    fault: str = ""
+    """Why the files can't be used, where what has run last is run again."""
 
 
 def _find_wanted(args: argparse.Namespace) -> Wanted:
@@ -183,7 +201,7 @@ def _find_wanted(args: argparse.Namespace) -> Wanted:
     data_dir = args.data_dir.expanduser().absolute()
     overlay = read_overlay(data_dir / REMOTE_DIR / OVERLAY_NAME) if is_private(data_dir) else Overlay()
     try:
-        overlay, whole = _read_laid(args.config, environ, overlay)
+        overlay, whole = read_laid(args.config, environ, overlay)
     except ConfigError as error:
         # What somebody else may have put there says nothing.
         is_ours = args.last_good and is_private(data_dir)
@@ -191,27 +209,11 @@ def _find_wanted(args: argparse.Namespace) -> Wanted:
         if active is None or active.gateway.file != os.path.abspath(args.config):
             raise
         warnings = [*error.problems, "the configuration can't be used; what has run last is run again (--last-good)"]
-        return Wanted(active, environ, warnings)
-    environ.update(secrets_of(whole.gateway.platform, environ))
-    return Wanted(make_active(whole.gateway), environ, whole.warnings, overlay)
-
-
-def _read_laid(config: Path, environ: Mapping[str, str], overlay: Overlay) -> tuple[Overlay, Loaded]:
-    """The configuration with what the platform has configured over it; without that, if both together can't be used:
-    then it is said, and the files count. Raises ConfigError."""
-    if not overlay.is_empty:
-        try:
-            whole = read_whole(config, environ, with_secrets=True, overlay=overlay)
-            if whole.gateway.platform.remote_configuration:
-                return overlay, whole
-            why = "remoteConfiguration is not true any more"
-        except ConfigError as error:
-            why = error.problems[0]
-        whole = read_whole(config, environ, with_secrets=True)
-        return Overlay(), Loaded(
-            whole.gateway, [*whole.warnings, f"what the platform has configured is left out: {why}"]
-        )
-    return overlay, read_whole(config, environ, with_secrets=True)
+        return Wanted(active, environ, warnings, fault=error.problems[0])
+    secrets = secrets_of(whole.gateway.platform, environ)
+    from_file = tuple(name for name, value in secrets.items() if environ.get(name) != value)
+    environ.update(secrets)
+    return Wanted(make_active(whole.gateway), environ, whole.warnings, overlay, from_file)
 
 
 def check_storage(storage: Storage) -> None:

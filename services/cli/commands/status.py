@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import simplejson
 
-from common.core.errors import LinkError
+from common.config.taken import read_taken
+from common.core.errors import GatewayError, LinkError
 from common.core.shown import harmless
 from common.io.client import Client, json_of
+from common.io.clock import wall_ms
 from common.wire.calls import Status
 from common.wire.messages import MONITOR
 from services.cli.arguments import Subparsers, add_data_dir
-from services.cli.text import counted, table
+from services.cli.parser import WARNING
+from services.cli.screen import Screen
+from services.cli.text import compact, counted, moment, table
 
 ANSWER_S: Final = 5.0
 SETTLED_S: Final = 2.5
@@ -28,7 +34,12 @@ RETRY_S: Final = 0.25
 """The monitor is asked again after this, while it is too young to know everyone."""
 REGISTERED_S: Final = 10.0
 """A process that is older than this has found its broker, or never will."""
-_DEVICES: Final = ("DEVICE", "STATE", "FOR", "PORT", "LAST FRAME", "WAITING", "DEAD LETTERS", "ERRORS")
+AGAIN_S: Final = 1.0
+"""`--watch` asks again after this: everyone beats each second."""
+LEAST_HZ: Final = 0.005
+"""A rate below this is shown as none: a line of such a device is known by its last frame."""
+PENDING: Final = "the files were edited since they were taken: `serialgw reload --dry-run` says what would change"
+_DEVICES: Final = ("DEVICE", "STATE", "FOR", "PORT", "LAST FRAME", "RATE", "WAITING", "DEAD LETTERS", "ERRORS")
 """The columns of the devices' table."""
 _NARROW: Final = 3
 """So many of them stand beside each other in any terminal."""
@@ -85,18 +96,20 @@ def add_parser(subparsers: Subparsers) -> None:
         "status",
         help="show every device and process of a running gateway",
         description="Shows every device: its state and the reason, for how long, when its last frame came, how many "
-        "frames wait in its journal, how many dead letters it keeps, and how many values could not be read. Then "
-        "whether the platform can be reached. Then every process: device, pid, alive, late (no heartbeat for 3 s) or "
-        "lost (5 s), uptime, what waits in its journal, its counters.",
+        "frames a second it says, how many wait in its journal, how many dead letters it keeps, and how many values "
+        "could not be read. Then whether the platform can be reached. Then every process: device, pid, alive, late (no "
+        "heartbeat for 3 s) or lost (5 s), uptime, what waits in its journal, its counters.",
         epilog="examples:\n"
         "  serialgw status\n"
+        "  serialgw status --watch\n"
         "  serialgw status --json\n\n"
         "exit codes: 0 all devices are served and the platform is reached, 1 a device is not served (its port is "
         "closed, or what it says does not reach the platform), or a process is late, lost or of another version, "
-        "69 no gateway is running there",
+        "69 no gateway is running there; with --watch 0 for Ctrl-C",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="one JSON object, with all counters")
+    parser.add_argument("--watch", action="store_true", help="show it again each second, until Ctrl-C")
     add_data_dir(parser)
 
 
@@ -106,18 +119,78 @@ def run(args: argparse.Namespace) -> int:
     Right after a start not everyone has beaten: then it waits for up to five seconds before it says that all is not
     well.
     """
+    if args.watch:
+        return watch(args)
     with Client(args.data_dir) as client:
         document = _ask(client)
         deadline_s = time.monotonic() + 2 * SETTLED_S
         while not is_well(document) and is_young(document) and time.monotonic() < deadline_s:
             time.sleep(RETRY_S)
             document = _ask(client)
+    taken = read_taken(args.data_dir.expanduser())
+    document["configuration"] = {"pending": taken.is_pending, "successful": taken.successful, "reason": taken.reason}
     if args.json:
         print(simplejson.dumps(document, indent=2, ensure_ascii=False))
     else:
         has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
         print(as_text(document, shutil.get_terminal_size().columns if has_width else None))
+        if taken.is_pending:
+            print(PENDING)
     return 0 if is_well(document) else 1
+
+
+def watch(args: argparse.Namespace) -> int:
+    """Shows the state again and again, in place on a terminal, one after the other elsewhere. 0 for Ctrl-C. Raises
+    LinkError if there is no gateway at first; one that ends later is waited for."""
+    is_drawn = sys.stdout.isatty() and not args.json
+    screen = Screen(sys.stdout)
+    asked = _Asking(args.data_dir)
+    try:
+        with screen if is_drawn else contextlib.nullcontext():
+            while True:
+                document, fault = asked.ask()
+                if args.json:
+                    print(compact({"fault": fault} if fault else document), flush=True)
+                else:
+                    width = screen.width if is_drawn else None
+                    head = [f"{moment(wall_ms())}, again each second; Ctrl-C ends it"]
+                    shown = as_text(document, width).splitlines() if document is not None else []
+                    lines = [*head, *([f"{WARNING}{fault}"] if fault else []), "", *shown]
+                    if is_drawn:
+                        screen.draw(lines)
+                    else:
+                        print("\n".join([*lines, ""]), flush=True)
+                time.sleep(AGAIN_S)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        asked.close()
+
+
+class _Asking:
+    """Asks a monitor again and again, whether it is there or not."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Raises LinkError if no gateway is there."""
+        self._data_dir = data_dir
+        self._client: Client | None = Client(data_dir)
+        self._last: dict[str, Any] | None = None
+
+    def ask(self) -> tuple[dict[str, Any] | None, str]:
+        """(the last state that was told, why there is no newer one)."""
+        try:
+            if self._client is None:
+                self._client = Client(self._data_dir)
+            self._last = _ask(self._client)
+            return self._last, ""
+        except GatewayError as error:
+            self.close()
+            return self._last, str(error)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 def _ask(client: Client) -> dict[str, Any]:
@@ -222,6 +295,7 @@ def _device_row(device: Mapping[str, Any]) -> tuple[str, ...]:
         uptime(device["for_s"]),
         device["port"],
         "" if age_s is None else f"{uptime(age_s)} ago",
+        rate(device.get("frames_hz")),
         str(device["backlog"] or ""),
         str(device["dead_letters"] or ""),
         str(device["conversion_errors"] or ""),
@@ -273,6 +347,14 @@ def _fitting(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
         counters = [] if row is _HEAD else textwrap.wrap(row[-1], max(20, width - len(_INDENT)))
         lines += [line, *(_INDENT + part for part in counters)]
     return lines
+
+
+def rate(frames_hz: float | None) -> str:
+    """`480/s`, `4.8/s`, `0.02/s`; "" for nothing, or nothing known."""
+    if not frames_hz or frames_hz < LEAST_HZ:
+        return ""
+    digits = 0 if frames_hz >= 10 else 1 if frames_hz >= 1 else 2
+    return f"{frames_hz:.{digits}f}/s"
 
 
 def uptime(seconds: float) -> str:

@@ -48,9 +48,11 @@ class Applying:
             for name, process in list(group.processes.items()):
                 if name not in wanted:
                     self._stop(group, process, "remove")
-                elif name in restarts:
-                    process.config = wanted[name]
-                    self._stop(group, process, "start")
+                else:
+                    self._exchange(group, process, wanted[name])
+                    # Who was to go, and is wanted again before it has gone, comes back.
+                    if name in restarts or any(entry.process is process for entry in self._stopping):
+                        self._stop(group, process, "start")
         for group_config in options.process_group_configs:
             running = self._supervisord.process_groups.get(group_config.name)
             if running is None:
@@ -59,6 +61,13 @@ class Applying:
             new = [config for config in group_config.process_configs if config.name not in running.processes]
             self._added += [(running, config) for config in new]
         self.go_on()
+
+    @staticmethod
+    def _exchange(group: ProcessGroup, process: Process, config: ProcessConfig) -> None:
+        """From its next start on the process goes by this; until then nothing about it changes."""
+        configs = group.config.process_configs
+        configs[:] = [config if one.name == config.name else one for one in configs]
+        process.config = config
 
     def _stop(self, group: ProcessGroup, process: Process, then: Literal["start", "remove"]) -> None:
         self._stopping = [entry for entry in self._stopping if entry.process is not process]
@@ -79,8 +88,9 @@ class Applying:
             elif entry.then == "start":
                 entry.process.spawn()
             else:
-                del entry.group.processes[entry.process.config.name]
-                entry.group.config.process_configs.remove(entry.process.config)
+                name, configs = entry.process.config.name, entry.group.config.process_configs
+                del entry.group.processes[name]
+                configs[:] = [config for config in configs if config.name != name]
         if not any(entry.then == "remove" for entry in self._stopping):
             added, self._added = self._added, []
             for group, config in added:

@@ -40,15 +40,23 @@ class ComingUp:
         return fresh.keys() == self._wanted and (not self._with_link or is_link_up(rows))
 
     @property
+    def missing_ones(self) -> set[str]:
+        """Those that have not come up, as of the last look."""
+        return self._wanted - self.pids.keys()
+
+    @property
     def missing(self) -> str:
         """The first that has not come up."""
-        return min(self._wanted - self.pids.keys(), default="the connection to the platform")
+        return min(self.missing_ones, default="the connection to the platform")
 
     def has_ended(self, held: Mapping[str, int]) -> bool:
         """True if one of these that had come up, by their pids, is another process by now."""
         return any(self.pids.get(who, pid) != pid for who, pid in held.items())
 
     def _is_fresh(self, who: str, row: Mapping[str, Any]) -> bool:
+        # What an earlier device has left is sent under its name.
+        if row["facts"].get("temporary"):
+            return False
         # On a machine with much to do a process that is well may be late.
         return row["state"] in ("alive", "late") and row["pid"] != self._before.get(who, {}).get("pid")
 

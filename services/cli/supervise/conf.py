@@ -32,9 +32,20 @@ FILES_PER_PROGRAM: Final = 4
 """Descriptors that supervisord needs for each: pipes for its output, and some to spare."""
 CONFIGURATOR: Final = "configurator"
 """The program that applies what the platform wants configured; it runs only while there is something of that."""
+RELOADER: Final = "reloader"
+"""The program that takes what stands in the user's files now; it runs when `serialgw run` is sent SIGHUP."""
 PLAN_NAME: Final = "plan.json"
 """File in the run directory with what was planned at the start, for the configurator."""
-_GROUPS: Final = ("monitor", "broker", "publisher", "converters", "connector_hosts", "port_readers", CONFIGURATOR)
+_GROUPS: Final = (
+    "monitor",
+    "broker",
+    "publisher",
+    "converters",
+    "connector_hosts",
+    "port_readers",
+    CONFIGURATOR,
+    RELOADER,
+)
 """From the one that stops last to the one that stops first."""
 
 
@@ -80,6 +91,8 @@ class Plan(NamedTuple):
     """The names of hosted connectors."""
     left_journals: tuple[Path, ...] = ()
     """Journals of devices that are no longer configured; each is drained by a reader without a port."""
+    from_file: tuple[str, ...] = ()
+    """Those of `secrets` that the configuration says itself, and the environment did not."""
 
 
 def reader_name(device: str) -> str:
@@ -131,6 +144,8 @@ def programs_of(plan: Plan) -> list[Program]:
     applies = ("--config", str(plan.config), "--data-dir", str(plan.data_dir), "--log-level", plan.log_level)
     module = "services.cli.supervise.configurator"
     found.append(Program(CONFIGURATOR, CONFIGURATOR, module, applies, ends=True, starts=False))
+    reloads = ("--data-dir", str(plan.data_dir), "--log-level", plan.log_level)
+    found.append(Program(RELOADER, RELOADER, "services.cli.supervise.reloader", reloads, ends=True, starts=False))
     return found
 
 

@@ -13,18 +13,16 @@ to it. `overlay.json` is written last, so a gateway that is started meanwhile st
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from common.config.active import ACTIVE_NAME, Active, read_active, write_active
+from common.config.active import ACTIVE_NAME, read_active, write_active
 from common.config.findings import Findings, show
 from common.config.json_files import read_json
 from common.config.logs_reading import levels_in
@@ -46,39 +44,31 @@ from common.config.overlay import (
     requests_in,
 )
 from common.config.reading import laid_over
+from common.config.taken import write_taken
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.events import Note
 from common.io.arguments import service_parser
-from common.io.client import Client, json_of
+from common.io.client import Client
 from common.io.clock import wall_ms
 from common.io.endpoints import socket_dir
-from common.io.journal.places import journal_dir, left_journals
 from common.io.logs import log_note
-from common.io.orders import APPLY_FILE, send_order
 from common.io.private import write_private
 from common.io.process import begin, refusals
 from common.wire.calls import Configured as LookAtConfigured
-from common.wire.calls import Status, host_of, hosted_stream, reader_of
-from common.wire.messages import MONITOR, PUBLISHER
-from services.cli.supervise.coming_up import ComingUp, Rows, is_link_up
-from services.cli.supervise.conf import PLAN_NAME, Plan, host_name, read_plan, reader_name
+from common.wire.calls import hosted_stream
+from common.wire.messages import PUBLISHER
+from services.cli.supervise.conf import PLAN_NAME, read_plan
 from services.cli.supervise.difference import Difference, difference
-from services.cli.supervise.prepare import write_configured, write_planned
+from services.cli.supervise.prepare import write_configured
+from services.cli.supervise.reloading import hold_lock
+from services.cli.supervise.switching import COME_UP_S, Look, Switching, until
 from services.cli.trial.loads import load_all
 from services.cli.whole import read_whole
 
 ENDED: Final = "whoever applied it was ended meanwhile; what ran before runs on: send it again"
 REFUSED_KEY: Final = "configuration_refused"
 """The attribute that says why parts were refused: part → reason."""
-COME_UP_S: Final = 30.0
-"""What starts anew has to register and beat within this: many starts at once on a small machine take their time."""
-HOLD_S: Final = 2.0
-"""And has to live so long; one that ends at once comes again and again."""
-HEARD_S: Final = 5.0
-"""So long the monitor has to hear who runs: each beats once a second, or at once when a monitor has just started."""
-LOOK_S: Final = 0.25
-"""Between two looks at the gateway."""
 LOAD_S: Final = 20.0
 ALL_S: Final = 60.0
 """What users' classes may take to load, one and all: as for `check`, but nobody sits in front of it."""
@@ -111,8 +101,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = service_parser("configurator", "Applies what the platform wants configured.").parse_args(arguments)
     logger = begin("configurator", options.log_level)
     with refusals():
+        lock = hold_lock(options.data_dir)
         configurator = Configurator(options.config, options.data_dir, logger)
     configurator.run()
+    lock.release()
     return 0
 
 
@@ -124,24 +116,20 @@ class Configurator:
         config: Path,
         data_dir: Path,
         logger: logging.Logger,
-        look: Callable[[], dict[str, Any] | None] | None = None,
+        look: Look | None = None,
     ) -> None:
         """`look` says what the monitor says of each process, by its address; None while nobody does. Raises OSError,
         msgspec.DecodeError where `serialgw run` has not planned anything here."""
         self._config = config
         self._data_dir = data_dir
-        run_dir = socket_dir(data_dir)
-        self._look = look or self._ask_monitor
-        self._run_dir = run_dir
         self._folder = self._data_dir / REMOTE_DIR
         self._logger = logger
         self._environ = dict(os.environ)
-        plan = read_plan((run_dir / PLAN_NAME).read_bytes())
-        self._plan: Plan = plan
+        plan = read_plan((socket_dir(data_dir) / PLAN_NAME).read_bytes())
         active = read_active(self._data_dir / ACTIVE_NAME)
         if active is None:
             raise LinkError(f"{data_dir} has no {ACTIVE_NAME}; `serialgw run` writes it")
-        self._active = active
+        self._switching = Switching(plan, active, lambda note: log_note(logger, note), look)
         self._overlay = read_overlay(self._folder / OVERLAY_NAME)
         self._configured = read_configured(self._folder)
 
@@ -150,7 +138,7 @@ class Configurator:
         if previous is not None:
             # Another run has begun to apply something, and was ended.
             self._note("warning", "configuration.returning", reason="an earlier change was not completed")
-            self._switch(previous, difference(self._active.gateway, previous.gateway))
+            self._switching.switch(previous, difference(self._switching.active.gateway, previous.gateway))
             (self._folder / PREVIOUS_NAME).unlink(missing_ok=True)
         trying = self._folder / TRYING_NAME
         if (request := self._read_request(trying)) is not None:
@@ -209,13 +197,14 @@ class Configurator:
             self._check_part(key, value, laid)
             overlay = overlay.with_part(key, value, laid.base_of(key))
         gateway = self._read(overlay, parts)
-        change = difference(self._active.gateway, gateway)
+        change = difference(self._switching.active.gateway, gateway)
         self._check_classes(gateway, change)
         if not change.is_empty:
             self._change(gateway, change)
         # In this order: who is ended in between finds the request, and that nothing is left to be started.
         (self._folder / PREVIOUS_NAME).unlink(missing_ok=True)
         self._overlay = overlay
+        write_taken(self._data_dir, files_of(gateway))
         write_private(self._folder / OVERLAY_NAME, msgspec.json.encode(overlay).decode(), flush=True)
         self._note(
             "info",
@@ -228,7 +217,7 @@ class Configurator:
 
     def _check_part(self, key: str, value: Any, laid: Laid) -> None:
         """What no reader would find. Raises Refused."""
-        platform, storage = self._active.gateway.platform, self._active.gateway.storage
+        platform, storage = self._switching.active.gateway.platform, self._switching.active.gateway.storage
         if key == ACTIVE_KEY:
             if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
                 raise Refused("found no list, expected a list of connectors' names")
@@ -253,7 +242,7 @@ class Configurator:
 
     def _check_levels(self, value: Mapping[str, Any]) -> None:
         """What else is said of logs has no counterpart here, and is left alone. Raises Refused."""
-        if self._plan.is_level_given:
+        if self._switching.plan.is_level_given:
             raise Refused(NO_LEVELS)
         if not isinstance(value.get("loggers"), dict):
             raise Refused(NO_LOGGERS)
@@ -269,10 +258,10 @@ class Configurator:
         except ConfigError as error:
             raise Refused(_shortened(error.problems)) from None
         # Nobody but the publisher has secrets, and the way to the platform stays as it is.
-        known = self._active.gateway.platform
+        known = self._switching.active.gateway.platform
         platform = msgspec.structs.replace(gateway.platform, security=known.security, provisioning=known.provisioning)
         gateway = msgspec.structs.replace(gateway, platform=platform)
-        if gateway.storage.data_dir != self._active.gateway.storage.data_dir:
+        if gateway.storage.data_dir != self._switching.active.gateway.storage.data_dir:
             raise Refused(NO_MOVE)
         served = {one.name for one in gateway.connectors} | {one.name for one in gateway.hosted}
         active = overlay.active.value if overlay.active is not None else None
@@ -302,84 +291,16 @@ class Configurator:
 
     def _change(self, gateway: Gateway, change: Difference) -> None:
         """Switches the processes over; back again, if one of them does not come up. Raises Refused."""
-        previous = self._active
+        previous = self._switching.active
         write_active(self._folder / PREVIOUS_NAME, previous)
-        why = self._switch(msgspec.structs.replace(previous, gateway=gateway), change)
+        why = self._switching.switch(msgspec.structs.replace(previous, gateway=gateway), change)
         if why:
             self._note("warning", "configuration.returning", reason=why)
-            again = self._switch(previous, difference(gateway, previous.gateway))
+            again = self._switching.switch(previous, difference(gateway, previous.gateway))
             (self._folder / PREVIOUS_NAME).unlink(missing_ok=True)
             if again:
                 self._note("error", "configuration.not_returned", reason=again)
             raise Refused(f"{why}; what ran before runs again")
-
-    def _switch(self, active: Active, change: Difference) -> str:
-        """Writes what the processes start from, and has those that are concerned start; "" or who did not come up."""
-        folder = journal_dir(active.gateway.storage, self._data_dir)
-        self._plan = self._plan._replace(
-            devices=active.gateway.readers,
-            hosted=tuple(connector.name for connector in active.gateway.hosted),
-            left_journals=tuple(left_journals(folder, active.gateway.streams)),
-            files=files_of(active.gateway),
-            log_levels={} if self._plan.is_level_given else active.gateway.log_levels,
-        )
-        self._active = active
-        restarts = [*map(reader_name, change.changed), *map(host_name, change.hosts_changed)]
-        restarts += ["publisher"] if change.publisher else []
-        restarts += ["monitor"] if change.monitor else []
-        anew = [*map(reader_of, change.changed), *map(host_of, change.hosts_changed)]
-        anew += [PUBLISHER] if change.publisher else []
-        started = [*anew, *map(reader_of, change.added), *map(host_of, change.hosts_added)]
-        before = self._look_at(anew)
-        try:
-            write_planned(self._plan, active)
-            write_private(self._run_dir / APPLY_FILE, json.dumps(restarts))
-        except OSError as error:
-            return f"{error.filename}: {error.strerror}"
-        if why := send_order(self._run_dir, "apply"):
-            return why
-        if change.levels and (why := send_order(self._run_dir, "levels")):
-            return why
-        if not started:
-            return ""
-        return self._await(started, before, was_up=change.publisher and is_link_up(before))
-
-    def _look_at(self, running: Sequence[str]) -> Rows:
-        """What the monitor says of each process, once it has heard all of these: a process of which it is only heard
-        when it has been told to end would be taken for its successor. One that does not run is not waited for long."""
-        rows: dict[str, Any] = {}
-
-        def are_heard() -> bool:
-            rows.update(self._look() or {})
-            return all(rows.get(who, {}).get("pid") is not None for who in running)
-
-        _until(are_heard, HEARD_S)
-        return rows
-
-    def _await(self, started: Iterable[str], before: Rows, *, was_up: bool) -> str:
-        """Waits until all of these beat under new pids, and go on beating; "" or who does not."""
-        coming = ComingUp(started, before, with_link=was_up)
-
-        def has_failed(held: Mapping[str, int]) -> bool:
-            coming.look(self._look())
-            return bool(coming.fault) or coming.has_ended(held)
-
-        if not _until(lambda: coming.look(self._look()) or bool(coming.fault), COME_UP_S):
-            return f"{coming.missing} has not come up within {COME_UP_S:g} s: see its lines in the log"
-        held = coming.pids
-        # A connector is made and opened meanwhile.
-        if not _until(lambda: has_failed(held), HOLD_S) and _until(lambda: coming.look(self._look()), COME_UP_S):
-            return ""
-        return coming.fault or "a process that was started anew has ended"
-
-    def _ask_monitor(self) -> dict[str, Any] | None:
-        """Address → what the monitor says of a process; None while it does not answer."""
-        try:
-            with Client(self._data_dir) as client:
-                rows = json.loads(json_of(client.call(MONITOR, "", Status(), 2.0)))["processes"]
-        except (GatewayError, ValueError, KeyError):
-            return None
-        return {f"{row['kind']}:{row['name']}": row for row in rows}
 
     def _tell_publisher(self) -> None:
         """Lets the publisher look at what is configured now. One that does not hear it now looks at its next start."""
@@ -391,7 +312,7 @@ class Configurator:
             except GatewayError:
                 return False
 
-        _until(has_told, COME_UP_S)
+        until(has_told, COME_UP_S)
 
     def _lay(self, overlay: Overlay) -> Laid:
         main = read_json(self._config, self._config.name, Findings())
@@ -419,16 +340,6 @@ def _listed(devices: Iterable[str], hosts: Iterable[str]) -> str:
 def _shortened(problems: list[str]) -> str:
     more = f"; and {len(problems) - MOST_REASONS} more" if len(problems) > MOST_REASONS else ""
     return "; ".join(problems[:MOST_REASONS]) + more
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    """True as soon as the condition is; False if it is not within so many seconds."""
-    end_s = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= end_s:
-            return False
-        time.sleep(LOOK_S)
-    return True
 
 
 if __name__ == "__main__":

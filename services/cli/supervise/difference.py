@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from common.config.framing import Framing
-from common.config.models import Device, Gateway, Line
-
-_LINE_ONLY = {
-    "line": Line(),
-    "framing": Framing(),
-    "byteorder": "big",
-    "uplink_queue_size": 0,
-    "log_level": "",
-    "raw": {},
-}
-"""Fields of a device that are its port reader's and its converters' business alone."""
+from common.config.models import Device, Gateway
+from services.port_reader.core.swaps import why_not
+from services.publisher.core.strategies import strategies_of
 
 
 class Difference(NamedTuple):
@@ -31,12 +22,17 @@ class Difference(NamedTuple):
     """Those whose port readers have to start anew. Converters learn of it from them."""
     publisher: bool
     monitor: bool
+    """It has to start anew; of who comes and goes it is told."""
     hosts_added: tuple[str, ...] = ()
     """Hosted connectors, as the three of devices."""
     hosts_removed: tuple[str, ...] = ()
     hosts_changed: tuple[str, ...] = ()
     levels: bool = False
     """How much processes log; none of them starts anew for it."""
+    swapped: tuple[str, ...] = ()
+    """Devices whose port readers go on, and go by another section from the next frame on."""
+    names: bool = False
+    """Other devices or connectors than before are to be watched by the monitor."""
 
     @property
     def is_empty(self) -> bool:
@@ -48,17 +44,39 @@ def difference(before: Gateway, after: Gateway) -> Difference:
     devices = _Named({line[0].name: line for line in before.lines}, {line[0].name: line for line in after.lines})
     hosts = _Named({one.name: one for one in before.hosted}, {one.name: one for one in after.hosted})
     everyone = before.storage != after.storage
+    changed = devices.changed(everyone)
+    taken = {name: _swaps(devices.old[name], devices.new[name]) for name in changed if not everyone}
     return Difference(
         added=devices.added,
         removed=devices.removed,
-        changed=devices.changed(everyone),
+        changed=tuple(name for name in changed if not taken.get(name)),
         publisher=_publishers(before) != _publishers(after),
-        monitor=_names(before) != _names(after) or hosts.is_another_list or before.web != after.web,
+        monitor=before.web != after.web,
         hosts_added=hosts.added,
         hosts_removed=hosts.removed,
         hosts_changed=hosts.changed(everyone),
         levels=before.log_levels != after.log_levels,
+        swapped=tuple(name for swaps in taken.values() for name in swaps),
+        names=_names(before) != _names(after) or hosts.is_another_list,
     )
+
+
+def together(first: Difference, second: Difference) -> Difference:
+    """What both ask for, of a gateway of which it is not known whether the one or the other configuration is at work.
+    Whoever may have to start anew does."""
+    return Difference(*(_both(one, other) for one, other in zip(first, second, strict=True)))
+
+
+def _both(one: Any, other: Any) -> Any:
+    return one or other if isinstance(one, bool) else tuple(dict.fromkeys((*one, *other)))
+
+
+def _swaps(before: Sequence[Device], after: Sequence[Device]) -> list[str]:
+    """The devices of one line whose sections their reader takes while it is at work; [] where it has to start anew."""
+    if [device.name for device in before] != [device.name for device in after]:
+        return []
+    pairs = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    return [] if any(why_not(old, new, before) for old, new in pairs) else [new.name for _, new in pairs]
 
 
 def _names(gateway: Gateway) -> list[str]:
@@ -95,8 +113,11 @@ def _publishers(gateway: Gateway) -> Any:
         (one.name, one.type, one.report_strategy, one.remote_logging, one.log_level if one.remote_logging else "")
         for one in gateway.hosted
     ]
-    return gateway.platform, connectors, hosted, [_without_line(device) for device in gateway.devices]
+    return gateway.platform, connectors, hosted, list(map(_told, gateway.devices)), strategies_of(gateway)
 
 
-def _without_line(device: Device) -> Any:
-    return msgspec.structs.replace(device, **_LINE_ONLY)
+def _told(device: Device) -> Any:
+    """What the publisher knows of a device, beside its strategies."""
+    attributes = [update.attribute for update in device.attribute_updates]
+    calls = [(rpc.method, rpc.response_timeout_s) for rpc in device.rpcs if rpc.with_response]
+    return device.name, device.type, device.connector_name, attributes, calls

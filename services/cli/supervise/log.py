@@ -8,26 +8,29 @@ the processes would wait too, for it to read what they say.
 from __future__ import annotations
 
 import logging
-import signal
+from pathlib import Path
 from typing import Final
 
 from common.core.events import Note
-from common.core.shown import harmless_lines
+from common.core.log_lines import plain_line, read_line
 from common.io.exits import EXIT_CONFIG
 from common.io.logs import handler_of, log_note, start_logs, take_streams
+from services.cli.supervise.kept import keep_lines
 from services.cli.supervise.launch import decode_word
 from services.cli.supervise.lines import PublisherLines
 from services.cli.supervise.signals import release_signals
 from services.cli.supervise.supervisord import OutputEvent, ProcessEvent
 
 LONGEST_LINE: Final = 65_536
+MOST_HEAD_BYTES: Final = 1_024
+"""The head of a line, with the name of a device in it, is shorter."""
 
 
 class SupervisordLog:
     """What supervisord's events become on standard error."""
 
-    def __init__(self, lines: PublisherLines) -> None:
-        """`lines`: who else is told what is printed."""
+    def __init__(self, lines: PublisherLines, data_dir: Path) -> None:
+        """`lines`: who else is told what is printed; in `data_dir` it is kept for `serialgw logs`."""
         self._partial: dict[str, bytes] = {}
         # What was opened before supervisord read its configuration anew, it has closed.
         logging.getLogger("serialgw").handlers.clear()
@@ -35,11 +38,14 @@ class SupervisordLog:
         handler = handler_of(self._logger)
         assert handler is not None, "start_logs has made one"
         self._handler = handler
-        handler.outlet.also = lines.put
+        self._lines = lines
+        self._kept = keep_lines(data_dir, handler.dropped_line)
+        handler.outlet.also = self._hand_on
         # supervisord itself prints what it can't log, for instance on a full disk.
         take_streams(self._logger)
+        self._printer = ""
+        """The process whose output is being printed; "" for what is said here."""
         self._then = "restarting"
-        self._has_hung_up = False
 
     def output(self, event: OutputEvent) -> None:
         """Something that a process wrote: whole lines go on, the rest waits for its end."""
@@ -51,7 +57,7 @@ class SupervisordLog:
         if rest:
             self._partial[name] = rest
         if newline:
-            self._print(whole + newline)
+            self._print(whole + newline, name)
 
     def exited(self, event: ProcessEvent) -> None:
         """A process ended without being told to."""
@@ -90,18 +96,12 @@ class SupervisordLog:
     def _ended(self, event: ProcessEvent) -> tuple[str, int]:
         """(the name as people know it, exit status), after the last words have been printed."""
         if rest := self._partial.pop(event.process.config.name, b""):
-            self._print(rest + b"\n")
+            self._print(rest + b"\n", event.process.config.name)
         return decode_word(event.process.config.name), event.process.exitstatus
 
     def running(self, _: object) -> None:
-        """supervisord has its handlers by now. A terminal that goes away is no reason to stop and start everything, as
-        supervisord would."""
-        signal.signal(signal.SIGHUP, self._hang_up)
+        """supervisord has its handlers by now."""
         release_signals()
-
-    def _hang_up(self, *_: object) -> None:
-        # It may come in the middle of a line.
-        self._has_hung_up = True
 
     def join(self, socket_map: dict[int, object]) -> None:
         """Makes supervisord poll for room, while lines wait for it."""
@@ -125,17 +125,30 @@ class SupervisordLog:
 
     def catch_up(self, _: object) -> None:
         """Some seconds have passed: perhaps somebody reads again."""
-        if self._has_hung_up:
-            self._has_hung_up = False
-            advice = "nothing is restarted; a changed configuration takes effect with the next `serialgw run`"
-            self.note(Note("info", "gateway.hangup", {"then": advice}))
         if self._handler.is_behind:
             self._handler.catch_up()
 
-    def _print(self, lines: bytes) -> None:
+    def _print(self, lines: bytes, name: str) -> None:
         """Whole lines of a process. They may come from users' code, and hold anything."""
-        text = harmless_lines(lines.decode(errors="backslashreplace"))
-        self._handler.outlet.write(text.encode())
+        # `port_reader-press1` is the process `port_reader:press1`.
+        self._printer = decode_word(name).replace("-", ":", 1)
+        self._handler.outlet.write(self._handler.printed(lines.decode(errors="backslashreplace"), self._printer))
+        self._printer = ""
+
+    def _hand_on(self, lines: bytes) -> None:
+        """What is printed, to the files, and to the publisher, which reads text. In the files it is known who has
+        printed what says that not itself, such as the traceback of a crash."""
+        if (
+            self._printer
+            and not self._handler.is_json
+            and read_line(lines[:MOST_HEAD_BYTES].decode(errors="replace")) is None
+        ):
+            self._kept.write(self._handler.head_line(self._printer, "printed:"))
+        self._kept.write(lines)
+        if self._handler.is_json:
+            found = map(plain_line, lines.decode().removesuffix("\n").split("\n"))
+            lines = "".join(f"{line}\n" for line in found).encode()
+        self._lines.put(lines)
 
     def note(self, note: Note) -> None:
         """One line."""

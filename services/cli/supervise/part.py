@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,18 +19,22 @@ from typing import TypeVar
 from supervisor import events
 from supervisor.states import SupervisorStates
 
+from common.config.names import SECRET_VARIABLES
 from common.config.overlay import REMOTE_DIR, is_waiting
 from common.core.events import Note
+from common.io.alive import AliveFile
 from common.io.exits import EXIT_CONFIG
 from common.io.levels import SIGNAL as LEVELS_SIGNAL
 from common.io.orders import APPLY_FILE
+from common.io.variables import ALIVE_VARIABLE
 from services.cli.supervise.applying import Applying
-from services.cli.supervise.conf import CONFIGURATOR
+from services.cli.supervise.conf import CONFIGURATOR, RELOADER
 from services.cli.supervise.launch import decode_word
 from services.cli.supervise.lines import PublisherLines
 from services.cli.supervise.log import SupervisordLog
 from services.cli.supervise.orders import Orders
 from services.cli.supervise.pulse import Pulses
+from services.cli.supervise.readiness import Readiness
 from services.cli.supervise.revival import Revival
 from services.cli.supervise.signals import guard_forks
 from services.cli.supervise.supervisord import Process, ProcessEvent, Supervisord
@@ -50,6 +56,8 @@ class SupervisordPart:
         self._run_dir = run_dir
         self._applying = Applying(supervisord, log.note)
         self._revival = Revival(files)
+        self._is_reload_due = False
+        """True if the files are to be looked at again when who looks at them has ended."""
         self._pulses: Pulses | None = None
         """None where there is no room for its pipe: then nobody notices who hangs."""
         try:
@@ -57,6 +65,9 @@ class SupervisordPart:
         except OSError as error:
             # Rather without than not at all.
             log.note(Note("error", "pulses.unavailable", {"reason": str(error), "then": "who hangs is not replaced"}))
+        named = os.environ.get(ALIVE_VARIABLE)
+        self._readiness = Readiness()
+        self._alive = AliveFile(Path(named)) if named else None
         self.orders: Orders | None = None
         """None where there is no room for its pipe: then nobody can ask for anything."""
         try:
@@ -73,6 +84,9 @@ class SupervisordPart:
         self._applying.go_on()
         self._lines.open()
         self._log.catch_up(event)
+        if self._alive is not None:
+            self._alive.touch(time.monotonic())
+        self._readiness.tick()
         notify_systemd("WATCHDOG=1")
 
     def exited(self, event: ProcessEvent) -> None:
@@ -84,6 +98,8 @@ class SupervisordPart:
         if event.process.config.name == CONFIGURATOR:
             # supervisord has not finished with it; and more may have come meanwhile.
             self._again("configure")
+        if event.process.config.name == RELOADER and self._is_reload_due:
+            self._again("reload")
 
     def stopped(self, event: ProcessEvent) -> None:
         """A process ended because it was told to; perhaps it is to start anew."""
@@ -91,10 +107,10 @@ class SupervisordPart:
         self._again("go on")
 
     def running(self, event: object) -> None:
-        """supervisord has started."""
+        """supervisord has started, and has its handlers by now. It would stop and start everything at a SIGHUP."""
+        signal.signal(signal.SIGHUP, self._hang_up)
         self._log.running(event)
         self._again("configure")
-        notify_systemd("READY=1")
 
     def stopping(self, event: object) -> None:
         """The whole gateway was told to stop."""
@@ -113,15 +129,24 @@ class SupervisordPart:
                 self._lines.open()
             case ["configure"]:
                 self._configure()
+            case ["standing", word, *text]:
+                self._readiness.hear(word, " ".join(text))
             case ["levels"]:
                 self._tell_levels()
             case ["apply"]:
                 self._applying.begin(json.loads((self._run_dir / APPLY_FILE).read_bytes()))
-            case ["restart", seconds]:
+            case ["restart", seconds] if seconds != "reload":
                 # Its answer is still to go out.
                 self._later("restart", float(seconds))
+            case ["restart", "reload"]:
+                self._restart("a reload")
             case ["restart"]:
                 self._restart()
+            case ["reload"]:
+                self._reload()
+            case ["secret", name, *value] if name in SECRET_VARIABLES:
+                # The publisher starts with it; all others get a word in its place.
+                os.environ[name] = decode_word("".join(value))
 
     def _configure(self) -> None:
         """The platform wants something configured: starts who looks at it. One that runs looks at all there is."""
@@ -130,6 +155,22 @@ class SupervisordPart:
             return
         process = group.processes[CONFIGURATOR]
         if not process.pid and self._supervisord.options.mood == SupervisorStates.RUNNING:
+            process.spawn()
+
+    def _hang_up(self, *_: object) -> None:
+        """SIGHUP: somebody wants the files to be taken, or a terminal has gone away, which changes nothing."""
+        self._again("reload")
+
+    def _reload(self) -> None:
+        """Starts who takes what stands in the files now. One that runs may have read them already, and is followed by
+        another."""
+        group = self._supervisord.process_groups.get(RELOADER)
+        if group is None or self._supervisord.options.mood != SupervisorStates.RUNNING:
+            return
+        process = group.processes[RELOADER]
+        self._is_reload_due = bool(process.pid)
+        if not process.pid:
+            self._log.note(Note("info", "configuration.reloading", {"asked_by": "SIGHUP"}))
             process.spawn()
 
     def _tell_levels(self) -> None:
@@ -147,18 +188,19 @@ class SupervisordPart:
         if self.orders is not None:
             self.orders.later(order, delay_s)
 
-    def _restart(self) -> None:
+    def _restart(self, asked_by: str = "the platform") -> None:
         """Stops all processes in their order, and starts them again, with what was configured when this gateway was
         started."""
         if self._supervisord.options.mood == SupervisorStates.RUNNING:
-            note = {"asked_by": "the platform", "then": "all processes are stopped in order and started again"}
+            note = {"asked_by": asked_by, "then": "all processes are stopped in order and started again"}
             self._log.note(Note("info", "gateway.restarting", note))
             self._supervisord.options.mood = SupervisorStates.RESTARTING
 
     def _processes(self) -> Iterator[Process]:
-        """All processes that go round. The configurator does not: it waits for others, for a bounded time each."""
+        """All processes that go round. Those that change a configuration do not: they wait for others, for a bounded
+        time each."""
         for name, group in self._supervisord.process_groups.items():
-            if name != CONFIGURATOR:
+            if name not in (CONFIGURATOR, RELOADER):
                 yield from group.processes.values()
 
 
@@ -167,7 +209,7 @@ def start(supervisord: Supervisord, run_dir: str = "", files: str = "") -> Super
     spelled by `encode_word`; `files` are separated by blanks."""
     place = Path(decode_word(run_dir))
     lines = PublisherLines(place)
-    log = SupervisordLog(lines)
+    log = SupervisordLog(lines, place.parent)
     part = SupervisordPart(supervisord, log, lines, place, list(map(decode_word, files.split())))
     guard_forks()
     sockets = supervisord.options.get_socket_map()

@@ -6,8 +6,9 @@ import re
 from typing import TypedDict
 
 from common.config.models import Device, Gateway, Rpc
-from common.conversion.calls import convert_answer, rpc_of
+from common.conversion.calls import convert_answer, rpc_of, sent
 from common.conversion.downlink import encode_rpc
+from common.conversion.joint import refusal_in
 from common.conversion.values import encode_json
 from common.core.byte_text import pattern_of
 from common.core.errors import ConversionError
@@ -58,11 +59,16 @@ def called_as_text(device: Device, called: Called) -> str:
 
 
 def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: object) -> bytes:
-    """The bytes for the device, by a template, the built-in rules or a user's class. Raises ConversionError."""
+    """The bytes for the device, by a register, a template, our rules or users' code. Raises ConversionError."""
+    if device.asking is not None and device.asking.protocol:
+        # Here: few devices speak it.
+        from common.conversion.grammar.registers import call_exchange
+
+        return b"".join(call_exchange(device.asking, rpc, params).writes)
     name = device.downlink_converter
     if rpc.template is None and device.has_user_downlink and name is not None:
         return users_converter(gateway, device, name).encode_rpc(rpc, params)
-    return encode_rpc(device, rpc, params)
+    return sent(device, encode_rpc(device, rpc, params))
 
 
 def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> object:
@@ -72,6 +78,12 @@ def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -
     """
     if rpc.response_pattern is not None and not re.search(pattern_of(rpc.response_pattern).encode(), answer):
         raise ConversionError(f"found {shown(answer)}, which does not match responsePattern {rpc.response_pattern}")
+    if device.asking is not None and device.asking.protocol:
+        from common.conversion.grammar.registers import call_answer
+
+        return call_answer(device, device.asking, rpc.method, answer)
     if device.has_user_uplink:
         return users_converter(gateway, device, device.converter).convert_answer(rpc, answer)
+    if meant := refusal_in(device, answer):
+        raise ConversionError(meant)
     return convert_answer(rpc, answer)

@@ -417,6 +417,11 @@ class ConnectorHostCore:
             in_flight=in_flight,
             in_flight_bytes=in_flight_bytes,
             journal_writable=not uplink.is_down,
+            oldest_s=uplink.oldest_s(now_s),
+            most_backlog=uplink.limits.max_records,
+            most_backlog_bytes=uplink.limits.max_bytes,
+            delivered=uplink.delivered,
+            dead=dict(uplink.dead),
         )
 
 

@@ -17,8 +17,8 @@ ARM_EVERY_S: Final = 5.0
 class HostPulse(Pulse):
     """As every process's, and a clock that needs no turn itself."""
 
-    def __init__(self, sockets: Path, descriptor: int) -> None:
-        super().__init__(sockets, descriptor)
+    def __init__(self, sockets: Path, descriptor: int, address: str) -> None:
+        super().__init__(sockets, descriptor, address)
         self._descriptor = descriptor
         self._arm_s = float("-inf")
 

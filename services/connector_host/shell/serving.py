@@ -116,7 +116,7 @@ class _GatewayThread(threading.Thread):
             self.locked.append(lock.descriptor)
             sockets = socket_dir(Path(task.data_dir))
             endpoints = Endpoints(sockets)
-            pulse = HostPulse(sockets, unblocking_descriptor(self._logger))
+            pulse = HostPulse(sockets, unblocking_descriptor(self._logger), f"{KIND}:{connector.name}")
             breathe = partial(show_breath, pulse)
             stream = hosted_stream(connector.name)
             section = section_of(

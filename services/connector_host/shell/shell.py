@@ -25,6 +25,7 @@ from common.stream.events import (
     ForMember,
     JournalFailed,
     KeepJournal,
+    KeepSection,
     Listen,
     LookUpSection,
     MarkSettled,
@@ -137,6 +138,7 @@ class ConnectorHostShell:
                 | Fetch()
                 | Strike()
                 | LookUpSection()
+                | KeepSection()
                 | FindLetters()
             ):
                 return self._store.perform(effect)

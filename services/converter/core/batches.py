@@ -7,6 +7,7 @@ from typing import Final
 from common.conversion.calls import convert_answer, failure, success
 from common.conversion.outcomes import BatchResult
 from common.conversion.slices.rows import merge_attributes
+from common.core.dead_kinds import MADE_TOO_LARGE
 from common.core.errors import ConversionError, WireError, printable
 from common.wire import codec
 from common.wire.calls import METHOD_NOT_FOUND
@@ -65,7 +66,7 @@ def reading_batches(batch: FrameBatch, body: ReadingBody, converter: str, instan
     if len(answer.body) <= READINGS_BYTES:
         return [answer]
     if batch.length == 1:
-        why = f"what the converter made of it has {len(answer.body)} bytes, at most {READINGS_BYTES} can travel"
+        why = f"{MADE_TOO_LARGE} {len(answer.body)} bytes, at most {READINGS_BYTES} can travel"
         reply = (body.answer[0], failure(why)) if body.answer else None
         return [reading_batch(batch, ReadingBody(body.ts_ms, [b""], dead={0: why}, answer=reply), converter, instance)]
     middle = batch.length // 2

@@ -94,6 +94,8 @@ class ConverterShell:
     def _send(self, plane: Plane, message: Message) -> Iterable[Blocked]:
         """Sends as all processes do, and shows readings to whoever watches their device."""
         channel = self._planes.channels[plane]
+        if plane is Plane.CALLS:
+            self._planes.tell_step(message)
         if not channel.send(message):
             return self._planes.block(channel, message)
         if isinstance(message, ReadingBatch) and message.length and message.device in self._taps:

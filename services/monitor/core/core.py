@@ -30,12 +30,13 @@ from common.core.events import (
     Writable,
 )
 from common.core.membership import Membership
-from common.wire.calls import Status, body_of, host_of, reader_of, refuse, reply, unknown_verb
+from common.wire.calls import Status, Watched, body_of, host_of, reader_of, refuse, reply, unknown_verb
 from common.wire.messages import Heartbeat, Identity, Plane, Request
 from services.monitor.core.counters import MonitorCounts
 from services.monitor.core.gateway.snapshot import Snapshot
 from services.monitor.core.gateway.table import Table
 from services.monitor.core.news import DeviceNews
+from services.monitor.core.standing import Standings
 
 
 class Show(msgspec.Struct, frozen=True):
@@ -44,20 +45,29 @@ class Show(msgspec.Struct, frozen=True):
     snapshot: Snapshot
 
 
-MonitorEffect = CommonEffect | Show
+class Tell(msgspec.Struct, frozen=True):
+    """Effect: whoever looks after the processes is told this order."""
+
+    order: str
+
+
+MonitorEffect = CommonEffect | Show | Tell
 
 
 class MonitorCore:
     """Knows the last heartbeat of every process. Nobody depends on it: it can be killed at any time."""
 
-    def __init__(self, identity: Identity, devices: Iterable[str], connectors: Iterable[str] = ()) -> None:
+    def __init__(
+        self, identity: Identity, devices: Iterable[str], connectors: Iterable[str] = (), *, tells: bool = False
+    ) -> None:
         """`devices`: names of the configured devices, `connectors` of the hosted connectors; their processes are shown
-        even if they never beat."""
+        even if they never beat. `tells`: whoever looks after the processes wants to hear how the gateway stands."""
         names, hosted = list(devices), list(connectors)
         # Those with nothing to tell beat once in a while only.
         self._membership = Membership(identity, {}, [*map(reader_of, names), *map(host_of, hosted)])
         self._table = Table(names, hosted)
         self._news = DeviceNews()
+        self._standings = Standings() if tells else None
         self._counters = new_counts(MonitorCounts)
 
     def handle(self, event: CommonEvent, now_s: float) -> list[MonitorEffect]:
@@ -76,6 +86,8 @@ class MonitorCore:
                 snapshot = self._table.snapshot()
                 effects += self._news.tell((row.name, row.state, row.for_s) for row in snapshot.devices)
                 effects.append(Show(snapshot))
+                if self._standings is not None and (order := self._standings.tell(snapshot, now_s)):
+                    effects.append(Tell(order))
             case Drain():
                 return [*effects, Exit(0)]
             case Arrived() | Junk() | Reconnected():
@@ -96,9 +108,12 @@ class MonitorCore:
         return self._membership.next_deadline_s
 
     def _answer(self, request: Request) -> list[Send]:
-        """The answer to `status`, whoever asks; to anything else an error."""
+        """The answer to `status`, and to who says what is configured now; to anything else an error."""
         self._counters["requests"] += 1
-        match body_of(request, Status):
+        match body_of(request, Status, Watched):
+            case Watched(devices=devices, connectors=connectors):
+                self._table.configure(devices, connectors)
+                return [Send(Plane.CALLS, reply(request, None))]
             case Status():
                 return [Send(Plane.CALLS, reply(request, msgspec.json.encode(self._table.show())))]
             case _:

@@ -45,10 +45,11 @@ export class Feed {
   #take(news) {
     if (news.at_ms === undefined) return;
     this.#offsetMs = news.at_ms - Date.now();
-    const isFirst = this.#heardAt === 0 || news.devices?.changed?.length === this.devices.size;
     this.#heardAt = performance.now();
-    merge(this.devices, news.devices, "name", isFirst && "link" in news);
-    merge(this.processes, news.processes, "address", isFirst && "link" in news);
+    // A connection that was made anew begins with all that there is.
+    if (news.is_whole) { this.devices.clear(); this.processes.clear(); }
+    merge(this.devices, news.devices, "name");
+    merge(this.processes, news.processes, "address");
     if ("link" in news) this.link = news.link;
     if ("backlog" in news) this.backlog = news.backlog;
     for (const process of news.processes?.changed ?? []) this.#count(process, news.at_ms);
@@ -75,9 +76,8 @@ export class Feed {
   }
 }
 
-function merge(known, news, key, isWhole) {
+function merge(known, news, key) {
   if (!news) return;
-  if (isWhole) known.clear();
   for (const row of news.changed) known.set(row[key], row);
   for (const name of news.gone) known.delete(name);
 }

@@ -64,6 +64,10 @@ class Answers:
         self._last_resort: bytes | None = None
         """The frame that is its answer if no other comes: the first one in which something stands."""
 
+    def follow(self, line: Incoming | ShapedIncoming) -> None:
+        """Another cuts the line's frames from now on."""
+        self._line = line
+
     def sort(self, frames: list[bytes], now_s: float) -> tuple[list[Placed], list[Answer]]:
         """(all entries in order, answers among them). An answer may also stand at the beginning of the frame in
         progress, where its call knows what ends it besides the line's own end of a frame."""

@@ -163,7 +163,7 @@ class AskingPort(Port):
             self._repeats.cut()
         effects = super()._close(partial_reason, entry_reason, now_s)
         self._asker.close()
-        return [*effects, *self._reframe(now_s)]
+        return [*effects, *self._follow_framing(now_s)]
 
     # What comes in
 
@@ -321,7 +321,7 @@ class AskingPort(Port):
                 self._doubt.ask()
             self._line.ask()
         effects = asker.drained(self._line.has_frame_begun, now_s)
-        return [*effects, *self._reframe(now_s), *self._go_on(now_s)]
+        return [*effects, *self._follow_framing(now_s), *self._go_on(now_s)]
 
     def write_pending(self, left_bytes: int, now_s: float) -> list[Effect]:
         """The write is on its way."""
@@ -349,11 +349,11 @@ class AskingPort(Port):
     def _go_on(self, now_s: float) -> list[Effect]:
         """What is written next: calls before questions."""
         self._now_s = now_s
-        effects = [*self._asker.step(now_s), *self._tell_silent(now_s), *self._reframe(now_s)]
+        effects = [*self._asker.step(now_s), *self._tell_silent(now_s), *self._follow_framing(now_s)]
         effects += self._echoed(self._exchange.go_on(now_s))
         return [*effects, *self._asker.go_on(now_s, may_write=not self._exchange.is_writing)]
 
-    def _reframe(self, now_s: float) -> list[Effect]:
+    def _follow_framing(self, now_s: float) -> list[Effect]:
         """From now on frames are cut as an awaited answer has it, or as the line has it again, where that has
         changed."""
         framing = self._asker.framing

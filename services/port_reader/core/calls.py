@@ -94,6 +94,12 @@ def reply_of(device: Device, request: Request, method: str, frame: bytes) -> Rep
     rpc = rpc_of(device, method)
     if rpc is None:
         return refuse(request, METHOD_NOT_FOUND)
+    if any(message.error for message in device.messages):
+        # Here: few devices have such a message.
+        from common.conversion.joint import refusal_in
+
+        if meant := refusal_in(device, frame):
+            return refuse(request, meant)
     try:
         return reply(request, success(convert_answer(rpc, frame)))
     except ConversionError as error:

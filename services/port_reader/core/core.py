@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, assert_never
 
-from common.config.models import Device, section_of
+import msgspec
+
+from common.config.models import Device, device_of, section_of
 from common.core.counters import new_counts
 from common.core.errors import WireError
-from common.core.events import Arrived, Drain, Start, Tick
+from common.core.events import Arrived, Drain, Note, Start, Tick, answer
 from common.core.wall_clock import WallClock
 from common.stream.device_stream import KeptDevice
-from common.stream.events import SourceEvent
+from common.stream.events import ForMember, KeepSection, OfMember, SectionKept, SourceEvent
 from common.stream.limits import Limits
 from common.stream.numbers import StreamState
 from common.stream.source import SERVED, Source
@@ -50,7 +52,7 @@ from services.port_reader.core.standstill import Standstill
 
 TCP: Final = ("socket://", "rfc2217://", "tcp-listen://")
 """Nothing is lost on such a line while nobody reads it: it waits at the other end."""
-_SERVED: Final = (calls.Exchange, *SERVED)
+_SERVED: Final = (calls.Exchange, calls.TakeSection, *SERVED)
 _SERVED_WITH_CALLS: Final = (*_SERVED, Encode, EncodeUpdate)
 """By a reader that converts its devices' calls itself."""
 
@@ -129,6 +131,8 @@ class PortReaderCore:
         self._resting = Resting(pace, self._source.listening)
         self._standstill = Standstill(self._port.byte_s)
         self._is_reading_out = False
+        self._swaps = 0
+        """How many sections were taken since the start."""
 
     def handle(self, event: Event, now_s: float) -> list[Effect]:
         """The effects of an event, in order. The source comes first and last with every event: who is there and what is
@@ -168,6 +172,10 @@ class PortReaderCore:
                 return [*self._source.handle(event, now_s), *self._port.open(now_s)]
             case Drain():
                 return self._drain(now_s)
+            case SectionKept():
+                return self._take_section(event, 0, now_s)
+            case OfMember(member=member, event=SectionKept() as kept):
+                return self._take_section(kept, member, now_s)
         if isinstance(event, SourceEvent):
             return self._source.handle(event, now_s)
         return self._handle_port(event, now_s)
@@ -223,14 +231,53 @@ class PortReaderCore:
         except WireError as error:
             return [source.refuse(request, str(error))]
         match asked:
-            case calls.Exchange() | Encode() | EncodeUpdate() if source.is_draining:
+            case calls.Exchange() | Encode() | EncodeUpdate() | calls.TakeSection() if source.is_draining:
                 return [source.refuse(request, SHUTTING_DOWN)]
             case calls.Exchange():
                 return self._port.exchange(request, asked, now_s)
             case Encode() | EncodeUpdate():
                 return self._port.call(request, asked, now_s)
+            case calls.TakeSection(section=section):
+                return self._keep_section(request, section)
             case _:
                 return source.serve(request, asked, now_s)
+
+    def _keep_section(self, request: Request, section: bytes) -> list[Effect]:
+        """A device is to be configured otherwise: its journal is told first, as frames are to name that section."""
+        # Here: most readers never hear of it, and a port reader keeps what it has loaded.
+        from services.port_reader.core.swaps import MOST_SWAPS, fault_of, why_not
+
+        devices = self._port.devices
+        place = next((place for place, one in enumerate(devices) if one.name == request.device), None)
+        if place is None or not self._has_port:
+            return [self._source.refuse(request, calls.unknown_device(request.device))]
+        try:
+            device = device_of(section)
+        except msgspec.DecodeError as error:
+            return [self._source.refuse(request, f"{calls.MALFORMED}: {error}")]
+        if fault := fault_of(device):
+            return [self._source.refuse(request, f"{calls.MALFORMED}: {fault}")]
+        if device == devices[place]:
+            return [answer(calls.reply(request, None))]
+        why = "it has taken many already" if self._swaps >= MOST_SWAPS else why_not(devices[place], device, devices)
+        if why:
+            return [self._source.refuse(request, f"only a reader that is started anew goes by this section: {why}")]
+        keep = KeepSection(section, request)
+        return [ForMember(place, keep) if place else keep]
+
+    def _take_section(self, kept: SectionKept, place: int, now_s: float) -> list[Effect]:
+        """The journal knows the section: from the next frame on it is the device's."""
+        device = device_of(kept.section)
+        self._swaps += 1
+        effects: list[Effect] = self._port.part_with(place, device, now_s)
+        effects += self._source.take_section(place, kept.name, kept.section, now_s)
+        effects += self._port.take_device(place, device, now_s)
+        if place == 0:
+            self._device = device
+        self._resting.set_speed(self._port.byte_s)
+        self._standstill.set_speed(self._port.byte_s)
+        note = Note("info", "section.taken", {"device": device.name, "section": kept.name})
+        return [*effects, note, answer(calls.reply(kept.request, None))]
 
     def _drain(self, now_s: float) -> list[Effect]:
         """It is told to end. What the line has said by now is read and journaled before the port is closed."""
@@ -269,6 +316,11 @@ class PortReaderCore:
             in_flight=frames,
             in_flight_bytes=size,
             journal_writable=not uplink.is_down,
+            oldest_s=uplink.oldest_s(now_s),
+            most_backlog=uplink.limits.max_records,
+            most_backlog_bytes=uplink.limits.max_bytes,
+            delivered=uplink.delivered,
+            dead=dict(uplink.dead),
         )
 
 

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from common.config.models import Line
 from common.stream.events import SourceEffect, SourceEvent
 
 # Events
@@ -145,11 +146,12 @@ class CancelWrite(Struct, frozen=True):
 
 class AdjustLine(Struct, frozen=True):
     """Change what is not None on the open line, at once; `PortLost` follows where it can't be. On a TCP connection
-    this means nothing."""
+    this means nothing. `settings` are also those of all openings to come."""
 
     baudrate: int | None = None
     dtr: bool | None = None
     rts: bool | None = None
+    settings: Line | None = None
 
 
 class Confirm(Struct, frozen=True):

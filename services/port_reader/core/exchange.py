@@ -151,6 +151,11 @@ class Exchanges:
         return bool(self._lates) or (self._turn is not None and self._turn.state != "writing")
 
     @property
+    def pending(self) -> list[LineCall]:
+        """The call on the line, and those that wait to be written."""
+        return [*([] if self._turn is None else [self._turn.call]), *self._queue]
+
+    @property
     def has_waiting(self) -> bool:
         """True if a call waits to be written."""
         return bool(self._queue)
@@ -218,12 +223,16 @@ class Exchanges:
             return [self.refuse(request, str(error))]
         return self._next(now_s)
 
+    def set_write_timeout(self, write_timeout_s: float | None) -> None:
+        """A write may take so long from the next one on; None: as long as its call has."""
+        self._write_timeout_s = write_timeout_s
+
     def refuse(self, request: Request, error: str) -> Send:
         """The answer to a call that is not taken, or that fails."""
         self._counters["exchanges_failed"] += 1
         return answer(refuse(request, error))
 
-    def pending(self, left_bytes: int, byte_s: float, now_s: float) -> None:
+    def left(self, left_bytes: int, byte_s: float, now_s: float) -> None:
         """So many bytes have not left yet; each takes `byte_s` on the line."""
         if self._turn is not None:
             self._turn.poll_s = now_s + min(POLL_MOST_S, max(POLL_LEAST_S, left_bytes * byte_s))

@@ -44,6 +44,14 @@ class Members:
         self._line = line
         self._owner = owner if len(devices) > 1 else None
 
+    def replace(self, place: int, device: Device) -> None:
+        """The device at this place is configured so from now on; its name stays."""
+        self.devices = (*self.devices[:place], device, *self.devices[place + 1 :])
+
+    def follow(self, line: LineKeeper) -> None:
+        """Another knows from now on what is to be remembered of the line."""
+        self._line = line
+
     @property
     def is_unwritable(self) -> bool:
         """True while the journal that keeps the line's state can't be written."""

@@ -74,6 +74,10 @@ class ReadPace:
         self._least_s = self._busy_s = min(LONGEST_S, max(BUSY_S, ports / READS_HZ))
         self._hold = Hold(window_frames)
 
+    def set_speed(self, byte_s: float) -> None:
+        """The line takes so long for a byte from now on."""
+        self._safe_s = RESTING_BYTES * byte_s
+
     @property
     def is_held(self) -> bool:
         """True while the line is read no faster than the platform accepts."""

@@ -21,6 +21,7 @@ from services.port_reader.core.answers import Answer, Answers, step_after
 from services.port_reader.core.counters import PortReaderCounts
 from services.port_reader.core.dead_pieces import DeadPieces
 from services.port_reader.core.events import (
+    AdjustLine,
     Chunk,
     ClosePort,
     Confirmed,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 UNFRAMED_S: Final = 15.0
 """Bytes that have come again and again for so long without the end of a frame are told: a person who waits for values
 has begun to wonder, and no device takes so long for a message. A burst of noise does not come again."""
+REFRAMED: Final = "the framing was changed in mid-frame"
 UNFRAMED_QUIET_S: Final = 120.0
 """After so long without any byte the line is silent, and that is told instead."""
 
@@ -118,7 +120,7 @@ class Port:
         self._exchange = exchange = Exchanges(devices[0].line.write_timeout_s, counters, means.search)
         line.is_awaited = lambda: exchange.is_listening
         self._answers = Answers(self._exchange, line, self._members)
-        self._dead = DeadPieces(self._members.names, counters)
+        self._dead = DeadPieces(self._members.names, counters, source.streams[0].uplink.dead)
         self._arrival_ms = 0
         """When what is told now came: the last chunk, or what happened to the port."""
         self._rests_until_s = 0.0
@@ -141,8 +143,18 @@ class Port:
         """Settings that were told to be refused; each is told once."""
         self._refused_now: list[str] = []
         """Those of this opening."""
+        self._earlier: dict[str, tuple[Device, str]] = {}
+        """Call → how its device was configured when it was asked for, and the section's name: of those that were on
+        their way when that has changed."""
+        self._wrong_before = 0
+        """Wrong checksums that were found before the framing was changed."""
         self._framing = devices[0].framing
         self.byte_s = byte_seconds(devices[0].line)
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The devices on the line, as they are configured now."""
+        return self._members.devices
 
     @property
     def is_connected(self) -> bool:
@@ -170,6 +182,7 @@ class Port:
         """It is open: an entry of each device's stream, which tells the platform that the device is there."""
         if not self._opening.opened(now_s):
             return []
+        self._source.show(now_s)
         self._counters["ports_opened"] += 1
         self._set_clock(event.wall_ms, now_s)
         self._line.open()
@@ -188,6 +201,7 @@ class Port:
         """It can't be opened now; one warning per reason."""
         if not self._opening.failed(reason, now_s):
             return []
+        self._source.show(now_s)
         return [Note("warning", "port.unavailable", {**self._facts, "reason": reason})]
 
     def lost(self, event: PortLost, now_s: float) -> list[Effect]:
@@ -195,6 +209,7 @@ class Port:
         if not self.is_connected:
             return []
         self._set_clock(event.wall_ms, now_s)
+        self._source.show(now_s)
         self._counters["ports_lost"] += 1
         effects: list[Effect] = [ClosePort(), Note("warning", "port.lost", {**self._facts, "reason": event.reason})]
         effects += self._close("port lost in mid-frame", event.reason, now_s)
@@ -220,6 +235,55 @@ class Port:
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
         at_ms = self._clock.at_ms(now_s) or 0
         return [*effects, *self._members.put_each(lambda _: entry, at_ms, now_s, self._is_announced)]
+
+    # Configured otherwise
+
+    def part_with(self, place: int, device: Device, now_s: float) -> list[Effect]:
+        """The device at this place is about to be configured so: ends what can't be judged any more when it is."""
+        members = self._members
+        section = self._source.streams[place].uplink.section
+        mine = {
+            call.request.id: (members.devices[place], section)
+            for call in self._exchange.pending
+            if members.place_of(call.request.device) == place
+        }
+        pending = {call.request.id for call in self._exchange.pending}
+        self._earlier = {**mine, **{call: kept for call, kept in self._earlier.items() if call in pending}}
+        effects = self._end_doubt(now_s)
+        if device.framing != members.devices[place].framing and self._line.is_dead_run:
+            effects += self._take_pieces(self._line.abort(REFRAMED), now_s)
+        return effects
+
+    def take_device(self, place: int, device: Device, now_s: float) -> list[Effect]:
+        """The device at this place is configured so from now on. What has come of the line stays, and goes on."""
+        before = self._members.devices[place]
+        self._members.replace(place, device)
+        effects: list[Effect] = []
+        if device.line != before.line:
+            self.byte_s = byte_seconds(device.line)
+            self._exchange.set_write_timeout(device.line.write_timeout_s)
+            effects.append(AdjustLine(settings=device.line))
+        if device.framing != before.framing:
+            effects += self._reframe(device, now_s)
+        return effects
+
+    def _reframe(self, device: Device, now_s: float) -> list[Effect]:
+        """The line's frames end otherwise from now on: what has no end yet is taken apart anew."""
+        # Here: nearly no process ever needs it, and a port reader keeps what it has loaded.
+        from services.port_reader.core.incoming.choice import incoming_of
+
+        old, handover = self._line, self._line.handover
+        # A line that has sent its delimiter is known to, also by the next framing, unless that has another one.
+        self._line = line = incoming_of(device.framing, handover.form, self.byte_s)
+        line.is_awaited = old.is_awaited
+        line.follow(handover)
+        self._answers.follow(line)
+        self._members.follow(line)
+        self._framing, self._has_told_returned, self._damage = device.framing, False, None
+        self._unframed, self._unframed_s = "", None
+        self._wrong_before += old.wrong_frames
+        waiting = old.partial
+        return self._sort(line.feed(waiting, now_s) if waiting else [], now_s)
 
     # What comes in
 
@@ -337,7 +401,10 @@ class Port:
         call, frame = found
         place = self._members.place_of(call.request.device)
         section = self._source.streams[place].uplink.section
-        step = step_after(call, frame, self._members.devices[place], section, now_s)
+        device = self._members.devices[place]
+        if self._earlier:
+            device, section = self._earlier.pop(call.request.id, (device, section))
+        step = step_after(call, frame, device, section, now_s)
         if isinstance(step, Reply) and step.error:
             self._counters["exchanges_failed"] += 1
         return answer(step) if isinstance(step, Reply) else Send(Plane.CALLS, step)
@@ -390,7 +457,7 @@ class Port:
 
     def write_pending(self, left_bytes: int, now_s: float) -> list[Effect]:
         """The write is on its way."""
-        self._exchange.pending(left_bytes, self.byte_s, now_s)
+        self._exchange.left(left_bytes, self.byte_s, now_s)
         return []
 
     def write_failed(self, reason: str, now_s: float) -> list[Effect]:
@@ -487,7 +554,7 @@ class Port:
 
             damage = self._damage = Damage()
             damage.mark(good_before, 0, now_s - BEAT_S)
-        self._counters["checksums_wrong"] = wrong
+        self._counters["checksums_wrong"] = self._wrong_before + wrong
         damage.mark(good, wrong, now_s)
         if not damage.is_told(good, wrong):
             return ""

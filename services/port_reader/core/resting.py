@@ -37,6 +37,10 @@ class Resting:
         """True while the line is read no faster than the platform accepts."""
         return self._pace.is_held
 
+    def set_speed(self, byte_s: float) -> None:
+        """The line takes so long for a byte from now on."""
+        self._pace.set_speed(byte_s)
+
     def after_read(self, size: int, progress: Progress, now_s: float, *, may_rest: bool) -> list[Rest]:
         """What rests after a read of `size` bytes. `may_rest` False: the line is read on, whatever its pace."""
         waits = progress.waits

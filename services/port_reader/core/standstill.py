@@ -16,9 +16,14 @@ class Standstill:
 
     def __init__(self, byte_s: float) -> None:
         """`byte_s`: how long the line takes for a byte."""
-        self._kept_s = max(LEAST_GAP_S, KERNEL_BYTES * byte_s)
+        self._kept_s = 0.0
         """The kernel keeps what the line says in this time."""
         self._handled_s = 0.0
+        self.set_speed(byte_s)
+
+    def set_speed(self, byte_s: float) -> None:
+        """The line takes so long for a byte from now on."""
+        self._kept_s = max(LEAST_GAP_S, KERNEL_BYTES * byte_s)
 
     def has_been(self, now_s: float, due_s: Callable[[float], float]) -> bool:
         """True if we stood still for too long before this event. `due_s` says by when one would have come after the

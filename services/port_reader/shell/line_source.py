@@ -274,10 +274,15 @@ class LineSource:
         return ()
 
     def adjust(self, effect: AdjustLine) -> Iterable[Event]:
-        """Changes the open line: its speed, or its pins. A line that does not take that is of no use any more."""
+        """Changes the open line: its speed, its pins, or all that it is to be from now on. A line that does not take
+        that is of no use any more."""
+        if effect.settings is not None:
+            self._settings = effect.settings
         if self._line is None:
             return ()
         try:
+            if effect.settings is not None:
+                self._line.apply(effect.settings)
             self._line.adjust(effect.baudrate, effect.dtr, effect.rts)
         except LinkError as error:
             return (PortLost(str(error), wall_ms()),)

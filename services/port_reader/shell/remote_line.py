@@ -110,6 +110,11 @@ class RemoteLine(SerialLine):
             self._byte_s = byte_seconds(msgspec.structs.replace(self._settings, baudrate=baudrate))
         self._send_controls()
 
+    def apply(self, line: Line) -> None:
+        """Only the speed: all else is agreed upon when the connection is made."""
+        self._settings = line
+        self.adjust(line.baudrate, None, None)
+
     def _send_controls(self) -> None:
         """Sends what is to be said to the server, but never inside a write."""
         if self._unwritten and len(self._unwritten) < len(self._whole):

@@ -24,6 +24,8 @@ SOCKET_SCHEME: Final = "socket://"
 LISTEN_SCHEME: Final = "tcp-listen://"
 RFC2217_SCHEME: Final = "rfc2217://"
 USB_SCHEME: Final = "usb://"
+APPLIED: Final = ("baudrate", "bytesize", "parity", "stopbits", "xonxoff", "rtscts")
+"""What is changed on an open port."""
 IN_USE: Final = "in use by another process"
 
 
@@ -176,6 +178,16 @@ class SerialLine:
             if error.errno not in (errno.ENOTTY, errno.EINVAL):
                 raise LinkError(os.strerror(error.errno or 0)) from None
 
+    def apply(self, line: Line) -> None:
+        """Sets speed, data bits, parity, stop bits and flow control of the open port; nothing that has come is thrown
+        away. Raises LinkError where the port does not take them."""
+        if self._port is None:
+            return
+        try:
+            self._port.apply_settings({name: getattr(line, name) for name in APPLIED})
+        except (OSError, ValueError, termios.error) as error:
+            raise LinkError(f"its settings: {error}") from None
+
     def cancel_write(self) -> None:
         """Throws away what has not left."""
         self._unwritten, self.is_writing = b"", False
@@ -303,4 +315,6 @@ def _explain(path: str, error: Exception) -> str:
         return f"permission denied: {advice}" if advice else "permission denied"
     if code in (errno.EAGAIN, errno.EBUSY):
         return IN_USE
+    if code == errno.EPERM:
+        return "this device is not allowed here: by the container (device_cgroup_rules), or the unit (DeviceAllow)"
     return os.strerror(code) if code else str(error)

@@ -60,7 +60,7 @@ def serve(task: Task) -> int:
         lock = FileLock(path.with_name(path.name + ".lock"))
         sockets = socket_dir(Path(task.data_dir))
         endpoints = Endpoints(sockets)
-        pulse = pulse_in(sockets, logger)
+        pulse = pulse_in(sockets, logger, _address_of(task))
         # It may be a damaged one, and large: whoever watches us is to see that we go on.
         breathe = partial(show_breath, pulse)
         opening = open_stream(_journal_file(task, task.storage), breathe)
@@ -122,6 +122,11 @@ def _open_other(task: Task, place: int, breathe: Breathe) -> _Other:
     opening.journal.put_section(section_name(section), section)
     member = LineMember(device, section_name(section), opening.journal.state, str(lock.path))
     return _Other(member, opening, lock)
+
+
+def _address_of(task: Task) -> str:
+    """Who this is, as far as it is known before the journal is open."""
+    return reader_of(task.device.name if task.device is not None else Path(task.journal).stem)
 
 
 def _leave(task: Task, journal: Journal, logger: logging.Logger) -> None:

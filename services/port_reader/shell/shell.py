@@ -31,6 +31,7 @@ from common.stream.events import (
     JournalEvent,
     JournalFailed,
     KeepJournal,
+    KeepSection,
     Listen,
     LookUpSection,
     MarkSettled,
@@ -112,6 +113,7 @@ class PortReaderShell:
             .on(Fetch, store)
             .on(Strike, store)
             .on(LookUpSection, store)
+            .on(KeepSection, store)
             .on(FindLetters, store)
             .on(Note, planes)
             .on(Exit, planes)
@@ -185,6 +187,8 @@ class PortReaderShell:
     def _send(self, effect: Send) -> Iterable[Event]:
         """Sends now, or answers `Blocked`."""
         channel = self._channels[effect.plane]
+        if effect.plane is Plane.CALLS:
+            self._planes.tell_step(effect.message)
         if channel.send(effect.message):
             if effect.is_urgent:
                 # ZeroMQ's own thread passes it on, and may have to share this core [seen: 0.27 ms of each].

@@ -28,12 +28,15 @@ class ConnectorAnswer(NamedTuple):
     data: bytes
     error: str = ""
     is_late: bool = False
+    began_s: float = 0.0
+    """When it was asked."""
 
 
 class _Open(NamedTuple):
     """A call whose answer is not known yet."""
 
     request: str
+    began_s: float
     deadline_s: float
     steps: dict[str, Request]
     """Correlation id → what was asked of a connector that has not answered yet."""
@@ -73,7 +76,7 @@ class ConnectorCalls:
             steps[call_id] = Request(
                 call_id, PUBLISHER, host_of(name), verb_of(CallConnector), stream, "", left_s, body
             )
-        self._open.append(_Open(request, deadline_s, steps))
+        self._open.append(_Open(request, now_s, deadline_s, steps))
         return list(steps.values())
 
     def is_open(self, call_id: str) -> bool:
@@ -89,11 +92,11 @@ class ConnectorCalls:
         data, error = (b"", reply.error) if reply.error else _json_of(reply.body)
         if data:
             self._open.remove(call)
-            return ConnectorAnswer(call.request, data)
+            return ConnectorAnswer(call.request, data, began_s=call.began_s)
         if call.steps:
             return None
         self._open.remove(call)
-        return ConnectorAnswer(call.request, b"", error)
+        return ConnectorAnswer(call.request, b"", error, began_s=call.began_s)
 
     def expire(self, now_s: float) -> list[ConnectorAnswer]:
         """The calls whose time is over."""
@@ -101,12 +104,12 @@ class ConnectorCalls:
             return []
         late = [call for call in self._open if now_s >= call.deadline_s]
         self._open = [call for call in self._open if now_s < call.deadline_s]
-        return [ConnectorAnswer(call.request, b"", "Request timeout", is_late=True) for call in late]
+        return [ConnectorAnswer(call.request, b"", "Request timeout", True, call.began_s) for call in late]
 
     def end_all(self, error: str) -> list[ConnectorAnswer]:
         """Ends every open call with this error."""
         ended, self._open = self._open, []
-        return [ConnectorAnswer(call.request, b"", error) for call in ended]
+        return [ConnectorAnswer(call.request, b"", error, began_s=call.began_s) for call in ended]
 
     @property
     def next_deadline_s(self) -> float | None:

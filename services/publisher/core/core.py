@@ -516,6 +516,11 @@ class PublisherCore:
             refused=self._outbox.table.refused,
             left_out=self._intake.left_out,
             unaccepted_s=self._session.look(now_s),
+            published=self._session.acceptance.tally.durations.said,
+            refused_codes=dict(self._session.acceptance.tally.codes),
+            interval_s=self._session.paces.interval_s,
+            called=self._downlink.tally.durations.said,
+            calls_ended=dict(self._downlink.tally.ends),
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
         self._watch.look(now_s, self._session.link.state == "up")

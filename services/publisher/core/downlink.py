@@ -49,6 +49,7 @@ from services.publisher.core.outlet import Outlet
 from services.publisher.core.questions import Questions
 from services.publisher.core.replies import Replies
 from services.publisher.core.shared_attributes import SharedAttributes, names_of
+from services.publisher.core.tallies import CallTally
 
 CLIENT_BYTES: Final = 1024 * 1024
 """A call from a client may have as many bytes as one from the platform."""
@@ -94,6 +95,7 @@ class Downlink:
         self._counters = counters
         self._out = out
         self._answer_times = answer_times
+        self.tally = CallTally()
         self.calls = CallTable(prefix)
         self.connectors = ConnectorCalls(hosts, prefix)
         self._blocked: deque[Request | Reply] = deque(maxlen=MOST_BLOCKED)
@@ -134,7 +136,7 @@ class Downlink:
         steps = self.connectors.begin(rpc.request, rpc.method, rpc.params, deadline_s, now_s)
         if not steps:
             self._counters["calls_refused"] += 1
-            self._end_connector_call(ConnectorAnswer(rpc.request, b"", QUEUE_FULL), now_s)
+            self._end_connector_call(ConnectorAnswer(rpc.request, b"", QUEUE_FULL, began_s=now_s), now_s)
             return
         self._out.note("info", "call.begun", id=steps[0].id, device="", method=rpc.method, **{"from": "platform"})
         for step in steps:
@@ -143,6 +145,7 @@ class Downlink:
     def _end_connector_call(self, answer: ConnectorAnswer, now_s: float) -> None:
         """The platform gets the answer of a hosted connector."""
         self._counters["rpc_errors"] += bool(answer.error)
+        self.tally.ended(answer.error, now_s - answer.began_s)
         if answer.error:
             self._out.note("info", "call.ended", request=answer.request, error=answer.error)
             reply = self._dialect.connector_error(answer.request, answer.error, answer.is_late)
@@ -184,6 +187,7 @@ class Downlink:
         self._out.note("info", "call.refused", device=rpc.device, request=rpc.request, reason=EXPIRED)
 
     def _refuse_rpc(self, device: str, request: int | str, error: str, now_s: float) -> None:
+        self.tally.ended(error)
         self._replies.add(self._dialect.rpc_error(self._gateway.shown(device), request, error), now_s)
 
     def hear_client(self, request: Request, now_s: float, is_draining: bool) -> None:
@@ -221,6 +225,7 @@ class Downlink:
 
     def _refuse(self, request: Request, error: str) -> None:
         """A client is told at once that there will be no call."""
+        self.tally.ended(error)
         self._out.order(Send(Plane.CALLS, refuse(request, error).replace(body=codec.pack(error_json(error)))))
 
     def _begin(
@@ -321,6 +326,7 @@ class Downlink:
         self._counters["rpc_errors"] += bool(ended.error)
         level: Level = "warning" if ended.error and origin.kind == "update" else "info"
         took_s = now_s - call.began_s
+        self.tally.ended(ended.error, took_s)
         self._out.note(
             level, "call.ended", id=call.id, device=origin.device, method=call.method, took_s=took_s, **facts
         )

@@ -72,14 +72,14 @@ class PlatformSession:
         self._limits = PayloadLimits(config, dialect.shape)
         self.flights = Publishes()
         self._rates = Rates(config.rate_limits)
-        paces, backing_off = Paces(self._rates), BackingOff()
+        self.paces, backing_off = Paces(self._rates), BackingOff()
         suspicion = Suspicion(outbox, backing_off, counters, out)
-        self._choice = Choice(outbox, self.flights, suspicion, paces, backing_off)
+        self._choice = Choice(outbox, self.flights, suspicion, self.paces, backing_off)
         self.acceptance = Acceptance(
             outbox=outbox,
             flights=self.flights,
             suspicion=suspicion,
-            paces=paces,
+            paces=self.paces,
             backing_off=backing_off,
             counters=counters,
             out=out,

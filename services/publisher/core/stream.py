@@ -14,6 +14,7 @@ from bisect import insort
 from collections import deque
 from typing import Final, NamedTuple
 
+from common.core.dead_kinds import UNREAD
 from common.core.errors import WireError
 from common.core.sequence import Range, add_range, gaps
 from common.wire import codec
@@ -278,7 +279,7 @@ class ReadingStream:
             self._out.note("warning", event, device=batch.device, first=batch.first, count=batch.length, reason=error)
         if not is_over:
             return None
-        dead = dict.fromkeys(range(batch.length), f"what the converter made of it can't be read: {error}")
+        dead = dict.fromkeys(range(batch.length), f"{UNREAD}: {error}")
         return ReadingBody([0] * batch.length, [b""] * batch.length, b"", dead, {}, None, "")
 
     def _keep(self, batch: ReadingBatch, credit_bytes: int, counters: PublisherCounts) -> None:

@@ -28,6 +28,8 @@ class DeviceRow(NamedTuple):
     backlog: int
     dead_letters: int
     conversion_errors: int
+    frames_hz: float | None = None
+    """How many frames a second it says, lately; None while that is not known."""
 
     def show(self) -> dict[str, object]:
         """As JSON; ages are rounded to what a person reads."""
@@ -42,6 +44,7 @@ class DeviceRow(NamedTuple):
             "backlog": self.backlog,
             "dead_letters": self.dead_letters,
             "conversion_errors": self.conversion_errors,
+            "frames_hz": None if self.frames_hz is None else round(self.frames_hz, 3),
         }
 
 
@@ -52,6 +55,11 @@ class Journal(msgspec.Struct, frozen=True):
     backlog_bytes: int = 0
     in_flight: int = 0
     journal_writable: bool = True
+    oldest_s: float | None = None
+    most_backlog: int = 0
+    most_backlog_bytes: int = 0
+    delivered: list[float] = []
+    dead: dict[str, int] = {}
 
 
 class Process(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -22,6 +22,7 @@ from services.monitor.core.gateway.devices import (
     state_of_device,
     state_of_hosted_device,
 )
+from services.monitor.core.gateway.rates import Rate
 from services.monitor.core.gateway.snapshot import DeviceRow, Process, Snapshot
 
 FORGET_S: Final = 3600.0
@@ -60,9 +61,11 @@ class Row:
     """When that was last."""
     ended_for: str = ""
     """Why, where the process has said it."""
+    rate: Rate = field(default_factory=Rate)
 
     def take(self, beat: Heartbeat, now_s: float) -> None:
         """The next heartbeat, of this instance or of another."""
+        self.rate.take(beat)
         if self.beat is not None and self.beat.kind == beat.kind == "port_reader":
             self._compare(self.beat, beat, now_s)
         if self.beat is not None and self.beat.kind == beat.kind == "connector_host":
@@ -106,15 +109,26 @@ class Table:
 
     def __init__(self, devices: Iterable[str], connectors: Iterable[str] = ()) -> None:
         """`connectors`: the names of those that are hosted."""
-        self._devices = sorted(devices)
-        self._connectors = sorted(connectors)
-        self._configured = frozenset((*map(reader_of, self._devices), *map(host_of, self._connectors)))
-        self._rows = {address: Row(address) for address in sorted(self._configured)}
+        self._rows: dict[str, Row] = {}
+        self._configured: frozenset[str] = frozenset()
+        self._gone: frozenset[str] = frozenset()
+        """Addresses of those that were configured once: that they don't run any more is as it should be."""
+        self.configure(devices, connectors)
         self._began_s: float | None = None
         """When the first heartbeat came, or time first passed."""
         self._now_s = 0.0
         self._words: dict[str, tuple[str, float]] = {}
         """Device → its state's word, and since when it has that."""
+
+    def configure(self, devices: Iterable[str], connectors: Iterable[str]) -> None:
+        """These are configured from now on: each is shown, also if its process never beats."""
+        self._devices = sorted(devices)[:ROWS_LIMIT]
+        self._connectors = sorted(connectors)[:ROWS_LIMIT]
+        before = self._configured
+        self._configured = frozenset((*map(reader_of, self._devices), *map(host_of, self._connectors)))
+        self._gone = (self._gone | before) & self._rows.keys() - self._configured
+        for address in sorted(self._configured - self._rows.keys()):
+            self._rows[address] = Row(address)
 
     def hear(self, beat: Heartbeat, now_s: float) -> None:
         """Takes a heartbeat. Of two instances of one address the later started one is shown while it is alive."""
@@ -135,11 +149,13 @@ class Table:
         self._pass_time(now_s)
         for row in list(self._rows.values()):
             if row.beat is None:
+                if row.address in self._gone:
+                    del self._rows[row.address]
                 continue
             silent_s = now_s - row.heard_s
             row.state = liveness(silent_s, row.beat.every_s)
             said = state_of(row.beat, AnyState)
-            has_finished = row.state == "lost" and said is not None and said.temporary
+            has_finished = row.state == "lost" and (row.address in self._gone or (said is not None and said.temporary))
             if (silent_s > FORGET_S or has_finished) and row.address not in self._configured:
                 del self._rows[row.address]
 
@@ -179,7 +195,7 @@ class Table:
         counters, seen = beat.counters if beat else {}, platform.state.yields.get(stream)
         letters, errors = counters.get("dead_letters_kept", 0), seen.errors if seen else 0
         for_s = max(state.for_s, self._lasts_s(stream, state))
-        rows = [DeviceRow(stream, said.file, state, for_s, entry_s, said.backlog, letters, errors)]
+        rows = [DeviceRow(stream, said.file, state, for_s, entry_s, said.backlog, letters, errors, row.rate.frames_hz)]
         for device in sorted(said.some):
             of_device = state_of_hosted_device(state, platform, device, stream)
             rows.append(DeviceRow(device, stream, of_device, max(of_device.for_s, for_s), None, 0, 0, 0))
@@ -213,6 +229,7 @@ class Table:
             said.backlog,
             counters.get("dead_letters_kept", 0),
             seen.errors if seen else 0,
+            row.rate.frames_hz,
         )
 
     def snapshot(self) -> Snapshot:

@@ -8,25 +8,10 @@ what others choose could make up as many as they like.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
-Kind = Literal["counter", "gauge", "histogram"]
-PREFIX: Final = "serialgw_"
-
-
-class Metric(NamedTuple):
-    """One name in the exposition."""
-
-    name: str
-    """Without the prefix; of counters without `_total`."""
-    kind: Kind
-    help: str
-    labels: tuple[str, ...] = ()
-
-    @property
-    def full_name(self) -> str:
-        """As it stands in the exposition."""
-        return f"{PREFIX}{self.name}" + ("_total" if self.kind == "counter" else "")
+from services.monitor.core.metrics import keeping
+from services.monitor.core.metrics.metric import Metric
 
 
 def _counters(labels: tuple[str, ...], names: Mapping[str, tuple[str, str]]) -> dict[str, Metric]:
@@ -50,7 +35,6 @@ _STREAM: Final = _counters(
         "frames_shed": ("frames_shed", "Entries lost under a limit of the journal, oldest first."),
         "frames_dropped": ("frames_dropped", "Frames lost because they fitted neither journal nor memory."),
         "frames_lost": ("frames_damaged", "Entries that damage has taken from the journal."),
-        "dead_letters": ("dead_letters", "Frames and pieces of the line that will never be retried."),
         "dead_letters_dropped": ("dead_letters_dropped", "Dead letters that an unwritable journal could not keep."),
         "dead_letters_shed": ("dead_letters_shed", "Dead letters dropped under the journal's limit, oldest first."),
         "dead_letters_damaged": ("dead_letters_damaged", "Dead letters that damage has taken from the journal."),
@@ -141,7 +125,6 @@ PUBLISHER: Final = _counters(
         "attribute_updates": ("attribute_updates", "Attribute updates from the platform and from clients."),
         "publishes": ("publishes", "PUBLISH packets sent, repeats included."),
         "publishes_repeated": ("publishes_repeated", "PUBLISH packets given back by a connection that ended."),
-        "publishes_refused": ("publishes_refused", "PUBACK packets with a reason code of 128 or more."),
         "bytes_published": ("published_bytes", "Bytes of published payloads."),
         "reconnects": ("platform_reconnects", "Connections to the platform after the first."),
         "record_closes": ("record_closes", "Connections closed at one record alone in flight."),
@@ -150,7 +133,7 @@ PUBLISHER: Final = _counters(
         "out_of_order_dropped": ("out_of_order_dropped", "Entries that came too early to be kept."),
         "bad_batches": ("bad_batches", "Batches whose body could not be read."),
         "dead_letters": ("unpublishable_readings", "Entries that will never be published."),
-        "rpc_calls": ("calls", "Calls begun, from the platform and from clients."),
+        "rpc_calls": ("calls_begun", "Calls begun, from the platform and from clients."),
         "rpc_errors": ("call_errors", "Calls that ended with an error."),
         "calls_refused": ("calls_refused", "Calls answered at once, as too many were open."),
         "calls_repeated": ("calls_repeated", "Calls of the platform that came again after their end."),
@@ -264,6 +247,13 @@ FROM_COUNTERS: Final[Mapping[str, Mapping[str, Metric]]] = {
     "monitor": MONITOR,
 }
 """Kind of process → counter of its heartbeat → what it is called here."""
+SHOWN_BY_KIND: Final[Mapping[str, frozenset[str]]] = {
+    "port_reader": frozenset({"dead_letters", *LINE_ERROR_TYPES}),
+    "connector_host": frozenset({"dead_letters"}),
+    "publisher": frozenset({"publishes_refused"}),
+}
+"""Kind of process → counters that are totals of what is shown with a label: shown themselves, they would count twice
+in a sum."""
 
 STATE: Final = Metric("device_state", "gauge", "1 for the state that the device is in.", ("device", "state"))
 SERVED: Final = Metric("device_served", "gauge", "1 while what the device says reaches the platform.", _DEVICE)
@@ -301,6 +291,13 @@ START_TIME: Final = Metric(
 )
 BUILD: Final = Metric("build_info", "gauge", "Always 1; the versions of serialgw and of Python.", ("version", "python"))
 DEVICES: Final = Metric("config_devices", "gauge", "Devices and connectors that the configuration names.")
+CONFIG_TAKEN: Final = Metric(
+    "config_last_reload_successful", "gauge", "1 if the files could be used when they were read last."
+)
+CONFIG_TAKEN_TIME: Final = Metric(
+    "config_last_reload_success_timestamp_seconds", "gauge", "Wall time at which the files were taken last."
+)
+CONFIG_PENDING: Final = Metric("config_pending", "gauge", "1 while the files are others than those that were taken.")
 DISK_FREE: Final = Metric("disk_free_bytes", "gauge", "Room on the disk of the data directory.")
 STREAMS: Final = Metric("web_streams", "gauge", "Pages that listen now.")
 SKIPPED: Final = Metric("web_updates_skipped", "counter", "Updates that a page was too slow for; it had the next one.")
@@ -308,6 +305,7 @@ SKIPPED: Final = Metric("web_updates_skipped", "counter", "Updates that a page w
 ALL: Final[tuple[Metric, ...]] = (
     *dict.fromkeys(metric for named in FROM_COUNTERS.values() for metric in named.values()),
     *EVERY_PROCESS.values(),
+    *keeping.ALL,
     *(
         LINE_ERRORS,
         STATE,
@@ -323,5 +321,6 @@ ALL: Final[tuple[Metric, ...]] = (
     ),
     *(PLATFORM_CONNECTED, PLATFORM_INFO, READINGS_WAITING, PUBLISHES_IN_FLIGHT, ANNOUNCED, UNACCEPTED, HELD_BATCHES),
     *(CREDIT, QUEUED_BYTES, QUEUED_DEVICES, HELD_CALLS, ALIVE, START_TIME, BUILD, DEVICES, DISK_FREE, STREAMS, SKIPPED),
+    *(CONFIG_TAKEN, CONFIG_TAKEN_TIME, CONFIG_PENDING),
 )
 """Every metric, in the order of the exposition."""

@@ -91,8 +91,8 @@ class Commands:
     async def reload(self) -> bytes:
         """Makes the running gateway take its configuration; the JSON that `serialgw reload` says. Raises
         GatewayError."""
-        done = await self._run(RELOAD_S, "reload", "--json", "--data-dir", str(self._data_dir))
-        if done.code and not done.out.strip().startswith("{"):
+        done = await self._run(RELOAD_S, "reload", str(self._config), "--json", "--data-dir", str(self._data_dir))
+        if done.code:
             raise GatewayError(done.error or f"reload has ended with {done.code}")
         return done.out.encode()
 

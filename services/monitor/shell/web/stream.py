@@ -70,11 +70,12 @@ class Stream:
         """Tells until the page goes away, or takes nothing any more."""
         async with self._pages.opened(receive, self._news) as gone:
             await send_head(send)
-            snapshot = self._view.snapshot
+            snapshot, is_whole = self._view.snapshot, True
             while not gone.done():
                 now_s, wall_s = time.monotonic(), time.time()
                 news = self._told.news(document_of(snapshot, now_s, wall_s))
-                await send_event(send, {"at_ms": int(wall_s * 1000), **news})
+                await send_event(send, {"at_ms": int(wall_s * 1000), "is_whole": is_whole, **news})
+                is_whole = False
                 if self._view.snapshot is not snapshot:
                     self._view.updates_skipped += 1
                 waiting: asyncio.Future[Any] = asyncio.ensure_future(self._news.wait())

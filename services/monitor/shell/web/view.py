@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from common.config.taken import read_taken
 from services.monitor.core.gateway.snapshot import Snapshot
-from services.monitor.core.metrics.collecting import Outside
+from services.monitor.core.metrics.collecting import Configuration, Outside
 
 STALE_S: Final = 5.0
 """The monitor's loop shows what there is each second; one that has not for so long stands still."""
@@ -59,4 +60,13 @@ class View:
             self.disk_free_bytes,
             self.streams,
             self.updates_skipped,
+            self._configuration,
         )
+
+    @property
+    def _configuration(self) -> Configuration | None:
+        """How the files were taken, where `serialgw run` or a reload has written that down."""
+        taken = read_taken(self._data_dir)
+        if not taken.at_ms:
+            return None
+        return Configuration(taken.successful, taken.success_ms / 1000, taken.is_pending)

@@ -19,7 +19,14 @@ from services.port_reader.core.incoming.form import (
     Form,
     Piece,
 )
-from services.port_reader.core.incoming.joining import DELIMITER_KEPT, JOINED, Cut, cut_more, read_line_state
+from services.port_reader.core.incoming.joining import (
+    DELIMITER_KEPT,
+    JOINED,
+    Cut,
+    Handover,
+    cut_more,
+    read_line_state,
+)
 from services.port_reader.core.incoming.way_in import WayIn
 
 if TYPE_CHECKING:
@@ -70,6 +77,11 @@ class Incoming(WayIn):
         return self._framer.partial
 
     @property
+    def is_dead_run(self) -> bool:
+        """True if what waits is no frame, whatever comes behind it."""
+        return self._framer.is_dead_run
+
+    @property
     def newest(self) -> bytes:
         """What has come of which no frame was made so far."""
         return self._framer.partial
@@ -78,6 +90,12 @@ class Incoming(WayIn):
     def has_frame_begun(self) -> bool:
         """True if the next frame's first byte has already come."""
         return self._has_bytes and not self._framer.is_dead_run
+
+    @property
+    def handover(self) -> Handover:
+        """For who is to cut the frames of this line from now on."""
+        form = self._packed[0][1 if self._framer.has_seen_end else 2 * self._form.is_silence]
+        return Handover(self._joining, self._last_byte_s, self.stored_mid_frame, form)
 
     def interrupt(self, reason: str) -> None:
         """Bytes may be missing here: what comes up to the next delimiter is no frame."""

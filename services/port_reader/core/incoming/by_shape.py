@@ -12,7 +12,7 @@ from common.core.frame_shape import Checksum
 from services.port_reader.core.framers import shaped
 from services.port_reader.core.framers.base import ShapedFramer
 from services.port_reader.core.incoming.form import STALE_S, Piece
-from services.port_reader.core.incoming.joining import JOINED, read_line_state
+from services.port_reader.core.incoming.joining import JOINED, Handover, read_line_state
 from services.port_reader.core.incoming.way_in import WayIn
 
 PARTIAL_S: Final = 0.5
@@ -128,9 +128,24 @@ class ShapedIncoming(WayIn):
         return self._framer.faulty
 
     @property
+    def partial(self) -> bytes:
+        """What waits for what it is."""
+        return self._framer.partial
+
+    @property
+    def is_dead_run(self) -> bool:
+        """True if what waits is no frame, whatever comes behind it."""
+        return self._framer.is_dead_run
+
+    @property
     def has_frame_begun(self) -> bool:
         """True if the next frame's first byte has already come."""
         return self._framer.candidate_bytes > 0 and not self._framer.is_dead_run
+
+    @property
+    def handover(self) -> Handover:
+        """For who is to cut the frames of this line from now on."""
+        return Handover(self._joining, self._last_byte_s, self.stored_mid_frame, _STATES[0])
 
     def interrupt(self, reason: str) -> None:
         """Bytes may be missing here."""

@@ -47,6 +47,16 @@ def read_line_state(state: bytes, delimiter: bytes) -> LineState:
     return LineState(bool(state[0]), KINDS[state[1]] if is_same else "unknown")
 
 
+class Handover(NamedTuple):
+    """What one way in leaves to the next, where the framing of an open line changes."""
+
+    joining: Joining
+    last_byte_s: float
+    stored_mid_frame: bool
+    form: bytes
+    """What is known of how its frames end, as the journal keeps it of a line between two frames."""
+
+
 class Cut(NamedTuple):
     """Frames that silence has made on a line that had sent its delimiter before."""
 
@@ -75,6 +85,14 @@ class Joining:
         """True from opening to the first byte."""
         self._keeps_first = keeps_first
         self._until_s = 0.0
+
+    def follow(self, before: Joining) -> None:
+        """What was seen of the line so far, by who has cut its frames until now."""
+        self.awaits_first, self.died_mid_frame, self._until_s = (
+            before.awaits_first,
+            before.died_mid_frame,
+            before._until_s,
+        )
 
     def open(self) -> None:
         """The port was opened; `watch` follows."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from common.config.framing import Framing
 from services.port_reader.core.framers.base import DeadPiece, Framer
-from services.port_reader.core.incoming.joining import CHOPPY_S, QUIET_S, Cut, Joining
+from services.port_reader.core.incoming.joining import CHOPPY_S, QUIET_S, Cut, Handover, Joining
 
 
 class WayIn:
@@ -47,6 +47,11 @@ class WayIn:
         """What had come between opening and now was read: from here on the line is watched. (A journal on a slow disk
         takes its time with the entry that says so, and meanwhile nobody sees a frame begin.)"""
         self._joining.watch(now_s)
+
+    def follow(self, before: Handover) -> None:
+        """Cuts the frames of a line that is open; what waits on it is fed next."""
+        self._joining.follow(before.joining)
+        self._last_byte_s, self.stored_mid_frame = before.last_byte_s, before.stored_mid_frame
 
     def distrust(self) -> None:
         """Whether somebody died in the middle of a frame can't be known: nobody saw the next one begin."""

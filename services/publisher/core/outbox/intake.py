@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from common.core.dead_kinds import NO_ROOM
 from common.wire.calls import hosted_connector
 from common.wire.messages import Entry, ReadingBody, UserReading
 from services.publisher.core.counters import PublisherCounts
@@ -20,7 +21,7 @@ from services.publisher.core.outbox.segments import Items, Segment
 from services.publisher.core.strategies import NOTHING, read_brought
 from services.publisher.core.stream import ReadingStream, Release, Run
 
-TOO_MANY: Final = f"users' converters have named more than {MOST_LANES} devices, and all have something to publish"
+TOO_MANY: Final = f"{NO_ROOM} {MOST_LANES} devices, and all have something to publish"
 
 
 class Intake:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final, NamedTuple
 
+from common.core.dead_kinds import TOO_LARGE
 from services.publisher.core.dialects import Dialect
 from services.publisher.core.outbox.dead_letters import DeadLetters
 from services.publisher.core.outbox.lanes import Lane
@@ -114,7 +115,7 @@ class Packer:
         split = self._dialect.split(entry, space - 1, most_points)
         if split.too_large:
             keys = ", ".join(split.too_large[:5])
-            reason = f"larger than the platform's limit: {keys}"
+            reason = f"{TOO_LARGE}: {keys}"
             self._dead_letters.bury(items.run, items.numbers[index], reason, now_s)
         items.replace(index, split.entries)
         return bool(split.entries)
@@ -169,7 +170,7 @@ class Packer:
         waiting = lane.segments[0].attributes
         large = [key for key, value in waiting.values.items() if self._dialect.attribute_bytes(key, value) > room]
         for key in large:
-            self._bury_attribute(waiting, key, f"larger than the platform's limit: {key}", now_s)
+            self._bury_attribute(waiting, key, f"{TOO_LARGE}: {key}", now_s)
 
     def _bury_attribute(self, attributes: Attributes, key: str, reason: str, now_s: float) -> None:
         """Drops one attribute; the last number of the last run that said it becomes the dead letter. Its runs are held

@@ -41,6 +41,7 @@ from services.publisher.core.session.flights import (
 from services.publisher.core.session.pacing import Paces
 from services.publisher.core.session.rates import DATA, MARK
 from services.publisher.core.session.suspicion import Suspicion
+from services.publisher.core.tallies import PublishTally
 
 FULL: Final = 500
 """After a rate limit, publishes are no longer limited in size once they may hold so many records again: the default of
@@ -78,6 +79,7 @@ class Acceptance:
         self._out = out
         self.announced: list[str] = []
         """Devices whose announcement was accepted since somebody has taken them from here."""
+        self.tally = PublishTally()
         self.was_rate = False
         """True if the last connection was closed because of a rate."""
 
@@ -106,6 +108,7 @@ class Acceptance:
         parcel = flight.parcel
         flights.marks -= parcel.is_mark
         flights.replies -= parcel.kind == "reply"
+        self.tally.durations.add(now_s - flight.sent_s)
         flight = flight._replace(since_s=now_s, verdict=verdict, code=code)
         if verdict == "accepted":
             self._outbox.answer(parcel, now_s)
@@ -116,6 +119,7 @@ class Acceptance:
                 self._accept(flight, now_s)
             return
         self._counters["publishes_refused"] += 1
+        self.tally.refused(code)
         if verdict == "rate":
             self._rates.refused(DATA if parcel.is_data else MARK, now_s)
             if parcel.is_mark:

@@ -123,3 +123,8 @@ class Paces:
         self.data = PublishPace(*DATA_PACE)
         self.marks = PublishPace(*MARKS_PACE)
         self.rates = rates
+
+    @property
+    def interval_s(self) -> float:
+        """The longer of the two distances; 0.0 at full speed."""
+        return max(self.data.interval_s, self.marks.interval_s)

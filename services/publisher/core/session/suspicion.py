@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from common.core.dead_kinds import CLOSED, REFUSED
 from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.outbox.lanes import TELEMETRY_RUN, Lane
 from services.publisher.core.outbox.outbox import Outbox
@@ -126,7 +127,7 @@ class Suspicion:
         else:
             lanes[0].standing.single_out(now_s + SOLO_S)
             if flight.verdict == "bad":
-                self._outbox.bury_head(parcel, f"refused by the platform with reason code {flight.code}", now_s)
+                self._outbox.bury_head(parcel, f"{REFUSED} {flight.code}", now_s)
             else:
                 self._backing_off.add(lanes[0], now_s, refused_with(flight.code))
 
@@ -160,7 +161,7 @@ class Suspicion:
             self._strike_record(lane)
             if lane.standing.strikes >= STRIKES:
                 lane.standing.single_out(now_s + SOLO_S)
-                self._outbox.bury_head(parcel, f"the platform closed the connection at it {STRIKES} times", now_s)
+                self._outbox.bury_head(parcel, f"{CLOSED} {STRIKES} times", now_s)
 
     def _strike_record(self, lane: Lane) -> None:
         """The suspect's publish was one record. A strike counts only if something was accepted since the last one: a

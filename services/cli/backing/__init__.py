@@ -1,0 +1,1 @@
+"""What `serialgw backup` keeps and `serialgw restore` brings back."""

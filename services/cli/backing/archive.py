@@ -1,0 +1,142 @@
+"""A backup as one file: a tar archive, whose first member says what the others are.
+
+    manifest.json       what is kept, and the SHA-256 of each
+    config/…            as they lie below the configuration's folder
+    data/…              as they lie in the data directory
+    journals/…          one a device, with its mark
+
+Whoever has it has the gateway's secrets. What is read of one is not believed: a name leads nowhere but into its folder,
+and no member counts that the manifest does not know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+import msgspec
+
+from common.core.errors import GatewayError
+from common.core.version import RELEASE
+
+MANIFEST: Final = "manifest.json"
+PARTS: Final = ("config", "data", "journals")
+"""The folders that an archive has."""
+FORM: Final = 1
+"""Of the archive; a later one is refused."""
+MOST_MANIFEST_BYTES: Final = 16 * 1024 * 1024
+CHUNK_BYTES: Final = 1 << 20
+EXPECTED: Final = "expected a file that `serialgw backup` has written"
+
+
+class KeptJournal(msgspec.Struct, frozen=True):
+    """What waits in a journal."""
+
+    file: str
+    device: str
+    waiting: int
+    letters: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What an archive is. A later one may have more fields, with defaults."""
+
+    form: int = FORM
+    release: str = RELEASE
+    at: str
+    """When it was made, with its zone."""
+    host: str
+    main: str
+    """The main file's name, in `config`."""
+    journals: tuple[KeptJournal, ...] = ()
+    sums: Mapping[str, str] = {}
+    """Member → SHA-256."""
+
+
+def sum_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_archive(target: Path, manifest: Manifest, folder: Path) -> None:
+    """Packs what lies in a folder, whole or not at all, readable by its user alone. Raises OSError."""
+    names = sorted(manifest.sums)
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+    draft = target.with_name(f"{target.name}.{os.getpid()}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
+                for name in (MANIFEST, *names):
+                    archive.add(folder / name, arcname=name, recursive=False, filter=_anonymous)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Whose files they were means nothing elsewhere."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o600
+    return member
+
+
+def unpack_archive(path: Path, folder: Path) -> Manifest:
+    """Unpacks an archive into a folder of our own and checks each file. Raises GatewayError for what is no backup, or
+    not whole, OSError."""
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            members = _members(path, archive)
+            manifest = _read_manifest(path, next(members, ("", None))[1])
+            left = dict(manifest.sums)
+            for name, file in members:
+                wanted = left.pop(name, None)
+                if wanted is None:
+                    raise GatewayError(f"{path}: found {name!r}, which its list does not have; {EXPECTED}")
+                _unpack(path, name, file, folder / name, wanted)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise GatewayError(f"{path}: {error}; {EXPECTED}") from None
+    if left:
+        raise GatewayError(f"{path}: {min(left)} is missing in it: it was cut, or changed")
+    return manifest
+
+
+def _members(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:
+    for member in archive:
+        place = PurePosixPath(member.name)
+        is_ours = member.name == MANIFEST or (len(place.parts) > 1 and place.parts[0] in PARTS)
+        if not member.isreg() or not is_ours or ".." in place.parts or str(place) != member.name:
+            raise GatewayError(f"{path}: found {member.name!r} in it; {EXPECTED}")
+        yield member.name, archive.extractfile(member)
+
+
+def _read_manifest(path: Path, file: IO[bytes] | None) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(file.read(MOST_MANIFEST_BYTES) if file else b"", type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise GatewayError(f"{path}: it has no list of what is in it; {EXPECTED}") from None
+    if manifest.form > FORM:
+        raise GatewayError(f"{path}: serialgw {manifest.release} has written it, in a newer form; restore it with that")
+    return manifest
+
+
+def _unpack(path: Path, name: str, file: IO[bytes] | None, target: Path, wanted: str) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = hashlib.sha256()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(target, flags, 0o600), "wb") as writing:
+        while file is not None and (chunk := file.read(CHUNK_BYTES)):
+            found.update(chunk)
+            writing.write(chunk)
+    if found.hexdigest() != wanted:
+        raise GatewayError(f"{path}: {name} is not as it was kept: the file is damaged, or was changed")

@@ -1,0 +1,1 @@
+"""What `serialgw deploy` prints: the files by which others start a gateway, made for one configuration."""
