@@ -52,6 +52,10 @@ class Messages:
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
 
+    def named(self, name: str) -> Heard | None:
+        """The message of this name."""
+        return next((heard for heard, _ in self._heard if heard.name == name), None)
+
     def first(self, frame: bytes) -> Heard | None:
         """The message that takes this frame; None: none does, or the device has no messages."""
         return self._first_of(self._heard, frame, "")
@@ -82,7 +86,7 @@ class Messages:
         if fits is not None:
             return fits(frame)
         found = self._first_choosy(frame, ask.name)
-        return not self.is_telling(ask) if found is None else found.name in ("", ask.name)
+        return not self.is_telling(ask) if found is None else found.name == ask.name
 
     def is_refusal(self, ask: Ask, frame: bytes) -> bool:
         """True if the device says with this frame that it will not answer the question."""
