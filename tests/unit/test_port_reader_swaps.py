@@ -13,7 +13,7 @@ from common.config.asking import Asking
 from common.config.framing import Framing
 from common.config.models import DataPoint, Device, Line, Rpc, section_of
 from common.core.events import Drain, Send
-from common.core.frame_shape import Shape
+from common.core.frame_shape import Checksum, Shape
 from common.io.journal.sections import section_name
 from common.stream.events import Bury
 from common.wire.messages import Entry, Register, Reply
@@ -172,6 +172,15 @@ def test_the_rest_of_what_has_lost_its_beginning_is_no_frame(framing: Framing) -
     assert [frame for frame, _ in _sections(rig)] == [b"67\r\n"]
     dead = [piece.data for effect in rig.performed if isinstance(effect, Bury) for piece in effect.dead]
     assert dead == [b"23", b"45\r\n"]
+
+
+def test_checksums_that_were_wrong_are_counted_though_the_framing_has_changed() -> None:
+    """Also those since the last heartbeat, and where the new framing has no checksum."""
+    shape = Shape(ends=(b"\n",), checksums=(Checksum(type="sum8", at_byte=-2),))
+    rig = Rig(replace(PLAIN, framing=Framing(kind="shapes", shapes=(shape,))))
+    rig.read(b"abc\nabd\n")
+    assert _swap(rig, PLAIN) == "ok"
+    assert rig.count("checksums_wrong") == 2
 
 
 def test_a_line_that_sends_its_delimiter_is_still_known_to() -> None:

@@ -285,6 +285,8 @@ class Port:
         self._framing, self._has_told_returned, self._damage = device.framing, False, None
         self._unframed, self._unframed_s = "", None
         self._wrong_before += old.wrong_frames
+        if self._wrong_before:
+            self._counters["checksums_wrong"] = self._wrong_before
         if self._is_cut:
             line.interrupt(REFRAMED)
         waiting = old.partial
