@@ -271,6 +271,47 @@ def test_check_and_try_know_the_answers_framing(tmp_path: Path, capsys: pytest.C
     assert "= 258" in shown
 
 
+READ: dict[str, Any] = {
+    "name": "read",
+    "ask": "R",
+    "every": 2,
+    "fields": " ",
+    "telemetry": [{"key": "x", "field": 0, "type": "float"}],
+}
+ALARM: dict[str, Any] = {
+    "name": "alarm",
+    "when": "^ALARM",
+    "reply": "<ACK>",
+    "fields": " ",
+    "telemetry": [{"key": "a", "field": 1, "type": "int"}],
+}
+
+
+@pytest.mark.parametrize("messages", [(READ, ALARM), (ALARM, READ)])
+def test_a_question_that_takes_any_answer_takes_no_other_message(tmp_path: Path, messages: Any) -> None:
+    """In whatever order they stand: what comes by itself is what it looks like, has its values, and its reply."""
+    both = device(tmp_path, *messages)
+    rig = AskedRig(both, lambda data: [(0.01, b"23.5\n")] if data == b"R" else [])
+    rig.say(1.0, b"ALARM 7\n")
+    rig.run(1.5)
+    assert rig.entries("d") == [("read", b"23.5\n"), ("", b"ALARM 7\n")]
+    assert rig.lines == [b"R", b"\x06"]
+    converter = compile_section(both)
+    assert json.loads(converter.convert_batch([b"ALARM 7\n"], [0], "").telemetry[0]) == {"a": 7}
+    assert json.loads(converter.convert_batch([b"23.5\n"], [0], "read").telemetry[0]) == {"x": 23.5}
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_a_dialogue_expects_is_known_in_any_order(tmp_path: Path, is_first: bool) -> None:
+    """Though the question's own message would take any frame."""
+    readout = {**READ, "name": "readout", "ask": [{"send": "A"}, {"expect": "identification"}, {"send": "B"}]}
+    told = {"name": "identification", "when": "^/"}
+    both = (readout, told) if is_first else (told, readout)
+    rig = AskedRig(device(tmp_path, *both), lambda data: [(0.01, b"/ID\n" if data == b"A" else b"1.5\n")])
+    rig.run(1.5)
+    assert rig.entries("d") == [("identification", b"/ID\n"), ("readout", b"1.5\n")]
+
+
 def test_try_follows_the_framing_through_a_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of each answer that is awaited, and no longer than the reader does."""
     path = str(write_config(tmp_path, sections(BINARY, TALK)))

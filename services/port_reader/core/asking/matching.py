@@ -42,11 +42,11 @@ class Messages:
     ) -> None:
         """`own`: the framings of messages that have one of their own, by name."""
         bodies = {name: body_of(framing.shapes) for name, framing in own.items()}
-        self._heard = tuple(
-            (heard, fits_of(heard.told, search, bodies.get(heard.name, body))) for heard in asking.heard
-        )
-        self._choosy = tuple((heard, fits) for heard, fits in self._heard if heard.told != Told())
+        every = [(heard, fits_of(heard.told, search, bodies.get(heard.name, body))) for heard in asking.heard]
+        self._choosy = tuple((heard, fits) for heard, fits in every if heard.told != Told())
         """Those that do not take any frame."""
+        self._heard = (*self._choosy, *((heard, fits) for heard, fits in every if heard.told == Told()))
+        """A question that would take any answer stands in nobody's way."""
         self._only_asked = frozenset(own)
         self._told_names = {heard.name for heard, _ in self._choosy}
         self._search = search
