@@ -1219,7 +1219,8 @@ OF_ANSWERS: Final = (
         "framing",
         "as a device's",
         "What the answer to its `ask` looks like, where frames of the line look otherwise: in force from the moment the question is out until it is "
-        "answered or given up; no other frame is taken for it. A fixed length alone is enough here, as the first byte is known. The device needs a `framing` too.",
+        "answered or given up; no other frame is taken for it. A fixed length alone is enough here, as the first byte is known. "
+        "The device needs a `framing` too, the message a `name`, and no step may `expect` it.",
         {"length": 19},
         instead="the device's",
     ),
@@ -1229,8 +1230,8 @@ OF_ANSWERS: Final = (
 MESSAGE: Final = Section(
     "devices[].messages[]",
     "Messages, an entry of `messages`",
-    "One kind of frame. The first message that fits a frame takes it; a frame that fits none is a dead letter. A message that no frame "
-    "can reach is refused.",
+    "One kind of frame. The first message that fits a frame takes it, and one that fits all frames only what no other does; a frame that "
+    "fits none is a dead letter. A message that no frame can reach is refused.",
     (
         Key("name", "text", "By which it is known.", "status", None, instead="none"),
         Key("telemetry", "list of objects", "As a device's; see *Data points with a place*.", [], instead="none"),

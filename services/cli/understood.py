@@ -57,7 +57,7 @@ def _which(message: Message, *, alone: bool) -> str:
         conditions.append(f"frames in which {quoted(_cut(message.regex))} is found")
     if message.framing is not None:
         return " and ".join(["what answers its question", *conditions])
-    return " and ".join(conditions) or ("all frames" if alone else "all frames that no message before it takes")
+    return " and ".join(conditions) or ("all frames" if alone else "all frames that no other message takes")
 
 
 def _decode_in_words(decode: Decode) -> str:

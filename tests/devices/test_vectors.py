@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,27 @@ def test_frames_give_their_values(family: str, tmp_path: Path) -> None:
         assert {key: values.get(key) for key in expected} == expected
     assert result.errors == 0
     assert not result.unfit
+
+
+ASKED_BY_HAND: dict[str, dict[str, Any]] = {
+    "m-bus": {"address": None, "every": None, "messages": [{"name": "all", "ask": "hex:10 5B FE 59 16", "every": 900}]},
+    "kamstrup-kmp": {"messages": [{"name": "read", "ask": "hex:80 3F 10 01 00 1B 7F D4 08 0D", "every": 60}]},
+}
+"""What asks where the family's configuration asks otherwise, or only listens: the test address of M-Bus, to which every
+meter answers; a request whose bytes are escaped."""
+
+
+@pytest.mark.parametrize("family", [family for family, vector in VECTORS.items() if vector.get("request_hex")])
+def test_what_is_asked_is_the_request(family: str, tmp_path: Path) -> None:
+    """Byte by byte as it stands on the line: its checksum and its end with it."""
+    changed = {**SECTIONS[family], **ASKED_BY_HAND.get(family, {})}
+    section = {key: value for key, value in changed.items() if value is not None}
+    if family == "m-bus":
+        del section["telemetry"]
+    device, _ = read_device(tmp_path, **section)
+    assert device.asking is not None
+    sent = [step.data.hex() for ask in device.asking.asks for step in ask.steps if step.kind == "send"]
+    assert VECTORS[family]["request_hex"] in sent
 
 
 def test_a_telegram_has_the_time_of_its_meter(tmp_path: Path) -> None:

@@ -343,7 +343,7 @@ def test_what_the_gateway_asks_is_recorded_and_played_again(tmp_path: Path, caps
     assert main(["try", "--profile", "pzem-016", str(out), "--json"]) in (0, 1)
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     values = [one["telemetry"] for one in shown if one.get("telemetry")]
-    assert {one["voltage"] for one in values} <= {239.3, 231.2, 228.7}
+    assert {one["voltage"] for one in values} <= {239.3, 225.7, 220.2}
     assert {one["asks"] for one in shown if one.get("written") and one["bytes"] == len(question)} == {"input:0+10"}
     with replayed(out, "--at-once") as port:
         fd = os.open(port, os.O_RDWR | os.O_NOCTTY)

@@ -119,6 +119,46 @@ def test_a_device_that_must_be_asked_is_named(name: str, tmp_path: Path, capsys:
     assert json.loads(capsys.readouterr().out)["found"] == []
 
 
+OWN: dict[str, Any] = {
+    "title": "t",
+    "vendor": "v",
+    "models": ["m"],
+    "version": 1,
+    "sources": ["s"],
+    "licence": "Apache-2.0",
+    "formats": ["9600 8N1"],
+}
+
+
+def test_a_profile_of_ones_own_may_have_a_delimiter(tmp_path: Path, capsys: Captured) -> None:
+    """As a device of the configuration may; its frames have no checksum to be sure by."""
+    points = [{"key": "t", "type": "float", "fromDelimiter": "T=", "untilDelimiter": ";"}]
+    shape = {"type": "m", "baudrate": 9600, "delimiter": "\r\n", "telemetry": points}
+    tests = [{"what": "made up", "stream": "T=21.5;\r\n", "frames": 1, "telemetry": {"t": 21.5}}]
+    (tmp_path / "profiles").mkdir()
+    said = {"profile": "mine", **OWN, "talks": "by itself", "device": shape, "tests": tests}
+    (tmp_path / "profiles" / "mine.json").write_text(json.dumps(said))
+    with device(b"T=21.5;\r\n") as port:
+        assert identify(port, tmp_path, "--json") == 0
+    [found] = json.loads(capsys.readouterr().out)["found"]
+    assert (found["profile"], found["checked"], found["values"]) == ("mine", False, {"t": 21.5})
+
+
+def test_an_answer_is_known_by_its_own_framing(tmp_path: Path, capsys: Captured) -> None:
+    """Which is the question's, and not the line's."""
+    message = {"name": "energy", "ask": "hex:05 00", "every": 2, "framing": {"length": 6}}
+    message |= {"checksum": {"type": "sum8", "from": 1}, "telemetry": [{"key": "energy", "at": 1, "type": "uint16"}]}
+    shape = {"type": "m", "baudrate": 9600, "framing": {"end": "\n"}, "messages": [message]}
+    sample = {"what": "made up", "stream": "hex:05 01 02 03 05 0B", "asked": "hex:05 00", "telemetry": {"energy": 258}}
+    (tmp_path / "profiles").mkdir()
+    said = {"profile": "mine", **OWN, "talks": "when asked", "device": shape, "tests": [{**sample, "frames": 1}]}
+    (tmp_path / "profiles" / "mine.json").write_text(json.dumps(said))
+    with device(answers={b"\x05\0": bytes.fromhex("05010203050b")}) as port:
+        assert identify(port, tmp_path, "--ask", "--json", seconds="0.1") == 0
+    found = json.loads(capsys.readouterr().out)["found"]
+    assert [(one["profile"], one["values"]) for one in found] == [("mine", {"energy": 258})]
+
+
 def test_nothing_is_said_to_be_nothing(tmp_path: Path, capsys: Captured) -> None:
     """A silent line, and one whose bytes no profile knows; each with what may help."""
     with device() as port:

@@ -121,6 +121,57 @@ def test_wrong_checksums_of_both_framings_are_counted(tmp_path: Path) -> None:
     assert rig.core._port._line.wrong_frames >= 4
 
 
+@pytest.mark.parametrize("cut", [1, 3, 7, 30])
+def test_a_line_behind_an_answer_of_bare_length_is_no_second_answer(tmp_path: Path, cut: int) -> None:
+    """No checksum tells the two apart, and the line has as many bytes as the answer: it is a line in whatever chunks
+    it comes."""
+    message = {key: value for key, value in BINARY.items() if key != "checksum"}
+    stream = ANSWER + READING + b"T=1234.5\n"
+    said = [(0.1 + at / 10_000, stream[at : at + cut]) for at in range(0, len(stream), cut)]
+    rig = AskedRig(device(tmp_path, message, TALK), answering(*said))
+    rig.run(1.5)
+    assert rig.entries("d") == [("energy", ANSWER), ("", READING), ("", b"T=1234.5\n")]
+    assert dead(rig) == []
+    assert rig.count("bytes_read") == len(stream)
+
+
+def test_an_answer_behind_a_frame_that_is_none_in_one_chunk(tmp_path: Path) -> None:
+    """The framing is in force until the answer is there: what is cut by it and no answer is not its end."""
+    message = {**BINARY, "when": {"at": 0, "is": "hex:05"}}
+    del message["checksum"]
+    rig = AskedRig(device(tmp_path, message, TALK), answering((0.1, b"\x07abcde" + ANSWER + READING)))
+    rig.run(1.5)
+    assert ("energy", ANSWER) in rig.entries("d")
+    assert rig.entries("d")[-1] == ("", READING)
+
+
+def test_a_reply_is_that_of_the_message_that_was_asked(tmp_path: Path) -> None:
+    """One for whatever the line says by itself is not sent after an answer in another framing; the message's own is."""
+    other = {"name": "other", "reply": "<NAK>", "telemetry": [{"key": "x", "at": 0, "type": "string"}]}
+    rig = AskedRig(device(tmp_path, BINARY, other), answering((0.1, ANSWER)))
+    rig.say(1.0, READING)
+    rig.run(1.5)
+    assert rig.lines == [b"\x05\0", b"\x15"]
+    rig = AskedRig(device(tmp_path, {**BINARY, "reply": "<ACK>"}, TALK), answering((0.1, ANSWER)))
+    rig.say(1.0, READING)
+    rig.run(1.5)
+    assert rig.lines == [b"\x05\0", b"\x06"]
+
+
+def test_what_is_wrong_with_answers_is_told_though_lines_are_looked_for_by_then(tmp_path: Path) -> None:
+    """The checksum, and which one would fit: not another baud rate."""
+    rig = AskedRig(device(tmp_path, {**BINARY, "every": 0.5, "timeoutMs": 200}, TALK), answering())
+    answers = [bytes((5, n, 2, 3, 5, n ^ 2 ^ 3 ^ 5)) for n in range(20, 60)]
+    rig.behaviour = lambda _: [(0.05, answers[len(rig.asked) % len(answers)])]
+    for at in range(80):
+        rig.say(at + 0.47, READING)
+    rig.run(80)
+    seen = rig.core._port.seen(rig.now_s, 0)
+    assert "the last one: checksum: the frame says" in seen.damaged
+    assert "xor8" in seen.damaged
+    assert "baudrate" not in seen.unframed
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data(), st.lists(st.integers(1, 15), max_size=12))
 def test_how_chunks_were_cut_changes_nothing(data: Any, cuts: list[int]) -> None:
@@ -182,6 +233,15 @@ def test_a_message_with_its_own_framing_takes_no_frame_of_the_line(tmp_path: Pat
     [
         (sections({**TALK, "framing": {"length": 6}}), 'a framing of its own, and no "ask"'),
         ({"name": "d", "messages": [BINARY, TALK]}, "a framing of its own on a line with a delimiter"),
+        (sections({key: BINARY[key] for key in BINARY if key != "name"}, TALK), "a framing of its own, and no name"),
+        (
+            sections(BINARY, {**TALK, "ask": [{"send": "A"}, {"expect": "energy"}, {"send": "B"}], "every": 1}),
+            'energy, whose "framing" is in force only while its own question is answered',
+        ),
+        (
+            sections(BINARY, TALK, init=[{"send": "A"}, {"expect": "energy"}]),
+            'energy, whose "framing" is in force only',
+        ),
         (sections({**BINARY, "framing": {"start": "<"}}, TALK), "a start, and nothing that ends a frame"),
         (sections({**BINARY, "telemetry": [{"key": "x", "at": 6, "type": "uint8"}]}, TALK), "up to byte 6 of a frame"),
         (
@@ -209,3 +269,66 @@ def test_check_and_try_know_the_answers_framing(tmp_path: Path, capsys: pytest.C
     shown = capsys.readouterr().out
     assert "as the answer to energy is framed" in shown
     assert "= 258" in shown
+
+
+READ: dict[str, Any] = {
+    "name": "read",
+    "ask": "R",
+    "every": 2,
+    "fields": " ",
+    "telemetry": [{"key": "x", "field": 0, "type": "float"}],
+}
+ALARM: dict[str, Any] = {
+    "name": "alarm",
+    "when": "^ALARM",
+    "reply": "<ACK>",
+    "fields": " ",
+    "telemetry": [{"key": "a", "field": 1, "type": "int"}],
+}
+
+
+@pytest.mark.parametrize("messages", [(READ, ALARM), (ALARM, READ)])
+def test_a_question_that_takes_any_answer_takes_no_other_message(tmp_path: Path, messages: Any) -> None:
+    """In whatever order they stand: what comes by itself is what it looks like, has its values, and its reply."""
+    both = device(tmp_path, *messages)
+    rig = AskedRig(both, lambda data: [(0.01, b"23.5\n")] if data == b"R" else [])
+    rig.say(1.0, b"ALARM 7\n")
+    rig.run(1.5)
+    assert rig.entries("d") == [("read", b"23.5\n"), ("", b"ALARM 7\n")]
+    assert rig.lines == [b"R", b"\x06"]
+    converter = compile_section(both)
+    assert json.loads(converter.convert_batch([b"ALARM 7\n"], [0], "").telemetry[0]) == {"a": 7}
+    assert json.loads(converter.convert_batch([b"23.5\n"], [0], "read").telemetry[0]) == {"x": 23.5}
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_a_dialogue_expects_is_known_in_any_order(tmp_path: Path, is_first: bool) -> None:
+    """Though the question's own message would take any frame."""
+    readout = {**READ, "name": "readout", "ask": [{"send": "A"}, {"expect": "identification"}, {"send": "B"}]}
+    told = {"name": "identification", "when": "^/"}
+    both = (readout, told) if is_first else (told, readout)
+    rig = AskedRig(device(tmp_path, *both), lambda data: [(0.01, b"/ID\n" if data == b"A" else b"1.5\n")])
+    rig.run(1.5)
+    assert rig.entries("d") == [("identification", b"/ID\n"), ("readout", b"1.5\n")]
+
+
+def test_try_follows_the_framing_through_a_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each answer that is awaited, and no longer than the reader does."""
+    path = str(write_config(tmp_path, sections(BINARY, TALK)))
+    capture = tmp_path / "capture.txt"
+    capture.write_text(
+        "serialgw capture 1\n"
+        '0.000 < "T=20.5\\n"\n'
+        "0.500 > 05 00\n"
+        f"0.600 < {LINE_END_IN_IT.hex(' ')}\n"
+        '1.000 < "T=21.5\\n"\n'
+        "2.500 > 05 00\n"
+        f"2.600 < {(ANSWER + READING).hex(' ')}\n"
+        "4.500 > 05 00\n"
+        '9.000 < "T=22.5\\n"\n'
+        "10.000 end\n"
+    )
+    assert main(["try", path, "d", "--file", str(capture), "--json"]) == 0
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    found = [one["telemetry"] for one in shown if one.get("telemetry")]
+    assert found == [{"t": 20.5}, {"energy": 258}, {"t": 21.5}, {"energy": 258}, {"t": 21.5}, {"t": 22.5}]

@@ -132,6 +132,14 @@ def test_what_a_device_says_by_itself_is_no_answer():
     assert rig.count("asks_answered") == 1
 
 
+def test_a_message_without_a_name_is_another_one_too():
+    """A question that does not know what its answer looks like waits on for it."""
+    device = asked("d", ask("read", b"R\n"), heard=(heard("read", ""), heard("", "^ALARM")))
+    rig = AskedRig(device, lambda _: [(0.01, b"ALARM 7\n"), (0.02, b"23.5\n")])
+    rig.run(0.5)
+    assert rig.entries("d") == [("", b"ALARM 7\n"), ("read", b"23.5\n")]
+
+
 def test_an_echo_and_blank_lines_are_no_answers():
     """A device that repeats what it is sent says nothing by that; the repetition is nobody's."""
     rig = AskedRig(asked("d", ask("a", b"A?\r\n")), lambda _: [(0.01, b"A?\r\n"), (0.02, b"\r\n"), (0.03, b"17\r\n")])

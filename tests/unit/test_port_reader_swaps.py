@@ -13,7 +13,9 @@ from common.config.asking import Asking
 from common.config.framing import Framing
 from common.config.models import DataPoint, Device, Line, Rpc, section_of
 from common.core.events import Drain, Send
+from common.core.frame_shape import Checksum, Shape
 from common.io.journal.sections import section_name
+from common.stream.events import Bury
 from common.wire.messages import Entry, Register, Reply
 from services.port_reader.core.events import AdjustLine, ClosePort, OpenPort
 from services.port_reader.core.swaps import MOST_SWAPS, why_not
@@ -154,6 +156,31 @@ def test_another_delimiter_loses_no_byte(cuts: list[int], places: list[int]) -> 
     rig.waiting = []
     whole = b"".join(frame for frame, _ in _sections(rig)) + b"".join(letter.data for letter in rig.journal.dead)
     assert whole == said
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [Framing(delimiter=b"\r\n"), Framing(kind="shapes", shapes=(Shape(ends=(b"\r\n",)),))],
+)
+def test_the_rest_of_what_has_lost_its_beginning_is_no_frame(framing: Framing) -> None:
+    """A frame that nobody saw begin stays dead up to its end, also where that is found by another framing."""
+    rig = Rig(PLAIN)
+    rig.core._port._line.interrupt("bytes may be missing")
+    rig.read(b"23")
+    assert _swap(rig, replace(PLAIN, framing=framing)) == "ok"
+    rig.read(b"45\r\n67\r\n")
+    assert [frame for frame, _ in _sections(rig)] == [b"67\r\n"]
+    dead = [piece.data for effect in rig.performed if isinstance(effect, Bury) for piece in effect.dead]
+    assert dead == [b"23", b"45\r\n"]
+
+
+def test_checksums_that_were_wrong_are_counted_though_the_framing_has_changed() -> None:
+    """Also those since the last heartbeat, and where the new framing has no checksum."""
+    shape = Shape(ends=(b"\n",), checksums=(Checksum(type="sum8", at_byte=-2),))
+    rig = Rig(replace(PLAIN, framing=Framing(kind="shapes", shapes=(shape,))))
+    rig.read(b"abc\nabd\n")
+    assert _swap(rig, PLAIN) == "ok"
+    assert rig.count("checksums_wrong") == 2
 
 
 def test_a_line_that_sends_its_delimiter_is_still_known_to() -> None:

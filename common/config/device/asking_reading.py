@@ -6,7 +6,8 @@ All of these keys are ours, so everything is strict: what can't work is a proble
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from common.config.asking import (
@@ -56,9 +57,10 @@ _MOST_M_BUS: Final = 250
 
 
 class Sealing:
-    """What `send` adds to everything that is written: a checksum, an end; and the messages that a step may expect."""
+    """What `send` adds to everything that is written: a checksum, an end; and the messages that a step may expect.
+    `names`: of each whether it has a framing of its own."""
 
-    def __init__(self, checksum: Checksum | None, end: bytes, names: Collection[str] = ()) -> None:
+    def __init__(self, checksum: Checksum | None, end: bytes, names: Mapping[str, bool] = MappingProxyType({})) -> None:
         self.checksum = checksum
         self.end = end
         self.names = names
@@ -101,7 +103,8 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
         entry.warning("merge", "has no effect: only reads of Modbus registers are merged")
     if not asks_something(entry):
         return None
-    sealing = _read_send(entry, framing, {message.name for message in messages if message.name})
+    names = {message.name: message.framing is not None for message in messages if message.name}
+    sealing = _read_send(entry, framing, names)
     every_s = _read_every(entry)
     listed = entry.values.get("messages") is not None
     objects = list(entry.items("messages")) if listed else [entry]
@@ -114,6 +117,8 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
         ask = _read_ask(one, entry, message, every_s, sealing)
         if message.framing is not None and not framing.shapes:
             one.problem("framing", "a framing of its own on a line with a delimiter", '"framing" of the device, too')
+        if message.framing is not None and not message.name:
+            one.problem("framing", "a framing of its own, and no name", '"name": its answers are known by that')
         if ask is not None:
             asks.append(ask)
         reply = read_bytes(one, "reply") if one.values.get("reply") is not None else b""
@@ -294,6 +299,9 @@ def _read_step(entry: JsonObject, sealing: Sealing) -> Step | None:
             if name and name not in sealing.names:
                 listed = ", ".join(sorted(sealing.names)) or "there is none with a name"
                 entry.problem("expect", show(name), f"the name of a message: {listed}")
+            elif name and sealing.names[name]:
+                found = f'{name}, whose "framing" is in force only while its own question is answered'
+                entry.problem("expect", found, "a message of frames as the line has them")
             return Step(kind="expect", message=name) if name else None
         case "wait":
             return Step(kind="wait", value=entry.number("wait", 0, 0, _DAY_S))
@@ -307,7 +315,7 @@ def _read_step(entry: JsonObject, sealing: Sealing) -> Step | None:
 # --- the device ---
 
 
-def _read_send(entry: JsonObject, framing: Framing, names: Collection[str]) -> Sealing:
+def _read_send(entry: JsonObject, framing: Framing, names: Mapping[str, bool]) -> Sealing:
     """What is added to everything that is written. `names`: of the messages."""
     child = entry.child("send") if entry.values.get("send") is not None else None
     if child is None:

@@ -144,9 +144,10 @@ class MessageConverter:
         is_one = sum(not message.error for message in self._messages) == 1
         self._labels = ["" if is_one else one.name or f"number {one.number + 1}" for one in self._messages]
         """What each message is called where it is told of; "" where there is no other."""
-        self._orders = {"": [message for message in self._messages if not message.is_only_asked]}
+        of_line = [message for message in self._messages if not message.is_only_asked]
+        self._orders = {"": sorted(of_line, key=lambda message: not message.is_choosy)}
         """What was asked → the messages in the order in which they are tried. An answer in a framing of its own is no
-        frame of the line."""
+        frame of the line, and a question that would take any answer stands in nobody's way."""
         for message in self._messages:
             if message.name:
                 self._orders[message.name] = _order_for(message, self._orders[""])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import simplejson
 
@@ -19,7 +19,9 @@ from common.config.profiles import TALKS, Profile, profile_names, settings_of
 from common.conversion.grammar.patterns_of_bytes import compile_bytes
 from common.conversion.joint import compile_section
 from common.conversion.outcomes import BatchResult
-from services.port_reader.core.framers import shaped
+from services.port_reader.core.framers import framer_of, shaped
+from services.port_reader.core.framers.base import Framer, ShapedFramer
+from services.port_reader.core.framers.delimiter import DelimiterFramer
 
 ENOUGH: Final = 2
 """Frames that make sure: a sum of 8 bits is right by chance once in 256 times."""
@@ -46,9 +48,12 @@ class Candidate:
         """Good ones so far, that said something."""
         self.values: dict[str, Any] = {}
         """What they said; later ones over earlier."""
-        self.is_checked = all(shape.checksums for shape in device.framing.shapes)
+        shapes = device.framing.shapes
+        self.is_checked = bool(shapes) and all(shape.checksums for shape in shapes)
         self._converter = compile_section(device)
-        self._framer = shaped(device.framing)
+        self._framer = framer_of(device.framing)
+        self._own = {one.name: shaped(one.framing) for one in device.messages if one.framing is not None}
+        """What cuts the answers to questions that look otherwise than all else on the line."""
 
     @property
     def is_found(self) -> bool:
@@ -67,14 +72,18 @@ class Candidate:
 
     def listen(self, chunk: bytes, origin: str = "") -> int:
         """Takes what the line says, and returns how many good frames that gave."""
-        return self._take(self._framer.feed(chunk), origin)
+        framer = self._own.get(origin, self._framer)
+        return self._take(framer, framer.feed(chunk), origin)
 
     def fall_silent(self, origin: str = "") -> int:
         """The line says nothing more for now: what waited for its end may hold frames."""
-        return self._take(self._framer.rest(), origin)
+        framer = self._own.get(origin, self._framer)
+        # A delimiter's line is whole when that has come.
+        frames = [] if isinstance(framer, DelimiterFramer) else cast(ShapedFramer, framer).rest()
+        return self._take(framer, frames, origin)
 
-    def _take(self, frames: list[bytes], origin: str) -> int:
-        self._framer.take_dead()
+    def _take(self, framer: Framer, frames: list[bytes], origin: str) -> int:
+        framer.take_dead()
         good = 0
         for frame in frames:
             said = self._said_by(frame, origin)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable, Iterator
+from math import inf
 from pathlib import Path
-from typing import IO, Final, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, cast
 
 from common.config.asking import Ask
+from common.config.framing import Framing
 from common.config.models import Device
 from common.core.quoting import shown
 from services.cli.captures.files import chunks_in, is_capture
 from services.cli.captures.form import FIRST_LINE, Chunk, End
 from services.cli.usage import UsageError
+
+if TYPE_CHECKING:
+    from services.port_reader.core.incoming.by_shape import ShapedIncoming
 
 _READ_BYTES: Final = 4096
 """Bytes that are read at once, as many as a port reader takes; how chunks are cut changes nothing, here as there."""
@@ -140,21 +145,49 @@ class _Line:
         self._incoming = incoming_of(device.framing, b"", byte_seconds(device.line))
         self._questions = _Questions(device)
         self._has_delimiter = not device.framing.shapes
+        self._framing_now: Framing | None = None
+        """What frames look like while an answer is awaited that looks otherwise than all else."""
         self._last_s = 0.0
 
     def feed(self, chunk: Chunk) -> Iterator[Piece]:
         """What came."""
         self._last_s = chunk.at_s
-        frames = self._incoming.feed(chunk.data, chunk.at_s)
-        yield from self._pieces(frames, chunk.at_s)
+        data = chunk.data
+        while data:
+            yield from self._pieces(self._incoming.feed(data, chunk.at_s), chunk.at_s)
+            yield from self._follow_framing()
+            data = self._shaped.take_behind() if self._framing_now is not None else b""
+
+    @property
+    def _shaped(self) -> ShapedIncoming:
+        """The line, where a question may have a framing of its own."""
+        from services.port_reader.core.incoming.by_shape import ShapedIncoming
+
+        assert isinstance(self._incoming, ShapedIncoming)
+        return self._incoming
+
+    def _follow_framing(self) -> Iterator[Piece]:
+        """As a port reader does: an answer's own framing is in force while it is awaited."""
+        framing = self._questions.framing
+        if framing is not self._framing_now:
+            self._framing_now = framing
+            yield from self._pieces([piece.data for piece in self._shaped.use(framing)], self._last_s)
 
     def ask(self, chunk: Chunk) -> Iterator[Piece]:
         """What was written."""
         self._incoming.ask()
-        yield Piece(chunk.data, at_s=chunk.at_s, origin=self._questions.ask(chunk.data), is_written=True)
+        yield Piece(chunk.data, at_s=chunk.at_s, origin=self._questions.ask(chunk), is_written=True)
+        yield from self._follow_framing()
 
     def fall_silent(self, until_s: float) -> Iterator[Piece]:
         """Nothing came until now."""
+        if self._questions.gives_up_s < until_s:
+            yield from self._expire(self._questions.gives_up_s)
+            self._questions.give_up()
+            yield from self._follow_framing()
+        yield from self._expire(until_s)
+
+    def _expire(self, until_s: float) -> Iterator[Piece]:
         before_s = -1.0
         while (due_s := self._incoming.next_deadline_s) is not None and before_s < due_s <= until_s:
             before_s = due_s
@@ -188,19 +221,36 @@ class _Questions:
         asks = asking.asks if asking is not None else ()
         every = [*asks, *(part for ask in asks for part in ask.parts)]
         self._asks = {step.data: ask for ask in reversed(every) for step in ask.steps if step.kind == "send"}
+        self._framings = {one.name: one.framing for one in device.messages if one.framing is not None}
         body = body_of(device.framing.shapes) if device.framing.shapes else bytes
         self._messages = (
-            None if asking is None else Messages(asking, lambda found, data: bool(found.search(data)), body)
+            None
+            if asking is None
+            else Messages(asking, lambda found, data: bool(found.search(data)), body, self._framings)
         )
         self._is_on_bus = asking is not None and asking.address is not None
         self._open: Ask | None = None
         self._is_foreign = False
+        self.framing: Framing | None = None
+        """What frames look like now, where the answer that is awaited looks otherwise than all else."""
+        self.gives_up_s = inf
+        """When it is awaited no more."""
 
-    def ask(self, data: bytes) -> str:
+    def ask(self, chunk: Chunk) -> str:
         """Something was written: the question that it is, or ""."""
-        self._open = self._asks.get(data)
+        self.give_up()
+        self._open = ask = self._asks.get(chunk.data)
+        if ask is not None and [step.data for step in ask.steps if step.kind == "send"][-1] == chunk.data:
+            self.framing = self._framings.get(ask.name)
+        if ask is not None and self.framing is not None:
+            # A late answer is waited for as long again, but not on a bus: there others are asked meanwhile.
+            self.gives_up_s = chunk.at_s + ask.timeout_s * (1 if self._is_on_bus else 2)
         self._is_foreign = self._is_on_bus and self._open is None
         return self._open.name if self._open is not None else ""
+
+    def give_up(self) -> None:
+        """No answer is awaited."""
+        self._open, self.framing, self.gives_up_s = None, None, inf
 
     def answer(self, frame: bytes) -> tuple[str, bool]:
         """(the question that a frame answers, or ""; whether another device has answered)."""
@@ -209,5 +259,5 @@ class _Questions:
             return "", self._is_foreign
         if not (messages.is_answer(ask, frame) or messages.is_refusal(ask, frame)):
             return "", False
-        self._open = None
+        self.give_up()
         return ask.name, False

@@ -170,9 +170,17 @@ class AskingPort(Port):
     def read(self, event: Chunk, now_s: float) -> list[Effect]:
         """Bytes of the line, and among them what was written, where that comes back."""
         data = self._asker.strip_echo(event.data, now_s)
-        if data:
-            return super().read(event if data is event.data else Chunk(data, event.arrival_ms), now_s)
-        return self._go_on(now_s) if self.is_connected else []
+        if not data:
+            return self._go_on(now_s) if self.is_connected else []
+        effects = super().read(event if data is event.data else Chunk(data, event.arrival_ms), now_s)
+        while self._framing_now is not None and (behind := self._take_behind()):
+            self._counters["bytes_read"] -= len(behind)
+            effects += super().read(Chunk(behind, event.arrival_ms), now_s)
+        return effects
+
+    def _take_behind(self) -> bytes:
+        """What an answer's own framing has left to be looked at."""
+        return b"" if isinstance(self._line, Incoming) else self._line.take_behind()
 
     def _sort(self, frames: list[bytes], now_s: float) -> list[Effect]:
         """Frames to the streams: each as what it is to questions, and else as any port takes it."""
@@ -189,7 +197,7 @@ class AskingPort(Port):
                 self._asker.heard(place, item, now_s)
                 if self._last_strays:
                     self._last_strays.pop(place, None)
-                heard = self._asker.reply_to(place, frame) if self._has_replies else None
+                heard = self._asker.reply_to(place, item.origin, frame) if self._has_replies else None
                 if heard is not None:
                     confirms.append(Confirm(place, heard.reply))
                     if self._repeats is not None and self._repeats.is_repeat(frame, self._arrival_ms):

@@ -149,6 +149,8 @@ class Port:
         self._wrong_before = 0
         """Wrong checksums that were found before the framing was changed."""
         self._framing = devices[0].framing
+        self._is_cut = False
+        """True while the framing is changed of a line in whose frame bytes may be missing."""
         self.byte_s = byte_seconds(devices[0].line)
 
     @property
@@ -250,6 +252,7 @@ class Port:
         pending = {call.request.id for call in self._exchange.pending}
         self._earlier = {**mine, **{call: kept for call, kept in self._earlier.items() if call in pending}}
         effects = self._end_doubt(now_s)
+        self._is_cut = self._line.is_interrupted
         if device.framing != members.devices[place].framing and self._line.is_dead_run:
             effects += self._take_pieces(self._line.abort(REFRAMED), now_s)
         return effects
@@ -282,6 +285,10 @@ class Port:
         self._framing, self._has_told_returned, self._damage = device.framing, False, None
         self._unframed, self._unframed_s = "", None
         self._wrong_before += old.wrong_frames
+        if self._wrong_before:
+            self._counters["checksums_wrong"] = self._wrong_before
+        if self._is_cut:
+            line.interrupt(REFRAMED)
         waiting = old.partial
         return self._sort(line.feed(waiting, now_s) if waiting else [], now_s)
 

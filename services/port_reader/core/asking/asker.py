@@ -445,9 +445,11 @@ class Asker:
         self._instead[dialogue.member] = frame
         return [(dialogue.member, Item(Entry.ANSWER, [frame], [NOBODY, ""]))]
 
-    def reply_to(self, member: int, frame: bytes) -> Heard | None:
-        """The message that is answered when this frame is in the journal; None if none is."""
-        found = self._messages[member].first(frame)
+    def reply_to(self, member: int, origin: str, frame: bytes) -> Heard | None:
+        """The message that is answered when this frame is in the journal; None if none is. `origin`: what it answers,
+        or ""."""
+        messages = self._messages[member]
+        found = messages.named(origin) if origin else messages.first(frame)
         return found if found is not None and found.reply else None
 
     # What goes out

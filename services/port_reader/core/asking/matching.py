@@ -42,15 +42,19 @@ class Messages:
     ) -> None:
         """`own`: the framings of messages that have one of their own, by name."""
         bodies = {name: body_of(framing.shapes) for name, framing in own.items()}
-        self._heard = tuple(
-            (heard, fits_of(heard.told, search, bodies.get(heard.name, body))) for heard in asking.heard
-        )
-        self._choosy = tuple((heard, fits) for heard, fits in self._heard if heard.told != Told())
+        every = [(heard, fits_of(heard.told, search, bodies.get(heard.name, body))) for heard in asking.heard]
+        self._choosy = tuple((heard, fits) for heard, fits in every if heard.told != Told())
         """Those that do not take any frame."""
+        self._heard = (*self._choosy, *((heard, fits) for heard, fits in every if heard.told == Told()))
+        """A question that would take any answer stands in nobody's way."""
         self._only_asked = frozenset(own)
         self._told_names = {heard.name for heard, _ in self._choosy}
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
+
+    def named(self, name: str) -> Heard | None:
+        """The message of this name."""
+        return next((heard for heard, _ in self._heard if heard.name == name), None)
 
     def first(self, frame: bytes) -> Heard | None:
         """The message that takes this frame; None: none does, or the device has no messages."""
@@ -82,7 +86,7 @@ class Messages:
         if fits is not None:
             return fits(frame)
         found = self._first_choosy(frame, ask.name)
-        return not self.is_telling(ask) if found is None else found.name in ("", ask.name)
+        return not self.is_telling(ask) if found is None else found.name == ask.name
 
     def is_refusal(self, ask: Ask, frame: bytes) -> bool:
         """True if the device says with this frame that it will not answer the question."""

@@ -61,6 +61,11 @@ class Framer(Protocol):
         """True if what comes up to the next end of a frame is none."""
         ...
 
+    @property
+    def is_interrupted(self) -> bool:
+        """True if bytes may be missing in the frame in progress, or in the next one."""
+        ...
+
 
 class ShapedFramer(Framer, Protocol):
     """A framer that may find frames in what had come before, as a frame that had begun turned out to be none."""
@@ -141,3 +146,5 @@ class Holding:
     def is_dead_run(self) -> bool:
         """True if what comes up to the next end is no frame."""
         return bool(self._reason)
+
+    is_interrupted = is_dead_run

@@ -181,6 +181,11 @@ class ShapeFramer:
         """True if what waits begins no frame."""
         return self._candidate is None or self._is_dead_line
 
+    @property
+    def is_interrupted(self) -> bool:
+        """True if bytes may be missing in the frame in progress, or in the next one."""
+        return bool(self._reason) or self._is_dead_line
+
     # The search
 
     def _finder(self) -> Callable[[bytes | bytearray, int], int]:

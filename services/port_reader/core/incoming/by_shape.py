@@ -10,7 +10,7 @@ from typing import Final
 from common.config.framing import Framing
 from common.core.frame_shape import Checksum
 from services.port_reader.core.framers import shaped
-from services.port_reader.core.framers.base import ShapedFramer
+from services.port_reader.core.framers.base import FAULTY_FRAMES, ShapedFramer
 from services.port_reader.core.incoming.form import STALE_S, Piece
 from services.port_reader.core.incoming.joining import JOINED, Handover, read_line_state
 from services.port_reader.core.incoming.way_in import WayIn
@@ -48,6 +48,12 @@ class ShapedIncoming(WayIn):
         super().__init__(self._own_framer, framing, is_mid_frame=read_line_state(state, b"").is_mid_frame)
         self._wrong_before = 0
         """Frames with a wrong checksum that other framers have found than the one in force."""
+        self._fault_before = ""
+        """What was wrong with the last of them that another framing than the line's own had cut."""
+        self._faulty_before: tuple[tuple[Checksum, ...], list[bytes]] = ((), [])
+        """And the newest of those."""
+        self._behind = b""
+        """What came behind a frame that another framing than the line's own has cut."""
         self._byte_s = byte_s
         self._cut_by(framing, self._own_framer)
         self.late_s: list[float] = []
@@ -85,7 +91,7 @@ class ShapedIncoming(WayIn):
             self._put_off(framer)
             self._cut_by(framing, shaped(framing))
         else:
-            waiting = framer.partial
+            waiting = framer.partial + self.take_behind()
             self._put_off(framer)
             self._cut_by(self._own_framing, own)
             self._wrong_before -= own.wrong_frames
@@ -101,6 +107,18 @@ class ShapedIncoming(WayIn):
         """This framer is in force no more: what it has to tell is kept."""
         self._dead += framer.take_dead()
         self._wrong_before += framer.wrong_frames
+        if framer is self._own_framer or not framer.last_fault:
+            return
+        self._fault_before = framer.last_fault
+        checksums, frames = framer.faulty
+        before = self._faulty_before[1] if checksums == self._faulty_before[0] else []
+        self._faulty_before = checksums, [*before, *frames][-FAULTY_FRAMES:]
+
+    def take_behind(self) -> bytes:
+        """What has come and was not looked at yet: to be fed again by whoever has looked at the frames before it, as
+        one of them may be the end of the framing in force."""
+        behind, self._behind = self._behind, b""
+        return behind
 
     @property
     def is_sure(self) -> bool:
@@ -115,7 +133,7 @@ class ShapedIncoming(WayIn):
     @property
     def last_fault(self) -> str:
         """What was wrong with the last frame that was whole and wrong."""
-        return self._framer.last_fault
+        return self._framer.last_fault or self._fault_before
 
     @property
     def wrong_frames(self) -> int:
@@ -125,7 +143,7 @@ class ShapedIncoming(WayIn):
     @property
     def faulty(self) -> tuple[tuple[Checksum, ...], list[bytes]]:
         """(the checksums that were to be right, the newest frames that had them wrong)."""
-        return self._framer.faulty
+        return self._framer.faulty if self._framer.last_fault else self._faulty_before
 
     @property
     def partial(self) -> bytes:
@@ -157,7 +175,7 @@ class ShapedIncoming(WayIn):
         if self._joining.awaits_first and self._joining.begins_dead(now_s):
             framer.interrupt(JOINED)
         self._last_byte_s = now_s
-        frames = framer.feed(chunk)
+        frames = framer.feed(chunk) if framer is self._own_framer else self._feed_up_to_frame(chunk)
         if self.late_s or framer.late_ends:
             self.late_s = [self._time_of(end) for end in framer.late_ends]
         if framer.waiting_bytes:
@@ -169,6 +187,15 @@ class ShapedIncoming(WayIn):
         else:
             self._newest, self._due_s = (self._newest + chunk)[-NEWEST_BYTES:], None
         return frames
+
+    def _feed_up_to_frame(self, chunk: bytes) -> list[bytes]:
+        """The frames that end where the first one does; what comes behind it may be framed otherwise."""
+        framer = self._framer
+        for end in range(1, len(chunk) + 1):
+            if frames := framer.feed(chunk[end - 1 : end]):
+                self._behind = chunk[end:]
+                return frames
+        return []
 
     def ask(self) -> None:
         """A call was written: what has come by now is no answer to it."""

@@ -39,6 +39,11 @@ class WayIn:
         """How many bytes wait for their end."""
         return self._framer.waiting_bytes
 
+    @property
+    def is_interrupted(self) -> bool:
+        """True if bytes may be missing in the frame in progress, or in the next one."""
+        return self._framer.is_interrupted
+
     def open(self) -> None:
         """The port was opened; `watch` follows."""
         self._joining.open()
