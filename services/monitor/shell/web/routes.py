@@ -314,6 +314,8 @@ class Routes:
 
     async def login(self, request: Request) -> Response:
         """A code becomes a cookie."""
+        if request.method != "GET":
+            return refused(405, "this is not asked for in that way")  # Who only looks would use the code up.
         address = request.client.host if request.client else ""
         role = self._access.use_code(request.query_params.get("code", ""), address, time.monotonic())
         if role == "none":
