@@ -148,7 +148,7 @@ export function add(feed, query, go) {
       if (!called) { setText(answer, "The device needs a name."); return; }
       button.disabled = true;
       setText(answer, "Checking, writing, starting …");
-      const said = await ask("api/add", { section: { ...section, name: called } }, 130000);
+      const said = await ask("api/add", { section: { ...section, name: called } }, 280000);
       button.disabled = false;
       if (said.error) { setText(answer, harmless(said.error)); return; }
       go(`/device/${encodeURIComponent(called)}`);
