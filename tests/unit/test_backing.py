@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import lzma
 import os
 import shutil
 import tarfile
@@ -278,3 +280,46 @@ def test_a_member_that_is_longer_than_the_disk_is_no_reason_to_lose_what_is_ther
     assert "make room" in capsys.readouterr().err
     assert (there / "etc" / "custom_serial.json").read_text() == "mine"
     assert [path for path in there.rglob("*") if path.name.endswith(".new")] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["journals/authorized_keys", "journals/a/b.journal", "data/active.json", "data/run/x", "data/../x", "config"],
+)
+def test_only_what_a_backup_keeps_is_brought_back(tmp_path: Path, name: str) -> None:
+    """Where journals go is said in the same file: whoever has written it could else name any folder, and any file."""
+    content = b"x"
+    sums = {name: hashlib.sha256(content).hexdigest()}
+    crafted = tmp_path / "crafted.tar"
+    with tarfile.open(crafted, "w") as archive:
+        manifest = msgspec.json.encode(Manifest(at="", host="", main="tb_gateway.json", sums=sums))
+        for member, body in ((MANIFEST, manifest), (name, content)):
+            info = tarfile.TarInfo(member)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+    (tmp_path / "unpacked").mkdir()
+    with pytest.raises(GatewayError, match="found"):
+        unpack_archive(crafted, tmp_path / "unpacked")
+
+
+@pytest.mark.parametrize("main_name", ["../../etc/passwd", "/etc/passwd", "", ".."])
+def test_the_main_file_is_one_of_the_configuration(tmp_path: Path, main_name: str) -> None:
+    """It is read to find the journals' place."""
+    crafted = tmp_path / "crafted.tar"
+    with tarfile.open(crafted, "w") as archive:
+        body = msgspec.json.encode(Manifest(at="", host="", main=main_name))
+        info = tarfile.TarInfo(MANIFEST)
+        info.size = len(body)
+        archive.addfile(info, io.BytesIO(body))
+    with pytest.raises(GatewayError, match="main file"):
+        unpack_archive(crafted, tmp_path)
+
+
+def test_a_damaged_file_of_another_packer_is_a_sentence(tmp_path: Path) -> None:
+    """Not a traceback."""
+    damaged = tmp_path / "damaged.tar.xz"
+    content = bytearray(lzma.compress(os.urandom(200_000)))
+    content[1000:1100] = bytes(100)
+    damaged.write_bytes(content)
+    with pytest.raises(GatewayError, match="expected"):
+        unpack_archive(damaged, tmp_path)

@@ -53,6 +53,9 @@ export class Feed {
     if ("link" in news) this.link = news.link;
     if ("backlog" in news) this.backlog = news.backlog;
     for (const process of news.processes?.changed ?? []) this.#count(process, news.at_ms);
+    for (const name of this.#counted.keys()) {
+      if (!this.devices.has(name)) { this.#counted.delete(name); this.rates.delete(name); }
+    }
     for (const listener of this.listeners) listener();
   }
 
