@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
 Result = TypeVar("Result")
 
@@ -16,17 +17,14 @@ async def aside(work: Callable[[], Result]) -> Result:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
 
-    def tell(set_it: Callable[[Any], None], found: object) -> None:
-        if not done.done():
-            set_it(found)
-
     def run() -> None:
+        tell: Callable[[], None]
         try:
-            told = (tell, done.set_result, work())
+            tell = partial(done.set_result, work())
         except BaseException as error:  # noqa: BLE001 (whoever waits is told, whatever it is)
-            told = (tell, done.set_exception, error)  # type: ignore[assignment]
+            tell = partial(done.set_exception, error)
         try:
-            loop.call_soon_threadsafe(*told)
+            loop.call_soon_threadsafe(lambda: None if done.done() else tell())
         except RuntimeError:
             pass  # The loop has ended meanwhile.
 

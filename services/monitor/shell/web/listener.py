@@ -6,11 +6,11 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 GRACE_S: Final = 1
 """What is being answered has so long."""
@@ -28,7 +28,7 @@ class Connection(H11Protocol):
     those only that have had an answer."""
 
     _look: asyncio.TimerHandle | None = None
-    _seen: object = None
+    _seen: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody has come."""
@@ -46,7 +46,7 @@ class Connection(H11Protocol):
 
     def _look_again(self) -> None:
         """Closes it if nothing is being answered, and nothing has been since the last look."""
-        cycle: Any = self.cycle
+        cycle: RequestResponseCycle | None = self.cycle
         if cycle is self._seen and (cycle is None or cycle.response_complete):
             self.transport.close()
             return
