@@ -8,6 +8,9 @@ import json
 import lzma
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +30,7 @@ from common.stream.events import Append
 from services.cli.__main__ import main
 from services.cli.backing.archive import FORM, MANIFEST, Manifest, sum_of, unpack_archive
 from tests.e2e.harness import write_config
+from tests.support.waiting import wait_until
 
 Captured = pytest.CaptureFixture[str]
 SECRET = "secret-of-the-file"
@@ -323,3 +327,20 @@ def test_a_damaged_file_of_another_packer_is_a_sentence(tmp_path: Path) -> None:
     damaged.write_bytes(content)
     with pytest.raises(GatewayError, match="expected"):
         unpack_archive(damaged, tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_backup_that_is_ended_leaves_no_secrets_behind(tmp_path: Path, number: signal.Signals) -> None:
+    """The folder in which it is put together is taken away."""
+    config, data = make_gateway(tmp_path)
+    with (config.parent / "profiles" / "large.bin").open("wb") as large:
+        large.truncate(500_000_000)  # Sparse: it takes its time, and no room.
+    place = tmp_path / "backups"
+    place.mkdir()
+    command = [sys.executable, "-m", "services.cli", "backup", str(place / "kept.tar.gz"), "--data-dir", str(data)]
+    backup = subprocess.Popen(command, stderr=subprocess.PIPE)
+    wait_until(lambda: [*place.glob(".*/config/tb_gateway.json")], "it is at work")
+    backup.send_signal(number)
+    _, said = backup.communicate(timeout=30)
+    assert (backup.returncode, said) == (128 + number, b"")
+    assert os.listdir(place) == []
