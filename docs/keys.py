@@ -113,7 +113,13 @@ WEB: Final = Section(
             ["gateway.example.org"],
             [],
         ),
-        Key("edit", "true or false", "Whether anything may be changed there: calls, attributes, retries.", True, False),
+        Key(
+            "edit",
+            "true or false",
+            "Whether anything may be changed there: calls, attributes, retries, new devices.",
+            True,
+            False,
+        ),
         Key("frames", "true or false", "Whether what devices say is shown there, not only how much.", False, True),
     ),
 )

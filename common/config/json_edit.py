@@ -30,10 +30,11 @@ def append_item(text: str, path: tuple[str | int, ...], item: Any) -> str:
     if text[span.start] != "[":
         raise KeyError(path)
     spans = _items(text, span.start)
-    made = _written(item, _indent_of(text, spans, span), _step_of(text))
+    end = _line_end_of(text)
+    made = _written(item, _indent_of(text, spans, span), _step_of(text), end)
     if not spans:
         inner, outer = _indent_of(text, spans, span), _line_indent(text, span.start)
-        return f"{text[: span.start]}[\n{inner}{made}\n{outer}]{text[span.end :]}"
+        return f"{text[: span.start]}[{end}{inner}{made}{end}{outer}]{text[span.end :]}"
     last = spans[-1]
     between = text[_behind_comma(text, spans[-2].end) : last.start] if len(spans) > 1 else _before(text, span, last)
     return f"{text[: last.end]},{between}{made}{text[last.end :]}"
@@ -43,7 +44,7 @@ def replace_value(text: str, path: tuple[str | int, ...], value: Any) -> str:
     """The text with another value at `path`. Raises ValueError for a text that is no JSON, KeyError where nothing is
     there."""
     span = span_of(text, path)
-    made = _written(value, _line_indent(text, span.start), _step_of(text))
+    made = _written(value, _line_indent(text, span.start), _step_of(text), _line_end_of(text))
     return text[: span.start] + made + text[span.end :]
 
 
@@ -131,6 +132,12 @@ def _step_of(text: str) -> str:
     return found.group(1) if found else " " * _STEP
 
 
+def _line_end_of(text: str) -> str:
+    """As the file's first line ends; a line feed where it has one line."""
+    found = re.search(r"\r?\n", text)
+    return found.group() if found else "\n"
+
+
 def _indent_of(text: str, spans: list[Span], span: Span) -> str:
     """How deep the items of a list stand."""
     if spans:
@@ -138,6 +145,6 @@ def _indent_of(text: str, spans: list[Span], span: Span) -> str:
     return _line_indent(text, span.start) + _step_of(text)
 
 
-def _written(value: Any, indent: str, step: str) -> str:
+def _written(value: Any, indent: str, step: str, end: str) -> str:
     """A value as it stands in a file whose lines are `indent` deep there."""
-    return json.dumps(value, indent=step, ensure_ascii=False).replace("\n", f"\n{indent}")
+    return json.dumps(value, indent=step, ensure_ascii=False).replace("\n", f"{end}{indent}")

@@ -23,6 +23,8 @@ FRAME_BYTES: Final = 512
 """Of a frame that is shown; how many it has is said besides."""
 VALUES_BYTES: Final = 2_048
 """A reading whose JSON is longer is not shown: half of it would be no JSON."""
+MOST_VALUES: Final = 32
+"""Readings of one frame that are shown; a user's converter may make any number of them."""
 MOST_BATCHES: Final = 64
 """Frame batches that are kept until their readings are made; a converter has as many at a time as the broker's credit
 lets it, which is fewer."""
@@ -123,7 +125,7 @@ def _seen(batch: FrameBatch, frames: FrameBody, made: ReadingBody) -> list[Seen]
         values += [one for reading in made.user.get(place, ()) for one in _of_user(reading)]
         if place == batch.length - 1 and made.attributes:
             values.append(("", made.attributes))
-        shown = [(name, value) for name, value in values if len(value) <= VALUES_BYTES]
+        shown = [(name, value) for name, value in values if len(value) <= VALUES_BYTES][:MOST_VALUES]
         dead = made.dead.get(place, "")
         found.append(Seen(batch.first + place, frames.ts_ms[place], frame[:FRAME_BYTES], len(frame), shown, dead))
     return found

@@ -111,3 +111,67 @@ def test_a_configuration_that_would_be_broken_stays_as_it_was(tmp_path: Path, co
         assert run(tmp_path, "add", "/dev/ttyOther", "--profile", "sds011", *words).returncode in (1, 2)
     assert run(tmp_path, "add", "/dev/ttyOld", "--profile", "sds011", "--name", "x").returncode == 1
     assert config.read_text() == before
+
+
+def section(number: int) -> str:
+    return json.dumps({"name": f"d{number}", "port": f"/dev/ttyX{number}", "profile": "sds011"})
+
+
+def test_two_who_add_at_once_both_do(tmp_path: Path, config: Path) -> None:
+    """None of them undoes what another has written."""
+    numbers = range(4)
+    done: list[subprocess.CompletedProcess[str]] = []
+    adding = [
+        threading.Thread(target=lambda n=n: done.append(run(tmp_path, "add", "--section", section(n)))) for n in numbers
+    ]
+    for thread in adding:
+        thread.start()
+    for thread in adding:
+        thread.join(60)
+    assert [one.returncode for one in done] == [0] * len(numbers), [one.stderr for one in done]
+    assert {one["name"] for one in json.loads(config.read_text())["devices"]} == {"old", *(f"d{n}" for n in numbers)}
+
+
+def test_the_file_stays_whose_it_was_and_where_its_link_leads(tmp_path: Path, config: Path) -> None:
+    """Also where root adds a device: else the gateway's user could not read its configuration any more."""
+    real = tmp_path / "kept" / "real.json"
+    real.parent.mkdir()
+    config.rename(real)
+    config.symlink_to(real)
+    real.write_bytes(b"\xef\xbb\xbf" + real.read_bytes().replace(b"\n", b"\r\n"))
+    real.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(real, 1234, 1235)
+    before, text = real.stat(), real.read_bytes()
+    done = run(tmp_path, "add", "--section", section(1))
+    assert done.returncode == 0, done.stderr
+    after = real.stat()
+    assert config.is_symlink()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+    changed = real.read_bytes()
+    assert changed.startswith(text[: text.index(b"\r\n   ] }")])
+    assert changed.count(b"\n") == changed.count(b"\r\n")
+    assert os.listdir(real.parent) == ["real.json"]
+    assert run(tmp_path, "check", "tb_gateway.json").returncode == 0
+
+
+def test_a_configuration_that_would_be_broken_is_never_there(tmp_path: Path, config: Path) -> None:
+    """Whoever reads the files meanwhile finds them whole: they are found good before they are written."""
+    before = config.stat()
+    done = run(tmp_path, "add", "/dev/ttyOther", "--profile", "nonsense", "--name", "x")
+    assert done.returncode == 78
+    assert "serial.json: devices[1].profile" in done.stderr
+    assert (config.stat().st_ino, config.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_file_elsewhere_is_changed_too(tmp_path: Path, config: Path) -> None:
+    """Or is as it was."""
+    folder = tmp_path / "main"
+    folder.mkdir()
+    main = (tmp_path / "tb_gateway.json").read_text().replace("serial.json", "../serial.json")
+    (folder / "tb_gateway.json").write_text(main)
+    before = config.read_text()
+    assert run(folder, "add", "/dev/ttyOther", "--profile", "nonsense", "--name", "x").returncode == 78
+    assert config.read_text() == before
+    assert run(folder, "add", "--section", section(1)).returncode == 0
+    assert json.loads(config.read_text())["devices"][1]["name"] == "d1"

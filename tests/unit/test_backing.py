@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import lzma
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +30,7 @@ from common.stream.events import Append
 from services.cli.__main__ import main
 from services.cli.backing.archive import FORM, MANIFEST, Manifest, sum_of, unpack_archive
 from tests.e2e.harness import write_config
+from tests.support.waiting import wait_until
 
 Captured = pytest.CaptureFixture[str]
 SECRET = "secret-of-the-file"
@@ -278,3 +284,63 @@ def test_a_member_that_is_longer_than_the_disk_is_no_reason_to_lose_what_is_ther
     assert "make room" in capsys.readouterr().err
     assert (there / "etc" / "custom_serial.json").read_text() == "mine"
     assert [path for path in there.rglob("*") if path.name.endswith(".new")] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["journals/authorized_keys", "journals/a/b.journal", "data/active.json", "data/run/x", "data/../x", "config"],
+)
+def test_only_what_a_backup_keeps_is_brought_back(tmp_path: Path, name: str) -> None:
+    """Where journals go is said in the same file: whoever has written it could else name any folder, and any file."""
+    content = b"x"
+    sums = {name: hashlib.sha256(content).hexdigest()}
+    crafted = tmp_path / "crafted.tar"
+    with tarfile.open(crafted, "w") as archive:
+        manifest = msgspec.json.encode(Manifest(at="", host="", main="tb_gateway.json", sums=sums))
+        for member, body in ((MANIFEST, manifest), (name, content)):
+            info = tarfile.TarInfo(member)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+    (tmp_path / "unpacked").mkdir()
+    with pytest.raises(GatewayError, match="found"):
+        unpack_archive(crafted, tmp_path / "unpacked")
+
+
+@pytest.mark.parametrize("main_name", ["../../etc/passwd", "/etc/passwd", "", ".."])
+def test_the_main_file_is_one_of_the_configuration(tmp_path: Path, main_name: str) -> None:
+    """It is read to find the journals' place."""
+    crafted = tmp_path / "crafted.tar"
+    with tarfile.open(crafted, "w") as archive:
+        body = msgspec.json.encode(Manifest(at="", host="", main=main_name))
+        info = tarfile.TarInfo(MANIFEST)
+        info.size = len(body)
+        archive.addfile(info, io.BytesIO(body))
+    with pytest.raises(GatewayError, match="main file"):
+        unpack_archive(crafted, tmp_path)
+
+
+def test_a_damaged_file_of_another_packer_is_a_sentence(tmp_path: Path) -> None:
+    """Not a traceback."""
+    damaged = tmp_path / "damaged.tar.xz"
+    content = bytearray(lzma.compress(os.urandom(200_000)))
+    content[1000:1100] = bytes(100)
+    damaged.write_bytes(content)
+    with pytest.raises(GatewayError, match="expected"):
+        unpack_archive(damaged, tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_backup_that_is_ended_leaves_no_secrets_behind(tmp_path: Path, number: signal.Signals) -> None:
+    """The folder in which it is put together is taken away."""
+    config, data = make_gateway(tmp_path)
+    with (config.parent / "profiles" / "large.bin").open("wb") as large:
+        large.truncate(500_000_000)  # Sparse: it takes its time, and no room.
+    place = tmp_path / "backups"
+    place.mkdir()
+    command = [sys.executable, "-m", "services.cli", "backup", str(place / "kept.tar.gz"), "--data-dir", str(data)]
+    backup = subprocess.Popen(command, stderr=subprocess.PIPE)
+    wait_until(lambda: [*place.glob(".*/config/tb_gateway.json")], "it is at work")
+    backup.send_signal(number)
+    _, said = backup.communicate(timeout=30)
+    assert (backup.returncode, said) == (128 + number, b"")
+    assert os.listdir(place) == []

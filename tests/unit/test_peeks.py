@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from common.wire import codec
 from common.wire.messages import FrameBatch, FrameBody, ReadingBatch, ReadingBody, Tap, UserReading, topic_of
-from common.wire.peeks import FRAME_BYTES, MOST_BATCHES, MOST_FRAMES, MOST_HZ, VALUES_BYTES, Peeks, Seen, read_peek
+from common.wire.peeks import (
+    FRAME_BYTES,
+    MOST_BATCHES,
+    MOST_FRAMES,
+    MOST_HZ,
+    MOST_VALUES,
+    VALUES_BYTES,
+    Peeks,
+    Seen,
+    read_peek,
+)
 
 
 def frames(first: int, *found: bytes, kind: int = 0) -> FrameBatch:
@@ -98,3 +108,12 @@ def test_a_body_that_is_none_is_refused(body: bytes) -> None:
         read_peek(Tap("peek", "press", body))
     except codec.WireError:
         pass
+
+
+def test_a_converter_that_makes_thousands_of_readings_is_shown_in_part() -> None:
+    """A sample is for a person, and each page holds it."""
+    batch = frames(1, b"a")
+    many = [UserReading(f"T{number}", "default", [(None, b'{"l":4}')], b"") for number in range(5_000)]
+    found = sample(Peeks(), batch, readings(batch, b"", user={0: many}))
+    assert found is not None
+    assert len(found[1][0].values) == MOST_VALUES

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.monitor.core.access import (
     CODE_S,
     COOKIE_S,
+    LOGIN,
     MOST_ADDRESSES,
     MOST_CODES,
     MOST_WRONG,
@@ -61,7 +62,7 @@ def test_each_token_from_each_page(rules: Rules, token: str, page: str, method: 
     status, _ = decide(rules, request)
     if page == "foreign host":
         assert status == 421
-    elif page == "foreign page" and method == "POST":
+    elif page == "foreign page":
         assert status == 403
     elif token == "wrong":
         assert status == 401
@@ -110,6 +111,27 @@ def test_changes_come_from_our_own_page_or_from_no_page(fields: dict[str, str], 
     """Forms and scripts of other pages can send requests with a logged-in person's cookie."""
     request = {"content_type": "application/json", "authorization": f"Bearer {EDIT}", **fields}
     assert decide(EDITABLE, asked("POST", **request))[0] == status
+
+
+@pytest.mark.parametrize("rules", [LOCAL, ABROAD], ids=["local", "abroad"])
+@pytest.mark.parametrize("cookie", ["", "edit.1900000000.abc", "nonsense"])
+def test_one_logs_in_without_a_login(rules: Rules, cookie: str) -> None:
+    """Over any address, and with a login that is worth nothing any more, such as one of another gateway on this host:
+    else nobody could get a new one. Nothing else is to be had so."""
+    assert decide(rules, asked(path=LOGIN, cookie=cookie)) == (200, "none")
+    assert decide(rules, asked(path=LOGIN, cookie=cookie, host="evil.example"))[0] == 421
+    assert decide(rules, asked("POST", path=LOGIN, cookie=cookie, content_type="application/json"))[0] in (401, 403)
+    assert decide(ABROAD, asked(path="/login/", cookie=cookie))[0] == 401
+
+
+@pytest.mark.parametrize(("site", "dest", "status"), [
+    ("cross-site", "document", 200), ("cross-site", "image", 403), ("cross-site", "iframe", 403),
+    ("same-site", "empty", 403), ("same-site", "", 403), ("same-origin", "empty", 200), ("none", "document", 200),
+])  # fmt: skip
+def test_other_pages_can_only_link_here(site: str, dest: str, status: int) -> None:
+    """What they fetch they can't read; but it would take the places of pages, start commands, and be wrong in the name
+    of whoever looks at them."""
+    assert decide(LOCAL, asked(fetch_site=site, fetch_dest=dest))[0] == status
 
 
 @pytest.mark.parametrize("path", sorted(OPEN))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +60,16 @@ def test_who_follows_the_news_knows_what_there_is(steps: list[tuple[dict[str, in
                 del known[part][name]
         known["link"] = news.get("link", known["link"])
         assert known == {"devices": devices, "processes": processes, "link": link}
+
+
+def test_a_page_keeps_little_of_many_devices() -> None:
+    """Twenty pages of a thousand devices are not to weigh what the monitor weighs."""
+    document = {"devices": [{"name": f"d{n}", "reason": "x" * 2_000} for n in range(1_000)], "processes": []}
+    told = Told()
+    tracemalloc.start()
+    try:
+        told.news(document)
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 200_000

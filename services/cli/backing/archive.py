@@ -12,6 +12,7 @@ and no member counts that the manifest does not know.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import tarfile
 import zlib
@@ -23,10 +24,13 @@ import msgspec
 
 from common.core.errors import GatewayError
 from common.core.version import RELEASE
+from common.io.journal.mark import SUFFIX as MARK_SUFFIX
+from common.io.journal.places import DEVICES_SUFFIX, SUFFIX
+from services.cli.backing.contents import DATA
 
 MANIFEST: Final = "manifest.json"
-PARTS: Final = ("config", "data", "journals")
-"""The folders that an archive has."""
+JOURNAL_ENDS: Final = tuple(f"{SUFFIX}{end}" for end in ("", MARK_SUFFIX, DEVICES_SUFFIX, "-wal", "-wal-kept", ".new"))
+"""How the files of a journal are called, also of one that is damaged, as `copy_journal` keeps them."""
 FORM: Final = 1
 """Of the archive; a later one is refused."""
 MOST_MANIFEST_BYTES: Final = 16 * 1024 * 1024
@@ -104,7 +108,7 @@ def unpack_archive(path: Path, folder: Path) -> Manifest:
                 if wanted is None:
                     raise GatewayError(f"{path}: found {name!r}, which its list does not have; {EXPECTED}")
                 _unpack(path, name, file, folder / name, wanted)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise GatewayError(f"{path}: {error}; {EXPECTED}") from None
     if left:
         raise GatewayError(f"{path}: {min(left)} is missing in it: it was cut, or changed")
@@ -114,10 +118,19 @@ def unpack_archive(path: Path, folder: Path) -> Manifest:
 def _members(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:
     for member in archive:
         place = PurePosixPath(member.name)
-        is_ours = member.name == MANIFEST or (len(place.parts) > 1 and place.parts[0] in PARTS)
+        is_ours = member.name == MANIFEST or _is_kept(place)
         if not member.isreg() or not is_ours or ".." in place.parts or str(place) != member.name:
             raise GatewayError(f"{path}: found {member.name!r} in it; {EXPECTED}")
         yield member.name, archive.extractfile(member)
+
+
+def _is_kept(place: PurePosixPath) -> bool:
+    """True for what `serialgw backup` keeps. Where journals go is said by the configuration in the same file: another
+    name there could be one that the host believes."""
+    folder, name = place.parts[0], "/".join(place.parts[1:])
+    if folder == "journals":
+        return len(place.parts) == 2 and name.endswith(JOURNAL_ENDS)
+    return bool(name) and (folder == "config" or (folder == "data" and name in DATA))
 
 
 def _read_manifest(path: Path, file: IO[bytes] | None) -> Manifest:
@@ -125,6 +138,8 @@ def _read_manifest(path: Path, file: IO[bytes] | None) -> Manifest:
         manifest = msgspec.json.decode(file.read(MOST_MANIFEST_BYTES) if file else b"", type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise GatewayError(f"{path}: it has no list of what is in it; {EXPECTED}") from None
+    if "/" in manifest.main or manifest.main in ("", ".", ".."):
+        raise GatewayError(f"{path}: found {manifest.main!r} as the name of its main file; {EXPECTED}")
     if manifest.form > FORM:
         raise GatewayError(f"{path}: serialgw {manifest.release} has written it, in a newer form; restore it with that")
     return manifest

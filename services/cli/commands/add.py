@@ -21,12 +21,12 @@ from common.config.reading import read_gateway
 from common.core.errors import ConfigError, GatewayError
 from common.core.shown import is_steering
 from common.io.exits import EXIT_CONFIG
-from common.io.private import write_private
 from services.cli.arguments import Subparsers, add_data_dir, utf8_path, utf8_text
 from services.cli.commands.identify import port_path
 from services.cli.commands.init import MAIN_FILE
 from services.cli.commands.ports import list_ports
 from services.cli.commands.probe import LISTEN_S, frame_as_text
+from services.cli.edited import edit_file
 from services.cli.identifying.port import Port, holder_of
 from services.cli.probing.guessing import Guess, best
 from services.cli.probing.listening import listen
@@ -81,9 +81,7 @@ def run(args: argparse.Namespace) -> int:
     section["name"] = _name(
         args.name or ask("What is the device called?", f"device{len(gateway.devices) + 1}"), gateway
     )
-    text = Path(connector.file).read_text("utf-8")
-    changed = _changed(text, section, connector)
-    _check(args.config, Path(connector.file), text, changed)
+    edit_file(args.config, Path(connector.file), lambda text: _changed(text, section, connector))
     print(f"Added {section['name']} to {connector.file}. {NEXT}.")
     return 0
 
@@ -155,24 +153,11 @@ def _name(name: str, gateway: Gateway) -> str:
 
 
 def _changed(text: str, section: dict[str, Any], connector: Connector) -> str:
+    plain = text.removeprefix("\ufeff")
     try:
-        return append_item(text.removeprefix("\ufeff"), ("devices",), section)
+        return text[: len(text) - len(plain)] + append_item(plain, ("devices",), section)
     except (KeyError, ValueError):
         raise GatewayError(f'{connector.file}: found no list "devices" to add to') from None
-
-
-def _check(config: Path, path: Path, before: str, changed: str) -> None:
-    """Writes the file and reads the whole configuration with it; one that has problems then is put back as it was.
-    Raises ConfigError, OSError."""
-    mode = path.stat().st_mode & 0o777
-    write_private(path, changed, flush=True)
-    path.chmod(mode)
-    try:
-        read_gateway(config, os.environ)
-    except ConfigError:
-        write_private(path, before, flush=True)
-        path.chmod(mode)
-        raise
 
 
 def _number(text: str, most: int) -> int:

@@ -22,6 +22,7 @@ from common.io.private import keep_private
 from services.cli.arguments import Subparsers, add_data_dir, utf8_path
 from services.cli.backing.archive import KeptJournal, Manifest, sum_of, write_archive
 from services.cli.backing.contents import config_files, data_files
+from services.cli.ending import ending_in_order
 from services.cli.parser import WARNING
 from services.cli.text import counted
 from services.cli.usage import UsageError
@@ -64,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
     host = os.uname().nodename
     target = args.file or Path(f"serialgw-{host}-{datetime.now():%Y-%m-%dT%H%M%S}.tar.gz")
     # Beside the backup, where there has to be room for it anyway.
-    with tempfile.TemporaryDirectory(dir=target.absolute().parent, prefix=f".{target.name}.") as place:
+    near, prefix = target.absolute().parent, f".{target.name}."
+    with ending_in_order(), tempfile.TemporaryDirectory(dir=near, prefix=prefix) as place:
         folder = Path(place)
         files, elsewhere = config_files(gateway)
         main = Path(gateway.file)

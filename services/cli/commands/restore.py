@@ -20,6 +20,7 @@ from common.io.private import is_private, keep_private, make_private
 from services.cli.arguments import Subparsers, add_data_dir, utf8_path
 from services.cli.backing.archive import Manifest, sum_of, unpack_archive
 from services.cli.commands.run import LOCK_NAME
+from services.cli.ending import ending_in_order
 from services.cli.parser import WARNING
 from services.cli.text import counted
 
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     config_dir, data_dir = args.dir.expanduser().absolute(), args.data_dir.expanduser().absolute()
     # Where it goes there has to be room for it; a container's /tmp has little.
     near = data_dir if is_private(data_dir) else None
-    with tempfile.TemporaryDirectory(prefix="restoring-", dir=near) as place:
+    with ending_in_order(), tempfile.TemporaryDirectory(prefix="restoring-", dir=near) as place:
         folder = Path(place)
         manifest = unpack_archive(args.file, folder)
         print("\n".join(_shown(manifest)))
@@ -158,7 +159,7 @@ def _put(placed: Iterable[Placed]) -> None:
             shutil.copyfile(source, draft)
         for draft, target in drafts:
             draft.replace(target)
-    except OSError:
+    except BaseException:
         for draft, _ in drafts:
             draft.unlink(missing_ok=True)
         raise

@@ -120,4 +120,4 @@ def _told(device: Device) -> Any:
     """What the publisher knows of a device, beside its strategies."""
     attributes = [update.attribute for update in device.attribute_updates]
     calls = [(rpc.method, rpc.response_timeout_s) for rpc in device.rpcs if rpc.with_response]
-    return device.name, device.type, device.connector_name, attributes, calls
+    return device.name, device.type, device.connector_name, attributes, calls, device.units

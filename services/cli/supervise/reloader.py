@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         for problem in error.problems:
             note(Note("error", "configuration.refused", {"reason": problem, "then": "nothing was changed"}))
         return 0
-    except GatewayError as error:
+    except (GatewayError, OSError) as error:  # OSError: the disk is full, a file is not ours.
         note(Note("error", "configuration.not_reloaded", {"reason": str(error)}))
         return 0
     event = "configuration.reloaded" if done.applied else "configuration.unchanged"

@@ -37,6 +37,10 @@ MOST_ADDRESSES: Final = 256
 SAFE: Final = frozenset({"GET", "HEAD"})
 OPEN: Final = frozenset({"/healthz", "/readyz"})
 """Paths that say one word and nothing about anybody: whoever supervises the gateway has no token."""
+LOGIN: Final = "/login"
+"""Where a code becomes a cookie. Whoever comes there has none yet, or one that is worth nothing any more."""
+ABROAD: Final = frozenset({"cross-site", "same-site"})
+"""`Sec-Fetch-Site` of what another page has made a browser ask; another port of this host is another page, too."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -49,6 +53,8 @@ class Asked(NamedTuple):
     origin: str = ""
     fetch_site: str = ""
     """`Sec-Fetch-Site`."""
+    fetch_dest: str = ""
+    """`Sec-Fetch-Dest`: `document` where a person follows a link."""
     content_type: str = ""
     authorization: str = ""
     cookie: str = ""
@@ -106,10 +112,15 @@ class Access:
             return Verdict(421, f"this gateway is not called {_shown(asked.host)}; web.hosts may name it")
         if asked.method not in SAFE and (refusal := self._of_page(asked)):
             return refusal
+        if asked.fetch_site in ABROAD and asked.fetch_dest != "document":
+            # It could not read the answer; but it could take places, start commands, and be wrong in our name.
+            return Verdict(403, "another site's page has asked for this")
         if not asked.address:
             return self._for(asked, "edit")
         if self._is_turned_away(asked.address, now_s):
             return Verdict(429, "too many wrong tokens or codes from there; wait a minute")
+        if asked.path == LOGIN and asked.method == "GET":
+            return Verdict(200, "")
         role = self._role_of(asked, wall_s)
         if role is None:
             self._note_wrong(asked.address, now_s)

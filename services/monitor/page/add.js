@@ -5,6 +5,7 @@ import { ask } from "./feed.js";
 import { asHex, asText, asValue, harmless } from "./words.js";
 
 const MOST_ROWS = 8;
+const TYPING_MS = 300;
 const TEXT_TYPES = ["text", "float", "int"];
 const BYTE_TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "hex"];
 const SEPARATORS = [";", ",", " ", "\t", "|", "="];
@@ -68,7 +69,7 @@ export function add(feed, query, go) {
     const isText = isPrinted(frames.join(""));
     const separator = isText ? SEPARATORS.find((one) => frames.every((frame) => asText(frame).includes(one))) : undefined;
     const points = [];
-    let chosen = null;
+    let chosen = null, soon = 0, asked = 0;
     const rows = el("div", { class: "marks", role: "grid" });
     const name = el("input", { "aria-label": "Name of the value", placeholder: "temperature" });
     const type = el("select", { "aria-label": "Type", onchange: () => preview() }, (isText ? TEXT_TYPES : BYTE_TYPES).map((one) => el("option", {}, one)));
@@ -102,12 +103,19 @@ export function add(feed, query, go) {
       preview();
     }
 
-    async function preview() {
+    /** Not at each letter that is typed: each is a command of its own, and an older answer is no answer. */
+    function preview() {
+      clearTimeout(soon);
+      soon = setTimeout(show, TYPING_MS);
+    }
+
+    async function show() {
+      const mine = ++asked;
       const tried = { ...section, telemetry: [...points, ...(chosen ? [pointOf()] : [])] };
       setText(json, JSON.stringify({ ...tried, name: "…" }, null, 1));
       if (!tried.telemetry.length) { fill(table); return; }
       const found = await ask("api/try", { section: tried, frames });
-      if (isOver) return;
+      if (isOver || mine !== asked) return;
       if (found.error) { setText(note, harmless(found.error)); fill(table); return; }
       setText(note, "Each row is one frame with the values that the gateway makes of it.");
       fill(table, el("thead", {}, el("tr", {}, el("th", {}, "Frame"), tried.telemetry.map((point) => el("th", { scope: "col" }, harmless(point.key))))),
@@ -148,7 +156,7 @@ export function add(feed, query, go) {
       if (!called) { setText(answer, "The device needs a name."); return; }
       button.disabled = true;
       setText(answer, "Checking, writing, starting …");
-      const said = await ask("api/add", { section: { ...section, name: called } }, 130000);
+      const said = await ask("api/add", { section: { ...section, name: called } }, 280000);
       button.disabled = false;
       if (said.error) { setText(answer, harmless(said.error)); return; }
       go(`/device/${encodeURIComponent(called)}`);

@@ -7,6 +7,8 @@ import { age, ago, asHex, asText, asValue, bytes, clock, count, counted, harmles
 
 const MOST_ROWS = 100;
 const MOST_POINTS = 600;
+/** Values that are shown beside each other: what is called how is the device's to say. */
+const MOST_VALUES = 200;
 
 /** The page: {node, update(), close()}. */
 export function device(feed, name) {
@@ -97,6 +99,12 @@ function liveFrames(name) {
 
   function keep(value, ms) {
     const key = value.device ? `${value.device} ${value.key}` : value.key;
+    if (!latest.has(key) && latest.size >= MOST_VALUES) {
+      const oldest = [...latest.values()].reduce((one, other) => (other.ms < one.ms ? other : one)).key;
+      latest.delete(oldest);
+      points.delete(oldest);
+      if (charted === oldest) charted = null;
+    }
     latest.set(key, { key, value: value.value, ms });
     if (typeof value.value === "number") {
       const known = points.get(key) ?? [];

@@ -4,6 +4,8 @@ import { rate } from "./words.js";
 
 const HISTORY = 60;
 const STALE_MS = 4000;
+/** After this samples are asked for again, where there was no place for one more page, or no such device yet. */
+const AGAIN_MS = 10000;
 
 /** Everything that is known, kept up to date. Whoever wants to hear of changes adds itself to `listeners`. */
 export class Feed {
@@ -53,6 +55,9 @@ export class Feed {
     if ("link" in news) this.link = news.link;
     if ("backlog" in news) this.backlog = news.backlog;
     for (const process of news.processes?.changed ?? []) this.#count(process, news.at_ms);
+    for (const name of this.#counted.keys()) {
+      if (!this.devices.has(name)) { this.#counted.delete(name); this.rates.delete(name); }
+    }
     for (const listener of this.listeners) listener();
   }
 
@@ -85,23 +90,33 @@ function merge(known, news, key) {
 /** Samples of one device, until it is closed. */
 export class Samples {
   #source;
+  #isOver = false;
 
   /** `take(sample)` hears {skipped, frames}; `fail(sentence)` why there are none. */
   constructor(device, take, fail) {
-    const place = `api/live?name=${encodeURIComponent(device)}`;
+    this.#begin(`api/live?name=${encodeURIComponent(device)}`, take, fail);
+  }
+
+  #begin(place, take, fail) {
     this.#source = new EventSource(place);
     this.#source.onmessage = (event) => {
       const sample = JSON.parse(event.data);
       if (sample.frames) take(sample);
     };
+    // The browser comes back by itself; but for an answer that is none it does not.
     this.#source.onerror = async () => {
       if (this.#source.readyState !== EventSource.CLOSED) return;
       const answer = await ask(place).catch((error) => ({ error: error.message }));
+      if (this.#isOver) return;
       if (answer.error) fail(answer.error);
+      setTimeout(() => { if (!this.#isOver) this.#begin(place, take, fail); }, AGAIN_MS);
     };
   }
 
-  close() { this.#source.close(); }
+  close() {
+    this.#isOver = true;
+    this.#source.close();
+  }
 }
 
 /** Asks the gateway; the JSON of its answer, which has an `error` where it refuses. */

@@ -43,7 +43,7 @@ function route() {
   if (key !== place || !page) {
     page?.close();
     place = key;
-    page = key.startsWith("/device/") ? device(feed, decodeURIComponent(key.slice(8))) : PAGES[key](query);
+    page = key.startsWith("/device/") ? device(feed, decoded(key.slice(8))) : PAGES[key](query);
     fill(main, page.node);
     window.scrollTo(0, 0);
   } else if (key === "/" && page.search && page.search.value !== (query.get("q") ?? "")) {
@@ -54,6 +54,11 @@ function route() {
   const name = key === "/add" ? "ports" : key.slice(1).split("/")[0] || "devices";
   for (const link of document.querySelectorAll("nav a")) setAttribute(link, "aria-current", link.dataset.page === (name === "device" ? "devices" : name) ? "page" : null);
   draw();
+}
+
+/** A name in an address; as it stands there where a person has typed what is none. */
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
 }
 
 function decodeHash() {

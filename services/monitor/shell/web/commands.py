@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +18,7 @@ import msgspec
 
 from common.config.web_reading import VARIABLE
 from common.core.errors import GatewayError
+from services.monitor.shell.web.aside import aside
 
 MOST_AT_ONCE: Final = 2
 """Commands at a time; more wait. Each is a Python interpreter on a small machine."""
@@ -25,7 +28,10 @@ PROBE_S: Final = 150.0
 """It listens for two minutes at most by itself."""
 TRY_S: Final = 30.0
 ADD_S: Final = 30.0
-RELOAD_S: Final = 90.0
+RELOAD_S: Final = 240.0
+"""Half a minute each to come up and to hold, and the same for the way back. Then it goes on, and is not waited for."""
+PORTS_KEPT_S: Final = 1.0
+"""So long all who ask for the ports are told the same."""
 CAPTURE_HEAD: Final = "serialgw capture 1"
 """The first line of a capture, as `serialgw capture` writes it."""
 MOST_FRAMES: Final = 64
@@ -48,10 +54,22 @@ class Commands:
         self._config = config
         self._data_dir = data_dir
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
+        self._looking: asyncio.Task[Done] | None = None
+        self._looked_s = 0.0
 
     async def ports(self) -> bytes:
-        """The ports of this host, as JSON. Raises GatewayError."""
-        return (await self._run(PORTS_S, "ports", "--json")).out.encode()
+        """The ports of this host, as JSON; whoever may look may ask, so all have the same answer, and none of the
+        places of those who change something. Raises GatewayError."""
+        is_old = self._looking is None or (self._looking.done() and time.monotonic() > self._looked_s + PORTS_KEPT_S)
+        if self._looking is None or is_old:
+            self._looking = asyncio.ensure_future(_run(PORTS_S, ("ports", "--json")))
+            self._looking.add_done_callback(self._have_looked)
+        return (await asyncio.shield(self._looking)).out.encode()
+
+    def _have_looked(self, task: asyncio.Task[Done]) -> None:
+        self._looked_s = time.monotonic()
+        if not task.cancelled():
+            task.exception()  # Also where nobody waits for it any more.
 
     async def probe(self, port: str) -> bytes:
         """What is heard at a port, as JSON. Raises GatewayError where it can't be had."""
@@ -91,28 +109,36 @@ class Commands:
     async def reload(self) -> bytes:
         """Makes the running gateway take its configuration; the JSON that `serialgw reload` says. Raises
         GatewayError."""
-        done = await self._run(RELOAD_S, "reload", str(self._config), "--json", "--data-dir", str(self._data_dir))
+        places = (str(self._config), "--json", "--data-dir", str(self._data_dir))
+        done = await self._run(RELOAD_S, "reload", *places, may_stay=True)
         if done.code:
             raise GatewayError(done.error or f"reload has ended with {done.code}")
         return done.out.encode()
 
-    async def _run(self, most_s: float, *arguments: str) -> Done:
-        command = [sys.executable, "-P", "-m", "services.cli", *arguments]
+    async def _run(self, most_s: float, *arguments: str, may_stay: bool = False) -> Done:
         async with self._room:
-            return await asyncio.to_thread(_run, command, most_s)
+            return await _run(most_s, arguments, may_stay=may_stay)
 
 
-def _run(command: list[str], most_s: float) -> Done:
+async def _run(most_s: float, arguments: Sequence[str], *, may_stay: bool = False) -> Done:
+    """`may_stay`: half of its work would be worse than none, so it goes on when nobody waits for it any more."""
+    command = [sys.executable, "-P", "-m", "services.cli", *arguments]
     environ = {**os.environ, VARIABLE: "off", "COLUMNS": "200"}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         try:
-            code = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=error, timeout=most_s, env=environ, check=False
-            ).returncode
-        except subprocess.TimeoutExpired:
-            raise GatewayError(f"it has taken longer than {most_s:g} s") from None
-        except OSError as reason:
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=error, env=environ)
+        except (OSError, ValueError) as reason:  # ValueError: a NUL in a word.
             raise GatewayError(f"it could not be started: {reason}") from None
+        code: int | None = None
+        try:
+            async with asyncio.timeout(most_s):
+                code = await aside(child.wait)
+        except TimeoutError:
+            goes_on = ", and goes on: `serialgw status` shows what runs" if may_stay else ""
+            raise GatewayError(f"it has taken longer than {most_s:g} s{goes_on}") from None
+        finally:
+            if code is None and not may_stay:
+                child.kill()
         return Done(code, _text(out), _words(_text(error)))
 
 

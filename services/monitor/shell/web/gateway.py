@@ -19,6 +19,7 @@ from common.io.client import Client, json_of
 from common.io.dead_letters import Page, Retried, fetch_letters, retry_letters
 from common.wire.calls import CallDevice, UpdateAttributes
 from common.wire.messages import PUBLISHER, Reply
+from services.monitor.shell.web.aside import aside
 
 MOST_AT_ONCE: Final = 4
 """Clients at a time; more wait."""
@@ -81,5 +82,5 @@ class Gateway:
                 return work(client)
 
         async with self._room:
-            found: Result = await asyncio.to_thread(run)
+            found: Result = await aside(run)
             return found

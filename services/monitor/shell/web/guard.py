@@ -73,6 +73,7 @@ class Guard:
             host=headers.get("host", ""),
             origin=headers.get("origin", ""),
             fetch_site=headers.get("sec-fetch-site", ""),
+            fetch_dest=headers.get("sec-fetch-dest", ""),
             content_type=headers.get("content-type", ""),
             authorization=headers.get("authorization", ""),
             cookie=cookies_in(headers.get("cookie", "")).get(COOKIE, ""),

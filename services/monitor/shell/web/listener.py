@@ -10,6 +10,7 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 GRACE_S: Final = 1
 """What is being answered has so long."""
@@ -17,6 +18,40 @@ KEEP_S: Final = 30
 """A connection that asks nothing is kept for so long: a scraper comes each 15 s."""
 MOST_CONNECTIONS: Final = 128
 """At a time; then new ones are answered 503. A browser has six a page."""
+MOST_OPEN: Final = 2 * MOST_CONNECTIONS
+"""Connections that are held at all; further ones are closed, so that whoever opens them takes no file from the rest of
+the monitor."""
+
+
+class Connection(H11Protocol):
+    """One connection. One that asks nothing is not kept for ever, whether it has asked before or not: uvicorn looks at
+    those only that have had an answer."""
+
+    _look: asyncio.TimerHandle | None = None
+    _seen: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody has come."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_OPEN:
+            transport.abort()
+            return
+        self._look = self.loop.call_later(KEEP_S, self._look_again)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended."""
+        if self._look is not None:
+            self._look.cancel()
+        super().connection_lost(exc)
+
+    def _look_again(self) -> None:
+        """Closes it if nothing is being answered, and nothing has been since the last look."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is self._seen and (cycle is None or cycle.response_complete):
+            self.transport.close()
+            return
+        self._seen = cycle
+        self._look = self.loop.call_later(KEEP_S, self._look_again)
 
 
 class Listener(uvicorn.Server):
@@ -27,7 +62,7 @@ class Listener(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,

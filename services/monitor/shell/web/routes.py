@@ -23,6 +23,7 @@ from common.io.endpoints import Endpoints
 from common.wire.peeks import FRAME_BYTES
 from services.monitor.core.access import COOKIE, COOKIE_S, Access
 from services.monitor.core.forms import forms_of, line_of
+from services.monitor.core.gateway.hiding import hidden
 from services.monitor.core.gateway.snapshot import DeviceRow
 from services.monitor.core.health import NAMES, as_lines, checks_of
 from services.monitor.shell.web.commands import Commands
@@ -219,9 +220,16 @@ class Routes:
             page = await self._gateway.letters(row.name, MOST_LETTERS)
         except GatewayError as error:
             return refused(503, str(error))
+        is_shown = self._place.shows_frames
         rows = [
-            {"id": key, "number": number or None, "ts": ts_ms, "reason": reason, "bytes": len(data)}
-            | ({"hex": data[:FRAME_BYTES].hex()} if self._place.shows_frames else {})
+            {
+                "id": key,
+                "number": number or None,
+                "ts": ts_ms,
+                "reason": reason if is_shown else hidden(reason),
+                "bytes": len(data),
+            }
+            | ({"hex": data[:FRAME_BYTES].hex()} if is_shown else {})
             for key, number, ts_ms, reason, data in reversed(page.letters)
         ]
         return _json({"count": page.total, "bytes": page.total_bytes, "letters": rows})
@@ -314,6 +322,8 @@ class Routes:
 
     async def login(self, request: Request) -> Response:
         """A code becomes a cookie."""
+        if request.method != "GET":
+            return refused(405, "this is not asked for in that way")  # Who only looks would use the code up.
         address = request.client.host if request.client else ""
         role = self._access.use_code(request.query_params.get("code", ""), address, time.monotonic())
         if role == "none":

@@ -20,6 +20,7 @@ from common.io.endpoints import Endpoints, socket_base
 from common.io.logs import log_note
 from common.io.private import write_private
 from services.monitor.core.access import Access, Rules, names_of
+from services.monitor.core.gateway.hiding import without_words
 from services.monitor.core.gateway.snapshot import Snapshot
 from services.monitor.shell.web.view import View
 
@@ -53,7 +54,7 @@ class WebServer:
 
     def show(self, snapshot: Snapshot) -> None:
         """This is what there is to be seen from now on. Raises nothing."""
-        self._view.show(snapshot)
+        self._view.show(snapshot if self._web.shows_frames else without_words(snapshot))
         if self._thread is None and self._web.is_on:
             self._thread = threading.Thread(target=self._run, name="web", daemon=True)
             self._thread.start()
