@@ -174,14 +174,23 @@ def test_a_code_holds_for_a_minute() -> None:
 
 
 def test_who_is_wrong_again_and_again_is_turned_away_for_a_minute() -> None:
-    """Also with the right token then; others are not."""
+    """Who has the right token is not, from wherever: else anybody on this machine could shut its operator out."""
     access = Access(EDITABLE)
     wrong, right = asked(authorization="Bearer x"), asked(authorization=f"Bearer {VIEW}")
     for _ in range(MOST_WRONG):
         assert access.decide(wrong, NOW_S, WALL_S).status == 401
-    assert access.decide(right, NOW_S, WALL_S).status == 429
-    assert access.decide(right._replace(address="127.0.0.2"), NOW_S, WALL_S).status == 200
-    assert access.decide(right, NOW_S + WRONG_S, WALL_S).status == 200
+    assert access.decide(wrong, NOW_S, WALL_S).status == 429
+    assert access.decide(right, NOW_S, WALL_S).status == 200
+    assert access.add_code("code", "edit", NOW_S)
+    assert access.use_code("code", wrong.address, NOW_S) == "edit"
+    assert access.decide(wrong._replace(address="127.0.0.2"), NOW_S, WALL_S).status == 401
+    assert access.decide(wrong, NOW_S + WRONG_S, WALL_S).status == 401
+
+
+def test_two_gateways_on_one_host_have_cookies_of_their_own() -> None:
+    """Browsers send cookies to every port of a host."""
+    assert Access(LOCAL).cookie_name != Access(Rules("w" * 43, "f" * 43)).cookie_name
+    assert VIEW not in Access(LOCAL).cookie_name
 
 
 def test_wrong_tries_of_many_addresses_take_no_more_room() -> None:

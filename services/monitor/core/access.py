@@ -21,7 +21,9 @@ from ipaddress import ip_address
 from typing import Final, Literal, NamedTuple
 
 Role = Literal["none", "view", "edit"]
-COOKIE: Final = "serialgw"
+COOKIE: Final = "serialgw-"
+"""Begins the name of our cookie. The rest is the gateway's own: browsers send cookies to every port of a host, so two
+gateways on one would take each other's logins away."""
 COOKIE_S: Final = 7 * 86_400.0
 """How long one stays logged in: a week, after which a technician comes by the link again."""
 CODE_S: Final = 60.0
@@ -30,8 +32,8 @@ MOST_CODES: Final = 16
 """Codes that are open at a time; more links are not made in a minute."""
 WRONG_S: Final = 60.0
 MOST_WRONG: Final = 5
-"""Wrong tokens, codes and cookies of one address in WRONG_S; then it is turned away whatever it says, until they are
-older. Nobody guesses 256 bits, but a log full of tries helps nobody either."""
+"""Wrong tokens, codes and cookies of one address in WRONG_S; further wrong ones are told to wait. A right one is never
+refused for them: nobody guesses 256 bits, and any program on this machine could shut its operator out else."""
 MOST_ADDRESSES: Final = 256
 """Addresses whose wrong tries are remembered."""
 SAFE: Final = frozenset({"GET", "HEAD"})
@@ -97,6 +99,11 @@ class Access:
         """Address → when it was wrong."""
 
     @property
+    def cookie_name(self) -> str:
+        """What this gateway's cookie is called."""
+        return COOKIE + _hashed(f"{self._rules.view_token} {self._rules.edit_token}")[:12]
+
+    @property
     def is_editable(self) -> bool:
         return self._rules.is_editable
 
@@ -117,12 +124,12 @@ class Access:
             return Verdict(403, "another site's page has asked for this")
         if not asked.address:
             return self._for(asked, "edit")
-        if self._is_turned_away(asked.address, now_s):
-            return Verdict(429, "too many wrong tokens or codes from there; wait a minute")
         if asked.path == LOGIN and asked.method == "GET":
             return Verdict(200, "")
         role = self._role_of(asked, wall_s)
         if role is None:
+            if self._is_turned_away(asked.address, now_s):
+                return Verdict(429, "too many wrong tokens or codes from there; wait a minute")
             self._note_wrong(asked.address, now_s)
             return Verdict(401, "this token, or this login, is not known here: `serialgw web` prints a new link")
         if role == "none" and is_loopback(self._rules.address):
@@ -196,8 +203,6 @@ class Access:
 
     def use_code(self, code: str, address: str, now_s: float) -> Role:
         """What a code is good for; "none" for one that is unknown, used, or too old."""
-        if self._is_turned_away(address, now_s):
-            return "none"
         role, until_s = self._codes.pop(_hashed(code), ("none", 0.0))
         if role == "none" or now_s >= until_s:
             self._note_wrong(address, now_s)

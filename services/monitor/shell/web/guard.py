@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.monitor.core.access import COOKIE, SAFE, Access, Asked, cookies_in
+from services.monitor.core.access import SAFE, Access, Asked, cookies_in
 
 MOST_BODY_BYTES: Final = 64 * 1024
 """Of a request: calls and configurations are smaller."""
@@ -76,7 +76,7 @@ class Guard:
             fetch_dest=headers.get("sec-fetch-dest", ""),
             content_type=headers.get("content-type", ""),
             authorization=headers.get("authorization", ""),
-            cookie=cookies_in(headers.get("cookie", "")).get(COOKIE, ""),
+            cookie=cookies_in(headers.get("cookie", "")).get(self._access.cookie_name, ""),
             address="" if self._is_private else (client.host if client else "unknown"),
         )
         verdict = self._access.decide(asked, now_s, time.time())

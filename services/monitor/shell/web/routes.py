@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from common.core.errors import GatewayError
 from common.io.endpoints import Endpoints
 from common.wire.peeks import FRAME_BYTES
-from services.monitor.core.access import COOKIE, COOKIE_S, Access
+from services.monitor.core.access import COOKIE_S, Access
 from services.monitor.core.forms import forms_of, line_of
 from services.monitor.core.gateway.hiding import hidden
 from services.monitor.core.gateway.snapshot import DeviceRow
@@ -331,7 +331,9 @@ class Routes:
         answer = RedirectResponse("./", 303)
         cookie = self._access.cookie_for(role, time.time())
         is_secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
-        answer.set_cookie(COOKIE, cookie, max_age=int(COOKIE_S), httponly=True, samesite="strict", secure=is_secure)
+        answer.set_cookie(
+            self._access.cookie_name, cookie, max_age=int(COOKIE_S), httponly=True, samesite="strict", secure=is_secure
+        )
         return answer
 
     def _row(self, request: Request) -> DeviceRow | None:
