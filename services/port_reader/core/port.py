@@ -250,8 +250,13 @@ class Port:
         pending = {call.request.id for call in self._exchange.pending}
         self._earlier = {**mine, **{call: kept for call, kept in self._earlier.items() if call in pending}}
         effects = self._end_doubt(now_s)
-        if device.framing != members.devices[place].framing and self._line.is_dead_run:
-            effects += self._take_pieces(self._line.abort(REFRAMED), now_s)
+        framing = members.devices[place].framing
+        if device.framing != framing and self._line.is_dead_run:
+            pieces = self._line.abort(REFRAMED)
+            if framing.kind == "delimiter":
+                # The rest of what is dead is still to come. Where shapes begin frames, it begins none.
+                self._line.interrupt(REFRAMED)
+            effects += self._take_pieces(pieces, now_s)
         return effects
 
     def take_device(self, place: int, device: Device, now_s: float) -> list[Effect]:
@@ -277,6 +282,8 @@ class Port:
         self._line = line = incoming_of(device.framing, handover.form, self.byte_s)
         line.is_awaited = old.is_awaited
         line.follow(handover)
+        if self._framing.kind == "delimiter" and old.is_dead_run:
+            line.interrupt(REFRAMED)
         self._answers.follow(line)
         self._members.follow(line)
         self._framing, self._has_told_returned, self._damage = device.framing, False, None
