@@ -183,6 +183,19 @@ def test_checksums_that_were_wrong_are_counted_though_the_framing_has_changed() 
     assert rig.count("checksums_wrong") == 2
 
 
+def test_the_rest_of_a_run_that_was_dead_is_no_frame_by_another_framing() -> None:
+    """Nobody saw its frame begin, or it was too long: it stays so up to its end, also for a reader that comes after."""
+    begun = replace(PLAIN, framing=Framing())
+    rig = Rig(begun)
+    rig.read(b"10000", after_s=0.001)
+    assert _swap(rig, replace(begun, framing=replace(begun.framing, max_frame_bytes=100))) == "ok"
+    assert rig.journal.line_state[0] == 1
+    rig.read(b"02493\n", after_s=0.2)
+    rig.read(b"1000002527\n")
+    assert [frame for frame, _ in _sections(rig)] == [b"1000002527\n"]
+    assert b"".join(letter.data for letter in rig.journal.dead) == b"1000002493\n"
+
+
 def test_a_line_that_sends_its_delimiter_is_still_known_to() -> None:
     """A pause in mid-frame ends no frame, though the framing was changed in it: only its bound has changed."""
     device = replace(PLAIN, framing=Framing(first_frame="keep", timeout_s=0.1))

@@ -184,6 +184,20 @@ def test_a_period_ends_once_whatever_the_clocks_show(monkeypatch: pytest.MonkeyP
     assert driver.items("valve") == [{"v": 1}, *[{"v": 2}] * 5]
 
 
+def test_a_period_that_ends_sooner_than_it_seemed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device's clock is the time of its frames: where many that were late come at once, most of a period passes."""
+    monkeypatch.setitem(TYPES, STREAM, "")
+    driver = Driver(strategies={}, hosts={"demo": ["Demo"]})
+    driver.up(limits={})
+    driver.take(entries(1, reporting("valve", 1)))
+    driver.take(entries(2, *(reporting("valve", number) for number in range(2, 900))))
+    driver.ack_all()
+    driver.wait(0.3)
+    driver.ack_all()
+    assert driver.items("valve") == [{"v": 1}, {"v": 899}]
+    assert driver.report(STREAM).settled == 900
+
+
 @pytest.mark.parametrize("goodbye", [marked("valve", "disconnect"), None], ids=["its device", "itself"])
 def test_what_a_gone_device_has_kept_back_comes_before_its_goodbye_and_nothing_after(
     monkeypatch: pytest.MonkeyPatch, goodbye: UserReading | None

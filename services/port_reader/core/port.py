@@ -253,8 +253,13 @@ class Port:
         self._earlier = {**mine, **{call: kept for call, kept in self._earlier.items() if call in pending}}
         effects = self._end_doubt(now_s)
         self._is_cut = self._line.is_interrupted
-        if device.framing != members.devices[place].framing and self._line.is_dead_run:
-            effects += self._take_pieces(self._line.abort(REFRAMED), now_s)
+        framing = members.devices[place].framing
+        if device.framing != framing and self._line.is_dead_run:
+            pieces = self._line.abort(REFRAMED)
+            if framing.kind == "delimiter":
+                # The rest of what is dead is still to come. Where shapes begin frames, it begins none.
+                self._line.interrupt(REFRAMED)
+            effects += self._take_pieces(pieces, now_s)
         return effects
 
     def take_device(self, place: int, device: Device, now_s: float) -> list[Effect]:
@@ -282,12 +287,13 @@ class Port:
         line.follow(handover)
         self._answers.follow(line)
         self._members.follow(line)
+        is_cut = self._is_cut or (self._framing.kind == "delimiter" and old.is_dead_run)
         self._framing, self._has_told_returned, self._damage = device.framing, False, None
         self._unframed, self._unframed_s = "", None
         self._wrong_before += old.wrong_frames
         if self._wrong_before:
             self._counters["checksums_wrong"] = self._wrong_before
-        if self._is_cut:
+        if is_cut:
             line.interrupt(REFRAMED)
         waiting = old.partial
         return self._sort(line.feed(waiting, now_s) if waiting else [], now_s)

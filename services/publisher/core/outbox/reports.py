@@ -39,6 +39,9 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 """The values of all of these."""
 HELD_NUMBERS: Final = 8
 """A value that waits keeps at most so many numbers of its stream unsettled: fewer than the smallest window has."""
+EARLIER_S: Final = 0.1
+"""A device whose period ends so much sooner than it seemed is looked at then. Frames that come a little sooner or later
+than the ones before are no cause: each change is a sum in a heap."""
 NEARLY: Final = 1 - 1e-9
 """Of a threshold: 0.3 - 0.2 is to reach 0.1, and does not in binary."""
 _objects: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -396,7 +399,8 @@ class Reports:
         self._devices: dict[str, DeviceReports] = {}
         self._due: list[tuple[float, str]] = []
         """A heap: when to look at which device."""
-        self._listed: set[str] = set()
+        self._listed: dict[str, float] = {}
+        """Device → when it is looked at; what else the heap says of it counts no more."""
         self._has_session = False
         """True once a session with the platform has begun."""
 
@@ -414,11 +418,16 @@ class Reports:
         return found
 
     def look(self, reports: DeviceReports) -> None:
-        """Something has come for this device: it may have a period that ends."""
-        due_s = reports.due_s
-        if due_s is not None and reports.name not in self._listed:
-            self._listed.add(reports.name)
-            heapq.heappush(self._due, (due_s, reports.name))
+        """Something has come for this device: it may have a period that ends, and sooner than it seemed where frames
+        come that were late."""
+        due_s, listed_s = reports.due_s, self._listed.get(reports.name)
+        if due_s is None or (listed_s is not None and due_s > listed_s - EARLIER_S):
+            return
+        self._listed[reports.name] = due_s
+        heapq.heappush(self._due, (due_s, reports.name))
+        if len(self._due) > 2 * len(self._listed) + 16:
+            self._due = [(at_s, name) for name, at_s in self._listed.items()]
+            heapq.heapify(self._due)
 
     @property
     def next_due_s(self) -> float | None:
@@ -428,8 +437,10 @@ class Reports:
     def due(self, now_s: float) -> Iterator[DeviceReports]:
         """The devices that have a period which ends now; to be looked at anew (`look`) when that was reported."""
         while self._due and self._due[0][0] <= now_s:
-            name = heapq.heappop(self._due)[1]
-            self._listed.discard(name)
+            at_s, name = heapq.heappop(self._due)
+            if self._listed.get(name) != at_s:
+                continue
+            del self._listed[name]
             reports = self._devices.get(name)
             if reports is None:
                 continue
@@ -441,6 +452,7 @@ class Reports:
     def end(self) -> list[DeviceReports]:
         """All devices; no period runs any more."""
         self._due.clear()
+        self._listed.clear()
         return list(self._devices.values())
 
     def forget(self, device: str) -> None:
