@@ -42,14 +42,23 @@ def _judge_changes(device: str, items: list[Item], said_s: Mapping[int, float]) 
     accepted = {item.number: item.at_s for item in reversed(items)}
     reported = {item.number for item in items if item.state is not None}
     alone_s = {item.state: item.at_s for item in reversed(items) if item.number is None}
+    last_s = max((item.at_s for item in items if item.state is not None), default=0.0)
     state: int | None = None
+    begun: tuple[int, bool] | None = None
+    """The state that the device was in last, and whether the number in which it came was refused."""
     for value in said_s:
-        if value < 0 or value not in accepted:
+        if value < 0:
+            continue
+        if begun is None or begun[0] != state_of(value):
+            begun = state_of(value), value not in accepted
+        if value not in accepted:
             continue
         state = state_of(value) if value in reported else state
         if state != state_of(value) and alone_s.get(state_of(value), float("inf")) <= accepted[value]:
             state = state_of(value)
-        if state != state_of(value):
+        # What was on its way when a change was refused does not say it again: the change is in the dead letter, and
+        # the state that holds then is said alone.
+        if state != state_of(value) and not (begun[1] and last_s >= accepted[value]):
             yield f"{device}: at {value} the platform takes its state for {state}"
             return
 
