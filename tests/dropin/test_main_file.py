@@ -211,6 +211,7 @@ def test_each_process_logs_as_much_as_its_logger_there(tmp_path: Path) -> None:
         "converter-0": "INFO",
         "port_reader-a": "INFO",
         "configurator": "INFO",
+        "reloader": "INFO",
     }
 
 

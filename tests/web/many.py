@@ -51,7 +51,7 @@ class ManyDevices:
         self.has_web = web
         self.port = free_port()
         self._folder = folder
-        self._data_dir = folder / "data"
+        self.data_dir = folder / "data"
         serial = {
             "name": "serial",
             "devices": [
@@ -71,7 +71,7 @@ class ManyDevices:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        places = ["--config", str(self._folder / "tb_gateway.json"), "--data-dir", str(self._data_dir)]
+        places = ["--config", str(self._folder / "tb_gateway.json"), "--data-dir", str(self.data_dir)]
         environ = {name: value for name, value in os.environ.items() if name != "SERIALGW_WEB"}
         for service in ("broker", "monitor"):
             with (self._folder / f"{service}.log").open("ab") as log:
@@ -79,7 +79,7 @@ class ManyDevices:
                 self.processes[service] = subprocess.Popen(command, cwd=ROOT, stderr=log, env=environ)
         self._context: zmq.Context[Any] = zmq.Context()
         self._converter: Peer | None = None
-        self._publish, _ = connect_events(self._context, Endpoints(socket_dir(self._data_dir)), [], 10_000)
+        self._publish, _ = connect_events(self._context, Endpoints(socket_dir(self.data_dir)), [], 10_000)
         return self
 
     def __exit__(
@@ -157,7 +157,7 @@ class ManyDevices:
     def wait(self) -> None:
         """Until the monitor has heard of all of them, as far as it can be asked; the converter registers, which the
         broker tells of."""
-        self._converter = Peer(self._context, Endpoints(socket_dir(self._data_dir)), "converter")
+        self._converter = Peer(self._context, Endpoints(socket_dir(self.data_dir)), "converter")
         self._converter.register()
         wait_until(self._is_heard, "the monitor has heard of all devices", 30.0)
 

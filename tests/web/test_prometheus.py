@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from common.config.taken import write_taken
 from services.monitor.core.metrics import exported
 from tests.support.waiting import wait_until
 from tests.web.many import ManyDevices
@@ -83,6 +84,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     folder = tmp_path_factory.mktemp("prometheus")
     with ManyDevices(folder) as gateway:
         gateway.wait()
+        write_taken(gateway.data_dir, [])  # As `serialgw run` does at its start.
         found = Prometheus(folder, gateway.link)
         next_s = 0.0
 
