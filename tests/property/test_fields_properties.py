@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.config.framing import Framing
@@ -80,6 +80,10 @@ def test_columns_give_what_frame_by_frame_gives(device: Device, frames: list[byt
 
 
 @given(devices, st.lists(QUIET | QUIET | FRAMES | GOOD, min_size=1, max_size=4))
+@example(
+    Device(framing=Framing(delimiter=b"a" * 17), telemetry=(DataPoint(key="a", type="string", to_byte=0),)),
+    [b"", b"\x01"],
+)
 def test_columns_see_every_frame_that_says_nothing(device: Device, frames: list[bytes]) -> None:
     """Whatever the delimiter is made of, and wherever a data point cuts."""
     converter = compile_device(device)

@@ -112,8 +112,8 @@ def _suspecting(
             return ()
 
         return suspects
-    if all(point.type == "string" for point in texts):
-        # Attributes only, of which the last frame's count.
+    if all(reads_blanks(point, delimiter) for point in telemetry) and all(point.type == "string" for point in texts):
+        # Texts are attributes only, of which the last frame's count.
         return lambda _telemetry, frames: frames[-1:]
     return lambda _telemetry, frames: frames
 
