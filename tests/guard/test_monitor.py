@@ -11,16 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.support.waiting import wait_until
 from tests.web.many import ManyDevices
 
 MORE_MIB: Final = 15
 """What HTTP may cost: with 64 devices, a page that is open, and scrapes; 12.5 were found."""
-MOST_SHARE: Final = 0.005
-"""Of a core, with a page open at 64 ports on which nothing happens; 0.003 were found, 0.0016 without a page."""
-LOOK_S: Final = 15.0
+MOST_SHARE: Final = 0.01
+"""Of a core, with a page open at 64 ports on which nothing happens; 0.003 to 0.005 were found when nothing else ran,
+0.0016 without a page. Twice the most that it is meant to take, for tests that run beside."""
+LOOK_S: Final = 10.0
 SCRAPES: Final = 5
 
 
@@ -87,22 +86,19 @@ def _heard(gateway: ManyDevices) -> int:
 
 def test_http_takes_the_monitor_little_memory(tmp_path: Path) -> None:
     """Two monitors of 64 devices, one with HTTP that a page and a scraper have used."""
-    sizes = {}
-    for name, web in (("without", False), ("with", True)):
+    for name in ("without", "with"):
         (tmp_path / name).mkdir()
-        with ManyDevices(tmp_path / name, web=web) as gateway:
-            pid = _heard(gateway)
-            if web:
-                with _page(gateway):
-                    for _ in range(SCRAPES):
-                        assert gateway.text().count("\n") > 64 * 50
-                        _pass_idly(gateway, 1.1)
-            sizes[name] = _own_kib(pid)
+    with ManyDevices(tmp_path / "without", web=False) as blind, ManyDevices(tmp_path / "with") as gateway:
+        pids = {"without": _heard(blind), "with": _heard(gateway)}
+        with _page(gateway):
+            for _ in range(SCRAPES):
+                assert gateway.text().count("\n") > 64 * 50
+                _pass_idly(gateway, 1.1)
+        sizes = {name: _own_kib(pid) for name, pid in pids.items()}
     sys.stdout.write(f"{sizes}\n")
     assert sizes["with"] <= sizes["without"] + MORE_MIB * 1024
 
 
-@pytest.mark.alone
 def test_a_page_at_64_idle_ports_takes_the_monitor_little_time(tmp_path: Path) -> None:
     """It is told of heartbeats, and of nothing else."""
     with ManyDevices(tmp_path) as gateway:
