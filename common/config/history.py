@@ -31,6 +31,8 @@ MOST_KEPT: Final = 20
 have gone is the difference between the newest number and this."""
 MOST_FILE_BYTES: Final = 1024 * 1024
 """A larger file is not kept: with as many as there may be they would fill the disk that journals need."""
+START: Final = "start"
+"""Who had it applied, where a gateway was started with other files than before."""
 MOST_STEPS: Final = 100
 """Lines of a plan that are kept."""
 

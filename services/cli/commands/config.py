@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from common.config.history import MOST_FILE_BYTES, MOST_KEPT, Applied, outline_of, read_entry, read_history
+from common.config.history import MOST_FILE_BYTES, MOST_KEPT, START, Applied, outline_of, read_entry, read_history
 from common.config.place import Place
 from common.core.errors import GatewayError
 from common.core.shown import harmless
@@ -29,6 +29,7 @@ MOST_INPUT_BYTES: Final = 4 * MOST_FILE_BYTES
 EXIT_CHANGED: Final = 3
 """`save`: the files are others than those that the change was made from."""
 NO_CHANGE: Final = "no process had to do anything"
+STARTED: Final = "all processes were started"
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -103,7 +104,7 @@ def _history(place: Place, *, as_json: bool) -> int:
         print(msgspec.json.encode([outline_of(entry) for entry in entries]).decode())
         return 0
     for entry in entries:
-        first, *more = entry.summary or (NO_CHANGE,)
+        first, *more = entry.summary or (STARTED if entry.by == START else NO_CHANGE,)
         rest = f" and {len(more)} more" if more else ""
         print(harmless(f"{entry.number:>4}  {iso_time(entry.at_ms)}  {entry.by}: {first}{rest}"))
     if gone := (entries[-1].number - 1 if entries else 0):

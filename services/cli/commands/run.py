@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
-from common.config.history import read_contents, record
+from common.config.history import START, read_contents, record
 from common.config.models import Storage
 from common.config.names import CONFIG_DIR_VARIABLE, SECRET_VARIABLES
 from common.config.overlay import OVERLAY_NAME, REMOTE_DIR, Overlay, read_overlay
@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     if wanted.fault:
         write_refused(plan.data_dir, wanted.fault)
     else:
-        number = record(plan.data_dir, "start", (), read_contents(plan.files), code_of(gateway))
+        number = record(plan.data_dir, START, (), read_contents(plan.files), code_of(gateway))
         write_taken(plan.data_dir, hashes_of(plan.files), number)
     # From here on Ctrl-C stops the gateway in order.
     hold_signals()
