@@ -23,13 +23,15 @@ MARK: Final = re.compile(r"<secret ([0-9a-f]{12})>")
 _ENDINGS: Final = (
     *("token", "password", "passwd", "passphrase", "pwd", "secret", "psk", "apikey", "secretkey", "accesskey"),
     *("authkey", "sharedkey", "encryptionkey", "provisiondevicekey", "credential"),
+    *("passcode", "authorization", "cookie", "community"),
 )
 """How the name of a key ends that has a secret, in lower case and without `_` and `-`."""
 _IDENTITIES: Final = ("username", "clientid")
 """In `security` and `provisioning` these prove who one is, too."""
 _PROVING: Final = ("security", "provisioning")
-_IN_AN_ADDRESS: Final = re.compile(r"://[^/@\s\"]*:[^/@\s\"]+@")
-"""`scheme://user:password@host`."""
+_TELLING: Final = re.compile(r"://[^/@\s\"]*:[^/@\s\"]+@|PRIVATE KEY-----|\b(?:Bearer|Basic) [\w.~+/=-]{8,}")
+"""What a value has that is a secret under whatever key: `scheme://user:password@host`, a private key, what a web server
+is told."""
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[-+\w.]+|[\[\]{},:]', re.DOTALL)
 _PLAIN_LINE: Final = re.compile(r'^\s*"(?P<name>[^"\\]*)"\s*:\s*(?P<value>"(?:[^"\\]|\\.)*"|[-+\d.eE]+)\s*,?\s*$')
 _NAMES: Final = re.compile("|".join((*_ENDINGS, *_IDENTITIES)), re.IGNORECASE)
@@ -87,7 +89,7 @@ def restored(text: str, known: Iterable[str], key: bytes, same: str = "") -> Res
         start, end = mark.start() - 1, mark.end() + 1
         raw = by_hash.get(mark[1], by_path.get(places.get(start, ())))
         is_whole = text[start] == text[end - 1] == '"'
-        if is_whole and raw is not None and (start in places or _IN_AN_ADDRESS.search(raw)):
+        if is_whole and raw is not None and (start in places or _TELLING.search(raw)):
             parts += [text[at:start], raw]
             at = end
         else:
@@ -179,7 +181,7 @@ class _Scan:
     def _is_secret(self, word: str, path: list[str | int]) -> bool:
         if word in ("null", "true", "false", '""'):
             return False
-        if word[0] == '"' and _IN_AN_ADDRESS.search(word):
+        if word[0] == '"' and _TELLING.search(word):
             return True
         return any(isinstance(step, str) and is_secret(step, path[:at]) for at, step in enumerate(path))
 
@@ -197,7 +199,7 @@ def _in_lines(text: str) -> Iterable[Secret]:
     for line in text.splitlines(keepends=True):
         bare = line.rstrip("\r\n")
         plain = _PLAIN_LINE.match(bare)
-        name, address = _NAMES.search(bare), _IN_AN_ADDRESS.search(bare)
+        name, address = _NAMES.search(bare), _TELLING.search(bare)
         if goes_on and bare.strip():
             yield Secret(at + len(bare) - len(bare.lstrip()), at + len(bare), (), is_value=False)
             goes_on = False

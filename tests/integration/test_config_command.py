@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from common.config.history import read_contents, record
+from common.config.history import blanking_key, read_contents, record
+from common.config.place import place_of
 from services.cli.commands.config import EXIT_CHANGED
+from services.cli.configuring.changing import put_back, save
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "s3cret-token"
@@ -129,6 +131,22 @@ def test_the_way_back(folder: Folder) -> None:
     assert folder.main.read_text() == MAIN.replace(TOKEN, f"{TOKEN}-2")
     assert "there are: 2, 1" in folder.run("back", "7", code=1)
     assert "expected a number" in folder.run("back", code=2)
+
+
+def test_what_could_not_be_taken_gives_way_to_what_was_there(folder: Folder) -> None:
+    """A file that was written anew goes; where somebody has edited it meanwhile, all stay as they are."""
+    place = place_of(folder.main, folder.data_dir, blanking_key(folder.data_dir))
+    main = MAIN.replace("}]", '}, {"name": "T", "type": "serial", "configuration": "more.json"}]')
+    written = {"tb_gateway.json": main.encode(), "more.json": b"{}"}
+    save(place, written, place.tag)
+    before = {"tb_gateway.json": MAIN.encode(), "more.json": None}
+    folder.main.write_text(main + " ")
+    put_back(place, written, before)
+    assert folder.main.read_text() == main + " "
+    folder.main.write_text(main)
+    put_back(place, written, before)
+    assert folder.main.read_text() == MAIN
+    assert not (folder.config / "more.json").exists()
 
 
 STEPS = ("edited._draft", "pathlib.Path.replace")

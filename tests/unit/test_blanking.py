@@ -17,6 +17,7 @@ MAIN = """{
     "provisioning": {"provisionDeviceKey": "s3cret-3", "deviceName": "n"}},
   "username": "shown", "token_type": "shown too", "pass\\u0077ord": "s3cret-4", "pin": {"apiKey": 12345},
   "tokens": ["s3cret-5", "s3cret-6"], "url": "mqtt://me:s3cret-7@host/", "empty": {"password": ""}, "useToken": true,
+  "headers": {"X-Any": "Bearer s3cret-8s3cret"}, "pem": "-----BEGIN PRIVATE KEY-----\\ns3cret-9",
   "note": "what \\"password\\": says"
 }
 """
@@ -30,7 +31,7 @@ def test_secrets_are_gone_and_nothing_else_is() -> None:
     assert "12345" not in shown
     for word in ('"host": "h"', '"ca.pem"', '"shown"', '"shown too"', '"password": ""', "says", '"n"'):
         assert word in shown
-    assert len(MARK.findall(shown)) == 8
+    assert len(MARK.findall(shown)) == 10
     json.loads(shown)
     assert restored(shown, [MAIN], KEY) == (MAIN, [])
 

@@ -177,8 +177,8 @@ def test_who_may_only_look_sees_files_differences_and_history(cabinet: Cabinet, 
             browser.wait_for("The files of the configuration differ from what runs.", 30)
             browser.wait_for("command line")
             assert EVIL in browser.run("document.querySelector('textarea').value")
-            buttons = "[...document.querySelectorAll('main button')].filter((one) => one.offsetParent).map((one) => one.textContent)"
-            assert set(browser.run(buttons)) == {"compare with what runs", "show"}
+            seen = "[...document.querySelectorAll('main button')].filter((one) => one.offsetParent)"
+            assert set(browser.run(f"{seen}.map((one) => one.textContent)")) == {"compare with what runs", "show"}
             browser.click("compare with what runs")
             browser.wait_for('"key": "h"')
             assert "- " in browser.run("document.querySelector('.diff .gone').textContent")

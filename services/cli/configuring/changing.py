@@ -109,11 +109,25 @@ def bring_back(place: Place, contents: Mapping[str, bytes], number: int, *, may_
         finally:
             lock.release()
     except (GatewayError, OSError):
-        with_content = {name: content for name, content in before.items() if content is not None}
-        save_files(place.config, with_content, lambda: None)
-        for name in before.keys() - with_content.keys():
-            (place.config.parent / name).unlink(missing_ok=True)
+        put_back(place, contents, before)
         raise
+
+
+def put_back(place: Place, written: Mapping[str, bytes], before: Mapping[str, bytes | None]) -> None:
+    """What was written and could not be taken gives way to what was there; not where somebody has edited it since."""
+
+    def look() -> None:
+        now = place.anew().contents
+        if any(now.get(name) != content for name, content in written.items()):
+            raise Changed(CHANGED)
+
+    try:
+        save_files(place.config, {name: content for name, content in before.items() if content is not None}, look)
+    except (GatewayError, OSError):
+        return  # The reason why it could not be taken is worth more than this one; the files are seen to differ.
+    for name, content in before.items():
+        if content is None:
+            (place.config.parent / name).unlink(missing_ok=True)
 
 
 def _read(place: Place, contents: Mapping[str, bytes]) -> tuple[list[str], list[str], list[Step]]:

@@ -6,6 +6,7 @@ done by `serialgw config` and `serialgw reload` in processes of their own.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -29,6 +30,8 @@ from services.monitor.shell.web.view import View
 EXIT_CHANGED: Final = 3
 """Of `serialgw config save`: the files are others than those that the change was made from."""
 MOST_DIGITS: Final = 10
+MOST_AT_ONCE: Final = 2
+"""Who may look may ask: so many of them read files at a time, the others wait."""
 
 
 class FilesAsked(msgspec.Struct, frozen=True):
@@ -53,6 +56,7 @@ class BackAsked(msgspec.Struct, frozen=True):
     restart: bool = False
 
 
+Found = TypeVar("Found")
 Asked = TypeVar("Asked", FilesAsked, ReloadAsked, BackAsked)
 
 
@@ -68,6 +72,7 @@ class ConfigurationRoutes:
         self._config = config.absolute()
         self._data_dir = view.data_dir
         self._note = note
+        self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     def routes(self) -> list[Route]:
         return [
@@ -82,8 +87,7 @@ class ConfigurationRoutes:
     async def files(self, request: Request) -> Response:
         """All files as they are now, without secrets; the tag by which a change says what it was made from."""
         try:
-            place = await aside(self._place)
-            shown = await aside(lambda: place.shown)
+            place, shown = await self._aside(lambda: ((found := self._place()), found.shown))
         except (OSError, LinkError) as error:
             return refused(503, str(error))
         told = {
@@ -95,6 +99,10 @@ class ConfigurationRoutes:
 
     def _place(self) -> Place:
         return place_of(self._config, self._data_dir, blanking_key(self._data_dir))
+
+    async def _aside(self, work: Callable[[], Found]) -> Found:
+        async with self._room:
+            return await aside(work)
 
     async def check(self, request: Request) -> Response:
         """What is wrong with files as somebody would have them, and what they would change."""
@@ -129,11 +137,11 @@ class ConfigurationRoutes:
         """What was applied lately, the newest first; one of it with its files, where its number is asked for."""
         number = request.query_params.get("number")
         if number is None:
-            entries = await aside(lambda: read_history(self._data_dir))
+            entries = await self._aside(lambda: read_history(self._data_dir))
             return _json({"history": [outline_of(entry) for entry in entries]})
         if not number.isascii() or not number.isdigit() or len(number) > MOST_DIGITS:
             return refused(400, f"number: found {number[:40]!r}, expected a whole number")
-        entry = await aside(lambda: read_entry(self._data_dir, int(number)))
+        entry = await self._aside(lambda: read_entry(self._data_dir, int(number)))
         return refused(404, f"{number} is not in the history any more") if entry is None else _json(entry)
 
     async def back(self, request: Request) -> Response:
