@@ -96,6 +96,9 @@ ADVICE: Final = {
     "process_resident_memory_bytes": "Rises without end: tell us.",
     "process_junk_messages": "Not 0: something else speaks on our sockets, or two versions do.",
     "process_log_lines_dropped": "Not 0: whoever takes the log is too slow.",
+    "config_last_reload_successful": "0: `serialgw check FILE` names each problem; what ran before runs on.",
+    "config_pending": "1: `serialgw reload --dry-run` says what the edited files would change.",
+    "config_history_dropped": "`serialgw config history` has the last 20.",
     "disk_free_bytes": "Little: journals can't be written.",
     "web_updates_skipped": "Rises: a page, or the network to it, is slow. Nothing else is.",
 }

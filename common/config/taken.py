@@ -6,7 +6,7 @@ A file beside the active snapshot says what they were, so that it can be seen th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -33,11 +33,13 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """Why they were not at the last try."""
     files: dict[str, str] = {}
     """Each file → what its content was when they were taken last, as a hash; "" for one that could not be read."""
+    changes: int = 0
+    """How often other files were taken, ever: the number of the newest entry of the history."""
 
     @property
     def is_pending(self) -> bool:
         """True if a file is another by now. Reads them all: some kilobytes each."""
-        return any(_hash_of(path) != known for path, known in self.files.items())
+        return hashes_of(self.files) != self.files
 
 
 def read_taken(data_dir: Path) -> Taken:
@@ -48,10 +50,12 @@ def read_taken(data_dir: Path) -> Taken:
         return Taken()
 
 
-def write_taken(data_dir: Path, files: Iterable[str]) -> None:
-    """These files were taken now. Raises nothing: on a full disk nobody hears of it."""
+def write_taken(data_dir: Path, files: Mapping[str, str], changes: int | None = None) -> None:
+    """Files of these contents (`hashes_of`, as they were when they were read) were taken now. `changes`: how often by
+    now; None: as often as before. Raises nothing: on a full disk nobody hears of it."""
     now_ms = wall_ms()
-    _write(data_dir, Taken(at_ms=now_ms, success_ms=now_ms, files={path: _hash_of(path) for path in files if path}))
+    changes = read_taken(data_dir).changes if changes is None else changes
+    _write(data_dir, Taken(at_ms=now_ms, success_ms=now_ms, files=dict(files), changes=changes))
 
 
 def write_refused(data_dir: Path, reason: str) -> None:
@@ -67,9 +71,19 @@ def _write(data_dir: Path, taken: Taken) -> None:
         pass  # What was done is done.
 
 
+def hashes_of(files: Iterable[str]) -> dict[str, str]:
+    """Each file → its content as a hash; "" for one that can't be read."""
+    return {path: _hash_of(path) for path in files if path}
+
+
 def _hash_of(path: str) -> str:
     try:
         with open(os.fspath(path), "rb") as file:
-            return short_hash(file.read(), DIGITS)
+            return content_hash(file.read())
     except (OSError, ValueError):
         return GONE
+
+
+def content_hash(content: bytes) -> str:
+    """As `hashes_of` has it of a file with this content."""
+    return short_hash(content, DIGITS)

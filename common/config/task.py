@@ -56,6 +56,11 @@ def files_of(gateway: Gateway) -> tuple[str, ...]:
     return (gateway.file, *serial, *hosted)
 
 
+def code_of(gateway: Gateway) -> tuple[str, ...]:
+    """Those of the files that are programs."""
+    return tuple(connector.class_file for connector in gateway.hosted)
+
+
 def write_task(task: Task) -> bytes:
     """The task as bytes."""
     return msgspec.json.encode(task)

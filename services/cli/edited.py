@@ -1,7 +1,7 @@
-"""A change of one file of a configuration that a person keeps: found good beside it, then put in its place.
+"""A change of files of a configuration that a person keeps: found good beside them, then put in their place.
 
 So whoever reads the files meanwhile, such as a reload, never finds them broken, and who is killed leaves them whole.
-The file stays whose it was, with its mode, where its name's link leads, and with its line ends. One changes at a time:
+A file stays whose it was, with its mode, where its name's link leads, and with its line ends. One changes at a time:
 of two who have read the same file the second would undo what the first has written.
 """
 
@@ -11,8 +11,8 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -65,26 +65,75 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _check(config: Path, file: Path, content: bytes) -> None:
-    """Reads the configuration as it would be: a folder of links to all that is there, but for the one file. Raises
-    ConfigError."""
-    source = config.absolute().parent
+def save_files(config: Path, contents: Mapping[str, bytes], look: Callable[[], None]) -> None:
+    """Writes files of the configuration by their names below the main file's folder, new ones too: all of them are on
+    the disk, under other names, before the first one has its own.
+
+    `look` is called when nobody else of ours changes them any more, and may raise. Raises also GatewayError, OSError.
+    """
+    targets = {Path(os.path.realpath(config.parent / name)): content for name, content in contents.items()}
+    with ExitStack() as held:
+        for folder in sorted({target.parent for target in targets}):
+            held.enter_context(_alone(folder))
+        look()
+        drafts: list[tuple[Path, Path]] = []
+        try:
+            for target, content in targets.items():
+                like = target if target.exists() else Path(os.path.realpath(config))
+                drafts.append((_draft(target, content, like.stat()), target))
+            for draft, target in drafts:
+                draft.replace(target)
+        finally:
+            for draft, _ in drafts:
+                draft.unlink(missing_ok=True)
+        for folder in {target.parent for target in targets}:
+            _flush(folder)
+
+
+@contextmanager
+def as_it_would_be(config: Path, contents: Mapping[str, bytes]) -> Iterator[Path]:
+    """The main file of the configuration as it would be with these contents, by their names below its folder: a folder
+    of links to all that is there, but for these files. It is gone afterwards. Raises OSError."""
     with tempfile.TemporaryDirectory(prefix="serialgw-edit-") as name:
-        place = Path(name)
-        for part in Path(os.path.abspath(file)).relative_to(source).parts:
-            for entry in source.iterdir():
-                if entry.name != part:
-                    (place / entry.name).symlink_to(entry)
-            source, place = source / part, place / part
-            if source.is_dir():
-                place.mkdir()
-        place.write_bytes(content)
-        read_gateway(Path(name) / config.name, os.environ)
+        _lay(config.absolute().parent, Path(name), {Path(file).parts: it for file, it in contents.items()})
+        yield Path(name) / config.name
+
+
+def _lay(source: Path, place: Path, contents: Mapping[tuple[str, ...], bytes]) -> None:
+    heads = {parts[0] for parts in contents}
+    for entry in source.iterdir() if source.is_dir() else ():
+        if entry.name not in heads:
+            (place / entry.name).symlink_to(entry)
+    for head in heads:
+        inner = {parts[1:]: content for parts, content in contents.items() if parts[0] == head}
+        if () in inner:
+            (place / head).touch(0o600)
+            (place / head).write_bytes(inner[()])
+        else:
+            (place / head).mkdir()
+            _lay(source / head, place / head, inner)
+
+
+def _check(config: Path, file: Path, content: bytes) -> None:
+    """Reads the configuration as it would be. Raises ConfigError."""
+    name = str(Path(os.path.abspath(file)).relative_to(config.absolute().parent))
+    with as_it_would_be(config, {name: content}) as main:
+        read_gateway(main, os.environ)
 
 
 def _exchange(target: Path, content: bytes) -> None:
     """Another content under the same name, whole or not at all, and on the disk when this returns."""
-    before = target.stat()
+    draft = _draft(target, content, target.stat())
+    try:
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _flush(target.parent)
+
+
+def _draft(target: Path, content: bytes, before: os.stat_result) -> Path:
+    """The content under another name beside it, on the disk, with the owner and the mode of what was before."""
     draft = target.with_name(f"{target.name}.{os.getpid()}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(draft, flags, 0o600)
@@ -96,11 +145,15 @@ def _exchange(target: Path, content: bytes) -> None:
                 _give(descriptor, target, before)
             os.fchmod(descriptor, before.st_mode & 0o777)
             os.fsync(descriptor)
-        draft.replace(target)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return draft
+
+
+def _flush(path: Path) -> None:
+    """The names in a folder are on the disk, too."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:

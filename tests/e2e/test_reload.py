@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from common.config.history import read_history
+from common.config.taken import content_hash
 from services.cli.supervise.steps import KNOWN, PUBLISHER
 from tests.e2e.feeding import Feeder, first_values
 from tests.e2e.harness import (
@@ -223,6 +225,31 @@ def test_what_can_not_be_used_changes_nothing_and_says_everything(tmp_path: Path
 
 
 @pytest.mark.timeout(400)
+def test_files_that_have_changed_are_taken_by_themselves(tmp_path: Path) -> None:
+    """By `reload --watch`, once they hold still: what can't be used is said, and what mends it is taken. What somebody
+    edits while a change is being applied is a change still."""
+    with world_of(tmp_path, ("A",)) as world:
+        output = tmp_path / "watch.log"
+        with output.open("wb") as log:
+            command = [sys.executable, "-m", "services.cli", "reload", "--watch"]
+            watching = subprocess.Popen(command, stdout=log, stderr=log, env=world.environ)
+        try:
+            world.devices["A"]["baudrate"] = "fast"
+            # Until it watches: what was edited before it looked first is taken all the same.
+            world.write()
+            wait_until(lambda: "devices[0].baudrate" in output.read_text(), "it says what is wrong", 60)
+            world.devices["A"] |= {"baudrate": 9600, "telemetry": [{"type": "int", "key": "k"}]}
+            world.write()
+            wait_until(lambda: "applied" in output.read_text(), "it is taken", 60)
+            assert read_history(world.data_dir)[0].by == "watch"
+            world.lines["A"].write(b"7\n")
+            world.platform.wait_for(lambda _: 7 in said(world, "A", "k"), "A under its new section", 60)
+        finally:
+            watching.terminate()
+            watching.wait(20)
+
+
+@pytest.mark.timeout(400)
 def test_what_does_not_come_up_is_taken_back(tmp_path: Path) -> None:
     """Another token reaches the publisher, and nobody else. A platform that is not there is no platform: everything
     returns to what it was, the other changes and the token too, and the reason is said."""
@@ -307,6 +334,7 @@ STEPS = (
     "switching.send_order",
     "switching.Switching._await",
     "reloading.write_remote",
+    "reloading.Reloading._write_down",
 )
 """Where a reload is ended: after each of these was done."""
 KILLED = """
@@ -332,8 +360,8 @@ def test_a_reload_that_is_killed_is_completed_by_the_next(tmp_path: Path) -> Non
         feeder = Feeder(world.lines["A"], 10**9, 50)
         with closing(feeder):
             marker = world.data_dir / "remote" / "previous.json"
-            # RELOAD_KILLS=all takes each; else every other one, for time.
-            steps = STEPS if os.environ.get("RELOAD_KILLS") == "all" else STEPS[1::2]
+            # RELOAD_KILLS=all takes each; else every other one, and the last, for time.
+            steps = STEPS if os.environ.get("RELOAD_KILLS") == "all" else (*STEPS[1::2], STEPS[-1])
             for number, step in enumerate(steps):
                 key = f"k{number}"
                 world.devices["A"]["telemetry"] = [{"type": "int", "key": "n"}, {"type": "int", "key": key}]
@@ -353,12 +381,15 @@ def test_a_reload_that_is_killed_is_completed_by_the_next(tmp_path: Path) -> Non
                     check=False,
                 )
                 assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-                # The last of them is behind the end.
-                is_open = step != STEPS[-1]
+                # This one is behind the end.
+                is_open = step != "reloading.write_remote"
                 assert marker.exists() == is_open
                 done = world.reload().stdout.splitlines()[-1]
                 assert done == "applied" if is_open else done.startswith("nothing to do")
                 assert not marker.exists()
+                newest = read_history(world.data_dir)[0]
+                assert newest.hashes == {path: content_hash(Path(path).read_bytes()) for path in newest.hashes}, step
+                assert newest.number == number + 2, "one a change, beside the start"
                 assert world.reload().stdout.startswith("nothing to do")
                 world.platform.wait_for(lambda _, key=key: said(world, "A", key), f"A after {step}", 60)
                 assert ("--device=C" in world.pids()) == bool(number % 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from common.config.taken import TAKEN_NAME, Taken, read_taken, write_refused, write_taken
+from common.config.taken import TAKEN_NAME, Taken, hashes_of, read_taken, write_refused, write_taken
 from common.core.errors import LinkError
 from services.cli.supervise.reloading import become_owner, hold_lock
 
@@ -20,7 +20,7 @@ def test_an_edited_file_is_seen(tmp_path: Path) -> None:
     """Edited, put back as it was, and gone; a file that was not there is one that is, when it comes."""
     file, missing = tmp_path / "a.json", tmp_path / "b.json"
     file.write_text("{}")
-    write_taken(tmp_path, [str(file), str(missing)])
+    write_taken(tmp_path, hashes_of([str(file), str(missing)]))
     assert not read_taken(tmp_path).is_pending
     file.write_text("{ }")
     assert read_taken(tmp_path).is_pending
@@ -37,13 +37,13 @@ def test_a_refusal_keeps_what_was_taken(tmp_path: Path) -> None:
     """When, and which files; the next success forgets the reason. The file is its user's alone."""
     file = tmp_path / "a.json"
     file.write_text("{}")
-    write_taken(tmp_path, [str(file)])
+    write_taken(tmp_path, hashes_of([str(file)]))
     first = read_taken(tmp_path)
     write_refused(tmp_path, "why")
     refused = read_taken(tmp_path)
     assert (refused.successful, refused.reason, refused.success_ms) == (False, "why", first.success_ms)
     assert refused.files == first.files
-    write_taken(tmp_path, [str(file)])
+    write_taken(tmp_path, hashes_of([str(file)]))
     assert (read_taken(tmp_path).successful, read_taken(tmp_path).reason) == (True, "")
     assert (tmp_path / TAKEN_NAME).stat().st_mode & 0o077 == 0
 

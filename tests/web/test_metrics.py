@@ -31,7 +31,7 @@ TABLES: dict[str, list[type[Any]]] = {
     "port_reader": [PortReaderCounts, JournalCounts],
     "connector_host": [ConnectorHostCounts, UsersCounts],
 }
-OUTSIDE = Outside(NOW_S + 4, 1_800_000_000.0, "3.11.2", 10**9, 1, 2, Configuration(False, 1_700_000_000.0, True))
+OUTSIDE = Outside(NOW_S + 4, 1_800_000_000.0, "3.11.2", 10**9, 1, 2, Configuration(False, 1_700_000_000.0, True, 23, 3))
 
 
 def values() -> dict[tuple[str, tuple[str, ...]], float]:
@@ -75,6 +75,8 @@ def test_what_heartbeats_say_is_shown() -> None:
     assert found["serialgw_config_last_reload_successful", ()] == 0
     assert found["serialgw_config_last_reload_success_timestamp_seconds", ()] == 1_700_000_000
     assert found["serialgw_config_pending", ()] == 1
+    assert found["serialgw_config_changes_total", ()] == 23
+    assert found["serialgw_config_history_dropped_total", ()] == 3
 
 
 def test_moments_are_on_the_wall_clock() -> None:

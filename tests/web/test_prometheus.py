@@ -84,7 +84,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     folder = tmp_path_factory.mktemp("prometheus")
     with ManyDevices(folder) as gateway:
         gateway.wait()
-        write_taken(gateway.data_dir, [])  # As `serialgw run` does at its start.
+        write_taken(gateway.data_dir, {})  # As `serialgw run` does at its start.
         found = Prometheus(folder, gateway.link)
         next_s = 0.0
 

@@ -67,6 +67,8 @@ FIRES: Final[dict[str, dict[str, str]]] = {
     "SerialgwProcessLost": {'process_alive{kind="converter",name="0"}': "1x55 0x5"},
     "SerialgwSlow": {**UP, **buckets(late=5)},
     "SerialgwCallsFail": calls(failed=50),
+    "SerialgwReloadFailed": {"config_last_reload_successful": "1x50 0x10"},
+    "SerialgwReloadPending": {"config_pending": "1x60"},
 }
 QUIET: Final[dict[str, list[dict[str, str]]]] = {
     "SerialgwDown": [
@@ -101,6 +103,11 @@ QUIET: Final[dict[str, list[dict[str, str]]]] = {
         {'platform_connected{job="g",instance="a"}': "0x60", **buckets(late=5)},
     ],
     "SerialgwCallsFail": [calls(failed=10), calls(failed=0)],
+    "SerialgwReloadFailed": [
+        {"config_last_reload_successful": "1x60"},
+        {"config_last_reload_successful": "0x50 1x10"},
+    ],
+    "SerialgwReloadPending": [{"config_pending": "0x60"}, {"config_pending": "1x30 0 1x29"}],
 }
 
 

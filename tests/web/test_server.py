@@ -18,6 +18,8 @@ import zmq
 
 from common.io.endpoints import Endpoints, socket_dir
 from common.wire.states import PortReaderState, facts_of
+from services.cli.commands import config
+from services.monitor.shell.web import configuration
 from services.monitor.shell.web.guard import MOST_BODY_BYTES
 from services.monitor.shell.web.stream import MOST_STREAMS
 from tests.integration.test_broker_process import Peer
@@ -136,7 +138,18 @@ class Events:
         self._connection.close()
 
 
-ROUTES = {"/healthz": 200, "/metrics": 200, "/api/status": 200, "/api/device?name=press": 200, "/nowhere": 404}
+ROUTES = {
+    "/healthz": 200,
+    "/metrics": 200,
+    "/api/status": 200,
+    "/api/device?name=press": 200,
+    "/api/config": 200,
+    "/api/config/history": 200,
+    "/api/config/history?number=1": 404,
+    "/nowhere": 404,
+}
+CHANGES = ("/api/config", "/api/config/check", "/api/config/back", "/api/reload")
+"""Asked with a POST of which no part is right: whoever may ask is told so."""
 
 
 @pytest.mark.parametrize("web", [{}, {"address": "0.0.0.0", "hosts": ["gw.example.org"]}], ids=["loopback", "abroad"])
@@ -161,6 +174,15 @@ def test_every_route_with_every_token_and_host(tmp_path: Path, web: dict[str, An
                 "/api/status", method, "{}", Content_Type="application/json", **gateway.token("view")
             )
             assert found in (403, 429)
+        json_type = {"Content_Type": "application/json"}
+        for path in CHANGES:
+            for token in ({}, {"Authorization": "Bearer x"}, gateway.token("view"), gateway.token("edit")):
+                found, text, _ = gateway.ask(path, "POST", "[]", **json_type, **token)
+                assert found in (401, 403, 429), (path, token, text)
+                foreign, _, _ = gateway.ask(path, "POST", "[]", Host="evil.example", **json_type, **token)
+                assert foreign == 421, path
+                abroad, _, _ = gateway.ask(path, "POST", "[]", Origin="http://evil.example", **json_type, **token)
+                assert abroad == 403, path
         secrets = [gateway.token(role)["Authorization"].split()[1] for role in ("view", "edit")] + ["hidden-token"]
         said = gateway.log() + "".join(gateway.ask(path, **gateway.token("view"))[1] for path in ROUTES)
         commands = Path(f"/proc/{gateway.monitor.pid}/cmdline").read_text()
@@ -169,6 +191,58 @@ def test_every_route_with_every_token_and_host(tmp_path: Path, web: dict[str, An
             assert (gateway.data_dir / "web" / f"{role}.token").stat().st_mode & 0o777 == 0o600
     finally:
         gateway.close()
+
+
+def test_the_files_are_shown_checked_and_saved(tmp_path: Path) -> None:
+    """Without a secret, which stays; what can't be used, or was made from files that are others now, is not written."""
+    gateway = Gateway(tmp_path, edit=True)
+    try:
+        gateway.wait()
+        edit = {**gateway.token("edit"), "Content_Type": "application/json"}
+        for path in CHANGES[1:]:
+            wait_until(lambda path=path: gateway.ask(path, "POST", "[]", **edit)[0] == 400, path)
+        status, text, headers = gateway.ask("/api/config", **gateway.token("view"))
+        assert (status, "hidden-token" in text) == (200, False)
+        told = json.loads(text)
+        assert not told["is_editable"], "by a login that may look only"
+        files = {file["name"]: file["text"] for file in told["files"]}
+        assert list(files) == ["tb_gateway.json", "serial.json"]
+
+        def post(path: str, body: object, **more: str) -> tuple[int, Any]:
+            """Not more often than five times a second."""
+            answered = wait_until(
+                lambda: one if (one := gateway.ask(path, "POST", json.dumps(body), **edit, **more))[0] != 429 else None,
+                "it is let through",
+            )
+            return answered[0], json.loads(answered[1])
+
+        wrong = {"files": {"serial.json": files["serial.json"].replace('"/dev/null"', "5")}}
+        status, found = post("/api/config/check", wrong)
+        assert (status, found["ok"], found["problems"][0]["line"]) == (200, False, 1)
+        assert post("/api/config", wrong)[0] == 428
+        assert post("/api/config", wrong, If_Match=headers["etag"])[0] == 422
+        assert post("/api/config", {"files": {"../x.json": "{}"}}, If_Match=headers["etag"])[0] == 409
+        right = {"files": {**files, "serial.json": files["serial.json"].replace('"n"', '"m"')}}
+        assert post("/api/config", right, If_Match='"other"')[0] == 412
+        status, found = post("/api/config", right, If_Match=headers["etag"])
+        assert (status, found["saved"]) == (200, True)
+        assert post("/api/config", right, If_Match=headers["etag"])[0] == 412
+        assert '"m"' in (tmp_path / "serial.json").read_text()
+        assert "hidden-token" in (tmp_path / "tb_gateway.json").read_text()
+        assert gateway.ask("/api/config")[2]["etag"] == f'"{found["tag"]}"'
+        large = {"files": {"serial.json": files["serial.json"] + " " * MOST_BODY_BYTES}}
+        assert post("/api/config/check", large)[0] == 200
+        assert post("/api/reload", {"dry_run": " " * MOST_BODY_BYTES})[0] == 413
+        assert post("/api/config/back", {"number": 9})[0] == 409
+        assert "configuration.saved asked_by=page" in gateway.log()
+        assert "hidden-token" not in gateway.log()
+    finally:
+        gateway.close()
+
+
+def test_who_asks_the_page_knows_the_code_of_the_command() -> None:
+    """The monitor imports nothing of the command line."""
+    assert configuration.EXIT_CHANGED == config.EXIT_CHANGED
 
 
 def test_the_link_that_a_person_asks_for_logs_in_once(gateway: Gateway) -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of
+from common.config.history import START, read_contents, record
 from common.config.models import Storage
 from common.config.names import CONFIG_DIR_VARIABLE, SECRET_VARIABLES
 from common.config.overlay import OVERLAY_NAME, REMOTE_DIR, Overlay, read_overlay
-from common.config.taken import write_refused, write_taken
-from common.config.task import files_of
+from common.config.taken import hashes_of, write_refused, write_taken
+from common.config.task import code_of, files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.shown import harmless
 from common.io.endpoints import is_short, keep_folder_across_exec, socket_dir
@@ -142,7 +143,8 @@ def run(args: argparse.Namespace) -> int:
     if wanted.fault:
         write_refused(plan.data_dir, wanted.fault)
     else:
-        write_taken(plan.data_dir, plan.files)
+        number = record(plan.data_dir, START, (), read_contents(plan.files), code_of(gateway))
+        write_taken(plan.data_dir, hashes_of(plan.files), number)
     # From here on Ctrl-C stops the gateway in order.
     hold_signals()
     hosts = f"{counted(len(hosted), 'hosted connector')}, " if hosted else ""

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from common.config.active import ACTIVE_NAME, LAST_GOOD, Active, make_active, read_active, write_active
+from common.config.history import read_contents, record
 from common.config.models import Gateway
 from common.config.overlay import Overlay
-from common.config.taken import write_taken
-from common.config.task import files_of
+from common.config.taken import hashes_of, write_taken
+from common.config.task import code_of, files_of
 from common.core.errors import ConfigError, LinkError
 from common.core.shown import harmless
 from common.io.client import find_gateway
@@ -34,7 +35,7 @@ NO_FILE: Final = (
 )
 
 
-def reload_by_hand(args: argparse.Namespace, data_dir: Path, show: Callable[[Reloaded], None]) -> int:
+def reload_by_hand(args: argparse.Namespace, data_dir: Path, show: Callable[[Reloaded], None], by: str) -> int:
     """Hands sections to the readers, and prints what is left for whoever looks after the processes; 0. Raises
     ConfigError, LinkError, UsageError."""
     find_gateway(data_dir)
@@ -58,7 +59,9 @@ def reload_by_hand(args: argparse.Namespace, data_dir: Path, show: Callable[[Rel
             others = any(before.storage != wanted.gateway.storage for before in befores)
             orders = _orders(change, taken.refused, others)
             write_active(data_dir / ACTIVE_NAME, wanted)
-            write_taken(data_dir, files_of(wanted.gateway))
+            files = files_of(wanted.gateway)
+            number = record(data_dir, by, map(str, steps), read_contents(files), code_of(wanted.gateway))
+            write_taken(data_dir, hashes_of(files), number)
     finally:
         lock.release()
     if args.json:

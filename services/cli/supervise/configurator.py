@@ -44,7 +44,7 @@ from common.config.overlay import (
     requests_in,
 )
 from common.config.reading import laid_over
-from common.config.taken import write_taken
+from common.config.taken import hashes_of, write_taken
 from common.config.task import files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.events import Note
@@ -204,7 +204,7 @@ class Configurator:
         # In this order: who is ended in between finds the request, and that nothing is left to be started.
         (self._folder / PREVIOUS_NAME).unlink(missing_ok=True)
         self._overlay = overlay
-        write_taken(self._data_dir, files_of(gateway))
+        write_taken(self._data_dir, hashes_of(files_of(gateway)))
         write_private(self._folder / OVERLAY_NAME, msgspec.json.encode(overlay).decode(), flush=True)
         self._note(
             "info",

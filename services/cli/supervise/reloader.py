@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         lock = hold_lock(options.data_dir)
         try:
-            done = Reloading(options.data_dir, note).run(show=show)
+            done = Reloading(options.data_dir, note, by="SIGHUP").run(show=show)
         finally:
             lock.release()
     except ConfigError as error:

@@ -17,11 +17,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from common.config.active import ACTIVE_NAME, Active, make_active, read_active, secrets_of, write_active
+from common.config.history import read_contents, record
 from common.config.models import Gateway
 from common.config.names import SECRET_VARIABLES
 from common.config.overlay import OVERLAY_NAME, PREVIOUS_NAME, REMOTE_DIR, Overlay, read_overlay
-from common.config.taken import write_refused, write_taken
-from common.config.task import files_of
+from common.config.reading import Loaded
+from common.config.taken import content_hash, write_refused, write_taken
+from common.config.task import code_of, files_of
 from common.core.errors import ConfigError, GatewayError, LinkError
 from common.core.events import Note
 from common.io.client import ADVICE, Client
@@ -48,6 +50,13 @@ WATCH_S: Final = 10.0
 """What was started anew has to live so long before it is taken for well: a process that fails at its start does so
 several times in that time."""
 TELL_S: Final = 2.0
+MOST_READS: Final = 5
+"""An editor that is saving is done after a moment; files that change all the time are not taken."""
+COMMAND_LINE: Final = "command line"
+"""Who has it applied, where nobody says otherwise; for the history."""
+
+Read = Callable[[Path, Mapping[str, str], Overlay], tuple[Overlay, Loaded]]
+"""Reads the configuration in a main file, with the environment and what the platform has configured."""
 
 
 class Reloaded(NamedTuple):
@@ -114,8 +123,16 @@ def hold_lock(data_dir: Path, patience_s: float = LOCK_S) -> FileLock:
 class Reloading:
     """One reload of a gateway that `serialgw run` looks after. For who has the lock of `hold_lock`."""
 
-    def __init__(self, data_dir: Path, note: Callable[[Note], None], watch_s: float = WATCH_S) -> None:
-        """Raises LinkError if no `serialgw run` looks after processes there."""
+    def __init__(
+        self,
+        data_dir: Path,
+        note: Callable[[Note], None],
+        watch_s: float = WATCH_S,
+        *,
+        by: str = COMMAND_LINE,
+        read: Read = read_laid,
+    ) -> None:
+        """`by`: who has it applied. Raises LinkError if no `serialgw run` looks after processes there."""
         plan = find_plan(data_dir)
         environ = environ_of(plan) if plan is not None else None
         if plan is None or environ is None:
@@ -130,6 +147,10 @@ class Reloading:
         """What is to be returned to, where a change was begun and nobody is left who applies it."""
         self._environ = {name: value for name, value in environ.items() if name not in plan.from_file}
         self._note = note
+        self._by = by
+        self._read_files = read
+        self._contents: dict[str, bytes] = {}
+        """What the files said when they were read: somebody may edit them while that is being applied."""
         self._switching = Switching(plan, active, note, hold_s=watch_s)
         self._overlay = Overlay()
         self._secrets: dict[str, str] = {}
@@ -160,7 +181,7 @@ class Reloading:
         restart = needs_restart(self._active.gateway, wanted.gateway)
         if dry_run or (change.is_empty and self._unfinished is None):
             if not dry_run:
-                write_taken(self._plan.data_dir, files_of(wanted.gateway))
+                self._write_down(wanted.gateway, steps)
             return told
         if restart and not may_restart:
             raise GatewayError("this needs a restart of all processes: --restart allows it; nothing was changed")
@@ -171,15 +192,30 @@ class Reloading:
             check_storage(wanted.gateway.storage)
         if restart:
             self._restart(wanted)
+            self._write_down(wanted.gateway, steps)
         else:
-            self._apply(wanted, change)
-        write_taken(self._plan.data_dir, files_of(wanted.gateway))
+            self._apply(wanted, change, steps)
         return told._replace(applied=True)
+
+    def _write_down(self, wanted: Gateway, steps: list[Step]) -> None:
+        """These files are applied: whoever looks for edited ones compares with them, and the history has them."""
+        data_dir, contents = self._plan.data_dir, self._contents
+        number = record(data_dir, self._by, map(str, steps), contents, code_of(wanted))
+        hashes = {path: content_hash(contents[path]) if path in contents else "" for path in files_of(wanted) if path}
+        write_taken(data_dir, hashes, number)
 
     def _read(self) -> tuple[Active, dict[str, str], list[str]]:
         """(the snapshot of what the files say, its secrets, what is worth a warning). Raises ConfigError."""
         overlay = read_overlay(self._folder / OVERLAY_NAME)
-        self._overlay, whole = read_laid(self._plan.config, self._environ, overlay)
+        files: tuple[str, ...] = files_of(self._active.gateway)
+        for _ in range(MOST_READS):
+            self._contents = read_contents(files)
+            self._overlay, whole = self._read_files(self._plan.config, self._environ, overlay)
+            files = files_of(whole.gateway)
+            if read_contents(files) == self._contents:
+                break
+        else:
+            raise ConfigError([f"{self._plan.config}: its files change all the time; try again when they hold still"])
         return make_active(whole.gateway), secrets_of(whole.gateway.platform, self._environ), whole.warnings
 
     def _difference(self, wanted: Gateway) -> Difference:
@@ -192,7 +228,7 @@ class Reloading:
         found = {name: rows.get(reader_of(name), {}).get("facts", {}).get("backlog") for name in change.removed}
         return {name: count for name, count in found.items() if isinstance(count, int)}
 
-    def _apply(self, wanted: Active, change: Difference) -> None:
+    def _apply(self, wanted: Active, change: Difference, steps: list[Step]) -> None:
         """Switches over, and back where somebody does not come up. Raises GatewayError."""
         previous = self._unfinished or self._active
         self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -215,6 +251,8 @@ class Reloading:
                 self._note(Note("error", "configuration.not_returned", {"reason": again}))
                 raise GatewayError(f"{why}; and not everything has returned to what it was: {again}")
             raise GatewayError(f"{why}; what ran before runs again")
+        # Before the mark of what is being applied goes: who is ended in between is followed by one who does it again.
+        self._write_down(wanted.gateway, steps)
         write_remote(self._switching.plan, wanted, self._overlay)
         (self._folder / PREVIOUS_NAME).unlink(missing_ok=True)
         if wanted.gateway.platform.remote_configuration:

@@ -13,6 +13,8 @@ export class Feed {
   processes = new Map();
   link = null;
   backlog = null;
+  /** How the files were taken: {pending, successful, reason, changes}. */
+  configuration = null;
   rates = new Map();
   /** Server's clock minus ours, in ms: ages are counted by the server's. */
   #offsetMs = 0;
@@ -54,6 +56,7 @@ export class Feed {
     merge(this.processes, news.processes, "address");
     if ("link" in news) this.link = news.link;
     if ("backlog" in news) this.backlog = news.backlog;
+    if ("configuration" in news) this.configuration = news.configuration;
     for (const process of news.processes?.changed ?? []) this.#count(process, news.at_ms);
     for (const name of this.#counted.keys()) {
       if (!this.devices.has(name)) { this.#counted.delete(name); this.rates.delete(name); }

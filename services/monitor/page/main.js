@@ -7,6 +7,7 @@ import { device } from "./device.js";
 import { gateway } from "./gateway.js";
 import { ports } from "./ports.js";
 import { add } from "./add.js";
+import { config } from "./config.js";
 import { age, harmless, sentenceOf } from "./words.js";
 
 const HIDDEN_MS = 30000;
@@ -17,10 +18,12 @@ const PAGES = {
   "/gateway": () => gateway(feed),
   "/ports": () => ports(feed, visit),
   "/add": (query) => add(feed, query, visit),
+  "/config": (query) => config(feed, query),
 };
 const main = document.getElementById("main");
 const sentence = document.getElementById("sentence");
 const stale = document.getElementById("stale");
+const pending = document.getElementById("pending");
 let page = null, place = "", hiding = 0, said = "";
 
 /** Goes to another page, or to another search on this one. */
@@ -72,6 +75,7 @@ function draw() {
   const [text, look] = sentenceOf([...feed.devices.values()], feed.link, feed.backlog);
   if (text !== said) { said = text; fill(sentence, withCode(harmless(text))); }
   setAttribute(sentence, "class", `sentence ${look}`);
+  pending.hidden = !feed.configuration?.pending;
   document.title = look === "bad" ? "● serialgw" : "serialgw";
 }
 
@@ -106,6 +110,7 @@ function move(step) {
   links[Math.min(links.length - 1, Math.max(0, at + step))]?.focus();
 }
 
+pending.querySelector("button").addEventListener("click", () => { if (page?.plan) page.plan(); else visit("/config", { plan: "1" }); });
 window.addEventListener("hashchange", route);
 feed.listeners.add(draw);
 feed.open();

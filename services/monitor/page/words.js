@@ -78,6 +78,13 @@ export function clock(ms) {
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, "0")}`;
 }
 
+/** Day and time of day to the second, in this browser's zone. */
+export function when(ms) {
+  const at = new Date(ms);
+  const two = (n) => String(n).padStart(2, "0");
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(ms).slice(0, 8)}`;
+}
+
 /** Bytes in hexadecimal → as text, with everything that is no plain ASCII as an escape. */
 export function asText(hex) {
   let text = "";

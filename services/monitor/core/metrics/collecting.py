@@ -50,6 +50,10 @@ class Configuration(NamedTuple):
     success_s: float
     """By the clock on the wall."""
     is_pending: bool
+    changes: int = 0
+    """How often other files were taken, ever."""
+    forgotten: int = 0
+    """Of those how many the history has no more."""
 
 
 class Outside(NamedTuple):
@@ -100,6 +104,8 @@ def samples_of(snapshot: Snapshot, outside: Outside, starts: Starts) -> Iterator
         yield Sample(exported.CONFIG_TAKEN, (), outside.config.is_successful)
         yield Sample(exported.CONFIG_TAKEN_TIME, (), outside.config.success_s)
         yield Sample(exported.CONFIG_PENDING, (), outside.config.is_pending)
+        yield Sample(exported.CONFIG_CHANGES, (), outside.config.changes)
+        yield Sample(exported.CONFIG_FORGOTTEN, (), outside.config.forgotten)
     for row in snapshot.devices:
         yield Sample(exported.SERVED, (row.name,), row.state.is_served)
         yield Sample(exported.INFO, (row.name, row.port), 1)

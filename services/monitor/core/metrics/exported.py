@@ -298,6 +298,10 @@ CONFIG_TAKEN_TIME: Final = Metric(
     "config_last_reload_success_timestamp_seconds", "gauge", "Wall time at which the files were taken last."
 )
 CONFIG_PENDING: Final = Metric("config_pending", "gauge", "1 while the files are others than those that were taken.")
+CONFIG_CHANGES: Final = Metric("config_changes", "counter", "Times that other files were taken than before.")
+CONFIG_FORGOTTEN: Final = Metric(
+    "config_history_dropped", "counter", "Configurations that were applied and are kept no more, as newer ones came."
+)
 DISK_FREE: Final = Metric("disk_free_bytes", "gauge", "Room on the disk of the data directory.")
 STREAMS: Final = Metric("web_streams", "gauge", "Pages that listen now.")
 SKIPPED: Final = Metric("web_updates_skipped", "counter", "Updates that a page was too slow for; it had the next one.")
@@ -321,6 +325,6 @@ ALL: Final[tuple[Metric, ...]] = (
     ),
     *(PLATFORM_CONNECTED, PLATFORM_INFO, READINGS_WAITING, PUBLISHES_IN_FLIGHT, ANNOUNCED, UNACCEPTED, HELD_BATCHES),
     *(CREDIT, QUEUED_BYTES, QUEUED_DEVICES, HELD_CALLS, ALIVE, START_TIME, BUILD, DEVICES, DISK_FREE, STREAMS, SKIPPED),
-    *(CONFIG_TAKEN, CONFIG_TAKEN_TIME, CONFIG_PENDING),
+    *(CONFIG_TAKEN, CONFIG_TAKEN_TIME, CONFIG_PENDING, CONFIG_CHANGES, CONFIG_FORGOTTEN),
 )
 """Every metric, in the order of the exposition."""

@@ -18,6 +18,7 @@ import msgspec
 
 from common.config.web_reading import VARIABLE
 from common.core.errors import GatewayError
+from common.io.variables import ASKED_BY_VARIABLE
 from services.monitor.shell.web.aside import aside
 
 MOST_AT_ONCE: Final = 2
@@ -28,6 +29,8 @@ PROBE_S: Final = 150.0
 """It listens for two minutes at most by itself."""
 TRY_S: Final = 30.0
 ADD_S: Final = 30.0
+CHECK_S: Final = 90.0
+"""It also loads users' classes, one after the other, and ends by itself."""
 RELOAD_S: Final = 240.0
 """Half a minute each to come up and to hold, and the same for the way back. Then it goes on, and is not waited for."""
 PORTS_KEPT_S: Final = 1.0
@@ -106,40 +109,55 @@ class Commands:
             raise GatewayError(done.error)
         return done.out.strip()
 
-    async def reload(self) -> bytes:
-        """Makes the running gateway take its configuration; the JSON that `serialgw reload` says. Raises
-        GatewayError."""
-        places = (str(self._config), "--json", "--data-dir", str(self._data_dir))
-        done = await self._run(RELOAD_S, "reload", *places, may_stay=True)
-        if done.code:
-            raise GatewayError(done.error or f"reload has ended with {done.code}")
-        return done.out.encode()
+    async def reload(self, *options: str, by: str = "page") -> Done:
+        """Makes the running gateway take its configuration; its output is the JSON that `serialgw reload` says. Raises
+        GatewayError where it can't be started, or takes too long."""
+        places = (str(self._config), "--json", *options, "--data-dir", str(self._data_dir))
+        return await self._run(RELOAD_S, "reload", *places, may_stay=True, by=by)
 
-    async def _run(self, most_s: float, *arguments: str, may_stay: bool = False) -> Done:
+    async def config(self, action: str, *words: str, given: bytes = b"", may_stay: bool = False) -> Done:
+        """What `serialgw config` says as JSON; `given` stands on its standard input, where no list of processes shows
+        it. Raises GatewayError where it can't be started, or takes too long."""
+        places = ("--config", str(self._config), "--data-dir", str(self._data_dir), "--json")
+        most_s = RELOAD_S if action == "back" else CHECK_S
+        return await self._run(most_s, "config", action, *words, *places, may_stay=may_stay, given=given)
+
+    async def _run(
+        self, most_s: float, *arguments: str, may_stay: bool = False, by: str = "", given: bytes = b""
+    ) -> Done:
         async with self._room:
-            return await _run(most_s, arguments, may_stay=may_stay)
+            return await _run(most_s, arguments, may_stay=may_stay, by=by, given=given)
 
 
-async def _run(most_s: float, arguments: Sequence[str], *, may_stay: bool = False) -> Done:
+async def _run(
+    most_s: float, arguments: Sequence[str], *, may_stay: bool = False, by: str = "", given: bytes = b""
+) -> Done:
     """`may_stay`: half of its work would be worse than none, so it goes on when nobody waits for it any more."""
     command = [sys.executable, "-P", "-m", "services.cli", *arguments]
-    environ = {**os.environ, VARIABLE: "off", "COLUMNS": "200"}
+    environ = {**os.environ, VARIABLE: "off", "COLUMNS": "200", ASKED_BY_VARIABLE: by or "page"}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         try:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=error, env=environ)
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if given else subprocess.DEVNULL,
+                stdout=out,
+                stderr=error,
+                env=environ,
+            )
         except (OSError, ValueError) as reason:  # ValueError: a NUL in a word.
             raise GatewayError(f"it could not be started: {reason}") from None
         code: int | None = None
         try:
             async with asyncio.timeout(most_s):
-                code = await aside(child.wait)
+                await aside(lambda: child.communicate(given or None))
+                code = child.returncode
         except TimeoutError:
             goes_on = ", and goes on: `serialgw status` shows what runs" if may_stay else ""
             raise GatewayError(f"it has taken longer than {most_s:g} s{goes_on}") from None
         finally:
             if code is None and not may_stay:
                 child.kill()
-        return Done(code, _text(out), _words(_text(error)))
+        return Done(code if code is not None else -1, _text(out), _words(_text(error)))
 
 
 def _text(file: Any) -> str:

@@ -17,6 +17,9 @@ from services.monitor.core.access import SAFE, Access, Asked, cookies_in
 
 MOST_BODY_BYTES: Final = 64 * 1024
 """Of a request: calls and configurations are smaller."""
+MOST_CONFIG_BYTES: Final = 2 * 1024 * 1024
+"""Of a request with files of the configuration: 64 devices are some 100 KiB. Only who may edit can send one."""
+CONFIG_PATHS: Final = frozenset({"/api/config", "/api/config/check"})
 MOST_WRITES: Final = 5
 """Requests a second that may change something: a person's, with room for a script."""
 SECURITY_HEADERS: Final = {
@@ -60,9 +63,9 @@ class Guard:
             await refusal(scope, receive, secured)
             return
         try:
-            await self._routes(scope, _bounded(receive), secured)
+            await self._routes(scope, _bounded(receive, most_bytes(request)), secured)
         except _TooLarge:
-            await refused(413, f"expected at most {MOST_BODY_BYTES} bytes")(scope, receive, secured)
+            await refused(413, f"expected at most {most_bytes(request)} bytes")(scope, receive, secured)
 
     def _refusal(self, request: Request) -> Response | None:
         headers, now_s = request.headers, time.monotonic()
@@ -87,8 +90,9 @@ class Guard:
                 return refused(429, f"more than {MOST_WRITES} requests a second that change something")
             self._writes.append(now_s)
         length = headers.get("content-length", "0")
-        if not length.isdigit() or len(length) > 9 or int(length) > MOST_BODY_BYTES:
-            return refused(413, f"found a body of {length[:20]} bytes, expected at most {MOST_BODY_BYTES}")
+        most = most_bytes(request)
+        if not length.isdigit() or len(length) > 9 or int(length) > most:
+            return refused(413, f"found a body of {length[:20]} bytes, expected at most {most}")
         request.state.role = verdict.role
         return None
 
@@ -97,14 +101,20 @@ class _TooLarge(Exception):  # noqa: N818 (it is an answer)
     """A body without a length that has grown too large."""
 
 
-def _bounded(receive: Receive) -> Receive:
+def most_bytes(request: Request) -> int:
+    """Of the body of such a request."""
+    is_config = request.method == "POST" and request.url.path in CONFIG_PATHS
+    return MOST_CONFIG_BYTES if is_config else MOST_BODY_BYTES
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
     taken = 0
 
     async def bounded() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > MOST_BODY_BYTES:
+        if taken > most:
             raise _TooLarge
         return message
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from common.core.errors import GatewayError
+from common.core.events import Note
 from common.io.endpoints import Endpoints
 from common.wire.peeks import FRAME_BYTES
 from services.monitor.core.access import COOKIE_S, Access
@@ -27,6 +28,7 @@ from services.monitor.core.gateway.hiding import hidden
 from services.monitor.core.gateway.snapshot import DeviceRow
 from services.monitor.core.health import NAMES, as_lines, checks_of
 from services.monitor.shell.web.commands import Commands
+from services.monitor.shell.web.configuration import ConfigurationRoutes
 from services.monitor.shell.web.exposition import TEXT, Exposition
 from services.monitor.shell.web.files import Files
 from services.monitor.shell.web.gateway import LONGEST_CALL_S, Gateway
@@ -97,6 +99,8 @@ class Place(NamedTuple):
     endpoints: Endpoints
     shows_frames: bool
     """False: nothing of what devices say is shown."""
+    note: Callable[[Note], None]
+    """Logs what somebody has had changed from a page."""
 
 
 class Routes:
@@ -110,6 +114,7 @@ class Routes:
         self._pages = Pages(view)
         self._gateway = Gateway(place.data_dir)
         self._commands = Commands(place.config, place.data_dir)
+        self._configuration = ConfigurationRoutes(self._commands, view, access, config=place.config, note=place.note)
         self._files = Files()
         self._access = access
         self._exposition = Exposition(view)
@@ -134,6 +139,7 @@ class Routes:
             Route("/api/rpc", self.rpc, methods=["POST"]),
             Route("/api/attributes", self.attributes, methods=["POST"]),
             Route("/api/retry", self.retry, methods=["POST"]),
+            *self._configuration.routes(),
             Route("/api/stream", self.stream),
             Route("/login", self.login),
         ]
@@ -183,7 +189,7 @@ class Routes:
 
     async def status(self, request: Request) -> Response:
         """The document of `serialgw status --json`."""
-        return _json(self._view.snapshot.show())
+        return _json({**self._view.snapshot.show(), "configuration": self._view.configuration})
 
     async def device(self, request: Request) -> Response:
         """One device: how it is, the process that serves it, how its port is opened, what can be called."""
@@ -267,10 +273,13 @@ class Routes:
         async def added(asked: AddAsked) -> bytes:
             said = await self._commands.add(asked.section)
             try:
-                found = await self._commands.reload()
+                done = await self._commands.reload(by="page (add)")
+                why = "" if done.code == 0 else done.error or f"reload has ended with {done.code}"
             except GatewayError as error:
-                return msgspec.json.encode({"said": said, "error": f"it is in the file, and not running yet: {error}"})
-            return msgspec.json.encode({"said": said, "reload": msgspec.Raw(found.strip() or b"null")})
+                why = str(error)
+            if why:
+                return msgspec.json.encode({"said": said, "error": f"it is in the file, and not running yet: {why}"})
+            return msgspec.json.encode({"said": said, "reload": msgspec.Raw(done.out.strip().encode() or b"null")})
 
         return await self._asked(request, AddAsked, added)
 

@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -77,7 +78,8 @@ class WebServer:
             private, public = self._listen_privately(), self._listen()
             found = [(place, place is private) for place in (private, public) if place is not None]
             link = "" if public is None else self._link
-            place = Place(self._config, link, self._data_dir, Endpoints(self._run_dir), self._web.shows_frames)
+            endpoints, note = Endpoints(self._run_dir), partial(log_note, self._logger)
+            place = Place(self._config, link, self._data_dir, endpoints, self._web.shows_frames, note)
             self._serving = Serving(self._view, Access(self._rules()), place)
             if not self._is_closed:
                 self._serving.run(found)

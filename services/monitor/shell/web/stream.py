@@ -41,7 +41,8 @@ class Pages:
         """What pages are told of a snapshot: made once for all of them, for with a thousand devices it is what a page
         costs."""
         if self._made is None or self._made[0] is not snapshot:
-            self._made = snapshot, document_of(snapshot, time.monotonic(), time.time())
+            document = document_of(snapshot, time.monotonic(), time.time())
+            self._made = snapshot, {**document, "configuration": self._view.configuration}
         return self._made[1]
 
     @property

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from common.config.taken import read_taken
+from common.config.history import MOST_KEPT
 from services.monitor.core.gateway.snapshot import Snapshot
 from services.monitor.core.metrics.collecting import Configuration, Outside
+from services.monitor.shell.web.pending import Pending
 
 STALE_S: Final = 5.0
 """The monitor's loop shows what there is each second; one that has not for so long stands still."""
@@ -21,7 +22,8 @@ class View:
     """Written by the monitor's thread, read by the web's. Only references are exchanged, so no lock is needed."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
+        self.data_dir = data_dir
+        self.pending = Pending(data_dir)
         self.snapshot = Snapshot(time.monotonic())
         self.streams = 0
         """Pages that listen now."""
@@ -45,7 +47,7 @@ class View:
     def disk_free_bytes(self) -> int:
         """Room on the data directory's disk for a user without privileges; 0 where nobody can say."""
         try:
-            found = os.statvfs(self._data_dir)
+            found = os.statvfs(self.data_dir)
         except OSError:
             return 0
         return found.f_bavail * found.f_frsize
@@ -64,9 +66,22 @@ class View:
         )
 
     @property
+    def configuration(self) -> dict[str, object]:
+        """How the files were taken, as `serialgw status --json` has it."""
+        taken, is_pending = self.pending.look(time.monotonic())
+        return {
+            "pending": is_pending,
+            "successful": taken.successful,
+            "reason": taken.reason,
+            "changes": taken.changes,
+            "at_ms": taken.at_ms,
+        }
+
+    @property
     def _configuration(self) -> Configuration | None:
-        """How the files were taken, where `serialgw run` or a reload has written that down."""
-        taken = read_taken(self._data_dir)
+        """The same for metrics, where `serialgw run` or a reload has written that down."""
+        taken, is_pending = self.pending.look(time.monotonic())
         if not taken.at_ms:
             return None
-        return Configuration(taken.successful, taken.success_ms / 1000, taken.is_pending)
+        gone = max(0, taken.changes - MOST_KEPT)
+        return Configuration(taken.successful, taken.success_ms / 1000, is_pending, taken.changes, gone)
