@@ -138,7 +138,9 @@ class _Messages:
     def reads(self, frame: bytes) -> Message | None:
         """The message whose frame this is; None for none, and where that tells nothing."""
         found = self._converter.reads(frame) if self._converter is not None else None
-        return found if found is not None and found in self._own and _is_telling_message(found) else None
+        if found is None or not any(found is one for one in self._own):
+            return None
+        return found if _is_telling_message(found) else None
 
 
 def _converter_of(device: Device) -> MessageConverter | None:
