@@ -905,7 +905,8 @@ DEVICE: Final = Section(
         Key(
             "encoding",
             "text",
-            "How text is encoded, by the name that Python has for it. It may stand in a message and a data point too.",
+            "How text is encoded, by the name that Python has for it: texts, units behind numbers, words for true and false, JSON. It may stand in a message "
+            "and a data point too. Delimiters and separators stay the bytes that they are written as.",
             "latin-1",
             None,
             instead="UTF-8",
@@ -1168,7 +1169,7 @@ POINT: Final = Section(
     "devices[].telemetry[]",
     "Data points, an entry of `telemetry` or `attributes`",
     "Which bytes of a frame are the value, and what they are. Where a delimiter is named, byte positions have no effect; "
-    "where nothing is named, it is the whole frame. More places and types stand in *Data points with a place*. `serialgw check` shows it as a slice, `serialgw try` on a frame of "
+    "where nothing is named, it is the whole frame; with a `framing` that has a start, or an end that is no line's end, text is what stands between. More places and types stand in *Data points with a place*. `serialgw check` shows it as a slice, `serialgw try` on a frame of "
     "yours. What is not found is absent: nothing is sent for it.",
     (
         Key("key", "text", "The value's name on the platform.", "humidity", instead="required"),
@@ -1305,7 +1306,12 @@ PLACED: Final = Section(
             instead="the device's",
             beside={"register": "input:12", "type": "uint16"},
         ),
-        _place("path", "text", "A member of JSON.", "pos.x"),
+        _place(
+            "path",
+            "text",
+            "A member of JSON. A value in quotes is read by the point's type, as anywhere else; one member that is no JSON (`nan`, `007`, `ERR`) takes no other with it.",
+            "pos.x",
+        ),
         _place("value", "any value", "A value that such a frame means, whatever it says.", True),
         Key(
             "length",

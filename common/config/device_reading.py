@@ -23,11 +23,13 @@ from common.config.findings import Findings, show
 from common.config.framing import read_framing
 from common.config.json_object import JsonObject
 from common.config.modbus_file import devices_of, has_serial_slaves
-from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy, Rs485
+from common.config.models import Connector, DataPoint, Device, Line, ReportStrategy, Rpc, Rs485
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_LEVELS
 from common.config.placed import plain
 from common.config.ports import EXPECTED, is_relative, one_spelling, port_fault, port_hint
 from common.config.strategy_reading import DAY_S, read_strategy
+from common.core.blanks import BLANK_BYTES
+from common.core.byte_text import bytes_of
 from common.stream.limits import MAX_RECORDS
 
 FOREIGN_KEYS = ("master", "slave", "broker", "server", "application", "scanner", "passiveScanMode", "host", "interface")
@@ -205,9 +207,24 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
     return device
 
 
+def _warn_of_ends_in_lines(entry: JsonObject, device: Device, rpcs: list[Rpc]) -> None:
+    """Warns of answers of which only the first line would be the result."""
+    ends = [end for shape in device.framing.shapes for end in shape.ends] or [device.framing.delimiter]
+    for rpc in rpcs:
+        until = bytes_of(rpc.response_until_delimiter) if rpc.response_until_delimiter else b""
+        if until.strip(BLANK_BYTES) and any(end in until and end != until for end in ends):
+            entry.warning(
+                "serverSideRpc",
+                f"the answer to {show(rpc.method)} also ends where a frame of the device does: of several lines up to"
+                f" {show(rpc.response_until_delimiter)} it is the first; where all that the device says ends so, make"
+                ' it the "delimiter"',
+            )
+
+
 def _warn_of_unsure_answers(entry: JsonObject, device: Device) -> None:
     """Warns of calls that can't tell their answer from what the device says by itself."""
     plain = [rpc for rpc in device.rpcs if rpc.with_response and rpc.register is None]
+    _warn_of_ends_in_lines(entry, device, plain)
     unsure = [show(rpc.method) for rpc in plain if rpc.response_pattern is None]
     if not unsure or not (device.all_telemetry or device.all_attributes):
         return

@@ -3,7 +3,8 @@
 Good numbers are read by Python's own `int` and `float`; what is here begins where those fail. Blanks of every kind and
 NULs stand around a number, between its sign and its digits too; a comma may stand before the fraction, where the
 configuration says so. Words are those that everybody knows, and a device's own. Nothing is guessed: what is read by no
-rule here is refused, and `doubt_of` says what stands there.
+rule here is refused, and `doubt_of` says what stands there. An underscore between digits, which Python takes, is no
+part of a number: a device that prints `1_20` means two.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from common.core.byte_text import HEX, bytes_of
 
 _SIGNED: Final = re.compile(rf"[+-][{BLANKS}]+(?=[0-9.,])")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:([.,' _\xa0\u202f\u2009])[0-9]{3})(?:\1[0-9]{3})*(?:[.,][0-9]+)?")
-_WITH_MORE: Final = re.compile(r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?=[^0-9.,])")
+_WITH_MORE: Final = re.compile(
+    r"[+-]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?=[^0-9.,]|(?<![.,])[.,](?![0-9]))"
+)
+_EXPONENT: Final = re.compile(r"\s*(?:[dDeE]\s*[+-]?|[x*]\s*10\s*\^\s*[+-]?)\s*[0-9]+(?![0-9A-Za-z])")
+"""A power of ten in a notation that is not read; cut off it would make another number."""
+_LARGE: Final = re.compile(r"[eE]\+?[0-9]{3,}")
+_UNTIL: Final = "untilDelimiter"
 _LONGEST_LOOKED_AT: Final = 64
 """Bytes of a field at most for which a reason is looked for: no number is longer, and noise must cost little."""
 _MINUS: Final = "\u2212"
@@ -59,6 +66,7 @@ def plain_number(field: bytes) -> str:
 
 def parse_float(field: bytes) -> float:
     """A decimal number with a point before its fraction, blanks around it allowed; neither NaN nor infinite."""
+    _refuse_underscores(field)
     try:
         value = float(field)
     except ValueError:
@@ -79,13 +87,19 @@ def parse_float_with_comma(field: bytes) -> float:
 
 def read_whole(field: bytes) -> int:
     """A whole number of any length, blanks around it allowed. Raises ValueError."""
+    _refuse_underscores(field)
     try:
         return int(field)
     except ValueError:
         return int(plain_number(field).encode("ascii"))
 
 
-def doubt_of(field: bytes, *, whole: bool, decimal: Decimal, cut: str = "untilDelimiter") -> str:
+def _refuse_underscores(field: bytes) -> None:
+    if b"_" in field:
+        raise ValueError("an underscore")
+
+
+def doubt_of(field: bytes, *, whole: bool, decimal: Decimal, cut: str = _UNTIL) -> str:
     """What stands in a field that is no number, as a clause for a person; "" where there is nothing to say of it. `cut`
     is the key that cuts off what stands behind a number."""
     if len(field) > _LONGEST_LOOKED_AT:
@@ -104,14 +118,35 @@ def doubt_of(field: bytes, *, whole: bool, decimal: Decimal, cut: str = "untilDe
     if text[:2].lower() == "0x":
         return "hexadecimal digits are not read as a number"
     more = _WITH_MORE.match(text)
-    if more:
-        return f"behind the number stands {text[more.end() :][:20]!r}, which {cut} can cut off"
-    return ""
+    return _doubt_of_rest(text[more.end() :], field, cut) if more else ""
+
+
+def _doubt_of_rest(rest: str, field: bytes, cut: str) -> str:
+    """The same of what stands behind a number. What is a part of it is not to be cut off."""
+    if rest.strip(BLANKS) in ("-", "+", _MINUS):
+        return "a sign behind the number is not read"
+    if _LARGE.fullmatch(rest):
+        return "it is larger than numbers can be"
+    if _EXPONENT.match(rest):
+        return "a power of ten is read as e3 or E-3, without blanks"
+    if not rest.isascii() and not _is_utf_8(field):
+        code = rest.strip(BLANKS).encode("latin-1", "replace")[:20].hex(" ").upper()
+        spelled = f' as "hex:{code}"' if cut == _UNTIL else ""
+        return f"behind the number stands {rest[:20]!r} in bytes that are no UTF-8, which {cut} can cut off{spelled}"
+    return f"behind the number stands {rest[:20]!r}, which {cut} can cut off"
+
+
+def _is_utf_8(field: bytes) -> bool:
+    try:
+        field.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_number(text: str) -> bool:
     try:
-        return math.isfinite(float(text.encode("ascii")))
+        return math.isfinite(parse_float(text.encode("ascii")))
     except ValueError:
         return False
 
@@ -119,15 +154,12 @@ def _is_number(text: str) -> bool:
 def parse_bool(field: bytes) -> bool:
     """A number that is not 0, or a word that everybody knows, in any case. Raises ValueError for all else."""
     try:
-        return int(field) != 0
+        return read_whole(field) != 0
     except ValueError:
         found = _KNOWN.get(field.decode().strip(BLANKS).casefold())
     if found is not None:
         return found
-    try:
-        return read_whole(field) != 0
-    except ValueError:
-        return parse_float(field) != 0
+    return parse_float(field) != 0
 
 
 def bool_parser(true_text: Sequence[str], false_text: Sequence[str]) -> tuple[Callable[[bytes], bool], str]:

@@ -21,6 +21,7 @@ MOST_CUT: Final = 4
 _TEXT: Final = frozenset(b"\t\r\n\x02\x03") | frozenset(range(0x20, 0x7F))
 _ENDS: Final = (b"\r\n", b"\n\r", b"\n", b"\r", b"\x03", b"\x04", b"\x00", b";")
 """What ends the messages of most devices, the longer ones first: LF CR is no LF."""
+_BRACE: Final = b"}"
 _SEVEN_BITS: Final = 'the bytes look like text of 7 data bits and {} parity: try "bytesize": 7, "parity": "{}"'
 NO_TEXT: Final = (
     'the bytes are no text: the device uses another "baudrate" or "parity" than the configuration, or it speaks binary'
@@ -47,7 +48,21 @@ def end_in(data: bytes) -> bytes:
     """What seems to end the messages in this text: the first of the usual ends that stands in it at least twice, or
     once at its end; b"" if none does. Of what is no text (`looks_of`) nothing can be said: noise has any byte."""
     sample = data[-SAMPLE_BYTES:]
-    return next((end for end in _ENDS if sample.count(end) > 1 or sample.endswith(end)), b"")
+    found = next((end for end in _ENDS if sample.count(end) > 1 or sample.endswith(end)), b"")
+    return found or (_BRACE if _is_json_in_a_row(sample) else b"")
+
+
+def _is_json_in_a_row(sample: bytes) -> bool:
+    """True for objects with nothing between them, and no other objects in them."""
+    braces = sample.count(_BRACE)
+    return braces > 1 and braces == sample.count(_BRACE + b"{") + sample.endswith(_BRACE)
+
+
+def cased_in(data: bytes, awaited: bytes) -> bytes:
+    """What is awaited, as it stands in the data in another case; b"" if it does not."""
+    sample = data[-SAMPLE_BYTES:]
+    place = sample.lower().find(awaited.lower())
+    return sample[place : place + len(awaited)] if place >= 0 else b""
 
 
 def _is_text(sample: bytes) -> bool:

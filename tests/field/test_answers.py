@@ -10,12 +10,15 @@ import pytest
 
 from common.config.models import DataPoint, Device, Rpc
 from common.config.reading import read_gateway
+from common.conversion.joint import compile_section
 from common.core.events import Drain
 from common.wire import codec
 from common.wire.messages import NOBODY, Entry, Reply
 from services.port_reader.core import likeness
 from services.port_reader.core.events import PortLost
 from services.port_reader.core.exchange import PASSED_OVER_S
+from tests.field.reading import read_device, telemetry
+from tests.support.asked_rig import AskedRig
 from tests.support.port_reader_rig import Rig, frames_of, stamps_of
 from tests.support.publisher_driving import Driver, batch, calls_sent
 
@@ -373,3 +376,139 @@ def test_check_warns_where_an_answer_can_not_be_told_from_a_reading(tmp_path, po
 def test_check_is_silent_where_it_can(tmp_path, changes):
     """A device that only answers, a call without an answer, and one that says what its answer looks like."""
     assert not [text for text in _warnings(tmp_path, **changes) if "responsePattern" in text]
+
+
+SETPOINT = {"method": "get", "template": "GET sp\n", "withResponse": True, "responseType": "string"}
+
+
+def _called(folder: Path, first: bytes, *call: dict[str, Any], **section: Any) -> Rig:
+    """A device of this section, that has said something, and is called."""
+    device, _ = read_device(folder, serverSideRpc=[{**SETPOINT, **(call[0] if call else {})}], **section)
+    rig = Rig(device)
+    rig.read(first)
+    rig.call("encode", {"method": "get", "params": b""}, time_left_s=60.0)
+    return rig
+
+
+@pytest.mark.parametrize("pattern", [None, "^sp="])
+def test_a_device_that_says_ten_readings_a_second(pattern: str | None, tmp_path: Path) -> None:
+    """No reading is lost to the call. Where no pattern tells the answer, `check` has said so, and the answer is one of
+    them; with one it is the answer that came among them."""
+    rig = _called(tmp_path, b"0.5\n", {"responsePattern": pattern}, telemetry=[{"key": "t", "type": "float"}])
+    said = [b"%d.5\n" % number for number in range(20)]
+    for number, line in enumerate(said):
+        rig.read(line + (b"sp=20\n" if number == 1 else b""), 0.1)
+    frames = _frames(rig)
+    assert [frame for frame in frames if frame != b"sp=20\n"] == said
+    assert _said(rig) == ("sp=20" if pattern else "0.5")
+
+
+TELLING: list[tuple[bytes, dict[str, Any]]] = [
+    (b"$T,0\n", {"messages": [{"name": "t", "when": "^[$]T", "telemetry": [{"key": "t", "regex": "[0-9]+"}]}]}),
+    (b"T 21.5 C\n", {"pattern": "T {t} C", "telemetry": [{"key": "t", "name": "t", "type": "float"}]}),
+    (b"A;7\n", {"regex": "^A;(?P<t>.*)\n", "telemetry": [{"key": "t", "name": "t"}]}),
+]
+NOT_TELLING: list[tuple[bytes, dict[str, Any]]] = [
+    (b"1,2,3\n", {"fields": ",", "telemetry": [{"key": "t", "field": 2}]}),
+    (b'{"t":1}\n', {"telemetry": [{"key": "t", "path": "t"}]}),
+    (b"T=1 H=2\n", {"pairs": [" ", "="], "telemetry": [{"key": "t", "name": "T", "type": "int"}]}),
+]
+
+
+@pytest.mark.parametrize(("reading", "section"), TELLING)
+def test_a_frame_that_a_message_tells_is_no_answer(reading: bytes, section: dict[str, Any], tmp_path: Path) -> None:
+    """The device says by itself what the configuration knows as its own: the next frame is the answer."""
+    rig = _called(tmp_path, reading, **section)
+    rig.read(reading)
+    rig.read(reading + b"sp=20\n", 0.2)
+    assert (_said(rig), _frames(rig)) == ("sp=20", [reading] * 2)
+    assert _answered(rig) == [("c1", b"sp=20\n")]
+
+
+@pytest.mark.parametrize(("reading", "section"), TELLING)
+def test_it_is_the_answer_where_no_other_comes(reading: bytes, section: dict[str, Any], tmp_path: Path) -> None:
+    """A device may answer in the form of its readings: then the reply comes a moment later, and the value as well."""
+    rig = _called(tmp_path, reading, **section)
+    rig.read(reading)
+    rig.wait(PASSED_OVER_S + 0.1)
+    assert (_said(rig), _frames(rig)) == (reading.decode().strip(), [reading])
+
+
+@pytest.mark.parametrize(("reading", "section"), NOT_TELLING)
+def test_no_reading_of_fields_or_members_is_lost(reading: bytes, section: dict[str, Any], tmp_path: Path) -> None:
+    """Where the answer could look the same the first frame is it; and it is telemetry too. A reading that
+    `responseType` can't read is passed over."""
+    rig = _called(tmp_path, reading, **section)
+    rig.read(reading + b"sp:20\n")
+    assert (_said(rig), _frames(rig)) == (reading.decode().strip(), [reading, b"sp:20\n"])
+    rig = _called(tmp_path, reading, {"responseType": "int"}, **section)
+    rig.read(reading + b"20\n")
+    assert (_said(rig), _frames(rig)) == (20, [reading])
+
+
+def test_a_refusal_of_a_message_ends_the_call(tmp_path: Path) -> None:
+    """Though the message takes the frame: it says what went wrong."""
+    messages = [{"when": "^ERR", "error": "it refuses"}, {"telemetry": [{"key": "t", "regex": "T=(.*)"}]}]
+    rig = _called(tmp_path, b"T=1\n", messages=messages)
+    rig.read(b"T=2\nERR 5\n")
+    assert _said(rig) == "T=2"
+    rig = _called(tmp_path, b"T=1\n", messages=messages)
+    rig.read(b"ERR 5\nT=2\n")
+    assert _said(rig) == "it refuses"
+
+
+@pytest.mark.parametrize("prompt", [b"> ", b">", b"meter# ", b"root@meter:~$ "])
+def test_what_was_typed_behind_a_prompt_is_no_answer(prompt: bytes, tmp_path: Path) -> None:
+    """A device with a command line repeats it behind the prompt that it had shown before."""
+    section = {"telemetry": [{"key": "t", "type": "float"}]}
+    rig = _called(tmp_path, b"0.5\n", **section)
+    rig.read(prompt + b"GET sp\r\nsp=20\r\n")
+    assert (_said(rig), _frames(rig)) == ("sp=20", [])
+    rig = _called(tmp_path, b"0.5\n", **section)
+    rig.read(b"value of GET sp\nsp=20\n")
+    assert _said(rig) == "value of GET sp"
+
+
+@pytest.mark.parametrize(
+    ("answers", "frames"),
+    [
+        ([(0.05, b"READ?\r\n"), (0.1, b"23.5\r\n")], [("t", b"23.5\r")]),
+        ([(0.05, b"\r\n \r\n\0\r\n"), (0.1, b"23.5\r\n")], [("t", b"23.5\r")]),
+        ([(0.05, b"ALARM 5\r\n"), (0.1, b"23.5\r\n")], [("", b"ALARM 5\r"), ("t", b"23.5\r")]),
+        ([(0.05, b"READ?\r\r\n23"), (0.3, b".5\r\n")], [("t", b"23.5\r")]),
+    ],
+)
+def test_the_same_of_what_the_gateway_asks(
+    answers: list[tuple[float, bytes]], frames: list[tuple[str, bytes]], tmp_path: Path
+) -> None:
+    """An echo, blank lines, what the device says by itself: each answer is that of its question."""
+    asked = {"name": "t", "ask": "READ?", "every": 1, "regex": "^(?P<v>[0-9.]+)"}
+    messages = [
+        {**asked, "telemetry": [{"key": "t", "name": "v", "type": "float"}]},
+        {"name": "alarm", "when": "^ALARM", "telemetry": [{"key": "alarm", "regex": "[0-9]+", "type": "int"}]},
+    ]
+    device, _ = read_device(tmp_path, framing="lines", send={"end": "\r\n"}, messages=messages)
+    rig = AskedRig(device, lambda data: answers if data == b"READ?\r\n" else [])
+    rig.run(2.9)
+    assert rig.lines == [b"READ?\r\n"] * 3
+    # Blank lines are frames too, that say nothing.
+    assert [entry for entry in rig.entries("d") if entry[1].strip(b" \r\0")] == frames * 3
+
+
+def test_an_answer_of_several_lines_to_a_question(tmp_path: Path) -> None:
+    """It ends where the device's messages end, and is one frame."""
+    points = [{"key": "t", "name": "T", "type": "int"}, {"key": "h", "name": "H", "type": "int"}]
+    section = {"delimiter": "OK\r\n", "ask": "READ?\r\n", "every": 1, "pairs": ["\r\n", "="], "telemetry": points}
+    device, _ = read_device(tmp_path, **section)
+    rig = AskedRig(device, lambda _: [(0.05, b"T=1\r\n"), (0.1, b"H=2\r\n"), (0.15, b"OK\r\n")])
+    rig.run(0.9)
+    [(_, frame)] = rig.entries("d")
+    assert telemetry(compile_section(device).convert_batch([frame])) == [{"t": 1, "h": 2}]
+
+
+@pytest.mark.parametrize(("until", "is_told"), [("OK\r\n", True), ("\r\n", False), (">", False), ("\n", False)])
+def test_an_end_behind_several_lines_is_warned_of(until: str, is_told: bool, tmp_path: Path) -> None:
+    """The first line would be the result, and look good."""
+    call = {**SETPOINT, "responsePattern": "^a", "responseUntilDelimiter": until}
+    _, warnings = read_device(tmp_path, telemetry=[{"key": "t", "type": "float"}], serverSideRpc=[call])
+    assert ["of several lines up to" in warning for warning in warnings] == [True] * is_told

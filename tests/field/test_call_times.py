@@ -13,7 +13,9 @@ from common.wire.calls import ANSWER_ROOM_S
 from common.wire.messages import Entry, Reply, Request
 from services.port_reader.core.events import PortLost
 from services.publisher.__main__ import answer_times
-from tests.support.port_reader_rig import Rig
+from tests.field.reading import read_device
+from tests.support.asked_rig import AskedRig
+from tests.support.port_reader_rig import Rig, frames_of
 from tests.support.publisher_driving import TYPES, Driver, batch, calls_sent, said
 
 SLOW = Rpc(method="slow", template="SLOW\n", with_response=True, response_type="int", response_timeout_s=30.0)
@@ -166,3 +168,37 @@ def test_a_port_that_goes_ends_those_that_wait_with_that_reason():
     rig.opens = False
     rig.give(PortLost("EIO", 0))
     assert {_end(rig, "c1"), _end(rig, "c2")} == {"device d is not connected"}
+
+
+def test_a_question_has_its_configured_time_too(tmp_path):
+    """The gateway's own question, answered after 12 s of 30."""
+    asked = {"name": "t", "ask": "READ?", "every": 20, "timeoutMs": 30_000, "retries": 0, "regex": "^(?P<v>[0-9.]+)"}
+    point = {"key": "t", "name": "v", "type": "float"}
+    device, _ = read_device(tmp_path, framing="lines", messages=[{**asked, "telemetry": [point]}])
+    rig = AskedRig(device, lambda _: [(12, b"23.5\r\n")])
+    rig.run(59)
+    assert rig.entries("d") == [("t", b"23.5\r")] * 3
+    assert rig.lines == [b"READ?"] * 3
+
+
+@pytest.mark.parametrize(
+    ("section", "pieces", "frame"),
+    [
+        ({"timeout": 60}, [b"T=2", b"3.5\n"], b"T=23.5\n"),
+        ({"timeout": 60}, [b"T=2", b"3.5"], b"T=23.5"),
+        ({"framing": {"end": "\n", "partialMs": 60_000}}, [b"T=2", b"3.5\n"], b"T=23.5\n"),
+        ({"framing": {"start": "#", "end": "\n", "partialMs": 60_000}}, [b"#2", b"3.5\n"], b"#23.5\n"),
+        ({"framing": {"silenceMs": 60_000}}, [b"T=2", b"3.5"], b"T=23.5"),
+    ],
+)
+def test_a_frame_may_pause_as_long_as_is_configured(section, pieces, frame, tmp_path):
+    """45 s, of 60: no bound of ours that nobody has named comes before it."""
+    device, _ = read_device(tmp_path, telemetry=[{"key": "t", "type": "string"}], **section)
+    rig = Rig(device)
+    rig.wait(1)
+    for piece in pieces:
+        rig.read(piece, 0.0)
+        rig.wait(45)
+    rig.wait(70)
+    kept = [one for row in rig.journal.rows.values() if row.kind == Entry.FRAMES for one in frames_of(row)]
+    assert (kept, rig.journal.dead) == ([frame], [])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from common.conversion.joint import compile_section
 from common.wire.messages import ReadingBatch
 from services.cli.__main__ import main
 from services.port_reader.core.framers import framer_of
@@ -159,6 +160,33 @@ def test_a_delimiter_that_could_be_a_value(
     device, _ = read_device(tmp_path, delimiter=delimiter, telemetry=[{"key": "v", "type": type_name, **place}])
     result = convert(device, device.framing.delimiter * 3)
     assert (result.telemetry, result.dead, result.blank) == ([b""] * 3, {}, 3)
+
+
+@pytest.mark.parametrize("type_name", ["string", "float", "int", "bool", "json"])
+@pytest.mark.parametrize(
+    ("framing", "line"),
+    [
+        ("stx-etx", b"\x02\x03\x02  \x03\x02\r\n\x00\x03\x021\x03"),
+        ({"start": "#", "end": "*", "restart": True}, b"#*# *#\r\n*#1*"),
+        ({"start": "<SOH>", "end": "\r"}, b"\x01\r\x01 \r\x01\x00\r\x011\r"),
+    ],
+)
+def test_nothing_between_a_start_and_an_end(framing: Any, line: bytes, type_name: str, tmp_path: Path) -> None:
+    """What a frame begins and ends with is no value: an empty one says nothing, and is no dead letter."""
+    device, _ = read_device(tmp_path, framing=framing, telemetry=[{"key": "v", "type": type_name}])
+    frames = framer_of(device.framing).feed(line)
+    result = compile_section(device).convert_batch(frames)
+    assert len(frames) == 4
+    assert (len(telemetry(result)), result.dead, result.errors) == (1, {}, 0)
+
+
+@pytest.mark.parametrize(("blank", "encoding"), [(b"\xef\xbb\xbf", "utf-8"), (b"\xa0", "latin-1"), (b" \0", "utf-8")])
+def test_a_field_of_blanks_of_another_kind(blank: bytes, encoding: str, tmp_path: Path) -> None:
+    """A byte order mark, a blank that does not break: no empty text is sent."""
+    points = [{"key": "a", "field": 0}, {"key": "b", "field": 1}]
+    device, _ = read_device(tmp_path, fields=";", encoding=encoding, telemetry=points)
+    result = compile_section(device).convert_batch([blank + b";x\n"])
+    assert (telemetry(result), result.nothing) == ([{"b": "x"}], 1)
 
 
 def test_the_last_attribute_is_not_wiped_out(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from common.config.models import device_of, section_of
 from common.conversion.calls import convert_answer, rpc_writes, update_writes
+from common.conversion.joint import compile_section
 from common.core.errors import ConfigError
+from services.port_reader.core.framers import framer_of
 from tests.field.reading import convert, read_device, telemetry
 
 
@@ -80,13 +82,85 @@ def test_a_decimal_comma_that_is_named(line: bytes, value: float, tmp_path: Path
         (b"23.5\r\n", {"type": "int"}, 'it has a fraction, which "float" reads'),
         (b"23,5\r\n", {"type": "int"}, 'it has a fraction, which "float" reads'),
         (b"0x1F\r\n", {"type": "int"}, "hexadecimal digits are not read as a number"),
+        (b"1_234\r\n", {"type": "int"}, "separators of thousands are not read"),
+        (b"23.5-\r\n", {}, "a sign behind the number is not read"),
+        (b"1.5 E-3\r\n", {}, "a power of ten is read as e3 or E-3, without blanks"),
+        (b"1.5D+03\r\n", {}, "a power of ten is read as e3 or E-3, without blanks"),
+        (b"1.5x10^3 V\r\n", {}, "a power of ten is read as e3 or E-3, without blanks"),
+        (b"1e400\r\n", {}, "it is larger than numbers can be"),
+        (b"23.5,\r\n", {}, "behind the number stands ',', which untilDelimiter can cut off"),
+        (
+            b"23.5 \xb0C\r\n",
+            {},
+            "stands ' °C' in bytes that are no UTF-8, which untilDelimiter can cut off as \"hex:B0 43\"",
+        ),
     ],
 )
 def test_what_is_not_read_is_named(line: bytes, point: dict[str, Any], clause: str, tmp_path: Path) -> None:
     """And what can be done, where something can."""
     reason = _reason(tmp_path, line, **point)
     assert reason.startswith("w: found ")
-    assert reason.endswith(f": {clause}")
+    assert reason.partition(", expected ")[2].partition(": ")[2].endswith(clause)
+
+
+@pytest.mark.parametrize("kind", ["int", "float", "double"])
+@pytest.mark.parametrize("line", [b"1_20\r\n", b"1_000\r\n", b"7_7_7\r\n"])
+@pytest.mark.parametrize("beside", [b"", b"5\r\n5\r\n"])
+def test_an_underscore_makes_no_number(kind: str, line: bytes, beside: bytes, tmp_path: Path) -> None:
+    """Channel and value, most likely; alone, and among numbers that are read all at once."""
+    device, _ = read_device(tmp_path, telemetry=[{"key": "w", "type": kind}])
+    result = convert(device, beside + line)
+    assert list(result.dead) == [beside.count(b"\n")]
+    device, _ = read_device(tmp_path, telemetry=[{"key": "w", "type": "bool"}])
+    assert list(convert(device, line).dead) == [0]
+
+
+@pytest.mark.parametrize(
+    ("line", "point", "section"),
+    [
+        ("23.5 °C\r\n".encode("latin-1"), {"unit": "°C"}, {}),
+        ("23.5 °C\r\n".encode(), {"unit": "°C"}, {"encoding": "latin-1"}),
+        ("23.5 °C\r\n".encode("cp437"), {"unit": "°C", "encoding": "cp437"}, {}),
+        ("23.5 µS/cm\r\n".encode("latin-1"), {"unit": "µS/cm"}, {"encoding": "latin-1"}),
+        ("23,5 кг\r\n".encode("cp1251"), {"unit": "кг", "decimal": ","}, {"encoding": "cp1251"}),
+        ("23.5 °C\r\n".encode("latin-1"), {"untilDelimiter": "hex:B0 43"}, {}),
+        (b"\x0223.5\x03\r\n", {}, {"framing": "stx-etx"}),
+        (b"#23.5*\r", {}, {"framing": {"start": "#", "end": "*\r", "restart": True}}),
+    ],
+)
+def test_what_stands_around_a_number(
+    line: bytes, point: dict[str, Any], section: dict[str, Any], tmp_path: Path
+) -> None:
+    """A unit however the device writes its letters, and what its frames begin and end with."""
+    device, warnings = read_device(tmp_path, telemetry=[{"key": "w", "type": "float", **point}], **section)
+    assert warnings == []
+    result = compile_section(device).convert_batch(framer_of(device.framing).feed(line))
+    assert (telemetry(result), result.dead) == ([{"w": 23.5}], {})
+
+
+@pytest.mark.parametrize("line", [b"nan", b"-NaN", b"inf", b"+Infinity", b"", b"  "])
+@pytest.mark.parametrize("kind", ["float", "int"])
+def test_no_number_is_no_value_in_a_place(line: bytes, kind: str, tmp_path: Path) -> None:
+    """A sensor that is not there, in one field of several."""
+    points = [{"key": key, "field": number, "type": kind} for number, key in enumerate("ab")]
+    device, _ = read_device(tmp_path, fields=";", telemetry=points)
+    result = compile_section(device).convert_batch([line + b";7\r\n"])
+    assert (telemetry(result), result.nothing, result.errors) == ([{"b": 7}], 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "point"),
+    [
+        (b"0x1F\r\n", {}),
+        (b"S=1f;\r\n", {"fromDelimiter": "S=", "untilDelimiter": ";"}),
+        (b"ID 001F\r\n", {"fromByte": 3, "toByte": 7}),
+    ],
+)
+def test_hexadecimal_digits_by_their_type_alone(line: bytes, point: dict[str, Any], tmp_path: Path) -> None:
+    """It needs no other key of a place; the digits are a number, not its bytes in hexadecimal."""
+    device, warnings = read_device(tmp_path, telemetry=[{"key": "w", "type": "hexint", **point}])
+    assert warnings == []
+    assert telemetry(compile_section(device).convert_batch([line])) == [{"w": 31}]
 
 
 @pytest.mark.parametrize(

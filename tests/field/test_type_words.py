@@ -58,6 +58,13 @@ def test_an_unknown_type_is_named_with_the_right_word(word: str, advice: str, tm
     assert _point_advice(tmp_path, word) == advice
 
 
+@pytest.mark.parametrize("word", ["bits", "time", "bcd"])
+def test_a_type_that_needs_a_place_says_so(word: str, tmp_path: Path) -> None:
+    """It is one of ours, and without a place it means what all words mean that the reference does not know."""
+    _, [warning] = read_device(tmp_path, telemetry=[{"key": "a", "type": word}])
+    assert warning.endswith('is read only at a place, as "field", "regex" or "at", and means hexadecimal text here')
+
+
 def test_the_value_stays_the_references(tmp_path: Path) -> None:
     """Hexadecimal text, the line's end included."""
     device, _ = read_device(tmp_path, telemetry=[{"key": "a", "type": "number"}])

@@ -10,7 +10,9 @@ import pytest
 
 from common.config.models import device_of, section_of
 from common.conversion.calls import convert_answer, rpc_writes, update_writes
+from common.conversion.joint import compile_section
 from common.core.errors import ConfigError, ConversionError
+from services.port_reader.core.framers import framer_of
 from tests.field.reading import convert, read_device, telemetry
 
 RUN: dict[str, Any] = {"key": "run", "type": "bool"}
@@ -168,3 +170,63 @@ def test_words_for_a_member(tmp_path: Path) -> None:
     rpc = {"method": "m", "type": "int", "template": "${params.n}=${params.on}", "trueText": "ON", "falseText": "OFF"}
     device, _ = read_device(tmp_path, serverSideRpc=[rpc])
     assert rpc_writes(device, device.rpcs[0], b'{"n": 1, "on": true}') == [b"1=ON"]
+
+
+GERMAN = {"trueText": "größer", "falseText": "kleiner"}
+RUSSIAN = {"trueText": "включено", "falseText": "выключено"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words", "said"),
+    [
+        ("latin-1", GERMAN, ["GRÖßER", "kleiner", "1"]),
+        ("cp1251", RUSSIAN, ["ВКЛЮЧЕНО", "выключено", "on"]),
+        ("koi8-r", RUSSIAN, ["включено", "Выключено", "yes"]),
+    ],
+)
+@pytest.mark.parametrize("is_the_points", [True, False])
+def test_words_in_the_encoding_of_the_device(
+    is_the_points: bool, encoding: str, words: dict[str, Any], said: list[str], tmp_path: Path
+) -> None:
+    """Of the device or of the data point; the words that everybody knows stay."""
+    point = {**RUN, **words, **({"encoding": encoding} if is_the_points else {})}
+    device, warnings = read_device(tmp_path, telemetry=[point], **({} if is_the_points else {"encoding": encoding}))
+    assert warnings == []
+    found = compile_section(device).convert_batch(
+        framer_of(device.framing).feed(b"".join(word.encode(encoding) + b"\r\n" for word in said))
+    )
+    assert [reading["run"] for reading in telemetry(found)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "line"),
+    [
+        ({"fields": ","}, {"field": 1}, b"7,%s\n"),
+        ({"pairs": [" ", ":"]}, {"name": "P1"}, b"P1:%s P2:OFF\n"),
+        ({"pattern": "VALVE {s}"}, {"name": "s"}, b"VALVE %s\r\n"),
+        ({}, {"regex": "ALARM: (\\w+)!"}, b"ALARM: %s!\n"),
+        ({}, {"path": "a[0].run"}, b'{"a":[{"run":"%s"}]}\n'),
+        ({"framing": "stx-etx"}, {}, b"\x02%s\x03"),
+    ],
+)
+def test_words_wherever_they_stand(section: dict[str, Any], place: dict[str, Any], line: bytes, tmp_path: Path) -> None:
+    """The same words everywhere, and the same refusal of others."""
+    device, warnings = read_device(tmp_path, telemetry=[{**RUN, **place}], **section)
+    assert warnings == []
+    frames = framer_of(device.framing).feed(b"".join(line % word for word in (b"ON", b"off", b"maybe")))
+    result = compile_section(device).convert_batch(frames)
+    assert [reading["run"] for reading in telemetry(result)] == [True, False]
+    assert list(result.dead) == [2]
+    assert "found 'maybe" in result.dead[2]
+
+
+def test_a_code_that_looks_blank_in_a_place(tmp_path: Path) -> None:
+    """A byte of NUL is false where the device says so, and no value where it does not."""
+    point = {**RUN, "at": 1, "length": 1}
+    own, _ = read_device(tmp_path, telemetry=[{**point, "trueText": "hex:01", "falseText": "hex:00"}])
+    assert telemetry(compile_section(own).convert_batch([b"A\x00\n", b"A\x01\n", b"A\x20\n"])) == [
+        {"run": False},
+        {"run": True},
+    ]
+    plain, _ = read_device(tmp_path, telemetry=[point])
+    assert compile_section(plain).convert_batch([b"A\x00\n"]).nothing == 1

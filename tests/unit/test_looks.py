@@ -7,6 +7,7 @@ import random
 import pytest
 
 from common.config.framing import Framing
+from common.core.frame_shape import Shape
 from common.core.looks import NO_TEXT, end_in, looks_of
 from common.core.quoting import shown
 from services.port_reader.core.unframed import why_unframed
@@ -95,6 +96,9 @@ def test_text_in_utf_8_is_text(text: str) -> None:
         (b"1\x002\x00", b"\x00"),
         (b"4012345678900", b""),
         (b"a;b", b""),
+        (b'{"t":1}{"t":2}', b"}"),
+        (b'{"t":{"x":1}}{"t":{"x":2}}', b""),
+        (b"a}b}", b""),
     ],
 )
 def test_what_ends_messages_is_found(data: bytes, end: bytes) -> None:
@@ -114,6 +118,8 @@ def test_what_ends_messages_is_found(data: bytes, end: bytes) -> None:
         (b"\xff\xff\xff", b"1\n2\n", r'awaits "hex:FF FF FF"; the data has "\n"'),
         (b"CRLF", b"1\r\n2\r\n", r'set "delimiter": "\r\n"'),
         (b"\n", with_parity(TEXT, 0), "7 data bits"),
+        (b"end", b"23.5END23.6END", 'awaits "end"; the data has "END" instead: set "delimiter": "END"'),
+        (b"\n", b'{"t":1}{"t":2}', 'set "delimiter": "}"'),
         (b"\n", b"4012345678900", "nothing in the data ends a frame"),
     ],
 )
@@ -124,3 +130,18 @@ def test_a_delimiter_that_does_not_come_is_told_with_what_comes(delimiter: bytes
     assert found.startswith("bytes come, and no frame ends: the configuration awaits ")
     newest = data[-20:].hex(" ").upper() if looks_of(data) else shown(data[-40:])
     assert found.endswith(f"newest bytes: {newest}")
+
+
+@pytest.mark.parametrize(
+    ("shapes", "data", "said"),
+    [
+        ([Shape(ends=(b"\r\n",))], b"23.0\r23.1\r", r'the data has "\r" instead: say "end": "\r" in "framing"'),
+        ([Shape(ends=(b"\r", b"\n"))], b"\x0223.0\x03\x0223.1\x03", 'has "hex:03" instead: say "end": "hex:03"'),
+        ([Shape(starts=(b"#",), ends=(b"END",))], b"#1end#2end", 'has "end" instead: say "end": "end"'),
+        ([Shape(starts=(b"#",), ends=(b"\r",))], b"$1\n$2\n", "none of the newest bytes begins a frame"),
+        ([Shape(starts=(b"#",), length=4)], b"#1\n#2\n#3\n", "newest bytes: 23 31 0A"),
+    ],
+)
+def test_another_end_than_that_of_a_framing_is_told_too(shapes: list[Shape], data: bytes, said: str) -> None:
+    """Where nothing but their end tells frames of text."""
+    assert said in why_unframed(Framing(shapes=tuple(shapes)), data)

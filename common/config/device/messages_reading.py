@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from common.config.device.places_reading import (
 )
 from common.config.device.points_reading import read_points
 from common.config.device.protocol_reading import read_bytes, text_bytes
+from common.config.device.type_words import POINT_TYPES
 from common.config.findings import show
 from common.config.framing import Framing
 from common.config.json_object import JsonObject
@@ -33,6 +34,10 @@ _ASKED: Final = ("ask", "answer")
 """Keys by which a message is told from others by what was asked, and not by its bytes."""
 _POINTS: Final = ("telemetry", "timeseries", "attributes")
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]*)\}")
+_WRAPPING: Final = ("stx-etx", "nmea")
+"""Framings with a name whose frames are one text between a start and an end."""
+_LINE_ENDS: Final = ("\r\n", "\n", "\r", "<CR>", "<LF>", "<CR><LF>")
+_SLICES: Final = ("fromDelimiter", "untilDelimiter", "fromByte", "toByte")
 _DAY_S: Final = 86_400
 _CENTURY_S: Final = 100 * 366 * _DAY_S
 _LAST_BYTE: Final = 16 * 1024 * 1024
@@ -44,7 +49,22 @@ def has_messages(entry: JsonObject) -> bool:
     if any(values.get(key) is not None for key in ("messages", *TAKING_APART, "encoding")):
         return True
     lists = [values[key] for key in _POINTS if isinstance(values.get(key), list)]
-    return any(has_place(point) for points in lists for point in points if isinstance(point, dict))
+    points = [point for points in lists for point in points if isinstance(point, dict)]
+    return any(map(has_place, points)) or (_wraps_text(values.get("framing")) and any(map(_is_text, points)))
+
+
+def _wraps_text(framing: object) -> bool:
+    """True for frames of which more than the value stands in them all: a start, or an end that is no blank."""
+    if isinstance(framing, list):
+        return any(map(_wraps_text, framing))
+    if not isinstance(framing, dict):
+        return framing in _WRAPPING
+    return any(said not in (None, "", *_LINE_ENDS) for said in (framing.get("start"), framing.get("end")))
+
+
+def _is_text(point: dict[str, Any]) -> bool:
+    """True for a data point of text that says nothing of its place: it stands in the body."""
+    return point.get("type") in POINT_TYPES and all(point.get(key) is None for key in _SLICES)
 
 
 def read_messages(device: JsonObject) -> tuple[Message, ...]:

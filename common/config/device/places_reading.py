@@ -44,6 +44,10 @@ ORDERS: Final[dict[str, Order]] = {
 _WHOLE_TYPES: Final = (*INTEGERS, "bcd", "hexint", "bits", "int")
 _NUMBER_TYPES: Final = (*_WHOLE_TYPES, *FLOATS, "float", "double", "nmeaAngle")
 _TEXT_PLACES: Final = ("field", "fields", "name", "obis", "path", "mbus", "value")
+_PLACED_TYPES: Final = ("hexint", "nmeaAngle")
+"""Types by which alone a point is one with a place: nobody wrote them before there were places."""
+_IN_TEXT: Final = ("string", "", "int", "float", "double", "bool", "json")
+"""Types of which an encoding says how they are written: of a number its unit, of true and false their words."""
 _NATIVE_PLACES: Final = ("obis", "path", "mbus", "value")
 _LARGEST: Final = 1e30
 """The largest scale or offset: what is larger is a slip, and makes numbers that nobody can store."""
@@ -71,7 +75,9 @@ NO_CONTEXT: Final = Context()
 
 
 def has_place(values: dict[str, Any]) -> bool:
-    """True if a data point's object has a key that only a place can carry."""
+    """True if a data point's object has a key that only a place can carry, or a type."""
+    if values.get("type") in _PLACED_TYPES:
+        return True
     return any(values.get(key) is not None for key in (*PLACES, *MEANINGS)) or "value" in values
 
 
@@ -82,7 +88,7 @@ def read_place(entry: JsonObject, kind: str, context: Context) -> Place | None:
     if len(named) > 1:
         entry.problem(named[1], f"{named[1]} beside {named[0]}", "one key that says where the value stands")
         return None
-    if not named and not has_place(dict(entry.values)) and not (context.encoding and kind == "string"):
+    if not named and not has_place(dict(entry.values)) and not (context.encoding and kind in ("string", "bool")):
         _warn_idle(entry, BESIDE)
         return None
     by = named[0] if named else "slice"
@@ -336,8 +342,8 @@ def _check_meaning(entry: JsonObject, meaning: Meaning, kind: str, by: str) -> N
                 entry.warning(key, 'has no effect without "type": "time"')
     else:
         check_time(entry, meaning.format or "iso", meaning.zone)
-    if entry.values.get("encoding") is not None and kind not in ("string", ""):
-        entry.warning("encoding", 'has no effect: only "string" is text')
+    if entry.values.get("encoding") is not None and kind not in _IN_TEXT:
+        entry.warning("encoding", f"has no effect: {kind} is no text")
 
 
 def _check_invalid(entry: JsonObject, meaning: Meaning, kind: str) -> None:

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from common.config.findings import nearest, show
+from common.config.point_models import OTHER_TYPES
 
 POINT_TYPES: Final = ("string", "int", "float", "double", "bool", "json")
 """Types of data points and answers that are converted; any other word, and none, means hexadecimal text."""
@@ -40,6 +41,8 @@ def doubt_of_point_type(word: str, *, users: bool = False) -> str | None:
     """
     if not word or word in (*POINT_TYPES, *HEX_TYPES):
         return None
+    if word in OTHER_TYPES:
+        return f'{show(word)} is read only at a place, as "field", "regex" or "at", and means hexadecimal text here'
     start = f"{show(word)} is no type of ours and means hexadecimal text"
     near = nearest(word, (*POINT_TYPES, *HEX_TYPES))
     if users:

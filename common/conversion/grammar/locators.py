@@ -11,10 +11,11 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from common.config.models import DataPoint
-from common.config.point_models import FLOATS, INTEGERS, Place
+from common.config.point_models import FLOATS, INTEGERS, Meaning, Place
 from common.conversion.grammar import mbus, obis
 from common.conversion.grammar.binary import length_at, number_reader
 from common.conversion.grammar.meanings import (
+    encoded,
     field_reader,
     finite,
     invalid_texts,
@@ -31,7 +32,7 @@ from common.conversion.grammar.views import View
 from common.conversion.outcomes import ABSENT, NOTHING
 from common.conversion.printed import doubt_of
 from common.conversion.spans import locator_of
-from common.conversion.values import plain_value
+from common.conversion.values import plain_value, reads_blanks
 from common.core.blanks import BLANK_BYTES
 from common.core.quoting import shown
 
@@ -42,6 +43,11 @@ FindField = Callable[[View], Any]
 
 HEX_TYPES: Final = frozenset({"hex", "bytes"})
 """What a text place is read as where its bytes are wanted."""
+_PRINTED: Final = frozenset({"int", "float", "double", "bool", "hexint", "bits", "time", "nmeaAngle"})
+"""Types that are read from text."""
+_DECIMAL: Final = frozenset({"int", "float", "double"})
+_NO_NUMBER: Final = frozenset({b"nan", b"inf", b"infinity"})
+"""What a device prints where it has no number, behind a sign that it may have."""
 
 
 class Reading(NamedTuple):
@@ -78,9 +84,7 @@ def take_of(point: DataPoint) -> Take:
         case "mbus":
             return _mbus_take(point, place)
         case "path":
-            follow = path_finder(place.text)
-            finish = _native_finish(point)
-            return lambda view: _finished(follow(view.json()), finish)
+            return _path_take(point, place)
         case "value":
             constant = plain_value(place.constant)
             return lambda _view: constant
@@ -146,7 +150,7 @@ def _field_take(point: DataPoint, find: FindField, *, binary: bool) -> Take:
 
 def _doubt(point: DataPoint, field: bytes) -> str:
     """What stands in a text that is no number, and the key that reads it, as a clause behind the error."""
-    if point.type not in ("int", "float", "double"):
+    if point.type not in _DECIMAL:
         return ""
     doubt = doubt_of(field, whole=point.type == "int", decimal=point.decimal, cut='"unit"')
     return f": {doubt}" if doubt else ""
@@ -158,26 +162,48 @@ def _field_value(point: DataPoint, *, binary: bool) -> Callable[[Any], Any]:
     finish = meaning_steps(point)
     raw = binary or point.type in HEX_TYPES
     texts = invalid_texts(point.meaning, binary=raw)
-    unit = point.meaning.unit.encode() if not binary and point.type in ("int", "float", "double") else b""
+    is_number = not binary and point.type in _DECIMAL
+    units = _units_of(point.meaning) if is_number else ()
+    has_blank_words = point.type == "bool" and reads_blanks(point, b"")
 
     def value_of(field: Any) -> Any:
         if field is ABSENT or field is NOTHING:
             return field
-        if not raw and is_empty(field):
+        if not raw and is_empty(field) and not has_blank_words:
             return NOTHING
         if texts and (field if raw else field.strip(BLANK_BYTES)) in texts:
             return NOTHING
-        if unit:
-            field = field.rstrip(BLANK_BYTES).removesuffix(unit)
+        if units:
+            field = _without(units, field)
             if is_empty(field):
                 return NOTHING
         try:
             value = read(field)
         except ValueError:
+            if (is_number and _is_no_number(field)) or (has_blank_words and is_empty(field)):
+                return NOTHING
             raise ValueError(f"found {shown(field)}, expected {expected}{_doubt(point, field)}") from None
-        return _finished(value, finish)
+        return NOTHING if value == "" and not raw else _finished(value, finish)
 
     return value_of
+
+
+def _units_of(meaning: Meaning) -> tuple[bytes, ...]:
+    """The unit as a device may write it: in its encoding where that is known, else as most do that have no UTF-8."""
+    unit = meaning.unit
+    spelled = [unit.encode(), *([] if unit.isascii() else encoded(unit, meaning.encoding or "latin-1"))]
+    return tuple(one for one in spelled if one)
+
+
+def _without(units: Sequence[bytes], field: bytes) -> bytes:
+    """The field without its unit."""
+    field = field.rstrip(BLANK_BYTES)
+    found = next((unit for unit in units if field.endswith(unit)), b"")
+    return field.removesuffix(found)
+
+
+def _is_no_number(field: bytes) -> bool:
+    return field.strip(BLANK_BYTES).lower().lstrip(b"+-") in _NO_NUMBER
 
 
 def _finished(value: Any, finish: Callable[[Any], Any] | None) -> Any:
@@ -285,6 +311,35 @@ def _exponent_free(point: DataPoint) -> Callable[[Any], Any] | None:
     return meaning_steps(replace(point, place=Place(by="at", meaning=plain)))
 
 
+# --- values that come as what they are ---
+
+
+def _path_take(point: DataPoint, place: Place) -> Take:
+    """A member of JSON."""
+    follow, encoding, value_of = path_finder(place.text), point.meaning.encoding, _native_value(point)
+
+    def take(view: View) -> Any:
+        value = follow(view.json(encoding))
+        if view.is_loose and value is not ABSENT:
+            # Here: most devices write whole JSON.
+            from common.conversion.grammar.loose_json import member
+
+            value = member(value)
+        return value_of(value)
+
+    return take
+
+
+def _native_value(point: DataPoint) -> Callable[[Any], Any]:
+    """A value that has a type of its own to the point's. A number, a time, or a word for true and false in a text is
+    read as it is anywhere else: with the point's own words, its comma and its unit."""
+    finish = _native_finish(point)
+    if point.type not in _PRINTED:
+        return lambda value: _finished(value, finish)
+    read_text = _field_value(point, binary=False)
+    return lambda value: read_text(value.encode()) if type(value) is str else _finished(value, finish)
+
+
 # --- meters ---
 
 
@@ -293,6 +348,7 @@ def _obis_take(point: DataPoint, place: Place) -> Take:
     code, group = obis.code_of(place.text), place.group
     wanted = point.meaning.unit
     read_text = _field_value(point, binary=False)
+    native_text = _native_value(point)
     native = _native_finish(point)
 
     def take(view: View) -> Any:
@@ -301,7 +357,7 @@ def _obis_take(point: DataPoint, place: Place) -> Take:
             if found is None:
                 return ABSENT
             if isinstance(found.value, bytes):
-                return _finished(_octets(found.value), native) if found.value else NOTHING
+                return native_text(_octets(found.value)) if found.value else NOTHING
             return _finished(_converted(found.value, found.factor, found.unit, wanted), native)
         groups = next((groups for known, groups in view.obis() if code.fits(known)), None)
         if groups is None or group >= len(groups):
@@ -324,7 +380,7 @@ def _octets(value: bytes) -> str:
 
 def _mbus_take(point: DataPoint, place: Place) -> Take:
     wanted, unit = mbus.wanted_of(place.text), point.meaning.unit
-    finish = _native_finish(point)
+    finish, native_text = _native_finish(point), _native_value(point)
 
     def take(view: View) -> Any:
         record = next((one for one in view.records() if wanted.is_in(one)), None)
@@ -333,7 +389,7 @@ def _mbus_take(point: DataPoint, place: Place) -> Take:
         if record.value is None:
             return NOTHING
         if isinstance(record.value, str):
-            return _finished(record.value, finish)
+            return native_text(record.value)
         return _finished(_converted(record.value, record.kind.factor, record.kind.unit, unit), finish)
 
     return take
@@ -369,22 +425,19 @@ def _as_type(value: Any, kind: str) -> Any:
     """A value in the type that the point names, where it has another. Raises ValueError where it can't be."""
     match kind:
         case "float" | "double":
-            if type(value) is str:
-                return float(value)
             if type(value) is bool or not isinstance(value, int | float):
                 raise ValueError("no number")
             return float(value)
         case "int":
-            number = float(value) if type(value) is str else value
-            if type(number) is bool or not isinstance(number, int | float):
+            if type(value) is bool or not isinstance(value, int | float):
                 raise ValueError("no whole number")
-            if finite(number) != int(number):
+            if finite(value) != int(value):
                 raise ValueError("no whole number")
-            return int(number)
+            return int(value)
         case "bool":
-            if type(value) is not bool and value not in (0, 1):
+            if not isinstance(value, int | float):
                 raise ValueError("neither true nor false")
-            return bool(value)
+            return value != 0
         case "string":
             return value if type(value) is str else text_of(value)
     return value

@@ -73,7 +73,19 @@ def field_reader(point: DataPoint, *, binary: bool) -> tuple[ReadField, str, int
     if kind == "string" or (not kind and not binary):
         return _text_reader(meaning.encoding), f"text in {meaning.encoding or 'UTF-8'}", None
     parse, expected = parser_of(point)
-    return parse, expected, None
+    return _in_encoding(parse, meaning.encoding) if meaning.encoding and not binary else parse, expected, None
+
+
+def _in_encoding(read: ReadField, encoding: str) -> ReadField:
+    """The same for a field that may be written in this encoding. Words in `hex:` are bytes, whatever the encoding."""
+
+    def read_either(field: bytes) -> Any:
+        try:
+            return read(field)
+        except ValueError:
+            return read(field.decode(encoding).encode())
+
+    return read_either
 
 
 def _sized(read: Callable[[bytes], Any], size: int) -> ReadField:
@@ -126,9 +138,20 @@ def is_empty(field: bytes) -> bool:
     return not field.strip(BLANK_BYTES)
 
 
+def encoded(text: str, encoding: str) -> list[bytes]:
+    """The text's bytes in an encoding; none where it can't say the text."""
+    try:
+        return [text.encode(encoding)]
+    except UnicodeEncodeError:
+        return []
+
+
 def invalid_texts(meaning: Meaning, *, binary: bool = False) -> frozenset[bytes]:
     """The bytes by which a device says that it has no value; of text without blanks around them."""
-    texts = [bytes_of(one) for one in meaning.invalid if type(one) is str]
+    said = [one for one in meaning.invalid if type(one) is str]
+    texts = [bytes_of(one) for one in said]
+    if meaning.encoding:
+        texts += [text for one in said if not one.isascii() for text in encoded(one, meaning.encoding)]
     return frozenset(texts if binary else [text.strip(BLANK_BYTES) for text in texts])
 
 

@@ -243,6 +243,20 @@ class MessageConverter:
             return ""
         return message.error if message is not None else ""
 
+    def reads(self, frame: bytes) -> Message | None:
+        """The message that takes the frame and finds values in it, all of them where it would take any frame; None
+        where none does, and for a refusal."""
+        try:
+            message, view = self._find(frame, "")
+        except ValueError:
+            return None
+        if message is None or view is None or message.error:
+            return None
+        tally = _Tally(len(self._messages))
+        found = {**message.values(message.telemetry, view, tally), **message.values(message.attributes, view, tally)}
+        is_whole = not tally.reasons and not tally.lacks
+        return message.source if found and (message.is_choosy or is_whole) else None
+
     def explain(self, frame: bytes, ts_ms: int | None = None, origin: str = "") -> Explained:
         """What becomes of a frame, point by point."""
         device = self._device

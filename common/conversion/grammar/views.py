@@ -6,6 +6,7 @@ that asks, once for all of them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from common.conversion.grammar.mbus import Record, records_of
@@ -19,7 +20,20 @@ from common.core.quoting import shown
 class View:
     """A frame under a message."""
 
-    __slots__ = ("_body", "_json", "_obis", "_records", "_sml", "_span", "_span_of", "data", "frame", "names", "parts")
+    __slots__ = (
+        "_body",
+        "_json",
+        "_obis",
+        "_records",
+        "_sml",
+        "_span",
+        "_span_of",
+        "data",
+        "frame",
+        "is_loose",
+        "names",
+        "parts",
+    )
 
     def __init__(self, frame: bytes, span_of: SpanOf) -> None:
         self.frame = frame
@@ -32,6 +46,8 @@ class View:
         """The values that `pairs`, `pattern` or `regex` name."""
         self._body: bytes | None = None
         self._json: Any = self
+        self.is_loose = False
+        """True where what `json` gives has members that have to be looked at one by one."""
         self._obis: Entries | None = None
         self._sml: list[SmlValue] | None = None
         self._records: list[Record] | None = None
@@ -54,16 +70,33 @@ class View:
             self._body = self.data[start:end]
         return self._body
 
-    def json(self) -> Any:
-        """What the body says as JSON. Raises ValueError, for each point that asks."""
+    def json(self, encoding: str = "") -> Any:
+        """What the body says as JSON, in the encoding of the first point that asks; or the frame, where frames begin or
+        end with the braces of an object. Raises ValueError, for each point that asks."""
         if self._json is self:
-            try:
-                self._json = parse_json(self.body)
-            except ValueError as error:
-                self._json = ValueError(f"found {shown(self.body.strip())}, expected JSON ({error})")
+            self._json = self._json_of(encoding)
         if isinstance(self._json, ValueError):
             raise self._json
         return self._json
+
+    def _json_of(self, encoding: str) -> Any:
+        body = self.body
+        texts = [body] if len(body) == len(self.data) else [body, self.data]
+        fault = ""
+        for text in texts:
+            try:
+                return parse_json(text.decode(encoding).encode() if encoding else text)
+            except ValueError as error:
+                fault = fault or str(error)
+        # Here: most devices write whole JSON.
+        from common.conversion.grammar.loose_json import loads
+
+        for text in texts:
+            with suppress(ValueError):
+                value = loads(text, encoding)
+                self.is_loose = True
+                return value
+        return ValueError(f"found {shown(body.strip())}, expected JSON ({fault})")
 
     @property
     def is_sml(self) -> bool:

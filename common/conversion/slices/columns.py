@@ -24,6 +24,7 @@ Write = Callable[[list[bytes]], "Sequence[bytes] | None"]
 """Fields to JSON values; None, or ValueError, if one is no such value."""
 
 
+_UNDERSCORE: Final = ord("_")
 _LONGEST_CUT_UP: Final = 16
 """Bytes of a delimiter at most of which all slices are tried: there are 136, and nearly all delimiters have 1 or 2."""
 _READ: Final = (
@@ -245,13 +246,22 @@ def _write_texts(fields: list[bytes]) -> list[bytes]:
 
 
 def _write_floats(fields: list[bytes]) -> list[bytes] | None:
+    if _holds_underscores(fields):
+        return None
     # One call for the whole column: numbers hold no comma. What is not finite is written as null.
     values: list[bytes] = encode_json(list(map(float, fields)))[1:-1].split(b",")
     return None if b"null" in values else values
 
 
+def _holds_underscores(fields: list[bytes]) -> bool:
+    """True if Python might take for one number what a device means as two."""
+    return _UNDERSCORE in b"".join(fields)
+
+
 def _write_ints(fields: list[bytes]) -> list[bytes] | None:
     """Whole numbers of at most 64 bits, as one JSON list taken apart at its commas."""
+    if _holds_underscores(fields):
+        return None
     numbers = list(map(int, fields))
     if min(numbers) < MIN_INT or max(numbers) > MAX_INT:
         return None

@@ -5,9 +5,10 @@ To be imported when such a frame comes: most readers never get a call, and what 
 
 from __future__ import annotations
 
-from typing import Final, Literal
+import re
+from typing import TYPE_CHECKING, Final, Literal
 
-from common.config.models import DataPoint, Device, Rpc
+from common.config.models import DataPoint, Device, Message, Rpc
 from common.conversion.calls import answer_point, rpc_of
 from common.conversion.slices.points import Point, compile_points
 from common.conversion.values import is_binary
@@ -15,21 +16,27 @@ from common.core.blanks import BLANK_BYTES
 from common.core.errors import ConversionError
 from common.wire.calls import Exchange
 
+if TYPE_CHECKING:
+    from common.conversion.grammar.messages import MessageConverter
+
 Likeness = Literal["answer", "reading", "both", "repeated reading", "repetition", "blank"]
 """
 | likeness         | the frame                                                  | in the stream  | the answer        |
 |------------------|------------------------------------------------------------|----------------|-------------------|
 | reading          | the device's data points read it, `responseType` does not  | a frame        | no                |
 | both             | either reads it                                            | a frame        | yes               |
-| repeated reading | either reads it, and it says what was written              | a frame        | if no other comes |
+| repeated reading | either reads it, and it says what was written, or is one   | a frame        | if no other comes |
+|                  | of the frames that a message of the device tells apart     |                |                   |
 | repetition       | it says what was written, or only `responseUntilDelimiter` | nobody's, once | if no other comes |
 | blank            | it says nothing                                            | a frame        | no                |
 | answer           | all else                                                   | an answer      | yes               |
 
 Where bytes are wanted a blank may be a value: then it too is the answer if no other comes.
 """
-_TELLING: Final = frozenset({"int", "float", "double", "json"})
+_TELLING: Final = frozenset({"int", "float", "double", "json", "hexint", "bits", "time", "nmeaAngle"})
 """Types that do not read just anything."""
+_PROMPT: Final = re.compile(rb"[!-~]{0,32}[>#$%] ?")
+"""What stands before what is typed, where a device has a command line: `> `, `root@meter:~# `."""
 
 
 class Expected:
@@ -40,6 +47,7 @@ class Expected:
         self._ends = [end for shape in framing.shapes for end in shape.ends] if framing.shapes else [framing.delimiter]
         self._until = asked.until
         self._points = _telling_points(device)
+        self._messages = _Messages(device) if device.messages and not device.has_user_uplink else None
         rpc = None if device.has_user_uplink else rpc_of(device, asked.method)
         self._reads_any = rpc is None
         """True where nobody here knows what the answer looks like: a user's converter reads it."""
@@ -56,13 +64,15 @@ class Expected:
 
     def likeness_of(self, frame: bytes) -> Likeness:
         """What a frame may be."""
-        if self._is_reading(frame):
+        message = self._messages.reads(frame) if self._messages is not None else None
+        if message is not None or self._is_reading(frame):
             if not self.fits(frame):
                 return "reading"
-            return "repeated reading" if self._text_of(frame) in self._written else "both"
+            is_told = message is not None and _tells_frames(message)
+            return "repeated reading" if is_told or self._text_of(frame) in self._written else "both"
         if self.is_blank(frame):
             return "blank"
-        return "repetition" if self._text_of(frame) in self._written else "answer"
+        return "answer" if self._repeated_by(frame) is None else "repetition"
 
     def is_last_resort(self, frame: bytes) -> bool:
         """True if a frame that is blank, or a repetition, is the answer where no other comes."""
@@ -87,11 +97,19 @@ class Expected:
 
     def says_first(self, frame: bytes) -> bool:
         """True for the first repetition of a text; what says it once more may be anything."""
-        text = self._text_of(frame)
+        text = self._repeated_by(frame)
         if text not in self._unsaid:
             return False
         self._unsaid.remove(text)
         return True
+
+    def _repeated_by(self, frame: bytes) -> bytes | None:
+        """What was written that the frame says, behind a prompt that may have waited for it; None for another frame."""
+        said = self._text_of(frame)
+        if said in self._written:
+            return said
+        ends = (text for text in self._written if len(text) > 1 and said.endswith(text))
+        return next((text for text in ends if _PROMPT.fullmatch(said.removesuffix(text))), None)
 
     def _is_reading(self, frame: bytes) -> bool:
         """True if all data points of the device find their values."""
@@ -104,6 +122,55 @@ class Expected:
         """A frame without its end and blanks around it."""
         end = next((end for end in self._ends if frame.endswith(end)), b"")
         return frame.removesuffix(end).strip(BLANK_BYTES)
+
+
+class _Messages:
+    """The messages that a device says by itself."""
+
+    def __init__(self, device: Device) -> None:
+        asked = {ask.name for ask in device.asking.asks} if device.asking is not None else set()
+        # The values of a device that is one message, and is asked for it, stand in answers alone; so do registers.
+        is_all_asked = bool(asked) and len(device.messages) == 1
+        self._own = () if is_all_asked else [one for one in device.messages if one.name not in asked]
+        is_protocol = device.asking is not None and bool(device.asking.protocol)
+        self._converter = None if is_protocol or not self._own else _converter_of(device)
+
+    def reads(self, frame: bytes) -> Message | None:
+        """The message whose frame this is; None for none, and where that tells nothing."""
+        found = self._converter.reads(frame) if self._converter is not None else None
+        if found is None or not any(found is one for one in self._own):
+            return None
+        return found if _is_telling_message(found) else None
+
+
+def _converter_of(device: Device) -> MessageConverter | None:
+    # Here: a device without messages gets calls too.
+    from common.conversion.grammar.messages import MessageConverter
+
+    try:
+        return MessageConverter(device)
+    except ConversionError:
+        return None
+
+
+def _is_telling_message(message: Message) -> bool:
+    """False for one that may find values in just any frame."""
+    return _tells_frames(message) or any(map(_is_telling_place, (*message.telemetry, *message.attributes)))
+
+
+def _tells_frames(message: Message) -> bool:
+    """True for a message that says which frames are its own."""
+    return message.when is not None or bool(message.pattern or message.regex)
+
+
+def _is_telling_place(point: DataPoint) -> bool:
+    place = point.place
+    if place is None or place.by == "slice":
+        return _is_telling(point)
+    if place.by == "field":
+        # A second field is in no answer of one word.
+        return point.type in _TELLING or any(number not in (0, -1) for number in place.fields)
+    return place.by in ("name", "regex", "obis", "mbus", "path")
 
 
 def _answer_point(rpc: Rpc) -> Point | None:

@@ -6,7 +6,7 @@ To be imported only when it has come to that: most lines never need it.
 from __future__ import annotations
 
 from common.config.framing import Framing
-from common.core.looks import SAMPLE_BYTES, end_in, looks_of
+from common.core.looks import SAMPLE_BYTES, cased_in, end_in, looks_of
 from common.core.quoting import shown, spelled
 
 SHOWN_BYTES = 40
@@ -25,7 +25,7 @@ def why_unframed(framing: Framing, waiting: bytes, fault: str = "") -> str:
     sample = waiting[-SAMPLE_BYTES:]
     if looks := looks_of(sample):
         parts.append(looks)
-    elif (found := end_in(sample)) and found != awaited:
+    elif (found := cased_in(sample, awaited) or end_in(sample)) and found != awaited:
         parts.append(f'the data has {spelled(found)} instead: set "delimiter": {spelled(found)}')
     else:
         parts.append("nothing in the data ends a frame")
@@ -48,8 +48,23 @@ def _why_unshaped(framing: Framing, waiting: bytes, fault: str) -> str:
         parts.append(looks)
     elif starts and not any(start in sample for start in starts):
         parts.append("none of the newest bytes begins a frame")
+    elif cure := _other_end(framing, sample):
+        parts.append(cure)
     parts.append(f"newest bytes: {waiting[-SHOWN_BYTES // 2 :].hex(' ').upper()}")
     return "; ".join(parts)
+
+
+def _other_end(framing: Framing, sample: bytes) -> str:
+    """What ends the messages of a line whose frames end with a text that does not come; "" where that is not it."""
+    ends = {end for shape in framing.shapes for end in shape.ends}
+    is_by_end = not looks_of(sample) and all(
+        shape.ends and shape.length is None and not shape.is_cobs for shape in framing.shapes
+    )
+    if not is_by_end or any(end in sample for end in ends):
+        return ""
+    cased = (cased_in(sample, end) for end in ends)
+    found = next(filter(None, cased), b"") or end_in(sample)
+    return f'the data has {spelled(found)} instead: say "end": {spelled(found)} in "framing"' if found else ""
 
 
 def _is_text(start: bytes) -> bool:
