@@ -97,6 +97,7 @@ ADVICE: Final = {
     "process_junk_messages": "Not 0: something else speaks on our sockets, or two versions do.",
     "process_log_lines_dropped": "Not 0: whoever takes the log is too slow.",
     "disk_free_bytes": "Little: journals can't be written.",
+    "web_events_dropped": "Rises: much happens. The page shows the newest events; `serialgw logs` has more.",
     "web_updates_skipped": "Rises: a page, or the network to it, is slow. Nothing else is.",
 }
 """Metric without prefix and `_total` → what to do about it, in a sentence."""
