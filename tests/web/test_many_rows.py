@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 
@@ -18,10 +19,9 @@ from tests.web.many import ManyDevices
 
 ROWS: Final = 1_024
 MOST_MS: Final = 8_000.0
-"""For one drawing, sorting or filtering: 40 to 140 ms were found."""
-MOST_SHARE: Final = 0.9
-"""Of the browser's one thread, while each row changes each second: 0.2 were found, and 0.5 when rows that nobody sees
-were drawn too."""
+"""For one drawing, sorting or filtering, on a machine that does much else; 40 to 300 ms were found."""
+MOST_DRAWN: Final = 200
+"""Rows that are brought up to date each second: those that are seen, and some on either side."""
 LOOK_S: Final = 5
 
 
@@ -53,10 +53,40 @@ def _took_ms(browser: Browser, script: str) -> float:
     )
 
 
-def _busy_s(browser: Browser) -> float:
-    """For how long the page's thread has worked, and how long it has been there, in seconds."""
+class Drawn(NamedTuple):
+    """What the page has done in some seconds."""
+
+    share: float
+    """Of its one thread."""
+    rows: int
+    """Rows in which anything was changed."""
+
+
+def _drawn(browser: Browser) -> Drawn:
+    """LOOK_S seconds of the page."""
+    browser.run(
+        "window.drawn = new Set(); new MutationObserver((all) => all.forEach((one) =>"
+        " drawn.add((one.target.closest ? one.target : one.target.parentElement)?.closest('tr'))))"
+        ".observe(document.querySelector('tbody'),"
+        " { subtree: true, childList: true, characterData: true, attributes: true })"
+    )
+    begun_s, worked_s = time.monotonic(), _worked_s(browser)
+    wait_until(lambda: time.monotonic() > begun_s + LOOK_S, "it has been looked at", 60, 0.5)
+    share = (_worked_s(browser) - worked_s) / (time.monotonic() - begun_s)
+    return Drawn(share, int(browser.run("drawn.size")))
+
+
+def _worked_s(browser: Browser) -> float:
+    """For how long the page's thread has worked."""
     found = {one["name"]: one["value"] for one in browser.tell("Performance.getMetrics")["metrics"]}
     return float(found["TaskDuration"])
+
+
+def _wait_fresh(browser: Browser, gateway: ManyDevices, which: str) -> None:
+    """Until the first or last row shows what the gateway says just now: it counts its own beats as dead letters."""
+    now = gateway.beats
+    shown = f"document.querySelector('tbody').{which}.querySelector('[data-label=\"Dead letters\"]').textContent"
+    wait_until(lambda: int(str(browser.run(shown)).replace(",", "") or 0) >= now, f"the {which} is fresh", 30, 0.2)
 
 
 @pytest.mark.timeout(240)
@@ -79,13 +109,12 @@ def test_a_thousand_devices_in_a_browser(tmp_path: Path) -> None:
             took["search"] = _took_ms(browser, search.format("device10"))
             assert browser.run(shown) == sum("device10" in name for name in gateway.devices)
             took["show all"] = _took_ms(browser, search.format(""))
-            begun_s, before_s = float(browser.run("performance.now()")) / 1000, _busy_s(browser)
-            ticks = "performance.now() / 1000"
-            wait_until(lambda: float(browser.run(ticks)) > begun_s + LOOK_S, "it has been looked at", 60, 0.5)
-            share = (_busy_s(browser) - before_s) / (float(browser.run(ticks)) - begun_s)
+            drawn = _drawn(browser)
+            load = f"{drawn.share:.0%} of a thread, {drawn.rows} rows drawn"
+            _wait_fresh(browser, gateway, "firstElementChild")
             browser.run("window.scrollTo(0, document.body.scrollHeight)")
-            wait_until(lambda: "frames" in browser.text or "/s" in browser.text, "the last rows are fresh")
-            sys.stdout.write(f"{ {name: round(ms) for name, ms in took.items()} } ms, {share:.0%} of a thread\n")
+            _wait_fresh(browser, gateway, "lastElementChild")
+            sys.stdout.write(f"{ {name: round(ms) for name, ms in took.items()} } ms, {load}\n")
             assert max(took.values()) < MOST_MS
-            assert share < MOST_SHARE
+            assert drawn.rows < MOST_DRAWN
             assert browser.console == []

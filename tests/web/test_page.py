@@ -214,7 +214,7 @@ def test_events_as_they_happen(scene: Scene) -> None:
     a pause holds it, and an empty list says why it is empty."""
     with Browser() as browser:
         browser.open(f"http://127.0.0.1:{scene.port}/#/events")
-        browser.wait_for("platform\nup")
+        browser.wait_for("platform\tup")
         browser.run("location.hash = '#/device/press'")
         browser.wait_for("Nothing has happened to it")
         browser.run("location.hash = '#/events?kind=port'")
@@ -231,6 +231,7 @@ def test_events_as_they_happen(scene: Scene) -> None:
         browser.wait_for("No event fits")
         assert "device=%3Cimg" in browser.run("location.hash")
         browser.click("show all")
+        browser.wait_for("connected to")
         browser.click("press")
         browser.wait_for("all its events")
         browser.wait_for("no such port; serialgw ports lists")
