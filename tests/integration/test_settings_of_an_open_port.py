@@ -30,7 +30,7 @@ class Terminal:
         self._ours = ours
 
     def write(self, data: bytes, waiting_bytes: int) -> None:
-        """Writes `data` as the device; waits until `waiting_bytes` can be read at our end, for the kernel takes time."""
+        """Writes `data` as the device; waits until `waiting_bytes` can be read at our end, which takes time."""
         os.write(self.device, data)
         deadline_s = time.monotonic() + 10
         while struct.unpack("i", fcntl.ioctl(self._ours, termios.FIONREAD, bytes(4)))[0] < waiting_bytes:
