@@ -73,7 +73,7 @@ export class List {
   }
 
   #add(key, thing) {
-    const row = { ...this.#make(thing), key, thing, isSeen: true };
+    const row = { ...this.#make(thing), key, thing, isSeen: !this.#sight };
     this.#rows.set(key, row);
     this.#update(row);
     if (this.#sight) { row.node.serialgwRow = row; this.#sight.observe(row.node); }
