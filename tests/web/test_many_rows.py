@@ -19,8 +19,7 @@ from tests.web.many import ManyDevices
 
 ROWS: Final = 1_024
 MOST_MS: Final = 8_000.0
-"""For one drawing, sorting or filtering, on a machine that does much else: 3,100 ms were found there, 40 to 140 on one
-that did nothing else."""
+"""For one drawing, sorting or filtering: 50 to 3,100 ms were found on two cores that did much else at the time."""
 MOST_DRAWN: Final = 200
 """Rows that are brought up to date each second: those that are seen, and some on either side."""
 LOOK_S: Final = 5
