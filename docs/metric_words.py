@@ -100,6 +100,7 @@ ADVICE: Final = {
     "config_pending": "1: `serialgw reload --dry-run` says what the edited files would change.",
     "config_history_dropped": "`serialgw config history` has the last 20.",
     "disk_free_bytes": "Little: journals can't be written.",
+    "web_events_dropped": "Rises: much happens. The page shows the newest events; `serialgw logs` has more.",
     "web_updates_skipped": "Rises: a page, or the network to it, is slow. Nothing else is.",
 }
 """Metric without prefix and `_total` → what to do about it, in a sentence."""

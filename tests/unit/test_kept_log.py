@@ -20,11 +20,12 @@ from common.core.events import Note
 from common.core.facts import fact_text
 from common.core.log_lines import plain_line, read_line
 from common.core.shown import is_steering
+from common.io.kept_log import FOLDER, NAME, OLDER
 from common.io.log_json import json_line
 from common.io.logs import FORMAT_VARIABLE, handler_of, log_note, start_logs
 from services.cli.__main__ import main
 from services.cli.commands.logs import Tail, Wanted
-from services.cli.supervise.kept import FOLDER, NAME, OLDER, KeptFile, keep_lines
+from services.cli.supervise.kept import KeptFile, keep_lines
 from services.cli.supervise.lines import PublisherLines
 from services.cli.supervise.log import SupervisordLog
 

@@ -96,6 +96,11 @@ class ManyDevices:
         """Where the page is."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def beats(self) -> int:
+        """How often everybody has said how it is."""
+        return self._beats
+
     def beat(self) -> None:
         """Everybody says how it is, and something has happened everywhere."""
         self._beats += 1

@@ -15,7 +15,7 @@ import pytest
 
 from common.core.errors import GatewayError
 from services.monitor.shell.web import commands as module
-from services.monitor.shell.web.commands import Commands
+from services.monitor.shell.web.commands import MOST_CAPTURES, Commands
 from tests.support.waiting import wait_until
 from tests.web.test_server import Gateway
 
@@ -91,3 +91,17 @@ def test_all_who_ask_for_the_ports_share_one_look(tmp_path: Path, monkeypatch: p
 
     assert len(set(asyncio.run(ask()))) == 1
     assert len(started) == 1
+
+
+def test_only_so_many_lines_are_recorded_at_a_time(tmp_path: Path) -> None:
+    """One more is told so at once, and has its turn when one has ended; where no gateway runs, that is said."""
+    commands = Commands(tmp_path / "tb_gateway.json", tmp_path)
+
+    async def ask() -> list[str]:
+        asked = [commands.capture("press", 1) for _ in range(MOST_CAPTURES + 1)]
+        said = await asyncio.gather(*asked, commands.capture("press", 1), return_exceptions=True)
+        return [*map(str, said), str((await asyncio.gather(commands.capture("press", 1), return_exceptions=True))[0])]
+
+    *begun, refused, also, later = asyncio.run(ask())
+    assert (refused, also) == (f"{MOST_CAPTURES} recordings are being made already: wait for the end of one",) * 2
+    assert all("no gateway is running" in said for said in (*begun, later)), begun

@@ -31,7 +31,9 @@ TABLES: dict[str, list[type[Any]]] = {
     "port_reader": [PortReaderCounts, JournalCounts],
     "connector_host": [ConnectorHostCounts, UsersCounts],
 }
-OUTSIDE = Outside(NOW_S + 4, 1_800_000_000.0, "3.11.2", 10**9, 1, 2, Configuration(False, 1_700_000_000.0, True, 23, 3))
+OUTSIDE = Outside(
+    NOW_S + 4, 1_800_000_000.0, "3.11.2", 10**9, 1, 2, 3, Configuration(False, 1_700_000_000.0, True, 23, 3)
+)
 
 
 def values() -> dict[tuple[str, tuple[str, ...]], float]:

@@ -29,6 +29,7 @@ class Scene:
     """A gateway with two devices, one with a name that would be a script, and its platform."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.port = free_port()
         self.broker = Mosquitto(folder / "mqtt")
         self.platform = Platform(self.broker.port)
@@ -154,7 +155,7 @@ def test_each_page_fits_and_runs_nothing_of_a_device(
     with Browser(width, height, dark=dark) as browser:
         browser.open(scene.link())
         browser.wait_for("receiving")
-        for page, words in {"#/": "Last frame", "#/gateway": "port reader press"}.items():
+        for page, words in {"#/": "Last frame", "#/gateway": "port reader press", "#/events": "connected to"}.items():
             browser.run(f"location.hash = {json.dumps(page)}")
             browser.wait_for(words)
             assert browser.run("document.documentElement.scrollWidth") <= width
@@ -206,3 +207,86 @@ def test_a_search_is_in_the_address_and_says_what_it_hides(scene: Scene) -> None
         assert EVIL not in browser.text
         browser.click("show all")
         browser.wait_for(EVIL)
+
+
+def test_events_as_they_happen(scene: Scene) -> None:
+    """An unplug is told with its reason and what to do, of one device and on its own page; filters are in the address,
+    a pause holds it, and an empty list says why it is empty."""
+    with Browser() as browser:
+        browser.open(f"http://127.0.0.1:{scene.port}/#/events")
+        browser.wait_for("platform\tup")
+        browser.run("location.hash = '#/device/press'")
+        browser.wait_for("Nothing has happened to it")
+        browser.run("location.hash = '#/events?kind=port'")
+        browser.wait_for("No event fits")
+        browser.click("pause")
+        scene.press.unplug()
+        browser.wait_for("go on (1 since)")
+        assert "no such port" not in browser.run("document.querySelector('.log').innerText")
+        browser.click("go on (1 since)")
+        browser.wait_for("port closed\n" + str(scene.press.path) + ": no such port; serialgw ports lists")
+        browser.wait_for("Plug the adapter in, or see why it can't be opened: serialgw doctor tells.")
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:\d\d", browser.text)
+        browser.type_into("Only events of this device", EVIL)
+        browser.wait_for("No event fits")
+        assert "device=%3Cimg" in browser.run("location.hash")
+        browser.click("show all")
+        browser.wait_for("connected to")
+        browser.click("press")
+        browser.wait_for("all its events")
+        browser.wait_for("no such port; serialgw ports lists")
+        browser.click("all its events")
+        browser.wait_for("The newest 1 event.")
+        assert browser.console == []
+
+
+def test_which_point_takes_which_byte_and_a_recording(scene: Scene) -> None:
+    """A byte of a live frame shows its point, a value its bytes, by keys too; and the line goes into a file."""
+    scene.talk()
+    with Browser() as browser:
+        browser.open(scene.link())
+        browser.wait_for("receiving")
+        browser.run("location.hash = '#/device/press'")
+        browser.wait_for("t 7.5")
+        browser.run("document.querySelector('.pair').click()")
+        browser.wait_for("takes bytes 2 to ")
+        marked = "[...document.querySelectorAll('.byte.is')].map((one) => one.textContent).join('')"
+        assert re.fullmatch(r"\d+\.5", browser.run(marked))
+        browser.run("document.querySelectorAll('.marked .byte')[0].click()")
+        browser.wait_for("No data point takes byte 0.")
+        browser.run("document.querySelectorAll('.marked .byte')[2].click()")
+        browser.wait_for("Byte 2 is taken by t (bytes 2 to ")
+        browser.click("close")
+        key = "new KeyboardEvent('keydown', { key: 'Enter', bubbles: true })"
+        browser.run(f"document.querySelector('.frame [role=button]').dispatchEvent({key})")
+        browser.wait_for("Press a byte")
+        caret = """import('./page/marks.js').then(({ byteAt }) =>
+            [[false, 0], [false, 2], [false, 3], [true, 4]].map(([isHex, at]) => byteAt("540a41", isHex, at)))"""
+        assert browser.run(caret) == [0, 1, 2, 1]
+        browser.tell("Page.setDownloadBehavior", behavior="allow", downloadPath=str(scene.folder))
+        browser.run("document.querySelector('.record select').append(new Option('1 s', '1', true, true))")
+        browser.click("record the line")
+        browser.wait_for("recorded;", 40)
+        (file,) = wait_until(lambda: [*scene.folder.glob("press-*.txt")], "the file is there")
+        assert file.read_text().startswith("serialgw capture 1")
+        assert "< 54 3A " in file.read_text()
+        assert browser.console == []
+
+
+def test_a_table_is_sorted_by_its_heads(scene: Scene) -> None:
+    """By keys too, and so that the address has it; a second press turns it round, a third forgets it."""
+    names = "[...document.querySelectorAll('tbody .name')].map((one) => one.textContent)"
+    with Browser() as browser:
+        browser.open(f"http://127.0.0.1:{scene.port}/#/?sort=-device")
+        browser.wait_for(EVIL)
+        assert browser.run(names) == ["press", EVIL]
+        assert browser.run("document.querySelector('th').getAttribute('aria-sort')") == "descending"
+        browser.run("document.querySelector('.sort').focus()")
+        for kind in ("keyDown", "keyUp"):
+            browser.tell(
+                "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13
+            )
+        wait_until(lambda: browser.run("location.hash") == "#/", "the order is forgotten")
+        browser.run("document.querySelector('.sort').click()")
+        assert (browser.run("location.hash"), browser.run(names)) == ("#/?sort=device", [EVIL, "press"])
+        assert browser.console == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -10,12 +11,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
+from common.io.clock import iso_time, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
 from common.wire.states import PortReaderState, facts_of
 from services.cli.commands import config
@@ -146,9 +149,13 @@ ROUTES = {
     "/api/config": 200,
     "/api/config/history": 200,
     "/api/config/history?number=1": 404,
+    "/api/events?device=press&kind=log&limit=5": 200,
+    "/api/marks?name=press&hex=41": 200,
     "/nowhere": 404,
 }
-CHANGES = ("/api/config", "/api/config/check", "/api/config/back", "/api/reload")
+CHANGES = {"/api/status": 405, "/api/capture": 400}
+"""Path → what a POST is answered that may change something."""
+CONFIG_CHANGES = ("/api/config", "/api/config/check", "/api/config/back", "/api/reload")
 """Asked with a POST of which no part is right: whoever may ask is told so."""
 
 
@@ -169,13 +176,12 @@ def test_every_route_with_every_token_and_host(tmp_path: Path, web: dict[str, An
                 assert headers["x-content-type-options"] == "nosniff"
                 foreign, _, _ = gateway.ask(path, Host="evil.example", **token)
                 assert foreign == (200 if is_open else 421), path
-        for method in ("POST", "PUT", "DELETE"):
-            found, _, _ = gateway.ask(
-                "/api/status", method, "{}", Content_Type="application/json", **gateway.token("view")
-            )
-            assert found in (403, 429)
+        for path, method in itertools.product(CHANGES, ("POST", "PUT", "DELETE")):
+            for token in ({}, gateway.token("view"), gateway.token("edit")):
+                found, _, _ = gateway.ask(path, method, "{}", Content_Type="application/json", **token)
+                assert found in ((401, 403, 429) if not token and web else (403, 429)), (path, method, token)
         json_type = {"Content_Type": "application/json"}
-        for path in CHANGES:
+        for path in CONFIG_CHANGES:
             for token in ({}, {"Authorization": "Bearer x"}, gateway.token("view"), gateway.token("edit")):
                 found, text, _ = gateway.ask(path, "POST", "[]", **json_type, **token)
                 assert found in (401, 403, 429), (path, token, text)
@@ -199,7 +205,7 @@ def test_the_files_are_shown_checked_and_saved(tmp_path: Path) -> None:
     try:
         gateway.wait()
         edit = {**gateway.token("edit"), "Content_Type": "application/json"}
-        for path in CHANGES[1:]:
+        for path in CONFIG_CHANGES[1:]:
             wait_until(lambda path=path: gateway.ask(path, "POST", "[]", **edit)[0] == 400, path)
         status, text, headers = gateway.ask("/api/config", **gateway.token("view"))
         assert (status, "hidden-token" in text) == (200, False)
@@ -295,6 +301,86 @@ def test_a_page_is_told_what_changes(gateway: Gateway) -> None:
 
     wait_until(is_told, "the page hears of the port")
     page.close()
+
+
+def test_what_may_change_something_needs_an_edit_login_and_a_page_of_ours(tmp_path: Path) -> None:
+    """Where editing is on; another site's page, or another host's name, never passes."""
+    gateway = Gateway(tmp_path, edit=True)
+    try:
+        gateway.wait()
+        for path, status in CHANGES.items():
+            for role in ("view", "edit"):
+                for more, wanted in (({}, status), ({"Origin": "http://evil.example"}, 403), ({"Host": "evil"}, 421)):
+                    ask = partial(gateway.ask, path, "POST", "{}", Content_Type="application/json")
+                    found = wait_until(
+                        lambda ask=ask, role=role, more=more: (  # type: ignore[misc]
+                            one if (one := ask(**gateway.token(role), **more)[0]) != 429 else None
+                        ),
+                        "its turn comes",
+                    )
+                    assert found == (403 if role == "view" and wanted == status else wanted), (path, role, more)
+    finally:
+        gateway.close()
+
+
+def test_what_happens_is_kept_and_told(tmp_path: Path) -> None:
+    """A port that is lost, a line of the log and what a page has changed: asked for, and told to who listens."""
+    gateway = Gateway(tmp_path, edit=True)
+    page: Events | None = None
+    try:
+        gateway.wait()
+        gateway.reader.register(device="press")
+        (gateway.data_dir / "log").mkdir()
+        page = Events(gateway)
+        gateway.beat(connected=False, fault="no such port: /dev/null")
+        wait_until(lambda: "port_closed" in json.dumps(events_of(gateway, "&kind=port")), "the port is an event")
+        with (gateway.data_dir / "log" / "gateway.log").open("a") as log:
+            log.write(f"{iso_time(wall_ms())} ERROR   [publisher:0] users.error device=press\n")
+        (logged,) = wait_until(lambda: events_of(gateway, "&kind=log"), "the log's line is one")
+        assert (logged["level"], logged["device"], logged["process"]) == ("error", "press", "publisher:0")
+        body = json.dumps({"device": "press", "method": "secretly", "params": "hidden-params", "timeout_s": 0.1})
+        gateway.ask("/api/rpc", "POST", body, Content_Type="application/json", **gateway.token("edit"))
+        (change,) = wait_until(lambda: events_of(gateway, "&kind=change"), "the call is one", 30)
+        assert change["text"].startswith("called secretly, by 127.0.0.1: ")
+        assert (change["to"], "hidden-params" in json.dumps(change)) == ("failed", False)
+        told: list[str] = []
+        wait_until(lambda: {"log", "port", "change"} <= {*told, *_kinds(page, told)}, "the page was told of all")
+        first, second = events_of(gateway, "&limit=1"), events_of(gateway, f"&limit=1&before={change['id']}")
+        assert (first, second[0]["id"] < change["id"]) == ([change], True)
+        for wrong in ("kind=odd", "limit=0", "limit=501", "before=x", "limit=-1"):
+            status, text, _ = gateway.ask(f"/api/events?{wrong}")
+            assert (status, "expected" in text) == (400, True), wrong
+    finally:
+        if page is not None:
+            page.close()
+        gateway.close()
+
+
+def _kinds(page: Events, told: list[str]) -> list[str]:
+    told += [event["kind"] for event in page.next().get("events", [])]
+    return told
+
+
+def events_of(gateway: Gateway, more: str) -> list[dict[str, Any]]:
+    """What `/api/events` says of the device."""
+    found: list[dict[str, Any]] = json.loads(gateway.ask(f"/api/events?device=press{more}")[1])["events"]
+    return found
+
+
+def test_events_of_a_gateway_that_shows_no_frames(tmp_path: Path) -> None:
+    """What a device has said is in none, also where the log has it."""
+    (tmp_path / "data" / "log").mkdir(parents=True)
+    (tmp_path / "data" / "log").chmod(0o700)
+    (tmp_path / "data").chmod(0o700)
+    line = "WARNING [converter:0] conversion.failed device=press reason=\"found 'secret'\""
+    (tmp_path / "data" / "log" / "gateway.log").write_text(f"2026-11-30T10:00:00.000+00:00 {line}\n")
+    gateway = Gateway(tmp_path, frames=False)
+    try:
+        gateway.wait()
+        (found,) = wait_until(lambda: events_of(gateway, "&kind=log"), "the line of before is there")
+        assert found["text"] == "conversion.failed device=press reason=…"
+    finally:
+        gateway.close()
 
 
 def test_a_page_that_reads_nothing_costs_nothing(gateway: Gateway) -> None:

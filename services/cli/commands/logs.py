@@ -17,9 +17,9 @@ from typing import Final, TextIO
 from common.config.active import ACTIVE_NAME, read_active
 from common.core.errors import GatewayError, LinkError
 from common.core.log_lines import LEVELS, plain_line, read_line
+from common.io.kept_log import FOLDER, NAME, OLDER
 from services.cli.arguments import Subparsers, add_data_dir, add_device, log_level, one_device, whole_number
 from services.cli.known import no_device
-from services.cli.supervise.kept import FOLDER, NAME, OLDER
 from services.cli.text import compact
 
 DEFAULT_LAST: Final = 100

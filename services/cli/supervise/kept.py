@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from common.core.errors import LinkError
+from common.io.kept_log import FOLDER, NAME, OLDER
 from common.io.outlet import LogOutlet, Sink
 from common.io.private import make_private
 
-FOLDER: Final = "log"
-"""In the data directory, mode 0700."""
-NAME: Final = "gateway.log"
-OLDER: Final = "gateway.log.1"
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Of each of both files: a gateway that is well logs a few kilobytes a day, one whose ports come and go all the time
 some hundred. Where somebody logs each frame it is the last quarter of an hour."""

@@ -2,7 +2,7 @@
 
 import { diffOf } from "./diff.js";
 import { el, fill, setText } from "./dom.js";
-import { counted, harmless, when } from "./words.js";
+import { counted, harmless, moment } from "./words.js";
 
 const FEWEST_ROWS = 12;
 const MOST_ROWS = 30;
@@ -233,7 +233,7 @@ export function config(feed, query) {
     if (isOver || answer.error) return;
     history = answer.said.history;
     known = feed.configuration?.changes ?? known;
-    fill(rows, history.map((entry, at) => el("tr", {}, el("td", { class: "number" }, String(entry.number)), el("td", { "data-label": "When" }, when(entry.at_ms)), el("td", { "data-label": "By" }, harmless(entry.by)),
+    fill(rows, history.map((entry, at) => el("tr", {}, el("td", { class: "number" }, String(entry.number)), el("td", { "data-label": "When" }, moment(entry.at_ms).join(" ")), el("td", { "data-label": "By" }, harmless(entry.by)),
       el("td", { class: "what" }, entry.summary.length ? entry.summary.slice(0, 4).map((line) => el("div", {}, harmless(line))) : el("span", { class: "quiet" }, entry.by === "start" ? "all processes were started" : "nothing that a process had to take"), entry.summary.length > 4 ? el("div", { class: "quiet" }, `and ${entry.summary.length - 4} more`) : null),
       el("td", { class: "acts" }, button("show", () => showEntry(entry, history[at + 1])), mayEdit && at ? button("go back", () => run(() => back(entry))) : null))));
     if (!history.length) fill(rows, el("tr", {}, el("td", { colspan: "5", class: "quiet" }, "Nothing yet: the history begins with the next start or reload.")));
@@ -259,7 +259,7 @@ export function config(feed, query) {
     const now = Object.fromEntries(files.filter((file) => Object.hasOwn(whole.said.files, file.path)).map((file) => [file.path, file.text]));
     fill(more, planOf(answer.said.steps, `What going back to ${entry.number} does`), diffOf(now, whole.said.files));
     const restart = answer.said.needs_restart;
-    say(el("p", { class: "banner warn" }, `The files become those of ${entry.number}, of ${when(entry.at_ms)}; secrets stay what they are now.`),
+    say(el("p", { class: "banner warn" }, `The files become those of ${entry.number}, of ${moment(entry.at_ms).join(" ")}; secrets stay what they are now.`),
       el("p", {}, button(restart ? `go back to ${entry.number}, and restart all processes` : `go back to ${entry.number}`, () => run(async () => {
         const done = await waitFor("Going back", () => send("api/config/back", { number: entry.number, restart }));
         if (isOver) return;

@@ -2,7 +2,9 @@
 
 import { el, fill, List, setAttribute, setCoded, setText, withCode } from "./dom.js";
 import { timeline } from "./chart.js";
+import { lastEvents } from "./events.js";
 import { Samples, ask } from "./feed.js";
+import { byteAt, frameMarks } from "./marks.js";
 import { age, ago, asHex, asText, asValue, bytes, clock, count, counted, harmless, stateOf } from "./words.js";
 
 const MOST_ROWS = 100;
@@ -21,8 +23,9 @@ export function device(feed, name) {
   const live = liveFrames(name);
   const more = el("div");
   const letters = deadLetters(name);
+  const happened = lastEvents(feed, name);
   const node = el("article", {}, el("p", { class: "back" }, el("a", { href: "#/" }, "← all devices")), title,
-    el("p", { class: "how" }, state, " ", since), reason, advice, facts, live.values, live.node, more, letters.node);
+    el("p", { class: "how" }, state, " ", since), reason, advice, facts, live.values, live.node, more, letters.node, happened.node);
   let isEditable = false;
 
   ask(`api/device?name=${encodeURIComponent(name)}`).then((found) => {
@@ -30,6 +33,7 @@ export function device(feed, name) {
     isEditable = found.is_editable;
     fill(more, forms(name, found));
     letters.allow(isEditable);
+    live.allow(isEditable);
     if (found.line) facts.append(...fact("Line", found.line.form), ...fact("Type", harmless(found.line.type)));
   });
   const dynamic = ["Port", "Last frame", "Rate", "Frames read", "Waiting", "Accepted", "Dead letters", "Errors"];
@@ -61,7 +65,7 @@ export function device(feed, name) {
       live.tick(feed.nowMs);
     },
     key(letter) { if (letter === "p") live.pause(); },
-    close() { live.close(); },
+    close() { live.close(); happened.close(); },
   };
 }
 
@@ -75,12 +79,14 @@ function liveFrames(name) {
   let charted = null;
   const body = el("tbody");
   const note = el("p", { class: "quiet" }, "Waiting for the next frame …");
+  const marks = frameMarks(name);
+  const record = recorder(name);
   const form = el("button", { type: "button", onclick: () => { isHex = !isHex; setText(form, isHex ? "show as text" : "show as hex"); draw(true); } }, "show as hex");
   const hold = el("button", { type: "button", onclick: () => pause() }, "pause");
   const filter = el("input", { type: "search", placeholder: "only frames with …", "aria-label": "Only frames with this text or hex",
     oninput: () => { wanted = filter.value.trim(); draw(true); } });
-  const node = el("section", { class: "live" }, el("h2", {}, "Live frames"), el("div", { class: "tools" }, hold, form, filter), note,
-    el("table", { class: "frames" }, el("thead", {}, el("tr", {}, ["Time", "Frame", "Became"].map((head) => el("th", { scope: "col" }, head)))), body));
+  const node = el("section", { class: "live" }, el("h2", {}, "Live frames"), el("div", { class: "tools" }, hold, form, filter, record.node), note, marks.node,
+    el("div", { class: "window" }, el("table", { class: "frames" }, el("thead", {}, el("tr", {}, ["Time", "Frame", "Became"].map((head) => el("th", { scope: "col" }, head)))), body)));
   const tiles = el("div", { class: "tiles" });
   const chart = timeline();
   const values = el("section", { class: "values", hidden: true }, el("h2", {}, "Values"), tiles, chart.node);
@@ -125,12 +131,19 @@ function liveFrames(name) {
   }
 
   function frameRow(seen) {
-    const frame = el("td", { class: "frame" }), became = el("td", { class: seen.dead ? "became bad" : "became" });
+    const text = el("span", { role: "button", tabindex: "0", title: "which point takes which byte",
+      onclick: (event) => { if (document.getSelection().isCollapsed) marks.look(seen, byteOf(event, text)); },
+      onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); marks.look(seen); } } });
+    const frame = el("td", { class: "frame" }, text), became = el("td", { class: seen.dead ? "became bad" : "became" });
     const node = el("tr", {}, el("td", { class: "time" }, clock(seen.ts)), frame, became);
     const more = seen.bytes * 2 > seen.hex.length ? ` … (${seen.bytes} bytes)` : "";
     fill(became, seen.dead ? `dead letter: ${harmless(seen.dead)}` : seen.values.length ? seen.values.map((value) =>
-      el("span", { class: "pair" }, value.device ? `${harmless(value.device)} ` : "", el("b", {}, harmless(value.key)), ` ${asValue(value.value)}`)) : el("span", { class: "quiet" }, "no value"));
-    return { node, update() { setText(frame, (isHex ? asHex(seen.hex) : asText(seen.hex)) + more); } };
+      el("span", { class: "pair", onclick: () => marks.look(seen, null, value.key) }, value.device ? `${harmless(value.device)} ` : "", el("b", {}, harmless(value.key)), ` ${asValue(value.value)}`)) : el("span", { class: "quiet" }, "no value"));
+    const byteOf = (event, text) => {
+      const caret = document.caretPositionFromPoint?.(event.clientX, event.clientY);
+      return caret && text.contains(caret.offsetNode) ? byteAt(seen.hex, isHex, caret.offset) : null;
+    };
+    return { node, update() { setText(text, (isHex ? asHex(seen.hex) : asText(seen.hex)) + more); } };
   }
 
   function fits(seen) {
@@ -157,6 +170,7 @@ function liveFrames(name) {
 
   return {
     node, values, pause,
+    allow(is) { record.node.hidden = !is; },
     tick(nowMs) {
       values.hidden = latest.size === 0;
       const shown = [...latest.values()].map((value) => ({ ...value, age: ago((nowMs - value.ms) / 1000) }));
@@ -165,6 +179,34 @@ function liveFrames(name) {
     },
     close() { samples.close(); },
   };
+}
+
+/** Records the line for a while, and hands the file over. */
+function recorder(name) {
+  const seconds = el("select", { "aria-label": "For how long" }, [10, 60, 300].map((one) => el("option", { value: one }, age(one))));
+  seconds.value = "60";
+  const said = el("output");
+  const begin = el("button", { type: "button", onclick: async () => {
+    const begun = performance.now(), most = Number(seconds.value);
+    begin.disabled = true;
+    const tell = () => setText(said, `recording, ${Math.min(most, Math.round((performance.now() - begun) / 1000))} of ${most} s …`);
+    tell();
+    const timer = setInterval(tell, 1000);
+    const found = await ask("api/capture", { device: name, seconds: most }, (most + 30) * 1000);
+    clearInterval(timer);
+    begin.disabled = false;
+    setAttribute(said, "class", found.error ? "bad" : "good");
+    setText(said, found.error ? harmless(found.error) : "recorded; `serialgw try` and `serialgw replay` take the file".replaceAll("`", ""));
+    if (!found.error) save(found.capture, `${name.replace(/[^\w.-]+/g, "_")}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.txt`);
+  } }, "record the line");
+  return { node: el("span", { class: "tools record", hidden: true }, begin, seconds, said) };
+}
+
+/** Hands a text over as a file. */
+function save(text, file) {
+  const place = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  el("a", { href: place, download: file }).click();
+  setTimeout(() => URL.revokeObjectURL(place), 10000);
 }
 
 function forms(name, found) {

@@ -22,6 +22,8 @@ export class Feed {
   #source = null;
   #counted = new Map();
   listeners = new Set();
+  /** Those who want to hear what has happened: (events, true if some are missing). */
+  watchers = new Set();
 
   open() {
     if (this.#source) return;
@@ -51,6 +53,7 @@ export class Feed {
     this.#offsetMs = news.at_ms - Date.now();
     this.#heardAt = performance.now();
     // A connection that was made anew begins with all that there is.
+    const isAnew = news.is_whole && this.devices.size > 0;
     if (news.is_whole) { this.devices.clear(); this.processes.clear(); }
     merge(this.devices, news.devices, "name");
     merge(this.processes, news.processes, "address");
@@ -61,6 +64,7 @@ export class Feed {
     for (const name of this.#counted.keys()) {
       if (!this.devices.has(name)) { this.#counted.delete(name); this.rates.delete(name); }
     }
+    if (isAnew || news.events) for (const watcher of this.watchers) watcher(news.events ?? [], isAnew || news.events_missed > 0);
     for (const listener of this.listeners) listener();
   }
 
@@ -79,8 +83,7 @@ export class Feed {
   }
 
   rateOf(device) {
-    const history = this.rates.get(device);
-    return history?.length ? rate(history.at(-1)) : "";
+    return rate(this.devices.get(device)?.frames_hz);
   }
 }
 

@@ -16,7 +16,7 @@ const SHOWN = {
 export function gateway(feed) {
   const link = el("dl", { class: "facts" });
   const body = el("tbody");
-  const list = new List(body, () => row(feed));
+  const list = new List(body, () => row(feed), true);
   const node = el("article", {}, el("h1", {}, "Gateway"), el("h2", {}, "Platform"), link, el("h2", {}, "Processes"),
     el("table", { class: "processes" }, el("thead", {}, el("tr", {}, ["Process", "State", "Running for", "Counted"].map((head) => el("th", { scope: "col" }, head)))), body),
     el("p", { class: "quiet" }, "More: ", el("a", { href: "readyz?verbose" }, "readiness"), ", ", el("a", { href: "metrics" }, "metrics"), ", ", el("a", { href: "api/status" }, "status as JSON"), "."));
@@ -33,7 +33,7 @@ export function gateway(feed) {
         KINDS.indexOf(one.kind) - KINDS.indexOf(other.kind) || one.name.localeCompare(other.name));
       list.show(all, (process) => process.address);
     },
-    close() {},
+    close() { list.close(); },
   };
 }
 

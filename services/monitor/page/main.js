@@ -4,6 +4,7 @@ import { fill, setAttribute, setText, withCode } from "./dom.js";
 import { Feed } from "./feed.js";
 import { overview } from "./overview.js";
 import { device } from "./device.js";
+import { events } from "./events.js";
 import { gateway } from "./gateway.js";
 import { ports } from "./ports.js";
 import { add } from "./add.js";
@@ -16,6 +17,7 @@ const feed = new Feed();
 const PAGES = {
   "/": (query) => overview(feed, query, go),
   "/gateway": () => gateway(feed),
+  "/events": (query) => events(feed, query, go),
   "/ports": () => ports(feed, visit),
   "/add": (query) => add(feed, query, visit),
   "/config": (query) => config(feed, query),
@@ -43,16 +45,13 @@ function visit(path, query = {}) {
 function route() {
   const [path, query] = decodeHash();
   const key = path.startsWith("/device/") || Object.hasOwn(PAGES, path) ? path : "/";
-  if (key !== place || !page) {
+  if (key !== place || !page || page.fits?.(query) === false) {
+    const isOther = key !== place;
     page?.close();
     place = key;
     page = key.startsWith("/device/") ? device(feed, decoded(key.slice(8))) : PAGES[key](query);
     fill(main, page.node);
-    window.scrollTo(0, 0);
-  } else if (key === "/" && page.search && page.search.value !== (query.get("q") ?? "")) {
-    page.close();
-    page = overview(feed, query, go);
-    fill(main, page.node);
+    if (isOther) window.scrollTo(0, 0);
   }
   const name = key === "/add" ? "ports" : key.slice(1).split("/")[0] || "devices";
   for (const link of document.querySelectorAll("nav a")) setAttribute(link, "aria-current", link.dataset.page === (name === "device" ? "devices" : name) ? "page" : null);

@@ -1,41 +1,56 @@
 // All devices, one row each.
 
 import { el, fill, List, setAttribute, setCoded, setText } from "./dom.js";
+import { sorting } from "./sorting.js";
 import { sparkline } from "./chart.js";
 import { ago, count, counted, harmless, stateOf } from "./words.js";
 
-const COLUMNS = ["Device", "State", "Last frame", "Rate", "Waiting", "Dead letters", "Errors"];
+/** How bad the look of a state is. */
+const LOOKS = ["bad", "warn", "quiet", "good"];
+const columnsOf = (feed) => [
+  ["Device", "device", (device) => device.name],
+  ["State", "state", (device) => `${LOOKS.indexOf(stateOf(device.state)[1])} ${stateOf(device.state)[0]}`],
+  ["Last frame", "last", (device) => (device.frame_at_s === null ? null : feed.nowMs / 1000 - device.frame_at_s)],
+  ["Rate", "rate", (device) => device.frames_hz, true],
+  ["Waiting", "waiting", (device) => device.backlog, true],
+  ["Dead letters", "letters", (device) => device.dead_letters, true],
+  ["Errors", "errors", (device) => device.conversion_errors, true],
+];
 
-/** The page: {node, update(), close()}. `query` is what stands behind ? in the address. */
+/** The page: {node, update(), close(), fits(query)}. `query` is what stands behind ? in the address. */
 export function overview(feed, query, go) {
-  const search = el("input", { type: "search", placeholder: "Search  /", "aria-label": "Search devices", value: query.get("q") ?? "",
-    oninput: () => go("/", { q: search.value, problems: problems.checked ? "1" : "" }) });
-  const problems = el("input", { type: "checkbox", onchange: () => go("/", { q: search.value, problems: problems.checked ? "1" : "" }) });
+  const note = () => { order.renew(); tell(); };
+  const tell = () => go("/", { q: search.value, problems: problems.checked ? "1" : "", sort: order.chosen });
+  const search = el("input", { type: "search", placeholder: "Search  /", "aria-label": "Search devices", value: query.get("q") ?? "", oninput: note });
+  const problems = el("input", { type: "checkbox", onchange: note });
   problems.checked = query.get("problems") === "1";
+  const order = sorting(columnsOf(feed), query.get("sort") ?? "", () => tell());
   const shown = el("span", { class: "quiet" });
   const body = el("tbody");
-  const head = el("thead", {}, el("tr", {}, COLUMNS.map((name) => el("th", { scope: "col" }, name))));
-  const table = el("table", { class: "devices" }, head, body);
+  const table = el("table", { class: "devices" }, el("thead", {}, el("tr", {}, order.heads)), body);
   const nothing = el("p", { class: "quiet", hidden: true });
-  const node = el("section", {}, el("div", { class: "tools" }, search, el("label", {}, problems, " problems only"), shown), table, nothing);
-  const list = new List(body, () => row(feed));
+  const node = el("section", {}, el("div", { class: "tools" }, search, el("label", {}, problems, " problems only"), order.select, shown, order.again), table, nothing);
+  const list = new List(body, () => row(feed), true);
+  let said = "";
 
   return {
     node,
     search,
+    fits: (other) => (other.get("q") ?? "") === search.value && (other.get("problems") === "1") === problems.checked && (other.get("sort") ?? "") === order.chosen,
     update() {
       const all = [...feed.devices.values()];
       const wanted = search.value.trim().toLowerCase();
       const found = all.filter((device) => (!problems.checked || !device.is_served || stateOf(device.state)[1] === "warn")
         && (!wanted || `${device.name} ${device.port} ${stateOf(device.state)[0]}`.toLowerCase().includes(wanted)));
-      list.show(found, (device) => device.name);
+      list.show(order.sorted(found, (device) => device.name), (device) => device.name);
       const isFiltered = found.length !== all.length;
-      fill(shown, isFiltered ? [`${found.length} of ${all.length} shown, `, el("a", { href: "#/" }, "show all")] : counted(all.length, "device"));
+      const text = isFiltered ? `${found.length} of ${all.length} shown, ` : counted(all.length, "device");
+      if (text !== said) { said = text; fill(shown, text, isFiltered ? el("a", { href: "#/" }, "show all") : null); }
       nothing.hidden = found.length > 0 || all.length === 0;
       setText(nothing, "No device fits the search.");
       table.hidden = all.length === 0;
     },
-    close() {},
+    close() { list.close(); },
   };
 }
 

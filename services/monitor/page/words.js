@@ -26,6 +26,14 @@ export const STATES = {
   idle: ["idle", "quiet", "The port is open, and nothing has come yet."],
 };
 
+/** Kind of event → what to do next, where that is no matter of a state. */
+const NEXT = {
+  platform: "Devices keep what they say in their journals meanwhile. `serialgw doctor` tries the way to the platform step by step.",
+  process: "It is started again by itself. If it comes to nothing: `serialgw logs` says why.",
+  log: "`serialgw logs` shows the lines around it.",
+  change: "Nothing was changed, or not all of it: the reason says why.",
+};
+
 /** What is known of a state, also of one that this page does not know. */
 export function stateOf(word) {
   return Object.hasOwn(STATES, word) ? STATES[word] : [String(word).replaceAll("_", " "), "warn", ""];
@@ -55,11 +63,12 @@ export function counted(number, thing) {
   return `${Number(number).toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
 }
 
-/** A rate for a person: "0.2/s", "12/s", "1,200/s". */
+/** A rate for a person: "12/s", "2.5/min", "4/h"; "" for none. As `serialgw status` writes it. */
 export function rate(hz) {
   if (!(hz > 0)) return "";
-  if (hz < 10) return `${Math.max(0.1, Math.round(hz * 10) / 10)}/s`;
-  return `${Math.round(hz).toLocaleString("en")}/s`;
+  const [unit, size] = hz >= 1 ? ["s", 1] : hz * 60 >= 1 ? ["min", 60] : ["h", 3600];
+  const number = hz * size;
+  return `${number < 10 ? Number(number.toPrecision(2)) : Math.round(number).toLocaleString("en")}/${unit}`;
 }
 
 /** 2048 → "2.0 KiB". */
@@ -71,18 +80,34 @@ export function bytes(number) {
   return "";
 }
 
+const two = (number) => String(number).padStart(2, "0");
+
 /** The time of day with milliseconds, in this browser's zone. */
 export function clock(ms) {
   const at = new Date(ms);
-  const two = (n) => String(n).padStart(2, "0");
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, "0")}`;
 }
 
-/** Day and time of day to the second, in this browser's zone. */
-export function when(ms) {
+/** The offset of this browser's clock from UTC at a moment: "+01:00". */
+export function zoned(ms) {
+  const minutes = -new Date(ms).getTimezoneOffset();
+  return `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
+}
+
+/** ["2026-11-30", "14:02:11 +01:00"], in this browser's zone. */
+export function moment(ms) {
   const at = new Date(ms);
-  const two = (n) => String(n).padStart(2, "0");
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(ms).slice(0, 8)}`;
+  return [`${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`,
+    `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())} ${zoned(ms).slice(3)}`];
+}
+
+/** What to do after an event; "" for nothing. */
+export function nextStep(event) {
+  if (event.kind === "device" || event.kind === "port") {
+    const [, look, next] = stateOf(event.to);
+    return look === "bad" || look === "warn" ? next : "";
+  }
+  return event.level === "info" ? "" : NEXT[event.kind] ?? "";
 }
 
 /** Bytes in hexadecimal → as text, with everything that is no plain ASCII as an escape. */

@@ -68,6 +68,7 @@ class Outside(NamedTuple):
     streams: int
     """Pages that listen now."""
     updates_skipped: int
+    events_dropped: int = 0
     config: Configuration | None = None
     """None where nobody has written down how the files were taken."""
 
@@ -100,6 +101,7 @@ def samples_of(snapshot: Snapshot, outside: Outside, starts: Starts) -> Iterator
     yield Sample(exported.DISK_FREE, (), outside.disk_free_bytes)
     yield Sample(exported.STREAMS, (), outside.streams)
     yield Sample(exported.SKIPPED, (), outside.updates_skipped)
+    yield Sample(exported.EVENTS_DROPPED, (), outside.events_dropped)
     if outside.config is not None:
         yield Sample(exported.CONFIG_TAKEN, (), outside.config.is_successful)
         yield Sample(exported.CONFIG_TAKEN_TIME, (), outside.config.success_s)

@@ -305,6 +305,9 @@ CONFIG_FORGOTTEN: Final = Metric(
 DISK_FREE: Final = Metric("disk_free_bytes", "gauge", "Room on the disk of the data directory.")
 STREAMS: Final = Metric("web_streams", "gauge", "Pages that listen now.")
 SKIPPED: Final = Metric("web_updates_skipped", "counter", "Updates that a page was too slow for; it had the next one.")
+EVENTS_DROPPED: Final = Metric(
+    "web_events_dropped", "counter", "Events that the monitor no longer keeps; newer ones came."
+)
 
 ALL: Final[tuple[Metric, ...]] = (
     *dict.fromkeys(metric for named in FROM_COUNTERS.values() for metric in named.values()),
@@ -325,6 +328,6 @@ ALL: Final[tuple[Metric, ...]] = (
     ),
     *(PLATFORM_CONNECTED, PLATFORM_INFO, READINGS_WAITING, PUBLISHES_IN_FLIGHT, ANNOUNCED, UNACCEPTED, HELD_BATCHES),
     *(CREDIT, QUEUED_BYTES, QUEUED_DEVICES, HELD_CALLS, ALIVE, START_TIME, BUILD, DEVICES, DISK_FREE, STREAMS, SKIPPED),
-    *(CONFIG_TAKEN, CONFIG_TAKEN_TIME, CONFIG_PENDING, CONFIG_CHANGES, CONFIG_FORGOTTEN),
+    *(CONFIG_TAKEN, CONFIG_TAKEN_TIME, CONFIG_PENDING, CONFIG_CHANGES, CONFIG_FORGOTTEN, EVENTS_DROPPED),
 )
 """Every metric, in the order of the exposition."""

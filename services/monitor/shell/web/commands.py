@@ -35,6 +35,14 @@ RELOAD_S: Final = 240.0
 """Half a minute each to come up and to hold, and the same for the way back. Then it goes on, and is not waited for."""
 PORTS_KEPT_S: Final = 1.0
 """So long all who ask for the ports are told the same."""
+MOST_CAPTURE_S: Final = 300
+"""A person waits for it with the page open; `serialgw capture` takes a day."""
+MOST_CAPTURE_BYTES: Final = 768 * 1024
+"""Of the line: its file has up to five times as many, and is to be whole."""
+MOST_CAPTURES: Final = 2
+"""Recordings at a time; one more is refused, for nobody knows how long it would wait."""
+START_S: Final = 15.0
+"""A command's own start and end."""
 CAPTURE_HEAD: Final = "serialgw capture 1"
 """The first line of a capture, as `serialgw capture` writes it."""
 MOST_FRAMES: Final = 64
@@ -57,6 +65,7 @@ class Commands:
         self._config = config
         self._data_dir = data_dir
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
+        self._captures = 0
         self._looking: asyncio.Task[Done] | None = None
         self._looked_s = 0.0
 
@@ -81,6 +90,21 @@ class Commands:
         if not done.out.strip():
             raise GatewayError(done.error or "the port can't be listened to")
         return done.out.encode()
+
+    async def capture(self, device: str, seconds: int) -> bytes:
+        """What passes on a device's line for so long, as JSON: `{"capture": TEXT}`, which is the file that `serialgw
+        capture` writes. Raises GatewayError where nothing came."""
+        if self._captures >= MOST_CAPTURES:
+            raise GatewayError(f"{MOST_CAPTURES} recordings are being made already: wait for the end of one")
+        limits = ("--seconds", str(seconds), "--bytes", str(MOST_CAPTURE_BYTES), "--data-dir", str(self._data_dir))
+        self._captures += 1
+        try:
+            done = await _run(seconds + START_S, ("capture", *limits, "--", device))
+        finally:
+            self._captures -= 1
+        if done.code:
+            raise GatewayError(done.error or "nothing was recorded")
+        return msgspec.json.encode({"capture": done.out})
 
     async def try_frames(self, section: dict[str, Any], frames: list[bytes]) -> bytes:
         """What a device section makes of frames: a JSON list, an object a frame. Raises GatewayError for a section

@@ -15,6 +15,7 @@ import msgspec
 
 from common.config.active import ACTIVE_NAME, LAST_GOOD, read_active
 from common.config.models import Device
+from common.core.errors import GatewayError
 from common.io.client import Client, json_of
 from common.io.dead_letters import Page, Retried, fetch_letters, retry_letters
 from common.wire.calls import CallDevice, UpdateAttributes
@@ -55,6 +56,21 @@ class Gateway:
     async def retry(self, device: str) -> Retried:
         """Sends its dead letters through again."""
         return await self._with_client(lambda client: retry_letters(client, device))
+
+    async def marks(self, name: str, frame: bytes, keys: list[str]) -> dict[str, Any]:
+        """Which data point of a device takes which bytes of a frame. Raises ConversionError."""
+        device = await self.device(name)
+        if device is None:
+            raise GatewayError("its configuration is not known here")
+
+        def found() -> dict[str, Any]:
+            # Here: what conversion needs is loaded when somebody asks for it.
+            from services.monitor.core.marks import marks_of
+
+            return marks_of(device, frame, keys).show()
+
+        async with self._room:
+            return await aside(found)
 
     async def device(self, name: str) -> Device | None:
         """The device as the gateway was started with it; None where that is not known."""

@@ -27,8 +27,9 @@ from services.monitor.core.forms import forms_of, line_of
 from services.monitor.core.gateway.hiding import hidden
 from services.monitor.core.gateway.snapshot import DeviceRow
 from services.monitor.core.health import NAMES, as_lines, checks_of
-from services.monitor.shell.web.commands import Commands
+from services.monitor.shell.web.commands import MOST_CAPTURE_S, Commands
 from services.monitor.shell.web.configuration import ConfigurationRoutes
+from services.monitor.shell.web.events import answer_events, fault_in, note_change
 from services.monitor.shell.web.exposition import TEXT, Exposition
 from services.monitor.shell.web.files import Files
 from services.monitor.shell.web.gateway import LONGEST_CALL_S, Gateway
@@ -85,7 +86,14 @@ class RetryAsked(msgspec.Struct, frozen=True):
     device: str
 
 
-Asked = TypeVar("Asked", CallAsked, UpdateAsked, RetryAsked, ProbeAsked, TryAsked, AddAsked)
+class CaptureAsked(msgspec.Struct, frozen=True):
+    """The body of `/api/capture`."""
+
+    device: str
+    seconds: Annotated[int, Meta(ge=1, le=MOST_CAPTURE_S)] = 60
+
+
+Asked = TypeVar("Asked", CallAsked, UpdateAsked, RetryAsked, ProbeAsked, TryAsked, AddAsked, CaptureAsked)
 
 
 class Place(NamedTuple):
@@ -132,6 +140,9 @@ class Routes:
             Route("/api/device", self.device),
             Route("/api/live", self.live),
             Route("/api/letters", self.letters),
+            Route("/api/events", self.events),
+            Route("/api/marks", self.marks),
+            Route("/api/capture", self.capture, methods=["POST"]),
             Route("/api/ports", self.ports),
             Route("/api/probe", self.probe, methods=["POST"]),
             Route("/api/try", self.try_frames, methods=["POST"]),
@@ -240,6 +251,32 @@ class Routes:
         ]
         return _json({"count": page.total, "bytes": page.total_bytes, "letters": rows})
 
+    async def events(self, request: Request) -> Response:
+        """What has happened lately, newest first."""
+        return answer_events(request, self._view)
+
+    async def marks(self, request: Request) -> Response:
+        """Which data point takes which bytes of a frame."""
+        row = self._row(request)
+        if row is None:
+            return self._no_device(request)
+        try:
+            frame = bytes.fromhex(request.query_params.get("hex", ""))
+        except ValueError:
+            return refused(400, "hex: expected the bytes of a frame, in hexadecimal")
+        if len(frame) > FRAME_BYTES:
+            return refused(400, f"hex: found {len(frame)} bytes, expected at most {FRAME_BYTES}")
+        try:
+            return _json(await self._gateway.marks(row.name, frame, request.query_params.getlist("key")))
+        except GatewayError as error:
+            return refused(503, str(error))
+
+    async def capture(self, request: Request) -> Response:
+        """What passes on a device's line from now on, as `serialgw capture` writes it."""
+        if not self._place.shows_frames:
+            return refused(403, "web.frames is false: what devices say is not shown here")
+        return await self._asked(request, CaptureAsked, lambda it: self._commands.capture(it.device, it.seconds))
+
     async def ports(self, request: Request) -> Response:
         """The serial ports of this host, and which device has each."""
         try:
@@ -310,9 +347,15 @@ class Routes:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return refused(400, f"the body: {error}")
         try:
-            return Response(await work(asked), media_type="application/json")
+            answer = await work(asked)
         except GatewayError as error:
+            self._note(request, asked, str(error))
             return refused(503, str(error))
+        self._note(request, asked, fault_in(answer))
+        return Response(answer, media_type="application/json")
+
+    def _note(self, request: Request, asked: object, fault: str) -> None:
+        note_change(request, self._view, asked, fault if self._place.shows_frames else hidden(fault))
 
     async def stream(self, request: Request) -> Response | Stream:
         if self._pages.is_full:

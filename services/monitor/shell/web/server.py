@@ -23,6 +23,7 @@ from common.io.private import write_private
 from services.monitor.core.access import Access, Rules, names_of
 from services.monitor.core.gateway.hiding import without_words
 from services.monitor.core.gateway.snapshot import Snapshot
+from services.monitor.shell.web.keeping import Keeping
 from services.monitor.shell.web.view import View
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class WebServer:
         self._logger = logger
         self._data_dir = data_dir
         self._view = View(data_dir)
+        self._keeping = Keeping(self._view, data_dir, shows_frames=web.shows_frames) if web.is_on else None
         self._folder = data_dir / FOLDER
         self._thread: threading.Thread | None = None
         self._serving: Serving | None = None
@@ -55,7 +57,10 @@ class WebServer:
 
     def show(self, snapshot: Snapshot) -> None:
         """This is what there is to be seen from now on. Raises nothing."""
-        self._view.show(snapshot if self._web.shows_frames else without_words(snapshot))
+        shown = snapshot if self._web.shows_frames else without_words(snapshot)
+        if self._keeping is not None:
+            self._keeping.take(shown)
+        self._view.show(shown)
         if self._thread is None and self._web.is_on:
             self._thread = threading.Thread(target=self._run, name="web", daemon=True)
             self._thread.start()
@@ -63,6 +68,8 @@ class WebServer:
     def close(self) -> None:
         """Ends it; waits a little for what is being answered."""
         self._is_closed = True
+        if self._keeping is not None:
+            self._keeping.close()
         if self._thread is None:
             return
         if self._serving is not None:

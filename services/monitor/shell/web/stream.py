@@ -13,6 +13,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from services.monitor.core.changes import Told, document_of
+from services.monitor.core.chronicle.chronicle import later
 from services.monitor.core.gateway.snapshot import Snapshot
 from services.monitor.shell.web.news import News
 from services.monitor.shell.web.view import View
@@ -21,6 +22,8 @@ MOST_STREAMS: Final = 20
 """Streams to pages at a time."""
 SEND_S: Final = 10.0
 """A page that takes nothing for so long is let go; it comes back by itself when its phone wakes up."""
+MOST_TOLD: Final = 50
+"""Events that a page is told at a time; of more it is told how many, and asks for them."""
 RETRY_MS: Final = 2_000
 """After this a page comes back whose connection broke."""
 _HEADERS: Final = [
@@ -75,6 +78,7 @@ class Stream:
         self._pages = pages
         self._news = news
         self._told = Told()
+        self._last_event = -1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tells until the page goes away, or takes nothing any more."""
@@ -83,6 +87,7 @@ class Stream:
             snapshot, is_whole = self._view.snapshot, True
             while not gone.done():
                 news = self._told.news(self._pages.document(snapshot))
+                news |= self._events()
                 await send_event(send, {"at_ms": int(time.time() * 1000), "is_whole": is_whole, **news})
                 is_whole = False
                 if self._view.snapshot is not snapshot:
@@ -93,6 +98,15 @@ class Stream:
                     waiting.cancel()
                     return
                 snapshot = waiting.result()
+
+    def _events(self) -> dict[str, Any]:
+        """What has happened since the page was told last. At first nothing: who wants to know asks `/api/events`."""
+        events, last = self._view.events, self._last_event
+        self._last_event = events[-1].id if events else 0
+        if last < 0 or not events or events[-1].id <= last:
+            return {}
+        found, missed = later(events, last, MOST_TOLD)
+        return {"events": [event.show() for event in found], "events_missed": missed}
 
 
 async def send_head(send: Send) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from common.config.history import MOST_KEPT
+from services.monitor.core.chronicle.chronicle import Event, Happened
 from services.monitor.core.gateway.snapshot import Snapshot
 from services.monitor.core.metrics.collecting import Configuration, Outside
 from services.monitor.shell.web.pending import Pending
 
 STALE_S: Final = 5.0
 """The monitor's loop shows what there is each second; one that has not for so long stands still."""
+
+MOST_CHANGES: Final = 64
+"""Of what pages change in a second; the guard lets fewer pass."""
 
 
 class View:
@@ -29,6 +34,12 @@ class View:
         """Pages that listen now."""
         self.updates_skipped = 0
         """Snapshots that a page was too slow for; it had a later one."""
+        self.events: tuple[Event, ...] = ()
+        """What has happened lately, oldest first."""
+        self.events_dropped = 0
+        """Events that were pushed out by newer ones."""
+        self.changes: deque[Happened] = deque(maxlen=MOST_CHANGES)
+        """What pages have changed, and is no event yet. Put in by the web's thread, taken out by the monitor's."""
         self.tell: Callable[[], None] | None = None
         """Called in the monitor's thread when there is a new snapshot; None while nobody wants to hear."""
 
@@ -62,6 +73,7 @@ class View:
             self.disk_free_bytes,
             self.streams,
             self.updates_skipped,
+            self.events_dropped,
             self._configuration,
         )
 
