@@ -167,6 +167,14 @@ class Watched(Struct, frozen=True):
     connectors: list[str]
 
 
+class TakeDevices(Struct, frozen=True):
+    """Whoever has changed the configuration to publisher: these devices are configured now. The reply is nil; an error
+    says why only a publisher that is started anew can go by it, and this one goes on as before."""
+
+    devices: bytes
+    """JSON (`services.publisher.core.known`)."""
+
+
 class Configured(Struct, frozen=True):
     """Whoever has changed the configuration to publisher: look at what is configured now. The reply is nil."""
 
@@ -190,6 +198,7 @@ Body = (
     | Status
     | Configured
     | Watched
+    | TakeDevices
 )
 _SHAPES: Final[dict[str, type[Body]]] = {
     "encode": Encode,
@@ -210,6 +219,7 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "status": Status,
     "configured": Configured,
     "watched": Watched,
+    "take_devices": TakeDevices,
 }
 _VERBS: Final[dict[type[Body], str]] = {shape: verb for verb, shape in _SHAPES.items()}
 

@@ -83,7 +83,9 @@ def test_a_device_that_changes(after: Device, text: str) -> None:
 def test_devices_that_come_and_go() -> None:
     """How much is sent first; one under another name is a new device."""
     lines = plan(gateway(A), gateway(A, B))
-    assert lines == ["+ b", f"~ publisher: the devices that it knows, their calls or report strategies ({PUBLISHER})"]
+    assert lines == ["+ b"]
+    change = difference(gateway(A), gateway(A, B))
+    assert (change.publisher, change.known, change.names) == (False, True, True)
     assert plan(gateway(A, B), gateway(A), b=12)[0] == "- b (12 frames will be sent first)"
     assert plan(gateway(A, B), gateway(A), b=1)[0] == "- b (1 frame will be sent first)"
     assert plan(gateway(A, B), gateway(A))[0] == "- b"

@@ -23,7 +23,7 @@ from common.io.client import find_gateway
 from services.cli.supervise.difference import Difference, difference, together
 from services.cli.supervise.reloading import Reloaded, class_problems, hold_lock
 from services.cli.supervise.steps import steps_of
-from services.cli.supervise.switching import hand_over, tell_monitor
+from services.cli.supervise.switching import hand_over, tell_monitor, tell_publisher
 from services.cli.supervise.wanted import read_laid
 from services.cli.text import compact
 from services.cli.usage import UsageError
@@ -55,6 +55,8 @@ def reload_by_hand(args: argparse.Namespace, data_dir: Path, show: Callable[[Rel
             taken = hand_over(data_dir, wanted.gateway, _at_work(befores, wanted.gateway, change))
             if change.names and tell_monitor(data_dir, wanted.gateway):
                 change = change._replace(names=False)
+            if change.known and not change.publisher:
+                change = change._replace(publisher=bool(tell_publisher(data_dir, wanted.gateway)))
             others = any(before.storage != wanted.gateway.storage for before in befores)
             orders = _orders(change, taken.refused, others)
             write_active(data_dir / ACTIVE_NAME, wanted)

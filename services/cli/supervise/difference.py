@@ -9,7 +9,7 @@ import msgspec
 
 from common.config.models import Device, Gateway
 from services.port_reader.core.swaps import why_not
-from services.publisher.core.strategies import strategies_of
+from services.publisher.core.known import known_of
 
 
 class Difference(NamedTuple):
@@ -33,6 +33,8 @@ class Difference(NamedTuple):
     """Devices whose port readers go on, and go by another section from the next frame on."""
     names: bool = False
     """Other devices or connectors than before are to be watched by the monitor."""
+    known: bool = False
+    """The publisher is told of devices that come, go, or are others to it; it goes on, unless it has to start anew."""
 
     @property
     def is_empty(self) -> bool:
@@ -58,6 +60,7 @@ def difference(before: Gateway, after: Gateway) -> Difference:
         levels=before.log_levels != after.log_levels,
         swapped=tuple(name for swaps in taken.values() for name in swaps),
         names=_names(before) != _names(after) or hosts.is_another_list,
+        known=known_of(before) != known_of(after),
     )
 
 
@@ -107,17 +110,10 @@ class _Named(NamedTuple):
 
 
 def _publishers(gateway: Gateway) -> Any:
-    """What the publisher goes by."""
+    """What the publisher goes by and takes at its start only."""
     connectors = [msgspec.structs.replace(connector, devices=(), file="") for connector in gateway.connectors]
     hosted = [
         (one.name, one.type, one.report_strategy, one.remote_logging, one.log_level if one.remote_logging else "")
         for one in gateway.hosted
     ]
-    return gateway.platform, connectors, hosted, list(map(_told, gateway.devices)), strategies_of(gateway)
-
-
-def _told(device: Device) -> Any:
-    """What the publisher knows of a device, beside its strategies."""
-    attributes = [update.attribute for update in device.attribute_updates]
-    calls = [(rpc.method, rpc.response_timeout_s) for rpc in device.rpcs if rpc.with_response]
-    return device.name, device.type, device.connector_name, attributes, calls, device.units
+    return gateway.platform, connectors, hosted

@@ -22,12 +22,13 @@ from common.io.client import Client, json_of
 from common.io.journal.places import journal_dir, left_journals
 from common.io.orders import APPLY_FILE, send_order
 from common.io.private import write_private
-from common.wire.calls import Status, TakeSection, Watched, host_of, reader_of
+from common.wire.calls import Status, TakeDevices, TakeSection, Watched, host_of, reader_of
 from common.wire.messages import MONITOR, PUBLISHER
 from services.cli.supervise.coming_up import ComingUp, Rows, is_link_up
 from services.cli.supervise.conf import Plan, host_name, reader_name
 from services.cli.supervise.difference import Difference
 from services.cli.supervise.prepare import write_planned
+from services.publisher.core.known import encode_known, known_of
 
 COME_UP_S: Final = 30.0
 """What starts anew has to register and beat within this: many starts at once on a small machine take their time."""
@@ -77,7 +78,8 @@ class Switching:
         started = [*map(reader_of, change.changed), *map(host_of, change.hosts_changed)]
         started += [PUBLISHER] if change.publisher else []
         swapping = {reader_of(device): device for device in change.swapped}
-        before = self._look_at([*started, *swapping])
+        is_told = change.known and not change.publisher
+        before = self._look_at([*started, *swapping, *([PUBLISHER] if is_told else [])])
         try:
             write_planned(self.plan, active)
         except OSError as error:
@@ -88,7 +90,9 @@ class Switching:
         handed = hand_over(self.plan.data_dir, active.gateway, change.swapped)
         anew = list(dict.fromkeys((*change.changed, *self._told(handed, active.gateway))))
         restarts = [*map(reader_name, anew), *map(host_name, change.hosts_changed)]
-        restarts += ["publisher"] if change.publisher else []
+        is_told = is_told and self._has_told_publisher(active.gateway)
+        has_new_publisher = change.publisher or (change.known and not is_told)
+        restarts += ["publisher"] if has_new_publisher else []
         is_deaf = change.names and not tell_monitor(self.plan.data_dir, active.gateway)
         restarts += ["monitor"] if change.monitor or is_deaf else []
         added = [*map(reader_of, change.added), *map(host_of, change.hosts_added)]
@@ -100,11 +104,13 @@ class Switching:
         if why := send_order(run_dir, "apply"):
             return why
         started += [who for device in anew if (who := reader_of(device)) not in started]
+        started += [PUBLISHER] if has_new_publisher and not change.publisher else []
         wanted = dict.fromkeys((*started, *added))
         stay = {who: before[who]["pid"] for who, device in swapping.items() if device in handed.taken and who in before}
+        stay |= {PUBLISHER: before[PUBLISHER]["pid"]} if is_told and PUBLISHER in before else {}
         # Who comes may be there already, where a change is completed that somebody else has begun.
         before = {who: row for who, row in before.items() if who not in added or who in started}
-        return self._await(wanted, stay, before, was_up=change.publisher and is_link_up(before))
+        return self._await(wanted, stay, before, was_up=has_new_publisher and is_link_up(before))
 
     def take(self, active: Active) -> None:
         """This is what is to be written for the processes; none of them hears of it."""
@@ -117,6 +123,13 @@ class Switching:
             log_levels={} if self.plan.is_level_given else active.gateway.log_levels,
         )
         self.active = active
+
+    def _has_told_publisher(self, gateway: Gateway) -> bool:
+        """False if it has to start anew, which is said."""
+        why = tell_publisher(self.plan.data_dir, gateway)
+        if why:
+            self._note(Note("info", "devices.not_taken", {"reason": why, "then": "the publisher is started anew"}))
+        return not why
 
     def _told(self, handed: Taken, gateway: Gateway) -> list[str]:
         """The readers, by their first devices, that did not take a section."""
@@ -150,7 +163,7 @@ class Switching:
             for who, pid in stay.items():
                 # A monitor that has just started anew has not heard everybody.
                 if rows and rows.get(who, {}).get("pid") not in (None, pid):
-                    ended = f"{who} has ended after it had taken its section"
+                    ended = f"{who} has ended after it had taken what was changed"
             return coming.look(rows)
 
         def has_failed(held: Mapping[str, int]) -> bool:
@@ -202,6 +215,16 @@ def tell_monitor(data_dir: Path, gateway: Gateway) -> bool:
             return not client.call(MONITOR, "", watched, TAKE_S).error
     except GatewayError:
         return False
+
+
+def tell_publisher(data_dir: Path, gateway: Gateway) -> str:
+    """Tells the publisher which devices there are from now on, and what it has to know of them; "" or why it has to
+    start anew. Its connection to the platform stands meanwhile."""
+    try:
+        with Client(data_dir) as client:
+            return client.call(PUBLISHER, "", TakeDevices(encode_known(known_of(gateway))), TAKE_S).error
+    except GatewayError as error:
+        return str(error)
 
 
 def ask_monitor(data_dir: Path) -> dict[str, Any] | None:
