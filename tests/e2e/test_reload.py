@@ -138,6 +138,12 @@ def test_what_changes_under_load_touches_nobody_else(tmp_path: Path) -> None:
             assert json.loads(world.reload("--json").stdout) == nothing
             world.platform.wait_for(lambda _: said(world, "press1", "m"), "press1 under its new section", 60)
 
+            config = json.loads(world.config.read_text())
+            world.config.write_text(json.dumps({**config, "storage": {"type": "sqlite", "messages_ttl_in_days": 1}}))
+            assert world.reload().stdout.startswith("~ storage: ttl_s none → 86400 (no interruption; what is more")
+            assert world.pids() == before
+            assert "limits.taken" in world.log.read_text()
+
             world.devices["press9"] = number_device("press9", new)
             del world.devices["press8"]
             world.write()
@@ -145,7 +151,8 @@ def test_what_changes_under_load_touches_nobody_else(tmp_path: Path) -> None:
             lines = world.reload().stdout.splitlines()
             assert lines[0] == "+ press9"
             assert lines[1].startswith("- press8")
-            assert lines[2:] == ["applied"]
+            assert lines[2].startswith("~ storage: ttl_s 86400 → none (no interruption")
+            assert lines[3:] == ["applied"]
             world.platform.wait_connected("press9", deadline_s=60)
             new.write(b"5\n")
             world.platform.wait_for(lambda _: 5 in said(world, "press9"), "press9", 60)

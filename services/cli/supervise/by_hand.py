@@ -20,10 +20,11 @@ from common.config.task import files_of
 from common.core.errors import ConfigError, LinkError
 from common.core.shown import harmless
 from common.io.client import find_gateway
-from services.cli.supervise.difference import Difference, difference, together
+from common.wire.calls import hosted_connector
+from services.cli.supervise.difference import Difference, difference, place_of, together
 from services.cli.supervise.reloading import Reloaded, class_problems, hold_lock
 from services.cli.supervise.steps import steps_of
-from services.cli.supervise.switching import hand_over, tell_monitor, tell_publisher
+from services.cli.supervise.switching import hand_limits, hand_over, tell_monitor, tell_publisher, who_keeps
 from services.cli.supervise.wanted import read_laid
 from services.cli.text import compact
 from services.cli.usage import UsageError
@@ -57,8 +58,10 @@ def reload_by_hand(args: argparse.Namespace, data_dir: Path, show: Callable[[Rel
                 change = change._replace(names=False)
             if change.known and not change.publisher:
                 change = change._replace(publisher=bool(tell_publisher(data_dir, wanted.gateway)))
-            others = any(before.storage != wanted.gateway.storage for before in befores)
-            orders = _orders(change, taken.refused, others)
+            others = any(place_of(before.storage) != place_of(wanted.gateway.storage) for before in befores)
+            fewer = who_keeps(wanted.gateway, change) if change.limits and not others else []
+            limited = hand_limits(data_dir, wanted.gateway, fewer)
+            orders = _orders(change, {**limited.refused, **taken.refused}, others)
             write_active(data_dir / ACTIVE_NAME, wanted)
             write_taken(data_dir, files_of(wanted.gateway))
     finally:
@@ -94,7 +97,10 @@ def _orders(change: Difference, refused: dict[str, str], everyone: bool) -> list
     found = [f"start a port reader: --device {name}" for name in change.added]
     found += [f"stop the port reader of {name}" for name in change.removed]
     found += [f"restart the port reader of {name}" for name in change.changed]
-    found += [f"restart the port reader of {name}: {why}" for name, why in refused.items()]
+    for name, why in refused.items():
+        connector = hosted_connector(name)
+        whose = f"port reader of {name}" if connector is None else f"connector host of {connector}"
+        found.append(f"restart the {whose}: {why}")
     found += [f"start a connector host: --connector {name}" for name in change.hosts_added]
     found += [f"stop the connector host of {name}" for name in change.hosts_removed]
     found += [f"restart the connector host of {name}" for name in change.hosts_changed]

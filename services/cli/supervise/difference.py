@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from common.config.models import Device, Gateway
+from common.config.models import Device, Gateway, Storage
 from services.port_reader.core.swaps import why_not
 from services.publisher.core.known import known_of
 
@@ -35,6 +35,8 @@ class Difference(NamedTuple):
     """Other devices or connectors than before are to be watched by the monitor."""
     known: bool = False
     """The publisher is told of devices that come, go, or are others to it; it goes on, unless it has to start anew."""
+    limits: bool = False
+    """Journals keep more or less than before; who has them goes on."""
 
     @property
     def is_empty(self) -> bool:
@@ -45,7 +47,7 @@ def difference(before: Gateway, after: Gateway) -> Difference:
     """Who is concerned. A port reader that is not concerned does not hear of it."""
     devices = _Named({line[0].name: line for line in before.lines}, {line[0].name: line for line in after.lines})
     hosts = _Named({one.name: one for one in before.hosted}, {one.name: one for one in after.hosted})
-    everyone = before.storage != after.storage
+    everyone = place_of(before.storage) != place_of(after.storage)
     changed = devices.changed(everyone)
     taken = {name: _swaps(devices.old[name], devices.new[name]) for name in changed if not everyone}
     return Difference(
@@ -60,6 +62,7 @@ def difference(before: Gateway, after: Gateway) -> Difference:
         levels=before.log_levels != after.log_levels,
         swapped=tuple(name for swaps in taken.values() for name in swaps),
         names=_names(before) != _names(after) or hosts.is_another_list,
+        limits=before.storage != after.storage and not everyone,
         known=known_of(before) != known_of(after),
     )
 
@@ -80,6 +83,11 @@ def _swaps(before: Sequence[Device], after: Sequence[Device]) -> list[str]:
         return []
     pairs = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     return [] if any(why_not(old, new, before) for old, new in pairs) else [new.name for _, new in pairs]
+
+
+def place_of(storage: Storage) -> tuple[str, str | None, str]:
+    """What a journal is opened with; its limits are taken at work."""
+    return storage.type, storage.data_dir, storage.durability
 
 
 def _names(gateway: Gateway) -> list[str]:
