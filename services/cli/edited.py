@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from common.config.reading import read_gateway
-from common.core.errors import ConfigError, GatewayError
+from common.config.reading import Draft, read_gateway
+from common.core.errors import GatewayError
 
 ALONE_S: Final = 20.0
 """Somebody else's change takes a second or two on a small machine."""
@@ -33,16 +33,7 @@ def edit_file(config: Path, file: Path, edit: Callable[[str], str]) -> None:
     with _alone(target.parent):
         before = target.read_bytes()
         changed = edit(before.decode("utf-8")).encode()
-        if not Path(os.path.abspath(file)).is_relative_to(config.absolute().parent):
-            # Nothing can stand in its place for the check alone.
-            _exchange(target, changed)
-            try:
-                read_gateway(config, os.environ)
-            except ConfigError:
-                _exchange(target, before)
-                raise
-            return
-        _check(config, file, changed)
+        _check(config, target, changed)
         _exchange(target, changed)
 
 
@@ -66,20 +57,12 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _check(config: Path, file: Path, content: bytes) -> None:
-    """Reads the configuration as it would be: a folder of links to all that is there, but for the one file. Raises
-    ConfigError."""
-    source = config.absolute().parent
+    """Reads the configuration as it would be, with the content in the place of one of its files, wherever that is.
+    Raises ConfigError."""
     with tempfile.TemporaryDirectory(prefix="serialgw-edit-") as name:
-        place = Path(name)
-        for part in Path(os.path.abspath(file)).relative_to(source).parts:
-            for entry in source.iterdir():
-                if entry.name != part:
-                    (place / entry.name).symlink_to(entry)
-            source, place = source / part, place / part
-            if source.is_dir():
-                place.mkdir()
+        place = Path(name) / file.name
         place.write_bytes(content)
-        read_gateway(Path(name) / config.name, os.environ)
+        read_gateway(config, os.environ, draft=Draft(file, place))
 
 
 def _exchange(target: Path, content: bytes) -> None:

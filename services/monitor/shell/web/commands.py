@@ -99,9 +99,9 @@ class Commands:
 
     async def add(self, section: dict[str, Any]) -> str:
         """Puts a device into the configuration; what was said of it. Raises GatewayError."""
-        text = msgspec.json.encode(section).decode()
         places = ("--config", str(self._config), "--data-dir", str(self._data_dir))
-        done = await self._run(ADD_S, "add", *places, "--section", text)
+        # Not as a word of the command, which others on this machine see.
+        done = await self._run(ADD_S, "add", *places, "--section", "-", said=msgspec.json.encode(section))
         if done.code:
             raise GatewayError(done.error)
         return done.out.strip()
@@ -115,18 +115,21 @@ class Commands:
             raise GatewayError(done.error or f"reload has ended with {done.code}")
         return done.out.encode()
 
-    async def _run(self, most_s: float, *arguments: str, may_stay: bool = False) -> Done:
+    async def _run(self, most_s: float, *arguments: str, said: bytes = b"", may_stay: bool = False) -> Done:
         async with self._room:
-            return await _run(most_s, arguments, may_stay=may_stay)
+            return await _run(most_s, arguments, said=said, may_stay=may_stay)
 
 
-async def _run(most_s: float, arguments: Sequence[str], *, may_stay: bool = False) -> Done:
-    """`may_stay`: half of its work would be worse than none, so it goes on when nobody waits for it any more."""
+async def _run(most_s: float, arguments: Sequence[str], *, said: bytes = b"", may_stay: bool = False) -> Done:
+    """`said`: its standard input. `may_stay`: half of its work would be worse than none, so it goes on when nobody
+    waits for it any more."""
     command = [sys.executable, "-P", "-m", "services.cli", *arguments]
     environ = {**os.environ, VARIABLE: "off", "COLUMNS": "200"}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error, tempfile.TemporaryFile() as into:
+        into.write(said)
+        into.seek(0)
         try:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=error, env=environ)
+            child = subprocess.Popen(command, stdin=into, stdout=out, stderr=error, env=environ)
         except (OSError, ValueError) as reason:  # ValueError: a NUL in a word.
             raise GatewayError(f"it could not be started: {reason}") from None
         code: int | None = None
