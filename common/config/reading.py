@@ -49,17 +49,24 @@ class Loaded(NamedTuple):
 
 
 def read_gateway(
-    path: str | Path, environ: Mapping[str, str], *, with_secrets: bool = False, overlay: Overlay | None = None
+    path: str | Path,
+    environ: Mapping[str, str],
+    *,
+    with_secrets: bool = False,
+    overlay: Overlay | None = None,
+    draft: Draft | None = None,
 ) -> Loaded:
     """Read the configuration at `path`; variables TB_GW_* of `environ` win over the file. `overlay` is what the
-    platform has configured, which lies over the files.
+    platform has configured, which lies over the files. `draft`: what one of its files would be.
 
     Unless `with_secrets`, access token, user name, password and client id are None in the result (they are checked
     all the same): only the publisher reads with secrets. No message ever carries one.
     Raises ConfigError with every problem, each `file: path: found X, expected Y`; nothing else for any file content.
     """
     findings = Findings()
-    gateway = _Reader(Path(os.path.abspath(path)), environ, findings, with_secrets, overlay or Overlay()).read()
+    reader = _Reader(Path(os.path.abspath(path)), environ, findings, with_secrets, overlay or Overlay())
+    reader.draft = draft
+    gateway = reader.read()
     if gateway is None or findings.problems:
         raise ConfigError(findings.problems, findings.warnings)
     if not with_secrets:
@@ -80,6 +87,14 @@ def laid_over(path: Path, main: Mapping[str, Any], overlay: Overlay) -> Laid:
     return Laid(main, overlay, read, read_text)
 
 
+class Draft(NamedTuple):
+    """What a file of a configuration would be, before it is."""
+
+    file: Path
+    place: Path
+    """Where its content lies meanwhile."""
+
+
 class _Reader:
     """One reading of one configuration, from the file that was named to a gateway that can be used.
 
@@ -90,6 +105,7 @@ class _Reader:
         self, path: Path, environ: Mapping[str, str], findings: Findings, with_secrets: bool, overlay: Overlay
     ) -> None:
         self._path = path
+        self.draft: Draft | None = None
         self._overlay = overlay
         self._laid: dict[str, Any] = {}
         """Name of a connector's file → what stands in its place."""
@@ -115,7 +131,7 @@ class _Reader:
     def read(self) -> Gateway | None:
         """The gateway; None if there is no object to read from. Problems are in the findings, and may be there in both
         cases."""
-        value = read_json(self._path, self._shown, self._findings)
+        value = read_json(self._place_of(self._path), self._shown, self._findings)
         if self._findings.problems:
             return None
         if not isinstance(value, dict):
@@ -132,6 +148,12 @@ class _Reader:
             gateway = self._gateway(platform, Storage(), (connector,), None)
         self._check_devices()
         return gateway
+
+    def _place_of(self, path: Path) -> Path:
+        """Where a file is read: the draft's place, for the file that it may become."""
+        draft = self.draft
+        is_drafted = draft is not None and os.path.realpath(path) == os.path.realpath(draft.file)
+        return draft.place if draft is not None and is_drafted else path
 
     def _lay(self, value: dict[str, Any]) -> dict[str, Any]:
         """The main file with the platform's words over it; what does not count any more is a warning."""
@@ -224,7 +246,8 @@ class _Reader:
         name = entry.values.get("configuration")
         if not isinstance(name, str) or not can_name_a_file(name) or not os.path.isfile(self._folder / name):
             return False
-        value = self._laid[name] if name in self._laid else read_json(self._folder / name, name, Findings())
+        place = self._place_of(self._folder / name)
+        value = self._laid[name] if name in self._laid else read_json(place, name, Findings())
         return isinstance(value, dict) and has_serial_slaves(value)
 
     def _read_hosted(self, entry: JsonObject, kind: str, found: ConnectorClass) -> None:
@@ -276,7 +299,7 @@ class _Reader:
             entry.problem("configuration", f"{show(name)}, which is not there", f"a file beside {self._shown}")
             return None
         before = len(self._findings.problems)
-        value = read_json(path, name, self._findings)
+        value = read_json(self._place_of(path), name, self._findings)
         if len(self._findings.problems) > before:
             return None
         if not isinstance(value, dict):

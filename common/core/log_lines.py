@@ -66,13 +66,14 @@ def read_line(line: str) -> LogLine | None:
 
 
 def plain_line(line: str) -> str:
-    """A line in its form as text, whichever it has; one that is neither as it is."""
+    """A line in its form as text, whichever it has; of one that is neither nothing is changed but what would steer a
+    terminal."""
     if not line.startswith("{"):
-        return line
+        return harmless_lines(line)
     try:
         found = msgspec.json.decode(line, type=_Object)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return line
+        return harmless_lines(line)
     who = f"{found.process} {found.device}" if found.device else found.process
     words = [found.event, *(fact_text(key, value) for key, value in found.facts.items())] if found.event else []
     head = harmless(f"{found.time} {found.level:7} [{who}] {' '.join(words) or found.message}")

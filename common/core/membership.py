@@ -55,7 +55,7 @@ class Membership:
         self.detail = detail
         self.broker = ""
         """The broker's instance that has accepted us; "" while there is none."""
-        self._asks = tuple(asks)
+        self.asks = tuple(asks)
         self.frames_endpoint = ""
         self.junk = 0
         self._started_s = 0.0
@@ -99,7 +99,7 @@ class Membership:
         verb, body, who = verb_of(Beat), pack_body(Beat()), self.identity.address
         return [
             Send(Plane.CALLS, Request(f"beat-{self.identity.instance}", who, address, verb, "", "", ASKED_S, body))
-            for address in self._asks
+            for address in self.asks
         ]
 
     def answer(self, request: Request, now_s: float) -> list[CommonEffect]:

@@ -3,7 +3,8 @@
 Below `serialgw run` a pulse is a line in a pipe that our part in supervisord reads. Each process also has an alarm on
 the processor time that it spends without going round once (an endless loop, a regular expression that explodes), which
 leaves a traceback and ends it, whoever holds the interpreter's lock: so whatever started it starts it again. Beside no
-`serialgw run` it touches a file now and then (`common.io.alive`), whose age others can look at.
+`serialgw run` it touches a file now and then (`common.io.alive`), whose age others can look at, and where systemd has
+started it says that to systemd.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from common.io.alive import AliveFile, alive_path
+from common.io.systemd import notify_systemd
 from common.io.variables import TOP_VARIABLE
 
 PIPE: Final = "pulse"
 """The pipe's name in the socket directory."""
 EVERY_S: Final = 1.0
 """Seconds between two pulses at least: each costs a write and two timers."""
+TOLD_S: Final = 5.0
+"""systemd is told so often at most; its units expect a word in a minute."""
 ALARM_S: Final = 20.0
 """Seconds of processor time without going round once that no honest work takes."""
 TRACEBACK_SIGNAL: Final = signal.SIGUSR1
@@ -37,6 +41,10 @@ class Pulse:
         self._pipe = _open_pipe(sockets / PIPE) if TOP_VARIABLE in os.environ else None
         path = alive_path(sockets, address, os.environ)
         self._alive = None if path is None else AliveFile(path)
+        # `serialgw run` speaks for all of its own.
+        self._systemd = os.environ.get("NOTIFY_SOCKET", "") if TOP_VARIABLE not in os.environ else ""
+        self._told_s: float | None = None
+        """When systemd was told last."""
         faulthandler.register(TRACEBACK_SIGNAL, file=descriptor, all_threads=True)
         faulthandler.register(signal.SIGVTALRM, file=descriptor, all_threads=True, chain=True)
 
@@ -48,6 +56,9 @@ class Pulse:
         signal.setitimer(signal.ITIMER_VIRTUAL, ALARM_S)
         if self._alive is not None:
             self._alive.touch(now_s)
+        if self._systemd and (self._told_s is None or now_s - self._told_s >= TOLD_S):
+            notify_systemd("READY=1" if self._told_s is None else "WATCHDOG=1", self._systemd)
+            self._told_s = now_s
         if self._pipe is not None:
             try:
                 os.write(self._pipe, self._line)
@@ -64,6 +75,8 @@ class Pulse:
             self._pipe = None
         if self._alive is not None:
             self._alive.remove()
+        if self._systemd:
+            notify_systemd("STOPPING=1", self._systemd)
 
 
 def _open_pipe(path: Path) -> int | None:

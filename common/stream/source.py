@@ -22,6 +22,7 @@ from common.core.events import (
     Drain,
     Exit,
     Junk,
+    Note,
     Reconnected,
     Send,
     Start,
@@ -49,8 +50,10 @@ from common.wire.calls import (
     FindSection,
     ListDeadLetters,
     RetryDeadLetters,
+    TakeLimits,
     body_of,
     refuse,
+    reply,
     unknown_verb,
 )
 from common.wire.messages import (
@@ -70,7 +73,7 @@ from common.wire.messages import (
 )
 from common.wire.states import PublisherState, State, facts_of, state_of
 
-SERVED: Final = (FindSection, DiedIn, ListDeadLetters, RetryDeadLetters, Beat)
+SERVED: Final = (FindSection, DiedIn, ListDeadLetters, RetryDeadLetters, Beat, TakeLimits)
 """What every source is asked."""
 
 
@@ -265,6 +268,10 @@ class Source:
                 return [*self._membership.answer(request, now_s)]
             case RetryDeadLetters() if self.is_draining:
                 return [self.refuse(request, SHUTTING_DOWN)]
+            case TakeLimits():
+                facts = {"records": asked.max_records, "bytes": asked.max_bytes, "ttl_s": asked.ttl_s}
+                effects = self._each(lambda stream: stream.uplink.take_limits(asked, now_s))
+                return [Note("info", "limits.taken", facts), *effects, answer(reply(request, None))]
             case FindSection() | DiedIn() | ListDeadLetters() | RetryDeadLetters():
                 member = self.member_of(request.device) if len(self.streams) > 1 else 0
                 return self._of(member, self.streams[member].serve(request, asked))

@@ -35,7 +35,7 @@ from common.stream.sending.dead import dead_among
 from common.stream.sending.delivered import Delivered, oldest_ms
 from common.stream.sending.window import Window
 from common.wire import codec
-from common.wire.calls import hosted_connector
+from common.wire.calls import TakeLimits, hosted_connector
 from common.wire.messages import Entry, FrameBatch, FrameBody, Heartbeat, StreamReport
 from common.wire.states import PublisherState, state_of
 
@@ -321,6 +321,17 @@ class Uplink:
         if self.backlog:
             effects += journal.look_after(window.base, now_s)
         return [*effects, *self._window.tick(now_s), *self.move(now_s)]
+
+    def take_limits(self, limits: TakeLimits, now_s: float) -> list[StreamEffect]:
+        """The journal keeps so much from now on: what is more is dropped, and counted."""
+        self.limits = self.limits._replace(
+            max_records=limits.max_records, max_bytes=limits.max_bytes, ttl_s=limits.ttl_s or None
+        )
+        self._retention.take_limits(self.limits)
+        base = self._window.base
+        effects = self._shed(now_s)
+        effects += self._journal.trim(self._window.base, []) if self._window.base > base else []
+        return [*effects, *self.move(now_s)]
 
     # Shared by the above
 

@@ -19,6 +19,7 @@ from common.wire.messages import Reply, Request
 MOST_ID: Final = 2**63 - 1
 """SQLite's largest integer: no dead letter has a larger id."""
 Id = Annotated[int, Meta(ge=0, le=MOST_ID)]
+AtLeastOne = Annotated[int, Meta(ge=1, le=MOST_ID)]
 
 
 class Encode(Struct, frozen=True):
@@ -113,6 +114,16 @@ class TakeSection(Struct, frozen=True):
     """Canonical JSON (`common.config.models.section_of`)."""
 
 
+class TakeLimits(Struct, frozen=True):
+    """Client to whoever has journals: each of its journals keeps so much from now on, and drops at once, counted, what
+    is more. The reply is nil."""
+
+    max_records: AtLeastOne
+    max_bytes: AtLeastOne
+    ttl_s: Annotated[float, Meta(ge=0)] = 0.0
+    """How old an entry may become; 0 for any age."""
+
+
 class DiedIn(Struct, frozen=True):
     """Converter to port reader: a process died while it converted these numbers. The reply is nil."""
 
@@ -167,6 +178,14 @@ class Watched(Struct, frozen=True):
     connectors: list[str]
 
 
+class TakeDevices(Struct, frozen=True):
+    """Whoever has changed the configuration to publisher: these devices are configured now. The reply is nil; an error
+    says why only a publisher that is started anew can go by it, and this one goes on as before."""
+
+    devices: bytes
+    """JSON (`services.publisher.core.known`)."""
+
+
 class Configured(Struct, frozen=True):
     """Whoever has changed the configuration to publisher: look at what is configured now. The reply is nil."""
 
@@ -181,6 +200,7 @@ Body = (
     | AskAttributes
     | FindSection
     | TakeSection
+    | TakeLimits
     | DiedIn
     | ListDeadLetters
     | RetryDeadLetters
@@ -190,6 +210,7 @@ Body = (
     | Status
     | Configured
     | Watched
+    | TakeDevices
 )
 _SHAPES: Final[dict[str, type[Body]]] = {
     "encode": Encode,
@@ -201,6 +222,7 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "ask_attributes": AskAttributes,
     "section": FindSection,
     "take_section": TakeSection,
+    "take_limits": TakeLimits,
     "note": DiedIn,
     "dead_letters": ListDeadLetters,
     "retry": RetryDeadLetters,
@@ -210,6 +232,7 @@ _SHAPES: Final[dict[str, type[Body]]] = {
     "status": Status,
     "configured": Configured,
     "watched": Watched,
+    "take_devices": TakeDevices,
 }
 _VERBS: Final[dict[type[Body], str]] = {shape: verb for verb, shape in _SHAPES.items()}
 

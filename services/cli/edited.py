@@ -16,8 +16,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from common.config.reading import read_gateway
-from common.core.errors import ConfigError, GatewayError
+from common.config.reading import Draft, read_gateway
+from common.core.errors import GatewayError
 
 ALONE_S: Final = 20.0
 """Somebody else's change takes a second or two on a small machine."""
@@ -33,16 +33,7 @@ def edit_file(config: Path, file: Path, edit: Callable[[str], str]) -> None:
     with _alone(target.parent):
         before = target.read_bytes()
         changed = edit(before.decode("utf-8")).encode()
-        if not Path(os.path.abspath(file)).is_relative_to(config.absolute().parent):
-            # Nothing can stand in its place for the check alone.
-            _exchange(target, changed)
-            try:
-                read_gateway(config, os.environ)
-            except ConfigError:
-                _exchange(target, before)
-                raise
-            return
-        _check(config, file, changed)
+        _check(config, target, changed)
         _exchange(target, changed)
 
 
@@ -115,10 +106,12 @@ def _lay(source: Path, place: Path, contents: Mapping[tuple[str, ...], bytes]) -
 
 
 def _check(config: Path, file: Path, content: bytes) -> None:
-    """Reads the configuration as it would be. Raises ConfigError."""
-    name = str(Path(os.path.abspath(file)).relative_to(config.absolute().parent))
-    with as_it_would_be(config, {name: content}) as main:
-        read_gateway(main, os.environ)
+    """Reads the configuration as it would be, with the content in the place of one of its files, wherever that is.
+    Raises ConfigError."""
+    with tempfile.TemporaryDirectory(prefix="serialgw-edit-") as name:
+        place = Path(name) / file.name
+        place.write_bytes(content)
+        read_gateway(config, os.environ, draft=Draft(file, place))
 
 
 def _exchange(target: Path, content: bytes) -> None:

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from common.config.active import find_gateway
@@ -28,15 +27,14 @@ from common.io.locks import FileLock
 from common.io.logs import log_note, start_logs
 from common.io.process import begin, make_identity, pulse_in, refusals, run_core, tell_old_configuration
 from common.io.sources import Sources
-from common.wire.calls import hosted_stream
 from common.wire.messages import Identity
 from services.publisher.core.core import PublisherCore
 from services.publisher.core.dialects.provisioning import Ask
 from services.publisher.core.dialects.thingsboard import ThingsBoard
 from services.publisher.core.dialects.thingsboard_provisioning import ThingsBoardProvisioning
 from services.publisher.core.events import Event
+from services.publisher.core.known import KnownParts, known_of
 from services.publisher.core.remote import LEVEL_KEY, SECTION_KEYS, RemoteSetup
-from services.publisher.core.strategies import strategies_of
 from services.publisher.shell.attempt import try_platform
 from services.publisher.shell.entrance import Entrance, own_client_id
 from services.publisher.shell.names_file import NAME, KeptFile, read_names
@@ -122,25 +120,25 @@ def _make_core(
     ask: Ask | None,
 ) -> PublisherCore:
     """The core. `epoch` names this run of the publisher: port readers send again what an earlier one had not settled.
-    What devices are is taken once, so a changed configuration takes effect at the next start."""
+    Devices may come and go while it is at work (`TakeDevices`); all else is taken once, so a change of it takes effect
+    at the next start."""
+    known = KnownParts.of(known_of(gateway))
     return PublisherCore(
         identity,
         epoch,
         platform,
         dialect,
-        {device.name: device.type for device in gateway.devices}
-        | {hosted_stream(connector.name): "" for connector in gateway.hosted},
+        known.types,
         draw=random.random,
-        shared={device.name: [update.attribute for update in device.attribute_updates] for device in gateway.devices},
-        connectors={device.name: device.connector_name for device in gateway.devices}
-        | {hosted_stream(connector.name): connector.name for connector in gateway.hosted},
-        units={device.name: msgspec.json.encode(device.units) for device in gateway.devices if device.units},
+        shared=known.shared,
+        connectors=known.connectors,
+        units=known.units,
         version=RELEASE,
         names=kept.names,
         renamed=kept.renamed,
         provisioning=(ThingsBoardProvisioning(), ask) if ask else None,
-        answer_times=answer_times(gateway),
-        strategies=strategies_of(gateway),
+        answer_times=known.answer_times,
+        strategies=known.strategies,
         remote=remote_setup(replace(gateway, platform=platform)),
         hosts=hosts_of(gateway),
     )
@@ -159,16 +157,6 @@ def remote_setup(gateway: Gateway) -> RemoteSetup:
         logged={connector.name: connector.log_level for connector in connectors if connector.remote_logging},
         hidden=tuple(secret for secret in (security.access_token, security.password, *wished) if secret),
     )
-
-
-def answer_times(gateway: Gateway) -> dict[tuple[str, str], float]:
-    """How long each call that wants an answer waits for it, by device and method."""
-    return {
-        (device.name, rpc.method): rpc.response_timeout_s
-        for device in gateway.devices
-        for rpc in device.rpcs
-        if rpc.with_response
-    }
 
 
 def hosts_of(gateway: Gateway) -> dict[str, list[str]]:

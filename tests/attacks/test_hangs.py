@@ -22,11 +22,11 @@ from common.core.events import Note
 from common.core.version import PROTOCOL, RELEASE
 from common.io.bounded import BoundedSearch
 from common.io.pulse import PIPE
+from common.io.systemd import notify_systemd
 from common.wire.messages import Heartbeat, Register, Registered
 from services.broker.core.events import CallArrived, SendTo
 from services.cli.commands.status import faults_of, is_well
 from services.cli.supervise.pulse import HANG_S, LATE_S, START_S, Pulses, state_of
-from services.cli.supervise.systemd import notify_systemd
 from services.monitor.core.gateway.table import Table
 from tests.attacks.conftest import FULL
 from tests.attacks.rig import gateway, share_late, wait_arrived

@@ -135,7 +135,7 @@ def test_what_the_gateway_says_of_its_configuration_has_no_secret(tmp_path: Path
 
 def test_only_who_is_concerned_starts_anew(tmp_path: Path) -> None:
     """A line's settings, and a call, concern its port reader alone, which takes them while it is at work; a port has it
-    start anew; a call that is answered concerns the publisher too; storage all readers."""
+    start anew; a call that is answered concerns the publisher too, which takes it; storage all readers."""
     config = write(tmp_path)
 
     def change(*devices: dict[str, Any], **main: Any) -> Any:
@@ -152,9 +152,9 @@ def test_only_who_is_concerned_starts_anew(tmp_path: Path) -> None:
     call = change(DEVICE, {**OTHER, "serverSideRpc": [{"method": "get"}]})
     assert (call.swapped, call.changed, call.publisher, call.monitor) == (("B",), (), False, False)
     answered = change(DEVICE, {**OTHER, "serverSideRpc": [{"method": "get", "withResponse": True}]})
-    assert (answered.swapped, answered.changed, answered.publisher) == (("B",), (), True)
+    assert (answered.swapped, answered.changed, answered.known, answered.publisher) == (("B",), (), True, False)
     less = change(OTHER)
-    assert (less.removed, less.changed, less.publisher, less.monitor) == (("A",), (), True, False)
+    assert (less.removed, less.changed, less.known, less.publisher, less.monitor) == (("A",), (), True, False, False)
     assert less.names
     assert change(storage={"type": "memory"}).changed == ("A", "B")
 

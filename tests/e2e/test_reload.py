@@ -16,7 +16,6 @@ import pytest
 
 from common.config.history import read_history
 from common.config.taken import content_hash
-from services.cli.supervise.steps import KNOWN, PUBLISHER
 from tests.e2e.feeding import Feeder, first_values
 from tests.e2e.harness import (
     ROOT,
@@ -141,18 +140,33 @@ def test_what_changes_under_load_touches_nobody_else(tmp_path: Path) -> None:
             assert json.loads(world.reload("--json").stdout) == nothing
             world.platform.wait_for(lambda _: said(world, "press1", "m"), "press1 under its new section", 60)
 
+            config = json.loads(world.config.read_text())
+            world.config.write_text(json.dumps({**config, "storage": {"type": "sqlite", "messages_ttl_in_days": 1}}))
+            assert world.reload().stdout.startswith("~ storage: ttl_s none → 86400 (no interruption; what is more")
+            assert world.pids() == before
+            assert "limits.taken" in world.log.read_text()
+
             world.devices["press9"] = number_device("press9", new)
             del world.devices["press8"]
-            world.main = {"host": "localhost"}
             world.write()
             gone_at = feeders["press8"].written
             lines = world.reload().stdout.splitlines()
             assert lines[0] == "+ press9"
             assert lines[1].startswith("- press8")
-            assert lines[2] == "~ platform: host 127.0.0.1 → localhost (publisher restarts, nothing is lost)"
+            assert lines[2].startswith("~ storage: ttl_s 86400 → none (no interruption")
+            assert lines[3:] == ["applied"]
             world.platform.wait_connected("press9", deadline_s=60)
             new.write(b"5\n")
             world.platform.wait_for(lambda _: 5 in said(world, "press9"), "press9", 60)
+            world.platform.wait_for(lambda _: world.platform.on("v1/gateway/disconnect", "press8"), "goodbye", 60)
+            # Nobody was announced anew, or dropped: the publisher has gone on.
+            assert len(world.platform.on("v1/gateway/connect", "press1")) == 1
+            assert world.pids()["services.publisher"] == before["services.publisher"]
+
+            world.main = {"host": "localhost"}
+            world.write()
+            lines = world.reload().stdout.splitlines()
+            assert lines[0] == "~ platform: host 127.0.0.1 → localhost (publisher restarts, nothing is lost)"
 
             after = world.pids()
             kept = {f"--device={name}" for name in LOAD[:-1]}
@@ -304,11 +318,9 @@ def test_processes_that_somebody_else_looks_after(tmp_path: Path) -> None:
             "~ A: 1 data point (no interruption)",
             f"~ B: port {lines['B'].path} → /dev/none (its port reader starts anew: another port)",
             "+ C",
-            f"~ publisher: {KNOWN} ({PUBLISHER})",
             "to be done by whoever looks after the processes:",
             "  start a port reader: --device C",
             "  restart the port reader of B",
-            "  restart the publisher",
         ]
         lines["A"].write(b"7\n")
         platform.wait_for(
@@ -331,6 +343,7 @@ STEPS = (
     "reloading.write_active",
     "switching.write_planned",
     "switching.hand_over",
+    "switching.tell_publisher",
     "switching.send_order",
     "switching.Switching._await",
     "reloading.write_remote",

@@ -12,7 +12,7 @@ from common.wire import codec
 from common.wire.calls import ANSWER_ROOM_S
 from common.wire.messages import Entry, Reply, Request
 from services.port_reader.core.events import PortLost
-from services.publisher.__main__ import answer_times
+from services.publisher.core.known import KnownParts, known_of
 from tests.field.reading import read_device
 from tests.support.asked_rig import AskedRig
 from tests.support.port_reader_rig import Rig, frames_of
@@ -29,7 +29,7 @@ class _Driver(Driver):
     def __init__(self) -> None:
         devices = tuple(Device(name=name, rpcs=(SLOW, QUICK, SET)) for name in TYPES)
         gateway = Gateway(connectors=(Connector(name="Serial", devices=devices),))
-        super().__init__(answer_times=answer_times(gateway))
+        super().__init__(answer_times=KnownParts.of(known_of(gateway)).answer_times)
         self.up(limits={})
         self.take(batch(1, [None], kind=Entry.OPENED, device_type="press"))
         self.ack_all()

@@ -57,8 +57,9 @@ def test_they_go_out_once_with_whose_the_device_is() -> None:
 
 
 def test_a_changed_unit_concerns_the_publisher(tmp_path: Path) -> None:
-    """It is what tells the platform, and takes it at its start."""
+    """It is what tells the platform, and takes it while it is at work."""
     before = read_gateway(write_config(tmp_path, {"name": "d", "fields": ",", "telemetry": POINTS, "units": True}), {})
     changed = [{**POINTS[0], "unit": "mV"}, *POINTS[1:]]
     after = read_gateway(write_config(tmp_path, {"name": "d", "fields": ",", "telemetry": changed, "units": True}), {})
-    assert difference(before.gateway, after.gateway).publisher
+    change = difference(before.gateway, after.gateway)
+    assert (change.known, change.publisher) == (True, False)

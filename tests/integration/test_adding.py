@@ -122,7 +122,8 @@ def test_two_who_add_at_once_both_do(tmp_path: Path, config: Path) -> None:
     numbers = range(4)
     done: list[subprocess.CompletedProcess[str]] = []
     adding = [
-        threading.Thread(target=lambda n=n: done.append(run(tmp_path, "add", "--section", section(n)))) for n in numbers
+        threading.Thread(target=lambda n=n: done.append(run(tmp_path, "add", "--section", "-", said=section(n))))
+        for n in numbers
     ]
     for thread in adding:
         thread.start()
@@ -143,7 +144,7 @@ def test_the_file_stays_whose_it_was_and_where_its_link_leads(tmp_path: Path, co
     if os.geteuid() == 0:
         os.chown(real, 1234, 1235)
     before, text = real.stat(), real.read_bytes()
-    done = run(tmp_path, "add", "--section", section(1))
+    done = run(tmp_path, "add", "--section", "-", said=section(1))
     assert done.returncode == 0, done.stderr
     after = real.stat()
     assert config.is_symlink()
@@ -170,8 +171,29 @@ def test_a_file_elsewhere_is_changed_too(tmp_path: Path, config: Path) -> None:
     folder.mkdir()
     main = (tmp_path / "tb_gateway.json").read_text().replace("serial.json", "../serial.json")
     (folder / "tb_gateway.json").write_text(main)
-    before = config.read_text()
-    assert run(folder, "add", "/dev/ttyOther", "--profile", "nonsense", "--name", "x").returncode == 78
+    before, found = config.read_text(), config.stat()
+    done = run(folder, "add", "/dev/ttyOther", "--profile", "nonsense", "--name", "x")
+    assert done.returncode == 78
+    assert "../serial.json: devices[1].profile" in done.stderr
     assert config.read_text() == before
-    assert run(folder, "add", "--section", section(1)).returncode == 0
+    # It was never written, not even for a moment.
+    assert (config.stat().st_ino, config.stat().st_mtime_ns) == (found.st_ino, found.st_mtime_ns)
+    (folder / "section.json").write_text(section(1))
+    assert run(folder, "add", "--section", "section.json").returncode == 0
     assert json.loads(config.read_text())["devices"][1]["name"] == "d1"
+
+
+def test_a_section_is_no_word_of_the_command(tmp_path: Path, config: Path) -> None:
+    """Everybody sees those in `ps`, with what is secret in them; nor is an empty name a name."""
+    before = config.read_text()
+    refused = run(tmp_path, "add", "--section", section(1))
+    assert refused.returncode == 2
+    assert "expected a file's name, or - for standard input" in refused.stderr
+    assert "sds011" not in refused.stderr
+    assert run(tmp_path, "add", "--section", "nowhere.json").returncode == 2
+    for said in ("[]", "{", '{"name": 1, "port": "x"}', '{"name": "", "port": "/dev/ttyX"}'):
+        assert run(tmp_path, "add", "--section", "-", said=said).returncode == 2
+    unnamed = run(tmp_path, "add", "/dev/ttyX", "--profile", "sds011", "--name", "", "--yes")
+    assert unnamed.returncode == 2
+    assert "expected a name" in unnamed.stderr
+    assert config.read_text() == before

@@ -57,7 +57,7 @@ def run_scenario(scenario: Scenario, trace: Callable[[str], None] | None = None)
         host_load = HostLoad(world, scenario)
         asked_load = AskedLoad(world, scenario)
         faults = Faults(world, scenario, load)
-        Swaps(world.readers, scenario, faults)
+        Swaps(world.readers, world.publisher, scenario, faults)
         oracle = Oracle(world, scenario, load, host_load, asked_load, faults)
         try:
             world.clock.run(scenario.end_s)

@@ -6,6 +6,7 @@ and another framing. Each frame names by its readings which section it was conve
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,8 +15,9 @@ from common.config.models import DataPoint, Device, section_of
 from common.io.journal.sections import section_name
 from common.stream.blocks import Block
 from common.stream.events import Append
-from common.wire.calls import TakeSection, pack_body, verb_of
+from common.wire.calls import TakeDevices, TakeSection, pack_body, verb_of
 from common.wire.messages import Entry, Plane, Reply, Request
+from services.publisher.core.known import encode_known
 from tests.simulation.kernel import arrived
 from tests.simulation.source import enumerate_entries
 
@@ -23,9 +25,14 @@ if TYPE_CHECKING:
     from tests.simulation.faults import Faults
     from tests.simulation.reader import ReaderProcess
     from tests.simulation.scenario import Scenario
+    from tests.simulation.world import PublisherProcess
 
 ASKED: Final = "swap-"
 """Begins the id of the call by which a section is handed over."""
+TOLD: Final = "told"
+"""The id of the call by which the publisher hears which devices there are."""
+AWAY_S: Final = 5.0
+"""A device is not configured for so long at most; it goes on talking meanwhile."""
 RECOVERY_S: Final = 12.0
 
 
@@ -86,9 +93,13 @@ class Book:
 class Swaps:
     """Configures devices otherwise while they talk, as the scenario says."""
 
-    def __init__(self, readers: list[ReaderProcess], scenario: Scenario, faults: Faults) -> None:
+    def __init__(
+        self, readers: list[ReaderProcess], publisher: PublisherProcess, scenario: Scenario, faults: Faults
+    ) -> None:
         self._faults = faults
+        self._publisher = publisher
         self._clock = readers[0].clock
+        self._draw = random.Random(f"comes and goes {scenario.seed}")
         self._may_kill = bool(scenario.faults)
         for at_s, place in scenario.swaps:
             self._clock.after(at_s, self._swap, readers[place % len(readers)])
@@ -109,6 +120,24 @@ class Swaps:
         name = reader.device.name
         request = Request(call, "client:swaps", reader.name, verb_of(TakeSection), name, "", 10.0, body)
         reader.hear(arrived(Plane.CALLS, request))
+        self._take_away(name)
+
+    def _take_away(self, device: str) -> None:
+        """The device is configured no more, to the publisher, and is again a moment later: nobody sees a difference."""
+        self._publisher.gone.add(device)
+        self._tell()
+        self._clock.after(self._draw.random() * AWAY_S, self._bring_back, device)
+
+    def _bring_back(self, device: str) -> None:
+        self._publisher.gone.discard(device)
+        self._tell()
+
+    def _tell(self) -> None:
+        body = pack_body(TakeDevices(encode_known(self._publisher.known)))
+        to = self._publisher.name
+        self._publisher.hear(
+            arrived(Plane.CALLS, Request(TOLD, "client:swaps", to, verb_of(TakeDevices), "", "", 10.0, body))
+        )
 
 
 def section_asked(reply: Reply) -> str:

@@ -45,6 +45,7 @@ from services.publisher.core.events import (
     Publish,
     RoundOver,
 )
+from services.publisher.core.known import KnownDevice, KnownDevices
 from services.publisher.core.names import decode_names
 from services.publisher.core.strategies import Strategies
 from tests.simulation.asked import AskedProcess
@@ -152,6 +153,8 @@ class PublisherProcess(Process):
         super().__init__(world.clock, "publisher:0")
         self.world = world
         self.types = types
+        self.gone: set[str] = set()
+        """Those that are not configured at the moment."""
         self.hosts = hosts
         self.connection = 0
         self.names = b""
@@ -172,7 +175,7 @@ class PublisherProcess(Process):
             f"epoch{self.life}",
             Platform(),
             ThingsBoard(),
-            self.types | dict.fromkeys(self.hosts, ""),
+            {name: kind for name, kind in self.types.items() if name not in self.gone} | dict.fromkeys(self.hosts, ""),
             draw=self.clock.random.random,
             names=decode_names(self.names) if self.names else {},
             shared={name: ["level"] for name in self.types},
@@ -180,6 +183,18 @@ class PublisherProcess(Process):
             strategies=self.world.strategies,
             hosts={TYPE: list(self.hosts.values())} if self.hosts else None,
         )
+
+    @property
+    def known(self) -> KnownDevices:
+        """What a publisher that starts now knows of the devices."""
+        strategies = self.world.strategies
+        found = {
+            name: KnownDevice(kind, "Lines", ["level"], strategies=(strategies or {}).get(name))
+            for name, kind in self.types.items()
+            if name not in self.gone
+        }
+        hosts = {stream: KnownDevice("", connector) for stream, connector in self.hosts.items()}
+        return KnownDevices(found | hosts, has_strategies=strategies is not None)
 
     def cut(self, core: PublisherCore) -> None:
         self.world.platform.disconnect(self, self.connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.io.alive import EVERY_S, OLD_S, AliveFile, alive_path, file_name
+from common.io.pulse import Pulse
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,26 @@ def test_whoever_a_gateway_looks_after_has_none(tmp_path: Path) -> None:
     """`serialgw run` reads pulses; a file a process would be a write to the disk each few seconds, for nobody."""
     environ = {"SERIALGW_TOP": "1", "SERIALGW_ALIVE_FILE": str(tmp_path / "x")}
     assert alive_path(tmp_path, "broker:0", environ) is None
+
+
+def test_systemd_hears_of_a_process_that_it_has_started_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """READY once it goes round, then a word every few seconds, and that it ends; below `serialgw run` nothing, since
+    that speaks for all."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, (tmp_path / "log").open("wb") as log:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("SERIALGW_TOP", "1")
+        Pulse(tmp_path, log.fileno(), "broker:0").beat(1.0)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+        monkeypatch.delenv("SERIALGW_TOP")
+        pulse = Pulse(tmp_path, log.fileno(), "broker:0")
+        for now_s in (100.0, 101.5, 103.0, 105.0, 106.5, 110.0):
+            pulse.beat(now_s)
+        pulse.close()
+        said = [systemd.recv(100) for _ in range(4)]
+        assert said == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
 def test_its_time_moves_with_each_touch_that_is_due(tmp_path: Path) -> None:

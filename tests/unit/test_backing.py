@@ -28,7 +28,7 @@ from common.io.locks import FileLock
 from common.stream.blocks import Block
 from common.stream.events import Append
 from services.cli.__main__ import main
-from services.cli.backing.archive import FORM, MANIFEST, Manifest, sum_of, unpack_archive
+from services.cli.backing.archive import FORM, MANIFEST, Manifest, sum_of, unpack_archive, write_archive
 from tests.e2e.harness import write_config
 from tests.support.waiting import wait_until
 
@@ -72,6 +72,33 @@ def keep(folder: Path, data: Path, capsys: Captured) -> tuple[Path, str]:
     assert main(["backup", str(kept), "--data-dir", str(data)]) == 0
     out, err = capsys.readouterr()
     return kept, out + err
+
+
+def test_where_the_configuration_goes_has_to_be_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would else be laid wherever somebody happens to be."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["restore", "kept.tar.gz", "--data-dir", "data"]) == 2
+    assert "--dir says where the configuration goes" in capsys.readouterr().err
+
+
+def test_more_than_is_allowed_does_not_come_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a small file there may come as much as a disk has; what to do where that is meant is said."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "config").mkdir(parents=True)
+    (source / "config" / "tb_gateway.json").write_bytes(bytes(5_000_000))
+    name = "config/tb_gateway.json"
+    manifest = Manifest(at="", host="", main="tb_gateway.json", sums={name: sum_of(source / name)})
+    kept = tmp_path / "kept.tar.gz"
+    write_archive(kept, manifest, source)
+    assert kept.stat().st_size < 100_000
+    with pytest.raises(GatewayError, match="--most-gib N allows N GiB"):
+        unpack_archive(kept, target, 4_999_999)
+    assert unpack_archive(kept, tmp_path / "other", 5_000_000) == manifest
+    monkeypatch.setattr("services.cli.backing.archive.MOST_FILES", 0)
+    with pytest.raises(GatewayError, match="more than 0 files"):
+        unpack_archive(kept, tmp_path / "third")
 
 
 def restore(kept: Path, folder: Path, *more: str) -> int:

@@ -16,6 +16,7 @@ from services.cli.__main__ import main
 from services.cli.deploying.compose import compose_file
 from services.cli.deploying.deployment import Deployment, Line
 from services.cli.deploying.numbers import majors_of
+from services.cli.deploying.per_port import LONGEST, escape, instances_of, printed, unit_files
 from services.cli.deploying.supervisor import supervisor_sections
 from services.cli.deploying.udev import udev_rules
 from services.cli.deploying.unit import systemd_unit
@@ -52,6 +53,7 @@ ADAPTERS = [
     [
         ("compose.yml", compose_file(MANY)),
         ("serialgw.service", systemd_unit(MANY)),
+        ("per-port.txt", printed(MANY)),
         ("supervisor.conf", supervisor_sections(MANY)),
         ("60-serialgw.rules", udev_rules(MANY, ADAPTERS)),
     ],
@@ -168,6 +170,73 @@ def test_systemd_takes_the_unit_and_finds_it_shut(deployment: Deployment, tmp_pa
     # Of units that it has read beside ours it may say something too.
     assert "serialgw" not in analyze("verify")
     analyze("security", "--offline=true", "--threshold=30")
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd is not installed (apt-get install systemd)"
+)
+@pytest.mark.parametrize("deployment", [EXAMPLE, MANY], ids=["example", "many"])
+def test_systemd_takes_the_units_of_each_process_and_finds_them_shut(deployment: Deployment, tmp_path: Path) -> None:
+    """Templates, an instance for each device, and what holds them together; none is more open than the one for all."""
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for name, text in unit_files(deployment._replace(python=program)).items():
+        (tmp_path / name).write_text(text)
+    for name in instances_of(deployment):
+        kind = name.partition("@")[0]
+        (tmp_path / name).symlink_to(f"{kind}@.service")
+    units = sorted(path for path in tmp_path.iterdir() if path.suffix in (".service", ".target"))
+
+    def analyze(*arguments: str) -> str:
+        done = subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stderr
+
+    assert "serialgw" not in analyze("verify", *map(str, units))
+    services = [str(path) for path in units if path.suffix == ".service" and not path.is_symlink()]
+    analyze("security", "--offline=true", "--threshold=30", *services)
+
+
+@pytest.mark.skipif(shutil.which("systemd-escape") is None, reason="systemd is not installed")
+def test_a_name_is_escaped_as_systemd_does_it() -> None:
+    """And comes back whole."""
+    names = ["press1", "Halle 3/ü", '"$X" 100%', ".dot", "a-b", "\\x2d", "€", "a:b_c.d"]
+    done = subprocess.run(["systemd-escape", "--", *names], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == list(map(escape, names))
+
+
+def test_each_process_gets_what_it_needs_and_no_more() -> None:
+    """Ports for readers alone, the secret for the publisher alone."""
+    files = unit_files(EXAMPLE)
+    assert [name for name, text in files.items() if "DeviceAllow" in text] == ["serialgw-reader@.service"]
+    assert [name for name, text in files.items() if "LoadCredential" in text] == ["serialgw-publisher.service"]
+    assert all("TB_GW_ACCESS_TOKEN=withheld" in text for name, text in files.items() if "er@" in name)
+    assert "serialgw-connector@.service" not in files
+    assert "Wants=serialgw-reader@SerialDevice1.service\n" in files["serialgw.target"]
+    assert "Wants=serialgw-connector@Board.service\n" in unit_files(MANY)["serialgw.target"]
+
+
+def test_units_are_written_where_a_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each as a file; without the folder all are printed, each with its place. A name that is too long is said."""
+    device = {"name": "press1", "port": "socket://192.0.2.7:4001", "telemetry": [{"key": "t", "type": "string"}]}
+    devices = [device, {**device, "name": "x" * (LONGEST + 1), "port": "socket://192.0.2.7:4002"}]
+    config = tmp_path / "serial.json"
+    config.write_text(json.dumps({"name": "s", "devices": devices}))
+    words = ["deploy", "systemd", "--per-port", "--config", str(config)]
+    assert main([*words, "--into", str(tmp_path / "units")]) == 0
+    out, err = capsys.readouterr()
+    assert "too long for a unit's" in err
+    assert out.split() == [str(tmp_path / "units" / name) for name in unit_files(EXAMPLE)]
+    target = (tmp_path / "units" / "serialgw.target").read_text("utf-8")
+    assert "Wants=serialgw-reader@press1.service" in target
+    assert "xx" not in target
+    assert main(words) == 0
+    assert "# /etc/systemd/system/serialgw-reader@.service: device %I." in capsys.readouterr().out
+    assert main(["deploy", "udev", "--per-port", "--config", str(config)]) == 2
+    assert main(["deploy", "systemd", "--into", "x", "--config", str(config)]) == 2
+    (tmp_path / "file").write_text("")
+    assert main([*words, "--into", str(tmp_path / "file")]) == 69
 
 
 def test_supervisord_takes_the_sections(tmp_path: Path) -> None:

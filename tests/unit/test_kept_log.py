@@ -235,6 +235,21 @@ def test_lines_are_shown_in_either_form_whichever_they_were_logged_in(tmp_path: 
     assert logged["exception"] == "Traceback\n  x = 1"
 
 
+def test_what_only_begins_like_an_object_steers_no_terminal(tmp_path: Path, capsys: Captured) -> None:
+    """Somebody's print is of the line before it, whatever it begins with; an object keeps what it says, but for what a
+    terminal would obey."""
+    file = KeptFile(tmp_path)
+    file.put(f"{LINES[0]}\n{{\x1b[2J no object\n".encode())
+    file.put(json_line(HEAD, "", {}, "an object", "")[:-2] + ', "more": "\x9b2J"}\n'.encode())
+    _, shown, _ = logs(tmp_path, capsys, "--json")
+    first, second = map(json.loads, shown[-2:])
+    assert first["message"].endswith("\n{\x1b[2J no object")
+    assert second["more"] == "\x9b2J"
+    _, plain, _ = logs(tmp_path, capsys)
+    assert "{\\u001b[2J no object" in plain
+    assert not any(is_steering(one) for one in (*shown, *plain))
+
+
 def test_the_publisher_is_told_text_in_either_form(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

@@ -83,7 +83,9 @@ def test_a_device_that_changes(after: Device, text: str) -> None:
 def test_devices_that_come_and_go() -> None:
     """How much is sent first; one under another name is a new device."""
     lines = plan(gateway(A), gateway(A, B))
-    assert lines == ["+ b", f"~ publisher: the devices that it knows, their calls or report strategies ({PUBLISHER})"]
+    assert lines == ["+ b"]
+    change = difference(gateway(A), gateway(A, B))
+    assert (change.publisher, change.known, change.names) == (False, True, True)
     assert plan(gateway(A, B), gateway(A), b=12)[0] == "- b (12 frames will be sent first)"
     assert plan(gateway(A, B), gateway(A), b=1)[0] == "- b (1 frame will be sent first)"
     assert plan(gateway(A, B), gateway(A))[0] == "- b"
@@ -109,7 +111,14 @@ def test_what_is_neither_device_nor_platform() -> None:
     assert plan(old, place)[-1].startswith("! storage: type sqlite → memory (needs a restart of all: refused without")
     limit = gateway(A, storage=Storage(max_records=5))
     assert not needs_restart(old, limit)
-    assert plan(old, limit) == ["~ storage: max_records none → 5 (all port readers start anew, nothing is lost)"]
+    end = "(no interruption; what is more than that is dropped)"
+    assert plan(old, limit) == [f"~ storage: max_records none → 5 {end}"]
+    flush = gateway(A, storage=Storage(max_records=5, durability="power"))
+    assert plan(limit, flush) == [
+        "~ storage: durability process → power (all port readers start anew, nothing is lost)"
+    ]
+    assert difference(limit, flush).changed == ("a",)
+    assert difference(old, limit) == difference(old, old)._replace(limits=True)
     assert plan(old, gateway(A, web=Web(port=1)))[0].startswith("~ web: (the monitor restarts")
     assert plan(old, gateway(A, log_levels={"broker": "DEBUG"})) == ["~ log levels: (no interruption)"]
     hosted = gateway(A, hosted=(OWN,))

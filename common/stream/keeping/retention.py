@@ -34,6 +34,11 @@ class Retention:
         self._is_shedding = False
         self._check_s = 0.0
 
+    def take_limits(self, limits: Limits) -> None:
+        """So much is kept from now on; what is more is found by the next `excess`."""
+        self._limits = limits
+        self._check_s = 0.0
+
     @property
     def total_bytes(self) -> int:
         """Bytes of all that is not settled."""

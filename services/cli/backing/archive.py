@@ -34,6 +34,10 @@ JOURNAL_ENDS: Final = tuple(f"{SUFFIX}{end}" for end in ("", MARK_SUFFIX, DEVICE
 FORM: Final = 1
 """Of the archive; a later one is refused."""
 MOST_MANIFEST_BYTES: Final = 16 * 1024 * 1024
+MOST_BYTES: Final = 32 * 1024**3
+"""What comes out of an archive, in all, if nothing else is said: 64 journals at their usual limit are half of it."""
+MOST_FILES: Final = 100_000
+"""Members of an archive: a gateway has some for each device."""
 CHUNK_BYTES: Final = 1 << 20
 EXPECTED: Final = "expected a file that `serialgw backup` has written"
 
@@ -95,9 +99,10 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def unpack_archive(path: Path, folder: Path) -> Manifest:
-    """Unpacks an archive into a folder of our own and checks each file. Raises GatewayError for what is no backup, or
-    not whole, OSError."""
+def unpack_archive(path: Path, folder: Path, most_bytes: int = MOST_BYTES) -> Manifest:
+    """Unpacks an archive into a folder of our own and checks each file. Raises GatewayError for what is no backup, not
+    whole, or more than `most_bytes` once it is unpacked; OSError."""
+    left_bytes = most_bytes
     try:
         with tarfile.open(path, "r:*") as archive:
             members = _members(path, archive)
@@ -107,7 +112,7 @@ def unpack_archive(path: Path, folder: Path) -> Manifest:
                 wanted = left.pop(name, None)
                 if wanted is None:
                     raise GatewayError(f"{path}: found {name!r}, which its list does not have; {EXPECTED}")
-                _unpack(path, name, file, folder / name, wanted)
+                left_bytes -= _unpack(path, file, folder / name, wanted, left_bytes)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise GatewayError(f"{path}: {error}; {EXPECTED}") from None
     if left:
@@ -116,7 +121,9 @@ def unpack_archive(path: Path, folder: Path) -> Manifest:
 
 
 def _members(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes] | None]]:
-    for member in archive:
+    for count, member in enumerate(archive):
+        if count > MOST_FILES:
+            raise GatewayError(f"{path}: found more than {MOST_FILES} files in it; {EXPECTED}")
         place = PurePosixPath(member.name)
         is_ours = member.name == MANIFEST or _is_kept(place)
         if not member.isreg() or not is_ours or ".." in place.parts or str(place) != member.name:
@@ -145,13 +152,20 @@ def _read_manifest(path: Path, file: IO[bytes] | None) -> Manifest:
     return manifest
 
 
-def _unpack(path: Path, name: str, file: IO[bytes] | None, target: Path, wanted: str) -> None:
+def _unpack(path: Path, file: IO[bytes] | None, target: Path, wanted: str, most_bytes: int) -> int:
+    """The file's size, which is `most_bytes` at most."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = hashlib.sha256()
+    found, size = hashlib.sha256(), 0
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(target, flags, 0o600), "wb") as writing:
         while file is not None and (chunk := file.read(CHUNK_BYTES)):
+            size += len(chunk)
+            if size > most_bytes:
+                raise GatewayError(
+                    f"{path}: more comes out of it than is allowed; if it is yours, --most-gib N allows N GiB"
+                )
             found.update(chunk)
             writing.write(chunk)
     if found.hexdigest() != wanted:
-        raise GatewayError(f"{path}: {name} is not as it was kept: the file is damaged, or was changed")
+        raise GatewayError(f"{path}: {target.name} is not as it was kept: the file is damaged, or was changed")
+    return size

@@ -32,6 +32,8 @@ from services.cli.probing.guessing import Guess, best
 from services.cli.probing.listening import listen
 from services.cli.usage import UsageError
 
+MOST_SECTION_BYTES: Final = 1024 * 1024
+"""A device has some KiB."""
 NEXT: Final = "`serialgw reload` makes a gateway that runs take it; `serialgw try` shows what its frames become"
 
 
@@ -56,7 +58,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--name", type=utf8_text, metavar="NAME", help="what the device is called (default: it asks)")
     parser.add_argument("--profile", type=utf8_text, metavar="NAME", help="a known device; then nothing is listened to")
     parser.add_argument(
-        "--section", type=utf8_text, metavar="JSON", help="the device as it is to stand in the file; nothing is asked"
+        "--section",
+        type=utf8_text,
+        metavar="FILE",
+        help="the device as it is to stand in the connector's file: a file with that JSON object, or - for standard "
+        "input; nothing is asked",
     )
     parser.add_argument("--yes", action="store_true", help="ask nothing: take the likeliest guess")
     add_data_dir(parser)
@@ -65,9 +71,10 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Adds one device. Raises GatewayError, UsageError, ConfigError, OSError."""
     ask = _refuse_to_ask if args.yes or args.section is not None else _ask
-    given = None if args.section is None else _given(args.section)
+    given = None if args.section is None else _given(_text_of(args.section))
     if given is not None:
-        args.port, args.name = args.port or given["port"], args.name or given["name"]
+        args.port = args.port or given["port"]
+        args.name = given["name"] if args.name is None else args.name
     if not args.config.exists():
         start = f"`serialgw init {args.port or 'PORT'}` writes one to start from, with the device in it"
         raise ConfigError([f"{args.config} is not there; {start}"])
@@ -78,12 +85,34 @@ def run(args: argparse.Namespace) -> int:
     if taken is not None:
         raise GatewayError(f"{port} is device {taken}'s already")
     section = {**given, "port": port} if given is not None else _section(args, port, ask)
-    section["name"] = _name(
-        args.name or ask("What is the device called?", f"device{len(gateway.devices) + 1}"), gateway
-    )
+    if args.name is None:
+        args.name = ask("What is the device called?", f"device{len(gateway.devices) + 1}")
+    section["name"] = _name(args.name, gateway)
     edit_file(args.config, Path(connector.file), lambda text: _changed(text, section, connector))
     print(f"Added {section['name']} to {connector.file}. {NEXT}.")
     return 0
+
+
+def _text_of(place: str) -> str:
+    """What stands in the file, or comes by standard input. Raises UsageError."""
+    if place.lstrip().startswith("{"):
+        raise UsageError(
+            "--section: found the device itself, which everybody on this machine sees among the processes, with what "
+            "is secret in it; expected a file's name, or - for standard input"
+        )
+    try:
+        if place == "-":
+            content = sys.stdin.buffer.read(MOST_SECTION_BYTES + 1)
+        else:
+            with Path(place).open("rb") as file:
+                content = file.read(MOST_SECTION_BYTES + 1)
+        if len(content) > MOST_SECTION_BYTES:
+            raise UsageError(f"--section: {place}: more than {MOST_SECTION_BYTES} bytes, expected one device")
+        return content.decode()
+    except OSError as error:
+        raise UsageError(f"--section: {place}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--section: {place}: found no UTF-8 text, expected a JSON object") from None
 
 
 def _given(text: str) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """`serialgw deploy`: prints the file by which Compose, systemd, udev or a supervisord starts a gateway, whole, for a
-configuration. It writes nothing."""
+configuration. It writes only where a folder for it is named."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from common.config.names import SECRET_FILE_SUFFIX, SECRET_VARIABLES
 from common.config.ports import identity_of
 from common.config.reading import Loaded
 from common.config.usb_ports import usb_ports
-from common.core.errors import ConfigError
+from common.core.errors import ConfigError, LinkError
+from common.core.shown import harmless
 from common.io.arguments import DATA_DIR_VARIABLE
 from common.io.variables import WITHHELD
 from services.cli.arguments import Subparsers, utf8_path
@@ -24,10 +25,12 @@ from services.cli.backing.contents import config_files
 from services.cli.deploying.compose import compose_file
 from services.cli.deploying.deployment import SECRET_OF, Deployment, Line, lines_of, secret_of
 from services.cli.deploying.numbers import majors_of
+from services.cli.deploying.per_port import is_short, printed, unit_files
 from services.cli.deploying.supervisor import supervisor_sections
 from services.cli.deploying.udev import udev_rules
 from services.cli.deploying.unit import systemd_unit
 from services.cli.parser import WARNING
+from services.cli.usage import UsageError
 from services.cli.whole import read_whole
 
 DRIVERS: Final = Path("/proc/devices")
@@ -61,15 +64,24 @@ def add_parser(subparsers: Subparsers) -> None:
         help="print the file by which something else starts the gateway",
         description="Prints a whole file for a configuration: for Compose with a container for each process, a unit "
         "for systemd, rules for udev, or sections for a supervisord that runs already. Print it again after a device "
-        "was added. Nothing is written, and no secret is printed.",
+        "was added. Nothing is written without --into, and no secret is printed.",
         epilog="examples:\n"
         "  serialgw deploy compose --config tb_gateway.json > compose.yml\n"
         "  serialgw deploy systemd --config /etc/serialgw/tb_gateway.json\n"
+        "  serialgw deploy systemd --per-port --config /etc/serialgw/tb_gateway.json --into units\n"
         "  serialgw deploy udev --config tb_gateway.json\n\n"
         "exit codes: 0 printed, 2 wrong usage, 78 problems in the configuration",
     )
     parser.add_argument("kind", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--config", type=utf8_path, required=True, metavar="FILE", help="the configuration")
+    parser.add_argument(
+        "--per-port",
+        action="store_true",
+        help="systemd: a unit for each process, by templates, in place of one that runs them all",
+    )
+    parser.add_argument(
+        "--into", type=utf8_path, metavar="DIR", help="with --per-port: write each unit as a file of this folder"
+    )
     parser.add_argument(
         "--data-dir",
         type=utf8_path,
@@ -80,13 +92,39 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the file. Raises ConfigError with every problem of the configuration."""
+    """Prints the file. Raises ConfigError with every problem of the configuration; UsageError, LinkError."""
+    _check_options(args)
     loaded, secret = read_configured(args.config, os.environ)
     deployment = find_deployment(args.config, loaded.gateway, secret, args.data_dir)
-    for warning in [*loaded.warnings, *_warnings(args.kind, deployment, loaded.gateway)]:
+    for warning in [*loaded.warnings, *_warnings(args.kind, deployment, loaded.gateway), *_too_long(args, deployment)]:
         print(f"{WARNING}{warning}", file=sys.stderr)
-    print(KINDS[args.kind](deployment), end="")
+    if args.into is not None:
+        for path in write_units(deployment, args.into):
+            print(path)
+        return 0
+    print(printed(deployment) if args.per_port else KINDS[args.kind](deployment), end="")
     return 0
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    if args.per_port and args.kind != "systemd":
+        raise UsageError(f"--per-port is for systemd, found {args.kind}")
+    if args.into is not None and not args.per_port:
+        raise UsageError("--into needs --per-port: without it there is one file, which is printed")
+
+
+def write_units(deployment: Deployment, folder: Path) -> list[Path]:
+    """Writes each unit into the folder, which is made; the files. Raises LinkError where that can't be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = []
+        for name, text in unit_files(deployment).items():
+            path = folder / name
+            path.write_text(text, "utf-8")
+            found.append(path)
+    except OSError as error:
+        raise LinkError(f"{error.filename}: {error.strerror}; name a folder that can be written with --into") from None
+    return found
 
 
 def read_configured(config: Path, environ: Mapping[str, str]) -> tuple[Loaded, str]:
@@ -160,6 +198,19 @@ def _drivers() -> str:
         return DRIVERS.read_text()
     except OSError:
         return ""
+
+
+def _too_long(args: argparse.Namespace, deployment: Deployment) -> list[str]:
+    """Devices and connectors that no unit can be named after."""
+    if not args.per_port:
+        return []
+    names = [*(line.name for line in deployment.lines), *deployment.hosted]
+    return [
+        f"{harmless(name)}: the name is too long for a unit's, which has 255 bytes; give it a shorter one, or let "
+        "`serialgw run` look after all processes"
+        for name in names
+        if not is_short(name)
+    ]
 
 
 def _warnings(kind: str, deployment: Deployment, gateway: Gateway) -> list[str]:

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from common.config.active import ACTIVE_NAME, read_active
 from common.core.errors import GatewayError, LinkError
 from common.core.log_lines import LEVELS, plain_line, read_line
+from common.core.shown import harmless
 from common.io.kept_log import FOLDER, NAME, OLDER
 from services.cli.arguments import Subparsers, add_data_dir, add_device, log_level, one_device, whole_number
 from services.cli.known import no_device
@@ -98,15 +100,15 @@ def objects_of(lines: Iterable[str]) -> Iterator[str]:
     is the message, and lines without a head, such as a traceback, are of the one before."""
     found: dict[str, str] = {}
     for line in lines:
-        head = read_line(line)
-        if head is None and found:
+        head, logged = read_line(line), _object_in(line)
+        if head is None and logged is None and found:
             found["message"] += f"\n{line}"
             continue
         if found:
-            yield compact(found)
+            yield harmless(compact(found))
         found = {}
-        if line.startswith("{"):
-            yield line
+        if logged is not None:
+            yield harmless(compact(logged))
         elif head is not None:
             who = {"process": head.process, "device": head.device}
             found = {
@@ -116,7 +118,18 @@ def objects_of(lines: Iterable[str]) -> Iterator[str]:
                 "message": head.said,
             }
     if found:
-        yield compact(found)
+        yield harmless(compact(found))
+
+
+def _object_in(line: str) -> dict[str, Any] | None:
+    """The object of a line that was logged as one; None for every other line, also for one that only begins so."""
+    if not line.startswith("{"):
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class Wanted:

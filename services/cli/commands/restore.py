@@ -17,12 +17,13 @@ from common.core.errors import ConfigError, GatewayError, LinkError
 from common.io.journal.places import SUFFIX, journal_dir
 from common.io.locks import FileLock
 from common.io.private import is_private, keep_private, make_private
-from services.cli.arguments import Subparsers, add_data_dir, utf8_path
-from services.cli.backing.archive import Manifest, sum_of, unpack_archive
+from services.cli.arguments import Subparsers, add_data_dir, utf8_path, whole_number
+from services.cli.backing.archive import MOST_BYTES, Manifest, sum_of, unpack_archive
 from services.cli.commands.run import LOCK_NAME
 from services.cli.ending import ending_in_order
 from services.cli.parser import WARNING
 from services.cli.text import counted
+from services.cli.usage import UsageError
 
 CARE: Final = """\
 What waits is sent at the next start, with its old times. Do not start the gateway that this was kept of on its own
@@ -52,7 +53,14 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("file", type=utf8_path, metavar="FILE", help="what `serialgw backup` has written")
     parser.add_argument(
-        "--dir", type=utf8_path, default=Path(), metavar="DIR", help="where the configuration goes (default: here)"
+        "--dir", type=utf8_path, metavar="DIR", help="where the configuration goes; needed but for --list"
+    )
+    parser.add_argument(
+        "--most-gib",
+        type=whole_number(1, 1_048_576),
+        default=MOST_BYTES // 1024**3,
+        metavar="N",
+        help="refuse a file of which more GiB come out (default: %(default)s)",
     )
     parser.add_argument("--anyway", action="store_true", help="replace files that are there, but for journals")
     parser.add_argument("--list", action="store_true", help="only say what is in it")
@@ -60,14 +68,18 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Restores. Raises GatewayError, with nothing changed; LinkError where a gateway runs; OSError."""
+    """Restores. Raises UsageError; GatewayError, with nothing changed; LinkError where a gateway runs; OSError."""
+    if args.dir is None and not args.list:
+        raise UsageError(
+            "--dir says where the configuration goes, such as /etc/serialgw; --list only shows what is in it"
+        )
     keep_private()
-    config_dir, data_dir = args.dir.expanduser().absolute(), args.data_dir.expanduser().absolute()
+    config_dir, data_dir = (args.dir or Path()).expanduser().absolute(), args.data_dir.expanduser().absolute()
     # Where it goes there has to be room for it; a container's /tmp has little.
     near = data_dir if is_private(data_dir) else None
     with ending_in_order(), tempfile.TemporaryDirectory(prefix="restoring-", dir=near) as place:
         folder = Path(place)
-        manifest = unpack_archive(args.file, folder)
+        manifest = unpack_archive(args.file, folder, args.most_gib * 1024**3)
         print("\n".join(_shown(manifest)))
         if args.list:
             return 0

@@ -17,42 +17,7 @@ HOMES: Final = (Path("/home"), Path("/root"))
 SECRETS: Final = Path("/etc/serialgw")
 """Where the file with the secret is, for root alone: systemd reads it."""
 
-_UNIT: Final = """\
-# /etc/systemd/system/serialgw.service: the whole gateway on one host. See docs/deploy.md.
-[Unit]
-Description=serialgw: serial devices to an IoT platform over MQTT
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-Type=notify
-NotifyAccess=main
-# supervisord says every few seconds that it goes round; it looks after all others.
-WatchdogSec=60
-User={user}
-SupplementaryGroups={group}
-{secret}# Further variables, such as TB_GW_HOST=…, in a file of mode 0600 that belongs to root.
-EnvironmentFile=-/etc/serialgw/environment
-# DeviceAllow looks up drivers by name when the unit starts: one that is loaded only when the first adapter is plugged
-# in would not be found, and the adapter not be allowed.
-ExecStartPre=+-/sbin/modprobe -abq usbserial cdc_acm
-ExecStart={command} run --last-good --config {config} --data-dir {data_dir}
-# What stands in the files now, without a restart; it says by its exit code what became of it.
-ExecReload={command} reload --data-dir {data_dir}
-{state}
-# SIGTERM goes to supervisord alone, which stops the processes in the order of the data.
-KillMode=mixed
-TimeoutStopSec=60
-Restart=on-failure
-RestartSec=2
-# A configuration error, and nothing that ran before: a restart would not help.
-RestartPreventExitStatus=78
-UMask=0077
-OOMScoreAdjust=-200
-
-# Serial ports, and no other device; no PrivateDevices, which would hide them.
-DevicePolicy=closed
-{devices}
+SHUT: Final = """\
 CapabilityBoundingSet=
 LockPersonality=true
 NoNewPrivileges=true
@@ -73,7 +38,48 @@ RestrictSUIDSGID=true
 SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
 SystemCallFilter=@system-service
-SystemCallFilter=~@privileged
+SystemCallFilter=~@privileged"""
+"""What no process of a gateway needs."""
+DRIVERS: Final = """\
+# DeviceAllow looks up drivers by name when the unit starts: one that is loaded only when the first adapter is plugged
+# in would not be found, and the adapter not be allowed.
+ExecStartPre=+-/sbin/modprobe -abq usbserial cdc_acm"""
+
+_UNIT: Final = """\
+# /etc/systemd/system/serialgw.service: the whole gateway on one host. See docs/deploy.md.
+[Unit]
+Description=serialgw: serial devices to an IoT platform over MQTT
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=notify
+NotifyAccess=main
+# supervisord says every few seconds that it goes round; it looks after all others.
+WatchdogSec=60
+User={user}
+SupplementaryGroups={group}
+{secret}# Further variables, such as TB_GW_HOST=…, in a file of mode 0600 that belongs to root.
+EnvironmentFile=-/etc/serialgw/environment
+{drivers}
+ExecStart={command} run --last-good --config {config} --data-dir {data_dir}
+# What stands in the files now, without a restart; it says by its exit code what became of it.
+ExecReload={command} reload --data-dir {data_dir}
+{state}
+# SIGTERM goes to supervisord alone, which stops the processes in the order of the data.
+KillMode=mixed
+TimeoutStopSec=60
+Restart=on-failure
+RestartSec=2
+# A configuration error, and nothing that ran before: a restart would not help.
+RestartPreventExitStatus=78
+UMask=0077
+OOMScoreAdjust=-200
+
+# Serial ports, and no other device; no PrivateDevices, which would hide them.
+DevicePolicy=closed
+{devices}
+{shut}
 # supervisord gives its own socket to the user who has it already, and ends where it may not.
 SystemCallFilter=@chown
 
@@ -87,17 +93,28 @@ def systemd_unit(deployment: Deployment) -> str:
     return _UNIT.format(
         user=deployment.user,
         group=deployment.group,
-        secret=_secret(deployment.secret),
+        secret=secret_lines(deployment.secret),
+        drivers=DRIVERS,
+        shut=shut_lines(deployment),
         data_dir=_word(str(deployment.data_dir)),
         command=_word(str(deployment.command)),
         config=_word(str(deployment.config)),
-        state=_state(deployment),
-        devices="\n".join(f"DeviceAllow=char-{kind} rw" for kind in deployment.kinds),
-        home="read-only" if _is_at_home(deployment) else "true",
+        state=state_lines(deployment),
+        devices=device_lines(deployment),
     )
 
 
-def _secret(variable: str) -> str:
+def shut_lines(deployment: Deployment) -> str:
+    """What a process of this gateway can't do."""
+    return SHUT.format(home="read-only" if _is_at_home(deployment) else "true")
+
+
+def device_lines(deployment: Deployment) -> str:
+    """The ports that may be opened."""
+    return "\n".join(f"DeviceAllow=char-{kind} rw" for kind in deployment.kinds)
+
+
+def secret_lines(variable: str) -> str:
     """How the secret comes from a file of root's to the publisher, and into no environment."""
     if not variable:
         return ""
@@ -109,7 +126,7 @@ def _secret(variable: str) -> str:
     )
 
 
-def _state(deployment: Deployment) -> str:
+def state_lines(deployment: Deployment) -> str:
     """What the gateway may write."""
     data_dir, journals = deployment.data_dir, deployment.journals
     if data_dir.parent == STATE:

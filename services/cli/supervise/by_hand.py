@@ -21,10 +21,11 @@ from common.config.task import code_of, files_of
 from common.core.errors import ConfigError, LinkError
 from common.core.shown import harmless
 from common.io.client import find_gateway
-from services.cli.supervise.difference import Difference, difference, together
+from common.wire.calls import hosted_connector
+from services.cli.supervise.difference import Difference, difference, place_of, together
 from services.cli.supervise.reloading import Reloaded, class_problems, hold_lock
 from services.cli.supervise.steps import steps_of
-from services.cli.supervise.switching import hand_over, tell_monitor
+from services.cli.supervise.switching import hand_limits, hand_over, tell_monitor, tell_publisher, who_keeps
 from services.cli.supervise.wanted import read_laid
 from services.cli.text import compact
 from services.cli.usage import UsageError
@@ -56,8 +57,12 @@ def reload_by_hand(args: argparse.Namespace, data_dir: Path, show: Callable[[Rel
             taken = hand_over(data_dir, wanted.gateway, _at_work(befores, wanted.gateway, change))
             if change.names and tell_monitor(data_dir, wanted.gateway):
                 change = change._replace(names=False)
-            others = any(before.storage != wanted.gateway.storage for before in befores)
-            orders = _orders(change, taken.refused, others)
+            if change.known and not change.publisher:
+                change = change._replace(publisher=bool(tell_publisher(data_dir, wanted.gateway)))
+            others = any(place_of(before.storage) != place_of(wanted.gateway.storage) for before in befores)
+            fewer = who_keeps(wanted.gateway, change) if change.limits and not others else []
+            limited = hand_limits(data_dir, wanted.gateway, fewer)
+            orders = _orders(change, {**limited.refused, **taken.refused}, others)
             write_active(data_dir / ACTIVE_NAME, wanted)
             files = files_of(wanted.gateway)
             number = record(data_dir, by, map(str, steps), read_contents(files), code_of(wanted.gateway))
@@ -95,7 +100,10 @@ def _orders(change: Difference, refused: dict[str, str], everyone: bool) -> list
     found = [f"start a port reader: --device {name}" for name in change.added]
     found += [f"stop the port reader of {name}" for name in change.removed]
     found += [f"restart the port reader of {name}" for name in change.changed]
-    found += [f"restart the port reader of {name}: {why}" for name, why in refused.items()]
+    for name, why in refused.items():
+        connector = hosted_connector(name)
+        whose = f"port reader of {name}" if connector is None else f"connector host of {connector}"
+        found.append(f"restart the {whose}: {why}")
     found += [f"start a connector host: --connector {name}" for name in change.hosts_added]
     found += [f"stop the connector host of {name}" for name in change.hosts_removed]
     found += [f"restart the connector host of {name}" for name in change.hosts_changed]

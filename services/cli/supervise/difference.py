@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from common.config.models import Device, Gateway
+from common.config.models import Device, Gateway, Storage
 from services.port_reader.core.swaps import why_not
-from services.publisher.core.strategies import strategies_of
+from services.publisher.core.known import known_of
 
 
 class Difference(NamedTuple):
@@ -33,6 +33,10 @@ class Difference(NamedTuple):
     """Devices whose port readers go on, and go by another section from the next frame on."""
     names: bool = False
     """Other devices or connectors than before are to be watched by the monitor."""
+    known: bool = False
+    """The publisher is told of devices that come, go, or are others to it; it goes on, unless it has to start anew."""
+    limits: bool = False
+    """Journals keep more or less than before; who has them goes on."""
 
     @property
     def is_empty(self) -> bool:
@@ -43,7 +47,7 @@ def difference(before: Gateway, after: Gateway) -> Difference:
     """Who is concerned. A port reader that is not concerned does not hear of it."""
     devices = _Named({line[0].name: line for line in before.lines}, {line[0].name: line for line in after.lines})
     hosts = _Named({one.name: one for one in before.hosted}, {one.name: one for one in after.hosted})
-    everyone = before.storage != after.storage
+    everyone = place_of(before.storage) != place_of(after.storage)
     changed = devices.changed(everyone)
     taken = {name: _swaps(devices.old[name], devices.new[name]) for name in changed if not everyone}
     return Difference(
@@ -58,6 +62,8 @@ def difference(before: Gateway, after: Gateway) -> Difference:
         levels=before.log_levels != after.log_levels,
         swapped=tuple(name for swaps in taken.values() for name in swaps),
         names=_names(before) != _names(after) or hosts.is_another_list,
+        limits=before.storage != after.storage and not everyone,
+        known=known_of(before) != known_of(after),
     )
 
 
@@ -77,6 +83,11 @@ def _swaps(before: Sequence[Device], after: Sequence[Device]) -> list[str]:
         return []
     pairs = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     return [] if any(why_not(old, new, before) for old, new in pairs) else [new.name for _, new in pairs]
+
+
+def place_of(storage: Storage) -> tuple[str, str | None, str]:
+    """What a journal is opened with; its limits are taken at work."""
+    return storage.type, storage.data_dir, storage.durability
 
 
 def _names(gateway: Gateway) -> list[str]:
@@ -107,17 +118,10 @@ class _Named(NamedTuple):
 
 
 def _publishers(gateway: Gateway) -> Any:
-    """What the publisher goes by."""
+    """What the publisher goes by and takes at its start only."""
     connectors = [msgspec.structs.replace(connector, devices=(), file="") for connector in gateway.connectors]
     hosted = [
         (one.name, one.type, one.report_strategy, one.remote_logging, one.log_level if one.remote_logging else "")
         for one in gateway.hosted
     ]
-    return gateway.platform, connectors, hosted, list(map(_told, gateway.devices)), strategies_of(gateway)
-
-
-def _told(device: Device) -> Any:
-    """What the publisher knows of a device, beside its strategies."""
-    attributes = [update.attribute for update in device.attribute_updates]
-    calls = [(rpc.method, rpc.response_timeout_s) for rpc in device.rpcs if rpc.with_response]
-    return device.name, device.type, device.connector_name, attributes, calls, device.units
+    return gateway.platform, connectors, hosted

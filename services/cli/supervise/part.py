@@ -26,6 +26,7 @@ from common.io.alive import AliveFile
 from common.io.exits import EXIT_CONFIG
 from common.io.levels import SIGNAL as LEVELS_SIGNAL
 from common.io.orders import APPLY_FILE
+from common.io.systemd import notify_systemd
 from common.io.variables import ALIVE_VARIABLE
 from services.cli.supervise.applying import Applying
 from services.cli.supervise.conf import CONFIGURATOR, RELOADER
@@ -38,7 +39,6 @@ from services.cli.supervise.readiness import Readiness
 from services.cli.supervise.revival import Revival
 from services.cli.supervise.signals import guard_forks
 from services.cli.supervise.supervisord import Process, ProcessEvent, Supervisord
-from services.cli.supervise.systemd import notify_systemd
 from services.cli.supervise.wakeup import SignalWakeup
 
 Event = TypeVar("Event")

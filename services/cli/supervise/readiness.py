@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from services.cli.supervise.systemd import notify_systemd
+from common.io.systemd import notify_systemd
 
 READY_WITHIN_S: Final = 60.0
 """A gateway of which some part does not come up is ready all the same: it serves the others, and nothing that waits for

@@ -13,7 +13,7 @@ Sign = Literal["+", "-", "~", "!"]
 NO_INTERRUPTION: Final = "no interruption"
 ON_THE_OPEN_PORT: Final = "set on the open port"
 PUBLISHER: Final = "publisher restarts, nothing is lost"
-KNOWN: Final = "the devices that it knows, their calls or report strategies"
+KNOWN: Final = "the connectors that it knows, their logs or report strategies"
 NEEDS_RESTART: Final = "needs a restart of all: refused without --restart; what waits in the old place stays there"
 UNFINISHED: Final = "an earlier change was not completed"
 SECRET: Final = ("security", "provisioning")
@@ -44,7 +44,7 @@ def steps_of(
         *_devices(before, after, change, waiting),
         *_connectors(change),
         *_platform(before, after, change, has_new_secrets=has_new_secrets),
-        *_storage(before.storage, after.storage),
+        *_storage(before.storage, after.storage, change),
         *_others(before, after),
     ]
 
@@ -69,7 +69,7 @@ def _devices(before: Gateway, after: Gateway, change: Difference, waiting: Mappi
         elif old[name] != device:
             why = why_not(old[name], device, lines[name]) if name not in change.swapped else ""
             yield Step("~", name, _changed(old[name], device, why, is_swapped=name in change.swapped))
-        elif name in change.changed and before.storage == after.storage:
+        elif name in change.changed and (before.storage == after.storage or change.limits):
             is_same = [one.name for one in lines[name]] == [one.name for one in lines_after[name]]
             why = UNFINISHED if is_same else "other devices on its line"
             yield Step("~", name, f"{why} (its port reader starts anew)")
@@ -171,7 +171,7 @@ def _platform(before: Gateway, after: Gateway, change: Difference, *, has_new_se
         yield Step("~", "publisher", f"{KNOWN} ({PUBLISHER})")
 
 
-def _storage(old: Storage, new: Storage) -> Iterator[Step]:
+def _storage(old: Storage, new: Storage, change: Difference) -> Iterator[Step]:
     if old == new:
         return
     parts = [
@@ -179,6 +179,8 @@ def _storage(old: Storage, new: Storage) -> Iterator[Step]:
     ]
     if (old.type, old.data_dir) != (new.type, new.data_dir):
         yield Step("!", "storage", f"{', '.join(parts)} ({NEEDS_RESTART})")
+    elif change.limits:
+        yield Step("~", "storage", f"{', '.join(parts)} ({NO_INTERRUPTION}; what is more than that is dropped)")
     else:
         yield Step("~", "storage", f"{', '.join(parts)} (all port readers start anew, nothing is lost)")
 

@@ -20,14 +20,26 @@ from common.core.errors import GatewayError
 from common.core.events import Note
 from common.io.client import Client, json_of
 from common.io.journal.places import journal_dir, left_journals
+from common.io.journal.serving import limits_of
 from common.io.orders import APPLY_FILE, send_order
 from common.io.private import write_private
-from common.wire.calls import Status, TakeSection, Watched, host_of, reader_of
+from common.wire.calls import (
+    Status,
+    TakeDevices,
+    TakeLimits,
+    TakeSection,
+    Watched,
+    host_of,
+    hosted_connector,
+    hosted_stream,
+    reader_of,
+)
 from common.wire.messages import MONITOR, PUBLISHER
 from services.cli.supervise.coming_up import ComingUp, Rows, is_link_up
 from services.cli.supervise.conf import Plan, host_name, reader_name
 from services.cli.supervise.difference import Difference
 from services.cli.supervise.prepare import write_planned
+from services.publisher.core.known import encode_known, known_of
 
 COME_UP_S: Final = 30.0
 """What starts anew has to register and beat within this: many starts at once on a small machine take their time."""
@@ -77,7 +89,9 @@ class Switching:
         started = [*map(reader_of, change.changed), *map(host_of, change.hosts_changed)]
         started += [PUBLISHER] if change.publisher else []
         swapping = {reader_of(device): device for device in change.swapped}
-        before = self._look_at([*started, *swapping])
+        fewer = who_keeps(active.gateway, change) if change.limits else []
+        is_told = change.known and not change.publisher
+        before = self._look_at([*started, *swapping, *map(reader_of, fewer), *([PUBLISHER] if is_told else [])])
         try:
             write_planned(self.plan, active)
         except OSError as error:
@@ -86,9 +100,15 @@ class Switching:
         if change.levels and (why := send_order(run_dir, "levels")):
             return why
         handed = hand_over(self.plan.data_dir, active.gateway, change.swapped)
-        anew = list(dict.fromkeys((*change.changed, *self._told(handed, active.gateway))))
-        restarts = [*map(reader_name, anew), *map(host_name, change.hosts_changed)]
-        restarts += ["publisher"] if change.publisher else []
+        limited = hand_limits(self.plan.data_dir, active.gateway, fewer)
+        deaf = {name: why for name, why in limited.refused.items() if hosted_connector(name) is None}
+        deaf_hosts = [connector for name in limited.refused if (connector := hosted_connector(name)) is not None]
+        refused = handed._replace(refused={**handed.refused, **deaf})
+        anew = list(dict.fromkeys((*change.changed, *self._told(refused, active.gateway))))
+        restarts = [*map(reader_name, anew), *map(host_name, (*change.hosts_changed, *deaf_hosts))]
+        is_told = is_told and self._has_told_publisher(active.gateway)
+        has_new_publisher = change.publisher or (change.known and not is_told)
+        restarts += ["publisher"] if has_new_publisher else []
         is_deaf = change.names and not tell_monitor(self.plan.data_dir, active.gateway)
         restarts += ["monitor"] if change.monitor or is_deaf else []
         added = [*map(reader_of, change.added), *map(host_of, change.hosts_added)]
@@ -99,12 +119,17 @@ class Switching:
         # Also where nobody is to start anew: then the next start of each goes by what is written now.
         if why := send_order(run_dir, "apply"):
             return why
+        started += map(host_of, deaf_hosts)
         started += [who for device in anew if (who := reader_of(device)) not in started]
+        started += [PUBLISHER] if has_new_publisher and not change.publisher else []
         wanted = dict.fromkeys((*started, *added))
         stay = {who: before[who]["pid"] for who, device in swapping.items() if device in handed.taken and who in before}
+        stay |= {who: before[who]["pid"] for name in limited.taken if (who := reader_of(name)) in before}
+        stay = {who: pid for who, pid in stay.items() if who not in started}
+        stay |= {PUBLISHER: before[PUBLISHER]["pid"]} if is_told and PUBLISHER in before else {}
         # Who comes may be there already, where a change is completed that somebody else has begun.
         before = {who: row for who, row in before.items() if who not in added or who in started}
-        return self._await(wanted, stay, before, was_up=change.publisher and is_link_up(before))
+        return self._await(wanted, stay, before, was_up=has_new_publisher and is_link_up(before))
 
     def take(self, active: Active) -> None:
         """This is what is to be written for the processes; none of them hears of it."""
@@ -117,6 +142,13 @@ class Switching:
             log_levels={} if self.plan.is_level_given else active.gateway.log_levels,
         )
         self.active = active
+
+    def _has_told_publisher(self, gateway: Gateway) -> bool:
+        """False if it has to start anew, which is said."""
+        why = tell_publisher(self.plan.data_dir, gateway)
+        if why:
+            self._note(Note("info", "devices.not_taken", {"reason": why, "then": "the publisher is started anew"}))
+        return not why
 
     def _told(self, handed: Taken, gateway: Gateway) -> list[str]:
         """The readers, by their first devices, that did not take a section."""
@@ -150,7 +182,7 @@ class Switching:
             for who, pid in stay.items():
                 # A monitor that has just started anew has not heard everybody.
                 if rows and rows.get(who, {}).get("pid") not in (None, pid):
-                    ended = f"{who} has ended after it had taken its section"
+                    ended = f"{who} has ended after it had taken what was changed"
             return coming.look(rows)
 
         def has_failed(held: Mapping[str, int]) -> bool:
@@ -193,6 +225,43 @@ def hand_over(data_dir: Path, gateway: Gateway, devices: Iterable[str]) -> Taken
     return Taken(tuple(taken), refused)
 
 
+def hand_limits(data_dir: Path, gateway: Gateway, names: Iterable[str]) -> Taken:
+    """Tells those who have journals, each by its first device or its connector's stream, how much they keep from now
+    on. Raises nothing: who does not take it has to start anew."""
+    wanted = list(names)
+    if not wanted:
+        return Taken((), {})
+    folder = journal_dir(gateway.storage, data_dir)
+    sizes = {device.name: device.uplink_queue_size for device in gateway.devices}
+    sizes |= {hosted_stream(one.name): one.uplink_queue_size for one in gateway.hosted}
+    taken: list[str] = []
+    refused: dict[str, str] = {}
+    try:
+        with Client(data_dir) as client:
+            for name in wanted:
+                limits = limits_of(folder, gateway.streams, sizes[name], gateway.storage)
+                asked = TakeLimits(limits.max_records, limits.max_bytes, limits.ttl_s or 0.0)
+                try:
+                    why = client.call(reader_of(name), name, asked, TAKE_S).error
+                except GatewayError as error:
+                    why = str(error)
+                if why:
+                    refused[name] = why
+                else:
+                    taken.append(name)
+    except (GatewayError, OSError) as error:
+        refused |= {name: str(error) for name in wanted if name not in refused and name not in taken}
+    return Taken(tuple(taken), refused)
+
+
+def who_keeps(gateway: Gateway, change: Difference) -> list[str]:
+    """Who has journals and goes on: the first device of each line, and the streams of hosted connectors."""
+    lines = [line[0].name for line in gateway.lines]
+    found = [name for name in lines if name not in change.added and name not in change.changed]
+    hosts = [one.name for one in gateway.hosted if one.name not in (*change.hosts_added, *change.hosts_changed)]
+    return [*found, *map(hosted_stream, hosts)]
+
+
 def tell_monitor(data_dir: Path, gateway: Gateway) -> bool:
     """Tells the monitor which devices and connectors there are from now on; False if it does not take it, and so has to
     start anew. A page stays open meanwhile, and what is known of the others is not forgotten."""
@@ -202,6 +271,16 @@ def tell_monitor(data_dir: Path, gateway: Gateway) -> bool:
             return not client.call(MONITOR, "", watched, TAKE_S).error
     except GatewayError:
         return False
+
+
+def tell_publisher(data_dir: Path, gateway: Gateway) -> str:
+    """Tells the publisher which devices there are from now on, and what it has to know of them; "" or why it has to
+    start anew. Its connection to the platform stands meanwhile."""
+    try:
+        with Client(data_dir) as client:
+            return client.call(PUBLISHER, "", TakeDevices(encode_known(known_of(gateway))), TAKE_S).error
+    except GatewayError as error:
+        return str(error)
 
 
 def ask_monitor(data_dir: Path) -> dict[str, Any] | None:

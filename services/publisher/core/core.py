@@ -21,9 +21,10 @@ from typing import Final, assert_never
 from common.config.models import Platform as PlatformConfig
 from common.core.counters import new_counts, totals
 from common.core.deadlines import earliest
+from common.core.errors import WireError
 from common.core.events import Arrived, Blocked, Drain, Exit, Junk, Send, Start, Tick, Writable, answer
 from common.core.membership import Membership
-from common.wire.calls import Beat, Configured, body_of, reader_of, reply
+from common.wire.calls import SHUTTING_DOWN, Beat, Configured, TakeDevices, body_of, reader_of, refuse, reply
 from common.wire.messages import (
     Entry,
     FrameBatch,
@@ -87,6 +88,7 @@ from services.publisher.core.events import (
 from services.publisher.core.filtering import DeviceFilter
 from services.publisher.core.gateway import GatewayCalls
 from services.publisher.core.hosted_keys import HostedKeys
+from services.publisher.core.known import KnownParts
 from services.publisher.core.names import KeptNames, Named
 from services.publisher.core.notices import Notices
 from services.publisher.core.ordering import Ordering, Unwanted
@@ -105,6 +107,7 @@ from services.publisher.core.standstill import LinkStandstill
 from services.publisher.core.statistics import GatewayStatistics
 from services.publisher.core.strategies import Strategies
 from services.publisher.core.stream import Release
+from services.publisher.core.taking import Taking
 from services.publisher.core.watch import DeviceWatch
 
 DRAIN_S: Final = 3.0
@@ -155,33 +158,42 @@ class PublisherCore:
     ) -> None:
         self._config = config
         self._dialect = dialect
+        known = KnownParts(
+            dict(types),
+            dict(connectors) if connectors is not None else dict.fromkeys(types, "serial"),
+            dict(shared or {}),
+            dict(units or {}),
+            dict(answer_times or {}),
+            dict(strategies) if strategies is not None else None,
+        )
+        self._known = known
         # Readers of connected but silent devices beat rarely, so they are asked for a beat.
         self._membership = Membership(identity, {}, map(reader_of, types))
         self._out = out = Outlet()
         self._counters = counters = new_counts(PublisherCounts)
         self._ordering = Ordering(epoch, counters, out)
-        self._names = KeptNames(names or {}, types, counters, out, renamed)
-        known = connectors if connectors is not None else dict.fromkeys(types, "serial")
+        self._names = KeptNames(names or {}, known.types, counters, out, renamed)
         dead_letters = DeadLetters(counters, out)
         self._outbox = Outbox(
             dialect,
-            types,
+            known.types,
             dead_letters,
             counters,
             names=self._names,
-            strategies=strategies,
-            connectors=connectors,
+            strategies=known.strategies,
+            connectors=known.connectors if connectors is not None else None,
             kinds={name: kind for kind, hosted in (hosts or {}).items() for name in hosted},
-            units=units,
+            units=known.units,
         )
+        device_filter = DeviceFilter(config.filtering, known.connectors, counters, out) if config.filtering else None
         self._intake = Intake(
             self._outbox,
             dialect=dialect,
             names=self._names,
-            types=types,
+            types=known.types,
             dead_letters=dead_letters,
             counters=counters,
-            device_filter=DeviceFilter(config.filtering, known, counters, out) if config.filtering else None,
+            device_filter=device_filter,
         )
         activity = (
             Activity(config.inactivity_timeout_s, config.inactivity_period_s, self._outbox, out)
@@ -193,15 +205,20 @@ class PublisherCore:
             config, dialect, outbox=self._outbox, replies=replies, counters=counters, out=out, draw=draw
         )
         gateway = GatewayCalls(
-            self._outbox.table, self._names, counters, connectors=known, version=version, events=self._ordering.counts
+            self._outbox.table,
+            self._names,
+            counters,
+            connectors=known.connectors,
+            version=version,
+            events=self._ordering.counts,
         )
-        self._remote = Remote(remote, dialect, replies, known, out)
+        self._remote = Remote(remote, dialect, replies, known.connectors, out)
         statistics = (
             GatewayStatistics(
                 config.statistics,
                 dialect,
                 gateway=gateway,
-                connectors=known,
+                connectors=known.connectors,
                 replies=replies,
                 counters=counters,
                 out=out,
@@ -210,7 +227,7 @@ class PublisherCore:
             else None
         )
         number, table = count(1).__next__, self._outbox.table
-        self._shared = SharedAttributes(dialect, shared or {}, replies, self._names.shown, number)
+        self._shared = SharedAttributes(dialect, known.shared, replies, self._names.shown, number)
         self._hosted_keys = HostedKeys(self._shared, table, out, f"keys-{epoch[:8]}")
         self._downlink = Downlink(
             dialect,
@@ -223,7 +240,7 @@ class PublisherCore:
             counters=counters,
             out=out,
             prefix=f"rpc-{epoch[:8]}",
-            answer_times=answer_times or {},
+            answer_times=known.answer_times,
             hosts=hosts or {},
         )
         self._notices = Notices(
@@ -234,6 +251,15 @@ class PublisherCore:
         )
         self._standstill = LinkStandstill()
         self._watch = DeviceWatch(activity, statistics)
+        self._taking = Taking(
+            known,
+            outbox=self._outbox,
+            names=self._names,
+            shared=self._shared,
+            device_filter=device_filter,
+            forget=self._watch.forget,
+            out=out,
+        )
         self._events = 0
         """Events since the last turn."""
         self._now_s = 0.0
@@ -269,6 +295,8 @@ class PublisherCore:
             case Arrived(message=Request() as request) if body_of(request, Configured):
                 self._remote.changed()
                 out.order(answer(reply(request, None)))
+            case Arrived(message=Request(verb="take_devices") as request):
+                self._take_devices(request, now_s)
             case Arrived(message=message):
                 self._hear_message(message, now_s)
                 # Somebody waits for these; they are not put off till the turn's end.
@@ -349,11 +377,23 @@ class PublisherCore:
                     self._intake.add(self._take_answer(found, body.answer, now_s), batch.device, now_s)
                 case Release():
                     self._watch.note(batch.device, found, now_s)
+                    self._taking.departures.note(batch.device, now_s)
                     self._intake.add(found, batch.device, now_s)
                 case Unwanted(stream=stream, end=end):
                     self._intake.forget(stream, end, now_s)
                 case _:
                     assert_never(found)
+
+    def _take_devices(self, request: Request, now_s: float) -> None:
+        """Other devices are configured now. A publisher that ends takes nothing: the next one reads it."""
+        try:
+            said = body_of(request, TakeDevices)
+            why = SHUTTING_DOWN if self._drain_until_s is not None else ""
+            why = why or (self._taking.take(said, now_s) if isinstance(said, TakeDevices) else "")
+        except WireError as error:
+            why = str(error)
+        self._membership.asks = tuple(map(reader_of, self._known.types))
+        self._out.order(answer(refuse(request, why) if why else reply(request, None)))
 
     def _take_answer(self, release: Release, answer: tuple[str, bytes], now_s: float) -> Release:
         """A device's answer that was journaled. If it has answered its call already, nothing of it is published."""
@@ -373,6 +413,7 @@ class PublisherCore:
             case Heartbeat(kind="port_reader" | "connector_host"):
                 match self._watch.hear_source(message):
                     case PortReaderState(connected=True, device=device):
+                        self._taking.departures.note(device or message.name, now_s)
                         # It is announced, though its stream has said nothing of that to this publisher.
                         self._intake.connected(device or message.name, now_s)
                     case ConnectorHostState() as host:
@@ -524,5 +565,6 @@ class PublisherCore:
         )
         self._out.effects += self._membership.beat(now_s, facts_of(state), totals(self._counters))
         self._watch.look(now_s, self._session.link.state == "up")
+        self._taking.look(now_s)
         self._session.check(now_s)
         self._out.effects += [Send(Plane.EVENTS, report) for report in self._ordering.all_reports(now_s)]

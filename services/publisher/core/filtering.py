@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from common.config.models import DeviceFiltering
@@ -35,6 +35,14 @@ class DeviceFilter:
         """Devices that are left out, as far as they were looked at, with their connectors; MOST_TOLD at most."""
         for device in connectors:
             if hosted_connector(device) is None:
+                self.leaves_out(device, device)
+
+    def configured_anew(self, changed: Collection[str]) -> None:
+        """These devices are configured otherwise now, or no more: they are looked at anew."""
+        self._known = {key: is_denied for key, is_denied in self._known.items() if key[1] not in changed}
+        self.told = {device: connector for device, connector in self.told.items() if device not in changed}
+        for device in changed:
+            if device in self._connectors and hosted_connector(device) is None:
                 self.leaves_out(device, device)
 
     def leaves_out(self, device: str, source: str) -> bool:

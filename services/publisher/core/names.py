@@ -125,6 +125,17 @@ class KeptNames:
         due_s = now_s if len(self._names) <= AT_ONCE else max(now_s, self._kept_s + APART_S)
         self.due_s = due_s if self.due_s is None else min(self.due_s, due_s)
 
+    def configured_anew(self, now_s: float) -> None:
+        """Other devices are configured now: names that none of them serves any more, or that one of them has itself,
+        are forgotten."""
+        gone = [name for name, named in self._names.items() if not self._is_wanted(name, named.source)]
+        for name in gone:
+            self._bytes -= _size(name, self._names.pop(name))
+            self._heard.discard(name)
+        if gone:
+            self._is_full = False
+            self.due_s = now_s
+
     def shown(self, device: str) -> str:
         """What the platform calls a device of ours."""
         return self._renames.shown(device)

@@ -55,7 +55,7 @@ class SharedAttributes:
         platform calls a device. `number` gives each question one that no other has."""
         self._dialect = dialect
         self._shown = shown
-        self._keys = {device: list(dict.fromkeys(names)) for device, names in keys.items()}
+        self._keys = keys
         self._replies = replies
         self._number = number
         self._open: dict[str, _Question] = {}
@@ -71,7 +71,7 @@ class SharedAttributes:
     def connected(self, device: str, source: str, now_s: float) -> None:
         """The platform has accepted the device's announcement: asks for its attributes. `source` serves the device:
         another name only where a user's converter has named it."""
-        keys = self._keys.get(source)
+        keys = list(dict.fromkeys(self._keys.get(source, ())))
         if not keys:
             return
         if source != device and device not in self._served:
@@ -91,6 +91,14 @@ class SharedAttributes:
         self._wanted[device] = list(dict.fromkeys(keys))[:MOST_KEYS]
         if self._wanted[device]:
             self._ask(device, self._wanted[device], now_s)
+
+    def forget(self, device: str) -> None:
+        """This device is gone, and is configured no more."""
+        for kept in (self._served, self._wanted, self._told, self._written):
+            kept.pop(device, None)
+        question = self._open.pop(device, None)
+        if question is not None:
+            self._replies.remove([question.message])
 
     def _ask(self, device: str, keys: Sequence[str], now_s: float) -> None:
         number = self._number()

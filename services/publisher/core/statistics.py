@@ -6,7 +6,7 @@ Counters begin anew with each period, as there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypedDict
 
 import msgspec
@@ -88,6 +88,11 @@ class GatewayStatistics:
     def hear_reader(self, name: str, backlog: int) -> None:
         """A port reader, or a hosted connector by its stream's name, says how much waits in its journal."""
         self._backlogs[name] = backlog
+
+    def forget(self, devices: Iterable[str]) -> None:
+        """These devices are configured no more: nothing is said of what waited for them last."""
+        for device in devices:
+            self._backlogs.pop(device, None)
 
     # When it is told.
 

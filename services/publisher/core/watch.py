@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from common.wire.calls import hosted_stream
 from common.wire.messages import Heartbeat
 from common.wire.states import ConnectorHostState, PortReaderState, YieldSeen, state_of
@@ -38,6 +40,13 @@ class DeviceWatch:
             if host is not None:
                 self._statistics.hear_reader(hosted_stream(beat.name), host.backlog)
         return reader or host
+
+    def forget(self, devices: Iterable[str]) -> None:
+        """These devices are configured no more."""
+        gone = list(devices)
+        self._yields.forget(gone)
+        if self._statistics is not None:
+            self._statistics.forget(gone)
 
     def connection_begun(self, now_s: float) -> None:
         """A new connection to the platform."""

@@ -6,7 +6,7 @@ is the one process that can say that a data point has never found its place, or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from common.conversion.values import shorten
@@ -139,6 +139,11 @@ class Yields:
                 found.look("", frames, ())
         else:
             found.barren += frames
+
+    def forget(self, devices: Iterable[str]) -> None:
+        """These devices are configured no more."""
+        for device in devices:
+            self._devices.pop(device, None)
 
     def seen(self, now_s: float) -> dict[str, YieldSeen]:
         """What the heartbeat says: of those devices of which there is anything to say."""

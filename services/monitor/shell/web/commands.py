@@ -126,9 +126,9 @@ class Commands:
 
     async def add(self, section: dict[str, Any]) -> str:
         """Puts a device into the configuration; what was said of it. Raises GatewayError."""
-        text = msgspec.json.encode(section).decode()
         places = ("--config", str(self._config), "--data-dir", str(self._data_dir))
-        done = await self._run(ADD_S, "add", *places, "--section", text)
+        # Not as a word of the command, which others on this machine see.
+        done = await self._run(ADD_S, "add", *places, "--section", "-", given=msgspec.json.encode(section))
         if done.code:
             raise GatewayError(done.error)
         return done.out.strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from typing import Final
 
@@ -12,6 +13,7 @@ from services.monitor.core.access import Access
 from services.monitor.shell.web.guard import Guard
 from services.monitor.shell.web.listener import Listener
 from services.monitor.shell.web.news import News
+from services.monitor.shell.web.quiet import NAME, OneLineAMinute
 from services.monitor.shell.web.routes import Place, Routes
 from services.monitor.shell.web.view import View
 
@@ -53,10 +55,13 @@ class Serving:
             Listener(Guard(routes.app(is_private=private), self._access, is_private=private), place)
             for place, private in sockets
         ]
+        quiet, said = OneLineAMinute(), logging.getLogger(NAME)
+        said.addFilter(quiet)
         serving = [asyncio.ensure_future(listener.serve_until_told()) for listener in listeners]
         await stop.wait()
         news.end()
         for listener in listeners:
             listener.stop()
         await asyncio.gather(*serving)
+        said.removeFilter(quiet)
         context.destroy(linger=0)

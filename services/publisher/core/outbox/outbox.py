@@ -60,7 +60,7 @@ class Outbox:
         for those of which the platform is told it in the attribute `units`."""
         self._connectors = connectors
         self._kinds = kinds or {}
-        self._units = units or {}
+        self._units = {} if units is None else units
         self._dialect = dialect
         self._packer = Packer(dialect, dead_letters)
         self.table = LaneTable(dialect, types, names)
