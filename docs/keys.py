@@ -658,7 +658,9 @@ OF_LINES: Final = (
     Key(
         "send",
         "object",
-        "What is added to everything that is written, questions and calls: `checksum` (true: as the frames have it; or an object as `checksum` is) and `end`.",
+        "What is added to everything that is written, questions and calls: `start`, `checksum` (true: as the frames have it; or an object as `checksum` is) and `end`. `escape`: true, where bytes inside are escaped as in the frames, "
+        "or an object as `escape` of `framing` is, with `also`, the bytes that are escaped besides. Escaped is what stands between `start` and `end`, the checksum with it; it is over what is meant. Where any byte can be escaped (`xor`) those of `start` and `end` are, and those of "
+        "the start, the end and `skip` of the frames.",
         {"end": "\r\n"},
         instead="nothing",
     ),

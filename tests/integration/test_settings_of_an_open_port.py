@@ -30,7 +30,8 @@ class Terminal:
         self._ours = ours
 
     def write(self, data: bytes, waiting_bytes: int) -> None:
-        """Writes `data` as the device, and waits until `waiting_bytes` can be read at our end: the kernel hands them over later."""
+        """Writes `data` as the device, and waits until `waiting_bytes` can be read at our end: the kernel hands them
+        over later."""
         os.write(self.device, data)
         deadline_s = time.monotonic() + 10
         while struct.unpack("i", fcntl.ioctl(self._ours, termios.FIONREAD, bytes(4)))[0] < waiting_bytes:

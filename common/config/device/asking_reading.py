@@ -6,8 +6,7 @@ All of these keys are ours, so everything is strict: what can't work is a proble
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, Final
 
 from common.config.asking import (
@@ -24,18 +23,16 @@ from common.config.asking import (
     Step,
     Told,
 )
-from common.config.device.checksum_reading import read_checksum
 from common.config.device.modbus_reading import Reads, has_registers, wanted_of
 from common.config.device.places_reading import read_regex
 from common.config.device.protocol_reading import read_bytes, text_bytes
+from common.config.device.sending_reading import Sealing, read_send
 from common.config.findings import show
 from common.config.framing import Framing
 from common.config.json_object import JsonObject
 from common.config.models import Message
 from common.conversion.grammar.patterns import compiled
 from common.core.byte_text import pattern_of
-from common.core.checksum import sealed
-from common.core.frame_shape import Checksum
 from common.core.modbus import MOST_UNIT, Protocol
 
 OF_DEVICES: Final = ("send", "init", "address", "bus", "onBadFrame", "dropRepeats", "merge")
@@ -54,30 +51,6 @@ _MOST_BAUD: Final = 20_000_000
 _MOST_ADDRESS: Final = 65_535
 _MOST_STEPS: Final = 64
 _MOST_M_BUS: Final = 250
-
-
-class Sealing:
-    """What `send` adds to everything that is written: a checksum, an end; and the messages that a step may expect.
-    `names`: of each whether it has a framing of its own."""
-
-    def __init__(self, checksum: Checksum | None, end: bytes, names: Mapping[str, bool] = MappingProxyType({})) -> None:
-        self.checksum = checksum
-        self.end = end
-        self.names = names
-
-    def step(self, entry: JsonObject, key: str, data: bytes) -> Step | None:
-        """The step that sends the bytes of this key as they stand on the line. None where there are none, or too few
-        for the checksum, which is noted."""
-        if not data:
-            return None
-        if self.checksum is None:
-            return Step(kind="send", data=data + self.end)
-        try:
-            return Step(kind="send", data=sealed(self.checksum, data, self.end))
-        except ValueError as error:
-            found = f'bytes without what the checksum of "send" is over ({error})'
-            entry.problem(key, found, 'the bytes that the checksum is over, or a "checksum" of its own in "send"')
-            return None
 
 
 def asks_something(entry: JsonObject) -> bool:
@@ -104,7 +77,7 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
     if not asks_something(entry):
         return None
     names = {message.name: message.framing is not None for message in messages if message.name}
-    sealing = _read_send(entry, framing, names)
+    sealing = read_send(entry, framing, names)
     every_s = _read_every(entry)
     listed = entry.values.get("messages") is not None
     objects = list(entry.items("messages")) if listed else [entry]
@@ -136,8 +109,11 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
         bus=read_bus(entry),
         on_bad_frame=_read_bad_frame(entry),
         drops_repeats=_read_drops(entry, heard),
+        send_start=sealing.start,
         send_end=sealing.end,
         send_checksum=sealing.checksum,
+        send_escapes=sealing.escapes,
+        send_cobs=sealing.is_cobs,
     )
 
 
@@ -160,7 +136,7 @@ def _read_modbus(entry: JsonObject, messages: Sequence[Message], protocol: str) 
     wanted = wanted_of(entry, telemetry, attributes, every_s)
     return Asking(
         asks=tuple(reads.asks(wanted)),
-        init=_read_init(entry, Sealing(None, b"")),
+        init=_read_init(entry, Sealing()),
         address=address,
         bus=bus,
         timeout_s=timeout_s,
@@ -313,30 +289,6 @@ def _read_step(entry: JsonObject, sealing: Sealing) -> Step | None:
 
 
 # --- the device ---
-
-
-def _read_send(entry: JsonObject, framing: Framing, names: Mapping[str, bool]) -> Sealing:
-    """What is added to everything that is written. `names`: of the messages."""
-    child = entry.child("send") if entry.values.get("send") is not None else None
-    if child is None:
-        return Sealing(None, b"", names)
-    end = read_bytes(child, "end") if "end" in child.values else b""
-    checksum: Checksum | None = None
-    said = child.values.get("checksum")
-    child.knows("checksum")
-    if isinstance(said, dict):
-        inner = child.child("checksum")
-        checksum = read_checksum(inner) if inner is not None else None
-    elif said is True:
-        own = [one for shape in framing.shapes for one in shape.checksums]
-        if own:
-            checksum = own[0]
-        else:
-            child.problem("checksum", "true, and the frames have no checksum", 'an object, such as {"type": "sum8"}')
-    elif said not in (None, False):
-        child.problem("checksum", show(said), 'true: as the frames have it, or an object, such as {"type": "sum8"}')
-    child.warn_unknown()
-    return Sealing(checksum, end, names)
 
 
 def _read_init(entry: JsonObject, sealing: Sealing) -> tuple[Step, ...]:

@@ -13,14 +13,17 @@ from common.conversion.values import encode_json
 from common.core.byte_text import pattern_of
 from common.core.errors import ConversionError
 from common.core.quoting import shown
+from common.core.sending import escaped_in
 from common.wire.calls import METHOD_NOT_FOUND
 from services.cli.trial.users import users_converter
 
 
 class Called(TypedDict, total=False):
-    """A call as `--json` prints it. Without an error it has the bytes, and the result if an answer was given."""
+    """A call as `--json` prints it. Without an error it has the bytes, and the result if an answer was given;
+    `escaped`: what of the bytes stands for which, where `send` escapes."""
 
     bytes_hex: str
+    escaped: dict[str, str]
     result: object
     error: str
 
@@ -32,7 +35,12 @@ def try_call(gateway: Gateway, device: Device, method: str, params: object, answ
         rpc = rpc_of(device, method)
         if rpc is None:
             raise ConversionError(METHOD_NOT_FOUND)
-        called["bytes_hex"] = _encode(gateway, device, rpc, params).hex()
+        written = _encode(gateway, device, rpc, params)
+        called["bytes_hex"] = written.hex()
+        if device.asking is not None and device.asking.send_escapes and not _is_encoded_by_user(device, rpc):
+            asking = device.asking
+            found = escaped_in(written, asking.send_start, asking.send_escapes, asking.send_end)
+            called["escaped"] = {f"{byte:02X}": instead.hex().upper() for byte, instead in found}
         if answer is not None:
             called["result"] = _convert_answer(gateway, device, rpc, answer)
     except ConversionError as error:
@@ -51,6 +59,9 @@ def called_as_text(device: Device, called: Called) -> str:
     if "bytes_hex" in called:
         written = bytes.fromhex(called["bytes_hex"])
         lines.append(f"written to {device.name}, {len(written)} bytes: {shown(written)}  (hex {called['bytes_hex']})")
+    if called.get("escaped"):
+        pairs = (f"{byte} as {bytes.fromhex(instead).hex(' ').upper()}" for byte, instead in called["escaped"].items())
+        lines.append(f"escaped: {', '.join(pairs)}")
     if "result" in called:
         lines.append(f"result: {encode_json(called['result']).decode()}")
     if "error" in called:
@@ -66,9 +77,14 @@ def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: object) -> bytes
 
         return b"".join(call_exchange(device.asking, rpc, params).writes)
     name = device.downlink_converter
-    if rpc.template is None and device.has_user_downlink and name is not None:
+    if name is not None and _is_encoded_by_user(device, rpc):
         return users_converter(gateway, device, name).encode_rpc(rpc, params)
     return sent(device, encode_rpc(device, rpc, params))
+
+
+def _is_encoded_by_user(device: Device, rpc: Rpc) -> bool:
+    """True if users' code says what is written, all of it."""
+    return rpc.template is None and device.has_user_downlink
 
 
 def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> object:
