@@ -688,7 +688,7 @@ OF_LINES: Final = (
     Key(
         "address",
         "whole number",
-        "The device's place on a bus: devices with the same `port` and an `address` each share the line, and one process. Of Modbus the unit, of M-Bus the primary address.",
+        "The device's place on a bus: devices with the same `port` and an `address` each share the line, and one process. Of Modbus the unit, of M-Bus the primary address; 254, to which every meter answers, for one that has the line for itself.",
         7,
         instead="the line is the device's alone",
     ),

@@ -51,6 +51,10 @@ _MOST_BAUD: Final = 20_000_000
 _MOST_ADDRESS: Final = 65_535
 _MOST_STEPS: Final = 64
 _MOST_M_BUS: Final = 250
+_POINT_TO_POINT: Final = 254
+"""The address on M-Bus that every meter answers to, as who it is (EN 13757-2, 5.7.5): for one that is alone."""
+_LONG_FRAME: Final = b"\x68"
+"""What begins an answer with records; an acknowledgement is a byte of its own."""
 
 
 def asks_something(entry: JsonObject) -> bool:
@@ -151,17 +155,22 @@ M_BUS: Final = "m-bus"
 def _m_bus_ask(entry: JsonObject, every_s: float | None) -> Ask | None:
     """The question to a meter on M-Bus, which is the same for all of them (EN 13757-2: REQ_UD2, by primary address)."""
     address = entry.values.get("address")
-    if every_s is None or type(address) is not int or not 0 <= address <= _MOST_M_BUS:
-        if every_s is not None:
-            entry.problem("address", show(address), f"the meter's primary address, from 0 to {_MOST_M_BUS}")
+    if every_s is None:
+        return None
+    if type(address) is not int or not (0 <= address <= _MOST_M_BUS or address == _POINT_TO_POINT):
+        wanted = (
+            f"the meter's primary address, from 0 to {_MOST_M_BUS}, or {_POINT_TO_POINT}, to which any meter answers"
+        )
+        entry.problem("address", show(address), f"{wanted} that has the line for itself")
         return None
     head = bytes((0x5B, address))
     data = b"\x10" + head + bytes((sum(head) & 0xFF, 0x16))
+    is_any = address == _POINT_TO_POINT
     return Ask(
         name="",
         steps=(Step(kind="send", data=data),),
         every_s=every_s,
-        answer=Told(at=5, same=bytes((address,))),
+        answer=Told(at=0, same=_LONG_FRAME) if is_any else Told(at=5, same=bytes((address,))),
         timeout_s=read_timeout(entry),
         retries=entry.whole("retries", RETRIES, 0, MOST_RETRIES),
     )
@@ -302,8 +311,11 @@ def _read_init(entry: JsonObject, sealing: Sealing) -> tuple[Step, ...]:
 
 
 def read_address(entry: JsonObject) -> int | None:
-    """The device's place on its bus."""
+    """The device's place on its bus; None where it has its line for itself, as who answers to an address of all has."""
     is_modbus = entry.values.get("framing") in MODBUS
+    if entry.values.get("framing") == M_BUS and entry.values.get("address") == _POINT_TO_POINT:
+        entry.knows("address")
+        return None
     return entry.maybe_whole("address", 1 if is_modbus else 0, MOST_UNIT if is_modbus else _MOST_ADDRESS)
 
 
