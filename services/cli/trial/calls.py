@@ -10,11 +10,12 @@ from common.conversion.calls import convert_answer, rpc_of, sent
 from common.conversion.downlink import encode_rpc
 from common.conversion.joint import refusal_in
 from common.conversion.values import encode_json
-from common.core.byte_text import pattern_of
+from common.core.byte_text import bytes_of, pattern_of
 from common.core.errors import ConversionError
 from common.core.quoting import shown
 from common.core.sending import escaped_in
 from common.wire.calls import METHOD_NOT_FOUND
+from services.cli.trial.pieces import whole_frame
 from services.cli.trial.users import users_converter
 
 
@@ -24,6 +25,8 @@ class Called(TypedDict, total=False):
 
     bytes_hex: str
     escaped: dict[str, str]
+    note: str
+    """What a line would make of the answer, where that is not just what was given."""
     result: object
     error: str
 
@@ -42,7 +45,10 @@ def try_call(gateway: Gateway, device: Device, method: str, params: object, answ
             found = escaped_in(written, asking.send_start, asking.send_escapes, asking.send_end)
             called["escaped"] = {f"{byte:02X}": instead.hex().upper() for byte, instead in found}
         if answer is not None:
-            called["result"] = _convert_answer(gateway, device, rpc, answer)
+            frame, note = _framed(device, rpc, answer)
+            if note:
+                called["note"] = note
+            called["result"] = _convert_answer(gateway, device, rpc, frame)
     except ConversionError as error:
         called["error"] = str(error)
     return called
@@ -62,6 +68,8 @@ def called_as_text(device: Device, called: Called) -> str:
     if called.get("escaped"):
         pairs = (f"{byte} as {bytes.fromhex(instead).hex(' ').upper()}" for byte, instead in called["escaped"].items())
         lines.append(f"escaped: {', '.join(pairs)}")
+    if "note" in called:
+        lines.append(f"note: {called['note']}")
     if "result" in called:
         lines.append(f"result: {encode_json(called['result']).decode()}")
     if "error" in called:
@@ -85,6 +93,18 @@ def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: object) -> bytes
 def _is_encoded_by_user(device: Device, rpc: Rpc) -> bool:
     """True if users' code says what is written, all of it."""
     return rpc.template is None and device.has_user_downlink
+
+
+def _framed(device: Device, rpc: Rpc, answer: bytes) -> tuple[bytes, str]:
+    """(the frame that the line would make of an answer, a note). Raises ConversionError for what would be none: damaged
+    as it is, nobody would be given it, and the call would wait out its time."""
+    until = bytes_of(rpc.response_until_delimiter) if rpc.response_until_delimiter else b""
+    if not device.framing.shapes or (until and until in answer):
+        return answer, ""
+    piece = whole_frame(answer, device)
+    if piece.dead:
+        raise ConversionError(f"answer: {piece.dead}")
+    return piece.frame, piece.note
 
 
 def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> object:
