@@ -240,6 +240,20 @@ def test_a_step_whose_message_does_not_come_fails_the_question():
     assert rig.count("asks_unanswered") == 1
 
 
+def test_a_message_that_takes_any_frame_is_expected_though_another_one_stands_before_it():
+    """The step says which is meant; a frame that some other message takes, a blank one, and what the device only
+    repeats are none of them."""
+    steps = (Step(kind="send", data=b"HI\n"), Step(kind="expect", message="name"), Step(kind="send", data=b"GO\n"))
+    kinds = (heard("value", ""), heard("name", ""), heard("alarm", "^!"))
+    device = asked("d", Ask(name="value", steps=steps, every_s=60, retries=0), heard=kinds)
+    said = {b"HI\n": [(0.1, b"! hot\n"), (0.2, b"\n"), (0.3, b"HI\n"), (0.4, b"ABC5\n")], b"GO\n": [(0.1, b"7\n")]}
+    rig = AskedRig(device, lambda data: said[data])
+    rig.run(5)
+    assert rig.lines == [b"HI\n", b"GO\n"]
+    assert rig.entries("d") == [("", b"! hot\n"), ("", b"\n"), ("name", b"ABC5\n"), ("value", b"7\n")]
+    assert (rig.count("asks_answered"), rig.count("asks_unanswered")) == (1, 0)
+
+
 def test_init_comes_first_and_then_the_device_is_there():
     """Before questions and calls; the platform hears that the device is connected when it has taken it."""
     init = (Step(kind="dtr", value=1), Step(kind="send", data=b"*RST\n"), Step(kind="expect", message="ready"))

@@ -393,15 +393,9 @@ class Asker:
     def _take_awaited(self, dialogue: Dialogue, frame: bytes, now_s: float) -> list[Placed] | None:
         """A frame while an answer is awaited."""
         member, ask, messages = dialogue.member, dialogue.ask, self._messages[dialogue.member]
-        if dialogue.expected:
-            found = messages.first(frame)
-            if found is None or found.name != dialogue.expected:
-                return self._take_repetition(dialogue, frame)
-            self._needs_step = True
-            return [(member, _answer_to(found.name, frame))]
-        if ask is None:
+        if not dialogue.expected and ask is None:
             return None
-        if not messages.is_telling(ask):
+        if not (messages.tells(dialogue.expected) if ask is None or dialogue.expected else messages.is_telling(ask)):
             if dialogue.ignored:
                 dialogue.ignored = 0
                 return None
@@ -409,6 +403,11 @@ class Asker:
                 return None
             if (repetition := self._take_repetition(dialogue, frame)) is not None:
                 return repetition
+        if ask is None or dialogue.expected:
+            if not messages.is_expected(dialogue.expected, frame):
+                return self._take_repetition(dialogue, frame)
+            self._needs_step = True
+            return [(member, _answer_to(dialogue.expected, frame))]
         if messages.is_refusal(ask, frame):
             return self._take_refusal(dialogue, ask, frame, now_s)
         if not messages.is_answer(ask, frame):

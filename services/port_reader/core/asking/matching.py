@@ -80,6 +80,16 @@ class Messages:
         """True if the question knows what its answer looks like: then no other frame is taken for it."""
         return ask.answer is not None or ask.name in self._told_names
 
+    def is_expected(self, name: str, frame: bytes) -> bool:
+        """True if this frame is the message of this name, for which a step waits. One that takes any frame takes those
+        that no other tells to be its own, wherever it stands among others that take any."""
+        found = self._first_choosy(frame, "")
+        return name not in self._told_names if found is None else found.name == name
+
+    def tells(self, name: str) -> bool:
+        """True if frames of this message are told from others."""
+        return name in self._told_names
+
     def is_answer(self, ask: Ask, frame: bytes) -> bool:
         """True if this frame is what was asked for, as far as it can be told."""
         fits, _ = self._fits(ask)
