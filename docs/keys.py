@@ -565,7 +565,7 @@ _APART: Final = (
     Key(
         "error",
         "text",
-        "Such a frame is a refusal, and this says what it means: the error of the call whose `answer` it fits, else a dead letter.",
+        "Such a frame is a refusal, and this says what it means: the error of the call that waits for its answer, which it ends at once; where a question was asked, the reason in `status`; else a dead letter.",
         "the device does not know the command",
         None,
         instead="none",

@@ -64,7 +64,9 @@ def asks_something(entry: JsonObject) -> bool:
         return True
     messages = values.get("messages")
     listed = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
-    return any(one.get(key) is not None for one in listed for key in ASKING)
+    # A refusal ends a call at once: who reads the line must know it.
+    keys = (*ASKING, "error") if values.get("serverSideRpc") else ASKING
+    return any(one.get(key) is not None for one in listed for key in keys)
 
 
 def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing) -> Asking | None:

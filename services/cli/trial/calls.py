@@ -112,6 +112,8 @@ def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -
 
     On a line, a frame that does not match is no answer but telemetry, and the call waits on; here it is an error.
     """
+    if not device.has_user_uplink and (meant := refusal_in(device, answer)):
+        raise ConversionError(meant)
     if rpc.response_pattern is not None and not re.search(pattern_of(rpc.response_pattern).encode(), answer):
         raise ConversionError(f"found {shown(answer)}, which does not match responsePattern {rpc.response_pattern}")
     if device.asking is not None and device.asking.protocol:
@@ -120,6 +122,4 @@ def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -
         return call_answer(device, device.asking, rpc.method, answer)
     if device.has_user_uplink:
         return users_converter(gateway, device, device.converter).convert_answer(rpc, answer)
-    if meant := refusal_in(device, answer):
-        raise ConversionError(meant)
     return convert_answer(rpc, answer)

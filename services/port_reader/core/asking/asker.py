@@ -428,7 +428,7 @@ class Asker:
             self._schedule.split(dialogue.place, now_s)
             facts = {"device": self._devices[dialogue.member].name, "ask": ask.name, "parts": len(ask.parts)}
             self._notes.append(Note("info", "ask.split", facts))
-        return [(dialogue.member, _answer_to(ask.name if ask.refusal is not None else "", frame))]
+        return [(dialogue.member, _answer_to(ask.name, frame))]
 
     def _settle(self, member: int, ask: Ask) -> None:
         """The question has its answer."""
@@ -444,11 +444,15 @@ class Asker:
         self._instead[dialogue.member] = frame
         return [(dialogue.member, Item(Entry.ANSWER, [frame], [NOBODY, ""]))]
 
+    def is_refusal(self, member: int, frame: bytes) -> bool:
+        """True if the device says with this frame that it will not do what it was told."""
+        return self._messages[member].refusal(frame) is not None
+
     def reply_to(self, member: int, origin: str, frame: bytes) -> Heard | None:
         """The message that is answered when this frame is in the journal; None if none is. `origin`: what it answers,
         or ""."""
         messages = self._messages[member]
-        found = messages.named(origin) if origin else messages.first(frame)
+        found = messages.refusal(frame) or (messages.named(origin) if origin else messages.first(frame))
         return found if found is not None and found.reply else None
 
     # What goes out

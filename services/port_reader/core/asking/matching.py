@@ -49,6 +49,7 @@ class Messages:
         """A question that would take any answer stands in nobody's way."""
         self._only_asked = frozenset(own)
         self._told_names = {heard.name for heard, _ in self._choosy}
+        self._has_refusals = any(heard.is_error for heard, _ in self._choosy)
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
 
@@ -105,6 +106,11 @@ class Messages:
             return fits(frame)
         found = self._first_choosy(frame, ask.name)
         return found is not None and found.is_error
+
+    def refusal(self, frame: bytes) -> Heard | None:
+        """The message by which the device refuses whatever it was told; None for a frame that is none."""
+        found = self._first_choosy(frame, "") if self._has_refusals else None
+        return found if found is not None and found.is_error else None
 
     def is_whole_refused(self, ask: Ask, frame: bytes) -> bool:
         """True if a refusal is one of the question as a whole, so that its parts may be answered."""
