@@ -565,7 +565,7 @@ _APART: Final = (
     Key(
         "error",
         "text",
-        "Such a frame is a refusal, and this says what it means: the error of the call whose `answer` it fits, else a dead letter.",
+        "Such a frame is a refusal, and this says what it means: the error of the call that waits for its answer, which it ends at once; where a question was asked, the reason in `status`; else a dead letter.",
         "the device does not know the command",
         None,
         instead="none",
@@ -658,7 +658,9 @@ OF_LINES: Final = (
     Key(
         "send",
         "object",
-        "What is added to everything that is written, questions and calls: `checksum` (true: as the frames have it; or an object as `checksum` is) and `end`.",
+        "What is added to everything that is written, questions and calls: `start`, `checksum` (true: as the frames have it; or an object as `checksum` is) and `end`. `escape`: true, where bytes inside are escaped as in the frames, "
+        "or an object as `escape` of `framing` is, with `also`, the bytes that are escaped besides. Escaped is what stands between `start` and `end`, the checksum with it; it is over what is meant. Where any byte can be escaped (`xor`) those of `start` and `end` are, and those of "
+        "the start, the end and `skip` of the frames.",
         {"end": "\r\n"},
         instead="nothing",
     ),
@@ -686,7 +688,7 @@ OF_LINES: Final = (
     Key(
         "address",
         "whole number",
-        "The device's place on a bus: devices with the same `port` and an `address` each share the line, and one process. Of Modbus the unit, of M-Bus the primary address.",
+        "The device's place on a bus: devices with the same `port` and an `address` each share the line, and one process. Of Modbus the unit, of M-Bus the primary address; 254, to which every meter answers, for one that has the line for itself.",
         7,
         instead="the line is the device's alone",
     ),

@@ -135,10 +135,16 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bus: Bus | None = None
     on_bad_frame: bytes = b""
     """What is sent where a frame's checksum was wrong; b"" for nothing."""
+    send_start: bytes = b""
+    """What stands before everything that calls write, as it stands before what is asked."""
     send_end: bytes = b""
-    """What follows everything that calls write, as it follows what is asked."""
+    """What follows it."""
     send_checksum: Checksum | None = None
     """What stands before that end."""
+    send_escapes: tuple[tuple[int, bytes], ...] = ()
+    """(a byte that may not stand between start and end, what is written instead), in order."""
+    send_cobs: bool = False
+    """True: what stands before the end is COBS."""
     drops_repeats: bool = False
     """True: a frame that is the one before it once more is answered, and not kept."""
     protocol: Literal["", "modbus-rtu", "modbus-ascii"] = ""

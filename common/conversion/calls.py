@@ -52,18 +52,25 @@ def rpc_writes(device: Device, rpc: Rpc, params: bytes) -> list[bytes]:
 
 
 def sent(device: Device, data: bytes) -> bytes:
-    """What is written, as it stands on the line: with the checksum and the end that the device's `send` adds. Raises
-    ConversionError for bytes that the checksum can't be added to."""
+    """What is written, as it stands on the line: with all that the device's `send` puts around it, escaped where it
+    says so. Raises ConversionError for bytes that the checksum can't be added to."""
     asking = device.asking
     if asking is None:
         return data
-    if asking.send_checksum is None:
-        return data + asking.send_end
+    if asking.send_checksum is None and not asking.send_escapes and not asking.send_cobs:
+        return asking.send_start + data + asking.send_end
     # Here: few devices want a checksum.
-    from common.core.checksum import sealed
+    from common.core.sending import framed
 
     try:
-        return sealed(asking.send_checksum, data, asking.send_end)
+        return framed(
+            data,
+            start=asking.send_start,
+            checksum=asking.send_checksum,
+            escapes=asking.send_escapes,
+            is_cobs=asking.send_cobs,
+            end=asking.send_end,
+        )
     except ValueError as error:
         raise ConversionError(f"the checksum can't be added: {error}") from None
 

@@ -6,6 +6,7 @@ from common.config.asking import Ask, Asking, Register, Step
 from common.core.control_names import named
 
 _SHOWN_BYTES = 24
+_SHOWN_ESCAPES = 8
 
 
 def describe_asking(asking: Asking) -> list[tuple[str, str, str, str]]:
@@ -15,6 +16,8 @@ def describe_asking(asking: Asking) -> list[tuple[str, str, str, str]]:
         rows.append(("bus", f"address {asking.address}", "", _bus_in_words(asking)))
     if asking.init:
         rows.append(("init", "", "after each opening", _steps_in_words(asking.init)))
+    if asking.send_escapes or asking.send_cobs:
+        rows.append(("escapes", "", "", _escapes_in_words(asking)))
     rows += [("asks", ask.name or "the device", _when(ask), _ask_in_words(ask)) for ask in asking.asks]
     rows += [
         ("replies", heard.name or "each frame", "once it is in the journal", _bytes(heard.reply))
@@ -35,6 +38,15 @@ def describe_register(register: Register) -> str:
     if register.function:
         return f"writes params to {place}, {register.type}, by function {register.function}"
     return f"reads {place} where there are no params, else writes them there, {register.type}"
+
+
+def _escapes_in_words(asking: Asking) -> str:
+    """What becomes of bytes that mean something to the framing, in all that is sent."""
+    if asking.send_cobs:
+        return "all that is sent is COBS"
+    shown = [f"{byte:02X} as {data.hex(' ').upper()}" for byte, data in asking.send_escapes[:_SHOWN_ESCAPES]]
+    more = len(asking.send_escapes) - _SHOWN_ESCAPES
+    return "inside all that is sent stands " + ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _when(ask: Ask) -> str:

@@ -93,14 +93,14 @@ def _rows_of(device: Device) -> list[tuple[str, ...]]:
         rows += _message_rows(message, number, alone=len(device.messages) == 1 and not message.name)
     rows += describe_asking(device.asking) if device.asking is not None else []
     rows += [("rpc", rpc.method, "", _rpc_as_text(device, rpc)) for rpc in device.rpcs]
-    return rows + [("update", one.attribute, "", _update_as_text(one)) for one in device.attribute_updates]
+    return rows + [("update", one.attribute, "", _update_as_text(device, one)) for one in device.attribute_updates]
 
 
-def _update_as_text(update: AttributeUpdate) -> str:
+def _update_as_text(device: Device, update: AttributeUpdate) -> str:
     """What an attribute update writes."""
     if update.register is not None:
         return f"writes {update.register.table}:{update.register.first}, {update.register.type}"
-    return f"writes {spelled_out(update.string_to_device)}{_words_of(update)}"
+    return f"writes {_added_to(device, spelled_out(update.string_to_device))}{_words_of(update)}"
 
 
 def _message_rows(message: Message, number: int, *, alone: bool) -> list[tuple[str, ...]]:
@@ -145,20 +145,24 @@ def _written_by(device: Device, rpc: Rpc) -> str:
     """What becomes of a call's params, by whichever converter the device has."""
     if rpc.template is not None:
         kind = f" with params as {written_as(rpc.type)}" if written_as(rpc.type) != "text" else ""
-        return spelled_out(rpc.template) + kind + _added_to(device)
+        return _added_to(device, spelled_out(rpc.template) + kind)
     if device.downlink_converter is None:
         return 'nothing without "downlink_converter"'
     if device.has_user_downlink:
         return f"what {device.downlink_converter} makes of params"
-    return f"params as {written_as(rpc.type)}"
+    return _added_to(device, f"params as {written_as(rpc.type)}")
 
 
-def _added_to(device: Device) -> str:
-    """What `send` adds to all that is written."""
+def _added_to(device: Device, written: str) -> str:
+    """The same with what `send` adds to all that is written."""
     asking = device.asking
-    added = [] if asking is None or asking.send_checksum is None else ["its checksum"]
-    added += [] if asking is None or not asking.send_end else [named(asking.send_end)]
-    return f", then {' and '.join(added)}" if added else ""
+    if asking is None:
+        return written
+    start = [named(asking.send_start)] if asking.send_start else []
+    added = [] if asking.send_checksum is None else ["its checksum"]
+    added += [named(asking.send_end)] if asking.send_end else []
+    words = ", then ".join([*start, written, *([" and ".join(added)] if added else [])])
+    return words + (", escaped" if asking.send_escapes else ", as COBS" if asking.send_cobs else "")
 
 
 def device_as_json(device: Device) -> dict[str, object]:

@@ -52,10 +52,13 @@ def test_frames_give_their_values(family: str, tmp_path: Path) -> None:
 
 ASKED_BY_HAND: dict[str, dict[str, Any]] = {
     "m-bus": {"address": None, "every": None, "messages": [{"name": "all", "ask": "hex:10 5B FE 59 16", "every": 900}]},
-    "kamstrup-kmp": {"messages": [{"name": "read", "ask": "hex:80 3F 10 01 00 1B 7F D4 08 0D", "every": 60}]},
+    "kamstrup-kmp": {
+        "send": {"start": "hex:80", "checksum": True, "escape": True, "end": "\r"},
+        "messages": [{"name": "read", "ask": "hex:3F 10 01 00 80", "every": 60}],
+    },
 }
 """What asks where the family's configuration asks otherwise, or only listens: the test address of M-Bus, to which every
-meter answers; a request whose bytes are escaped."""
+meter answers; a request whose bytes are escaped by `send`."""
 
 
 @pytest.mark.parametrize("family", [family for family, vector in VECTORS.items() if vector.get("request_hex")])

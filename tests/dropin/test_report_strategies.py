@@ -446,6 +446,67 @@ def test_a_key_brings_its_own_strategy() -> None:
 # Where they stand.
 
 
+def refuse_next(device: Device) -> None:
+    """The platform refuses what goes out next as bad, and all that is made of it; it stays connected."""
+    driver = device.driver
+    while driver.unacked:
+        driver.ack(driver.unacked[0], 153)
+
+
+@pytest.mark.parametrize("kind", ["ON_CHANGE", "ON_CHANGE_OR_REPORT_PERIOD"])
+def test_a_value_that_the_platform_has_refused_is_not_yet_said(kind: str) -> None:
+    """The next reading says it again, though it has not changed; after that, nothing is said again. Keys of other
+    readings, which were accepted, are left alone."""
+    device = Device(everything(strategy(kind, period_s=100)))
+    device.say(0, {"a": 1, "b": 1})
+    device.say(1, {"a": 2, "b": 1}, ack=False)
+    refuse_next(device)
+    assert device.driver.report().dead == [(2, "refused by the platform with reason code 153")]
+    device.driver.published.clear()
+    for at_s in (5, 6, 7):
+        device.say(at_s, {"a": 2, "b": 1})
+    assert device.reported() == [(5, {"a": 2})]
+
+
+def test_a_value_that_was_said_again_since_is_not_said_for_an_older_refusal() -> None:
+    """What the platform refuses is the reading before the last: it knows the last."""
+    device = Device(everything(strategy("ON_CHANGE")))
+    device.say(0, {"a": 1})
+    device.say(1, {"a": 2}, ack=False)
+    # It waits behind the other: a device has one publish on its way.
+    device.put(body([{"a": 3}], ts_ms=T0_MS + 1100))
+    device.driver.ack(device.driver.unacked[0], 153)
+    for at_s in (21, 22):
+        device.say(at_s, {"a": 3})
+    assert [number for number, _ in device.driver.report().dead] == [2]
+    assert device.values() == [(0, 1), (1, 2), (1.1, 3)]
+
+
+def test_an_attribute_that_the_platform_has_refused_is_not_yet_said() -> None:
+    """It alone: others of the same reading were accepted."""
+    device = Device(everything(strategy("ON_CHANGE")))
+    device.say(0, {}, attributes={"serial": "x"})
+    device.say(1, {}, attributes={"serial": "y"}, ack=False)
+    refuse_next(device)
+    device.driver.published.clear()
+    for at_s in (5, 6):
+        device.say(at_s, {}, attributes={"serial": "y"})
+    assert device.attributes() == [{"serial": "y"}]
+
+
+def test_a_refused_value_that_waits_for_its_period_is_said_at_the_goodbye() -> None:
+    """The device is gone before it says it again."""
+    device = Device(everything(strategy("ON_CHANGE_OR_REPORT_PERIOD", period_s=100)))
+    device.say(0, {"a": 1})
+    device.say(1, {"a": 2}, ack=False)
+    refuse_next(device)
+    device.driver.published.clear()
+    device.until(5)
+    device.put(body([{}]), kind=Entry.LOST)
+    device.driver.ack_all()
+    assert [values for _, values in device.reported()] == [{"a": 2}]
+
+
 def gateway_of(tmp_path: Path, main: Any, entry: Any, connector: Any, device: Any, point: Any) -> dict[str, Strategies]:
     def put(section: dict[str, Any], said: Any) -> dict[str, Any]:
         return section if said is None else {**section, "reportStrategy": said}

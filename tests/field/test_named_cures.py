@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from common.config.reading import read_gateway
 from common.conversion.joint import compile_section
 from common.core.checksum import Check
 from common.core.errors import ConfigError
 from common.core.frame_shape import Checksum
 from common.wire import codec
-from common.wire.messages import Reply
-from tests.field.reading import read_device
+from common.wire.messages import Entry, Reply
+from tests.field.reading import read_device, write_config
+from tests.support.asked_rig import AskedRig
 from tests.support.port_reader_rig import Rig
 
 BINARY: dict[str, Any] = {"framing": {"start": "hex:C0", "length": 5}}
@@ -119,6 +121,64 @@ def test_a_refusal_fails_the_call_that_it_answers(tmp_path: Path) -> None:
         rig.read(said)
         reply = next(message for message in rig.calls if isinstance(message, Reply))
         assert expected == (reply.error or json.loads(codec.unpack(reply.body))["result"])
+
+
+@pytest.mark.parametrize("question", [{}, {"ask": "@05ST", "every": 60}], ids=["called alone", "asked by itself, too"])
+def test_a_refusal_that_the_answer_does_not_fit_fails_the_call_at_once(
+    question: dict[str, Any], tmp_path: Path
+) -> None:
+    """In the device's words, and not after the time that an answer may take; the next call is written then. What is
+    neither is telemetry, as ever."""
+    device, _ = read_device(
+        tmp_path,
+        framing="lines",
+        messages=[
+            {"name": "refusal", "when": "^ERR", "error": "the drive does not know the command"},
+            {"name": "state", "pattern": "#05ST{w}", "telemetry": [{"key": "w", "name": "w"}], **question},
+        ],
+        serverSideRpc=[{"method": "raw", "ask": "@05${params}", "answer": "^#05OK", "responseType": "string"}],
+    )
+    answers = {b"@05XX": [(0.1, b"#05STR\r"), (0.2, b"ERR 3\r")], b"@05YY": [(0.1, b"#05OK\r")]}
+    rig = AskedRig(device, lambda data: answers.get(data, [(0.1, b"#05STM\r")]))
+    rig.run(1)
+    rig.call("encode", {"method": "raw", "params": b'"XX"'}, "c1")
+    rig.call("encode", {"method": "raw", "params": b'"YY"'}, "c2")
+    rig.run(0.25)
+    assert rig.ended("c1") == "the drive does not know the command"
+    assert rig.entries("d", Entry.ANSWER) == [("", b"ERR 3\r")]
+    assert rig.entries("d")[-1] == ("", b"#05STR\r")
+    assert rig.lines[-2:] == [b"@05XX", b"@05YY"]
+    rig.run(0.5)
+    assert rig.ended("c2") == "ok"
+
+
+def test_try_takes_a_refusal_for_one_whatever_answers_look_like(tmp_path: Path) -> None:
+    """As the gateway does."""
+    section = {
+        "name": "d",
+        "framing": "lines",
+        "messages": [{"name": "refusal", "when": "^ERR", "error": "the drive does not know it"}],
+        "serverSideRpc": [{"method": "raw", "ask": "@05", "answer": "^#05OK"}],
+    }
+    (tmp_path / "serial.json").write_text(json.dumps({"name": "Serial", "devices": [section]}))
+    tried = _serialgw(tmp_path, "try", "serial.json", "d", "--rpc", "raw", "--answer", "ERR 3\\r")
+    assert "error: the drive does not know it" in tried.stdout
+
+
+def test_a_refusal_of_a_question_is_told_with_what_was_asked_and_is_no_dead_letter(tmp_path: Path) -> None:
+    """A battery manager that was asked has answered: its state says so. What nobody asked for is a dead letter."""
+    path = write_config(tmp_path, {"name": "battery", "profile": "jbd-bms"})
+    device = read_gateway(path, {}).gateway.devices[0]
+    refused = bytes.fromhex("DD 03 80 00 FF 80 77")
+    rig = AskedRig(device, lambda data: [(0.1, refused)] if data[2] == 3 else [])
+    rig.run(1)
+    assert rig.entries("battery") == [("basic", refused)]
+    assert rig.count("asks_refused") == 1
+    converter = compile_section(device)
+    found = converter.convert_batch([refused], [0], "basic")
+    assert not found.dead
+    assert (found.errors, found.error_sample) == (1, "basic: the battery management system refuses the request")
+    assert converter.convert_batch([refused], [0]).dead == {0: "the battery management system refuses the request"}
 
 
 def _serialgw(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

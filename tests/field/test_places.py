@@ -269,7 +269,9 @@ def test_what_was_asked_says_which_message_an_answer_is(tmp_path: Path) -> None:
     converter = compile_section(read_device(tmp_path, messages=messages)[0])
     assert json.loads(converter.convert_batch([b"7\n"], (), "power").telemetry[0]) == {"power": 7}
     assert json.loads(converter.convert_batch([b"7\n"], (), "speed").telemetry[0]) == {"speed": 7}
-    assert converter.convert_batch([b"E\n"], (), "power").dead == {0: "refused"}
+    asked = converter.convert_batch([b"E\n"], (), "power")
+    assert (asked.dead, asked.errors, asked.error_sample) == ({}, 1, "power: refused")
+    assert converter.convert_batch([b"E\n"]).dead == {0: "refused"}
     assert converter.refusal_of(b"E\n") == "refused"
 
 
@@ -355,7 +357,7 @@ def test_another_message_than_the_one_asked_for_is_known(tmp_path: Path) -> None
     section = dict(SECTIONS["mt-sics"])
     converter = compile_section(read_device(tmp_path, **section)[0])
     result = converter.convert_batch([b"S I\r\n", b"S +\r\n", b"S S  1.0 g\r\n"], (), "weight")
-    assert result.dead == {0: "not executable now"}
+    assert (result.dead, result.errors, result.error_sample) == ({}, 1, "weight: not executable now")
     assert [values_of(result, index) for index in (1, 2)] == [
         {"overload": True},
         {"weight": 1.0, "unit": "g", "stable": True},

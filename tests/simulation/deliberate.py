@@ -388,8 +388,8 @@ REPORTED: Final = (
     one(
         "what has changed back is no change",
         (Record, "report"),
-        "self.reported, self.is_fresh, self.session = self.value, False, session",
-        "self.is_fresh, self.session = False, session",
+        "self.reported, self.is_fresh, self.session, self.number = self.value, False, session, number",
+        "self.is_fresh, self.session, self.number = False, session, number",
     ),
 )
 """Report strategies: what each promises over new publishers, sessions and streams."""

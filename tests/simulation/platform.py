@@ -66,6 +66,8 @@ class FakePlatform:
         """Devices whose `connect` is refused, and the reason code."""
         self.bad_values: set[int] = set()
         """Telemetry that it can never read."""
+        self.refused_s: dict[int, float] = {}
+        """Which of these it has refused, and when for the last time."""
         self.lose_acks = 0.0
         """How likely an accepted publish is never acknowledged, because the connection ends first."""
         self.lose_publishes = 0.0
@@ -174,6 +176,8 @@ class FakePlatform:
             self._acknowledge(client, publish, self.refused_devices[said["device"]], 0.0)
             return True
         if topic == _TELEMETRY and (bad := self._bad_devices(said)):
+            numbers = {item["values"].get("n") for device in bad for item in said[device]}
+            self.refused_s |= dict.fromkeys(numbers & self.bad_values, self.clock.now_s)
             if self._draw(0.5):
                 self._accept(topic, {device: items for device, items in said.items() if device not in bad})
             if self._protocol == 5:

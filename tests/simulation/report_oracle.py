@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+REFUSAL_S = 2.0
+"""So long after the platform has refused a reading for the last time the publisher has made it a dead letter."""
+
+
 def judge_reports(
     world: World, device: str, strategy: str, said_s: Mapping[int, float], *, resets: int | None, is_settled: bool
 ) -> Iterator[str]:
@@ -27,38 +31,44 @@ def judge_reports(
     if wrong := [item.state for item in items if item.state is not None and item.state not in states]:
         yield f"{device}: the state {wrong[0]} never was"
     if strategy != "ON_REPORT_PERIOD":
-        yield from _judge_changes(device, items, said_s)
+        yield from judge_changes(device, items, said_s, world.platform.refused_s)
         yield from _judge_sessions(world, device, items, said_s)
     if strategy == "ON_CHANGE" and resets is not None:
-        yield from _judge_unchanged(world, device, items, resets)
+        refused = len(said_s.keys() & world.platform.refused_s.keys())
+        yield from _judge_unchanged(world, device, items, resets + refused)
     if strategy != "ON_CHANGE" and is_settled:
         yield from _judge_last(device, items)
 
 
-def _judge_changes(device: str, items: list[Item], said_s: Mapping[int, float]) -> Iterator[str]:
+def judge_changes(
+    device: str, items: list[Item], said_s: Mapping[int, float], refused_s: Mapping[int, float]
+) -> Iterator[str]:
     """Of each number that was accepted the platform knows the state in the end: from its own report, as the one of a
     number before it that was reported last, or, where that number was refused, from a report of the state alone that
-    came before it. Answers have another place among the reports than on the line; they count for none of this."""
+    came before it. Answers have another place among the reports than on the line; they count for none of this.
+
+    What was on its way when a change was refused does not say it again: the change is in the dead letter. What was said
+    later does, whether it has changed or not."""
     accepted = {item.number: item.at_s for item in reversed(items)}
     reported = {item.number for item in items if item.state is not None}
     alone_s = {item.state: item.at_s for item in reversed(items) if item.number is None}
-    last_s = max((item.at_s for item in items if item.state is not None), default=0.0)
     state: int | None = None
-    begun: tuple[int, bool] | None = None
-    """The state that the device was in last, and whether the number in which it came was refused."""
+    begun: int | None = None
+    """The state that the device was in last."""
+    known_s = 0.0
+    """When the publisher knows that the platform has refused to hear of it."""
     for value in said_s:
         if value < 0:
             continue
-        if begun is None or begun[0] != state_of(value):
-            begun = state_of(value), value not in accepted
+        if begun != state_of(value):
+            begun, known_s = state_of(value), 0.0
         if value not in accepted:
+            known_s = max(known_s, refused_s.get(value, -REFUSAL_S) + REFUSAL_S)
             continue
         state = state_of(value) if value in reported else state
         if state != state_of(value) and alone_s.get(state_of(value), float("inf")) <= accepted[value]:
             state = state_of(value)
-        # What was on its way when a change was refused does not say it again: the change is in the dead letter, and
-        # the state that holds then is said alone.
-        if state != state_of(value) and not (begun[1] and last_s >= accepted[value]):
+        if state != state_of(value) and said_s[value] > known_s:
             yield f"{device}: at {value} the platform takes its state for {state}"
             return
 
@@ -77,7 +87,7 @@ def _judge_sessions(world: World, device: str, items: list[Item], said_s: Mappin
 
 
 def _judge_unchanged(world: World, device: str, items: list[Item], resets: int) -> Iterator[str]:
-    """What has not changed is reported once more for each publisher and each session, and never else."""
+    """What has not changed is reported once more for each publisher, session and refusal, and never else."""
     numbered = {item.number: item for item in items if item.number is not None and item.state is not None}
     first = {item.number: None for item in items if item.number is not None}
     extra, before = 0, None

@@ -61,7 +61,7 @@ def test_answers_of_several_questions_may_be_numbers_alone():
     device = asked("meter", *questions, heard=kinds)
     rig = AskedRig(device, talks(A=b"1\n", B=b"2\n", C=b"C 3\n", D=b"ERR\n"))
     rig.run(0.5)
-    assert rig.entries("meter") == [("a", b"1\n"), ("b", b"2\n"), ("c", b"C 3\n"), ("", b"ERR\n")]
+    assert rig.entries("meter") == [("a", b"1\n"), ("b", b"2\n"), ("c", b"C 3\n"), ("d", b"ERR\n")]
     assert (rig.count("asks_answered"), rig.count("asks_refused")) == (3, 1)
 
 
@@ -172,12 +172,12 @@ def test_an_echo_that_is_another_is_a_collision_and_asked_again():
 
 
 def test_a_refusal_is_an_answer_and_no_reason_to_ask_again():
-    """It is told by messages that are errors; its frame has no name, so that the error takes it."""
+    """It is told by messages that are errors; its frame says what was refused."""
     device = asked("d", ask("a", b"A?\n", every_s=60), heard=(heard("no", "^NAK", is_error=True), heard("a", "^A")))
     rig = AskedRig(device, says(b"NAK\n"))
     rig.run(10)
     assert rig.lines == [b"A?\n"]
-    assert rig.entries("d") == [("", b"NAK\n")]
+    assert rig.entries("d") == [("a", b"NAK\n")]
     assert (rig.count("asks_refused"), rig.count("asks_unanswered")) == (1, 0)
 
 
@@ -238,6 +238,20 @@ def test_a_step_whose_message_does_not_come_fails_the_question():
     rig.run(10)
     assert rig.lines == [b"HI\n"]
     assert rig.count("asks_unanswered") == 1
+
+
+def test_a_message_that_takes_any_frame_is_expected_though_another_one_stands_before_it():
+    """The step says which is meant; a frame that some other message takes, a blank one, and what the device only
+    repeats are none of them."""
+    steps = (Step(kind="send", data=b"HI\n"), Step(kind="expect", message="name"), Step(kind="send", data=b"GO\n"))
+    kinds = (heard("value", ""), heard("name", ""), heard("alarm", "^!"))
+    device = asked("d", Ask(name="value", steps=steps, every_s=60, retries=0), heard=kinds)
+    said = {b"HI\n": [(0.1, b"! hot\n"), (0.2, b"\n"), (0.3, b"HI\n"), (0.4, b"ABC5\n")], b"GO\n": [(0.1, b"7\n")]}
+    rig = AskedRig(device, lambda data: said[data])
+    rig.run(5)
+    assert rig.lines == [b"HI\n", b"GO\n"]
+    assert rig.entries("d") == [("", b"! hot\n"), ("", b"\n"), ("name", b"ABC5\n"), ("value", b"7\n")]
+    assert (rig.count("asks_answered"), rig.count("asks_unanswered")) == (1, 0)
 
 
 def test_init_comes_first_and_then_the_device_is_there():

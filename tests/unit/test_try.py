@@ -268,3 +268,67 @@ def test_the_converter_of_the_documentation_works(tmp_path: Path, capsys: Captur
     assert status == 0
     assert objects[0]["telemetry"] == {"weight": 12.5}
     assert objects[0]["attributes"] == {"stable": True}
+
+
+PUMP: dict[str, Any] = {
+    "name": "pump",
+    "port": "/dev/ttyUSB8",
+    "framing": {"start": "$", "end": "\r"},
+    "checksum": {"type": "xor8", "from": 1, "to": -4, "after": "*", "as": "hex"},
+    "send": {"checksum": True, "end": "\r"},
+    "serverSideRpc": [
+        {
+            "method": "set",
+            "ask": "$1SET",
+            "answer": "^\\$1SET",
+            "responseType": "string",
+            "responseFromByte": 2,
+            "responseToByte": 5,
+        },
+        {
+            "method": "early",
+            "ask": "$1X",
+            "answer": "^\\$1SET",
+            "responseUntilDelimiter": ";",
+            "responseType": "string",
+        },
+    ],
+}
+
+
+def test_the_checksum_of_an_answer_is_checked_as_on_the_line(tmp_path, capsys):
+    """A call whose answer is damaged would wait out its time: here the checksum that was expected is said."""
+    call = (configure(tmp_path, PUMP), "pump", "--rpc", "set", "--answer")
+    assert run_json(capsys, *call, "$1SET*73\\r") == (0, [{"bytes_hex": "24315345542a37330d", "result": "SET"}])
+    code, (said,) = run_json(capsys, *call, "$1SET*74\\r")
+    assert code == 1
+    assert said["error"] == "answer: checksum: the frame says 74, its bytes give 73"
+    assert "result" not in said
+    code, (said,) = run_json(capsys, *call, "$1SET*73")
+    assert code == 1
+    assert said["error"].startswith("answer: ")
+
+
+def test_an_answer_of_several_frames_is_taken_whole_with_a_word(tmp_path, capsys):
+    """The word says what the line would do."""
+    call = ("try", configure(tmp_path, PUMP), "pump", "--rpc", "set", "--answer", "xx$1SET*73\\r")
+    main([*call])
+    assert "note: taken whole; a line would make only a part of it a frame" in capsys.readouterr().out
+
+
+def test_an_answer_that_ends_before_its_frame_needs_no_checksum(tmp_path, capsys):
+    """`responseUntilDelimiter` ends it, and nobody waits for the rest."""
+    code, (said,) = run_json(capsys, configure(tmp_path, PUMP), "pump", "--rpc", "early", "--answer", "$1SET;")
+    assert (code, said["result"]) == (0, "$1SET")
+
+
+def test_an_answer_is_read_without_its_escapes(tmp_path, capsys):
+    """As data points read frames."""
+    device = {
+        "name": "slip",
+        "port": "/dev/ttyUSB9",
+        "framing": "slip",
+        "serverSideRpc": [{"method": "m", "ask": "A", "answer": "^A", "responseType": "hex", "responseFromByte": 1}],
+    }
+    code, (said,) = run_json(capsys, configure(tmp_path, device), "slip", "--rpc", "m", "--answer", r"A\xdb\xdc\xc0")
+    assert (code, said["result"]) == (0, "c0")

@@ -6,8 +6,7 @@ All of these keys are ours, so everything is strict: what can't work is a proble
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, Final
 
 from common.config.asking import (
@@ -24,18 +23,16 @@ from common.config.asking import (
     Step,
     Told,
 )
-from common.config.device.checksum_reading import read_checksum
 from common.config.device.modbus_reading import Reads, has_registers, wanted_of
 from common.config.device.places_reading import read_regex
 from common.config.device.protocol_reading import read_bytes, text_bytes
+from common.config.device.sending_reading import Sealing, read_send
 from common.config.findings import show
 from common.config.framing import Framing
 from common.config.json_object import JsonObject
 from common.config.models import Message
 from common.conversion.grammar.patterns import compiled
 from common.core.byte_text import pattern_of
-from common.core.checksum import sealed
-from common.core.frame_shape import Checksum
 from common.core.modbus import MOST_UNIT, Protocol
 
 OF_DEVICES: Final = ("send", "init", "address", "bus", "onBadFrame", "dropRepeats", "merge")
@@ -54,30 +51,10 @@ _MOST_BAUD: Final = 20_000_000
 _MOST_ADDRESS: Final = 65_535
 _MOST_STEPS: Final = 64
 _MOST_M_BUS: Final = 250
-
-
-class Sealing:
-    """What `send` adds to everything that is written: a checksum, an end; and the messages that a step may expect.
-    `names`: of each whether it has a framing of its own."""
-
-    def __init__(self, checksum: Checksum | None, end: bytes, names: Mapping[str, bool] = MappingProxyType({})) -> None:
-        self.checksum = checksum
-        self.end = end
-        self.names = names
-
-    def step(self, entry: JsonObject, key: str, data: bytes) -> Step | None:
-        """The step that sends the bytes of this key as they stand on the line. None where there are none, or too few
-        for the checksum, which is noted."""
-        if not data:
-            return None
-        if self.checksum is None:
-            return Step(kind="send", data=data + self.end)
-        try:
-            return Step(kind="send", data=sealed(self.checksum, data, self.end))
-        except ValueError as error:
-            found = f'bytes without what the checksum of "send" is over ({error})'
-            entry.problem(key, found, 'the bytes that the checksum is over, or a "checksum" of its own in "send"')
-            return None
+_POINT_TO_POINT: Final = 254
+"""The address on M-Bus that every meter answers to, as who it is (EN 13757-2, 5.7.5): for one that is alone."""
+_LONG_FRAME: Final = b"\x68"
+"""What begins an answer with records; an acknowledgement is a byte of its own."""
 
 
 def asks_something(entry: JsonObject) -> bool:
@@ -87,7 +64,9 @@ def asks_something(entry: JsonObject) -> bool:
         return True
     messages = values.get("messages")
     listed = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
-    return any(one.get(key) is not None for one in listed for key in ASKING)
+    # A refusal ends a call at once: who reads the line must know it.
+    keys = (*ASKING, "error") if values.get("serverSideRpc") else ASKING
+    return any(one.get(key) is not None for one in listed for key in keys)
 
 
 def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing) -> Asking | None:
@@ -104,7 +83,7 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
     if not asks_something(entry):
         return None
     names = {message.name: message.framing is not None for message in messages if message.name}
-    sealing = _read_send(entry, framing, names)
+    sealing = read_send(entry, framing, names)
     every_s = _read_every(entry)
     listed = entry.values.get("messages") is not None
     objects = list(entry.items("messages")) if listed else [entry]
@@ -136,8 +115,11 @@ def read_asking(entry: JsonObject, messages: Sequence[Message], framing: Framing
         bus=read_bus(entry),
         on_bad_frame=_read_bad_frame(entry),
         drops_repeats=_read_drops(entry, heard),
+        send_start=sealing.start,
         send_end=sealing.end,
         send_checksum=sealing.checksum,
+        send_escapes=sealing.escapes,
+        send_cobs=sealing.is_cobs,
     )
 
 
@@ -160,7 +142,7 @@ def _read_modbus(entry: JsonObject, messages: Sequence[Message], protocol: str) 
     wanted = wanted_of(entry, telemetry, attributes, every_s)
     return Asking(
         asks=tuple(reads.asks(wanted)),
-        init=_read_init(entry, Sealing(None, b"")),
+        init=_read_init(entry, Sealing()),
         address=address,
         bus=bus,
         timeout_s=timeout_s,
@@ -175,17 +157,22 @@ M_BUS: Final = "m-bus"
 def _m_bus_ask(entry: JsonObject, every_s: float | None) -> Ask | None:
     """The question to a meter on M-Bus, which is the same for all of them (EN 13757-2: REQ_UD2, by primary address)."""
     address = entry.values.get("address")
-    if every_s is None or type(address) is not int or not 0 <= address <= _MOST_M_BUS:
-        if every_s is not None:
-            entry.problem("address", show(address), f"the meter's primary address, from 0 to {_MOST_M_BUS}")
+    if every_s is None:
+        return None
+    if type(address) is not int or not (0 <= address <= _MOST_M_BUS or address == _POINT_TO_POINT):
+        wanted = (
+            f"the meter's primary address, from 0 to {_MOST_M_BUS}, or {_POINT_TO_POINT}, to which any meter answers"
+        )
+        entry.problem("address", show(address), f"{wanted} that has the line for itself")
         return None
     head = bytes((0x5B, address))
     data = b"\x10" + head + bytes((sum(head) & 0xFF, 0x16))
+    is_any = address == _POINT_TO_POINT
     return Ask(
         name="",
         steps=(Step(kind="send", data=data),),
         every_s=every_s,
-        answer=Told(at=5, same=bytes((address,))),
+        answer=Told(at=0, same=_LONG_FRAME) if is_any else Told(at=5, same=bytes((address,))),
         timeout_s=read_timeout(entry),
         retries=entry.whole("retries", RETRIES, 0, MOST_RETRIES),
     )
@@ -315,30 +302,6 @@ def _read_step(entry: JsonObject, sealing: Sealing) -> Step | None:
 # --- the device ---
 
 
-def _read_send(entry: JsonObject, framing: Framing, names: Mapping[str, bool]) -> Sealing:
-    """What is added to everything that is written. `names`: of the messages."""
-    child = entry.child("send") if entry.values.get("send") is not None else None
-    if child is None:
-        return Sealing(None, b"", names)
-    end = read_bytes(child, "end") if "end" in child.values else b""
-    checksum: Checksum | None = None
-    said = child.values.get("checksum")
-    child.knows("checksum")
-    if isinstance(said, dict):
-        inner = child.child("checksum")
-        checksum = read_checksum(inner) if inner is not None else None
-    elif said is True:
-        own = [one for shape in framing.shapes for one in shape.checksums]
-        if own:
-            checksum = own[0]
-        else:
-            child.problem("checksum", "true, and the frames have no checksum", 'an object, such as {"type": "sum8"}')
-    elif said not in (None, False):
-        child.problem("checksum", show(said), 'true: as the frames have it, or an object, such as {"type": "sum8"}')
-    child.warn_unknown()
-    return Sealing(checksum, end, names)
-
-
 def _read_init(entry: JsonObject, sealing: Sealing) -> tuple[Step, ...]:
     """What the device is told after each opening."""
     if entry.values.get("init") is None:
@@ -350,8 +313,11 @@ def _read_init(entry: JsonObject, sealing: Sealing) -> tuple[Step, ...]:
 
 
 def read_address(entry: JsonObject) -> int | None:
-    """The device's place on its bus."""
+    """The device's place on its bus; None where it has its line for itself, as who answers to an address of all has."""
     is_modbus = entry.values.get("framing") in MODBUS
+    if entry.values.get("framing") == M_BUS and entry.values.get("address") == _POINT_TO_POINT:
+        entry.knows("address")
+        return None
     return entry.maybe_whole("address", 1 if is_modbus else 0, MOST_UNIT if is_modbus else _MOST_ADDRESS)
 
 

@@ -7,13 +7,14 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from common.config.device.checksum_reading import read_checksum, read_checksums
+from common.config.device.escape_reading import read_escape
 from common.config.device.named_framings import NAMED
-from common.config.device.protocol_reading import read_byte, read_bytes, read_number, read_texts
+from common.config.device.protocol_reading import read_bytes, read_number, read_texts
 from common.config.findings import choices, nearest, show
 from common.config.framing import LONGEST_S, MAX_FRAME_BYTES, MAX_FRAME_LIMIT, Framing
 from common.config.json_object import JsonObject
 from common.core.checksum import CRCS, size_of
-from common.core.frame_shape import FRAMING_NAMES, Checksum, Escape, Field, Length, Shape
+from common.core.frame_shape import FRAMING_NAMES, Checksum, Field, Length, Shape
 
 FIELD_TYPES: Final = (
     *("uint8", "uint16", "uint24", "uint32"),
@@ -152,7 +153,7 @@ def _read_shape(
         end_plus=entry.whole("endPlus", 0, 1, 65_536),
         end_until=read_bytes(entry, "endUntil"),
         length=_read_length(entry, max_bytes),
-        escape=_read_escape(entry),
+        escape=read_escape(entry),
         is_cobs=is_cobs,
         restarts=entry.flag("restart", False),
         strip=_read_strip(entry),
@@ -219,37 +220,6 @@ def _read_field(entry: JsonObject, *, is_added: bool = False) -> Field:
     if is_added:
         entry.warn_unknown()
     return field
-
-
-def _read_escape(entry: JsonObject) -> Escape | None:
-    """How bytes are escaped; None where none are, or in no way that can be understood."""
-    child = entry.child("escape")
-    if child is None:
-        return None
-    byte, xor, is_double = read_byte(child, "byte"), read_byte(child, "xor"), child.flag("double", False)
-    pairs = _read_map(child)
-    child.warn_unknown()
-    if "byte" not in child.values:
-        child.problem("byte", "nothing", 'the escape byte, such as "hex:7D"')
-    ways = [key for key in ("xor", "map", "double") if key in child.values]
-    if len(ways) != 1 or (ways == ["double"] and not is_double):
-        found = " and ".join(ways) if ways else "nothing that says what is meant"
-        child.findings.problem(child.file, child.path, found, 'one of "xor", "map" and "double": true')
-    return None if byte is None else Escape(byte=byte, xor=xor or 0, pairs=pairs, double=is_double)
-
-
-def _read_map(entry: JsonObject) -> tuple[tuple[int, int], ...]:
-    """(the byte behind the escape, what is meant)."""
-    child = entry.child("map")
-    pairs: list[tuple[int, int]] = []
-    if child is None:
-        return ()
-    for key in child.values:
-        meant = read_byte(child, key)
-        written = read_byte(JsonObject({key: key}, child.file, child.path, child.findings), key)
-        if meant is not None and written is not None:
-            pairs.append((written, meant))
-    return tuple(pairs)
 
 
 # What can't work

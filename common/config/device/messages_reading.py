@@ -82,7 +82,7 @@ def read_messages(device: JsonObject) -> tuple[Message, ...]:
     entries = list(device.items("messages"))
     messages = tuple(_read_listed(entry, order, encoding) for entry in entries)
     _check_names(entries, messages)
-    _check_reach(entries, messages)
+    _check_reach(entries, messages, _expected_in(device, *entries))
     if not messages:
         device.problem("messages", "an empty list", "at least one message")
     return messages
@@ -182,17 +182,39 @@ def _check_names(entries: list[JsonObject], messages: tuple[Message, ...]) -> No
             entry.problem("name", f"{show(message.name)}, as in {first}", "a name that no other message has")
 
 
-def _check_reach(entries: list[JsonObject], messages: tuple[Message, ...]) -> None:
-    """A message that no frame can reach, since an earlier one takes them all, is a slip in the order."""
+def _check_reach(entries: list[JsonObject], messages: tuple[Message, ...], expected: set[str]) -> None:
+    """A message that no frame can reach, since an earlier one takes them all, is a slip in the order. `expected`: those
+    that a step waits for, which are reached by that, as those are that are asked for."""
     for index, (entry, message) in enumerate(zip(entries, messages, strict=True)):
+        is_awaited = message.name in expected or _is_asked(entry)
         for earlier, before in zip(entries[:index], messages, strict=False):
-            if any(earlier.values.get(key) is not None for key in _ASKED):
+            if _is_asked(earlier) and (is_awaited or before.framing is not None or _is_choosier(message, before)):
                 continue
             if _takes_all_of(before, message):
                 what = "every frame" if before.when is None else "each of these frames"
                 found = f"a message behind {earlier.path}, which takes {what}"
                 entry.problem("when", found, "it before that one, or a condition in that one that leaves it frames")
                 break
+
+
+def _is_choosier(message: Message, before: Message) -> bool:
+    """True if a message says of its frames what the earlier one does not: it is tried before one that takes any."""
+    unsaid = (before.when, before.pattern, before.regex) == (None, "", "")
+    return unsaid and (message.when, message.pattern, message.regex) != (None, "", "")
+
+
+def _is_asked(entry: JsonObject) -> bool:
+    return any(entry.values.get(key) is not None for key in _ASKED)
+
+
+def _expected_in(*entries: JsonObject) -> set[str]:
+    """The messages that steps of these objects wait for."""
+    steps = [step for entry in entries for key in ("ask", "init") for step in _steps_in(entry.values.get(key))]
+    return {str(step.get("expect")) for step in steps if isinstance(step, dict)}
+
+
+def _steps_in(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _takes_all_of(before: Message, message: Message) -> bool:

@@ -175,6 +175,10 @@ class MessageConverter:
                     if not is_blank(frame, self._delimiter):
                         unfit += 1
                         reason = NO_MESSAGE
+                elif message.error and origin:
+                    # Whoever asked has its answer: the state of the device says it, and no bytes are put aside.
+                    tally.errors += 1
+                    sample = sample or f"{origin}: {message.error}"
                 elif message.error:
                     reason = message.error
                 elif message.timestamp is None and message.naming is None:

@@ -10,17 +10,23 @@ from common.conversion.calls import convert_answer, rpc_of, sent
 from common.conversion.downlink import encode_rpc
 from common.conversion.joint import refusal_in
 from common.conversion.values import encode_json
-from common.core.byte_text import pattern_of
+from common.core.byte_text import bytes_of, pattern_of
 from common.core.errors import ConversionError
 from common.core.quoting import shown
+from common.core.sending import escaped_in
 from common.wire.calls import METHOD_NOT_FOUND
+from services.cli.trial.pieces import whole_frame
 from services.cli.trial.users import users_converter
 
 
 class Called(TypedDict, total=False):
-    """A call as `--json` prints it. Without an error it has the bytes, and the result if an answer was given."""
+    """A call as `--json` prints it. Without an error it has the bytes, and the result if an answer was given;
+    `escaped`: what of the bytes stands for which, where `send` escapes."""
 
     bytes_hex: str
+    escaped: dict[str, str]
+    note: str
+    """What a line would make of the answer, where that is not just what was given."""
     result: object
     error: str
 
@@ -32,9 +38,17 @@ def try_call(gateway: Gateway, device: Device, method: str, params: object, answ
         rpc = rpc_of(device, method)
         if rpc is None:
             raise ConversionError(METHOD_NOT_FOUND)
-        called["bytes_hex"] = _encode(gateway, device, rpc, params).hex()
+        written = _encode(gateway, device, rpc, params)
+        called["bytes_hex"] = written.hex()
+        if device.asking is not None and device.asking.send_escapes and not _is_encoded_by_user(device, rpc):
+            asking = device.asking
+            found = escaped_in(written, asking.send_start, asking.send_escapes, asking.send_end)
+            called["escaped"] = {f"{byte:02X}": instead.hex().upper() for byte, instead in found}
         if answer is not None:
-            called["result"] = _convert_answer(gateway, device, rpc, answer)
+            frame, note = _framed(device, rpc, answer)
+            if note:
+                called["note"] = note
+            called["result"] = _convert_answer(gateway, device, rpc, frame)
     except ConversionError as error:
         called["error"] = str(error)
     return called
@@ -51,6 +65,11 @@ def called_as_text(device: Device, called: Called) -> str:
     if "bytes_hex" in called:
         written = bytes.fromhex(called["bytes_hex"])
         lines.append(f"written to {device.name}, {len(written)} bytes: {shown(written)}  (hex {called['bytes_hex']})")
+    if called.get("escaped"):
+        pairs = (f"{byte} as {bytes.fromhex(instead).hex(' ').upper()}" for byte, instead in called["escaped"].items())
+        lines.append(f"escaped: {', '.join(pairs)}")
+    if "note" in called:
+        lines.append(f"note: {called['note']}")
     if "result" in called:
         lines.append(f"result: {encode_json(called['result']).decode()}")
     if "error" in called:
@@ -66,9 +85,26 @@ def _encode(gateway: Gateway, device: Device, rpc: Rpc, params: object) -> bytes
 
         return b"".join(call_exchange(device.asking, rpc, params).writes)
     name = device.downlink_converter
-    if rpc.template is None and device.has_user_downlink and name is not None:
+    if name is not None and _is_encoded_by_user(device, rpc):
         return users_converter(gateway, device, name).encode_rpc(rpc, params)
     return sent(device, encode_rpc(device, rpc, params))
+
+
+def _is_encoded_by_user(device: Device, rpc: Rpc) -> bool:
+    """True if users' code says what is written, all of it."""
+    return rpc.template is None and device.has_user_downlink
+
+
+def _framed(device: Device, rpc: Rpc, answer: bytes) -> tuple[bytes, str]:
+    """(the frame that the line would make of an answer, a note). Raises ConversionError for what would be none: damaged
+    as it is, nobody would be given it, and the call would wait out its time."""
+    until = bytes_of(rpc.response_until_delimiter) if rpc.response_until_delimiter else b""
+    if not device.framing.shapes or (until and until in answer):
+        return answer, ""
+    piece = whole_frame(answer, device)
+    if piece.dead:
+        raise ConversionError(f"answer: {piece.dead}")
+    return piece.frame, piece.note
 
 
 def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> object:
@@ -76,6 +112,8 @@ def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -
 
     On a line, a frame that does not match is no answer but telemetry, and the call waits on; here it is an error.
     """
+    if not device.has_user_uplink and (meant := refusal_in(device, answer)):
+        raise ConversionError(meant)
     if rpc.response_pattern is not None and not re.search(pattern_of(rpc.response_pattern).encode(), answer):
         raise ConversionError(f"found {shown(answer)}, which does not match responsePattern {rpc.response_pattern}")
     if device.asking is not None and device.asking.protocol:
@@ -84,6 +122,4 @@ def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -
         return call_answer(device, device.asking, rpc.method, answer)
     if device.has_user_uplink:
         return users_converter(gateway, device, device.converter).convert_answer(rpc, answer)
-    if meant := refusal_in(device, answer):
-        raise ConversionError(meant)
     return convert_answer(rpc, answer)

@@ -238,6 +238,8 @@ class CallConverter:
         if compiled.device.has_user_uplink:
             order = DecodeWithUserCode(next(self._jobs), compiled.device, call.request.section, rpc, frame)
             return self._with_users(order, call, rpc)
+        if compiled.converter is not None and (meant := compiled.converter.refusal_of(frame)):
+            return self._fail(call.request, meant)
         try:
             return [Send(Plane.CALLS, reply(call.request, success(convert_answer(rpc, frame))))]
         except ConversionError as error:

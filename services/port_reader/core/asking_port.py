@@ -92,6 +92,7 @@ class AskingPort(Port):
         self._now_s = 0.0
         """When the event came that is handled now."""
         exchange.is_held = self._is_held
+        exchange.is_refusal = lambda device, frame: asker.is_refusal(self._members.place_of(device), frame)
         exchange.tells_devices = bool(self._protocol)
         line.is_awaited = lambda: exchange.is_listening or asker.is_listening
         times_s = [ask.timeout_s for asking in askings for ask in asking.asks] + [

@@ -139,6 +139,8 @@ class Exchanges:
         """Whether no answer of one device can be taken for one of another."""
         self.is_held: Callable[[str], bool] = lambda _: False
         """Whether a call to this device has to wait for something else that is on the line."""
+        self.is_refusal: Callable[[str, bytes], bool] = lambda *_: False
+        """Whether this device says with a frame that it will not do what it was told, however its answers look."""
 
     @property
     def is_idle(self) -> bool:
@@ -382,14 +384,16 @@ class Exchanges:
         return effects
 
     def _matches(self, turn: Turn, frame: bytes) -> bool:
-        """True for what may be the answer. A pattern that takes too long is not tried on every frame of a busy line."""
+        """True for what may be the answer, or refuses it. A pattern that takes too long is not tried on every frame of
+        a busy line."""
         if turn.is_hopeless:
             return False
         found = self._search(turn.call.pattern, frame)
         if found is None:
             turn.is_hopeless = True
             self._counters["patterns_timed_out"] += 1
-        return bool(found)
+            return False
+        return found or self.is_refusal(turn.call.request.device, frame)
 
     def _write_bound(self, turn: Turn) -> str:
         """Why a write that takes too long has failed, and whose time that was."""

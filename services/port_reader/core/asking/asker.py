@@ -393,15 +393,9 @@ class Asker:
     def _take_awaited(self, dialogue: Dialogue, frame: bytes, now_s: float) -> list[Placed] | None:
         """A frame while an answer is awaited."""
         member, ask, messages = dialogue.member, dialogue.ask, self._messages[dialogue.member]
-        if dialogue.expected:
-            found = messages.first(frame)
-            if found is None or found.name != dialogue.expected:
-                return self._take_repetition(dialogue, frame)
-            self._needs_step = True
-            return [(member, _answer_to(found.name, frame))]
-        if ask is None:
+        if not dialogue.expected and ask is None:
             return None
-        if not messages.is_telling(ask):
+        if not (messages.tells(dialogue.expected) if ask is None or dialogue.expected else messages.is_telling(ask)):
             if dialogue.ignored:
                 dialogue.ignored = 0
                 return None
@@ -409,6 +403,11 @@ class Asker:
                 return None
             if (repetition := self._take_repetition(dialogue, frame)) is not None:
                 return repetition
+        if ask is None or dialogue.expected:
+            if not messages.is_expected(dialogue.expected, frame):
+                return self._take_repetition(dialogue, frame)
+            self._needs_step = True
+            return [(member, _answer_to(dialogue.expected, frame))]
         if messages.is_refusal(ask, frame):
             return self._take_refusal(dialogue, ask, frame, now_s)
         if not messages.is_answer(ask, frame):
@@ -429,7 +428,7 @@ class Asker:
             self._schedule.split(dialogue.place, now_s)
             facts = {"device": self._devices[dialogue.member].name, "ask": ask.name, "parts": len(ask.parts)}
             self._notes.append(Note("info", "ask.split", facts))
-        return [(dialogue.member, _answer_to(ask.name if ask.refusal is not None else "", frame))]
+        return [(dialogue.member, _answer_to(ask.name, frame))]
 
     def _settle(self, member: int, ask: Ask) -> None:
         """The question has its answer."""
@@ -445,11 +444,15 @@ class Asker:
         self._instead[dialogue.member] = frame
         return [(dialogue.member, Item(Entry.ANSWER, [frame], [NOBODY, ""]))]
 
+    def is_refusal(self, member: int, frame: bytes) -> bool:
+        """True if the device says with this frame that it will not do what it was told."""
+        return self._messages[member].refusal(frame) is not None
+
     def reply_to(self, member: int, origin: str, frame: bytes) -> Heard | None:
         """The message that is answered when this frame is in the journal; None if none is. `origin`: what it answers,
         or ""."""
         messages = self._messages[member]
-        found = messages.named(origin) if origin else messages.first(frame)
+        found = messages.refusal(frame) or (messages.named(origin) if origin else messages.first(frame))
         return found if found is not None and found.reply else None
 
     # What goes out

@@ -49,6 +49,7 @@ class Messages:
         """A question that would take any answer stands in nobody's way."""
         self._only_asked = frozenset(own)
         self._told_names = {heard.name for heard, _ in self._choosy}
+        self._has_refusals = any(heard.is_error for heard, _ in self._choosy)
         self._search = search
         self._answers: dict[str, tuple[Fits | None, Fits | None]] = {}
 
@@ -80,6 +81,16 @@ class Messages:
         """True if the question knows what its answer looks like: then no other frame is taken for it."""
         return ask.answer is not None or ask.name in self._told_names
 
+    def is_expected(self, name: str, frame: bytes) -> bool:
+        """True if this frame is the message of this name, for which a step waits. One that takes any frame takes those
+        that no other tells to be its own, wherever it stands among others that take any."""
+        found = self._first_choosy(frame, "")
+        return name not in self._told_names if found is None else found.name == name
+
+    def tells(self, name: str) -> bool:
+        """True if frames of this message are told from others."""
+        return name in self._told_names
+
     def is_answer(self, ask: Ask, frame: bytes) -> bool:
         """True if this frame is what was asked for, as far as it can be told."""
         fits, _ = self._fits(ask)
@@ -95,6 +106,11 @@ class Messages:
             return fits(frame)
         found = self._first_choosy(frame, ask.name)
         return found is not None and found.is_error
+
+    def refusal(self, frame: bytes) -> Heard | None:
+        """The message by which the device refuses whatever it was told; None for a frame that is none."""
+        found = self._first_choosy(frame, "") if self._has_refusals else None
+        return found if found is not None and found.is_error else None
 
     def is_whole_refused(self, ask: Ask, frame: bytes) -> bool:
         """True if a refusal is one of the question as a whole, so that its parts may be answered."""

@@ -154,8 +154,15 @@ class Outbox:
         return parcel
 
     def bury_head(self, parcel: Parcel, reason: str, now_s: float) -> None:
-        """Makes the one record of a parcel that was given back a dead letter."""
-        self._packer.bury_head(parcel, reason, now_s)
+        """Makes the one record of a parcel that was given back a dead letter: the platform does not know what it
+        says."""
+        for device, number, key in self._packer.bury_head(parcel, reason, now_s):
+            if (reports := self.reports.known(device)) is None:
+                continue
+            if key is None:
+                reports.unsay(number)
+            else:
+                reports.unsay_attribute(key)
         self.table.settle(parcel.lanes[0], now_s)
 
     def answer(self, parcel: Parcel, now_s: float) -> None:

@@ -37,6 +37,15 @@ class Packing(NamedTuple):
     """Values in one message, where the platform counts them; None: any number."""
 
 
+class Refused(NamedTuple):
+    """What the platform will never take: a device's telemetry of one number, or one of its attributes."""
+
+    device: str
+    number: int = 0
+    key: str | None = None
+    """The attribute; None for telemetry."""
+
+
 class Packer:
     """Makes parcels. What it takes from a lane is gone there until the parcel is given back."""
 
@@ -180,17 +189,22 @@ class Packer:
             return  # No reading said it: it is ours, of whose device this is.
         self._dead_letters.bury(attributes.runs[-1], attributes.runs[-1].end - 1, reason, now_s)
 
-    def bury_head(self, parcel: Parcel, reason: str, now_s: float) -> None:
-        """Makes the one record of a parcel that was given back a dead letter."""
+    def bury_head(self, parcel: Parcel, reason: str, now_s: float) -> list[Refused]:
+        """Makes the one record of a parcel that was given back a dead letter; what that was."""
         part = parcel.parts[0]
         if isinstance(part, AttributesPart):
-            self._bury_attribute(part.segment.attributes, next(iter(part.taken.values)), reason, now_s)
-            return
+            key = next(iter(part.taken.values))
+            self._bury_attribute(part.segment.attributes, key, reason, now_s)
+            return [Refused(part.lane.name, key=key)]
+        found: list[Refused] = []
         # Parts before it may hold items that say nothing.
         for part in parcel.parts:
             if isinstance(part, TelemetryPart) and (index := _first_live(part)) is not None:
-                self._dead_letters.bury(part.items.run, part.items.numbers[index], reason, now_s)
+                number = part.items.numbers[index]
+                self._dead_letters.bury(part.items.run, number, reason, now_s)
                 part.items.replace(index, [])
+                found.append(Refused(part.lane.name, number))
+        return found
 
 
 def is_full(lanes: list[Lane], packing: Packing) -> bool:

@@ -8,7 +8,8 @@
 | ON_CHANGE_OR_REPORT_PERIOD | if it differs, and once a period                                                       |
 
 The first value of each key is reported in any case: nothing is kept of values over a restart. A new session with the
-platform makes values that are compared count as first ones again, since nobody knows what it has kept.
+platform makes values that are compared count as first ones again, since nobody knows what it has kept; so does its
+refusal of a reading for the values that were in it.
 
 The clock of a device is the time of its frames, which goes on between them. So a period means the same whether frames
 come as they are said, or late and all at once because the platform was away: then, too, one value a period is reported.
@@ -31,6 +32,8 @@ from services.publisher.core.counters import PublisherCounts
 from services.publisher.core.strategies import EVERYTHING, NOTHING, Strategies
 from services.publisher.core.stream import Run
 
+UNSAID: Final = -1
+"""In place of a session with the platform: that of a value that it has refused."""
 MOST_KEYS: Final = 1_000
 """Keys of one device that are remembered. Values of more are sent on as they come."""
 MOST_RECORDS: Final = 100_000
@@ -52,9 +55,9 @@ _Values = dict[str, bytes]
 class Record:
     """What is remembered of one key."""
 
-    __slots__ = ("due_ms", "is_fresh", "reported", "session", "since_ms", "strategy", "value")
+    __slots__ = ("due_ms", "is_fresh", "number", "reported", "session", "since_ms", "strategy", "value")
 
-    def __init__(self, strategy: ReportStrategy, value: bytes, ts_ms: int, session: int) -> None:
+    def __init__(self, strategy: ReportStrategy, value: bytes, ts_ms: int, session: int, number: int) -> None:
         self.strategy = strategy
         self.value = self.reported = value
         """The last one, and the last that was reported."""
@@ -64,11 +67,13 @@ class Record:
         """Since when it is what it is."""
         self.due_ms = ts_ms + strategy.report_period_ms
         self.session = session
+        self.number = number
+        """The number that said it when it was reported last."""
 
     @property
     def is_news(self) -> bool:
         """True if the platform does not know the value."""
-        return self.value != self.reported
+        return self.value != self.reported or self.session == UNSAID
 
     @property
     def is_periodic(self) -> bool:
@@ -88,9 +93,9 @@ class Record:
         is_first = self.session != session
         return is_first or _is_changed(self.reported, value, self.strategy.change_threshold)
 
-    def report(self, session: int) -> bytes:
-        """The value is reported now."""
-        self.reported, self.is_fresh, self.session = self.value, False, session
+    def report(self, session: int, number: int) -> bytes:
+        """The value is reported now, under this number."""
+        self.reported, self.is_fresh, self.session, self.number = self.value, False, session, number
         return self.value
 
     def go_on(self, ts_ms: float) -> None:
@@ -102,6 +107,13 @@ class Record:
         """The clock may have been set back: no period is longer for that."""
         self.due_ms = min(self.due_ms, ts_ms + self.strategy.report_period_ms)
         self.since_ms = min(self.since_ms, ts_ms)
+
+
+class _At(NamedTuple):
+    """Where a value comes from."""
+
+    ts_ms: int
+    number: int
 
 
 class Reported(NamedTuple):
@@ -185,9 +197,9 @@ class DeviceReports:
         held = None
         for index, (ts_ms, values) in enumerate(zip(times, telemetry, strict=True)):
             number = run.first + index
-            for due_ms, due in self._due_in(ts_ms):
+            for due_ms, due in self._due_in(ts_ms, number):
                 _append(passed, due_ms, due, number)
-            left, is_held = self._pass_object(values, ts_ms)
+            left, is_held = self._pass_object(values, _At(ts_ms, number))
             held = number if is_held else held
             _append(passed, ts_ms, left, number)
         self.heard(run, run.end - 1, times[-1] if times else self._last_ms, now_s, held)
@@ -202,11 +214,11 @@ class DeviceReports:
     ) -> Filtered:
         """The telemetry of one frame, as a user's converter has made it, with times of its own."""
         passed = Filtered([], [], [])
-        for due_ms, due in self._due_in(ts_ms):
+        for due_ms, due in self._due_in(ts_ms, number):
             _append(passed, due_ms, due, number)
         is_held = False
         for own_ms, values in entries:
-            left, waits = self._pass_object(values, ts_ms)
+            left, waits = self._pass_object(values, _At(ts_ms, number))
             is_held |= waits
             _append(passed, ts_ms if own_ms is None else own_ms, left, number)
         self.heard(run, number, ts_ms, now_s, number if is_held else None)
@@ -214,7 +226,9 @@ class DeviceReports:
 
     def pass_attributes(self, run: Run, number: int, values: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """The attributes that are reported at once, of a run or a frame whose telemetry was passed before."""
-        left, is_held = self._pass_values(self._attributes, self._strategies.attributes, values, self._last_ms)
+        left, is_held = self._pass_values(
+            self._attributes, self._strategies.attributes, values, _At(self._last_ms, number)
+        )
         self._look(run, number if is_held else None)
         return left
 
@@ -223,7 +237,7 @@ class DeviceReports:
         self._last, self._last_ms, self._heard_s = (run, number), ts_ms, now_s
         self._look(run, held)
 
-    def _pass_object(self, values: bytes, ts_ms: int) -> tuple[bytes, bool]:
+    def _pass_object(self, values: bytes, at: _At) -> tuple[bytes, bool]:
         """What is left of a JSON object, and whether something of it waits. Nothing is done to one that is none."""
         if not values:
             return b"", False
@@ -231,7 +245,7 @@ class DeviceReports:
             read = {key: bytes(value) for key, value in _objects.decode(values).items()}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return values, False
-        left, is_held = self._pass_values(self._telemetry, self._strategies.telemetry, read, ts_ms)
+        left, is_held = self._pass_values(self._telemetry, self._strategies.telemetry, read, at)
         return values if len(left) == len(read) else _object_of(left), is_held
 
     def _pass_values(
@@ -239,14 +253,14 @@ class DeviceReports:
         records: dict[str, Record],
         strategies: Mapping[str, ReportStrategy | None],
         values: Mapping[str, bytes],
-        ts_ms: int,
+        at: _At,
     ) -> tuple[_Values, bool]:
         left: _Values = {}
         is_held = False
         memory, brought = self._memory, self._brought
         for key, value in values.items():
             strategy = brought[key] if key in brought else strategies.get(key, self._strategies.otherwise)
-            record = None if strategy is None else self._record(records, key, strategy, value, ts_ms)
+            record = None if strategy is None else self._record(records, key, strategy, value, at)
             if record is None:
                 left[key] = value
                 continue
@@ -257,20 +271,20 @@ class DeviceReports:
                 left[key] = value
                 continue
             memory.count(0, grown)
-            if record.take(value, ts_ms, memory.session):
-                left[key] = record.report(memory.session)
+            if record.take(value, at.ts_ms, memory.session):
+                left[key] = record.report(memory.session, at.number)
             else:
                 memory.counters["values_kept_back"] += 1
                 is_held = is_held or (record.is_periodic and record.is_news)
         return left, is_held
 
     def _record(
-        self, records: dict[str, Record], key: str, strategy: ReportStrategy, value: bytes, ts_ms: int
+        self, records: dict[str, Record], key: str, strategy: ReportStrategy, value: bytes, at: _At
     ) -> Record | None:
         """What is remembered of a key; None where it is new, and remembered from now on if there is room."""
         record = records.get(key)
         if record is not None:
-            if record.strategy == strategy and not record.is_expired(ts_ms):
+            if record.strategy == strategy and not record.is_expired(at.ts_ms):
                 return record
             self._drop(records, key)
         memory = self._memory
@@ -279,7 +293,7 @@ class DeviceReports:
             memory.counters["values_not_remembered"] += 1
             return None
         memory.count(1, len(value))
-        record = records[key] = Record(strategy, value, ts_ms, memory.session)
+        record = records[key] = Record(strategy, value, at.ts_ms, memory.session, at.number)
         if record.is_periodic:
             self._due_ms = record.due_ms if self._due_ms is None else min(self._due_ms, record.due_ms)
         return None
@@ -289,8 +303,9 @@ class DeviceReports:
 
     # What is due.
 
-    def _due_in(self, ts_ms: int) -> list[tuple[int, bytes]]:
-        """(time, JSON object) of telemetry whose period has ended before a frame of `ts_ms`: of what has come in it.
+    def _due_in(self, ts_ms: int, number: int) -> list[tuple[int, bytes]]:
+        """(time, JSON object) of telemetry whose period has ended before a frame of `ts_ms`, which has this number: of
+        what has come in it.
 
         Attributes have no time, so they wait for `take_due`.
         """
@@ -302,7 +317,7 @@ class DeviceReports:
         for key, record in self._telemetry.items():
             if record.is_periodic and record.due_ms <= ts_ms:
                 if record.is_fresh:
-                    found.setdefault(record.due_ms, {})[key] = record.report(self._memory.session)
+                    found.setdefault(record.due_ms, {})[key] = record.report(self._memory.session, number)
                 record.go_on(ts_ms)
         self._find_due()
         return [(due_ms, _object_of(values)) for due_ms, values in sorted(found.items())]
@@ -318,6 +333,7 @@ class DeviceReports:
         """What is reported because its period has ended and no frame came. `is_waiting`: what was reported so before
         has not left yet; then the next end of the period is waited for."""
         now_ms = self._now_ms(now_s)
+        number = self._carrying
         found: dict[int, tuple[_Values, _Values]] = {}
         for which, records in enumerate((self._telemetry, self._attributes)):
             for key, record in list(records.items()):
@@ -327,18 +343,25 @@ class DeviceReports:
                     self._drop(records, key)
                     continue
                 if not is_waiting:
-                    found.setdefault(record.due_ms, ({}, {}))[which][key] = record.report(self._memory.session)
+                    found.setdefault(record.due_ms, ({}, {}))[which][key] = record.report(self._memory.session, number)
                 record.go_on(now_ms)
         self._find_due()
         return self._reported(found)
 
     def take_news(self, now_s: float) -> list[Reported]:
         """What the platform does not know yet, and never would."""
+        session, number = self._memory.session, self._carrying
         telemetry, attributes = (
-            {key: one.report(self._memory.session) for key, one in records.items() if one.is_periodic and one.is_news}
+            {key: one.report(session, number) for key, one in records.items() if one.is_periodic and one.is_news}
             for records in (self._telemetry, self._attributes)
         )
         return self._reported({int(self._now_ms(now_s)): (telemetry, attributes)})
+
+    @property
+    def _carrying(self) -> int:
+        """The number under which what has no frame of its own is reported; 0 where there is none."""
+        carrier = self._kept or self._last
+        return 0 if carrier is None else carrier[1]
 
     def _reported(self, found: dict[int, tuple[_Values, _Values]]) -> list[Reported]:
         """What was found, in order; the number that has waited for it waits for its acceptance instead."""
@@ -378,6 +401,18 @@ class DeviceReports:
         if self._kept is not None:
             self._kept[0].let_go(self.name)
             self._kept = None
+
+    def unsay(self, number: int) -> None:
+        """The platform has refused the telemetry of this number: what was reported last by it is not known there, and
+        is reported with the next reading, changed or not."""
+        for record in self._telemetry.values():
+            if record.number == number:
+                record.session = UNSAID
+
+    def unsay_attribute(self, key: str) -> None:
+        """The same of an attribute that it has refused."""
+        if (record := self._attributes.get(key)) is not None:
+            record.session = UNSAID
 
     def forget(self) -> None:
         """All that is remembered: each key's next value is reported."""
@@ -460,6 +495,10 @@ class Reports:
         reports = self._devices.pop(device, None)
         if reports is not None:
             reports.forget()
+
+    def known(self, device: str) -> DeviceReports | None:
+        """What is remembered of a device; None where nothing is."""
+        return self._devices.get(device)
 
     def session_begun(self) -> None:
         """A new session with the platform. What was said before the first waits for it, and is none of an earlier."""
