@@ -9,9 +9,8 @@ from typing import Final, NamedTuple
 
 from common.config.answer_ends import end_behind, ends_of
 from common.config.framing import Framing
+from common.core.blanks import BLANK_BYTES
 from common.core.quoting import shown, spelled
-from services.port_reader.core.exchange import LineCall
-from services.port_reader.core.likeness import Expected
 
 ANSWER_BYTES: Final = 65_536
 """An answer of several lines has so many bytes at most, as many as a frame where `maxFrameBytes` is not said: it is one
@@ -36,9 +35,8 @@ class AnswerLines:
     blank line or the end of a repetition may be the beginning of `\\r\\nOK\\r\\n`.
     """
 
-    def __init__(self, call: LineCall, expected: Expected, framing: Framing) -> None:
-        self.call = call
-        self.expected = expected
+    def __init__(self, until: bytes, framing: Framing) -> None:
+        """`until` ends the answer; it has the end of a frame in it (`has_several_lines`)."""
         self.held: list[HeldLine] = []
         self.before: list[bytes] = []
         """Lines that have come before any in which the call's pattern was found: they are the answer's where it is
@@ -47,7 +45,7 @@ class AnswerLines:
         """True if these were too many."""
         self.journaled_s = 0.0
         """When the last frame came that went to the stream while lines are held."""
-        self._until = until = call.asked.until
+        self._until = until
         self._ends = ends_of(framing)
         self._end = end_behind(until, framing) if framing.shapes else b""
         """What stands for any end of a frame where several may end one, and nothing is left of a line that is empty."""
@@ -86,7 +84,7 @@ class AnswerLines:
     def is_end_alone(self, line: bytes) -> bool:
         """True for the last line of the answer if it says nothing before the answer's end."""
         text = self._text_of(line)
-        return self.expected.is_blank(text[: max(0, len(text) - len(self._found))])
+        return not text[: max(0, len(text) - len(self._found))].strip(BLANK_BYTES)
 
     def see(self, frame: bytes) -> None:
         """This was said; the end of the answer may have begun in it."""

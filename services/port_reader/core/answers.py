@@ -69,6 +69,8 @@ class Answers:
         """The frame that is its answer if no other comes: the first one in which something stands."""
         self._lines: AnswerLines | None = None
         """The answer that is collected: of the newest call whose answer has several lines, once a frame has come."""
+        self._collected: tuple[LineCall, Expected] | None = None
+        """That call, and what is known of the frames that come meanwhile."""
         self._single: LineCall | None = None
         """The newest call whose answer was found to be a frame."""
         self._unended: list[tuple[float, bytes]] = []
@@ -124,7 +126,7 @@ class Answers:
         call = self._exchange.listening
         if call is None or not call.asked.until or call is self._single:
             return None
-        if self._lines is None or self._lines.call is not call:
+        if self._lines is None or self._collected is None or self._collected[0] is not call:
             # Here: most readers never get such a call, and what they load counts.
             from common.config.answer_ends import has_several_lines
             from services.port_reader.core.answer_lines import AnswerLines
@@ -134,14 +136,18 @@ class Answers:
             if not has_several_lines(call.asked.until, device.framing):
                 self._single = call
                 return None
-            self._lines = AnswerLines(call, Expected(device, call.asked), device.framing)
+            self._collected = call, Expected(device, call.asked)
+            self._lines = AnswerLines(call.asked.until, device.framing)
         return self._lines
 
     def _take_line(self, lines: AnswerLines, frame: bytes, found: _Sorted, now_s: float) -> bytes:
         """Adds a frame that may be a line of the answer; gives back what stands in it behind the answer's end."""
-        end, expected = lines.end_in(frame), lines.expected
+        if self._collected is None:
+            raise RuntimeError("no answer is collected")
+        call, expected = self._collected
+        end = lines.end_in(frame)
         line, rest = (frame[:end], frame[end:]) if end else (frame, b"")
-        has_pattern = bool(lines.call.asked.pattern)
+        has_pattern = bool(call.asked.pattern)
         is_matched = has_pattern and self._exchange.is_wanted(line)
         likeness = "line" if is_matched else expected.line_likeness_of(line)
         if likeness == "reading" or (likeness == "both" and has_pattern):
@@ -150,7 +156,7 @@ class Answers:
         lines.see(frame)
         if likeness == "repetition":
             expected.strike_out(frame)
-            found.add_item(*self._item_of(lines.call, NOBODY, frame))
+            found.add_item(*self._item_of(call, NOBODY, frame))
             lines.journaled_s = now_s
             return b""
         if self._exchange.is_late or (likeness == "blank" and not lines.held):
@@ -168,7 +174,7 @@ class Answers:
             return b""
         if (is_matched or not has_pattern) and likeness == "line" and expected.refuses(line):
             self._let_go(lines)
-            self._end_lines(lines, line, found)
+            self._end_lines(line, found)
             return rest
         if likeness == "both":
             self._add_aside(lines, line, found, now_s)
@@ -177,7 +183,7 @@ class Answers:
             self._exchange.give_up(lines.why_too_long, now_s)
             self._let_go(lines)
         elif end:
-            self._end_lines(lines, lines.whole, found)
+            self._end_lines(lines.whole, found)
             return rest
         return b""
 
@@ -190,11 +196,11 @@ class Answers:
             lines.forget_before()
         return is_matched
 
-    def _end_lines(self, lines: AnswerLines, answer: bytes, found: _Sorted) -> None:
+    def _end_lines(self, answer: bytes, found: _Sorted) -> None:
         """Adds the answer, which is whole."""
         self._lines = None
         call = self._exchange.take_turn()
-        found.add_item(*self._item_of(lines.call, call.request.id, answer))
+        found.add_item(*self._item_of(call, call.request.id, answer))
         found.answers.append((call, answer))
 
     @staticmethod
@@ -206,10 +212,8 @@ class Answers:
     def take_unended(self, *, is_closed: bool = False) -> list[tuple[float, bytes]]:
         """(when it came, frame) of the lines of an answer whose call has ended without its end, or ends now as the line
         does: they are frames as any. No time is before that of a frame that is journaled already."""
-        lines = self._lines
-        is_over = is_closed or lines is None or self._exchange.listening is not lines.call or self._exchange.is_late
-        if is_over and lines is not None:
-            self._let_go(lines)
+        if self._lines is not None and (is_closed or not self._is_collecting or self._exchange.is_late):
+            self._let_go(self._lines)
         unended, self._unended = self._unended, []
         return unended
 
@@ -220,8 +224,12 @@ class Answers:
 
     def _had_come(self) -> str:
         """What the caller hears of an answer that has no end when its time is over."""
-        lines = self._lines
-        return lines.had_come if lines is not None and self._exchange.listening is lines.call else ""
+        return self._lines.had_come if self._lines is not None and self._is_collecting else ""
+
+    @property
+    def _is_collecting(self) -> bool:
+        """True while the call on the line is the one whose answer is collected."""
+        return self._collected is not None and self._exchange.listening is self._collected[0]
 
     # Answers that are a frame
     def settle(self) -> Answer:
