@@ -1439,7 +1439,14 @@ RPC: Final = Section(
         ),
         Key("responseFromByte", "whole number", "As a data point's `fromByte`.", 2, None, instead="0"),
         Key("responseToByte", "whole number", "As a data point's `toByte`.", -1, None, instead="the end"),
-        Key("responseUntilDelimiter", "text", "As a data point's `untilDelimiter`.", "\r", None, instead="the end"),
+        Key(
+            "responseUntilDelimiter",
+            "text",
+            'As a data point\'s `untilDelimiter`, and the end of the answer. Where it has the end of a frame in it and says more, as `"OK\\r\\n"` where `\\n` ends a frame, the answer is all lines up to it; see *Answers of several lines* in [devices.md](devices.md#answers-of-several-lines).',
+            "OK\r\n",
+            None,
+            instead="the end",
+        ),
         Key("responseTimeoutSec", "number of s", "How long the answer may take.", 2, 5),
         *_spelling(
             "that is written, and of one in the answer",

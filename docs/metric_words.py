@@ -51,6 +51,7 @@ ADVICE: Final = {
     "line_gaps": "Rises: the machine was busy or suspended for longer than its driver keeps what comes.",
     "line_held": "1 for long: the platform takes less than the device says; ask the device less often.",
     "last_frame_timestamp_seconds": "`time() - …` is the device's silence in seconds.",
+    "device_answers_too_long": "Rises: the device never says `responseUntilDelimiter`, or not as it stands there.",
     "frame_checksums_wrong": "All of them: another `checksum`; some: noise on the line.",
     "frames_shed": "Not 0: data was lost. Give the journal more room, or find out what keeps the platform.",
     "frames_dropped": "Not 0: data was lost, as the journal could not be written. Its disk is full, or fails.",

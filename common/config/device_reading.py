@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from common.config.answer_ends import has_several_lines, is_beyond_a_frame
 from common.config.asking import ASKING
 from common.config.checking import BUS_KEYS, ConverterChecker
 from common.config.device.asking_reading import OF_DEVICES, read_asking
@@ -28,7 +29,6 @@ from common.config.names import BUILTIN_DOWNLINK, BUILTIN_UPLINK, CONNECTOR_LOG_
 from common.config.placed import plain
 from common.config.ports import EXPECTED, is_relative, one_spelling, port_fault, port_hint
 from common.config.strategy_reading import DAY_S, read_strategy
-from common.core.blanks import BLANK_BYTES
 from common.core.byte_text import bytes_of
 from common.stream.limits import MAX_RECORDS
 
@@ -208,16 +208,16 @@ def _read_device(entry: JsonObject, connector: Connector, checker: ConverterChec
 
 
 def _warn_of_ends_in_lines(entry: JsonObject, device: Device, rpcs: list[Rpc]) -> None:
-    """Warns of answers of which only the first line would be the result."""
-    ends = [end for shape in device.framing.shapes for end in shape.ends] or [device.framing.delimiter]
+    """Warns of answers that stand in several frames whose end can't be found in them: only the first would be the
+    result."""
     for rpc in rpcs:
         until = bytes_of(rpc.response_until_delimiter) if rpc.response_until_delimiter else b""
-        if until.strip(BLANK_BYTES) and any(end in until and end != until for end in ends):
+        if is_beyond_a_frame(until, device.framing) and not has_several_lines(until, device.framing):
             entry.warning(
                 "serverSideRpc",
-                f"the answer to {show(rpc.method)} also ends where a frame of the device does: of several lines up to"
-                f" {show(rpc.response_until_delimiter)} it is the first; where all that the device says ends so, make"
-                ' it the "delimiter"',
+                f"the answer to {show(rpc.method)} is its first frame, and not all up to"
+                f" {show(rpc.response_until_delimiter)}: with this framing an end of several frames has to end where a"
+                ' frame does, and may have no byte of "skip"',
             )
 
 

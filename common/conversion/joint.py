@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from common.config.models import Device
@@ -36,8 +36,14 @@ def compile_section(device: Device) -> FrameConverter:
     return MessageConverter(device)
 
 
-def refusal_in(device: Device, frame: bytes) -> str:
-    """What an answer to a call means, where a message of the device says that it is a refusal; "" for all others."""
+def refusals_of(device: Device) -> Callable[[bytes], str]:
+    """What tells refusals, compiled once: what an answer to a call means, where a message of the device says that it is
+    one; "" for all others. Raises ConversionError as `compile_section`."""
     if not any(message.error for message in device.messages):
-        return ""
-    return compile_section(device).refusal_of(frame)
+        return lambda _: ""
+    return compile_section(device).refusal_of
+
+
+def refusal_in(device: Device, frame: bytes) -> str:
+    """The same of one answer."""
+    return refusals_of(device)(frame)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from common.config.answer_ends import has_several_lines
 from common.config.device.type_words import read_as, written_as
 from common.config.framing import Framing
 from common.config.models import AttributeUpdate, DataPoint, Device, Line, Message, Rpc
 from common.config.ports import is_usb
 from common.config.usb_ports import find_port, read_selector
-from common.core.byte_text import spell
+from common.core.byte_text import bytes_of, spell
 from common.core.control_names import named
 from common.core.frame_words import words_of
 from common.core.quoting import quoted, spelled
@@ -138,7 +139,9 @@ def _rpc_as_text(device: Device, rpc: Rpc) -> str:
     answer = f"{read_as(rpc.response_type)} {describe_answer(rpc)}"
     if device.has_user_uplink:
         answer = f"as {device.converter} reads it"
-    return f"{sent}, answer{matching} within {rpc.response_timeout_s:g} s: {answer}"
+    until = bytes_of(rpc.response_until_delimiter) if rpc.response_until_delimiter else b""
+    lines = f" of all lines up to {spelled(until)}" if has_several_lines(until, device.framing) else ""
+    return f"{sent}, answer{matching}{lines} within {rpc.response_timeout_s:g} s: {answer}"
 
 
 def _written_by(device: Device, rpc: Rpc) -> str:

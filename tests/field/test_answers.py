@@ -14,10 +14,11 @@ from common.conversion.joint import compile_section
 from common.core.events import Drain
 from common.wire import codec
 from common.wire.messages import NOBODY, Entry, Reply
+from services.cli.__main__ import main
 from services.port_reader.core import likeness
 from services.port_reader.core.events import PortLost
 from services.port_reader.core.exchange import PASSED_OVER_S
-from tests.field.reading import read_device, telemetry
+from tests.field.reading import read_device, telemetry, write_config
 from tests.support.asked_rig import AskedRig
 from tests.support.port_reader_rig import Rig, frames_of, stamps_of
 from tests.support.publisher_driving import Driver, batch, calls_sent
@@ -506,9 +507,87 @@ def test_an_answer_of_several_lines_to_a_question(tmp_path: Path) -> None:
     assert telemetry(compile_section(device).convert_batch([frame])) == [{"t": 1, "h": 2}]
 
 
-@pytest.mark.parametrize(("until", "is_told"), [("OK\r\n", True), ("\r\n", False), (">", False), ("\n", False)])
-def test_an_end_behind_several_lines_is_warned_of(until: str, is_told: bool, tmp_path: Path) -> None:
-    """The first line would be the result, and look good."""
+@pytest.mark.parametrize("framing", [{}, {"framing": "lines"}])
+def test_an_answer_of_several_lines_to_a_call(framing: dict[str, Any], tmp_path: Path) -> None:
+    """Behind a repetition and a blank line, with a reading in between that a message tells: it ends where
+    `responseUntilDelimiter` says, and the result is what stands before it."""
+    call = {**SETPOINT, "responseUntilDelimiter": "OK\r\n"}
+    messages = [{"name": "t", "when": "^T ", "pattern": "T {v} C", "telemetry": [{"key": "t", "name": "v"}]}]
+    rig = _called(tmp_path, b"T 1.5 C\r\n", call, messages=messages, **framing)
+    said = [b"GET sp\r\n", b"\r\n", b"sp=20\r\n", b"T 2.5 C\r\n", b"mode=3\r\n", b"OK\r\n", b"T 3.5 C\r\n"]
+    for line in said:
+        assert _said(rig) == ("sp=20\r\nmode=3" if line is said[-1] else None)
+        rig.read(line, 0.05)
+    assert [frame.strip() for frame in _frames(rig) if frame.strip()] == [b"T 2.5 C", b"T 3.5 C"]
+    assert _answered(rig)[-1] == ("c1", b"sp=20\r\nmode=3\r\nOK\r\n")
+
+
+def test_the_first_lines_of_an_answer_are_never_its_result(tmp_path: Path) -> None:
+    """Where its end does not come the call says so, and what had come."""
+    call = {**SETPOINT, "responseUntilDelimiter": "OK\r\n", "responseTimeoutSec": 2}
+    rig = _called(tmp_path, b"0.5\n", call, telemetry=[{"key": "t", "type": "float", "fromDelimiter": "T:"}])
+    rig.read(b"sp=20\r\n")
+    rig.wait(2.1)
+    assert _said(rig) == (
+        "no answer in 2 s (responseTimeoutSec); 1 line had come without the end \"OK\\r\\n\": 'sp=20\\r\\n'"
+    )
+    assert _frames(rig) == [b"sp=20\r\n"]
+
+
+def test_a_refusal_of_a_message_ends_an_answer_of_several_lines(tmp_path: Path) -> None:
+    """At once, wherever it comes: what had come before it is telemetry."""
+    messages = [{"when": "^ERR", "error": "it refuses"}, {"telemetry": [{"key": "t", "regex": "T=(.*)"}]}]
+    for said in (b"", b"sp=20\r\n"):
+        rig = _called(tmp_path, b"T=1\n", {"responseUntilDelimiter": "OK\r\n"}, messages=messages)
+        rig.read(said + b"ERR 5\r\nT=2\n")
+        assert _said(rig) == "it refuses"
+        assert _frames(rig) == [*said.splitlines(keepends=True), b"T=2\n"]
+
+
+def test_the_same_on_a_line_that_is_asked(tmp_path: Path) -> None:
+    """No question goes out before the answer is whole."""
+    asked = {"name": "t", "ask": "READ?", "every": 1, "regex": "^(?P<v>[0-9.]+)"}
+    messages = [{**asked, "telemetry": [{"key": "t", "name": "v", "type": "float"}]}]
+    call = {"method": "list", "ask": "LIST", "answer": "^sp", "responseType": "string"}
+    call["responseUntilDelimiter"] = "OK\r\n"
+    device, _ = read_device(
+        tmp_path, framing="lines", send={"end": "\r\n"}, messages=messages, serverSideRpc=[call], type="t"
+    )
+    said = {b"READ?\r\n": [(0.05, b"23.5\r\n")], b"LIST\r\n": [(0.5, b"sp=20\r\n"), (1.6, b"mode=3\r\nOK\r\n")]}
+    rig = AskedRig(device, said.__getitem__)
+    rig.run(0.5)
+    rig.call("encode", {"method": "list", "params": b""})
+    rig.run(3.0)
+    assert _said(rig) == "sp=20\r\nmode=3"
+    assert [data for _, data in rig.asked][:3] == [b"READ?\r\n", b"LIST\r\n", b"READ?\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("framing", "until", "is_told"),
+    [
+        ({}, "OK\r\n", False),
+        ({}, "\n>", False),
+        ({}, "\r\n", False),
+        ({"framing": "lines"}, "OK\r\n", False),
+        ({"framing": "lines"}, "\r\n", False),
+        ({"framing": "lines"}, "\r\n> ", True),
+        ({"framing": "lines"}, "\r\n\r\n", True),
+    ],
+)
+def test_an_end_that_is_never_found_is_warned_of(
+    framing: dict[str, Any], until: str, is_told: bool, tmp_path: Path
+) -> None:
+    """Where the framing hides it: the first line would be the result, and look good."""
     call = {**SETPOINT, "responsePattern": "^a", "responseUntilDelimiter": until}
-    _, warnings = read_device(tmp_path, telemetry=[{"key": "t", "type": "float"}], serverSideRpc=[call])
-    assert ["of several lines up to" in warning for warning in warnings] == [True] * is_told
+    _, warnings = read_device(tmp_path, telemetry=[{"key": "t", "type": "float"}], serverSideRpc=[call], **framing)
+    assert ["its first frame" in warning for warning in warnings] == [True] * is_told
+
+
+def test_check_says_which_lines_are_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever has written an end sees what it was taken for."""
+    call = {**SETPOINT, "responseUntilDelimiter": "OK\r\n"}
+    path = write_config(tmp_path, {"name": "d", "serverSideRpc": [call, {**call, "responseUntilDelimiter": "\r\n"}]})
+    main(["check", str(path)])
+    said = capsys.readouterr().out
+    assert 'answer of all lines up to "OK\\r\\n" within 5 s' in said
+    assert said.count("of all lines") == 1

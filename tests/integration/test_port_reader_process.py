@@ -457,6 +457,26 @@ def test_a_call_of_built_in_converters_is_converted_here(broker, reader, line):
     broker.until(lambda: broker.entries(Entry.ANSWER) == [b"21.5\n"], "the ANSWER entry")
 
 
+def test_an_answer_of_several_lines(broker, reader, line):
+    """One value, one entry, however its lines come; what comes behind is telemetry."""
+    rpc = {"method": "get", "template": "LIST\r\n", "withResponse": True, "responseType": "string"}
+    rpc |= {"responseUntilDelimiter": "OK\r\n", "responseTimeoutSec": 30}
+    reader.configure(downlink_converter="SerialDownlinkConverter", serverSideRpc=[rpc])
+    _open(broker, reader)
+    line.write(b"48\r1\n")
+    broker.until(lambda: broker.entries(Entry.FRAMES), "the frame")
+    broker.call("encode", {"method": "get", "params": b""})
+    assert broker.until(lambda: line.read(6), "the write") == b"LIST\r\n"
+    for piece in (b"LIST\r\nsp=2", b"0\r\nmode=3\r\n", b"OK\r\nT=5\n"):
+        line.write(piece)
+        wait_until(lambda: line.unread_bytes == 0, "the piece to be read", every_s=0.0)
+    reply = broker.until(lambda: broker.replies and broker.replies[-1], "the answer")
+    assert (reply.error, codec.unpack(reply.body)) == ("", b'{"result":"sp=20\\r\\nmode=3"}')
+    broker.until(lambda: len(broker.entries(Entry.FRAMES)) == 2, "the frame behind it")
+    assert broker.entries(Entry.ANSWER) == [b"LIST\r\n", b"sp=20\r\nmode=3\r\nOK\r\n"]
+    assert broker.entries(Entry.FRAMES) == [b"48\r1\n", b"T=5\n"]
+
+
 @pytest.mark.alone
 def test_a_calm_reader_listens_again_after_a_call(broker, reader, line):
     """It has promised to be silent for ten seconds; a frame that waits for the news on the one before it hears them."""

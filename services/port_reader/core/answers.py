@@ -13,6 +13,7 @@ from services.port_reader.core.incoming.by_delimiter import Incoming
 from services.port_reader.core.members import Members, Placed
 
 if TYPE_CHECKING:
+    from services.port_reader.core.answer_lines import AnswerLines
     from services.port_reader.core.incoming.by_shape import ShapedIncoming
     from services.port_reader.core.likeness import Expected, Likeness
 
@@ -53,6 +54,9 @@ class Answers:
     Where no pattern says what an answer looks like the first frame is it, but for what the configuration tells apart
     (`likeness`). Every frame is journaled at once, in its place and with its time, whatever becomes of the call; only
     what may be the answer if no other comes is remembered, one frame at most.
+
+    Where the call says that its answer has several lines (`answer_lines`) they are held until its end has come, as the
+    bytes of a frame are, and are one entry. Those of an answer that does not end are frames as any other.
     """
 
     def __init__(self, exchange: Exchanges, line: Incoming | ShapedIncoming, members: Members) -> None:
@@ -63,27 +67,171 @@ class Answers:
         """What the newest call without a pattern waits for, once a frame has come."""
         self._last_resort: bytes | None = None
         """The frame that is its answer if no other comes: the first one in which something stands."""
+        self._lines: AnswerLines | None = None
+        """The answer that is collected: of the newest call whose answer has several lines, once a frame has come."""
+        self._collected: tuple[LineCall, Expected] | None = None
+        """That call, and what is known of the frames that come meanwhile."""
+        self._single: LineCall | None = None
+        """The newest call whose answer was found to be a frame."""
+        self._unended: list[tuple[float, bytes]] = []
+        """(when it came, frame) of lines that have turned out to be no answer's."""
+        exchange.had_come = self._had_come
 
     def follow(self, line: Incoming | ShapedIncoming) -> None:
         """Another cuts the line's frames from now on."""
         self._line = line
 
-    def sort(self, frames: list[bytes], now_s: float) -> tuple[list[Placed], list[Answer]]:
+    def sort(self, frames: list[bytes], now_s: float, *, are_all: bool = True) -> tuple[list[Placed], list[Answer]]:
         """(all entries in order, answers among them). An answer may also stand at the beginning of the frame in
-        progress, where its call knows what ends it besides the line's own end of a frame."""
+        progress, where its call knows what ends it besides the line's own end of a frame; `are_all` False: more frames
+        stand before that."""
         found = _Sorted(self._members)
         for frame in frames:
-            for piece in self._cut_at_until(frame):
-                self._take(piece, found, now_s)
+            self._sort_frame(frame, found, now_s)
+        if are_all:
+            self._sort_prefix(found, now_s)
+        found.end()
+        return found.entries, found.answers
+
+    def _sort_frame(self, frame: bytes, found: _Sorted, now_s: float) -> None:
+        """Adds a frame, or the answer in it and what stands behind."""
+        if (lines := self._collecting) is not None:
+            rest = self._take_line(lines, frame, found, now_s)
+            if not self._line.is_bare_end(rest):
+                self._sort_frame(rest, found, now_s)
+            return
+        for piece in self._cut_at_until(frame):
+            self._take(piece, found, now_s)
+
+    def _sort_prefix(self, found: _Sorted, now_s: float) -> None:
+        """Adds the answer that the frame in progress begins with."""
+        if (lines := self._collecting) is not None:
+            prefix = self._line.take_prefix(lines.tail) if lines.tail else None
+            if prefix and prefix == lines.tail and lines.end_in(prefix):
+                self._take_line(lines, prefix, found, now_s)
+                self._line.cut(len(prefix))
+            return
         while until := self._exchange.until:
             prefix = self._line.take_prefix(until)
             if not prefix or not self._exchange.is_answer(prefix) or self._likeness_of(prefix) == "reading":
                 break
             self._take(prefix, found, now_s)
             self._line.cut(len(prefix))
-        found.end()
-        return found.entries, found.answers
 
+    # Answers of several lines
+
+    @property
+    def _collecting(self) -> AnswerLines | None:
+        """The answer that the next frame may be a line of; None where the answer that is waited for is a frame."""
+        call = self._exchange.listening
+        if call is None or not call.asked.until or call is self._single:
+            return None
+        if self._lines is None or self._collected is None or self._collected[0] is not call:
+            # Here: most readers never get such a call, and what they load counts.
+            from common.config.answer_ends import has_several_lines
+            from services.port_reader.core.answer_lines import AnswerLines
+            from services.port_reader.core.likeness import Expected
+
+            device = self._members.of(call.request.device)
+            if not has_several_lines(call.asked.until, device.framing):
+                self._single = call
+                return None
+            self._collected = call, Expected(device, call.asked)
+            self._lines = AnswerLines(call.asked.until, device.framing)
+        return self._lines
+
+    def _take_line(self, lines: AnswerLines, frame: bytes, found: _Sorted, now_s: float) -> bytes:
+        """Adds a frame that may be a line of the answer; gives back what stands in it behind the answer's end."""
+        if self._collected is None:
+            raise RuntimeError("no answer is collected")
+        call, expected = self._collected
+        end = lines.end_in(frame)
+        line, rest = (frame[:end], frame[end:]) if end else (frame, b"")
+        has_pattern = bool(call.asked.pattern)
+        is_matched = has_pattern and self._exchange.is_wanted(line)
+        likeness = "line" if is_matched else expected.line_likeness_of(line)
+        if likeness == "reading" or (likeness == "both" and has_pattern):
+            self._add_aside(lines, frame, found, now_s)
+            return b""
+        lines.see(frame)
+        if likeness == "repetition":
+            expected.strike_out(frame)
+            found.add_item(*self._item_of(call, NOBODY, frame))
+            lines.journaled_s = now_s
+            return b""
+        if self._exchange.is_late or (likeness == "blank" and not lines.held):
+            self._add_aside(lines, frame, found, now_s)
+            if end and likeness != "blank":
+                # The late answer is over: nothing of it will be taken for the next call's.
+                self._exchange.take_turn()
+            return b""
+        if not lines.held and has_pattern and not self._begins(lines, line, end, is_matched=is_matched):
+            self._add_aside(lines, frame, found, now_s)
+            if end:
+                lines.forget_before()
+            else:
+                lines.remember(frame)
+            return b""
+        if (is_matched or not has_pattern) and likeness == "line" and expected.refuses(line):
+            self._let_go(lines)
+            self._end_lines(line, found)
+            return rest
+        if likeness == "both":
+            self._add_aside(lines, line, found, now_s)
+        lines.hold(line, now_s, is_journaled=likeness == "both")
+        if lines.is_too_long or lines.has_lost_before:
+            self._exchange.give_up(lines.why_too_long, now_s)
+            self._let_go(lines)
+        elif end:
+            self._end_lines(lines.whole, found)
+            return rest
+        return b""
+
+    def _begins(self, lines: AnswerLines, line: bytes, end: int, *, is_matched: bool) -> bool:
+        """True for the line with which the answer to a call with a pattern begins. Where the pattern is found in the
+        end alone, which says nothing else, it has begun with the first line that came."""
+        if end and lines.is_end_alone(line) and self._exchange.is_wanted(b"".join([*lines.before, line])):
+            return True
+        if is_matched:
+            lines.forget_before()
+        return is_matched
+
+    def _end_lines(self, answer: bytes, found: _Sorted) -> None:
+        """Adds the answer, which is whole."""
+        self._lines = None
+        call = self._exchange.take_turn()
+        found.add_item(*self._item_of(call, call.request.id, answer))
+        found.answers.append((call, answer))
+
+    @staticmethod
+    def _add_aside(lines: AnswerLines, frame: bytes, found: _Sorted, now_s: float) -> None:
+        """Adds a frame that is in the stream, whatever else it is."""
+        found.add(frame)
+        lines.journaled_s = now_s
+
+    def take_unended(self, *, is_closed: bool = False) -> list[tuple[float, bytes]]:
+        """(when it came, frame) of the lines of an answer whose call has ended without its end, or ends now as the line
+        does: they are frames as any. No time is before that of a frame that is journaled already."""
+        if self._lines is not None and (is_closed or not self._is_collecting or self._exchange.is_late):
+            self._let_go(self._lines)
+        unended, self._unended = self._unended, []
+        return unended
+
+    def _let_go(self, lines: AnswerLines) -> None:
+        """The lines that are held are no answer's."""
+        least_s = lines.journaled_s
+        self._unended += [(max(line.came_s, least_s), line.data) for line in lines.take() if not line.is_journaled]
+
+    def _had_come(self) -> str:
+        """What the caller hears of an answer that has no end when its time is over."""
+        return self._lines.had_come if self._lines is not None and self._is_collecting else ""
+
+    @property
+    def _is_collecting(self) -> bool:
+        """True while the call on the line is the one whose answer is collected."""
+        return self._collected is not None and self._exchange.listening is self._collected[0]
+
+    # Answers that are a frame
     def settle(self) -> Answer:
         """No other frame has come: the one that was remembered is the answer. It is journaled already."""
         frame, self._last_resort = self._last_resort, None

@@ -233,7 +233,7 @@ class AskingPort(Port):
         exchange = self._exchange
         if not self._protocol:
             if exchange.is_listening:
-                return self._answers.sort([frame], now_s)
+                return self._answers.sort([frame], now_s, are_all=False)
             return self._members.placed([frame]), []
         if (late := exchange.take_late(frame)) is not None:
             # Its call has ended, and nobody waits for what it says.
@@ -248,7 +248,7 @@ class AskingPort(Port):
                 self._asker.heard_unasked(own, now_s)
             self._strays.append(DeadPiece(reason, frame))
             return [], []
-        return self._answers.sort([frame], now_s)
+        return self._answers.sort([frame], now_s, are_all=False)
 
     def _why_stray(self, frame: bytes) -> str:
         """Why a whole frame says nothing to us: it does not say by itself what it is about."""

@@ -22,6 +22,7 @@ class PortReaderCounts(SourceCounts):
     breaks: Annotated[int, Counter("times", "the line was held low, as the driver counts them")]
     exchanges: Annotated[int, Counter("calls", "written to the device")]
     patterns_timed_out: Annotated[int, Counter("calls", "whose responsePattern took too long on a frame")]
+    answers_too_long: Annotated[int, Counter("calls", "whose answer of several lines did not end within its bound")]
     asks: Annotated[
         int, Counter("questions", "that the gateway has asked devices by itself, probes and repeats included")
     ]

@@ -133,10 +133,14 @@ class Exchanges:
         self._taken: deque[str] = deque(maxlen=IDS_REMEMBERED)
         """Ids of calls, so that one that comes twice is written once."""
         self._turn: Turn | None = None
+        self._given_up: list[Send] = []
+        """Refusals of calls whose answers are too long, until `go_on`."""
         self._lates: dict[str, Turn] = {}
         """Where answers tell devices: the call of each device whose answer did not come in time, and may still come."""
         self.tells_devices = False
         """Whether no answer of one device can be taken for one of another."""
+        self.had_come: Callable[[], str] = lambda: ""
+        """What of the awaited answer had come when its time is over, in words behind the error's; "" for nothing."""
         self.is_held: Callable[[str], bool] = lambda _: False
         """Whether a call to this device has to wait for something else that is on the line."""
         self.is_refusal: Callable[[str, bytes], bool] = lambda *_: False
@@ -273,6 +277,25 @@ class Exchanges:
             return None
         return turn.call
 
+    @property
+    def listening(self) -> LineCall | None:
+        """The call whose answer the next frame may be, or a part of it, in time or late."""
+        turn = self._turn
+        return None if turn is None or turn.state == "writing" or turn.ignored else turn.call
+
+    @property
+    def is_late(self) -> bool:
+        """True if the call on the line has ended without its answer, which may still come."""
+        return self._turn is not None and self._turn.state == "late"
+
+    def give_up(self, reason: str, now_s: float) -> None:
+        """What has come for the call on the line is too long for an answer; its rest may still come. To be followed by
+        `go_on`."""
+        if self._turn is not None and self._turn.state == "waiting":
+            self._counters["answers_too_long"] += 1
+            self._given_up.append(self.refuse(self._turn.call.request, reason))
+            self._turn.expire(now_s)
+
     def pass_over(self, now_s: float) -> bool:
         """A frame has come that is the answer only if no other comes soon. False if no call waits for one any more."""
         turn = self._turn
@@ -286,7 +309,7 @@ class Exchanges:
         return self._turn is not None and self._turn.state == "waiting" and now_s >= self._turn.settles_s
 
     def take_turn(self) -> LineCall:
-        """The call that is on the line, which is answered. To be followed by `go_on`."""
+        """The call that is on the line, which is answered, or was late. To be followed by `go_on`."""
         turn, self._turn = self._turn, None
         if turn is None:
             raise RuntimeError("no call is on the line")
@@ -321,6 +344,10 @@ class Exchanges:
 
     def go_on(self, now_s: float) -> list[Effect]:
         """Begins the next call if nothing is going on; ends one whose answer will not be recognised."""
+        given_up, self._given_up = self._given_up, []
+        return [*given_up, *self._go_on(now_s)]
+
+    def _go_on(self, now_s: float) -> list[Effect]:
         turn = self._turn
         if turn is None:
             return self._next(now_s)
@@ -351,9 +378,8 @@ class Exchanges:
             case "writing":
                 return [CancelWrite(), *self.failed(self._write_bound(turn), now_s)]
             case "waiting":
-                effects: list[Effect] = [
-                    self.refuse(turn.call.request, no_answer(turn.call.asked.timeout_s, RESPONSE_TIME))
-                ]
+                error = no_answer(turn.call.asked.timeout_s, RESPONSE_TIME) + self.had_come()
+                effects: list[Effect] = [self.refuse(turn.call.request, error)]
                 turn.expire(now_s)
                 if not self.tells_devices:
                     return effects

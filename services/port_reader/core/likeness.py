@@ -6,10 +6,13 @@ To be imported when such a frame comes: most readers never get a call, and what 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal
 
+from common.config.answer_ends import ends_of
 from common.config.models import DataPoint, Device, Message, Rpc
 from common.conversion.calls import answer_point, rpc_of
+from common.conversion.joint import refusals_of
 from common.conversion.slices.points import Point, compile_points
 from common.conversion.values import is_binary
 from common.core.blanks import BLANK_BYTES
@@ -33,6 +36,20 @@ Likeness = Literal["answer", "reading", "both", "repeated reading", "repetition"
 
 Where bytes are wanted a blank may be a value: then it too is the answer if no other comes.
 """
+LineLikeness = Literal["line", "reading", "both", "repetition", "blank"]
+"""The same where the answer has several lines, and no pattern is found in the frame:
+
+| likeness   | the frame                                                  | in the stream | in the answer         |
+|------------|------------------------------------------------------------|---------------|-----------------------|
+| reading    | a message of the device tells it from others, and reads it | a frame       | no                    |
+| both       | the device's data points read it                           | a frame       | as a line             |
+| repetition | it says what was written, for the first time               | nobody's      | no                    |
+| blank      | it says nothing                                            | a frame       | once that has begun   |
+| line       | all else                                                   | the answer    | yes; of a pattern,    |
+|            |                                                            |               | once that has begun   |
+
+One value is read from the whole of them, so of a line alone nobody knows whether `responseType` fits it.
+"""
 _TELLING: Final = frozenset({"int", "float", "double", "json", "hexint", "bits", "time", "nmeaAngle"})
 """Types that do not read just anything."""
 _PROMPT: Final = re.compile(rb"[!-~]{0,32}[>#$%] ?")
@@ -43,8 +60,10 @@ class Expected:
     """What one call waits for, made ready once for all frames that come meanwhile."""
 
     def __init__(self, device: Device, asked: Exchange) -> None:
-        framing = device.framing
-        self._ends = [end for shape in framing.shapes for end in shape.ends] if framing.shapes else [framing.delimiter]
+        self._device = device
+        self._refusal_of: Callable[[bytes], str] | None = None
+        """Made ready when it is needed: only an answer of several lines asks for it."""
+        self._ends = ends_of(device.framing)
         self._until = asked.until
         self._points = _telling_points(device)
         self._messages = _Messages(device) if device.messages and not device.has_user_uplink else None
@@ -73,6 +92,28 @@ class Expected:
         if self.is_blank(frame):
             return "blank"
         return "answer" if self._repeated_by(frame) is None else "repetition"
+
+    def line_likeness_of(self, frame: bytes) -> LineLikeness:
+        """What a frame may be where the answer has several lines."""
+        message = self._messages.reads(frame) if self._messages is not None else None
+        if message is not None and _tells_frames(message):
+            return "reading"
+        if message is not None or self._is_reading(frame):
+            return "both"
+        if self.is_blank(frame):
+            return "blank"
+        return "repetition" if self._written_in(self._bare(frame)) in self._unsaid else "line"
+
+    def strike_out(self, frame: bytes) -> None:
+        """This line was a repetition; what says it once more is none."""
+        if (text := self._written_in(self._bare(frame))) is not None:
+            self._unsaid.discard(text)
+
+    def refuses(self, frame: bytes) -> bool:
+        """True for a frame that a message of the device says to be a refusal."""
+        if self._refusal_of is None:
+            self._refusal_of = _refusals_of(self._device)
+        return bool(self._refusal_of(frame))
 
     def is_last_resort(self, frame: bytes) -> bool:
         """True if a frame that is blank, or a repetition, is the answer where no other comes."""
@@ -105,7 +146,10 @@ class Expected:
 
     def _repeated_by(self, frame: bytes) -> bytes | None:
         """What was written that the frame says, behind a prompt that may have waited for it; None for another frame."""
-        said = self._text_of(frame)
+        return self._written_in(self._text_of(frame))
+
+    def _written_in(self, said: bytes) -> bytes | None:
+        """What was written that a text says, as `_repeated_by`."""
         if said in self._written:
             return said
         ends = (text for text in self._written if len(text) > 1 and said.endswith(text))
@@ -151,6 +195,14 @@ def _converter_of(device: Device) -> MessageConverter | None:
         return MessageConverter(device)
     except ConversionError:
         return None
+
+
+def _refusals_of(device: Device) -> Callable[[bytes], str]:
+    """What tells a refusal; nothing does where users' code reads what the device says."""
+    try:
+        return refusals_of(device) if not device.has_user_uplink else lambda _: ""
+    except ConversionError:
+        return lambda _: ""
 
 
 def _is_telling_message(message: Message) -> bool:

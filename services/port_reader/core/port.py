@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from common.config.models import Device, Line
@@ -234,6 +236,7 @@ class Port:
         self._unframed_s = None
         found = self._line.abort(partial_reason)
         effects += self._take_pieces(found, now_s) if found else self._bury(now_s)
+        effects += self._put_unended(now_s, is_closed=True)
         entry = Item(Entry.LOST, [entry_reason.encode(errors="replace")])
         at_ms = self._clock.at_ms(now_s) or 0
         return [*effects, *self._members.put_each(lambda _: entry, at_ms, now_s, self._is_announced)]
@@ -406,8 +409,18 @@ class Port:
         """What has come to the streams, and to the calls what is their answer; then the next call."""
         # Committed first, as everything; before the frames, as somebody waits.
         replies = [self._answer(found, now_s) for found in answers]
-        effects = self._members.put(entries, self._arrival_ms, now_s, replies)
-        return [*effects, *self._exchange.go_on(now_s)]
+        effects = self._put_unended(now_s)
+        effects += self._members.put(entries, self._arrival_ms, now_s, replies)
+        effects += self._exchange.go_on(now_s)
+        return [*effects, *self._put_unended(now_s)]
+
+    def _put_unended(self, now_s: float, *, is_closed: bool = False) -> list[Effect]:
+        """The lines of an answer that has no end to the streams, each with its time."""
+        effects: list[Effect] = []
+        for came_s, run in groupby(self._answers.take_unended(is_closed=is_closed), itemgetter(0)):
+            frames = self._members.placed([frame for _, frame in run])
+            effects += self._members.put(frames, self._clock.at_ms(came_s) or 0, now_s)
+        return effects
 
     def _answer(self, found: Answer, now_s: float) -> Send:
         """The reply to the call, or the request to the converter that can read the answer."""
@@ -503,7 +516,8 @@ class Port:
         """What is due of the call on the line."""
         if self._exchange.is_settled(now_s):
             return self._put_answers([], [self._answers.settle()], now_s)
-        return [*self._exchange.refuse_late(now_s), *self._exchange.tick(now_s)]
+        effects = [*self._exchange.refuse_late(now_s), *self._exchange.tick(now_s)]
+        return [*effects, *self._put_unended(now_s)]
 
     def _take_pieces(self, pieces: list[Piece], now_s: float) -> list[Effect]:
         """What silence has made frames. Each has its own time, however long it waited for that."""

@@ -68,6 +68,10 @@ PORT_READER: Final = {
             "checksums_wrong": ("frame_checksums_wrong", "Frames that were whole but for a wrong checksum."),
             "exchanges": ("device_calls", "Calls written to the device."),
             "patterns_timed_out": ("response_patterns_timed_out", "Calls whose pattern took too long on a frame."),
+            "answers_too_long": (
+                "device_answers_too_long",
+                "Calls whose answer of several lines did not end within its bound.",
+            ),
             "asks": ("device_asks", "Questions that the gateway asked devices by itself, probes and repeats included."),
             "asks_answered": ("device_asks_answered", "Of these, answered in time."),
             "asks_refused": ("device_asks_refused", "Of these, refused by the device."),
