@@ -19,8 +19,8 @@ venv: .venv/.run
 ## demo: real frames from virtual serial lines to an MQTT broker, and a call answered by a device
 demo: .venv/.demo
 	$(BIN)/serialgw demo $(DEMO_ARGS)
-## test: the whole test suite but for the attacks, two tests at a time (under ten minutes); PYTEST_ARGS="tests/unit -q" runs a part, WORKERS=0 one test after the other
-WORKERS ?= 2
+## test: the whole test suite but for the attacks, three tests at a time (under ten minutes); PYTEST_ARGS="tests/unit -q" runs a part, WORKERS=0 one test after the other
+WORKERS ?= 3
 test: .venv/.dev
 	$(BIN)/python -m pytest --ignore=tests/attacks -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 ## dropin: users' converters and connectors where ThingsBoard's own package is installed too, in an environment of its own

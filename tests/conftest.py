@@ -1,4 +1,4 @@
-"""Two tests at a time (`make test`), but for those that measure: a test marked `alone` runs while no other does.
+"""Three tests at a time (`make test`), but for those that measure: a test marked `alone` runs while no other does.
 
 Each worker of pytest-xdist is a process. A test takes a share of one lock, and one that is marked the whole of it.
 Whoever waits for the whole holds the door, a second lock that each test goes through: else shares would be taken anew

@@ -11,7 +11,7 @@ from tests.simulation.proving import known_seeds, prove_all
 
 @pytest.mark.timeout(900)
 def test_every_deliberate_fault_is_noticed() -> None:
-    """Within 200 seeds each, or at the seed in the table, which is tried first: two were found by a longer search."""
+    """Within 200 seeds each, or at the seed in the table, which is tried first: one was found by a longer search."""
     missed = [verdict.name for verdict in prove_all(known_seeds()) if verdict.seeds is None]
     assert missed == []
 
