@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.conversion.grammar import loose_json
 from common.conversion.joint import compile_section
 from common.conversion.outcomes import BatchResult
 from services.port_reader.core.framers import framer_of
@@ -149,3 +151,16 @@ def test_what_it_is_not_is_said_in_the_same_words(
     """With the key that reads it, where there is one."""
     result = read(tmp_path, b'{"v":%s}\n' % member.encode(), *members("v", **point))
     assert result.dead[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"{" + b"a" * 65_000, b'{"a":' + b"1" * 65_000 + b"x y}", b'"' + b'\\"' * 32_000, b'{"a":"' + b'\\"' * 32_000],
+    ids=["a word", "digits", "no end", "a member without an end"],
+)
+def test_a_long_frame_that_is_no_json_costs_no_more_than_reading_it(frame: bytes) -> None:
+    """Noise between two braces is not tried anew at each of its bytes: that took minutes."""
+    start_s = time.process_time()
+    with pytest.raises(ValueError, match=r"."):
+        loose_json.loads(frame, "")
+    assert time.process_time() - start_s < 2

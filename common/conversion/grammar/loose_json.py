@@ -18,8 +18,11 @@ from common.core.blanks import BLANKS
 
 _BAD: Final = "\ud800"
 """Stands before what is no value. No text of a device begins with it: alone it is no character."""
-_WORD: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"{}\[\]:,]+(?=\s*[,}\]])', re.DOTALL)
-"""A text, which stays as it is, or a word where a value may stand."""
+_WORD: Final = re.compile(
+    r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|(?<![^\s"{}\[\]:,])[^\s"{}\[\]:,]++(?=\s*+[,}\]])', re.DOTALL
+)
+"""A text, which stays as it is, also where it has no end; or a word where a value may stand. Nothing is tried twice: a
+long frame that is no JSON costs no more than reading it once."""
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _NO_NUMBER: Final = re.compile(
