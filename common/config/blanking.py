@@ -29,12 +29,21 @@ _ENDINGS: Final = (
 _IDENTITIES: Final = ("username", "clientid")
 """In `security` and `provisioning` these prove who one is, too."""
 _PROVING: Final = ("security", "provisioning")
-_TELLING: Final = re.compile(r"://[^/@\s\"]*:[^/@\s\"]+@|PRIVATE KEY-----|\b(?:Bearer|Basic) [\w.~+/=-]{8,}")
+_TELLING: Final = re.compile(
+    r"://[^/@\s\":]*+:[^/@\s\"]++@|PRIVATE KEY-----|\b(?:Bearer|Basic) [\w.~+/=-]{8,}"
+    r"|(?i:token|password|passwd|pwd|secret|api_?key|access_?key)=[^\s\"&;]"
+)
 """What a value has that is a secret under whatever key: `scheme://user:password@host`, a private key, what a web server
-is told."""
+is told, a word that names a secret in an address or in how a database is reached (`?token=…`, `Pwd=…;`)."""
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[-+\w.]+|[\[\]{},:]', re.DOTALL)
 _PLAIN_LINE: Final = re.compile(r'^\s*"(?P<name>[^"\\]*)"\s*:\s*(?P<value>"(?:[^"\\]|\\.)*"|[-+\d.eE]+)\s*,?\s*$')
-_NAMES: Final = re.compile("|".join((*_ENDINGS, *_IDENTITIES)), re.IGNORECASE)
+_NAMES: Final = re.compile(
+    "|".join((r"\bpass\b", *("[_-]*".join(word) for word in (*_ENDINGS, *_IDENTITIES)))), re.IGNORECASE
+)
+_NEXT_KEY: Final = re.compile(r'\s*"[^"\\]*"\s*:')
+"""How a line begins on which a secret of the lines before it has ended."""
+_NO_WORD: Final = re.compile(r"[\s\[\]{},]*")
+_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 _GONE: Final = "found a blanked secret that is not in the files any more, expected the secret itself"
 _SHOWN: Final = "found a blanked secret under a key whose value everybody is shown, expected another value"
@@ -119,7 +128,7 @@ def _is_sure(path: Path) -> bool:
 def is_secret(name: str, above: Iterable[str | int] = ()) -> bool:
     """True for the name of a key whose value nobody is to see."""
     plain = name.lower().replace("_", "").replace("-", "")
-    if plain.removesuffix("s").endswith(_ENDINGS) or plain.endswith(_ENDINGS):
+    if plain == "pass" or plain.removesuffix("s").endswith(_ENDINGS) or plain.endswith(_ENDINGS):
         return True
     return plain in _IDENTITIES and any(step in _PROVING for step in above)
 
@@ -194,24 +203,34 @@ class _Scan:
 
 def _in_lines(text: str) -> Iterable[Secret]:
     """Of a text that is no JSON: the value of a line that has one key and its value, else all behind a secret's name,
-    and the next line where that may go on there."""
-    at, goes_on = 0, False
+    and the lines from there to the next one that begins with a key, outside of the brackets that were opened."""
+    at, goes_on, depth = 0, False, 0
     for line in text.splitlines(keepends=True):
         bare = line.rstrip("\r\n")
+        start = end = at + len(bare)
+        if goes_on and depth <= 0 and _NEXT_KEY.match(bare):
+            goes_on = False
         plain = _PLAIN_LINE.match(bare)
         name, address = _NAMES.search(bare), _TELLING.search(bare)
-        if goes_on and bare.strip():
-            yield Secret(at + len(bare) - len(bare.lstrip()), at + len(bare), (), is_value=False)
-            goes_on = False
+        if goes_on:
+            if _NO_WORD.fullmatch(bare) is None:
+                start = at + len(bare) - len(bare.lstrip())
+            depth += _opened_in(bare)
         elif plain is not None:
             if plain["value"] != '""' and (address or _NAMES.search(plain["name"])):
                 yield Secret(at + plain.start("value"), at + plain.end("value"), ())
         elif name is not None or address is not None:
             begin = min(*([name.end()] if name else []), *([address.start()] if address else []), len(bare))
             rest = bare[begin:]
-            start = at + begin + len(rest) - len(rest.lstrip("\"': \t"))
-            has_value = re.search(r"\w", rest) is not None
-            if has_value:
-                yield Secret(start, at + len(bare), (), is_value=False)
-            goes_on = not has_value or (rest.count('"') > 0 and rest.count('"') % 2 == 0)
+            goes_on, depth = True, _opened_in(rest)
+            if re.search(r"\w", rest) is not None:
+                start = at + begin + len(rest) - len(rest.lstrip("\"': \t"))
+        if start < end:
+            yield Secret(start, end, (), is_value=False)
         at += len(line)
+
+
+def _opened_in(line: str) -> int:
+    """How many brackets a line opens and does not close, texts aside."""
+    bare = _TEXT.sub("", line)
+    return sum(bare.count(one) for one in "[{") - sum(bare.count(one) for one in "]}")
