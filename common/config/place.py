@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ class Place(NamedTuple):
     names: list[str]
     contents: dict[str, bytes]
     """Name → content, of those that are there."""
+    also: tuple[str, ...] = ()
+    """Those of the names that the main file need not say: what is brought back may have others."""
 
     @property
     def tag(self) -> str:
@@ -36,10 +39,14 @@ class Place(NamedTuple):
 
     def anew(self) -> Place:
         """The same place as it is now."""
-        return place_of(self.config, self.data_dir, self.key)
+        return place_of(self.config, self.data_dir, self.key, self.also)
+
+    def with_files(self, names: Iterable[str]) -> Place:
+        """The same place with these files, whether they are there or not."""
+        return place_of(self.config, self.data_dir, self.key, tuple(names))
 
 
-def place_of(config: Path, data_dir: Path, key: bytes) -> Place:
+def place_of(config: Path, data_dir: Path, key: bytes, also: tuple[str, ...] = ()) -> Place:
     """The place of a main file; of one that can't be read the files are those that were taken last."""
-    names = names_of_files(config, read_taken(data_dir).files)
-    return Place(config, data_dir, key, names, contents_of(config, names))
+    names = list(dict.fromkeys([*names_of_files(config, read_taken(data_dir).files), *also]))
+    return Place(config, data_dir, key, names, contents_of(config, names), also)

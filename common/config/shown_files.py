@@ -42,13 +42,26 @@ class ShownFile(msgspec.Struct, frozen=True, kw_only=True):
 def names_of_files(config: Path, known: Iterable[str] = ()) -> list[str]:
     """The names of a configuration's files, the main one first. `known`: paths, for a main file that can't be read."""
     try:
-        main = json.loads(config.read_bytes().decode("utf-8-sig"))
-        entries = main.get("connectors", []) if isinstance(main, dict) else []
-        found = [entry.get("configuration") for entry in entries if isinstance(entry, dict)]
-    except (OSError, ValueError, RecursionError, AttributeError, TypeError):
-        found = [os.path.relpath(path, config.parent) for path in known if path]
-    names = [name for name in found if isinstance(name, str) and name.endswith(ENDING) and can_name_a_file(name)]
-    return list(dict.fromkeys([config.name, *names]))[:MOST_FILES]
+        found = named_in(config.read_bytes())
+    except OSError:
+        found = None
+    if found is None:
+        found = _fit([os.path.relpath(path, config.parent) for path in known if path])
+    return list(dict.fromkeys([config.name, *found]))[:MOST_FILES]
+
+
+def named_in(main: bytes) -> list[str] | None:
+    """The names of files that a main file's content says; None where it can't be read."""
+    try:
+        content = json.loads(main.decode("utf-8-sig"))
+        entries = content.get("connectors", []) if isinstance(content, dict) else []
+        return _fit([entry.get("configuration") for entry in entries if isinstance(entry, dict)])
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        return None
+
+
+def _fit(names: Iterable[object]) -> list[str]:
+    return [name for name in names if isinstance(name, str) and name.endswith(ENDING) and can_name_a_file(name)]
 
 
 def contents_of(config: Path, names: Iterable[str]) -> dict[str, bytes]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from common.config.history import blanking_key, read_contents, record
+from common.config.history import blanking_key, read_contents, read_entry, record
 from common.config.place import place_of
 from services.cli.commands.config import EXIT_CHANGED
-from services.cli.configuring.changing import put_back, save
+from services.cli.configuring.changing import check, names_of, put_back, save, texts_of
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "s3cret-token"
@@ -109,6 +109,52 @@ def test_a_new_file_comes_with_the_one_that_names_it(folder: Folder) -> None:
     folder.run("save", draft={"files": files, "tag": folder.shown()["tag"]})
     assert (folder.config / "more.json").read_text() == other
     assert [file["name"] for file in folder.shown()["files"]][-1] == "more.json"
+
+
+def test_only_files_of_the_configuration_are_written(folder: Folder) -> None:
+    """Not what a gateway starts from, where its data lies below the configuration; and no file that lies beside it and
+    that nobody has seen here, also where the main file is to name it from now on."""
+    folder.data_dir = folder.config / "data"
+    folder.data_dir.mkdir(0o700)
+    own, other = folder.data_dir / "active.json", folder.config / "notes.json"
+    own.write_text("{}")
+    other.write_text("[1]")
+    tag = folder.shown()["tag"]
+    main = json.loads(MAIN)
+    main["connectors"].append({"name": "T", "type": "serial", "configuration": "notes.json"})
+    text = json.dumps({"name": "T", "devices": [{"name": "b", "port": "/dev/zero", "telemetry": [{"key": "n"}]}]})
+    for files, said in (
+        ({"data/active.json": text}, "nothing is edited there"),
+        ({"notes.json": text}, "does not name, expected one of tb_gateway.json, serial.json"),
+        ({"tb_gateway.json": json.dumps(main), "notes.json": text}, "is there, and was not a part"),
+    ):
+        assert said in folder.run("save", draft={"files": files, "tag": tag}, code=1)
+    assert (own.read_text(), other.read_text(), folder.main.read_text()) == ("{}", "[1]", MAIN)
+
+
+def test_a_file_that_is_named_no_more_is_what_it_was_where_the_way_back_fails(folder: Folder) -> None:
+    """Somebody has it beside the others still, and has edited it: nothing of that is lost, and its secret counts."""
+    main = MAIN.replace("}]", '}, {"name": "T", "type": "serial", "configuration": "more.json"}]')
+    more, point = folder.config / "more.json", {"key": "n"}
+    other = {"name": "T", "devices": [{"name": "b", "port": "/dev/zero", "telemetry": [point], "token": "s3cret-more"}]}
+    folder.main.write_text(main)
+    more.write_text(json.dumps(other))
+    number = record(folder.data_dir, "start", [], read_contents(map(str, (folder.main, folder.serial, more))))
+    folder.main.write_text(MAIN)
+    more.write_text(json.dumps(other | {"edited": True}))
+    entry = read_entry(folder.data_dir, number)
+    assert entry is not None
+    place = place_of(folder.main, folder.data_dir, blanking_key(folder.data_dir))
+    place = place.with_files(names_of(place, entry))
+    checked, contents = check(place, texts_of(place, entry))
+    assert (checked.ok, list(contents)) == (True, ["tb_gateway.json", "more.json"])
+    before = {name: place.contents.get(name) for name in contents}
+    save(place, contents, place.tag)
+    assert "s3cret-more" in more.read_text()
+    assert "edited" not in more.read_text()
+    put_back(place, contents, before)
+    assert folder.main.read_text() == MAIN
+    assert json.loads(more.read_text())["edited"]
 
 
 def test_the_way_back(folder: Folder) -> None:

@@ -17,7 +17,7 @@ from common.core.shown import harmless
 from common.io.clock import iso_time
 from common.io.exits import EXIT_CONFIG
 from services.cli.arguments import Subparsers, add_data_dir, utf8_path, whole_number
-from services.cli.configuring.changing import Changed, Checked, bring_back, check, save, texts_of
+from services.cli.configuring.changing import Changed, Checked, bring_back, check, names_of, save, texts_of
 from services.cli.configuring.place import find_place
 from services.cli.parser import ERROR, WARNING
 from services.cli.text import counted
@@ -152,6 +152,8 @@ def _lines_of_diff(before: Mapping[str, str], after: Mapping[str, str]) -> Itera
 
 def _back(place: Place, args: argparse.Namespace) -> int:
     entry = _entry(place, args.number)
+    # Also those that the main file does not name by now: they may be there still.
+    place = place.with_files(names_of(place, entry))
     checked, contents = check(place, texts_of(place, entry))
     if not checked.ok or args.dry_run:
         if not args.json and checked.ok:

@@ -16,7 +16,7 @@ from common.config.overlay import Overlay
 from common.config.place import Place
 from common.config.problem_places import Problem, placed
 from common.config.reading import Loaded
-from common.config.shown_files import why_bound
+from common.config.shown_files import named_in, why_bound
 from common.core.errors import ConfigError, GatewayError
 from common.core.events import Note
 from services.cli.edited import as_it_would_be, save_files
@@ -51,7 +51,7 @@ def check(place: Place, texts: Mapping[str, str]) -> tuple[Checked, dict[str, by
     """Reads the configuration as it would be with these texts, name → text with secrets blanked; what was found, and
     the contents with their secrets. Raises GatewayError for a file that is not edited from here, OSError."""
     for name in texts:
-        if why := why_bound(place.config, name):
+        if why := why_bound(place.config, name) or _why_not_ours(place, name, texts):
             raise GatewayError(f"{name}: {why}")
     known = [place.text(name) for name in place.names]
     contents, problems = {}, []
@@ -73,6 +73,28 @@ def check(place: Place, texts: Mapping[str, str]) -> tuple[Checked, dict[str, by
     ), contents
 
 
+def _why_not_ours(place: Place, name: str, texts: Mapping[str, str]) -> str:
+    """Why a file is not one that the change may write; "" where it is. What else lies beside the configuration, such as
+    what a gateway starts from, nobody has seen here, so nobody may replace it."""
+    if _plain(name) in map(_plain, place.names):
+        return ""
+    folder, data_dir = os.path.realpath(place.config.parent), os.path.realpath(place.data_dir)
+    target = Path(os.path.realpath(place.config.parent / name))
+    if target.is_relative_to(data_dir) and not Path(folder).is_relative_to(data_dir):
+        return f"the gateway keeps what it needs in {data_dir}: nothing is edited there"
+    named = named_in(texts.get(place.config.name, "").encode())
+    # A main file that can't be read is refused anyway, with the reason.
+    if _plain(name) not in map(_plain, named or ()) and not (named is None and place.config.name in texts):
+        return f"found a file that {place.config.name} does not name, expected one of {', '.join(place.names)}"
+    if target.exists():
+        return "a file of this name is there, and was not a part of the configuration: choose another name"
+    return ""
+
+
+def _plain(name: str) -> str:
+    return os.path.normpath(name)
+
+
 def save(place: Place, contents: Mapping[str, bytes], tag: str) -> None:
     """Writes files that were found good. Raises Changed if they are others than those with this tag; then nothing is
     written. Raises GatewayError, OSError."""
@@ -84,10 +106,15 @@ def save(place: Place, contents: Mapping[str, bytes], tag: str) -> None:
     save_files(place.config, contents, look)
 
 
+def names_of(place: Place, entry: Applied) -> list[str]:
+    """The names of the files of an entry."""
+    return [os.path.relpath(path, place.config.parent) for path in entry.files]
+
+
 def texts_of(place: Place, entry: Applied) -> dict[str, str]:
     """Name → text of the files of an entry that would be others than now. Raises GatewayError for one that says too
     little."""
-    found = {os.path.relpath(path, place.config.parent): text for path, text in entry.files.items()}
+    found = dict(zip(names_of(place, entry), entry.files.values(), strict=True))
     if entry.left_out:
         raise GatewayError(f"{entry.left_out[0]} was too large to be kept in {entry.number}: it can't be brought back")
     now = {file.name: file.text for file in place.shown}
