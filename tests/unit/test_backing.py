@@ -246,6 +246,8 @@ HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
         (lambda path: packed(path, manifest(), ("/config/x", b"x")), "'/config/x'"),
         (lambda path: packed(path, manifest(), ("config/../../x", b"x")), "x"),
         (lambda path: packed(path, manifest(), ("other/x", b"x")), "'other/x'"),
+        (lambda path: packed(path, manifest(), (".", b"x")), "'.'"),
+        (lambda path: packed(path, manifest(), ("", b"x")), "''"),
         (lambda path: packed(path, manifest(), links=("config/x",)), "'config/x'"),
         (lambda path: packed(path, manifest(), ("config/x", b"x")), "which its list does not have"),
         (lambda path: packed(path, manifest(sums={"config/x": HELLO}), ("config/x", b"other")), "not as it was kept"),

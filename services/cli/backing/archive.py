@@ -134,7 +134,8 @@ def _members(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[byt
 def _is_kept(place: PurePosixPath) -> bool:
     """True for what `serialgw backup` keeps. Where journals go is said by the configuration in the same file: another
     name there could be one that the host believes."""
-    folder, name = place.parts[0], "/".join(place.parts[1:])
+    folder, *parts = place.parts or ("",)
+    name = "/".join(parts)
     if folder == "journals":
         return len(place.parts) == 2 and name.endswith(JOURNAL_ENDS)
     return bool(name) and (folder == "config" or (folder == "data" and name in DATA))
