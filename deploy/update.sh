@@ -33,6 +33,21 @@ how() {
   echo "$code"
 }
 
+# The names of the devices that are served, a line each, as JSON.
+served() {
+  "$link/.venv/bin/serialgw" status --json --data-dir "$data" 2>/dev/null |
+    grep -o '"name":"[^"\\]*\(\\.[^"\\]*\)*","port":"[^"\\]*\(\\.[^"\\]*\)*","state":"[a-z_]*","is_served":true' |
+    sed 's/,"port":.*//' || true
+}
+
+# What was served before and is not now, a line each.
+lost() {
+  now_served=$(served)
+  printf '%s\n' "$served_before" | while IFS= read -r one; do
+    [ -z "$one" ] || printf '%s\n' "$now_served" | grep -Fxq -e "$one" || printf '%s\n' "$one"
+  done
+}
+
 switch_to() {
   ln -s "$1" "$link.$$"
   mv -T "$link.$$" "$link"
@@ -43,13 +58,14 @@ switch_to() {
 kept="$data/before-$(basename "$new").tar.gz"
 as_user "$link/.venv/bin/serialgw" backup "$kept" --data-dir "$data"
 before=$(how)
+served_before=$(served)
 
 switch_to "$new"
 deadline=$(($(date +%s) + seconds))
 while [ "$(date +%s)" -lt "$deadline" ]; do
   now=$(how)
-  # A device that was away before the update is no reason to go back.
-  if [ "$now" -le "$before" ] && [ "$now" -le 1 ]; then
+  # A device that was away before the update is no reason to go back; one that is lost by it is, whatever else was away.
+  if [ "$now" -le "$before" ] && [ "$now" -le 1 ] && { [ "$now" -eq 0 ] || [ -z "$(lost)" ]; }; then
     echo "$link leads to $new, and all that was served before is served; the backup is $kept"
     exit 0
   fi

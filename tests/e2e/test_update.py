@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.text import compact
+from services.monitor.core.gateway.devices import DeviceState
+from services.monitor.core.gateway.snapshot import DeviceRow
 from tests.e2e.harness import ROOT, Line, Mosquitto, Platform, closing, needs_mosquitto, number_device, write_config
 from tests.support.waiting import wait_until
 
@@ -104,6 +107,37 @@ def test_a_release_that_is_not_well_gives_way_and_one_that_is_stays(tmp_path: Pa
         assert host.link.resolve().name == "new"
         host.line.write(b"2\n")
         host.platform.wait_telemetry("A", 2, 60)
+
+
+@pytest.mark.parametrize(("served_then", "code"), [(("A",), 0), (("A", "B"), 0), ((), 1), (("B",), 1)])
+def test_a_device_that_was_away_before_hides_none_that_is_lost(
+    tmp_path: Path, served_then: tuple[str, ...], code: int
+) -> None:
+    """Two devices, of which B was away before the update: the whole is not well before and after, and A counts."""
+
+    def release(name: str, *served: str) -> Path:
+        rows = [_row(device, is_served=device in served) for device in ("A", "B")]
+        document = compact({"processes": [], "devices": rows})
+        script = f"[ \"$1\" != status ] || {{ cat <<'END'\n{document}\nEND\nexit {int(len(served) < 2)}; }}\n"
+        command = tmp_path / name / ".venv" / "bin" / "serialgw"
+        command.parent.mkdir(parents=True)
+        command.write_text(f"#!/bin/sh\n{script}")
+        command.chmod(0o755)
+        return tmp_path / name
+
+    link, new = tmp_path / "link", release("new", *served_then)
+    link.symlink_to(release("old", "A"))
+    environ = {"SERIALGW_LINK": str(link), "SERIALGW_USER": "", "SERIALGW_RESTART": "true"}
+    command = [str(ROOT / "deploy" / "update.sh"), str(new), "1"]
+    done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert link.resolve().name == ("new" if code == 0 else "old")
+
+
+def _row(name: str, *, is_served: bool) -> dict[str, object]:
+    """A device as `serialgw status --json` has it; its port's name has a quote."""
+    state = DeviceState("receiving" if is_served else "port_closed", "is_served\":true")
+    return DeviceRow(name, '/dev/"x', state, 1.0, None, 0, 0, 0).show()
 
 
 def test_what_is_no_release_is_said_before_anything_is_done(tmp_path: Path) -> None:
