@@ -307,7 +307,9 @@ def _read_file(entry: JsonObject, key: str, folder: Path) -> str | None:
         reason = error.strerror or "it can't be read"
     except ValueError:
         reason = "a name that no file can have"
-    entry.problem(key, f"{show(name)} ({reason})", "a readable file beside the main file, or an absolute path")
+    # Some put the key itself here, and nobody is to see that.
+    said = "a key itself" if "PRIVATE KEY" in name else show(name)
+    entry.problem(key, f"{said} ({reason})", "a readable file beside the main file, or an absolute path")
     return None
 
 

@@ -241,6 +241,11 @@ def test_the_files_are_shown_checked_and_saved(tmp_path: Path) -> None:
         assert post("/api/reload", {"dry_run": " " * MOST_BODY_BYTES})[0] == 413
         assert post("/api/config/back", {"number": 9})[0] == 409
         assert "configuration.saved asked_by=page" in gateway.log()
+        done = [f"{one['to']}: {one['text']}" for one in changes_of(gateway)]
+        assert "done: configuration written, by 127.0.0.1" in done
+        assert any(one.startswith("failed: configuration 9 brought back, by 127.0.0.1: ") for one in done)
+        assert sum(one.startswith("failed: configuration written") for one in done) == 4
+        assert "hidden-token" not in "".join(done)
         assert "hidden-token" not in gateway.log()
     finally:
         gateway.close()
@@ -359,6 +364,16 @@ def test_what_happens_is_kept_and_told(tmp_path: Path) -> None:
 def _kinds(page: Events, told: list[str]) -> list[str]:
     told += [event["kind"] for event in page.next().get("events", [])]
     return told
+
+
+def changes_of(gateway: Gateway) -> list[dict[str, Any]]:
+    """What pages have changed of no device, once it has all been heard of."""
+
+    def found() -> list[dict[str, Any]] | None:
+        events: list[dict[str, Any]] = json.loads(gateway.ask("/api/events?kind=change")[1])["events"]
+        return events if any(event["text"].startswith("configuration 9") for event in events) else None
+
+    return wait_until(found, "the last change is an event") or []
 
 
 def events_of(gateway: Gateway, more: str) -> list[dict[str, Any]]:

@@ -24,11 +24,14 @@ from common.io.exits import EXIT_CONFIG
 from services.monitor.core.access import Access
 from services.monitor.shell.web.aside import aside
 from services.monitor.shell.web.commands import Commands, Done
+from services.monitor.shell.web.events import fault_in, note_change
 from services.monitor.shell.web.guard import refused
 from services.monitor.shell.web.view import View
 
 EXIT_CHANGED: Final = 3
 """Of `serialgw config save`: the files are others than those that the change was made from."""
+HTTP_OK: Final = 200
+PROBLEMS: Final = "it has problems, and nothing was written"
 MOST_DIGITS: Final = 10
 MOST_AT_ONCE: Final = 2
 """Who may look may ask: so many of them read files at a time, the others wait."""
@@ -181,9 +184,12 @@ class ConfigurationRoutes:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return refused(400, f"the body: {error}")
         try:
-            return await work(asked)
+            response = await work(asked)
         except GatewayError as error:
-            return refused(503, str(error))
+            response = refused(503, str(error))
+        why = "" if response.status_code == HTTP_OK else fault_in(bytes(response.body)) or PROBLEMS
+        note_change(request, self._view, asked, why)
+        return response
 
     def _tell(self, event: str, **facts: str) -> None:
         """Whoever changes something from the page is to be found in the log, with what became of it."""

@@ -18,7 +18,7 @@ LIMIT: Final = 100
 MOST: Final = 500
 MOST_NAME: Final = 256
 """Characters of a device's name: what somebody asks for need not be one."""
-ONLY_LOOKS: Final = frozenset({"probe", "try"})
+ONLY_LOOKS: Final = frozenset({"probe", "try", "check"})
 """POSTs that change nothing."""
 _DONE: Final = {
     "rpc": "called {method}",
@@ -27,6 +27,7 @@ _DONE: Final = {
     "capture": "recorded its line",
     "add": "added to the configuration",
     "config": "configuration written",
+    "back": "configuration {number} brought back",
     "reload": "configuration taken",
 }
 """Last word of a path → what somebody has done."""
@@ -70,11 +71,12 @@ def fault_in(answer: bytes) -> str:
 def note_change(request: Request, view: View, asked: Any, fault: str) -> None:
     """Somebody has changed something, or could not. What was written stands in no event: it may be a secret."""
     what = request.url.path.rpartition("/")[2]
-    if what in ONLY_LOOKS:
+    if what in ONLY_LOOKS or getattr(asked, "dry_run", False):
         return
     section = getattr(asked, "section", None)
     device = getattr(asked, "device", "") or (section.get("name", "") if isinstance(section, dict) else "")
-    names = {"method": getattr(asked, "method", ""), "values": ", ".join(getattr(asked, "values", ()))}
+    names = {name: getattr(asked, name, "") for name in ("method", "number")}
+    names["values"] = ", ".join(getattr(asked, "values", ()))
     who = request.client.host if request.client and request.client.host else "the gateway's own user"
     text = f"{_DONE.get(what, what).format_map(names)}, by {who}"
     level: EventLevel = "warning" if fault else "info"
