@@ -136,7 +136,7 @@ def test_a_device_that_was_away_before_hides_none_that_is_lost(
 
 def _row(name: str, *, is_served: bool) -> dict[str, object]:
     """A device as `serialgw status --json` has it; its port's name has a quote."""
-    state = DeviceState("receiving" if is_served else "port_closed", "is_served\":true")
+    state = DeviceState("receiving" if is_served else "port_closed", 'is_served":true')
     return DeviceRow(name, '/dev/"x', state, 1.0, None, 0, 0, 0).show()
 
 

@@ -170,6 +170,10 @@ def test_the_way_back(folder: Folder) -> None:
     assert folder.run("diff", "2") == "no difference\n"
     assert "+++" in folder.run("diff", "1", "2")
     assert '"key": "m"' in folder.run("show", "2")
+    entry = read_entry(folder.data_dir, 2)
+    assert entry is not None
+    told = folder.run("show", "2", "--json")
+    assert not [one for one in entry.hashes.values() if one in told], "a short secret could be guessed by them"
     assert '+  {"name": "press"' in folder.run("back", "1", "--dry-run")
     assert '"m"' in folder.serial.read_text()
     assert "written: tb_gateway.json, serial.json" in folder.run("back", "1")

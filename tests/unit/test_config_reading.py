@@ -174,3 +174,16 @@ def test_unreadable_and_odd_paths_are_problems(tmp_path: Path):
     for path in ("/dev/null", tmp_path / "loop.json", "a\0b.json", ""):
         with pytest.raises(ConfigError):
             read_gateway(path, {})
+
+
+def test_a_key_in_the_place_of_its_file_is_not_shown(tmp_path: Path):
+    """What is wrong with a configuration everybody is told who may look."""
+    main = tmp_path / "tb_gateway.json"
+    key = "-----BEGIN PRIVATE KEY-----\\ns3cret\\n-----END PRIVATE KEY-----"
+    security = f'{{"type": "tlsPrivateKey", "privateKey": "{key}"}}'
+    main.write_text(f'{{"thingsboard": {{"host": "h", "security": {security}}}, "connectors": []}}')
+    with pytest.raises(ConfigError) as caught:
+        read_gateway(main, {})
+    (problem,) = [one for one in caught.value.problems if "privateKey" in one]
+    assert "found a key itself (" in problem
+    assert "s3cret" not in problem

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import zmq
 
+from common.config.history import read_contents, read_entry, record
 from common.io.clock import iso_time, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
 from common.wire.states import PortReaderState, facts_of
@@ -364,6 +365,21 @@ def test_what_happens_is_kept_and_told(tmp_path: Path) -> None:
 def _kinds(page: Events, told: list[str]) -> list[str]:
     told += [event["kind"] for event in page.next().get("events", [])]
     return told
+
+
+def test_an_entry_of_the_history_says_nothing_of_secrets(tmp_path: Path) -> None:
+    """Not by the hash of a file whose text is shown but for a short one."""
+    gateway = Gateway(tmp_path)
+    try:
+        gateway.wait()
+        record(gateway.data_dir, "start", [], read_contents([str(tmp_path / "tb_gateway.json")]))
+        entry = read_entry(gateway.data_dir, 1)
+        assert entry is not None
+        status, text, _ = gateway.ask("/api/config/history?number=1")
+        assert (status, "tb_gateway.json" in text, "hidden-token" in text) == (200, True, False)
+        assert not [one for one in entry.hashes.values() if one in text]
+    finally:
+        gateway.close()
 
 
 def changes_of(gateway: Gateway) -> list[dict[str, Any]]:

@@ -10,7 +10,16 @@ from typing import Final
 
 import msgspec
 
-from common.config.history import MOST_FILE_BYTES, MOST_KEPT, START, Applied, outline_of, read_entry, read_history
+from common.config.history import (
+    MOST_FILE_BYTES,
+    MOST_KEPT,
+    START,
+    Applied,
+    outline_of,
+    read_entry,
+    read_history,
+    shown,
+)
 from common.config.place import Place
 from common.core.errors import GatewayError
 from common.core.shown import harmless
@@ -124,7 +133,7 @@ def _entry(place: Place, number: int) -> Applied:
 
 def _show(entry: Applied, *, as_json: bool) -> int:
     if as_json:
-        print(msgspec.json.encode(entry).decode())
+        print(msgspec.json.encode(shown(entry)).decode())
         return 0
     for path, text in entry.files.items():
         print(harmless(f"# {path}"))

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from common.config.history import blanking_key, outline_of, read_entry, read_history
+from common.config.history import blanking_key, outline_of, read_entry, read_history, shown
 from common.config.place import Place, place_of
 from common.core.errors import GatewayError, LinkError
 from common.core.events import Note
@@ -90,11 +90,11 @@ class ConfigurationRoutes:
     async def files(self, request: Request) -> Response:
         """All files as they are now, without secrets; the tag by which a change says what it was made from."""
         try:
-            place, shown = await self._aside(lambda: ((found := self._place()), found.shown))
+            place, files = await self._aside(lambda: ((found := self._place()), found.shown))
         except (OSError, LinkError) as error:
             return refused(503, str(error))
         told = {
-            "files": shown,
+            "files": files,
             "is_editable": self._access.is_editable and request.state.role == "edit",
             "configuration": self._view.configuration,
         }
@@ -145,7 +145,7 @@ class ConfigurationRoutes:
         if not number.isascii() or not number.isdigit() or len(number) > MOST_DIGITS:
             return refused(400, f"number: found {number[:40]!r}, expected a whole number")
         entry = await self._aside(lambda: read_entry(self._data_dir, int(number)))
-        return refused(404, f"{number} is not in the history any more") if entry is None else _json(entry)
+        return refused(404, f"{number} is not in the history any more") if entry is None else _json(shown(entry))
 
     async def back(self, request: Request) -> Response:
         """Writes the files of an entry, and has the gateway take them; or says what that would change."""
