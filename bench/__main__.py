@@ -32,6 +32,7 @@ SCENARIOS: Final = {
     "flat1": Scenario(1, 0, 15),
     "shapes8": Scenario(8, 0, 15, shaped=True),
     "full64": Scenario(64, 480, 60),
+    "pages64": Scenario(64, 480, 60, pages=3),
     "full1": Scenario(1, 480, 20),
     "slow8": Scenario(8, 10, 30),
     "idle8": Scenario(8, -1, 30),
@@ -59,6 +60,7 @@ def measure(scenario: Scenario) -> dict[str, Any]:
             threading.Event().wait(scenario.seconds)
             return {**_cost(usage.by_service(), None), "memory": memory(running)}
         asker = place.asker
+        pages = place.start_pages(scenario) if scenario.pages else None
         feeder = place.start_feeder(scenario._replace(seconds=LEAD_S + scenario.seconds))
         threading.Event().wait(LEAD_S)
         usage, before = Usage(running), asker.ask()
@@ -66,6 +68,7 @@ def measure(scenario: Scenario) -> dict[str, Any]:
         during, cpu = asker.ask(), usage.by_service()
         said = json.loads(feeder.communicate(timeout=60)[0])["said"]
         size = memory(running)
+        told = json.loads(pages.communicate(timeout=60)[0]) if pages else {}
         wait_until(lambda: asker.ask()["highest"] == said, "everything arrived", 600, every_s=0.1)
         after = asker.ask()
         rate_hz = (during["frames"] - before["frames"]) / (during["at_s"] - before["at_s"])
@@ -81,6 +84,7 @@ def measure(scenario: Scenario) -> dict[str, Any]:
             **_cost(cpu, rate_hz),
             "memory": size,
             "counters": counters(running),
+            **told,
         }
 
 

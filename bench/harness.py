@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from bench.small import cpu_s
 from tests.chaos.running import Running
-from tests.e2e.harness import MOSQUITTO, ROOT, Line, Mosquitto, closing, write_config
+from tests.e2e.harness import MOSQUITTO, ROOT, Line, Mosquitto, closing, free_port, write_config
 from tests.support.waiting import wait_until
 
 RESULTS: Final = ROOT / "bench" / "results"
@@ -41,6 +41,8 @@ class Scenario(NamedTuple):
     converters: int = 2
     shaped: bool = False
     """Frames in binary, of ten data points, with a start, a length and a checksum; else the reference's example."""
+    pages: int = 0
+    """So many pages of the monitor's are open, all but the first with live frames, and one more that reads nothing."""
 
 
 def example_device(index: int, line: Line) -> dict[str, Any]:
@@ -112,6 +114,8 @@ class Place(NamedTuple):
     asker: Asker
     config: Path
     """serialgw's main file, with all lines."""
+    web_port: int
+    """Where the monitor's page is."""
 
     def start_feeder(self, scenario: Scenario) -> subprocess.Popen[bytes]:
         """Talks on all lines for the scenario's time; prints what it said (see `bench.feeder`)."""
@@ -119,6 +123,10 @@ class Place(NamedTuple):
         kind = "shaped" if scenario.shaped else "lines"
         arguments = (str(self.clock), str(scenario.seconds), str(scenario.rate_hz), kind, *map(str, fds))
         return start_python("bench.feeder", *arguments, pass_fds=fds)
+
+    def start_pages(self, scenario: Scenario) -> subprocess.Popen[bytes]:
+        """The scenario's pages, until their input ends; prints what they were told (see `bench.pages`)."""
+        return start_python("bench.pages", str(self.web_port), "line0", str(scenario.pages), stdin=subprocess.PIPE)
 
 
 class Instruments:
@@ -157,11 +165,13 @@ def make_place(
         device = shaped_device if scenario.shaped else example_device
         devices = [device(index, line) | (more or {}) for index, line in enumerate(lines)]
         config = write_config(folder / "config", mosquitto.port, devices)
+        web_port = free_port()
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"web": {"port": web_port}}))
         connector = config.with_name("custom_serial.json")
         connector.write_text(json.dumps(json.loads(connector.read_text()) | {"uplinkQueueSize": QUEUE_SIZE}))
         asker = Asker(mosquitto.port, clock, scenario.lines)
         with closing(mosquitto, asker, *lines):
-            yield Place(folder, lines, mosquitto.port, clock, asker, config)
+            yield Place(folder, lines, mosquitto.port, clock, asker, config, web_port)
 
 
 @contextmanager
