@@ -189,11 +189,18 @@ def gateway(
             yield running, place
 
 
+def _written_bytes(running: Running) -> int:
+    """What the gateway's processes have sent to the disk; 0 where their files are in memory."""
+    rows = [Path(f"/proc/{pid}/io").read_text().splitlines() for pid in running.processes().values()]
+    return sum(int(row.split()[1]) for of_one in rows for row in of_one if row.startswith("write_bytes:"))
+
+
 class Usage:
-    """The CPU time of the gateway's processes since a moment."""
+    """The CPU time of the gateway's processes since a moment, and what they have written."""
 
     def __init__(self, running: Running) -> None:
         self._before = {name: cpu_s([pid]) for name, pid in running.processes().items()}
+        self._written_before = _written_bytes(running)
         self._running = running
         self._start_s = time.monotonic()
 
@@ -205,6 +212,10 @@ class Usage:
             service = name.split()[0]
             used[service] = used.get(service, 0.0) + cpu_s([pid]) - self._before.get(name, 0.0)
         return {service: round(100 * used_s / took_s, 2) for service, used_s in used.items()}
+
+    def written_bytes(self) -> int:
+        """What was sent to the disk, by journals above all."""
+        return _written_bytes(self._running) - self._written_before
 
 
 def facts() -> dict[str, Any]:
