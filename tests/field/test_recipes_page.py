@@ -20,9 +20,7 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "recipes.md").read_text("utf-8")
-RECIPES = {
-    part.partition("\n")[0]: part.partition("\n")[2] for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
-}
+RECIPES = {part.partition("\n")[0]: part.partition("\n")[2] for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}
 FILE = re.compile(r"`([\w/]+\.json)`[^`\n]*:\n\n```json\n(.*?)```", re.DOTALL)
 SHOWN = re.compile(r"```console\n(.*?)```", re.DOTALL)
 WITH_FILES = "ThingsBoard with TLS and certificates"
