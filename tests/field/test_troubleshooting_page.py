@@ -106,7 +106,9 @@ def findings_of(path: Path) -> Iterator[str]:
             continue
         for node in ast.walk(function):
             match node:
-                case ast.Call(func=ast.Name(id="Finding"), args=[_, _, ast.Constant(value=level), text, *_]):
+                case ast.Call(func=ast.Name(id="Finding"), args=[_, _, ast.Constant(value=level), text, *_]) if (
+                    level != "ok"
+                ):
                     yield from longest(text)
                 case ast.Assign(targets=[ast.Name(id="what" | "why")], value=text):
                     yield from longest(text)
