@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A path in a .pth file; the finder that is the default costs every start of a process 30 ms.
 EDITABLE := --no-build-isolation --constraint constraints.txt --config-settings editable_mode=compat --editable
 
-.PHONY: help venv demo test dropin image-test attacks fuzz simulate mutations chaos bench bench-reference bench-report check docs dist format clean
+.PHONY: help venv demo test dropin image-test attacks fuzz simulate mutations chaos bench bench-reference bench-report check docs pictures dist format clean
 
 ## help: this list
 help:
@@ -67,6 +67,9 @@ check: .venv/.dev
 ## docs: the pages that are made from the code anew: keys, profiles, the man page
 docs: .venv/.dev
 	$(BIN)/python -m docs.generate
+## pictures: docs/pictures anew, from a gateway that runs here (needs chromium, mosquitto)
+pictures: .venv/.dev
+	$(BIN)/python -m tests.web.pictures
 ## dist: the source archive and the wheel, in dist/
 dist: .venv/.dev
 	@$(PIP) install --only-binary=:all: --constraint constraints.txt build

@@ -32,8 +32,11 @@ SCENARIOS: Final = {
     "flat1": Scenario(1, 0, 15),
     "shapes8": Scenario(8, 0, 15, shaped=True),
     "full64": Scenario(64, 480, 60),
+    "pages64": Scenario(64, 480, 60, pages=3),
     "full1": Scenario(1, 480, 20),
     "slow8": Scenario(8, 10, 30),
+    "mid8": Scenario(8, 100, 20),
+    "slow64": Scenario(64, 1, 30),
     "idle8": Scenario(8, -1, 30),
     "idle64": Scenario(64, -1, 30),
     "load1": Scenario(1, 10_000, 15),
@@ -59,13 +62,15 @@ def measure(scenario: Scenario) -> dict[str, Any]:
             threading.Event().wait(scenario.seconds)
             return {**_cost(usage.by_service(), None), "memory": memory(running)}
         asker = place.asker
+        pages = place.start_pages(scenario) if scenario.pages else None
         feeder = place.start_feeder(scenario._replace(seconds=LEAD_S + scenario.seconds))
         threading.Event().wait(LEAD_S)
         usage, before = Usage(running), asker.ask()
         threading.Event().wait(scenario.seconds)
-        during, cpu = asker.ask(), usage.by_service()
+        during, cpu, written = asker.ask(), usage.by_service(), usage.written_bytes()
         said = json.loads(feeder.communicate(timeout=60)[0])["said"]
         size = memory(running)
+        told = json.loads(pages.communicate(timeout=60)[0]) if pages else {}
         wait_until(lambda: asker.ask()["highest"] == said, "everything arrived", 600, every_s=0.1)
         after = asker.ask()
         rate_hz = (during["frames"] - before["frames"]) / (during["at_s"] - before["at_s"])
@@ -79,8 +84,10 @@ def measure(scenario: Scenario) -> dict[str, Any]:
             **{key: after[key] for key in ("missing", "disordered", "repeats")},
             "frames_a_message": round(during["frames"] / max(1, during["messages"]), 1),
             **_cost(cpu, rate_hz),
+            "written_bytes_a_frame": round(written / max(1, during["frames"] - before["frames"])),
             "memory": size,
             "counters": counters(running),
+            **told,
         }
 
 

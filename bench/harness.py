@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from bench.small import cpu_s
 from tests.chaos.running import Running
-from tests.e2e.harness import MOSQUITTO, ROOT, Line, Mosquitto, closing, write_config
+from tests.e2e.harness import MOSQUITTO, ROOT, Line, Mosquitto, closing, free_port, write_config
 from tests.support.waiting import wait_until
 
 RESULTS: Final = ROOT / "bench" / "results"
@@ -41,6 +41,8 @@ class Scenario(NamedTuple):
     converters: int = 2
     shaped: bool = False
     """Frames in binary, of ten data points, with a start, a length and a checksum; else the reference's example."""
+    pages: int = 0
+    """So many pages of the monitor's are open, all but the first with live frames, and one more that reads nothing."""
 
 
 def example_device(index: int, line: Line) -> dict[str, Any]:
@@ -112,6 +114,8 @@ class Place(NamedTuple):
     asker: Asker
     config: Path
     """serialgw's main file, with all lines."""
+    web_port: int
+    """Where the monitor's page is."""
 
     def start_feeder(self, scenario: Scenario) -> subprocess.Popen[bytes]:
         """Talks on all lines for the scenario's time; prints what it said (see `bench.feeder`)."""
@@ -119,6 +123,10 @@ class Place(NamedTuple):
         kind = "shaped" if scenario.shaped else "lines"
         arguments = (str(self.clock), str(scenario.seconds), str(scenario.rate_hz), kind, *map(str, fds))
         return start_python("bench.feeder", *arguments, pass_fds=fds)
+
+    def start_pages(self, scenario: Scenario) -> subprocess.Popen[bytes]:
+        """The scenario's pages, until their input ends; prints what they were told (see `bench.pages`)."""
+        return start_python("bench.pages", str(self.web_port), "line0", str(scenario.pages), stdin=subprocess.PIPE)
 
 
 class Instruments:
@@ -157,11 +165,13 @@ def make_place(
         device = shaped_device if scenario.shaped else example_device
         devices = [device(index, line) | (more or {}) for index, line in enumerate(lines)]
         config = write_config(folder / "config", mosquitto.port, devices)
+        web_port = free_port()
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"web": {"port": web_port}}))
         connector = config.with_name("custom_serial.json")
         connector.write_text(json.dumps(json.loads(connector.read_text()) | {"uplinkQueueSize": QUEUE_SIZE}))
         asker = Asker(mosquitto.port, clock, scenario.lines)
         with closing(mosquitto, asker, *lines):
-            yield Place(folder, lines, mosquitto.port, clock, asker, config)
+            yield Place(folder, lines, mosquitto.port, clock, asker, config, web_port)
 
 
 @contextmanager
@@ -179,11 +189,18 @@ def gateway(
             yield running, place
 
 
+def _written_bytes(running: Running) -> int:
+    """What the gateway's processes have sent to the disk; 0 where their files are in memory."""
+    rows = [Path(f"/proc/{pid}/io").read_text().splitlines() for pid in running.processes().values()]
+    return sum(int(row.split()[1]) for of_one in rows for row in of_one if row.startswith("write_bytes:"))
+
+
 class Usage:
-    """The CPU time of the gateway's processes since a moment."""
+    """The CPU time of the gateway's processes since a moment, and what they have written."""
 
     def __init__(self, running: Running) -> None:
         self._before = {name: cpu_s([pid]) for name, pid in running.processes().items()}
+        self._written_before = _written_bytes(running)
         self._running = running
         self._start_s = time.monotonic()
 
@@ -195,6 +212,10 @@ class Usage:
             service = name.split()[0]
             used[service] = used.get(service, 0.0) + cpu_s([pid]) - self._before.get(name, 0.0)
         return {service: round(100 * used_s / took_s, 2) for service, used_s in used.items()}
+
+    def written_bytes(self) -> int:
+        """What was sent to the disk, by journals above all."""
+        return _written_bytes(self._running) - self._written_before
 
 
 def facts() -> dict[str, Any]:

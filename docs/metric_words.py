@@ -43,7 +43,7 @@ PARTS: Final = (
     Part("Devices", "Of the port reader, or of the hosted connector, whose name is the label `device`.", ("",)),
 )
 ADVICE: Final = {
-    "device_state": "Any state but `receiving` and `idle` is explained in [troubleshooting.md](troubleshooting.md).",
+    "device_state": "Each state is explained in [troubleshooting.md](troubleshooting.md#no-data-at-the-platform).",
     "device_served": "0: `serialgw status` says what is in the way.",
     "port_connected": "0: is the adapter there, and may the gateway open it? `serialgw status` has the reason.",
     "port_losses": "Rises again and again: a loose plug, a hub without power, an adapter that fails.",
@@ -81,7 +81,8 @@ ADVICE: Final = {
     "publish_duration_seconds": "Large: the platform or the way to it is slow.",
     "rate_limit_interval_seconds": 'Not 0: the platform has said "too many". Its limits, or fewer readings.',
     "values_kept_back": "What report strategies save.",
-    "calls": "By `outcome`, explained below; [troubleshooting.md](troubleshooting.md) has the answers themselves.",
+    "calls": "By `outcome`, explained below; [troubleshooting.md]"
+    "(troubleshooting.md#a-device-that-is-called-does-not-answer) has the answers themselves.",
     "calls_refused": "Rises: too many calls at once.",
     "call_duration_seconds": "Mostly the device's own time.",
     "converter_errors": "Rises: `serialgw try` shows which data point fails on which frame.",

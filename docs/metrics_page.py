@@ -51,7 +51,9 @@ def _alerts() -> str:
 def _alert(rule: dict[str, Any]) -> str:
     said = rule["annotations"]
     when = f"`{rule['expr']}`" + (f" for {rule['for']}" if "for" in rule else "")
-    cells = (rule["alert"], rule["labels"]["severity"], _plain(said["summary"]), when, said["description"])
+    place = said["runbook"].removeprefix("docs/")
+    advice = f"{said['description']} [Step by step]({place})."
+    cells = (rule["alert"], rule["labels"]["severity"], _plain(said["summary"]), when, advice)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -269,7 +269,7 @@ def _check_credentials(entry: JsonObject, security: Security) -> None:
         entry.problem("accessToken", "nothing", "the gateway's access token")
     if security.access_token is not None and is_placeholder(security.access_token):
         entry.warning(
-            "accessToken", "still the placeholder: put the gateway's access token there, or set TB_GW_ACCESS_TOKEN"
+            "accessToken", "still the placeholder: put the gateway's access token there, or into TB_GW_ACCESS_TOKEN"
         )
     if security.type == "usernamePassword" and not entry.values.keys() & {"username", "clientId"}:
         entry.problem("username", "nothing", "the gateway's user name")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 
 
 def notify_systemd(message: str, address: str | None = None) -> None:
@@ -12,6 +11,9 @@ def notify_systemd(message: str, address: str | None = None) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "") if address is None else address
     if not address:
         return
+    # Here: most processes are started by nobody who wants to know, and a port reader keeps what it has loaded.
+    import socket
+
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             sender.setblocking(False)

@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "getting-started.md"
 STAYS = ("serialgw run", "serialgw watch")
 """Commands that go on until somebody ends them."""
+FOLDER = "mkdir -p ~/gateway && cd ~/gateway"
+"""Here that is the test's own folder."""
 MAY_FAIL = ("serialgw doctor", "serialgw ports")
 """These tell of the machine: a pseudo-terminal has no adapter."""
 
@@ -54,6 +56,8 @@ def test_every_step_works(tmp_path: Path) -> None:
                 if command.startswith("export "):
                     name, _, value = words[1].partition("=")
                     environ[name] = value
+                elif command == FOLDER:
+                    continue
                 elif command.startswith(STAYS):
                     running.append(begin(words, tmp_path, environ))
                     if command == "serialgw run":

@@ -174,7 +174,7 @@ def test_one_adapter_by_two_names_is_opened_once(tree: UsbTree, terminals: list[
     """The exclusive lock is the adapter's, and the reason names the file that a person can look at."""
     tree.plug("ttyUSB0", terminals[0][1])
     line = open_line(Line(port=terminals[0][1]))
-    with pytest.raises(LinkError, match=r"ttyUSB0: in use by another process; `sudo fuser -v .*ttyUSB0` says which"):
+    with pytest.raises(LinkError, match=r"ttyUSB0: in use by another process; `sudo serialgw doctor .*ttyUSB0` says"):
         open_line(Line(port="usb://0403:6001"))
     line.close()
     open_line(Line(port="usb://0403:6001")).close()

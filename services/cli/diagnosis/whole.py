@@ -124,20 +124,23 @@ def _of_gateway(status: Mapping[str, Any] | None, asked: Asked, told: Container[
         yield Finding("gateway", subject, "ok", "no gateway runs on this data directory")
         return
     devices: Sequence[Mapping[str, Any]] = status.get("devices", ())
+    link = status.get("link", {})
+    is_reached = link.get("state") == "up" and not link.get("fault")
     yield Finding("gateway", subject, "ok", f"a gateway runs, with {counted(len(devices), 'device')}")
     for device in devices:
         is_told = device["state"] == "port_closed" and device["port"] in told
+        # The platform's own finding says it, with what mends it.
+        is_told = is_told or (device["state"] == "not_accepted" and not is_reached)
         if not device["is_served"] and not is_told:
             what = f"{device['state'].replace('_', ' ')}: {device['reason']}"
             yield Finding(
                 "device", device["name"], "fault", what, f"serialgw watch {shlex.quote(device['name'])} --raw"
             )
-    link = status.get("link", {})
     place = f"{link.get('host', '')}:{link.get('port', '')}"
-    if link.get("state") == "up" and not link.get("fault"):
+    if is_reached:
         yield Finding("platform", place, "ok", "the gateway that runs is connected")
     else:
-        what, cure = _parted(str(link.get("fault") or link.get("state", "unknown")))
+        what, cure = _parted(str(link.get("fault") or link.get("state", "unknown")), place)
         yield Finding("platform", place, "fault", what, cure)
 
 
@@ -147,11 +150,13 @@ def _platform(gateway: Gateway, asked: Asked) -> Finding:
     place = f"{gateway.platform.host}:{gateway.platform.port}"
     fault = reach_platform(asked.file, asked.data_dir)
     if fault:
-        return Finding("platform", place, "fault", *_parted(fault))
+        return Finding("platform", place, "fault", *_parted(fault, place))
     return Finding("platform", place, "ok", f"it lets the gateway in ({describe_platform(gateway.platform)})")
 
 
-def _parted(sentence: str) -> tuple[str, str]:
-    """A sentence of the publisher's: what is wrong, and behind its first colon what to do."""
+def _parted(sentence: str, place: str) -> tuple[str, str]:
+    """A sentence of the publisher's, without the place that it begins with: what is wrong, and behind its first colon
+    what to do."""
+    sentence = sentence.removeprefix(f"{place} ")
     what, _, cure = sentence.partition(": ")
     return (what, cure) if cure else (sentence, "serialgw status")

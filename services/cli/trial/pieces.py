@@ -74,7 +74,10 @@ def _whole_shaped(frame: bytes, device: Device) -> Piece:
     if frames:
         found = f"{len(frames)} frames of it" if len(frames) > 1 else "only a part of it a frame"
         return Piece(frame, note=f"taken whole; a line would make {found}")
-    return Piece(frame, dead=dead[0].reason if dead else "this is no frame")
+    reason = dead[0].reason if dead else "this is no frame"
+    # Of bytes that look like a frame up to their checksum a line says no more than that they are none.
+    fault = framer.last_fault
+    return Piece(frame, dead=reason if not fault or fault in reason else f"{reason}; {fault}")
 
 
 def answer_in(frame: bytes, device: Device) -> tuple[str, bytes] | None:

@@ -157,7 +157,7 @@ function liveFrames(name) {
     list.show(found, (seen) => `${seen.number} ${seen.ts}`);
     if (rows.length) {
       const left = skipped ? ` ${counted(skipped, "frame")} passed in between, too many to show.` : "";
-      setText(note, `${wanted ? `${found.length} of the ` : "The "}last ${rows.length} frames.${left}`);
+      setText(note, `${wanted ? `${found.length} of the ` : "The "}last ${counted(rows.length, "frame")}.${left}`);
     }
     if (charted && points.has(charted)) chart.update(points.get(charted), charted);
   }

@@ -230,7 +230,7 @@ def open_adapter(line: Line) -> SerialLine:
         return open_path(line, path)
     except LinkError as error:
         # Of the selector alone nobody could tell which file to look at.
-        advice = f"; `sudo fuser -v {path}` says which" if str(error) == IN_USE else ""
+        advice = f"; `sudo serialgw doctor {path}` says which" if str(error) == IN_USE else ""
         raise LinkError(f"{path}: {error}{advice}") from None
 
 

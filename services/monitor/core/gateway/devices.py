@@ -73,7 +73,7 @@ RESTARTED_S: Final = 60.0
 NO_WORD: Final = "without a word, as after os._exit, a fault in code written in C, or a kill; its log may say more"
 _ADVICE: Final = {
     "no such port": "; `serialgw ports` lists those that are there",
-    "in use by another process": "; `sudo fuser -v {port}` says which",
+    "in use by another process": "; `sudo serialgw doctor {port}` says which",
 }
 """What to do where a port can't be opened, for reasons that don't say so themselves."""
 NOTHING_CAME: Final = (
