@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import inspect
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,7 +25,7 @@ from common.io.clock import iso_time, wall_ms
 from common.io.endpoints import Endpoints, socket_dir
 from common.wire.states import PortReaderState, facts_of
 from services.cli.commands import config
-from services.monitor.shell.web import configuration
+from services.monitor.shell.web import configuration, routes
 from services.monitor.shell.web.guard import MOST_BODY_BYTES
 from services.monitor.shell.web.stream import MOST_STREAMS
 from tests.integration.test_broker_process import Peer
@@ -143,7 +145,11 @@ class Events:
 
 
 ROUTES = {
+    "/": 200,
+    "/page/main.js": 200,
     "/healthz": 200,
+    "/readyz": 503,
+    "/readyz/device/press": 200,
     "/metrics": 200,
     "/api/status": 200,
     "/api/device?name=press": 200,
@@ -152,12 +158,35 @@ ROUTES = {
     "/api/config/history?number=1": 404,
     "/api/events?device=press&kind=log&limit=5": 200,
     "/api/marks?name=press&hex=41": 200,
+    "/api/letters?name=press": 503,
+    "/api/ports": 200,
     "/nowhere": 404,
 }
-CHANGES = {"/api/status": 405, "/api/capture": 400}
+STREAMS = ("/api/live?name=press", "/api/stream")
+"""Those that end when whoever listens goes."""
+CHANGES = {
+    "/api/status": 405,
+    "/api/capture": 400,
+    "/api/probe": 400,
+    "/api/try": 400,
+    "/api/add": 400,
+    "/api/rpc": 400,
+    "/api/attributes": 400,
+    "/api/retry": 400,
+}
 """Path → what a POST is answered that may change something."""
 CONFIG_CHANGES = ("/api/config", "/api/config/check", "/api/config/back", "/api/reload")
 """Asked with a POST of which no part is right: whoever may ask is told so."""
+
+
+def test_the_tables_have_every_route() -> None:
+    """But for that by which logins are made, which is served to the gateway's own user alone, and that which takes
+    them, which has tests of its own."""
+    sources = [Path(inspect.getfile(module)).read_text() for module in (routes, configuration)]
+    there = {path for source in sources for path in re.findall(r'Route\("([^"]+)"', source)} - {"/api/code", "/login"}
+    asked = {path.partition("?")[0] for path in (*ROUTES, *STREAMS, *CHANGES, *CONFIG_CHANGES)}
+    forms = {path: re.compile(re.sub(r"\{\w+(:path)?\}", ".+", path)) for path in there}
+    assert [path for path, form in forms.items() if not any(map(form.fullmatch, asked))] == []
 
 
 @pytest.mark.parametrize("web", [{}, {"address": "0.0.0.0", "hosts": ["gw.example.org"]}], ids=["loopback", "abroad"])
@@ -168,15 +197,20 @@ def test_every_route_with_every_token_and_host(tmp_path: Path, web: dict[str, An
         gateway.wait()
         for path, status in ROUTES.items():
             for token in ({}, {"Authorization": "Bearer x"}, gateway.token("view"), gateway.token("edit")):
-                is_open = path == "/healthz"
+                is_open = path in ("/healthz", "/readyz")
                 found, text, headers = gateway.ask(path, **token)
                 is_wrong = token.get("Authorization") == "Bearer x" or (bool(web) and not token)
                 if found != 429:
-                    assert found == (200 if is_open else 401 if is_wrong else status), (path, token, text)
+                    assert found == (401 if is_wrong and not is_open else status), (path, token, text)
                 assert "script-src 'self'" in headers["content-security-policy"]
                 assert headers["x-content-type-options"] == "nosniff"
                 foreign, _, _ = gateway.ask(path, Host="evil.example", **token)
-                assert foreign == (200 if is_open else 421), path
+                assert foreign == (status if is_open else 421), path
+        for path in STREAMS:
+            assert gateway.ask(path, **{"Authorization": "Bearer x"})[0] in (401, 429)
+            assert gateway.ask(path, Host="evil.example", **gateway.token("view"))[0] == 421
+            if web:
+                assert gateway.ask(path)[0] in (401, 429)
         for path, method in itertools.product(CHANGES, ("POST", "PUT", "DELETE")):
             for token in ({}, gateway.token("view"), gateway.token("edit")):
                 found, _, _ = gateway.ask(path, method, "{}", Content_Type="application/json", **token)
