@@ -15,6 +15,9 @@ from services.cli.captures.score import Player
 
 CLOSED_S: Final = 0.02
 """Nothing tells that a port is opened: it is looked at so often."""
+SETTLE_S: Final = 0.3
+"""Whoever opens a port sets it up, and throws away what had come before: a device that is to be heard whole
+speaks behind that."""
 LONGEST_WAIT_S: Final = 0.2
 """So often somebody may look whether it is to end."""
 _READ_BYTES: Final = 4096
@@ -58,6 +61,7 @@ class Stage:
                 time.sleep(CLOSED_S)
                 continue
             if not has_begun:
+                time.sleep(SETTLE_S)
                 has_begun = True
                 player.begin(time.monotonic())
             said_bytes += self._turn(player)
