@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,10 @@ from common.core.errors import GatewayError
 
 ALONE_S: Final = 20.0
 """Somebody else's change takes a second or two on a small machine."""
+LEFT_S: Final = 600.0
+"""A check takes seconds, and is ended after 90: a draft that is older is nobody's."""
 _LOOK_S: Final = 0.05
+_PREFIX: Final = "serialgw-edit-"
 
 
 def edit_file(config: Path, file: Path, edit: Callable[[str], str]) -> None:
@@ -85,9 +89,22 @@ def save_files(config: Path, contents: Mapping[str, bytes], look: Callable[[], N
 def as_it_would_be(config: Path, contents: Mapping[str, bytes]) -> Iterator[Path]:
     """The main file of the configuration as it would be with these contents, by their names below its folder: a folder
     of links to all that is there, but for these files. It is gone afterwards. Raises OSError."""
-    with tempfile.TemporaryDirectory(prefix="serialgw-edit-") as name:
+    with _draft_folder() as name:
         _lay(config.absolute().parent, Path(name), {Path(file).parts: it for file, it in contents.items()})
         yield Path(name) / config.name
+
+
+@contextmanager
+def _draft_folder() -> Iterator[str]:
+    """A folder for drafts, which may hold secrets: it is gone afterwards, and so is what an earlier process that was
+    killed has left. Raises OSError."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            found = left.lstat()
+            if found.st_uid == os.geteuid() and found.st_mtime < time.time() - LEFT_S:
+                shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+        yield name
 
 
 def _lay(source: Path, place: Path, contents: Mapping[tuple[str, ...], bytes]) -> None:
@@ -108,7 +125,7 @@ def _lay(source: Path, place: Path, contents: Mapping[tuple[str, ...], bytes]) -
 def _check(config: Path, file: Path, content: bytes) -> None:
     """Reads the configuration as it would be, with the content in the place of one of its files, wherever that is.
     Raises ConfigError."""
-    with tempfile.TemporaryDirectory(prefix="serialgw-edit-") as name:
+    with _draft_folder() as name:
         place = Path(name) / file.name
         place.write_bytes(content)
         read_gateway(config, os.environ, draft=Draft(file, place))
