@@ -23,7 +23,7 @@ UNITS = {number: [1000 * number + place for place in range(30)] for number in (1
 PLACES = (0, 1, 10, 20)
 PERIOD_S = 0.1
 WINDOW_S = 8.0
-CALLS = 400
+CALLS = 200
 PAUSE_S = (0.01, 0.05)
 """Between two calls, drawn anew each time, in step with nothing: some of 20 s of calls meet a probe."""
 CALL_P99_MS = 60
