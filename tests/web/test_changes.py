@@ -7,7 +7,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.monitor.core.changes import Told, document_of
+from services.monitor.core.changes import Documents, Told
 from tests.web.snapshots import NOW_S, beat, healthy, snapshot_of, table_of
 
 Document = dict[str, object]
@@ -15,7 +15,7 @@ Document = dict[str, object]
 
 def test_all_at_first_then_only_what_has_changed() -> None:
     """A gateway in which nothing happens costs a page nothing."""
-    told, document = Told(), document_of(snapshot_of(*healthy()), NOW_S, 1e9)
+    told, document = Told(), Documents().of(snapshot_of(*healthy()), NOW_S, 1e9)
     first = told.news(document)
     assert {*first} == {"devices", "processes", "link", "backlog"}
     assert [row["name"] for row in first["devices"]["changed"]] == ["press", "connector:Own"]
@@ -25,17 +25,33 @@ def test_all_at_first_then_only_what_has_changed() -> None:
 def test_ages_are_moments_that_stay() -> None:
     """So a row that only grows older is not told again."""
     told, table = Told(), table_of(*healthy())
-    told.news(document_of(table.snapshot(), NOW_S, 1e9))
+    told.news(Documents().of(table.snapshot(), NOW_S, 1e9))
     table.age(NOW_S + 1)
-    assert told.news(document_of(table.snapshot(), NOW_S + 1, 1e9 + 1)) == {}
+    assert told.news(Documents().of(table.snapshot(), NOW_S + 1, 1e9 + 1)) == {}
+
+
+def test_a_row_is_made_anew_when_its_process_beats() -> None:
+    """Until then it is the same object, and nobody compares it with itself."""
+    documents, table = Documents(), table_of(*healthy())
+
+    def rows(later_s: float) -> dict[str, dict[str, object]]:
+        document = documents.of(table.snapshot(), NOW_S + later_s, 1e9 + later_s)
+        return {row["address"]: row for row in document["processes"]}
+
+    first = rows(0)
+    table.hear(beat("converter", "0"), NOW_S + 1)
+    second = rows(1)
+    assert [address for address in first if second[address] is not first[address]] == ["converter:0"]
+    table.age(NOW_S + 60)
+    assert {row["state"] for row in rows(60).values()} == {"lost"}
 
 
 def test_who_is_gone_is_told() -> None:
     """A converter that was stopped for good leaves the page."""
     told = Told()
     more = beat("converter", "1")
-    told.news(document_of(snapshot_of(*healthy(), more), NOW_S, 1e9))
-    news = told.news(document_of(snapshot_of(*healthy()), NOW_S, 1e9))
+    told.news(Documents().of(snapshot_of(*healthy(), more), NOW_S, 1e9))
+    news = told.news(Documents().of(snapshot_of(*healthy()), NOW_S, 1e9))
     assert news == {"processes": {"changed": [], "gone": ["converter:1"]}}
 
 

@@ -136,13 +136,16 @@ class Snapshot(NamedTuple):
 
     def show(self) -> dict[str, object]:
         """As JSON: `devices`, `processes`, `link`, `backlog`."""
-        entries, size = self.backlog
         return {
             "devices": [device.show() for device in self.devices],
             "processes": [process.show() for process in self.processes],
-            "link": _link(self.process(PUBLISHER)),
-            "backlog": {"frames": entries, "bytes": size},
+            **self.show_rest(),
         }
+
+    def show_rest(self) -> dict[str, object]:
+        """The same without its rows."""
+        entries, size = self.backlog
+        return {"link": _link(self.process(PUBLISHER)), "backlog": {"frames": entries, "bytes": size}}
 
 
 def _link(publisher: Process | None) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from services.monitor.core.changes import Told, document_of
+from services.monitor.core.changes import Documents, Told
 from services.monitor.core.chronicle.chronicle import later
 from services.monitor.core.gateway.snapshot import Snapshot
 from services.monitor.shell.web.news import News
@@ -38,13 +38,14 @@ class Pages:
 
     def __init__(self, view: View) -> None:
         self._view = view
+        self._documents = Documents()
         self._made: tuple[Snapshot, dict[str, Any]] | None = None
 
     def document(self, snapshot: Snapshot) -> dict[str, Any]:
         """What pages are told of a snapshot: made once for all of them, for with a thousand devices it is what a page
         costs."""
         if self._made is None or self._made[0] is not snapshot:
-            document = document_of(snapshot, time.monotonic(), time.time())
+            document = self._documents.of(snapshot, time.monotonic(), time.time())
             self._made = snapshot, {**document, "configuration": self._view.configuration}
         return self._made[1]
 
