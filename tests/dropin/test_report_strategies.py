@@ -251,6 +251,47 @@ def test_the_last_word_of_a_device_is_not_settled_before_it_is_reported() -> Non
     assert device.driver.report().settled == 4
 
 
+def test_a_value_that_waits_keeps_its_number_while_others_are_reported() -> None:
+    """Each key has its own period."""
+    device = Device(everything(strategy("ON_REPORT_PERIOD", period_s=1), slow=strategy("ON_REPORT_PERIOD", 3600)))
+    device.say(0, {"a": 1, "slow": 1})
+    device.say(0.1, {"slow": 2})
+    device.until(5)
+    assert device.values()[-1][0] >= 4
+    assert device.driver.report().settled == 2, "number 2 waits for the end of the other period"
+
+
+@pytest.mark.parametrize("is_attribute", [False, True])
+def test_what_is_only_said_again_keeps_no_number(is_attribute: bool) -> None:
+    """The platform has it: where many devices share a stream, one such report follows the other for ever."""
+    device = Device(everything(strategy("ON_CHANGE_OR_REPORT_PERIOD", period_s=1)))
+    device.say(0, *((None, {"a": 1}) if is_attribute else ({"a": 1},)), ack=False)
+    driver = device.driver
+    driver.settle_control()
+    driver.wait(1.5)
+    [first] = driver.unacked
+    driver.ack(first)
+    [again] = driver.unacked
+    assert json.dumps({"a": 1}).replace(" ", "").encode() in again.payload
+    assert driver.report().settled == 2
+
+
+def test_an_attribute_that_is_said_again_frees_no_number_that_waits_for_it() -> None:
+    """It waits behind telemetry, and is not there twice."""
+    device = Device(everything(strategy("ON_REPORT_PERIOD", period_s=1)))
+    device.say(0, {"t": 1}, {"a": 1})
+    device.say(0.5, {"t": 2}, {"a": 2})
+    driver = device.driver
+    driver.wait(2.0)
+    [reported] = driver.unacked
+    driver.ack(reported)
+    assert device.attributes() == [{"a": 1}]
+    assert driver.report().settled == 2
+    driver.ack_all()
+    assert device.attributes() == [{"a": 1}, {"a": 2}]
+    assert driver.report().settled == 3
+
+
 def test_a_value_that_waits_does_not_hold_the_stream_up() -> None:
     """Another key goes on and on: only a few numbers stay unsettled, and then none."""
     device = Device(everything(None, slow=strategy("ON_REPORT_PERIOD", period_s=3600)))
@@ -351,6 +392,29 @@ def test_a_clock_that_is_set_back_makes_no_period_longer() -> None:
     device.driver.wait(10.1)
     device.driver.ack_all()
     assert [value for _, value in device.values()] == [1, 2]
+
+
+def test_frames_that_come_long_after_they_were_said_make_no_period_longer() -> None:
+    """A converter hung; the clock went on, and its periods with it. What a late frame says waits for one."""
+    device = Device(everything(strategy("ON_REPORT_PERIOD")))
+    device.say(0, {"a": 1})
+    device.until(95)
+    for second in (1, 2):
+        device.put(body([{"a": 1 + second}], ts_ms=T0_MS + second * 1000))
+    assert device.driver.report().settled == 3
+    device.until(106)
+    assert device.values()[-1] == (11.0, 3)
+    assert device.driver.report().settled == 4
+
+
+def test_a_frame_that_comes_a_little_late_makes_no_period_shorter() -> None:
+    """Its values have gone out a moment ago."""
+    device = Device(everything(strategy("ON_REPORT_PERIOD")))
+    device.say(0, {"a": 1})
+    device.until(10.5)
+    device.put(body([{"a": 2}], ts_ms=T0_MS + 9_000))
+    device.until(30)
+    assert device.values()[:3] == [(0.0, 1), (10.0, 1), (20.0, 2)]
 
 
 def test_more_keys_than_are_remembered_are_sent_on() -> None:

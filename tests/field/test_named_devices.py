@@ -19,6 +19,7 @@ from services.port_reader.core.calls import exchange_of
 from services.publisher.core import names as names_room
 from services.publisher.core.events import NamesKept
 from services.publisher.core.names import Named, decode_names, encode_names
+from services.publisher.core.outbox.departures import FAREWELL_S
 from services.publisher.shell.names_file import read_names, write_names
 from tests.support.converting import USER, World, call
 from tests.support.publisher_driving import Driver, batch, calls_sent, said
@@ -283,8 +284,9 @@ def test_a_port_that_is_lost_and_open_again_at_once_ends_connected():
 
 
 def test_names_of_a_device_that_is_not_configured_any_more_are_forgotten():
-    """And a device that is configured now has its own name."""
+    """Once it is sure that it does not come back. And a device that is configured now has its own name."""
     driver = ready({"attic": Named("gone", "room"), "press2": Named("press1", "room")}, "cellar")
+    driver.wait(FAREWELL_S + 2)
     assert called(driver, "attic").target == "converter@attic"
     assert called(driver, "press2").target == "converter@press2"
     assert driver.kept[-1] == {"cellar": Named("press1", "room")}

@@ -170,16 +170,17 @@ class PublisherProcess(Process):
 
     def make_core(self) -> Core:
         identity = Identity("publisher", "0", f"{self.name}#{self.life}", 1, "host", "lock publisher")
+        types = {name: kind for name, kind in self.types.items() if name not in self.gone}
         return PublisherCore(
             identity,
             f"epoch{self.life}",
             Platform(),
             ThingsBoard(),
-            {name: kind for name, kind in self.types.items() if name not in self.gone} | dict.fromkeys(self.hosts, ""),
+            types | dict.fromkeys(self.hosts, ""),
             draw=self.clock.random.random,
             names=decode_names(self.names) if self.names else {},
-            shared={name: ["level"] for name in self.types},
-            connectors=dict.fromkeys(self.types, "Lines") | self.hosts,
+            shared={name: ["level"] for name in types},
+            connectors=dict.fromkeys(types, "Lines") | self.hosts,
             strategies=self.world.strategies,
             hosts={TYPE: list(self.hosts.values())} if self.hosts else None,
         )

@@ -11,7 +11,7 @@ from common.config.models import DeviceFiltering, Platform, ReportStrategy, Stat
 from common.core.events import Arrived, Drain
 from common.wire import codec
 from common.wire.calls import SHUTTING_DOWN, TakeDevices, pack_body
-from common.wire.messages import Entry, Heartbeat, Plane, Reply, Request
+from common.wire.messages import Entry, Heartbeat, Plane, Reply, Request, UserReading
 from services.publisher.core.known import REFUSES_STRATEGIES, KnownDevice, KnownDevices, decode_known, encode_known
 from services.publisher.core.names import Named
 from services.publisher.core.outbox.departures import FAREWELL_S
@@ -49,6 +49,12 @@ def without(*names: str, **others: KnownDevice) -> dict[str, KnownDevice]:
 def opened(made: Driver, device: str, first: int = 1, generation: int = 1) -> None:
     made.take(batch(first, [None], device=device, kind=Entry.OPENED, base=first, generation=generation))
     made.ack_all()
+
+
+def beat(made: Driver, device: str) -> None:
+    """Its port reader says that it is connected."""
+    state = {"connected": True, "device": device}
+    made.hear(Arrived(Plane.EVENTS, Heartbeat("port_reader", device, "i", 1, "here", 1.0, state, {}, 10.0)))
 
 
 def topics(made: Driver, device: str) -> list[str]:
@@ -127,21 +133,70 @@ def test_one_that_goes_on_talking_is_not_said_goodbye_to() -> None:
     opened(made, "press1")
     assert take(made, without("press1")) == ""
     for _ in range(10):
-        state = {"connected": True, "device": "press1"}
-        beat = Heartbeat("port_reader", "press1", "i", 1, "here", 1.0, state, {}, 10.0)
-        made.hear(Arrived(Plane.EVENTS, beat))
+        beat(made, "press1")
         made.wait(10)
     assert topics(made, "press1") == ["connect"]
 
 
 def test_names_of_one_that_goes_are_forgotten() -> None:
-    """Those that users' converters have made in its readings, on the disk too; and one that is configured now has its
-    own name."""
+    """Those that users' converters have made in its readings, on the disk too, once it is gone; and at once one that is
+    configured now: it has its own name."""
     names = {"sensor": Named("press1", "t"), "pump": Named("press2", "t"), "other": Named("press2", "t")}
     made = driver(names=names)
     assert take(made, without("press1", pump=KnownDevice("pump", "serial"))) == ""
-    assert made.kept[-1] == {"other": Named("press2", "t")}
+    assert made.kept[-1] == {"sensor": Named("press1", "t"), "other": Named("press2", "t")}
     assert made.core._downlink._gateway.named("pump") is None
+    made.wait(FAREWELL_S + 2)
+    assert made.kept[-1] == {"other": Named("press2", "t")}
+    assert made.core._taking.departures._heard == {}
+
+
+@pytest.mark.parametrize("device", ["attic", "cellar"])
+def test_names_of_one_that_is_back_are_kept(device: str) -> None:
+    """Its stream has not heard that it was gone: a name that was there, or was made meanwhile, is announced when its
+    port is open again, and called."""
+    made = driver(names={"attic": Named("press1", "t")})
+    opened(made, "press1")
+    assert take(made, without("press1")) == ""
+    made.take(batch(2, [None], user={0: [UserReading("cellar", "t", [], b"")]}))
+    made.ack_all()
+    assert take(made, SERIAL) == ""
+    made.ack_all()
+    made.wait(2 * FAREWELL_S)
+    made.take(batch(3, [None], kind=Entry.LOST))
+    made.ack_all()
+    before = len(topics(made, device))
+    made.take(batch(4, [None], kind=Entry.OPENED))
+    made.ack_all()
+    assert topics(made, device)[before:] == ["connect"]
+    named = made.core._downlink._gateway.named(device)
+    assert named == Named("press1", "t")
+    assert set(made.kept[-1]) == {"attic", "cellar"}
+
+
+def test_names_of_one_that_is_not_there_when_a_publisher_starts_are_kept_for_a_while() -> None:
+    """It dies in the middle of a change that is taken back."""
+    names = {"sensor": Named("pump", "t"), "gone": Named("fan", "t")}
+    made = driver(names=names)
+    assert take(made, without(pump=KnownDevice("pump", "serial"))) == ""
+    beat(made, "pump")
+    made.ack_all()
+    assert topics(made, "sensor") == ["connect"]
+    made.wait(FAREWELL_S + 2)
+    assert made.kept == [{"sensor": Named("pump", "t")}]
+
+
+def test_one_that_was_there_before_it_was_configured_is_announced_by_its_type() -> None:
+    """Its port reader knows it, and says no type in its heartbeat."""
+    made = driver()
+    beat(made, "pump")
+    made.ack_all()
+    assert take(made, without(pump=KnownDevice("water pump", "serial"))) == ""
+    made.down()
+    made.again()
+    assert topics(made, "pump") == ["connect", "connect"]
+    announced = [said(one) for one in made.published if one.topic == "v1/gateway/connect"]
+    assert announced[-1] == {"device": "pump", "type": "water pump"}
 
 
 def test_what_is_told_of_a_device_is_told_again_where_it_is_another() -> None:

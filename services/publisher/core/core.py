@@ -316,6 +316,7 @@ class PublisherCore:
             case Writable(plane=Plane.CALLS):
                 self._downlink.send_held(now_s)
             case Start():
+                self._taking.departures.configured_anew(now_s)
                 self._remote.start()
                 self._connecting.link.start(now_s)
             case LogLines():

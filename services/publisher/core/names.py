@@ -67,7 +67,8 @@ class KeptNames:
         out: Outlet,
         renamed: Mapping[str, str] | None = None,
     ) -> None:
-        """`kept` and `renamed` are what the file said. Names whose device is not configured any more are forgotten."""
+        """`kept` and `renamed` are what the file said. `configured`: the devices, which have their own names. A name
+        whose device is not configured stays until somebody says that this one has left (`left`)."""
         self._renames = Renames(renamed or {})
         self._configured = configured
         self._counters = counters
@@ -80,7 +81,7 @@ class KeptNames:
         self._is_full = self._has_failed = False
         self.due_s: float | None = None
         for name, named in kept.items():
-            if self._is_wanted(name, named.source):
+            if name not in configured:
                 self._put(name, named)
 
     def get(self, name: str) -> Named | None:
@@ -91,13 +92,18 @@ class KeptNames:
         """The devices that this one serves beside itself."""
         return [(name, named) for name, named in self._names.items() if named.source == source]
 
+    @property
+    def sources(self) -> set[str]:
+        """Those that serve others beside themselves."""
+        return {named.source for named in self._names.values()}
+
     def learn(self, name: str, source: str, device_type: str, now_s: float) -> None:
         """A converter of `source` has named this device; mostly that is known."""
         known = self._names.get(name)
         if known is not None:
             self._heard.add(name)
         named = Named(source, device_type or (known.device_type if known else ""))
-        if known == named or not self._is_wanted(name, source):
+        if known == named or name in self._configured:
             return
         self._make_room(name, named, known)
         if not self._has_room(name, named, known):
@@ -126,9 +132,14 @@ class KeptNames:
         self.due_s = due_s if self.due_s is None else min(self.due_s, due_s)
 
     def configured_anew(self, now_s: float) -> None:
-        """Other devices are configured now: names that none of them serves any more, or that one of them has itself,
-        are forgotten."""
-        gone = [name for name, named in self._names.items() if not self._is_wanted(name, named.source)]
+        """Other devices are configured now: names that one of them has itself are forgotten."""
+        self._drop([name for name in self._names if name in self._configured], now_s)
+
+    def left(self, source: str, now_s: float) -> None:
+        """This device is gone for good, and with it the names that it serves."""
+        self._drop([name for name, named in self._names.items() if named.source == source], now_s)
+
+    def _drop(self, gone: list[str], now_s: float) -> None:
         for name in gone:
             self._bytes -= _size(name, self._names.pop(name))
             self._heard.discard(name)
@@ -177,10 +188,6 @@ class KeptNames:
         if not self._has_failed:
             self._has_failed = True
             self._out.note("warning", "names.not_kept", reason=event.error, retry_in_s=RETRY_S, then=UNTIL_NAMED)
-
-    def _is_wanted(self, name: str, source: str) -> bool:
-        """A configured device has its own name, and one that is not configured serves nobody."""
-        return source in self._configured and name not in self._configured
 
     def _make_room(self, name: str, named: Named, known: Named | None) -> None:
         """Forgets names that only the file knows, the oldest first: a converter that makes a name of each address or

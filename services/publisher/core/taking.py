@@ -2,6 +2,7 @@
 
 Nothing of what waits is touched: a device that is configured no more is sent to its end, and the platform hears the
 goodbye that its stream says, or else one from here (`outbox.departures`). A new one is announced when its port is open.
+What is known of a device beside its section (its strategy, the names that it serves) stays until it is gone.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Taking:
         self._filter = device_filter
         self._forget = forget
         self._out = out
-        self.departures = Departures(outbox.table, outbox.reporting, known.types)
+        self.departures = Departures(outbox.table, outbox.reporting, names, known.types)
 
     def take(self, said: TakeDevices, now_s: float) -> str:
         """Goes by this list from now on; "" or why it can't, and then nothing has changed."""
@@ -71,6 +72,8 @@ class Taking:
             self._filter.configured_anew(changed)
         self.departures.configured_anew(now_s)
         self._forget(removed)
+        for device in changed:
+            self._retype(device)
         for device in told_anew:
             self._introduce(device, now_s)
         for device in asked_anew:
@@ -88,6 +91,12 @@ class Taking:
             if any(before.get(name) != after.get(name) for name in (lane.name, lane.source)):
                 self._outbox.reporting.report_rest(lane, now_s)
                 self._outbox.reports.forget(lane.name)
+
+    def _retype(self, device: str) -> None:
+        """Its next announcement has the type that is configured: nobody may have known it when its lane began."""
+        lane = self._outbox.table.lanes.get(device)
+        if lane is not None and lane.source == device:
+            lane.device_type = self._known.types.get(device, lane.device_type)
 
     def _introduce(self, device: str, now_s: float) -> None:
         """Whose it is, and its units, may be others: the platform is told again, now or once it was announced."""

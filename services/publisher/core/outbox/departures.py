@@ -2,6 +2,8 @@
 
 Mostly a device's stream says itself that its port was closed, behind all that it had to send. A port reader that was
 killed says nothing; whoever sends what is left in its journal has no port.
+
+Until then all is kept that belongs to the device: it may be back in a moment, of which its stream says nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
+from services.publisher.core.names import KeptNames
 from services.publisher.core.outbox.lanes import Lane
 from services.publisher.core.outbox.reporting import Reporting
 from services.publisher.core.outbox.table import LaneTable
@@ -21,10 +24,12 @@ of a port reader are apart, and than a reader needs to start and send what is le
 class Departures:
     """Sources of frames that are not configured; nothing is done while there are none."""
 
-    def __init__(self, table: LaneTable, reporting: Reporting, configured: Container[str]) -> None:
-        """`configured`: the devices, and the streams of hosted connectors."""
+    def __init__(self, table: LaneTable, reporting: Reporting, names: KeptNames, configured: Container[str]) -> None:
+        """`names` lets go of those that a device serves once it is gone. `configured`: the devices, and the streams of
+        hosted connectors."""
         self._table = table
         self._reporting = reporting
+        self._names = names
         self._configured = configured
         self._heard: dict[str, float] = {}
         """Such a source → when anything was heard of it."""
@@ -35,10 +40,11 @@ class Departures:
             self._heard[source] = now_s
 
     def configured_anew(self, now_s: float) -> None:
-        """Other devices are configured now."""
-        for lane in self._table.lanes.values():
-            if lane.source not in self._configured:
-                self._heard.setdefault(lane.source, now_s)
+        """Other devices are configured now; to be called at the start, too: what an earlier publisher has kept may be
+        of one that has just gone."""
+        for source in {lane.source for lane in self._table.lanes.values()} | self._names.sources:
+            if source not in self._configured:
+                self._heard.setdefault(source, now_s)
 
     def look(self, now_s: float) -> list[str]:
         """To be called each second: says goodbye to who is gone, and forgets the lanes of those to whom that was said;
@@ -58,6 +64,7 @@ class Departures:
         left = {lane.source for lane in self._table.lanes.values()} if late else late
         for source in late - left:
             del self._heard[source]
+            self._names.left(source, now_s)
         return forgotten
 
 

@@ -50,14 +50,17 @@ class Reporting:
         return any(items.is_report for segment in lane.segments for items in segment.items)
 
     def _add_reported(self, lane: Lane, reports: DeviceReports, found: list[Reported], now_s: float) -> None:
-        for run, number, at_ms, telemetry, attributes in found:
+        for is_news, run, number, at_ms, telemetry, attributes in found:
             if telemetry:
                 run.holds += 1
                 items = Items(run, self._dialect.entries([at_ms], [telemetry]), [number], holds=True, is_report=True)
                 lane.segments[-1].items.append(items)
-            if attributes:
+            waiting = lane.segments[-1].attributes
+            # What waits already goes out, and its run waits for that: a value that nobody waits for would free it.
+            unsaid = {key: value for key, value in attributes.items() if is_news or key not in waiting.values}
+            if unsaid:
                 run.holds += 1
-                lane.segments[-1].attributes.add(attributes, run)
+                waiting.add(unsaid, run)
         if found:
-            reports.let_go()
+            reports.reported()
             self._table.settle(lane, now_s)

@@ -17,12 +17,14 @@ come as they are said, or late and all at once because the platform was away: th
 What is kept back counts as accepted, and its journal lets it go, except for the number that said the last values which
 wait to be reported. That stays unsettled as long as it is among the last `HELD_NUMBERS` of its stream: so a device that
 says one thing and falls silent is not forgotten by a publisher that is killed; and one that talks says it again.
+What is only said again, though the platform has it, keeps no number: where several devices share a stream, or
+acceptance takes as long as a period, one such report would follow the other for ever.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -119,6 +121,8 @@ class _At(NamedTuple):
 class Reported(NamedTuple):
     """Values that are reported without a frame; the number of the run stands for them until they are accepted."""
 
+    is_news: bool
+    """False where the platform knows them all: then nobody waits for the run."""
     run: Run
     number: int
     at_ms: int
@@ -171,6 +175,8 @@ class DeviceReports:
         """When the first period ends; None where there is none."""
         self._last_ms = 0
         """The time of the last frame."""
+        self._shown_ms = 0.0
+        """What its clock has shown when something was due last, if that is later."""
         self._heard_s = 0.0
         self._last: tuple[Run, int] | None = None
         """The last number that said anything, and its run."""
@@ -311,6 +317,8 @@ class DeviceReports:
         """
         if ts_ms < self._last_ms:
             self._step_back(ts_ms)
+        elif ts_ms < self._shown_ms:
+            self._catch_up(ts_ms)
         if self._due_ms is None or self._due_ms > ts_ms:
             return []
         found: dict[int, _Values] = {}
@@ -329,12 +337,23 @@ class DeviceReports:
                 record.step_back(ts_ms)
         self._find_due()
 
+    def _catch_up(self, ts_ms: int) -> None:
+        """Frames come long after they were said, and the clock has gone on without them: what is in them need not wait
+        until it shows that again. A frame that is a little late makes no period shorter."""
+        self._shown_ms = ts_ms
+        for records in (self._telemetry, self._attributes):
+            for record in records.values():
+                if record.due_ms > ts_ms + 2 * record.strategy.report_period_ms:
+                    record.step_back(ts_ms)
+        self._find_due()
+
     def take_due(self, now_s: float, is_waiting: bool) -> list[Reported]:
         """What is reported because its period has ended and no frame came. `is_waiting`: what was reported so before
         has not left yet; then the next end of the period is waited for."""
-        now_ms = self._now_ms(now_s)
+        now_ms = self._shown_ms = self._now_ms(now_s)
         number = self._carrying
         found: dict[int, tuple[_Values, _Values]] = {}
+        news: set[int] = set()
         for which, records in enumerate((self._telemetry, self._attributes)):
             for key, record in list(records.items()):
                 if not record.is_periodic or record.due_ms > now_ms:
@@ -343,10 +362,12 @@ class DeviceReports:
                     self._drop(records, key)
                     continue
                 if not is_waiting:
+                    if record.is_news:
+                        news.add(record.due_ms)
                     found.setdefault(record.due_ms, ({}, {}))[which][key] = record.report(self._memory.session, number)
                 record.go_on(now_ms)
         self._find_due()
-        return self._reported(found)
+        return self._reported(found, news)
 
     def take_news(self, now_s: float) -> list[Reported]:
         """What the platform does not know yet, and never would."""
@@ -355,7 +376,8 @@ class DeviceReports:
             {key: one.report(session, number) for key, one in records.items() if one.is_periodic and one.is_news}
             for records in (self._telemetry, self._attributes)
         )
-        return self._reported({int(self._now_ms(now_s)): (telemetry, attributes)})
+        at_ms = int(self._now_ms(now_s))
+        return self._reported({at_ms: (telemetry, attributes)}, {at_ms})
 
     @property
     def _carrying(self) -> int:
@@ -363,13 +385,16 @@ class DeviceReports:
         carrier = self._kept or self._last
         return 0 if carrier is None else carrier[1]
 
-    def _reported(self, found: dict[int, tuple[_Values, _Values]]) -> list[Reported]:
-        """What was found, in order; the number that has waited for it waits for its acceptance instead."""
+    def _reported(self, found: dict[int, tuple[_Values, _Values]], news: Container[int]) -> list[Reported]:
+        """What was found, in order, and at which of the times some of it was `news`: the number that has waited for
+        that waits for its acceptance instead."""
         carrier = self._kept or self._last
         if carrier is None:
             return []
+        run, number = carrier
+        alone = Run(run.stream, number, number + 1)
         return [
-            Reported(*carrier, at_ms, _object_of(telemetry), attributes)
+            Reported(at_ms in news, run if at_ms in news else alone, number, at_ms, _object_of(telemetry), attributes)
             for at_ms, (telemetry, attributes) in sorted(found.items())
             if telemetry or attributes
         ]
@@ -393,6 +418,15 @@ class DeviceReports:
             run.keep(self.name, held)
         elif self._kept is not None and (
             run.stream is not self._kept[0].stream or run.end - self._kept[1] > HELD_NUMBERS
+        ):
+            self.let_go()
+
+    def reported(self) -> None:
+        """What was due is queued: no number waits any more, unless a value waits whose period is another."""
+        if not any(
+            record.is_periodic and record.is_news
+            for records in (self._telemetry, self._attributes)
+            for record in records.values()
         ):
             self.let_go()
 
