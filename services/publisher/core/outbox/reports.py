@@ -16,9 +16,8 @@ come as they are said, or late and all at once because the platform was away: th
 
 What is kept back counts as accepted, and its journal lets it go, except for the number that said the last values which
 wait to be reported. That stays unsettled as long as it is among the last `HELD_NUMBERS` of its stream: so a device that
-says one thing and falls silent is not forgotten by a publisher that is killed; and one that talks says it again.
-What is only said again, though the platform has it, keeps no number: where several devices share a stream, or
-acceptance takes as long as a period, one such report would follow the other for ever.
+says one thing and falls silent is not forgotten by a publisher that is killed; and one that talks says it again. What is only said again, though the platform has it, keeps no number: where
+several devices share a stream, or acceptance takes as long as a period, one such report would follow the other for ever.
 """
 
 from __future__ import annotations
@@ -175,8 +174,6 @@ class DeviceReports:
         """When the first period ends; None where there is none."""
         self._last_ms = 0
         """The time of the last frame."""
-        self._shown_ms = 0.0
-        """What its clock has shown when something was due last, if that is later."""
         self._heard_s = 0.0
         self._last: tuple[Run, int] | None = None
         """The last number that said anything, and its run."""
@@ -317,8 +314,6 @@ class DeviceReports:
         """
         if ts_ms < self._last_ms:
             self._step_back(ts_ms)
-        elif ts_ms < self._shown_ms:
-            self._catch_up(ts_ms)
         if self._due_ms is None or self._due_ms > ts_ms:
             return []
         found: dict[int, _Values] = {}
@@ -337,20 +332,10 @@ class DeviceReports:
                 record.step_back(ts_ms)
         self._find_due()
 
-    def _catch_up(self, ts_ms: int) -> None:
-        """Frames come long after they were said, and the clock has gone on without them: what is in them need not wait
-        until it shows that again. A frame that is a little late makes no period shorter."""
-        self._shown_ms = ts_ms
-        for records in (self._telemetry, self._attributes):
-            for record in records.values():
-                if record.due_ms > ts_ms + 2 * record.strategy.report_period_ms:
-                    record.step_back(ts_ms)
-        self._find_due()
-
     def take_due(self, now_s: float, is_waiting: bool) -> list[Reported]:
         """What is reported because its period has ended and no frame came. `is_waiting`: what was reported so before
         has not left yet; then the next end of the period is waited for."""
-        now_ms = self._shown_ms = self._now_ms(now_s)
+        now_ms = self._now_ms(now_s)
         number = self._carrying
         found: dict[int, tuple[_Values, _Values]] = {}
         news: set[int] = set()
