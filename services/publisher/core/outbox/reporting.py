@@ -56,12 +56,11 @@ class Reporting:
                 items = Items(run, self._dialect.entries([at_ms], [telemetry]), [number], holds=True, is_report=True)
                 lane.segments[-1].items.append(items)
             waiting = lane.segments[-1].attributes
-            if not is_news:
-                # What waits already goes out, and its run waits for that: a value that nobody waits for would free it.
-                attributes = {key: value for key, value in attributes.items() if key not in waiting.values}
-            if attributes:
+            # What waits already goes out, and its run waits for that: a value that nobody waits for would free it.
+            unsaid = {key: value for key, value in attributes.items() if is_news or key not in waiting.values}
+            if unsaid:
                 run.holds += 1
-                waiting.add(attributes, run)
+                waiting.add(unsaid, run)
         if found:
             reports.reported()
             self._table.settle(lane, now_s)

@@ -16,8 +16,9 @@ come as they are said, or late and all at once because the platform was away: th
 
 What is kept back counts as accepted, and its journal lets it go, except for the number that said the last values which
 wait to be reported. That stays unsettled as long as it is among the last `HELD_NUMBERS` of its stream: so a device that
-says one thing and falls silent is not forgotten by a publisher that is killed; and one that talks says it again. What is only said again, though the platform has it, keeps no number: where
-several devices share a stream, or acceptance takes as long as a period, one such report would follow the other for ever.
+says one thing and falls silent is not forgotten by a publisher that is killed; and one that talks says it again.
+What is only said again, though the platform has it, keeps no number: where several devices share a stream, or
+acceptance takes as long as a period, one such report would follow the other for ever.
 """
 
 from __future__ import annotations
