@@ -394,6 +394,29 @@ def test_a_clock_that_is_set_back_makes_no_period_longer() -> None:
     assert [value for _, value in device.values()] == [1, 2]
 
 
+def test_frames_that_come_long_after_they_were_said_make_no_period_longer() -> None:
+    """A converter hung; the clock went on, and its periods with it. What a late frame says waits for one."""
+    device = Device(everything(strategy("ON_REPORT_PERIOD")))
+    device.say(0, {"a": 1})
+    device.until(95)
+    for second in (1, 2):
+        device.put(body([{"a": 1 + second}], ts_ms=T0_MS + second * 1000))
+    assert device.driver.report().settled == 3
+    device.until(106)
+    assert device.values()[-1] == (11.0, 3)
+    assert device.driver.report().settled == 4
+
+
+def test_a_frame_that_comes_a_little_late_makes_no_period_shorter() -> None:
+    """Its values have gone out a moment ago."""
+    device = Device(everything(strategy("ON_REPORT_PERIOD")))
+    device.say(0, {"a": 1})
+    device.until(10.5)
+    device.put(body([{"a": 2}], ts_ms=T0_MS + 9_000))
+    device.until(30)
+    assert device.values()[:3] == [(0.0, 1), (10.0, 1), (20.0, 2)]
+
+
 def test_more_keys_than_are_remembered_are_sent_on() -> None:
     """Nothing is lost for want of room: such a value is sent as it comes, and counted."""
     device = Device(everything(strategy("ON_CHANGE")))

@@ -175,6 +175,8 @@ class DeviceReports:
         """When the first period ends; None where there is none."""
         self._last_ms = 0
         """The time of the last frame."""
+        self._shown_ms = 0.0
+        """What its clock has shown when something was due last, if that is later."""
         self._heard_s = 0.0
         self._last: tuple[Run, int] | None = None
         """The last number that said anything, and its run."""
@@ -315,6 +317,8 @@ class DeviceReports:
         """
         if ts_ms < self._last_ms:
             self._step_back(ts_ms)
+        elif ts_ms < self._shown_ms:
+            self._catch_up(ts_ms)
         if self._due_ms is None or self._due_ms > ts_ms:
             return []
         found: dict[int, _Values] = {}
@@ -333,10 +337,20 @@ class DeviceReports:
                 record.step_back(ts_ms)
         self._find_due()
 
+    def _catch_up(self, ts_ms: int) -> None:
+        """Frames come long after they were said, and the clock has gone on without them: what is in them need not wait
+        until it shows that again. A frame that is a little late makes no period shorter."""
+        self._shown_ms = ts_ms
+        for records in (self._telemetry, self._attributes):
+            for record in records.values():
+                if record.due_ms > ts_ms + 2 * record.strategy.report_period_ms:
+                    record.step_back(ts_ms)
+        self._find_due()
+
     def take_due(self, now_s: float, is_waiting: bool) -> list[Reported]:
         """What is reported because its period has ended and no frame came. `is_waiting`: what was reported so before
         has not left yet; then the next end of the period is waited for."""
-        now_ms = self._now_ms(now_s)
+        now_ms = self._shown_ms = self._now_ms(now_s)
         number = self._carrying
         found: dict[int, tuple[_Values, _Values]] = {}
         news: set[int] = set()
