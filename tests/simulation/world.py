@@ -70,8 +70,8 @@ RECONNECT_S = 0.1
 """ZeroMQ tries a connection again after so long."""
 LATE_S = 8.0
 """A converter that answers late takes up to this."""
-PERIOD_MS = 2_000
-"""The period of report strategies that have one."""
+PERIOD_MS = 4_000
+"""The period of report strategies that have one: long enough that publishers die while something waits for its end."""
 _HEARS = {
     "broker": frozenset({"broker", "publisher", "converter", "port_reader", "connector_host"}),
     "port_reader": frozenset({"broker", "publisher"}),
