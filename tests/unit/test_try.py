@@ -332,3 +332,30 @@ def test_an_answer_is_read_without_its_escapes(tmp_path, capsys):
     }
     code, (said,) = run_json(capsys, configure(tmp_path, device), "slip", "--rpc", "m", "--answer", r"A\xdb\xdc\xc0")
     assert (code, said["result"]) == (0, "c0")
+
+
+@pytest.mark.parametrize(
+    ("framing", "good", "bad", "right"),
+    [
+        ("modbus-rtu", "hex:01 06 00 65 05 DC 9B 1C", "hex:01 06 00 65 05 DC 9B 1D", "01 06 00 65 05 DC 9B 1C"),
+        ("modbus-rtu", "hex:01 86 02 C3 A1", "hex:01 86 02 C3 A2", "01 86 02 C3 A1"),
+        ("modbus-ascii", r":0106006505DCB3\r\n", r":0106006505DCB4\r\n", "3A 30"),
+    ],
+)
+def test_only_its_question_tells_how_long_a_modbus_answer_is(tmp_path, capsys, framing, good, bad, right):
+    """No shape of the line finds it alone: its checksum is held against it."""
+    device = {
+        "name": "plc",
+        "port": "/dev/ttyUSB9",
+        "framing": framing,
+        "address": 1,
+        "every": 2,
+        "telemetry": [{"key": "speed", "register": "holding:100"}],
+        "serverSideRpc": [{"method": "set", "register": "holding:101"}],
+    }
+    call = (configure(tmp_path, device), "plc", "--rpc", "set", "--params", "1500", "--answer")
+    code, (said,) = run_json(capsys, *call, good)
+    assert (code, said["result"]) == (0, True) if "86" not in good else "exception 2" in said["error"]
+    code, (said,) = run_json(capsys, *call, bad)
+    assert code == 1
+    assert said["error"].startswith(f"answer: its checksum is wrong; with the right one it is {right}")

@@ -20,7 +20,7 @@ from services.cli.arguments import Subparsers, add_device, one_device, utf8_text
 from services.cli.text import counted
 from services.cli.trial.calls import called_as_json, called_as_text, try_call
 from services.cli.trial.frames import Outcome, converter_of, failure_of
-from services.cli.trial.inputs import bytes_of_hex, bytes_of_text, params_of
+from services.cli.trial.inputs import bytes_of_answer, bytes_of_hex, bytes_of_text, params_of
 from services.cli.trial.pieces import Piece, pieces_of, whole_frame
 from services.cli.trial.showing import as_json, as_text
 from services.cli.usage import UsageError
@@ -70,7 +70,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     what.add_argument("--rpc", metavar="METHOD", help="a call from the platform")
     parser.add_argument("--params", metavar="JSON", help="the call's params")
-    parser.add_argument("--answer", metavar="T", help="what the device would answer, as --text")
+    parser.add_argument("--answer", metavar="T", help="what the device would answer, as --text, or as bytes: hex:06 0D")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
 
@@ -170,7 +170,7 @@ def _pieces(device: Device, args: argparse.Namespace) -> Iterable[Piece]:
 def _try_call(gateway: Gateway, device: Device, args: argparse.Namespace, out: TextIO) -> int:
     """Prints what is written for a call, and the value of its answer."""
     params = params_of(args.params)
-    answer = bytes_of_text("--answer", args.answer) if args.answer is not None else None
+    answer = bytes_of_answer(args.answer) if args.answer is not None else None
     called = try_call(gateway, device, args.rpc, params, answer)
     print(called_as_json(called) if args.json else called_as_text(device, called), file=out)
     return EXIT_CONVERSION if "error" in called else 0

@@ -8,10 +8,12 @@ from typing import TypedDict
 from common.config.models import Device, Gateway, Rpc
 from common.conversion.calls import convert_answer, rpc_of, sent
 from common.conversion.downlink import encode_rpc
+from common.conversion.grammar.registers import protocol_of
 from common.conversion.joint import refusal_in
 from common.conversion.values import encode_json
 from common.core.byte_text import bytes_of, pattern_of
 from common.core.errors import ConversionError
+from common.core.modbus import Protocol, frame_of, pdu_of
 from common.core.quoting import shown
 from common.core.sending import escaped_in
 from common.wire.calls import METHOD_NOT_FOUND
@@ -98,6 +100,8 @@ def _is_encoded_by_user(device: Device, rpc: Rpc) -> bool:
 def _framed(device: Device, rpc: Rpc, answer: bytes) -> tuple[bytes, str]:
     """(the frame that the line would make of an answer, a note). Raises ConversionError for what would be none: damaged
     as it is, nobody would be given it, and the call would wait out its time."""
+    if device.asking is not None and device.asking.protocol:
+        return _framed_by_protocol(protocol_of(device.asking), answer), ""
     until = bytes_of(rpc.response_until_delimiter) if rpc.response_until_delimiter else b""
     if not device.framing.shapes or (until and until in answer):
         return answer, ""
@@ -105,6 +109,19 @@ def _framed(device: Device, rpc: Rpc, answer: bytes) -> tuple[bytes, str]:
     if piece.dead:
         raise ConversionError(f"answer: {piece.dead}")
     return piece.frame, piece.note
+
+
+def _framed_by_protocol(protocol: Protocol, answer: bytes) -> bytes:
+    """The same answer: only its question tells how long it is, but for its checksum. Raises ConversionError."""
+    try:
+        unit, pdu = pdu_of(protocol, answer)
+    except ValueError as error:
+        raise ConversionError(f"answer: {error}") from None
+    right = frame_of(protocol, unit, pdu)
+    typed = answer if protocol == "modbus-rtu" else answer.strip().upper() + b"\r\n"
+    if typed != right:
+        raise ConversionError(f"answer: its checksum is wrong; with the right one it is {right.hex(' ').upper()}")
+    return answer
 
 
 def _convert_answer(gateway: Gateway, device: Device, rpc: Rpc, answer: bytes) -> object:

@@ -24,7 +24,13 @@ def bytes_of_text(option: str, text: str) -> bytes:
         raise UsageError(f"{option}: {error}") from None
 
 
-def bytes_of_hex(text: str) -> bytes:
+def bytes_of_answer(text: str) -> bytes:
+    """The bytes of an answer, which may have no letters: text with escapes, or `hex:06 0D`, as a configuration spells
+    bytes. Raises UsageError."""
+    return bytes_of_hex(text, "--answer") if text.startswith(HEX) else bytes_of_text("--answer", text)
+
+
+def bytes_of_hex(text: str, option: str = "--hex") -> bytes:
     """The bytes of pairs of hexadecimal digits as people copy them: `0d0a`, `0D 0A`, `0d:0a`, `0x0d, 0x0a`, `hex:0D`.
 
     Raises UsageError.
@@ -37,7 +43,7 @@ def bytes_of_hex(text: str) -> bytes:
         raise ValueError("no digits")
     except ValueError:
         expected = 'pairs of hexadecimal digits, such as "34 0d", 34:0d or "0x34 0x0d"'
-        raise UsageError(f"--hex: found {shorten(text)}, expected {expected}") from None
+        raise UsageError(f"{option}: found {shorten(text)}, expected {expected}") from None
 
 
 def params_of(text: str | None) -> object:
