@@ -19,7 +19,7 @@ venv: .venv/.run
 ## demo: real frames from virtual serial lines to an MQTT broker, and a call answered by a device
 demo: .venv/.demo
 	$(BIN)/serialgw demo $(DEMO_ARGS)
-## test: the whole test suite but for the attacks, three tests at a time (under ten minutes); PYTEST_ARGS="tests/unit -q" runs a part, WORKERS=0 one test after the other
+## test: the whole test suite but for the attacks, three tests at a time (ten to fifteen minutes); PYTEST_ARGS="tests/unit -q" runs a part, WORKERS=0 one test after the other
 WORKERS ?= 3
 test: .venv/.dev
 	$(BIN)/python -m pytest --ignore=tests/attacks -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
