@@ -582,6 +582,31 @@ def test_nobody_gets_in_after_a_rescue(file):
     journal.close()
 
 
+@pytest.mark.parametrize("mark", ["damaged", "gone"])
+def test_a_log_that_breaks_off_tells_what_it_held_without_its_mark_too(file, mark):
+    """Both at once: the newest row of `meta` in the log says how far the journal had come. What holds is there, what
+    does not is a gap, and no number is given out twice."""
+    journal = _open(file)
+    for first in range(1, 21):
+        journal.append(_append(_block(first, 1, b"body %d" % first), base=min(first, 4), next_number=first + 1))
+    journal.abandon()
+    log = file.path.with_name(f"{file.path.name}-wal")
+    data = bytearray(log.read_bytes())
+    while (place := data.find(b"body 9")) >= 0:  # in every older state of its page, too
+        data[place] ^= 1
+    log.write_bytes(data)
+    path = file.path.with_name(f"{file.path.name}.mark")
+    if mark == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"\1" * 1024)
+    journal = Journal(file)
+    assert journal.faults[1:] == ["the log breaks off behind number 8 of 20"]
+    assert [block.first for block in journal.fetch(4, 100, 10**6)] == [4, 5, 6, 7, 8, *range(10, 21)]
+    assert (journal.state.gaps, journal.state.next_number, journal.state.settled) == (((9, 9),), 21, 4)
+    journal.close()
+
+
 def test_an_empty_journal_can_be_removed(file):
     """With everything that belongs to it; one that keeps a dead letter is not empty."""
     journal = _open(file)

@@ -19,7 +19,7 @@ from common.io.journal.files import (
     source_of,
 )
 from common.io.journal.letter_box import PUT_WITH_ID
-from common.io.journal.mark import MarkFile
+from common.io.journal.mark import Mark, MarkFile
 from common.io.journal.older import FIRST_WITH_MARK
 from common.io.journal.recovery import Extent, Recovery
 from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals, kept_block
@@ -82,11 +82,11 @@ def read_contents(database: sqlite3.Connection, file: JournalFile, marks: MarkFi
         raise sqlite3.DatabaseError(f"damaged: it is the journal of {meta.device!r}")
     _check_pages(database, meta)
     recovery, faults = _recovery(meta, file, marks, needs_no_mark)
-    if recovery.ends_early:
+    if recovery.ends_early or (faults and size_of(log_of(file.path))):
+        recovery = _rescue(database, held.enter_context(source_of(file.path)), file, recovery)
         if recovery.next_number > meta.next_number:
             # Else only its last start is missing, as it is after one that could not be written.
             faults.append(f"the log breaks off behind number {meta.next_number - 1} of {recovery.next_number - 1}")
-        recovery = _rescue(database, held.enter_context(source_of(file.path)), file, recovery)
     seals = Seals(meta.device)
     sections = read_sections(database, seals)
     state = _read_state(database, recovery, seals)
@@ -129,7 +129,8 @@ def _check_pages(database: sqlite3.Connection, meta: Meta) -> None:
 
 def _rescue(database: sqlite3.Connection, source: PageSource, file: JournalFile, recovery: Recovery) -> Recovery:
     """Adds what the log holds behind the place where SQLite ends it. A log is small enough to be in memory, and has to
-    be: the commit that adds it writes over it.
+    be: the commit that adds it writes over it. Where the mark can't be read, the newest row of `meta` in the log says
+    how far the journal had come.
 
     `source` stays open as long as the database: whoever closes a file ends all locks that its process has on it."""
     # Here: nearly no start has to mend anything, and a port reader keeps what it has loaded.
@@ -139,6 +140,8 @@ def _rescue(database: sqlite3.Connection, source: PageSource, file: JournalFile,
     meta, seals = recovery.meta, Seals(recovery.meta.device)
     pages = Pages(source)
     found = survey(pages.log_rows(), meta.device, recovery.mark, file.new_id, file.section)
+    if recovery.mark is None and (last := found.recovery.meta).journal == meta.journal:
+        recovery = recovery._replace(mark=_stand_in(last, seals))
     known = {row[0]: (row[1], row[2]) for row in database.execute("SELECT id, hash, section FROM sections")}
     found = Salvage(recovery, {**found.sections, **known}, {})
     blocks = list(blocks_of(pages.log_rows(), found, seals))
@@ -162,6 +165,11 @@ def _rescue(database: sqlite3.Connection, source: PageSource, file: JournalFile,
         # A full disk: what the log holds can't be added, and counts as lost.
         return recovery
     return recovery._replace(meta=meta._replace(next_number=max(meta.next_number, end)))
+
+
+def _stand_in(meta: Meta, seals: Seals) -> Mark:
+    """What the mark would say, by the latest row of `meta` that the log holds."""
+    return Mark(meta.journal, seals.salt, meta.generation, meta.next_number, meta.settled, meta.last_ts_ms)
 
 
 def _read_state(database: sqlite3.Connection, recovery: Recovery, seals: Seals) -> StreamState:
