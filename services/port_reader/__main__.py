@@ -19,6 +19,13 @@ UNUSED: Final = ("ipaddress", "msgspec.inspect", "random", "socket", "zmq.utils.
 is needed where something fails: then it may be too late to load anything."""
 
 
+def load() -> None:
+    """Loads what serving takes, for a process that forks readers."""
+    with _light():
+        import common.config.task  # noqa: F401
+        import services.port_reader.shell.serving  # noqa: F401
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one port reader; returns its exit code. Raises SystemExit where it can't serve."""
     words = sys.argv[1:] if arguments is None else list(arguments)

@@ -34,6 +34,7 @@ from services.cli.parser import WARNING
 from services.cli.supervise.conf import Plan, comment_faults
 from services.cli.supervise.environment import gateway_environment
 from services.cli.supervise.prepare import write_files, write_remote
+from services.cli.supervise.shown import ROOM_OPTION
 from services.cli.supervise.signals import hold_signals
 from services.cli.supervise.takeover import end_leftovers
 from services.cli.supervise.wanted import read_laid
@@ -161,7 +162,7 @@ def run(args: argparse.Namespace) -> int:
     # A Unix socket's path ends at 107 bytes; a descriptor of its folder names it shorter.
     if not is_short(plan.run_dir):
         keep_folder_across_exec(plan.run_dir, INHERITED_DIR_FD)
-    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
+    command = [sys.executable, *ROOM_OPTION, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
     os.execve(sys.executable, command, gateway_environment(wanted.environ, os.getpid(), plan.data_dir))
 
 

@@ -18,7 +18,7 @@ from common.config.active import ACTIVE_NAME
 from common.config.task_file import OPTION as TASK
 from common.io.exits import EXIT_CONFIG
 from common.io.variables import WITHHELD
-from services.cli.supervise.launch import encode_word
+from services.cli.supervise.launch import LAUNCHER, encode_word
 
 SOCKET_NAME: Final = "sv.sock"
 """Short: supervisord first binds it with its pid appended, and a Unix socket's path ends at 107 bytes."""
@@ -211,7 +211,7 @@ def _program(plan: Plan, program: Program) -> str:
     """A program's section: restarted for ever, without the waits of supervisord's own; the launcher waits."""
     stamp = str(plan.run_dir / STARTS_DIR / _file_name(program.name))
     words = [encode_word(word) for word in (stamp, program.module, *program.arguments)]
-    command = " ".join([_word(shlex.quote(plan.python)), "-P", "-m", "services.cli.supervise.launch", *words])
+    command = " ".join([_word(shlex.quote(plan.python)), "-P", "-m", LAUNCHER, *words])
     return f"""\
 [program:{program.name}]
 command={command}

@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+LAUNCHER: Final = "services.cli.supervise.launch"
+"""This module, as it stands in a command behind Python's `-m`."""
 SIGTERM: Final = 15
 """The signal as a number: the module that names it takes 6 ms to load, at each start of each process."""
 SHORT_LIFE_S: Final = 2.0
@@ -105,17 +107,23 @@ def write_stamp(path: str | os.PathLike[str], stamp: Stamp) -> None:
         pass
 
 
-def main() -> None:
-    """Waits if need be, and becomes the service. Returns only where nobody is there any more to serve."""
-    stamp_path, module, *arguments = map(decode_word, sys.argv[1:])
+def begin_start(stamp_path: str, module: str) -> bool:
+    """Waits if need be. False where nobody is there any more to serve."""
     if not end_with_parent(int(os.environ.get(TOP_VARIABLE, os.getppid())), SIGTERM):
-        return
+        return False
     stamp, wait_s = next_stamp(read_stamp(stamp_path), time.monotonic(), patience_of(module))
     write_stamp(stamp_path, stamp)
     if wait_s:
         time.sleep(wait_s)
-    _compare_release(module)
-    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
+    return True
+
+
+def main() -> None:
+    """Waits if need be, and becomes the service. Returns only where nobody is there any more to serve."""
+    stamp_path, module, *arguments = map(decode_word, sys.argv[1:])
+    if begin_start(stamp_path, module):
+        _compare_release(module)
+        os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])
 
 
 def _compare_release(module: str) -> None:

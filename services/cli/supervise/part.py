@@ -30,6 +30,7 @@ from common.io.systemd import notify_systemd
 from common.io.variables import ALIVE_VARIABLE
 from services.cli.supervise.applying import Applying
 from services.cli.supervise.conf import CONFIGURATOR, RELOADER
+from services.cli.supervise.forking import Forks
 from services.cli.supervise.launch import decode_word
 from services.cli.supervise.lines import PublisherLines
 from services.cli.supervise.log import SupervisordLog
@@ -212,6 +213,8 @@ def start(supervisord: Supervisord, run_dir: str = "", files: str = "") -> Super
     log = SupervisordLog(lines, place.parent)
     part = SupervisordPart(supervisord, log, lines, place, list(map(decode_word, files.split())))
     guard_forks()
+    forks = Forks(supervisord.options.execve, log.note)
+    supervisord.options.execve = forks.execve
     sockets = supervisord.options.get_socket_map()
     SignalWakeup().join(sockets)
     log.join(sockets)
@@ -219,6 +222,7 @@ def start(supervisord: Supervisord, run_dir: str = "", files: str = "") -> Super
         part.orders.join(sockets)
     for event, callback in (
         (events.ProcessLogEvent, log.output),
+        (events.ProcessStateStartingEvent, lambda event: forks.prepare(event.process.config.command)),
         (events.ProcessStateExitedEvent, part.exited),
         (events.ProcessStateFatalEvent, log.gave_up),
         (events.ProcessStateStoppedEvent, part.stopped),

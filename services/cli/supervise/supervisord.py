@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 
@@ -11,6 +11,8 @@ class ProcessConfig(Protocol):
 
     name: str
     """Spelled by `encode_word`."""
+    command: str
+    """As the file says it: words with blanks between."""
     exitcodes: Collection[int]
     """Exit codes that are no failure."""
 
@@ -65,6 +67,9 @@ class Options(Protocol):
 
     process_group_configs: Sequence[GroupConfig]
     """What its file said when it was read last."""
+
+    execve: Callable[[str, Sequence[str], Mapping[str, str]], None]
+    """What a child that was forked, and has its files, becomes a program by. Raises OSError."""
 
     def process_config(self, *, do_usage: bool) -> None:
         """Reads its file anew; nothing that runs is touched. Raises ValueError for one that can't be used."""
