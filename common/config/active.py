@@ -18,9 +18,8 @@ import msgspec
 from common.config.findings import Findings
 from common.config.models import PLAIN, VERSION, Connector, Gateway, Platform, updated, version_of
 from common.config.names import SECRET_FILE_SUFFIX
-from common.config.platform_reading import secrets_in, with_secrets_in, without_secrets
-from common.config.reading import read_gateway
 from common.config.secret_files import with_secret_files
+from common.config.secrets import secrets_in, with_secrets_in, without_secrets
 from common.core.errors import ConfigError, LinkError
 from common.io.private import is_private
 
@@ -129,6 +128,8 @@ def find_gateway(
     """
     if active is not None and (snapshot := read_active(active)) is not None:
         return Found(_completed(snapshot, config, environ) if with_secrets else snapshot.gateway, [])
+    from common.config.reading import read_gateway  # Here: a process that `serialgw run` has started never needs it.
+
     last_good = data_dir / LAST_GOOD / f"{kind}.json"
     try:
         loaded = read_gateway(config, environ, with_secrets=with_secrets)
@@ -161,6 +162,8 @@ def _completed(active: Active, config: Path, environ: Mapping[str, str]) -> Gate
     found = with_secret_files(environ, Path(active.gateway.file).parent, findings, read_them=True)
     missing = [name for name in active.secrets if not found.get(name)]
     if findings.problems or missing:
+        from common.config.reading import read_gateway
+
         try:
             platform = read_gateway(config, environ, with_secrets=True).gateway.platform
         except ConfigError:

@@ -28,7 +28,8 @@ from common.config.modbus_file import has_serial_slaves
 from common.config.models import Connector, Device, Gateway, HostedConnector, Platform, Storage
 from common.config.names import CONNECTOR_LOG_LEVELS
 from common.config.overlay import Laid, Overlay
-from common.config.platform_reading import read_platform, without_secrets
+from common.config.platform_reading import read_platform
+from common.config.secrets import without_secrets
 from common.config.storage_reading import read_storage
 from common.config.strategy_reading import read_strategy
 from common.config.web_reading import read_web

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from common.config.active import find_gateway
 from common.config.models import Connector, Gateway, HostedConnector, Platform, Provisioning
 from common.config.names import SECRET_VARIABLES
-from common.config.reading import read_gateway
 from common.core.events import Note
 from common.core.version import RELEASE
 from common.io.arguments import service_parser
@@ -101,6 +100,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _try(config: Path, data_dir: Path) -> int:
     """`--try`: 0 if the platform lets us in; 1 if not, and the reason on standard output. A publisher that runs keeps
     its connection, unless a client id is configured, which both have then."""
+    from common.config.reading import read_gateway
+
     with refusals():
         gateway = read_gateway(config, os.environ, with_secrets=True).gateway
         access = Entrance(data_dir, gateway).look(f"serialgw-check-{os.urandom(6).hex()}")
