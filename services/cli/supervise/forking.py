@@ -109,8 +109,9 @@ def _serve(loaded: _Loaded, python: list[str], words: list[str], environ: Mappin
         stamp_path, module, *arguments = words
         if begin_start(stamp_path, module):
             place = str(Path(sys.modules[f"{module}.__main__"].__file__ or module))
-            sys.argv = [place, *arguments]
-            show_command(loaded.places, [*python, module, *arguments])
+            # As the program that it would be: who becomes that after all, with a task, takes its words from here.
+            sys.argv, sys.orig_argv = [place, *arguments], [*python, module, *arguments]
+            show_command(loaded.places, sys.orig_argv)
             code = loaded.main()
     except SystemExit as end:
         code = end.code
