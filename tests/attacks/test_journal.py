@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
@@ -17,11 +18,13 @@ from tests.support.journals import (
     DAMAGES,
     ENDINGS,
     NARROW,
+    PAGE_SIZES,
     Account,
     account_for,
     append_commits,
     frame_of,
     journal_path,
+    made_with_pages,
     restore,
     snapshot,
     write_journal,
@@ -49,7 +52,11 @@ def _check(account: Account, end: int) -> set[int]:
 class Files:
     """What a killed reader left: written in part into its file, the rest in its log; how it was earlier; another's."""
 
-    def __init__(self, folder: Path, seed: int, *, in_file: bool) -> None:
+    def __init__(self, folder: Path, seed: int, pages: int, *, in_file: bool) -> None:
+        with made_with_pages(pages):
+            self._make(folder, seed, in_file=in_file)
+
+    def _make(self, folder: Path, seed: int, *, in_file: bool) -> None:
         draw = random.Random(seed)
         self.path = journal_path(folder, DEVICE)
         journal = write_journal(self.path, DEVICE, COMMITS // 2, draw)
@@ -66,9 +73,14 @@ class Files:
         other.close()
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["in its log", "half in its file"])
+@pytest.fixture(
+    scope="module",
+    params=itertools.product(PAGE_SIZES, [False, True]),
+    ids=[f"{place}, {size}" for size in PAGE_SIZES for place in ("in its log", "half in its file")],
+)
 def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return Files(tmp_path_factory.mktemp("journals"), 7, in_file=request.param)
+    pages, in_file = request.param
+    return Files(tmp_path_factory.mktemp("journals"), 7, pages, in_file=in_file)
 
 
 def test_a_killed_reader_lost_nothing(files: Files) -> None:

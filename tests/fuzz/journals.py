@@ -16,12 +16,14 @@ from tests.fuzz.memory import MIB, resident_bytes
 from tests.support.journals import (
     DAMAGES,
     NARROW,
+    PAGE_SIZES,
     WIDE,
     Account,
     account_for,
     append_commits,
     frame_of,
     journal_path,
+    made_with_pages,
     restore,
     snapshot,
     write_journal,
@@ -54,7 +56,8 @@ def fuzz(seconds: float, seed: int) -> str:
 
 def _one(path: Path, others: dict[str, bytes], draw: random.Random, done: Counter[str]) -> None:
     """One journal, hurt in one to three places."""
-    journal = write_journal(path, DEVICE, draw.randrange(1, 120), draw)
+    with made_with_pages(draw.choice(PAGE_SIZES)):
+        journal = write_journal(path, DEVICE, draw.randrange(1, 120), draw)
     older = snapshot(path)
     if draw.random() < 0.4:
         journal.checkpoint()

@@ -9,14 +9,18 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from common.config.models import DataPoint, Device, Platform
 from common.core.events import Arrived, Send, Tick
 from common.core.liveness import CALM_BEAT_S
+from common.io.journal.files import JournalFile
+from common.io.journal.journal import Journal
+from common.stream.blocks import Block
 from common.stream.events import Append, Trim
 from common.wire import codec
-from common.wire.messages import Entry, FrameBatch, Plane, ReadingBatch, StreamReport
+from common.wire.messages import Entry, FrameBatch, FrameBody, Plane, ReadingBatch, StreamReport
 from services.port_reader.core.events import Chunk, Rest
 from services.publisher.core.events import Publish, RoundOver
 from tests.support.converting import World, frame_batch
@@ -191,6 +195,29 @@ def test_an_idle_reader_hardly_wakes_up() -> None:
         rig.give(Tick())
         ticks += 1
     check(ticks, 100 / CALM_BEAT_S)
+
+
+def test_bytes_on_the_disk_of_a_frame_that_comes_alone(tmp_path: Path) -> None:
+    """A page of its block and one of `meta`, each with its head in the log; and the mark, and its share of what the
+    log's pages are copied for. Whoever says something once a second writes this, on a card that wears."""
+    journal = Journal(JournalFile(tmp_path / "press.journal", "press", "j1"))
+    journal.put_section("s", b"{}")
+    body = codec.pack_frames(FrameBody([1_700_000_000_000], [FRAME[:13]], []))
+    before = 0
+    for number in range(1, 4_001):
+        block = Block(number, 1, Entry.FRAMES, "s", body, 1_700_000_000_000 + number)
+        # The one before is settled: that is what comes of the frame before within a second.
+        journal.append(Append([block], number + 1, 1_700_000_000_000 + number, number - 1, b"\0\1"))
+        before = before or _written_bytes()
+    found = (_written_bytes() - before) / 3_999
+    journal.close()
+    check(found, 2_189)
+
+
+def _written_bytes() -> int:
+    """What this process has given to the system to be written."""
+    said = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(said["wchar"])
 
 
 def test_bytes_of_a_frame_between_processes() -> None:

@@ -7,13 +7,16 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
+from unittest.mock import patch
 
 from common.config.models import Device
-from common.io.journal.files import JournalFile
+from common.io.journal import files
+from common.io.journal import journal as journals
+from common.io.journal.files import LARGE_PAGE_BYTES, PAGE_BYTES, JournalFile
 from common.io.journal.journal import Journal
 from common.io.journal.opening import open_journal
 from common.io.journal.places import file_name
@@ -30,6 +33,8 @@ from tests.support.port_reader_rig import SECTION, Rig, frames_of
 WIDE: Final = Limits()
 NARROW: Final = Limits(window_frames=64, window_bytes=16_384)
 """Little of what waits is in memory."""
+PAGE_SIZES: Final = (PAGE_BYTES, LARGE_PAGE_BYTES)
+"""What a page of a journal has: of ours, and of one that an earlier release has made."""
 ENDINGS: Final = ("", "-wal", "-shm", ".mark")
 """The files of a journal."""
 QUIET: Final = logging.getLogger("tests.support.journals")
@@ -56,6 +61,19 @@ def _read_copy(path: Path, sql: str) -> list[tuple[Any, ...]]:
                 shutil.copy(f"{path}{ending}", f"{copy}{ending}")
         with closing(sqlite3.connect(copy)) as database:
             return database.execute(sql).fetchall()
+
+
+@contextmanager
+def made_with_pages(size: int) -> Iterator[None]:
+    """Journals that are made meanwhile have pages of this size, and are left so: as a release made them that knew no
+    other."""
+    with patch.object(files, "PAGE_BYTES", size), patch.object(journals, "PAGE_BYTES", size):
+        yield
+
+
+def page_bytes(path: Path) -> int:
+    """What a page of a journal has, as its file says."""
+    return int.from_bytes(path.read_bytes()[16:18], "big")
 
 
 def frame_of(device: str, number: int, size: int = 0) -> bytes:

@@ -16,11 +16,10 @@ from common.config.models import Storage
 from common.io.journal import letter_box, mending, opening, store
 from common.io.journal.asides import damaged_note
 from common.io.journal.breath import BREATH_PAGES
-from common.io.journal.database import log_pages
-from common.io.journal.files import JournalDamageError, JournalError, JournalFile, log_of
+from common.io.journal.database import log_bytes
+from common.io.journal.files import PAGE_BYTES, JournalDamageError, JournalError, JournalFile, log_of
 from common.io.journal.journal import Journal
 from common.io.journal.opening import SPARE_BYTES, open_journal, renew_journal
-from common.io.journal.pages import PAGE_BYTES
 from common.io.journal.places import file_name
 from common.io.journal.serving import journal_limits
 from common.io.journal.store import AGAIN_S, Store
@@ -471,7 +470,7 @@ class Disk(NamedTuple):
 def test_a_damaged_journal_is_not_made_anew_without_room(file, monkeypatch):
     """Neither at a start nor under a process that has it open: nothing is written, and the latter keeps what it has
     until there is room."""
-    file.path.write_bytes(b"no database" * 1000)
+    file.path.write_bytes(b"no database" * 100)
     size = file.path.stat().st_size
     monkeypatch.setattr(opening.os, "statvfs", lambda _: Disk(size + SPARE_BYTES - 1))
     with pytest.raises(JournalError, match="are free"):
@@ -638,10 +637,10 @@ def test_all_journals_together_take_a_bounded_share(max_bytes, journals, room_by
 
 def test_journals_of_one_machine_are_not_copied_at_once() -> None:
     """Write-ahead logs that fill at the same speed end at different lengths."""
-    lengths = {log_pages(f"press{number}") for number in range(64)}
+    lengths = {log_bytes(f"press{number}") for number in range(64)}
     assert len(lengths) > 50
-    assert min(lengths) >= 500
-    assert max(lengths) <= 1000
+    assert min(lengths) >= 500 * 4096
+    assert max(lengths) <= 1000 * 4096
 
 
 def test_a_journal_at_work_stands_where_it_stood(file):

@@ -20,6 +20,7 @@ from common.io.journal.opening import open_journal
 from common.io.journal.places import DEVICES_SUFFIX, file_name
 from common.stream.blocks import Block
 from common.stream.events import Append, DeadLetter
+from tests.support.journals import PAGE_SIZES, made_with_pages, page_bytes
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -59,9 +60,11 @@ def filled(file: JournalFile, blocks: int = 3) -> Journal:
     return journal
 
 
-def test_a_copy_of_an_open_journal_goes_on_where_it_was(file: JournalFile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", PAGE_SIZES)
+def test_a_copy_of_an_open_journal_goes_on_where_it_was(file: JournalFile, tmp_path: Path, size: int) -> None:
     """Same id, so that nothing is taken for another stream; the next generation, the same numbers, the same letters."""
-    journal = filled(file)
+    with made_with_pages(size):
+        journal = filled(file)
     file.path.with_name(file.path.name + DEVICES_SUFFIX).write_text("[]")
     target = tmp_path / "copy"
     target.mkdir()
@@ -72,6 +75,7 @@ def test_a_copy_of_an_open_journal_goes_on_where_it_was(file: JournalFile, tmp_p
         file.path.name + ".mark",
     ]
     assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o600}
+    assert page_bytes(target / file.path.name) == size
     copy = Journal(file._replace(path=target / file.path.name, new_id="other"))
     assert copy.faults == []
     state = copy.state

@@ -4,5 +4,6 @@ store      what a core orders, and the events that follow       opening    whate
 journal    append, trim, bury, fetch                            reading    what a file says when it is opened
 database   the connection, commits, the mark                    recovery   what was lost, by journal and mark
 block_queue, letter_box, sections   the rows                    salvage, pages   what holds of a damaged file
+paging     an earlier release's gets smaller pages
 tables, seals, older   schema, checksums, earlier schemas       places, files, asides   names and files
 """

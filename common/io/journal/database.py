@@ -29,7 +29,7 @@ from common.io.journal.mark import Mark, MarkFile
 from common.io.journal.reading import check_files, read_contents
 from common.io.journal.seals import Meta, Seals, seal_meta
 from common.io.journal.sections import StoredSections
-from common.io.journal.tables import BREATH_STEPS, put_meta, row_of
+from common.io.journal.tables import BREATH_STEPS, bytes_of, put_meta, row_of
 
 _META: Final = (
     "UPDATE meta SET generation = ?, next_number = ?, last_ts_ms = ?, settled = ?, line_state = ?, closed = ?,"
@@ -138,7 +138,8 @@ class Database:
     def finish_opening(self) -> None:
         """Ends the opening, each commit of which is flushed to disk: from here on it is as the file's durability
         says."""
-        self.connection.execute(f"PRAGMA wal_autocheckpoint = {log_pages(self.meta.device)}")
+        pages = log_bytes(self.meta.device) // self.page_bytes
+        self.connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
         if self._file.durability == "process":
             self.connection.execute("PRAGMA synchronous = NORMAL")
         self.connection.set_progress_handler(None, 0)
@@ -215,10 +216,14 @@ class Database:
     def size_bytes(self) -> int:
         """What we have open, wherever its file is now; 0 where that can't be said."""
         try:
-            pages, page_bytes = (row_of(self.connection, f"PRAGMA {name}")[0] for name in ("page_count", "page_size"))
+            return bytes_of(self.connection)
         except SQLITE_FAULTS:
             return 0
-        return int(pages * page_bytes)
+
+    @property
+    def page_bytes(self) -> int:
+        """What a page of the file has. Raises sqlite3.Error."""
+        return int(row_of(self.connection, "PRAGMA page_size")[0])
 
     def checkpoint(self) -> None:
         """Copies the log into the file: there one damaged place costs what stands there, in the log all behind it."""
@@ -247,7 +252,7 @@ class Database:
             raise failure_of(error) from None
 
 
-def log_pages(device: str) -> int:
-    """How long the write-ahead log gets before it is copied, 500 to 1,000 pages: another length for each device. Lines
+def log_bytes(device: str) -> int:
+    """How long the write-ahead log gets before it is copied, 2 to 4 MiB of pages: another length for each device. Lines
     that say the same fill their logs at the same speed, and 64 copied at once hold up everything for half a second."""
-    return 500 + zlib.crc32(device.encode()) % 501
+    return (500 + zlib.crc32(device.encode()) % 501) * 4_096

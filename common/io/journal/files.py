@@ -26,6 +26,12 @@ _PASSING: Final = frozenset(
 """What SQLite says of a file that may be sound: the place can't be used now. Everything else is damage: to make anew a
 journal that is sound costs time, to go on with one that is not costs frames."""
 
+PAGE_BYTES: Final = 1_024
+"""A commit writes each page that it touches whole into the log: a frame that comes alone touches two, that of its block
+and that of `meta`. Smaller ones would cost more where much is written at once."""
+LARGE_PAGE_BYTES: Final = 4_096
+"""The pages of journals that an earlier release has made."""
+
 SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
 """What its calls raise; the second where it says what is wrong in the damaged file's own words."""
 
@@ -71,8 +77,8 @@ def connect(path: Path) -> sqlite3.Connection:
     # A text that is damaged is one whose checksum does not hold, and no reason to read nothing.
     database.text_factory = lambda data: data.decode("utf-8", "replace")
     try:
-        # The size that `pages.py` reads, whatever this SQLite's default is.
-        database.execute("PRAGMA page_size = 4096")
+        # For a file that is made now, whatever this SQLite's default is; one that is there keeps its own.
+        database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("PRAGMA journal_mode = WAL")
         # After a long outage the log is cut to 4 MiB; the cache is small, as 64 processes may have one each.

@@ -13,8 +13,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.io.journal.breath import Breathe, hold_breath
-from common.io.journal.database import Database
-from common.io.journal.files import SQLITE_FAULTS, JournalFile, are_in_place, identities_of, log_of, shared_memory_of
+from common.io.journal.database import COMPACT_BYTES, Database
+from common.io.journal.files import (
+    PAGE_BYTES,
+    SQLITE_FAULTS,
+    JournalFile,
+    are_in_place,
+    identities_of,
+    log_of,
+    shared_memory_of,
+)
 from common.io.journal.letter_box import LetterBox
 from common.io.journal.mark import Mark
 from common.io.journal.stored_blocks import StoredBlocks
@@ -40,6 +48,8 @@ class Journal:
         """What was found wrong, a sentence each, and needed no other file."""
         self._damaged_before = 0
         """Damaged blocks of the files that this one replaced."""
+        self.may_be_paged_anew = False
+        """True for one that had better be closed and made anew, by `copy_with_small_pages`, before it is used."""
         self._open(breathe)
 
     def _open(self, breathe: Breathe) -> None:
@@ -48,8 +58,10 @@ class Journal:
             letters = LetterBox(database.connection, database.seals)
             queue = StoredBlocks(database.connection, database.seals, database.sections, database.meta.plain_below)
             database.undone = letters.recount
-            if database.write_opening() and queue.is_empty:
+            is_idle = database.write_opening() and queue.is_empty
+            if is_idle:
                 database.compact()
+            self.may_be_paged_anew = is_idle and _may_be_paged_anew(database)
             database.finish_opening()
         except BaseException:
             database.abandon()
@@ -213,6 +225,12 @@ class Journal:
         """Writes all that we have open into a new file."""
         self._database.copy_to(path, breathe)
 
+    def copy_with_small_pages(self, path: Path) -> None:
+        """Writes all that there is into a new file; only for one that may be paged anew. Raises OSError."""
+        from common.io.journal.paging import copy_rows
+
+        copy_rows(self._database.connection, self._database.meta, path)
+
     def abandon(self) -> None:
         """Closes a file that is damaged, and leaves its log where it is."""
         self._database.abandon()
@@ -234,6 +252,12 @@ class Journal:
     def close(self) -> None:
         """Closes the file; a journal that was not closed is checked when it is opened."""
         self._database.close()
+
+
+def _may_be_paged_anew(database: Database) -> bool:
+    """True for a sound file of an earlier release, with larger pages than ours, that is small once nothing waits."""
+    is_sound = not database.faults and not database.state.gaps
+    return database.page_bytes > PAGE_BYTES and is_sound and database.size_bytes <= COMPACT_BYTES
 
 
 def _too_long(line_state: bytes) -> ValueError:

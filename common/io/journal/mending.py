@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from common.io.journal.breath import Breathe
-from common.io.journal.files import JournalFile, source_of
+from common.io.journal.files import PAGE_BYTES, JournalFile, source_of
 from common.io.journal.letter_box import PUT_WITH_ID
 from common.io.journal.mark import Mark
 from common.io.journal.older import LETTER_COLUMNS
@@ -30,7 +30,7 @@ def write_anew(file: JournalFile, mark: Mark | None, draft: Path, breathe: Breat
         found = survey(pages.rows(), device, mark, file.new_id, file.section)
         with closing(sqlite3.connect(draft, isolation_level=None)) as database:
             database.set_progress_handler(breathe, BREATH_STEPS)
-            database.execute("PRAGMA page_size = 4096")
+            database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             database.execute("PRAGMA journal_mode = OFF")
             _fill(database, pages, found, Seals(device))
 

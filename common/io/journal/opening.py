@@ -8,7 +8,7 @@ the process that wrote it, or the next that opens the journal.
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -61,7 +61,7 @@ def _open_anyway(file: JournalFile, stamp: str, breathe: Breathe) -> OpenedJourn
     _finish_salvage(file.path, stamp)
     _refuse_newer(file.path)
     try:
-        return OpenedJournal(Journal(file), None, "")
+        return OpenedJournal(_with_small_pages(Journal(file)), None, "")
     except (JournalDamageError, *SQLITE_FAULTS) as error:
         if is_passing(error):
             # The file may be sound: nothing that is only a moment's trouble makes it anew.
@@ -72,6 +72,25 @@ def _open_anyway(file: JournalFile, stamp: str, breathe: Breathe) -> OpenedJourn
         return OpenedJournal(Journal(file, breathe), aside, why)
     except (OSError, JournalDamageError, *SQLITE_FAULTS) as error:
         raise JournalError(f"{file.path}: {error}") from None
+
+
+def _with_small_pages(journal: Journal) -> Journal:
+    """The journal, open; one of an earlier release, in which nothing waits, has the pages of a new one then."""
+    if not journal.may_be_paged_anew:
+        return journal
+    from common.io.journal.paging import take_place
+
+    file, draft = journal.file, _new_name(journal.path, ".draft")
+    try:
+        _check_room(journal.path, journal.size_bytes)
+        journal.copy_with_small_pages(draft)
+    except (OSError, JournalError, JournalDamageError):
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        return journal  # it writes more with each frame, and is as good in all else
+    journal.close()
+    take_place(draft, file.path)
+    return Journal(file)
 
 
 def renew_journal(journal: Journal, stamp: str, breathe: Breathe = hold_breath) -> Path | None:

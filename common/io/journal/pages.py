@@ -10,17 +10,16 @@ Nothing here decides what is true, and nothing raises for what it finds; a file 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from common.io.journal.breath import BREATH_PAGES, Breathe, hold_breath
-from common.io.journal.files import PageSource
+from common.io.journal.files import LARGE_PAGE_BYTES, PAGE_BYTES, PageSource, Read
 
-PAGE_BYTES: Final = 4096
-"""SQLite's own default, which our journals have."""
+PAGE_SIZES: Final = (PAGE_BYTES, LARGE_PAGE_BYTES)
+"""Which sizes the pages of our journals have, or have had."""
 LOG_HEAD_BYTES: Final = 32
 FRAME_HEAD_BYTES: Final = 24
-FRAME_BYTES: Final = FRAME_HEAD_BYTES + PAGE_BYTES
 HEAD_BYTES: Final = 100
 """What stands before the tree on the first page."""
 VERSION_PLACE: Final = 60
@@ -29,11 +28,6 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 """No row of ours is larger; one that says so is damaged."""
 _LEAF: Final = 0x0D
 """The first byte of a page that is a leaf of a table."""
-# A row of up to _INLINE bytes stands in its cell. Of a longer one between _LEAST and _INLINE do, so many that the rest
-# fills its own pages, _CHAINED bytes on each behind the number of the next.
-_INLINE: Final = PAGE_BYTES - 35
-_LEAST: Final = (PAGE_BYTES - 12) * 32 // 255 - 23
-_CHAINED: Final = PAGE_BYTES - 4
 
 Row = tuple[int, tuple[Any, ...]]
 """(row id, values). The column that is a table's INTEGER PRIMARY KEY is None among them: it is the row id."""
@@ -43,31 +37,70 @@ class Pages:
     """All pages of a file and its log, older states of them too."""
 
     def __init__(self, source: PageSource, breathe: Breathe = hold_breath) -> None:
-        self._source = source
-        self._breathe = breathe
-        self._most_bytes = min(MOST_BYTES, source.file_bytes + source.log_bytes)
-        self._latest: dict[int, int] | None = None
+        self._readings = [_SizedPages(source, size, breathe) for size in page_sizes(source)]
 
     def rows(self) -> Iterator[Row]:
         """(row id, values) of whatever looks like a row; the same one several times if it stands in several places."""
-        yield from self.log_rows()
-        for place in self._places(0, self._source.file_bytes, PAGE_BYTES):
-            yield from self._rows_of(self._source.read_file(PAGE_BYTES, place), place == 0)
+        for pages in self._readings:
+            yield from pages.rows()
 
     def log_rows(self) -> Iterator[Row]:
         """The rows in the log alone, older states of them too."""
-        source = self._source
-        for place in self._places(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
-            head = source.read_log(4, place)
-            page = source.read_log(PAGE_BYTES, place + FRAME_HEAD_BYTES)
-            yield from self._rows_of(page, int.from_bytes(head, "big") == 1)
+        for pages in self._readings:
+            yield from pages.log_rows()
 
     @property
     def version(self) -> int:
         """The highest `user_version` on any first page: the newest schema it ever had; 0 where there is none."""
+        return max(pages.version for pages in self._readings)
+
+
+def page_sizes(source: PageSource) -> Sequence[int]:
+    """Which sizes the pages may have: file and log say it at their beginnings. Where neither says one that ours have
+    had, each is tried: what makes no sense is left out anyway."""
+    said = (_number_at(source.read_file, 16, 2), _number_at(source.read_log, 8, 4))
+    return [size for size in PAGE_SIZES if size in said] or PAGE_SIZES
+
+
+def _number_at(read: Read, place: int, size: int) -> int:
+    return int.from_bytes(read(size, place), "big")
+
+
+class _SizedPages:
+    """The pages of a file and its log, if they have a size."""
+
+    def __init__(self, source: PageSource, size: int, breathe: Breathe) -> None:
+        self._source = source
+        self._size = size
+        self._breathe = breathe
+        # A row of up to `_inline` bytes stands in its cell. Of a longer one between `_least` and `_inline` do, so many
+        # that the rest fills its own pages, `_chained` bytes on each behind the number of the next.
+        self._inline = size - 35
+        self._least = (size - 12) * 32 // 255 - 23
+        self._chained = size - 4
+        self._most_bytes = min(MOST_BYTES, source.file_bytes + source.log_bytes)
+        self._latest: dict[int, int] | None = None
+
+    def rows(self) -> Iterator[Row]:
+        """See `Pages`."""
+        yield from self.log_rows()
+        for place in self._places(0, self._source.file_bytes, self._size):
+            yield from self._rows_of(self._source.read_file(self._size, place), place == 0)
+
+    def log_rows(self) -> Iterator[Row]:
+        """See `Pages`."""
+        source = self._source
+        for place in self._frames():
+            head = source.read_log(4, place)
+            page = source.read_log(self._size, place + FRAME_HEAD_BYTES)
+            yield from self._rows_of(page, int.from_bytes(head, "big") == 1)
+
+    @property
+    def version(self) -> int:
+        """See `Pages`."""
         source = self._source
         found = [source.read_file(4, VERSION_PLACE)]
-        for place in self._places(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
+        for place in self._frames():
             if source.read_log(4, place) == b"\0\0\0\1":
                 found.append(source.read_log(4, place + FRAME_HEAD_BYTES + VERSION_PLACE))
         return max(int.from_bytes(data, "big") for data in found)
@@ -78,7 +111,7 @@ class Pages:
         source = self._source
         latest: dict[int, int] = {}
         salt = source.read_log(8, LOG_HEAD_BYTES + 8)
-        for place in self._places(LOG_HEAD_BYTES, source.log_bytes - FRAME_HEAD_BYTES, FRAME_BYTES):
+        for place in self._frames():
             head = source.read_log(16, place)
             number = int.from_bytes(head[:4], "big")
             if head[8:] == salt:
@@ -86,6 +119,10 @@ class Pages:
             else:
                 latest.setdefault(number, place + FRAME_HEAD_BYTES)
         return latest
+
+    def _frames(self) -> Iterator[int]:
+        """Where the frames of the log begin: each has a head and a page."""
+        return self._places(LOG_HEAD_BYTES, self._source.log_bytes - FRAME_HEAD_BYTES, FRAME_HEAD_BYTES + self._size)
 
     def _places(self, first: int, end: int, step: int) -> Iterator[int]:
         """Where the pages begin, with breaths between."""
@@ -100,15 +137,15 @@ class Pages:
             self._latest = self._index_log()
         place = self._latest.get(number)
         if place is not None:
-            return self._source.read_log(PAGE_BYTES, place)
-        return self._source.read_file(PAGE_BYTES, (number - 1) * PAGE_BYTES) if number > 0 else b""
+            return self._source.read_log(self._size, place)
+        return self._source.read_file(self._size, (number - 1) * self._size) if number > 0 else b""
 
     def _rows_of(self, page: bytes, is_first: bool) -> Iterator[Row]:
         """What looks like a row on one page, which may be any: each cell is tried, and what makes no sense left out."""
         base = HEAD_BYTES if is_first else 0
-        if len(page) < PAGE_BYTES or page[base] != _LEAF:
+        if len(page) < self._size or page[base] != _LEAF:
             return
-        cells = min(int.from_bytes(page[base + 3 : base + 5], "big"), PAGE_BYTES // 4)
+        cells = min(int.from_bytes(page[base + 3 : base + 5], "big"), self._size // 4)
         for number in range(cells):
             pointer = base + 8 + 2 * number
             place = int.from_bytes(page[pointer : pointer + 2], "big")
@@ -123,17 +160,17 @@ class Pages:
     def _payload(self, page: bytes, place: int, size: int) -> bytes:
         """What a cell holds, with what of it stands on pages of its own."""
         local = size
-        if size > _INLINE:
-            local = _LEAST + (size - _LEAST) % _CHAINED
-            local = local if local <= _INLINE else _LEAST
+        if size > self._inline:
+            local = self._least + (size - self._least) % self._chained
+            local = local if local <= self._inline else self._least
         parts, left = [page[place : place + local]], size - local
         following = int.from_bytes(page[place + local : place + local + 4], "big")
         while left > 0:
             more = self._page(following)
-            if len(more) < PAGE_BYTES:
+            if len(more) < self._size:
                 raise IndexError("a chain of pages that ends early")
             parts.append(more[4 : 4 + left])
-            left -= _CHAINED
+            left -= self._chained
             following = int.from_bytes(more[:4], "big")
         return b"".join(parts)
 

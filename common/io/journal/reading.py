@@ -26,6 +26,7 @@ from common.io.journal.seals import SCHEMA_VERSION, Meta, Seals, kept_block
 from common.io.journal.sections import SECTION, read_sections
 from common.io.journal.tables import (
     BLOCK,
+    bytes_of,
     check_columns,
     drop_overlaps,
     find_blocks,
@@ -37,8 +38,8 @@ from common.io.journal.tables import (
 from common.stream.blocks import BODY_FORM
 from common.stream.numbers import StreamState
 
-_CHECK_PAGES: Final = 4_096
-"""16 MiB: a file that was closed in order is checked all the same if it is no larger, in some 20 ms."""
+_CHECK_BYTES: Final = 16 * 1024 * 1024
+"""A file that was closed in order is checked all the same if it is no larger, in some 20 ms."""
 
 
 class Contents(NamedTuple):
@@ -121,7 +122,7 @@ def _recovery(meta: Meta, file: JournalFile, marks: MarkFile, needs_no_mark: boo
 def _check_pages(database: sqlite3.Connection, meta: Meta) -> None:
     """Lets SQLite look at the structure of its file. It reads all of it, so a large one is spared that if it was closed
     in order. What a row says is not looked at here: its checksum is, when it is read."""
-    if not meta.closed or row_of(database, "PRAGMA page_count")[0] <= _CHECK_PAGES:
+    if not meta.closed or bytes_of(database) <= _CHECK_BYTES:
         found = row_of(database, "PRAGMA quick_check(1)")[0]
         if found != "ok":
             raise sqlite3.DatabaseError(f"damaged: {found}")
