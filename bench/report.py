@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from math import ceil, floor, log10
 from typing import Any, Final
 
 import pygal
@@ -36,7 +37,7 @@ SERVICES: Final = ("port_reader", "converter", "publisher", "broker", "monitor",
 GATEWAYS: Final = {
     "serialgw-50": "serialgw, waiting 50 ms",
     "serialgw-0": "serialgw, waiting 0 ms",
-    "reference": "reference",
+    "reference": "the reference",
     "node-red": "Node-RED",
 }
 """Those of `bench.beside`."""
@@ -144,7 +145,7 @@ def of_beside(result: dict[str, Any]) -> str:
             GATEWAYS[limit["gateway"]],
             FIGURES[limit["figure"]],
             limit["value"],
-            limit["most"],
+            f"{limit['most']:g}",
             of_peer(limit["of"]),
             "yes" if limit["held"] else "no",
         ]
@@ -161,7 +162,7 @@ def of_beside(result: dict[str, Any]) -> str:
 def of_peer(words: str) -> str:
     """`1.5 times node-red` as a person writes it."""
     times, _, peer = words.rpartition(" ")
-    return f"{times} {GATEWAYS[peer]}'s" if peer else ""
+    return f"{times} {GATEWAYS[peer]}'s".removeprefix("1 times ") if peer else ""
 
 
 def curves(rows: Rows, figure: str) -> dict[str, list[tuple[float, float]]]:
@@ -175,12 +176,22 @@ def curves(rows: Rows, figure: str) -> dict[str, list[tuple[float, float]]]:
     return {name: sorted(found[name]) for name in GATEWAYS if name in found}
 
 
+def scale(values: list[float]) -> list[float]:
+    """1, 2, 5, 10, 20 and so on, as far as these values reach; all are above 0, and there is one at least."""
+    lowest, highest = floor(log10(min(values))), ceil(log10(max(values)))
+    marks = [mark * 10.0**power for power in range(lowest, highest + 1) for mark in (1, 2, 5)]
+    first = max((mark for mark in marks if mark <= min(values)), default=marks[0])
+    last = min((mark for mark in marks if mark >= max(values)), default=marks[-1])
+    return [round(mark, 6) for mark in marks if first <= mark <= last]
+
+
 def plot_curves(name: str, title: str, rows: Rows, figure: str) -> None:
     """The figure over the rate, on scales of powers of ten."""
     chart = pygal.XY(js=[], width=760, height=420, logarithmic=True, legend_at_bottom=True, title=title)
     chart.x_title, chart.y_title = "frames/s on each of 8 lines", FIGURES[figure]
     found = curves(rows, figure)
     chart.x_labels = sorted({rate_hz for points in found.values() for rate_hz, _ in points})
+    chart.y_labels = scale([value for points in found.values() for _, value in points])
     for gateway, points in found.items():
         chart.add(GATEWAYS[gateway], points)
     chart.render_to_file(str(PLOTS / f"{name}.svg"))

@@ -15,7 +15,7 @@ import bench.report
 from bench.feeder import first_moments_s, frames_due
 from bench.limits import LIMITS, Limit, add_port_sizes, judge_all, keeps_up
 from bench.node_red import make_flow
-from bench.report import curves, of_beside, plot_curves
+from bench.report import curves, of_beside, plot_curves, scale
 from bench.tree import Spent, cpu_clock_s, descendants, tree_pss_mib
 
 
@@ -104,13 +104,21 @@ def test_curves_have_the_rates_at_which_a_gateway_kept_up() -> None:
     assert found["reference"] == [(10, 5.0), (100, 5.0)]
 
 
+def test_the_scale_reaches_as_far_as_the_values() -> None:
+    """Marks at 1, 2 and 5 of each power of ten, also where a value is on one."""
+    assert scale([0.29, 96.0]) == [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
+    assert scale([10.0]) == [10]
+    assert scale([6.0, 7.0]) == [5, 10]
+
+
 def test_the_page_has_every_gateway_and_every_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of each, and a picture that names all gateways."""
     rows = whole_run()
     text = of_beside({"rows": rows, "limits": judge_all(rows)})
     assert text.count("| Node-RED |") == 4
-    assert "1.5 times Node-RED's" in text
-    assert "| 64 ports at 1 frame/s | serialgw, waiting 50 ms | start to all connected, s | 1.0 | 8.0 |" in text
+    assert "| 1.5 times Node-RED's |" in text
+    assert "| the reference's |" in text
+    assert "| 64 ports at 1 frame/s | serialgw, waiting 50 ms | start to all connected, s | 1.0 | 8 |" in text
     monkeypatch.setattr(bench.report, "PLOTS", tmp_path)
     plot_curves("cpu", "Processor time", rows, "cpu_us_a_frame")
     picture = (tmp_path / "cpu.svg").read_text("utf-8")
