@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A path in a .pth file; the finder that is the default costs every start of a process 30 ms.
 EDITABLE := --no-build-isolation --constraint constraints.txt --config-settings editable_mode=compat --editable
 
-.PHONY: help venv demo test dropin image-test attacks fuzz simulate mutations chaos bench bench-reference bench-report check docs pictures dist format clean
+.PHONY: help venv demo test dropin image-test attacks fuzz simulate mutations chaos bench bench-reference bench-node-red bench-beside bench-report check docs pictures dist format clean
 
 ## help: this list
 help:
@@ -55,6 +55,14 @@ bench: .venv/.dev
 REFERENCE ?= thingsboard-gateway==3.8.5
 bench-reference: .venv/.dev bench/.reference-venv/.made
 	$(BIN)/python -m bench.reference $(REFERENCE_ARGS)
+## bench-node-red: serialgw where little is said, beside Node-RED with its serial nodes (needs Node.js 18.5 or later, npm)
+NODE_RED ?= node-red@4.1.8 node-red-node-serialport@2.0.3
+bench-node-red: .venv/.dev bench/.node-red/.made
+	@if [ -e bench/.node-red/.made ]; then $(BIN)/python -m bench.beside --gateway serialgw-50 --gateway serialgw-0 --gateway node-red \
+	  slow8 chorus8 mid8 slow64 $(BESIDE_ARGS); fi
+## bench-beside: the same beside ThingsBoard IoT Gateway too, with curves over the rate (ten minutes); without Node-RED where it is not to be had
+bench-beside: .venv/.dev bench/.reference-venv/.made bench/.node-red/.made
+	$(BIN)/python -m bench.beside $(BESIDE_ARGS)
 ## bench-report: docs/performance.md from the newest results
 bench-report: .venv/.dev
 	$(BIN)/python -m bench.report
@@ -124,3 +132,12 @@ bench/.reference-venv/.made: .venv/bin/python
 	@$(BIN)/python -m venv bench/.reference-venv
 	@bench/.reference-venv/bin/python -m pip --disable-pip-version-check --quiet install --prefer-binary '$(REFERENCE)' pyserial
 	@touch $@
+
+# Node-RED 5 needs Node.js 22. No package of these runs anything when it is installed: what is compiled comes with them.
+bench/.node-red/.made:
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	  echo "There is no Node.js with npm here (Debian, Ubuntu: sudo apt-get install nodejs npm): nothing is measured beside Node-RED."; \
+	else \
+	  echo "Installing $(NODE_RED) into bench/.node-red (once) ..." && mkdir -p bench/.node-red && \
+	  npm install --prefix bench/.node-red --save-exact --ignore-scripts --no-audit --no-fund --loglevel=error $(NODE_RED) && touch $@; \
+	fi

@@ -18,8 +18,8 @@ from typing import Any, Final
 from bench.calls import measure_calls
 from bench.feeder import FRAME_BYTES, SHAPED_BYTES
 from bench.harness import RESULTS, Scenario, Usage, facts, gateway
-from bench.small import pss_kib
-from bench.starts import measure_starts
+from bench.starts import measure_many_ports, measure_starts
+from bench.tree import pss_kib, tree_pss_mib
 from common.io.client import Client, json_of
 from common.wire.calls import Status
 from common.wire.messages import MONITOR
@@ -35,6 +35,7 @@ SCENARIOS: Final = {
     "pages64": Scenario(64, 480, 60, pages=3),
     "full1": Scenario(1, 480, 20),
     "slow8": Scenario(8, 10, 30),
+    "chorus8": Scenario(8, 10, 30, together=True),
     "mid8": Scenario(8, 100, 20),
     "slow64": Scenario(64, 1, 30),
     "idle8": Scenario(8, -1, 30),
@@ -43,33 +44,37 @@ SCENARIOS: Final = {
     "load64": Scenario(64, 10_000 / 64, 15),
     "rpc8": Scenario(8, 100, 20),
     "start": Scenario(8, 100, 0),
+    "start64": Scenario(64, -1, 0),
 }
 LEAD_S: Final = 5.0
 """The load is on for so long before it is measured: converters learn the devices, memory is warm. Losses count from the
 beginning."""
 CALM_S: Final = 20.0
 """After this idle readers have noticed that they are."""
-OTHER_KINDS: Final = {"rpc8": measure_calls, "start": measure_starts}
+OTHER_KINDS: Final = {"rpc8": measure_calls, "start": measure_starts, "start64": measure_many_ports}
 """Those in which it is not the frames that are timed."""
 
 
-def measure(scenario: Scenario) -> dict[str, Any]:
-    """One scenario's row."""
+def measure(scenario: Scenario, lead_s: float = LEAD_S) -> dict[str, Any]:
+    """One scenario's row; the load is on for `lead_s` before it is measured."""
     with gateway(scenario) as (running, place):
         if scenario.rate_hz < 0:
             threading.Event().wait(CALM_S)
             usage = Usage(running)
             threading.Event().wait(scenario.seconds)
+            usage.look()
             return {**_cost(usage.by_service(), None), "memory": memory(running)}
         asker = place.asker
         pages = place.start_pages(scenario) if scenario.pages else None
-        feeder = place.start_feeder(scenario._replace(seconds=LEAD_S + scenario.seconds))
-        threading.Event().wait(LEAD_S)
+        feeder = place.start_feeder(scenario._replace(seconds=lead_s + scenario.seconds))
+        threading.Event().wait(lead_s)
         usage, before = Usage(running), asker.ask()
         threading.Event().wait(scenario.seconds)
-        during, cpu, written = asker.ask(), usage.by_service(), usage.written_bytes()
+        during = asker.ask()
+        usage.look()
+        cpu, written = usage.by_service(), usage.written_bytes()
         said = json.loads(feeder.communicate(timeout=60)[0])["said"]
-        size = memory(running)
+        size, pss_mib = memory(running), tree_pss_mib(running.pid)
         told = json.loads(pages.communicate(timeout=60)[0]) if pages else {}
         wait_until(lambda: asker.ask()["highest"] == said, "everything arrived", 600, every_s=0.1)
         after = asker.ask()
@@ -86,6 +91,8 @@ def measure(scenario: Scenario) -> dict[str, Any]:
             **_cost(cpu, rate_hz),
             "written_bytes_a_frame": round(written / max(1, during["frames"] - before["frames"])),
             "memory": size,
+            "pss_mib": pss_mib,
+            "start_s": _connected_s(running, after, scenario.lines),
             "counters": counters(running),
             **told,
         }
@@ -95,6 +102,11 @@ def _cost(cpu: dict[str, float], rate_hz: float | None) -> dict[str, Any]:
     total = sum(cpu.values())
     found: dict[str, Any] = {"cpu_percent": round(total, 2), "cpu_percent_by_service": cpu}
     return {**found, "cpu_us_a_frame": round(total * 10_000 / rate_hz, 2)} if rate_hz else found
+
+
+def _connected_s(running: Running, report: dict[str, Any], lines: int) -> float | None:
+    """From the start to the last device's being connected at the platform; None if not all are."""
+    return round(report["connected_s"] - running.started_s, 2) if report["connected"] == lines else None
 
 
 def memory(running: Running) -> dict[str, Any]:

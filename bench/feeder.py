@@ -1,9 +1,12 @@
-"""Says numbered frames on many lines from one process. `python -m bench.feeder CLOCK SECONDS RATE_HZ KIND FD...`.
+"""Says numbered frames on many lines from one process.
+
+`python -m bench.feeder CLOCK SECONDS RATE_HZ KIND MOMENTS FD...`.
 
 KIND `lines`: a frame has 25 bytes, `0000000042\\r0012345678901\\n`: its number, and the microsecond at which it was
 written. KIND `shaped`: 27 bytes, AA 55, how many bytes follow before the checksum, the number in four bytes, nine
 numbers of two bytes, and the sum of all bytes before in two, highest bytes first. RATE_HZ is for each line; 0: as fast
-as the lines take it. A full line is waited for, nothing is dropped. CLOCK is a file in which the time of each frame
+as the lines take it. MOMENTS `apart`: the lines speak one after the other, spread evenly; `together`: all at the same
+moments. A full line is waited for, nothing is dropped. CLOCK is a file in which the time of each frame
 stands for the subscriber (see `Clock`). Prints how many frames each line said, as JSON.
 """
 
@@ -24,6 +27,8 @@ CHUNK_FRAMES: Final = 170
 """A little more than the 4,095 bytes that a pseudo-terminal takes at once, of either kind."""
 RING: Final = 1 << 17
 """Frames of a line whose times are kept."""
+ROUNDING: Final = 1e-6
+"""Of a frame."""
 
 
 class Clock:
@@ -102,12 +107,24 @@ def talk_flat_out(mouths: list[Mouth], clock: Clock, end_s: float) -> None:
             mouth.say()
 
 
-def talk_at(mouths: list[Mouth], clock: Clock, rate_hz: float, end_s: float) -> None:
-    """Each line at a rate, not in step with the others. A line writes what came due together as one piece, as an
-    adapter does that hands its bytes over every few milliseconds."""
+def first_moments_s(lines: int, step_s: float, *, together: bool) -> list[float]:
+    """When each line speaks for the first time, after the start: spread over one step, or all at once."""
+    return [0.0 if together else step_s * index / lines for index in range(lines)]
+
+
+def frames_due(after_s: float, rate_hz: float) -> int:
+    """How many frames a line has to have said so long after the start. The moment at which one is due counts: what is
+    lost in the sum of two times must not put it off by a whole step."""
+    return int(after_s * rate_hz + ROUNDING)
+
+
+def talk_at(mouths: list[Mouth], clock: Clock, rate_hz: float, end_s: float, *, together: bool) -> None:
+    """Each line at a rate. A line writes what came due together as one piece, as an adapter does that hands its bytes
+    over every few milliseconds."""
     start_s = time.monotonic()
     step_s = max(1 / rate_hz, 0.004)
-    due = [(start_s + step_s * index / len(mouths), index) for index in range(len(mouths))]
+    moments_s = first_moments_s(len(mouths), step_s, together=together)
+    due = [(start_s + moment_s, index) for index, moment_s in enumerate(moments_s)]
     while True:
         for at, (due_s, index) in enumerate(due):
             now_s = time.monotonic()
@@ -117,7 +134,7 @@ def talk_at(mouths: list[Mouth], clock: Clock, rate_hz: float, end_s: float) -> 
             if now_s >= end_s:
                 return
             mouth = mouths[index]
-            count = int((now_s - start_s) * rate_hz) - mouth.said
+            count = frames_due(now_s - start_s, rate_hz) - mouth.said
             if count > 0:
                 mouth.prepare(count, clock, time.monotonic())
             if mouth.rest:
@@ -126,13 +143,13 @@ def talk_at(mouths: list[Mouth], clock: Clock, rate_hz: float, end_s: float) -> 
 
 
 def main() -> int:
-    clock_path, seconds, rate_hz, kind, *fds = sys.argv[1:]
+    clock_path, seconds, rate_hz, kind, moments, *fds = sys.argv[1:]
     clock = Clock(Path(clock_path), len(fds))
     mouth_of = ShapedMouth if kind == "shaped" else Mouth
     mouths = [mouth_of(index, int(fd)) for index, fd in enumerate(fds)]
     start_s = time.monotonic()
     if float(rate_hz):
-        talk_at(mouths, clock, float(rate_hz), start_s + float(seconds))
+        talk_at(mouths, clock, float(rate_hz), start_s + float(seconds), together=moments == "together")
     else:
         talk_flat_out(mouths, clock, start_s + float(seconds))
     took_s = time.monotonic() - start_s

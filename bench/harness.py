@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bench.small import cpu_s
+from bench.tree import Spent
 from tests.chaos.running import Running
 from tests.e2e.harness import MOSQUITTO, ROOT, Line, Mosquitto, closing, free_port, write_config
 from tests.support.waiting import wait_until
@@ -43,6 +42,10 @@ class Scenario(NamedTuple):
     """Frames in binary, of ten data points, with a start, a length and a checksum; else the reference's example."""
     pages: int = 0
     """So many pages of the monitor's are open, all but the first with live frames, and one more that reads nothing."""
+    together: bool = False
+    """All lines speak at the same moments; else each at its own, spread evenly."""
+    waiting_ms: int | None = None
+    """`minPackSendDelayMS`; None: the gateway's default."""
 
 
 def example_device(index: int, line: Line) -> dict[str, Any]:
@@ -121,7 +124,8 @@ class Place(NamedTuple):
         """Talks on all lines for the scenario's time; prints what it said (see `bench.feeder`)."""
         fds = [line.master for line in self.lines]
         kind = "shaped" if scenario.shaped else "lines"
-        arguments = (str(self.clock), str(scenario.seconds), str(scenario.rate_hz), kind, *map(str, fds))
+        moments = "together" if scenario.together else "apart"
+        arguments = (str(self.clock), str(scenario.seconds), str(scenario.rate_hz), kind, moments, *map(str, fds))
         return start_python("bench.feeder", *arguments, pass_fds=fds)
 
     def start_pages(self, scenario: Scenario) -> subprocess.Popen[bytes]:
@@ -164,7 +168,8 @@ def make_place(
         clock = folder / "clock"
         device = shaped_device if scenario.shaped else example_device
         devices = [device(index, line) | (more or {}) for index, line in enumerate(lines)]
-        config = write_config(folder / "config", mosquitto.port, devices)
+        waiting = {} if scenario.waiting_ms is None else {"minPackSendDelayMS": scenario.waiting_ms}
+        config = write_config(folder / "config", mosquitto.port, devices, waiting)
         web_port = free_port()
         config.write_text(json.dumps(json.loads(config.read_text()) | {"web": {"port": web_port}}))
         connector = config.with_name("custom_serial.json")
@@ -189,33 +194,29 @@ def gateway(
             yield running, place
 
 
-def _written_bytes(running: Running) -> int:
-    """What the gateway's processes have sent to the disk; 0 where their files are in memory."""
-    rows = [Path(f"/proc/{pid}/io").read_text().splitlines() for pid in running.processes().values()]
-    return sum(int(row.split()[1]) for of_one in rows for row in of_one if row.startswith("write_bytes:"))
-
-
 class Usage:
-    """The CPU time of the gateway's processes since a moment, and what they have written."""
+    """What the gateway's processes use since a moment: processor time, and bytes sent to the disk."""
 
     def __init__(self, running: Running) -> None:
-        self._before = {name: cpu_s([pid]) for name, pid in running.processes().items()}
-        self._written_before = _written_bytes(running)
         self._running = running
-        self._start_s = time.monotonic()
+        self._spent = Spent(running.pid)
+
+    def look(self) -> None:
+        """The end of what is asked for below."""
+        self._spent.look()
 
     def by_service(self) -> dict[str, float]:
-        """Percent of a core, all processes of a service together."""
-        took_s = time.monotonic() - self._start_s
+        """Percent of a core, all processes of a service together; `supervisor` is who starts them."""
+        names = {pid: name.split()[0] for name, pid in self._running.processes().items()}
         used: dict[str, float] = {}
-        for name, pid in self._running.processes().items():
-            service = name.split()[0]
-            used[service] = used.get(service, 0.0) + cpu_s([pid]) - self._before.get(name, 0.0)
-        return {service: round(100 * used_s / took_s, 2) for service, used_s in used.items()}
+        for pid, used_s in self._spent.cpu_s_by_process.items():
+            service = names.get(pid, "supervisor")
+            used[service] = used.get(service, 0.0) + used_s
+        return {service: round(100 * used_s / self._spent.seconds, 2) for service, used_s in used.items()}
 
     def written_bytes(self) -> int:
-        """What was sent to the disk, by journals above all."""
-        return _written_bytes(self._running) - self._written_before
+        """What was sent to the disk, by journals above all; 0 where their files are in memory."""
+        return self._spent.written_bytes
 
 
 def facts() -> dict[str, Any]:

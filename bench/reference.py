@@ -17,21 +17,17 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.__main__ import LEAD_S, SCENARIOS, measure
-from bench.harness import RESULTS, WARM_UP_S, Asker, Scenario, facts, make_place
+from bench.harness import RESULTS, Asker, Scenario, facts, make_place
+from bench.others import measure_other, others_percent, wait_for_rest
 from bench.small import cpu_s
-from bench.thingsboard_gateway import Package, ReferenceGateway, find_package
-from tests.e2e.harness import ROOT, closing
+from bench.thingsboard_gateway import find_package, start_reference
+from tests.e2e.harness import ROOT
 
 COMPARED: Final = ("flat1", "flat8", "slow8")
 SHOWN: Final = ("frames_hz", "p50_ms", "p99_ms", "cpu_us_a_frame", "lost", "others_percent")
-OTHERS_S: Final = 2.0
-REST_S: Final = 3.0
-"""When nothing came for so long, nothing more comes."""
-MOST_REST_S: Final = 120.0
 MESSAGE: Final = b'{"line0":[{"ts":1700000000000,"values":{"humidity":%d.0}}]}\n'
 BLOCK: Final = 2_000
 """Messages that mosquitto_pub gets at once; the same again and again."""
@@ -73,42 +69,6 @@ PROMISES: Final = (
     Promise("slow8", "p50_ms", "reference"),
     Promise("slow8", "cpu_us_a_frame", "reference"),
 )
-
-
-def measure_reference(scenario: Scenario, package: Package) -> dict[str, Any]:
-    """The reference's row. It may lose frames: what arrives in the measuring time counts."""
-    with make_place(scenario) as place, closing(reference := ReferenceGateway(package, place)):
-        asker = place.asker
-        threading.Event().wait(WARM_UP_S)
-        feeder = place.start_feeder(scenario._replace(seconds=LEAD_S + scenario.seconds))
-        threading.Event().wait(LEAD_S)
-        used_s, before = reference.cpu_s(), asker.ask()
-        threading.Event().wait(scenario.seconds)
-        during, used_s = asker.ask(), reference.cpu_s() - used_s
-        said = json.loads(feeder.communicate(timeout=MOST_REST_S)[0])["said"]
-        after = wait_for_rest(asker)
-    frames = during["frames"] - before["frames"]
-    return {
-        "frames_hz": round(frames / (during["at_s"] - before["at_s"])),
-        "said": sum(said),
-        **{key: during[key] for key in ("p50_ms", "p99_ms", "max_ms")},
-        "lost": sum(said) - after["frames"],
-        **{key: after[key] for key in ("disordered", "repeats")},
-        "frames_a_message": round(during["frames"] / max(1, during["messages"]), 1),
-        "cpu_us_a_frame": round(used_s * 1e6 / max(1, frames), 2),
-    }
-
-
-def wait_for_rest(asker: Asker) -> dict[str, Any]:
-    """What had come when no more came."""
-    after = asker.ask()
-    end_s = time.monotonic() + MOST_REST_S
-    while time.monotonic() < end_s:
-        threading.Event().wait(REST_S)
-        before, after = after, asker.ask()
-        if after["messages"] == before["messages"]:
-            break
-    return after
 
 
 def measure_mosquitto_pub(scenario: Scenario) -> dict[str, Any]:
@@ -153,17 +113,6 @@ def say_ready_lines(process: subprocess.Popen[bytes], asker: Asker, seconds: flo
     return said
 
 
-def others_percent() -> float:
-    """How busy the machine is while nothing of ours runs, in percent of all cores; a ratio says little above a few."""
-
-    def read() -> tuple[int, int]:
-        ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
-        return sum(ticks), ticks[3] + ticks[4]
-
-    (total, idle), _, (total_after, idle_after) = read(), threading.Event().wait(OTHERS_S), read()
-    return round(100 - 100 * (idle_after - idle) / max(1, total_after - total), 1)
-
-
 def measure_serialgw(scenario: Scenario) -> dict[str, Any]:
     """serialgw's row; it waits until everything arrived."""
     row = measure(scenario)
@@ -176,6 +125,7 @@ def main() -> int:
     parser.add_argument("--no-file", action="store_true", help="print only")
     arguments = parser.parse_args()
     package = find_package()
+    start = partial(start_reference, package)
     rows: Rows = {name: {} for name in COMPARED}
 
     def keep(name: str, of: str, measure_one: Callable[[Scenario], dict[str, Any]]) -> None:
@@ -185,7 +135,7 @@ def main() -> int:
         print(json.dumps({"scenario": name, "of": of, **{key: row.get(key) for key in SHOWN}}), flush=True)
 
     for name in COMPARED:
-        keep(name, "reference", partial(measure_reference, package=package))
+        keep(name, "reference", partial(measure_other, start=start, lead_s=LEAD_S))
         if name == "flat1":
             keep(name, "mosquitto_pub", measure_mosquitto_pub)
         keep(name, "serialgw", measure_serialgw)

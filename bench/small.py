@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import statistics
 import subprocess
@@ -18,27 +17,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.tree import cpu_clock_s, pss_kib
 from tests.e2e.harness import Line, Mosquitto, Platform, number_device, write_config
 from tests.e2e.test_run import children
 
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-
 
 def cpu_s(pids: list[int]) -> float:
-    """User and system time that these processes have used."""
-    total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total * TICK_S
-
-
-def pss_kib(pid: int) -> int:
-    """Proportional memory of a process."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    return 0
+    """User and system time that these processes have used. OSError: one of them is gone."""
+    return sum(cpu_clock_s(pid) for pid in pids)
 
 
 def measure_idle(platform: Platform, gateway: subprocess.Popen[bytes], lines: list[Line], seconds: int) -> Any:

@@ -1,4 +1,5 @@
-"""How soon readings come: after the start of one port reader, and after the start of the whole gateway."""
+"""How soon readings come: after the start of one port reader, and after the start of the whole gateway. How soon many
+ports are connected, and what one more takes."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from statistics import median
 from typing import Any, Final
 
 from bench.harness import Instruments, Place, Scenario, make_place
+from bench.tree import tree_pss_mib
 from common.config.reading import read_gateway
 from common.config.task import device_task, write_task
 from services.cli.supervise.launch import encode_word
@@ -22,7 +24,13 @@ TIMES: Final = 5
 QUIET_S: Final = 0.5
 """After so long nothing is on its way of what was read before."""
 DEADLINE_S: Final = 60.0
+MANY_DEADLINE_S: Final = 180.0
 ALONE: Final = "line0"
+MANY_TIMES: Final = 3
+FEW: Final = 8
+"""Ports of the small gateway, from which it is counted what one more takes."""
+SETTLED_S: Final = 5.0
+"""After so long a gateway has the memory that it keeps."""
 
 
 def measure_starts(scenario: Scenario) -> dict[str, Any]:
@@ -38,6 +46,35 @@ def measure_starts(scenario: Scenario) -> dict[str, Any]:
         "reader_starts_s": [round(one_s, 3) for one_s in readers_s],
         "gateway_starts_s": [round(min(one), 3) for one in wholes_s],
     }
+
+
+def measure_many_ports(scenario: Scenario) -> dict[str, Any]:
+    """The row: from `serialgw run` to all devices' being connected at the platform, the median and each of the starts;
+    and the memory of all processes, with what a port takes that a gateway has more than one of FEW. No line talks.
+    """
+    found = [_start_connected(scenario) for _ in range(MANY_TIMES)]
+    (_, few_mib), many_mib = _start_connected(scenario._replace(lines=FEW)), median(mib for _, mib in found)
+    return {
+        "all_connected_s": round(median(start_s for start_s, _ in found), 3),
+        "pss_mib": many_mib,
+        "few_pss_mib": few_mib,
+        "added_port_mib": round((many_mib - few_mib) / (scenario.lines - FEW), 2),
+        "all_connected_each_s": [round(start_s, 3) for start_s, _ in found],
+    }
+
+
+def _start_connected(scenario: Scenario) -> tuple[float, float]:
+    """Seconds to all connected, on an empty data directory; then PSS of all processes together, in MiB."""
+    with make_place(scenario) as place:
+        running = Running(place.config, place.folder, scenario.converters)
+        with closing(running):
+            ask = place.asker.ask
+            wait_until(
+                lambda: ask()["connected"] == scenario.lines, "all devices connected", MANY_DEADLINE_S, every_s=0.1
+            )
+            start_s = ask()["connected_s"] - running.started_s
+            threading.Event().wait(SETTLED_S)
+            return start_s, tree_pss_mib(running.pid)
 
 
 def _start_whole(place: Place, scenario: Scenario, number: int) -> list[float]:

@@ -3,8 +3,8 @@
 Speaks just enough MQTT to subscribe, so that it costs little: it shares the machine with what is measured. It also
 answers the gateway's question for the platform's limits as ThingsBoard does; without an answer the reference gateway
 sends nothing. Each line of its input is answered by one JSON object: frames that came, repeats, frames out of order,
-frames missing below the highest number, messages, and since the question before the latencies and when each line's
-first new frame came.
+frames missing below the highest number, messages, how many devices were said to be connected and when the last of them
+was; and since the question before the latencies and when each line's first new frame came.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from bench.mqtt import PUBLISH, connect, next_packet, packet, text
 NAME: Final = re.compile(rb'"line(\d+)":\[')
 NUMBER: Final = re.compile(rb'"humidity":(\d+)')
 TELEMETRY: Final = b"v1/gateway/telemetry"
+CONNECTED: Final = b"v1/gateway/connect"
 QUESTION: Final = b"v1/devices/me/rpc/request/"
 ANSWER: Final = b"v1/devices/me/rpc/response/"
 LIMITS: Final = (
@@ -79,8 +80,10 @@ class Subscriber:
         self._accounts = [Account() for _ in range(lines)]
         self._latencies_ms: list[float] = []
         self._messages = 0
+        self._connected: set[bytes] = set()
+        self._connected_s: float | None = None
         self._buffer = bytearray()
-        self.socket = connect(port, b"bench", [TELEMETRY, QUESTION + b"+"])
+        self.socket = connect(port, b"bench", [TELEMETRY, CONNECTED, QUESTION + b"+"])
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
 
     def read(self) -> None:
@@ -98,6 +101,8 @@ class Subscriber:
                 payload = body + 2 + int.from_bytes(buffer[body : body + 2])
                 if buffer.startswith(QUESTION, body + 2):
                     self._answer(bytes(buffer[body + 2 : payload]).removeprefix(QUESTION))
+                elif buffer.startswith(CONNECTED, body + 2):
+                    self._connect(bytes(buffer[payload:end]), now_s)
                 else:
                     self._take(bytes(buffer[payload:end]), now_s)
             start = end
@@ -105,6 +110,12 @@ class Subscriber:
 
     def _answer(self, number: bytes) -> None:
         self.socket.sendall(packet(PUBLISH << 4, text(ANSWER + number) + LIMITS))
+
+    def _connect(self, payload: bytes, now_s: float) -> None:
+        device = payload.partition(b'"device":')[2].split(b'"')[1]
+        if device not in self._connected:
+            self._connected.add(device)
+            self._connected_s = now_s
 
     def _take(self, payload: bytes, now_s: float) -> None:
         self._messages += 1
@@ -143,6 +154,8 @@ class Subscriber:
             "disordered": sum(account.disordered for account in accounts),
             "repeats": sum(account.repeats for account in accounts),
             "messages": self._messages,
+            "connected": len(self._connected),
+            "connected_s": self._connected_s,
             "p50_ms": quantile(0.5),
             "p99_ms": quantile(0.99),
             "max_ms": quantile(1.0),

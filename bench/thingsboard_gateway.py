@@ -8,17 +8,13 @@ configuration from afar.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.harness import Place, example_device
-from bench.small import cpu_s
+from bench.others import OtherGateway
 from tests.e2e.harness import ROOT
-from tests.e2e.test_run import children
-from tests.support.waiting import wait_until
 
 PYTHON: Final = ROOT / "bench" / ".reference-venv" / "bin" / "python"
 QUESTION: Final = """
@@ -69,40 +65,12 @@ def write_reference_config(package: Package, place: Place) -> Path:
     return folder
 
 
-class ReferenceGateway:
-    """Its process, connected, with all ports open."""
+def start_reference(package: Package, place: Place) -> OtherGateway:
+    """The reference on all lines, connected."""
+    folder = write_reference_config(package, place)
 
-    def __init__(self, package: Package, place: Place) -> None:
-        environ = {**os.environ, "TB_GW_CONFIG_DIR": str(write_reference_config(package, place))}
-        self._log = place.folder / "reference.log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [PYTHON, "-m", "thingsboard_gateway.tb_gateway"],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environ,
-                cwd=place.folder,
-            )
-        try:
-            wait_until(lambda: self._is_ready(len(place.lines)), "the reference gateway's start", 60, every_s=0.1)
-        except BaseException:
-            self.close()
-            print(self._log.read_text(errors="replace")[-4000:], file=sys.stderr)
-            raise
+    def is_ready(log: str) -> bool:
+        return "Gateway started." in log and log.count("Connected to device") >= len(place.lines)
 
-    def _is_ready(self, lines: int) -> bool:
-        log = self._log.read_text(errors="replace")
-        assert self._process.poll() is None, "the reference gateway ended"
-        return "Gateway started." in log and log.count("Connected to device") >= lines
-
-    def cpu_s(self) -> float:
-        """What it and its children have used."""
-        return cpu_s([self._process.pid, *children(self._process.pid)])
-
-    def close(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
+    command = [str(PYTHON), "-m", "thingsboard_gateway.tb_gateway"]
+    return OtherGateway(command, place.folder / "reference.log", is_ready, {"TB_GW_CONFIG_DIR": str(folder)})

@@ -30,6 +30,7 @@ class Running:
         self.data_dir = folder / "data"
         self.log = folder / "run.log"
         command = [sys.executable, "-m", "services.cli", "run", "--config", str(config)]
+        self.started_s = time.monotonic()
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
                 [*command, "--data-dir", str(self.data_dir), "--converters", str(converters)],
@@ -38,6 +39,11 @@ class Running:
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 cwd=folder,
             )
+
+    @property
+    def pid(self) -> int:
+        """Of the process above all others."""
+        return self._process.pid
 
     @property
     def run_dir(self) -> Path:
