@@ -14,6 +14,7 @@ from common.wire.messages import FrameBatch, ReadingBatch
 from services.broker.core.counters import BrokerCounts
 from services.broker.core.credit import CREDIT, ENTRY_BYTES, ConverterCredit, DeviceQueue, Handed, Queued, key_of
 from services.broker.core.events import FramesBlocked, Parts, SendFrames
+from services.broker.core.gathering import FEW_FRAMES
 from services.broker.core.member import Member
 
 PIN_LOST_S: Final = 20.0
@@ -174,7 +175,7 @@ class Dispatcher:
         while turn and (ready or is_pinned):
             device = turn.popleft()
             queue = self._queues[device]
-            converter = self._choose(device, is_pinned, usable)
+            converter = self._choose(device, is_pinned, usable, queue.items[0].batch.length <= FEW_FRAMES)
             if converter is None:
                 skipped.append(device)
                 continue
@@ -266,8 +267,11 @@ class Dispatcher:
         prompt = [converter for converter in live if converter.member.liveness == "alive" and not converter.is_behind]
         return prompt or live
 
-    def _choose(self, device: str, is_pinned: bool, usable: list[ConverterCredit]) -> ConverterCredit | None:
-        """The converter that gets this device's next batch; None if it has to wait."""
+    def _choose(
+        self, device: str, is_pinned: bool, usable: list[ConverterCredit], is_little: bool
+    ) -> ConverterCredit | None:
+        """The converter that gets this device's next batch; None if it has to wait. With `is_little` the batch takes
+        less time than to wake up another converter: then it goes to the one that was at work last."""
         if is_pinned:
             pin = self._pin(device, usable)
             is_there = pin is not None and (pin.member.liveness == "alive" or pin in usable)
@@ -277,6 +281,8 @@ class Dispatcher:
         free = [converter for converter in usable if converter.can_take]
         if not free:
             return None
+        if is_little:
+            return max(free, key=lambda converter: converter.served)
         return min(free, key=lambda converter: (CREDIT - converter.credit, converter.served))
 
     def _pin(self, device: str, usable: list[ConverterCredit]) -> ConverterCredit | None:
