@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from services.broker.core.credit import CREDIT, LITTLE_CREDIT
 from services.broker.core.events import FramesArrived, RestFrames, SendFrames
-from services.broker.core.gathering import OFFSET_S, TOGETHER_S, Gathering
+from services.broker.core.gathering import LITTLE_BYTES, OFFSET_S, TOGETHER_S, Gathering
 from tests.support.brokering import World, frames
 
 PERIOD_S = 0.04
@@ -81,3 +82,25 @@ def test_what_comes_alone_goes_to_the_converter_that_was_at_work_last() -> None:
         found.append(sent.converter)
         world.convert(sent)
     assert found[0] == found[1] == found[2] != found[3] != found[4]
+
+
+def test_what_many_lines_said_at_the_same_time_goes_in_one_go() -> None:
+    """Little batches have a credit of their own, which the large ones do not wait for; there is an end to it, too."""
+    world = World()
+    world.register("converter")
+    sent = [one for number in range(LITTLE_CREDIT + 2) for one in world.feed(frames(f"d{number}", length=1))]
+    assert len(sent) == LITTLE_CREDIT
+    large = [one for number in range(3) for one in world.feed(frames(f"large{number}", length=10))]
+    assert len(large) == CREDIT
+    assert [one.batch.device for one in world.convert(sent[0])] == []
+    back = world.convert(large[0])
+    assert {one.batch.device for one in back} == {f"d{LITTLE_CREDIT}", "large2"}
+
+
+def test_one_frame_may_be_large() -> None:
+    """Then it takes of the converter's credit what others do."""
+    world = World()
+    world.register("converter")
+    body = bytes(LITTLE_BYTES + 1)
+    sent = [one for number in range(CREDIT + 1) for one in world.feed(frames(f"d{number}", length=1, body=body))]
+    assert len(sent) == CREDIT

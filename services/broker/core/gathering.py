@@ -14,12 +14,18 @@ from common.wire.messages import FrameBatch
 
 FEW_FRAMES: Final = 1
 """What has more in a batch has waited for company already, in its reader."""
+LITTLE_BYTES: Final = 4_096
 LEAST_S: Final = 0.004
 """A shorter rest ends with the next moment but one: nobody comes in so short a time."""
 TOGETHER_S: Final = 0.006
 """Lines that speak at the same time, once in a while, come within this: the first is passed on, the others together."""
 OFFSET_S: Final = 0.005
 """Moments here are so much later than those at which busy lines are read: what these send is there by then."""
+
+
+def is_little(batch: FrameBatch) -> bool:
+    """True for a batch that takes a converter less time than it takes to wake one up, or to ask for the next."""
+    return batch.length <= FEW_FRAMES and len(batch.body) <= LITTLE_BYTES and not batch.pinned
 
 
 class Gathering:
