@@ -136,8 +136,8 @@ PLATFORM: Final = Section(
         Key(
             "minPackSendDelayMS",
             "whole number of ms",
-            "How long readings wait for others, to be sent in one message, while there are few. 0: nothing waits on purpose, in no "
-            "process; less than 50 is shared between port reader and publisher.",
+            "How long readings wait for others, in all processes together, to be passed on in one go; what comes alone after a "
+            "silence waits for nobody. 0: nothing waits on purpose, in no process.",
             100,
             50,
         ),

@@ -14,6 +14,7 @@ from common.config.asking import Asking, Register
 from common.config.framing import Framing
 from common.config.names import BUILTIN_DOWNLINK, BUILTIN_ENTRIES, BUILTIN_UPLINK
 from common.config.point_models import Decode, DeviceTime, Meaning, Naming, Place, When
+from common.core.company import period_within
 from common.stream.limits import MAX_RECORDS
 from common.wire.calls import hosted_stream
 
@@ -345,8 +346,9 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DELAY_MS: Final = 50
-"""How long readings wait for company where nothing is said; from here on only the publisher's own wait is meant, as in
-the reference."""
+"""How long readings wait for company where nothing is said; from here on a busy line rests as long as pays."""
+MOST_GATHERING_S: Final = 0.08
+"""No frame waits longer for company before the publisher, however long readings may: a reader asks after 250 ms."""
 PAYLOAD_GUESS_BYTES = 8196
 """What the reference's files say, and it where they say nothing; the platform's own word replaces it."""
 
@@ -414,10 +416,16 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         return self.min_pack_send_delay_ms / 2000 if self.min_pack_send_delay_ms < DELAY_MS else None
 
     @property
+    def broker_company_s(self) -> float:
+        """How much of it the broker may spend on frames that come alone, for which nobody has waited yet: a period of
+        the common moments, four fifths of it at most."""
+        return min(MOST_GATHERING_S, period_within(self.min_pack_send_delay_ms / 1000 * 0.8))
+
+    @property
     def publisher_company_s(self) -> float:
-        """How much of it the publisher may spend."""
+        """How much of it the publisher may spend: what is left."""
         delay_s = self.min_pack_send_delay_ms / 1000
-        return delay_s if self.reader_company_s is None else delay_s / 2
+        return delay_s - self.broker_company_s if self.reader_company_s is None else delay_s / 2
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ BEAT_S: Final = 1.0
 CALM_BEAT_S: Final = 10.0
 """A port reader whose line says nothing beats this often, and says so: 64 of them would else keep a small machine busy
 with saying that nothing has changed."""
+STEADY_BEAT_S: Final = 5.0
+"""One whose frames come now and again, and are taken each time, beats this often, and says so."""
 LATE_S: Final = 3.0
 """Two beats may be lost or delayed before anyone is called late."""
 LOST_S: Final = 5.0

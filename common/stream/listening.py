@@ -19,7 +19,7 @@ class Listening:
     """What is heard now, and since when nobody has listened. All times are `now_s`."""
 
     def __init__(self) -> None:
-        self._calm = Calm()
+        self.calm = Calm()
         self.hears_beats = True
         """False for a calm source, until something happens."""
         self.rests_until_s = 0.0
@@ -27,11 +27,6 @@ class Listening:
         self._deaf_since_s = float("inf")
         """When we stopped listening: the delay of a report after that is our own, and must not count as round trip.
         Infinity on a busy line, where it does count: reports come late there because everyone is busy."""
-
-    @property
-    def is_calm(self) -> bool:
-        """True if the last beat said that the next one comes late."""
-        return self._calm.is_calm
 
     def wake(self, now_s: float) -> list[Listen]:
         """Something has happened, or waits: others' beats count again."""
@@ -42,14 +37,14 @@ class Listening:
 
     def news(self, now_s: float) -> list[Listen]:
         """Something has happened that others should hear of soon."""
-        self._calm.news()
+        self.calm.news()
         return self.wake(now_s)
 
     def beat(self, now_s: float, *, is_quiet: bool) -> tuple[float, list[Listen]]:
         """To be called when a beat goes out; returns (the seconds until the next, effects). If the next comes late,
         nothing waits for anything, and others' beats would only wake us before then."""
-        every_s = self._calm.beat(is_quiet=is_quiet)
-        if not self._calm.is_calm:
+        every_s = self.calm.beat(is_quiet=is_quiet)
+        if not self.calm.is_calm:
             return every_s, self.wake(now_s)
         self.hears_beats = False
         return every_s, [Listen(False, now_s + every_s)]

@@ -147,10 +147,15 @@ class Source:
             streams += [other.next_deadline_s for other in self._others]
         return earliest(self._membership.next_deadline_s, self._ending.next_deadline_s, *streams)
 
-    def begin(self, event: object, now_s: float) -> list[SourceEffect]:
-        """To be called first, with every event that the process hears."""
+    def begin(self, event: object, now_s: float, *, is_said: bool = False) -> list[SourceEffect]:
+        """To be called first, with every event that the process hears. `is_said`: it only brings entries, as many
+        others do."""
         effects: list[SourceEffect] = []
-        if _is_news(event):
+        calm = self.listening.calm
+        if is_said and not calm.is_silent:
+            # As others before it: the next beat comes soon enough.
+            calm.has_said = True
+        elif _is_news(event):
             self._membership.hurry(now_s)
             effects += self.listening.news(now_s)
         if self._others:
@@ -198,7 +203,7 @@ class Source:
             case Arrived(message=message):
                 return self._take(message, now_s)
             case Tick():
-                return self._each(lambda stream: stream.uplink.tick(now_s))
+                return self._tick(now_s)
             case Blocked(message=message):
                 return self._hold(message, now_s)
             case Writable(plane=plane):
@@ -228,7 +233,7 @@ class Source:
         this and `move`."""
         found = self.streams[member].uplink.commit(items, clock_ms, line_state, now_s)
         effects = self._of(member, found) if member else found
-        if self.listening.hears_beats:
+        if self.listening.hears_beats or not self.listening.calm.is_silent:
             return effects
         # Also where only time has made an entry: a new publisher has to be heard before anything reaches it.
         return [*self.listening.wake(now_s), *effects]
@@ -246,7 +251,7 @@ class Source:
         """It is told to end; told twice, it ends at once."""
         if self.is_draining:
             return [Exit(0)]
-        self._ending.begin(now_s, was_deaf=self.listening.is_calm)
+        self._ending.begin(now_s, was_deaf=self.listening.calm.is_calm)
         return []
 
     def take_section(self, member: int, name: str, section: bytes, now_s: float) -> list[SourceEffect]:
@@ -324,6 +329,13 @@ class Source:
                 return self._serve_plainly(message, now_s)
             case _:
                 assert_never(message)
+
+    def _tick(self, now_s: float) -> Sequence[SourceEffect]:
+        """What is due. Whoever has to send something again, and is deaf, listens: there may be another publisher."""
+        effects = self._each(lambda stream: stream.uplink.tick(now_s))
+        if self.listening.hears_beats or not any(type(effect) is Send for effect in effects):
+            return effects
+        return [*self.listening.news(now_s), *effects]
 
     def _hold(self, message: Message, now_s: float) -> list[SourceEffect]:
         """A message was not sent."""

@@ -30,13 +30,18 @@ def rests_of_a_busy_line(company_s: float | None) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("delay_ms", "reader_s", "publisher_s"), [(0, 0.0, 0.0), (20, 0.01, 0.01), (50, None, 0.05), (200, None, 0.2)]
+    ("delay_ms", "reader_s", "broker_s", "publisher_s"),
+    [(0, 0.0, 0.0, 0.0), (20, 0.01, 0.01, 0.01), (50, None, 0.04, 0.01), (200, None, 0.08, 0.12)],
 )
-def test_the_time_is_shared_out(tmp_path: Path, delay_ms: int, reader_s: float | None, publisher_s: float) -> None:
-    """Less than the default is halved between reader and publisher; from the default on it is the publisher's, and
-    nothing changes for anybody who has not asked for it."""
+def test_the_time_is_shared_out(
+    tmp_path: Path, delay_ms: int, reader_s: float | None, broker_s: float, publisher_s: float
+) -> None:
+    """A frame waits in its reader, where the line is busy, or in the broker, where it comes alone; and then in the
+    publisher, for what is left of the time."""
     platform = Platform(min_pack_send_delay_ms=delay_ms)
-    assert platform.publisher_company_s == publisher_s
+    assert platform.broker_company_s == broker_s
+    assert platform.publisher_company_s == pytest.approx(publisher_s)
+    assert platform.broker_company_s + platform.publisher_company_s <= delay_ms / 1000
     device = Device(name="press1")
     gateway = Gateway(platform=platform, connectors=(Connector(name="S", devices=(device,)),))
     task = device_task(gateway, device, tmp_path, "INFO")

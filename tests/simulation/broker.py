@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from common.core.events import Core, Send
+from common.core.events import Core, Send, Tick
 from common.wire.messages import Identity, Message, Plane
 from services.broker.core.core import BrokerCore
 from services.broker.core.events import (
     CloseFrames,
     ForwardReadings,
+    FramesArrived,
     FramesBlocked,
     FramesWritable,
     OpenFrames,
     ReadingsBlocked,
     ReadingsWritable,
+    RestFrames,
     SendFrames,
     SendTo,
     Unreachable,
@@ -37,13 +39,40 @@ class BrokerProcess(Process):
         self.blocked: set[str] = set()
         """Converters to which nothing goes before `FramesWritable`."""
 
+        self.frames: list[FramesArrived] = []
+        """What waits in the socket while frames rest."""
+        self.rest_until_s = 0.0
+
     def make_core(self) -> Core:
         self.endpoints = {}
         self.blocked = set()
+        self.frames, self.rest_until_s = [], 0.0
         return BrokerCore(Identity("broker", "0", f"broker#{self.life}", 1, "host"), lambda tag: f"{self.life}/{tag}")
+
+    def hear(self, event: Any) -> None:
+        """What its loop does: frames that come while they rest wait in the socket, for the end of the rest or a
+        timer."""
+        if isinstance(event, FramesArrived) and self.alive and self.clock.now_s < self.rest_until_s:
+            self.frames.append(event)
+            return
+        if isinstance(event, Tick):
+            self._take_frames()
+        super().hear(event)
+
+    def _take_frames(self) -> None:
+        frames, self.frames = self.frames, []
+        for event in frames:
+            super().hear(event)
+
+    def _end_rest(self, life: int) -> None:
+        if self.life == life and self.clock.now_s >= self.rest_until_s:
+            self._take_frames()
 
     def perform(self, effect: Any) -> Iterable[Any]:
         match effect:
+            case RestFrames(until_s=until_s):
+                self.rest_until_s = until_s
+                self.clock.after(max(0.0, until_s - self.clock.now_s), self._end_rest, self.life)
             case Send(plane=Plane.EVENTS, message=message):
                 return self.world.send(self, Plane.EVENTS, message)
             case OpenFrames(converter=name, endpoint=endpoint):

@@ -134,7 +134,7 @@ LISTED: Final = (
     one(
         "report only on change, never repeated",
         (Ordering, "all_reports"),
-        "if not stream.is_idle or now_s - max(stream.heard_s, stream.told_s) <= REPEAT_S",
+        "if now_s - max(stream.heard_s, stream.told_s) <= REPEAT_S or not stream.is_idle",
         "if False",
     ),
     one(

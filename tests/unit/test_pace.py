@@ -68,7 +68,9 @@ def test_a_busy_line_rests_between_reads():
     assert reads.next(1, 24) == 0.0
 
 
-@pytest.mark.parametrize(("ports", "period_s"), [(1, BUSY_S), (3, 0.040), (8, 0.080), (9, LONGEST_S), (64, LONGEST_S)])
+@pytest.mark.parametrize(
+    ("ports", "period_s"), [(1, BUSY_S), (3, 0.020), (8, 0.040), (9, 0.080), (17, LONGEST_S), (64, LONGEST_S)]
+)
 def test_many_busy_lines_wake_up_no_more_often_than_a_few(ports: int, period_s: float):
     """The rest grows with the number of ports, and ends for all of them together."""
     reads = Reads(ports)

@@ -10,7 +10,7 @@ from common.stream.blocks import Block
 from common.stream.counters import SourceCounts
 from common.stream.events import Append, Bury, DeadLetter, Fetch, KeepJournal, MarkSettled, Trim
 from common.stream.keeping.outage import Outage
-from common.stream.keeping.upkeep import Fetching, Upkeep
+from common.stream.keeping.upkeep import MARK_S, TRIM_S, Fetching, Upkeep
 from common.stream.limits import Limits
 from common.stream.numbers import Stream
 
@@ -80,7 +80,7 @@ class JournalWriter:
 
     def settled(self, now_s: float) -> None:
         """Something in the journal is settled: it leaves with the next append, or soon."""
-        self._upkeep.owe_trim(now_s)
+        self._upkeep.owe_trim(now_s, MARK_S if self.outage.is_down else TRIM_S)
 
     def trim(self, base: int, dead: list[DeadLetter]) -> list[Trim | MarkSettled]:
         """Takes what is settled out of the journal, and adds these dead letters. A journal that is down gets neither

@@ -8,8 +8,11 @@ from typing import Final
 from common.stream.events import Fetch, KeepJournal
 from common.stream.limits import Limits
 
-TRIM_S: Final = 0.5
-"""What is settled may stay in the journal so long: most often the next append takes it along."""
+TRIM_S: Final = 2.0
+"""What is settled may stay in the journal so long: most often the next append takes it along, also that of a device
+which speaks once a second."""
+MARK_S: Final = 0.5
+"""The same of a journal that can't be written: no append takes it along, and only a mark can say it."""
 KEEP_S: Final = 10.0
 """The journal is looked after this often while something comes in or waits, a quarter more or less; what has waited so
 long goes from its log into its file."""
@@ -70,10 +73,10 @@ class Upkeep:
         """The journal has just been opened, and looked after by that."""
         self.keep_s = now_s + KEEP_S
 
-    def owe_trim(self, now_s: float) -> None:
+    def owe_trim(self, now_s: float, within_s: float) -> None:
         """Something is settled that is in the journal still."""
         if self.trim_s is None:
-            self.trim_s = now_s + TRIM_S
+            self.trim_s = now_s + within_s
 
     def is_trim_due(self, now_s: float) -> bool:
         """True if no append has come that would have taken the settled ones along."""

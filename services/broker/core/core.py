@@ -45,10 +45,12 @@ from services.broker.core.events import (
     ReadingsArrived,
     ReadingsBlocked,
     ReadingsWritable,
+    RestFrames,
     SendFrames,
     SendTo,
     Unreachable,
 )
+from services.broker.core.gathering import Gathering
 from services.broker.core.member import Member
 from services.broker.core.own_state import Waiting, own_facts
 from services.broker.core.readings_queue import ReadingsQueue
@@ -75,6 +77,7 @@ class BrokerCore:
         self._endpoint_of = endpoint_of
         self._registry = Registry()
         self._dispatcher = Dispatcher(self.counters)
+        self._gathering = Gathering()
         self._epochs = Epochs()
         self._readings = ReadingsQueue(self.counters)
         self._router = Router(self._registry, self._dispatcher.converter_for, self.counters)
@@ -104,7 +107,9 @@ class BrokerCore:
     def _react(self, event: Event, now_s: float) -> Sequence[Effect]:
         match event:
             case FramesArrived():
-                return self._take_frames(event)
+                until_s = self._gathering.rest_until_s(event.batch, now_s)
+                effects = self._take_frames(event)
+                return effects if until_s is None else [RestFrames(until_s), *effects]
             case ReadingsArrived():
                 return self._take_readings(event)
             case Arrived(message=Heartbeat() as beat):
@@ -232,6 +237,7 @@ class BrokerCore:
         if member.address == PUBLISHER:
             # Readings for the publisher before have the wrong epoch.
             self._readings.clear()
+            self._gathering.take_wait(member.company_s)
         level: Level = "debug" if member.kind == "client" else "info"
         facts: dict[str, str | int] = {"address": member.address, "pid": member.pid}
         if replaced is not None:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from common.core.liveness import BEAT_S
 from common.wire.messages import FrameBatch
 from services.broker.core.events import Parts
+from services.broker.core.gathering import is_little
 from services.broker.core.member import Member
 
 CREDIT: Final = 2
@@ -15,6 +16,8 @@ CREDIT: Final = 2
 PINNED_CREDIT: Final = 2
 """How many a converter holds of each device with users' code, beside the others: such a device waits for itself
 alone."""
+LITTLE_CREDIT: Final = 8
+"""How many little batches a converter holds beside the others: what many lines said at the same time goes in one go."""
 SURPLUS_BEATS: Final = 3
 """Beats in a row at which a converter must lack a batch before its credit comes back: one beat proves nothing."""
 ENTRY_BYTES: Final = 256
@@ -95,6 +98,8 @@ class ConverterCredit:
         """What it has not answered, in the order in which it got it."""
         self.pinned_out: dict[str, int] = {}
         """How many of the batches it has are of each device with users' code."""
+        self.little_out = 0
+        """How many of them are little."""
         self.is_behind = False
         """True while a batch was taken back from it that it has not answered."""
         self.is_blocked = False
@@ -126,6 +131,8 @@ class ConverterCredit:
         batch = item.batch
         if batch.pinned:
             self.pinned_out[batch.device] = self.pinned_out.get(batch.device, 0) + 1
+        elif is_little(batch):
+            self.little_out += 1
         else:
             self.credit -= 1
 
@@ -133,7 +140,9 @@ class ConverterCredit:
         """Counts a batch that it has no more, and gives the credit back."""
         self.handed.remove(handed)
         batch = handed.item.batch
-        if not batch.pinned:
+        if is_little(batch):
+            self.little_out -= 1
+        elif not batch.pinned:
             self.credit += 1
         elif self.pinned_out[batch.device] > 1:
             self.pinned_out[batch.device] -= 1
@@ -155,3 +164,8 @@ class ConverterCredit:
     def can_take(self) -> bool:
         """True if it takes a batch of a device without users' code."""
         return self.credit > 0 and not self.is_blocked
+
+    @property
+    def can_take_little(self) -> bool:
+        """True if it takes a little batch of such a device."""
+        return self.little_out < LITTLE_CREDIT and not self.is_blocked

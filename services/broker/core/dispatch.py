@@ -14,6 +14,7 @@ from common.wire.messages import FrameBatch, ReadingBatch
 from services.broker.core.counters import BrokerCounts
 from services.broker.core.credit import CREDIT, ENTRY_BYTES, ConverterCredit, DeviceQueue, Handed, Queued, key_of
 from services.broker.core.events import FramesBlocked, Parts, SendFrames
+from services.broker.core.gathering import is_little
 from services.broker.core.member import Member
 
 PIN_LOST_S: Final = 20.0
@@ -174,12 +175,13 @@ class Dispatcher:
         while turn and (ready or is_pinned):
             device = turn.popleft()
             queue = self._queues[device]
-            converter = self._choose(device, is_pinned, usable)
+            little = is_little(queue.items[0].batch)
+            converter = self._choose_last(usable) if little else self._choose(device, is_pinned, usable)
             if converter is None:
                 skipped.append(device)
                 continue
             sent.append(self._take(device, queue, converter, now_s))
-            ready -= 1
+            ready -= not little
         # Devices that could not be served keep their places before those that were.
         turn.extendleft(reversed(skipped))
 
@@ -265,6 +267,11 @@ class Dispatcher:
         live = [converter for converter in self._converters.values() if converter.is_live]
         prompt = [converter for converter in live if converter.member.liveness == "alive" and not converter.is_behind]
         return prompt or live
+
+    def _choose_last(self, usable: list[ConverterCredit]) -> ConverterCredit | None:
+        """The converter that gets a little batch: of those that take one, the one that was at work last."""
+        free = [converter for converter in usable if converter.can_take_little]
+        return max(free, key=lambda converter: converter.served, default=None)
 
     def _choose(self, device: str, is_pinned: bool, usable: list[ConverterCredit]) -> ConverterCredit | None:
         """The converter that gets this device's next batch; None if it has to wait."""

@@ -103,6 +103,12 @@ class SendFrames(NamedTuple):
     """Where the batch stood among all; puts it back in its place."""
 
 
+class RestFrames(NamedTuple):
+    """Effect: take no frames before this time, unless a timer fires: what has come until then is taken together."""
+
+    until_s: float
+
+
 class ForwardReadings(NamedTuple):
     """Effect: send to the publisher now, or hear `ReadingsBlocked`."""
 
@@ -126,4 +132,4 @@ Event = (
     | Unreachable
 )
 """Not `Blocked`, `Writable` and `Reconnected`: its heartbeat is sent or lost, and it is what the others connect to."""
-Effect = Send | Note | Exit | SendTo | OpenFrames | CloseFrames | SendFrames | ForwardReadings
+Effect = Send | Note | Exit | SendTo | OpenFrames | CloseFrames | SendFrames | RestFrames | ForwardReadings

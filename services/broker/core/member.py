@@ -53,3 +53,9 @@ class Member:
     def pinned(self) -> bool:
         """True for a port reader whose device has users' code, which stays with one converter."""
         return self.detail.get("pinned") is True
+
+    @property
+    def company_s(self) -> float:
+        """How long frames may wait for company before they come to this publisher; 0 where it has said nothing."""
+        found = self.detail.get("company_ms")
+        return found / 1000 if type(found) is int else 0.0

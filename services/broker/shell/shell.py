@@ -28,6 +28,7 @@ from services.broker.core.events import (
     FramesArrived,
     OpenFrames,
     ReadingsArrived,
+    RestFrames,
     SendFrames,
     SendTo,
     Unreachable,
@@ -70,6 +71,7 @@ class BrokerShell:
         """Binds at once; the `context` is this shell's from now on, and ends with it."""
         self._context = context
         self._logger = logger
+        self._sources = sources
         EventsForwarder(context, endpoints).start()
         self._frames_in = _bind(context, zmq.PULL, endpoints.frames_in)
         self._readings_in = _bind(context, zmq.PULL, endpoints.readings_in)
@@ -95,6 +97,8 @@ class BrokerShell:
                 return self._frames_out.send(effect)
             case ForwardReadings():
                 return self._readings_out.send(effect)
+            case RestFrames(until_s=until_s):
+                self._sources.rest(self._frames_in, until_s)
             case SendTo():
                 return self._send_to(effect)
             case Send(message=message):

@@ -139,7 +139,7 @@ class PortReaderCore:
         heard; the beat, and the end."""
         if self._standstill.has_been(now_s, self._due_s) and not self._device.line.port.startswith(TCP):
             self._port.doubt("nobody could read the line for too long", is_anywhere=False)
-        effects: list[Effect] = [*self._source.begin(event, now_s)]
+        effects: list[Effect] = [*self._source.begin(event, now_s, is_said=type(event) is Chunk)]
         effects += self._handle(event, now_s)
         return [
             *effects,

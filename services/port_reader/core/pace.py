@@ -14,19 +14,18 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from common.core.company import PERIODS_S
 from common.stream.numbers import Progress
 from services.port_reader.core.hold import FULL_BYTES, LEAST_S, LONGEST_S, Hold
 
 BUSY_S: Final = 0.010
 """A line that has something again so soon is busy, and the shortest rest of one."""
-READS_HZ: Final = 100.0
-"""Most reads a second of busy lines, of all ports together, as far as LONGEST_S allows. Waking up costs a reader a
-millisecond, most of it to have its memory near again; frames that come together cost microseconds."""
+READS_HZ: Final = 200.0
+"""Most reads a second of busy lines, of all ports together, as far as LONGEST_S allows: eight ports rest as long as
+readings may wait where nothing is said. Waking up costs a reader a millisecond, most of it to have its memory near
+again; frames that come together cost microseconds."""
 BUSY_FRAMES: Final = 3
 """A line that has so many for one read is busy, too."""
-PERIODS_S: Final = (BUSY_S, 0.020, 0.040, 0.080, LONGEST_S)
-"""Rests end at multiples of one of these; each is a multiple of those before it, so that a line that rests longer is
-read together with all others."""
 LATE_S: Final = 0.1
 """What the publisher does not have after this waits for somebody who has too much to do. News of reception alone takes
 half of it."""

@@ -168,7 +168,9 @@ class PublisherCore:
         )
         self._known = known
         # Readers of connected but silent devices beat rarely, so they are asked for a beat.
-        self._membership = Membership(identity, {}, map(reader_of, types))
+        # The broker, which reads no configuration, hears here how long frames may wait.
+        detail = {"company_ms": round(config.broker_company_s * 1000)}
+        self._membership = Membership(identity, detail, map(reader_of, types))
         self._out = out = Outlet()
         self._counters = counters = new_counts(PublisherCounts)
         self._ordering = Ordering(epoch, counters, out)

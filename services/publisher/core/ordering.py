@@ -7,6 +7,7 @@ batches belong to a stream of ours at all, when a report is due, and how much ea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 from common.wire.messages import Entry, ReadingBatch, StreamReport
@@ -27,6 +28,9 @@ MOST_STREAMS: Final = 4_096
 """Streams at a time, as many as the broker has devices; each is some KiB here."""
 FORGET_S: Final = 600.0
 """A stream that is silent for so long, with everything settled, is forgotten; its next batch begins it anew."""
+TOLD_S: Final = 1.0
+"""What a settled stream was told within this time is not repeated with a beat: a device that speaks each second is told
+something new before that, and of others the next beat repeats it."""
 RECEIVED_S: Final = 0.05
 """News of reception alone, which only keeps a reader from asking, may wait so long for news of acceptance; a reader
 asks after 250 ms."""
@@ -137,7 +141,7 @@ class Ordering:
         self._changed.clear()
         for stream in due:
             self._received.pop(stream, None)
-            stream.told_s = now_s
+            stream.told_s = stream.told_apart_s = now_s
         return [stream.report(self.epoch, self._credit_bytes) for stream in due if self._is_current(stream)]
 
     def all_reports(self, now_s: float) -> list[StreamReport]:
@@ -149,13 +153,14 @@ class Ordering:
         active = sum(not stream.is_idle or now_s - stream.heard_s < ACTIVE_S for stream in self._streams.values())
         self._credit_bytes = min(STREAM_CREDIT_BYTES, TOTAL_CREDIT_BYTES // max(1, active))
         for stream in (*self._changed, *self._received):
-            stream.told_s = now_s
+            stream.told_s, stream.told_apart_s = now_s, -inf
         self._changed.clear()
         self._received.clear()
         return [
             stream.report(self.epoch, self._credit_bytes)
             for stream in self._streams.values()
-            if not stream.is_idle or now_s - max(stream.heard_s, stream.told_s) <= REPEAT_S
+            if now_s - max(stream.heard_s, stream.told_s) <= REPEAT_S or not stream.is_idle
+            if now_s - stream.told_apart_s >= TOLD_S or not stream.is_idle
         ]
 
     def _is_current(self, stream: ReadingStream) -> bool:

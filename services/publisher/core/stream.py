@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
+from math import inf
 from typing import Final, NamedTuple
 
 from common.core.dead_kinds import UNREAD
@@ -159,6 +160,8 @@ class ReadingStream:
         self.heard_s = 0.0
         self.told_s = 0.0
         """When something new was reported last."""
+        self.told_apart_s = -inf
+        """When that was not with a beat."""
         self._changed = changed
         self._out = out
         self._runs: deque[Run] = deque()
