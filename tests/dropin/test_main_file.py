@@ -11,8 +11,8 @@ import pytest
 
 from common.config.active import find_gateway, make_active, secrets_of, write_active
 from common.config.models import Provisioning, Statistics
-from common.config.secrets import without_secrets
 from common.config.reading import Loaded, read_gateway
+from common.config.secrets import without_secrets
 from common.core.errors import ConfigError
 from common.io.endpoints import socket_dir
 from services.cli.supervise.conf import Plan, programs_of, reader_name, task_path
