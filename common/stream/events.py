@@ -123,9 +123,11 @@ class Trim(Struct, frozen=True):
 
 class MarkSettled(Struct, frozen=True):
     """Effect: what is below `base` is settled. This is recorded in the mark beside a journal that can't be written, so
-    that the next process does not begin with what the platform has already."""
+    that the next process does not begin with what the platform has already, nor gives out its timestamps again."""
 
     base: int
+    last_ts_ms: int
+    """The highest timestamp that was given out, also of what never came into the journal."""
 
 
 class Bury(Struct, frozen=True):

@@ -97,8 +97,8 @@ class FakeJournal:
         if isinstance(effect, COMMITS):
             return self._commit(effect)
         match effect:
-            case MarkSettled(base):
-                self.mark = self.mark._replace(settled=max(self.mark.settled, base))
+            case MarkSettled(base, last_ts_ms):
+                self.mark = self.mark._replace(settled=max(self.mark.settled, base), last_ts_ms=last_ts_ms)
             case Fetch() if self.is_failing:
                 return [FetchFailed("no disk")]
             case Fetch(first, max_frames, max_bytes):

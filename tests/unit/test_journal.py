@@ -213,14 +213,15 @@ def test_a_full_disk_is_an_error_that_passes(file):
 
 
 def test_what_was_settled_while_the_journal_could_not_be_written_is_settled(file):
-    """The mark says so: the next process neither sends it again nor gives its numbers to other frames."""
+    """The mark says so: the next process neither sends it again nor gives its numbers or timestamps to other frames."""
     journal = _open(file)
     journal.append(_append(_block(1)))
-    journal.mark_settled(9)
-    journal.mark_settled(5)
+    journal.mark_settled(9, 40)
+    journal.mark_settled(5, 50)
     journal.abandon()
     again = _open(file)
     assert (again.state.settled, again.state.next_number, again.state.gaps) == (9, 9, ())
+    assert again.state.last_ts_ms == 50
     assert not again.state.spans
 
 
@@ -513,7 +514,7 @@ def test_a_renewal_that_failed_is_not_tried_at_each_effect(file, monkeypatch):
     append = _append(_block(1))
     for _ in range(3):
         assert kept.perform(append) == [JournalFailed("no room", append.blocks, [])]
-    assert kept.perform(MarkSettled(3)) == []
+    assert kept.perform(MarkSettled(3, 7)) == []
     assert journal.marked.settled == 3
     now_s = 100.0 + AGAIN_S
     assert kept.perform(append) == [JournalFailed("no room", append.blocks, [])]

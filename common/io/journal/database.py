@@ -190,12 +190,12 @@ class Database:
         """How far the journal had come, as its mark says."""
         return self._marks.mark
 
-    def mark_settled(self, base: int) -> None:
+    def mark_settled(self, base: int, last_ts_ms: int) -> None:
         """Says in the mark what is settled, while the file can't be written. The next commit says it too, whatever else
         it is for: the mark is written behind it, and must not fall back."""
-        self.meta = self.meta._replace(settled=max(self.meta.settled, base))
+        self.meta = self.meta._replace(settled=max(self.meta.settled, base), last_ts_ms=last_ts_ms)
         if (mark := self._marks.mark) is not None:
-            self._marks.write(mark._replace(settled=max(mark.settled, base)))
+            self._marks.write(mark._replace(settled=max(mark.settled, base), last_ts_ms=last_ts_ms))
 
     def renew_mark(self) -> bool:
         """Makes the mark anew where it is missing, and says in it how far we are. False if that failed."""

@@ -107,9 +107,10 @@ class Journal:
             database.next_meta = database.meta._replace(settled=max(database.meta.settled, base))
         self._trimmed = max(self._trimmed, base)
 
-    def mark_settled(self, base: int) -> None:
-        """Says beside the journal, which can't be written, what is settled. Raises nothing."""
-        self._database.mark_settled(base)
+    def mark_settled(self, base: int, last_ts_ms: int) -> None:
+        """Says beside the journal, which can't be written, what is settled, and which timestamp was given out last.
+        Raises nothing."""
+        self._database.mark_settled(base, last_ts_ms)
 
     def strike(self, counts: dict[int, int]) -> None:
         """Keeps the deaths of converters that each of these numbers was alone in."""

@@ -96,8 +96,8 @@ class Store:
                 journal.set_line_state(state)
             case Strike(counts):
                 journal.strike(counts)
-            case MarkSettled(base):
-                journal.mark_settled(base)
+            case MarkSettled(base, last_ts_ms):
+                journal.mark_settled(base, last_ts_ms)
             case RaiseGeneration(generation):
                 journal.raise_generation(generation)
             case Fetch():

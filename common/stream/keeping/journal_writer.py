@@ -91,7 +91,7 @@ class JournalWriter:
             return [Trim(base, dead)]
         self.outage.held.bury(dead)
         # A dead letter's bytes stand in the journal until it is buried.
-        return [] if self.outage.held.has_letters else [MarkSettled(base)]
+        return [] if self.outage.held.has_letters else [MarkSettled(base, self._stream.last_ts_ms)]
 
     def is_trim_due(self, now_s: float) -> bool:
         """True if no append has come that would have taken the settled ones along."""
