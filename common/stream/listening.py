@@ -33,6 +33,7 @@ class Listening:
         if self.hears_beats:
             return []
         self.hears_beats = True
+        self.rests_until_s = min(now_s, self.rests_until_s)
         return [Listen(True, now_s)]
 
     def news(self, now_s: float) -> list[Listen]:
@@ -47,6 +48,7 @@ class Listening:
         if not self.calm.is_calm:
             return every_s, self.wake(now_s)
         self.hears_beats = False
+        self.rest(now_s + every_s, now_s)
         return every_s, [Listen(False, now_s + every_s)]
 
     def rest(self, until_s: float, deaf_since_s: float = float("inf")) -> None:

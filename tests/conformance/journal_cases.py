@@ -228,6 +228,13 @@ CASES: Final[dict[str, list[Step]]] = {
         Fills(False),
         Opens({"settled": 9, "next_number": 9, "last_ts_ms": 50, "spans": (), "gaps": ()}),
     ],
+    "mark settled: the timestamp counts also where no number is new": [
+        Does(append(block(1), block(3))),
+        Fills(True),
+        Does(MarkSettled(2, 5000)),
+        Fills(False),
+        Opens({"settled": 2, "next_number": 5, "last_ts_ms": 5000, "gaps": ()}),
+    ],
     "mark settled: no later commit takes it back, and the first append with a base deletes what it settles": [
         Does(append(block(1), block(3), block(5))),
         Fills(True),

@@ -51,7 +51,7 @@ def test_the_kernel_shows_what_was_written():
     )
     command, environ, secret = found.stdout.splitlines()
     assert eval(command).rstrip(b"\0").split(b"\0") == [b"python", b"-m", b"services.port_reader", b"--device=a b"]
-    assert eval(environ).rstrip(b"\0").split(b"\0") == [b"NAME=\xff \xc3\xa9", b"SERIALGW_TOP=7"]
+    assert eval(environ).rstrip(b"\0").split(b"\0") == [b"SERIALGW_TOP=7", b"NAME=\xff \xc3\xa9"]
     assert secret == "hush"
 
 
@@ -71,7 +71,8 @@ def became(monkeypatch):
     def serve(*_words):
         raise Served
 
-    loaded = forking._Loaded(int, Places(1, 2, 2, 3), forking._stamp())
+    forking._load.cache_clear()
+    loaded = forking._Loaded(int, Places(1, 2, 2, 3), {__file__: forking._stamp(__file__)})
     monkeypatch.setattr(forking, "_load", lambda: loaded)
     monkeypatch.setattr(forking, "_serve", serve)
     return []
@@ -102,9 +103,50 @@ def test_a_reader_whose_files_an_update_has_changed_starts_anew(became, monkeypa
     forks = forks_into(became)
     with pytest.raises(Served):
         start(forks, *ARGV, FORKED)
-    monkeypatch.setattr(forking, "_stamp", lambda: (1, 2, 3))
+    monkeypatch.setattr(forking, "_stamp", lambda _path: (1, 2, 3))
     start(forks, *ARGV, FORKED)
     assert became == [[*ARGV, FORKED]]
+
+
+SERVED = """
+import os, sys
+from services.cli.supervise import forking
+from services.cli.supervise.shown import find_places
+
+def main():
+    print([open(f"/proc/self/{name}", "rb").read().strip(b"\\0").split(b"\\0") for name in ("cmdline", "environ")])
+    print(sys.argv, sorted(os.environ))
+    raise SystemExit("no such port")
+
+loaded = forking._load()
+assert forking._load() is loaded and loaded.is_current and forking.__file__ in loaded.files
+loaded = loaded._replace(main=main)
+if not os.fork():
+    words = [sys.argv[1], forking.FORKED, "--device=a b"]
+    environ = {"SERIALGW_TOP": str(os.getppid()), "SERIALGW_GATEWAY": "/" + "x" * 60, "A": "1"}
+    forking._serve(loaded, ["python", "-m"], words, environ)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_a_forked_reader_is_what_a_new_program_would_be(tmp_path):
+    """Its words and its environment are its own, from outside too, where the old environment was shorter; it ends with
+    the exit code that Python would give it."""
+    found = subprocess.run(
+        [sys.executable, *ROOM_OPTION, "-c", SERVED, str(tmp_path / "stamp")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "SECRET": "h" * 90},
+    )
+    shown, own, code = found.stdout.splitlines()
+    command, environ = eval(shown)
+    assert command == [b"python", b"-m", FORKED.encode(), b"--device=a b"]
+    assert b"SERIALGW_GATEWAY=/" + b"x" * 60 in environ
+    assert b"SECRET" not in b"".join(environ)
+    assert own == "['services.port_reader', '--device=a b'] ['A', 'SERIALGW_GATEWAY', 'SERIALGW_TOP']"
+    assert (code, found.stderr) == ("1", "no such port\n")
 
 
 def test_what_keeps_us_from_forking_is_told_once(became, monkeypatch):

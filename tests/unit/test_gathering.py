@@ -39,6 +39,14 @@ def test_frames_that_follow_soon_are_taken_at_common_moments() -> None:
     assert 0.0 < until_s - at_s <= PERIOD_S + 0.004
 
 
+def test_what_comes_alone_holds_up_no_busy_lines() -> None:
+    """While batches of many come nothing rests; it does again when they have been away for two periods."""
+    found = gathering()
+    assert rests(found, [100.0], length=9) == [None]
+    assert rests(found, [100.001, 100.079]) == [None, None]
+    assert rests(found, [100.21]) == [TOGETHER_S]
+
+
 def test_nobody_waits_twice() -> None:
     """What comes with the first, or is heard before a timer, does not put the moment off."""
     found = gathering()

@@ -236,7 +236,8 @@ def test_events_as_they_happen(scene: Scene) -> None:
         browser.wait_for("all its events")
         browser.wait_for("no such port; serialgw ports lists")
         browser.click("all its events")
-        browser.wait_for("The newest 1 event.")
+        # Hung up, and then away: one event, or two where the first was told before the port was looked for.
+        wait_until(lambda: re.search(r"The newest [12] events?\.", browser.text), "the device's events", 20, 0.1)
         assert browser.console == []
 
 

@@ -55,8 +55,9 @@ class Recovery(NamedTuple):
     def last_ts_ms(self) -> int:
         """The timestamp that the stream goes on behind: the word of whoever had come further."""
         mark, meta = self.mark, self.meta
-        is_further = mark is not None and max(mark.next_number, mark.settled) > meta.next_number
-        return mark.last_ts_ms if mark is not None and is_further else meta.last_ts_ms
+        if mark is None or (mark.next_number <= meta.next_number and mark.settled <= meta.settled):
+            return meta.last_ts_ms
+        return mark.last_ts_ms
 
     @property
     def ends_early(self) -> bool:

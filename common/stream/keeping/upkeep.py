@@ -75,7 +75,7 @@ class Upkeep:
 
     def owe_trim(self, now_s: float, within_s: float) -> None:
         """Something is settled that is in the journal still."""
-        if self.trim_s is None:
+        if self.trim_s is None or now_s + within_s < self.trim_s:
             self.trim_s = now_s + within_s
 
     def is_trim_due(self, now_s: float) -> bool:

@@ -269,9 +269,10 @@ class Dispatcher:
         return prompt or live
 
     def _choose_last(self, usable: list[ConverterCredit]) -> ConverterCredit | None:
-        """The converter that gets a little batch: of those that take one, the one that was at work last."""
+        """The converter that gets a little batch: of those that take one and have the least to do, the one that was at
+        work last."""
         free = [converter for converter in usable if converter.can_take_little]
-        return max(free, key=lambda converter: converter.served, default=None)
+        return max(free, key=lambda converter: (converter.credit, converter.served), default=None)
 
     def _choose(self, device: str, is_pinned: bool, usable: list[ConverterCredit]) -> ConverterCredit | None:
         """The converter that gets this device's next batch; None if it has to wait."""

@@ -33,7 +33,7 @@ class Gathering:
 
     | how frames come                                   | when they are taken                                      |
     |---------------------------------------------------|----------------------------------------------------------|
-    | a batch of many                                   | as it comes                                              |
+    | batches of many, now and until two periods ago    | as they come, and what comes alone too                   |
     | alone, long after the last one                    | as it comes; those behind it TOGETHER_S later            |
     | alone, soon after the last one                    | at the moments, which are multiples of `period_s`        |
     """
@@ -41,7 +41,7 @@ class Gathering:
     def __init__(self) -> None:
         self.period_s = 0.0
         """0: frames never rest."""
-        self._until_s = self._last_s = float("-inf")
+        self._until_s = self._last_s = self._many_s = float("-inf")
 
     def take_wait(self, most_s: float) -> None:
         """Frames may wait here so long from now on."""
@@ -49,7 +49,11 @@ class Gathering:
 
     def rest_until_s(self, batch: FrameBatch, now_s: float) -> float | None:
         """Until when frames rest after this batch and what came with it; None: they don't, or do so already."""
-        if batch.length > FEW_FRAMES or not self.period_s or now_s < self._until_s:
+        if batch.length > FEW_FRAMES:
+            self._many_s = now_s
+        # Busy lines have waited in their readers, and are not held up by one that says little.
+        is_busy = now_s < self._many_s + 2 * self.period_s
+        if is_busy or not self.period_s or now_s < self._until_s:
             return None
         is_dense = now_s < self._last_s + 2 * self.period_s
         rest_s = self.period_s - (now_s - OFFSET_S) % self.period_s

@@ -15,7 +15,7 @@ from common.core.events import Exit, Junk, Note, Send
 from common.io.endpoints import Endpoints
 from common.io.logs import log_note
 from common.io.shell import add_beats
-from common.io.sockets import decode_call, encode_call, open_socket, received, send_parts
+from common.io.sockets import RECEIVE_LIMIT, decode_call, encode_call, open_socket, received, send_parts
 from common.io.sources import Sources
 from common.wire import codec
 from common.wire.messages import FrameBatch, Message, Plane, ReadingBatch
@@ -72,6 +72,8 @@ class BrokerShell:
         self._context = context
         self._logger = logger
         self._sources = sources
+        self._frames_until_s = 0.0
+        """Until when frames are to rest; 0 while they are not."""
         EventsForwarder(context, endpoints).start()
         self._frames_in = _bind(context, zmq.PULL, endpoints.frames_in)
         self._readings_in = _bind(context, zmq.PULL, endpoints.readings_in)
@@ -98,7 +100,8 @@ class BrokerShell:
             case ForwardReadings():
                 return self._readings_out.send(effect)
             case RestFrames(until_s=until_s):
-                self._sources.rest(self._frames_in, until_s)
+                # When all that is there has been taken, see `_receive_frames`.
+                self._frames_until_s = until_s
             case SendTo():
                 return self._send_to(effect)
             case Send(message=message):
@@ -129,12 +132,18 @@ class BrokerShell:
     # Each message keeps the parts in which it came, so that passing it on takes no encoding.
 
     def _receive_frames(self) -> Iterable[FramesArrived | Junk]:
-        """What port readers have sent; anything else on this plane is junk."""
+        """What port readers have sent; anything else on this plane is junk. While there is more than is taken at a
+        time nothing rests: what is left would wait for moment after moment."""
+        count = 0
         for parts, message in _messages(self._frames_in, Plane.FRAMES):
+            count += 1
             if type(message) is FrameBatch:
                 yield FramesArrived(message, parts)
             else:
                 yield _as_junk(Plane.FRAMES, message)
+        if self._frames_until_s and count < RECEIVE_LIMIT:
+            until_s, self._frames_until_s = self._frames_until_s, 0.0
+            self._sources.rest(self._frames_in, until_s)
 
     def _receive_readings(self) -> Iterable[ReadingsArrived | Junk]:
         """What converters have made of frames; anything else on this plane is junk."""

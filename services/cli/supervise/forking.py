@@ -10,6 +10,7 @@ Only services that run no users' code are forked: what supervisord has in memory
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import os
@@ -17,10 +18,8 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-from common.core import version
 from common.core.events import Note
 from services.cli.supervise.launch import LAUNCHER, begin_start, decode_word
 from services.cli.supervise.shown import ROOM_OPTION, Places, find_places, show_command, show_environ
@@ -35,8 +34,13 @@ class _Loaded(NamedTuple):
 
     main: Callable[[], int]
     places: Places
-    stamp: tuple[int, ...]
-    """What the files were when it was loaded."""
+    files: Mapping[str, tuple[int, ...]]
+    """What each of our files was when it was loaded."""
+
+    @property
+    def is_current(self) -> bool:
+        """False after an update in place: what is loaded does not fit what a reader may still load."""
+        return all(_stamp(path) == stamp for path, stamp in self.files.items())
 
 
 class Forks:
@@ -51,16 +55,13 @@ class Forks:
 
     def prepare(self, command: str) -> None:
         """A process with this command is about to be started: what it needs is loaded, the first time."""
-        if FORKED not in command.split():
+        if FORKED not in command.split() or self._is_loaded:
             return
-        if not self._is_loaded:
-            self._is_loaded = True
-            try:
-                self._loaded = _load()
-            except (ImportError, OSError, ValueError) as error:
-                self._tell(Note("warning", "forks.unavailable", {"reason": str(error), "then": "readers start anew"}))
-        # What is there now stays as it is, and so shared: no collection of a child's touches it.
-        gc.freeze()
+        self._is_loaded = True
+        try:
+            self._loaded = _load()
+        except (ImportError, OSError, ValueError) as error:
+            self._tell(Note("warning", "forks.unavailable", {"reason": str(error), "then": "readers start anew"}))
 
     def execve(self, filename: str, argv: Sequence[str], environ: Mapping[str, str]) -> None:
         """In the child: becomes the service that the launcher's command names. Returns never, but raises OSError where
@@ -68,29 +69,30 @@ class Forks:
         python = list(argv[: argv.index(LAUNCHER)]) if LAUNCHER in argv else []
         words = list(map(decode_word, argv[len(python) + 1 :]))
         loaded = self._loaded
-        # An update in place has changed the files: what is loaded here does not fit what a reader may still load.
-        if loaded is not None and python and words[1] == FORKED and _stamp() == loaded.stamp:
+        if loaded is not None and python and words[1] == FORKED and loaded.is_current:
             _serve(loaded, python, words, environ)
         self._become(filename, argv, environ)
 
 
+@functools.cache
 def _load() -> _Loaded:
-    """Loads what the service needs."""
+    """Loads what the service needs; once for all restarts of a gateway, which find the same modules again."""
     places = find_places()
     if not places.are_sound:
         raise ValueError("the kernel does not say where a command line stands")
-    stamp = _stamp()
     # Whoever looks need not see the room that we were given for it.
     show_command(places, [word for word in sys.orig_argv if word not in ROOM_OPTION])
     service = import_module(f"{FORKED}.__main__")
     service.load()
-    return _Loaded(service.main, places, stamp)
+    ours = [module for name, module in sys.modules.items() if name.partition(".")[0] in ("common", "services")]
+    files = {module.__file__: _stamp(module.__file__) for module in ours if module.__file__}
+    return _Loaded(service.main, places, files)
 
 
-def _stamp() -> tuple[int, ...]:
-    """Another one after an update of our files."""
+def _stamp(path: str) -> tuple[int, ...]:
+    """Another one for a file that has changed."""
     try:
-        found = os.stat(version.__file__)
+        found = os.stat(path)
     except OSError:
         return ()
     return found.st_ino, found.st_mtime_ns, found.st_size
@@ -99,19 +101,21 @@ def _stamp() -> tuple[int, ...]:
 def _serve(loaded: _Loaded, python: list[str], words: list[str], environ: Mapping[str, str]) -> NoReturn:
     """Is the service from now on; ends the process. supervisord's own objects stay as they are to the end: one that was
     given up would close a descriptor that is somebody else's by now."""
+    # What is there now stays as it is, and so shared: no collection of ours touches it.
+    gc.freeze()
     code: object = 1
     try:
-        show_environ(loaded.places, environ)
+        # Before the old one is written over: the C library looks for what it takes out there.
         os.environ.clear()
+        show_environ(loaded.places, environ)
         os.environ.update(environ)
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         logging.getLogger("serialgw").handlers.clear()
         stamp_path, module, *arguments = words
+        # As the program that it would be: who becomes that after all, with a task, takes its words from here.
+        sys.argv, sys.orig_argv = [module, *arguments], [*python, module, *arguments]
+        show_command(loaded.places, sys.orig_argv)
         if begin_start(stamp_path, module):
-            place = str(Path(sys.modules[f"{module}.__main__"].__file__ or module))
-            # As the program that it would be: who becomes that after all, with a task, takes its words from here.
-            sys.argv, sys.orig_argv = [place, *arguments], [*python, module, *arguments]
-            show_command(loaded.places, sys.orig_argv)
             code = loaded.main()
     except SystemExit as end:
         code = end.code
@@ -127,7 +131,8 @@ def _ended(code: object) -> int:
         print(code, file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except (OSError, ValueError):
             pass
     return 0 if code is None else code & 0xFF if isinstance(code, int) else 1

@@ -12,11 +12,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from common.io.variables import GATEWAY_VARIABLE, RELEASE_VARIABLE, TOP_VARIABLE
+
 ROOM_BYTES: Final = 4_096
 """Kept free behind the command line of a process that forks others: a reader's has some 300, and a device's name may
 have 255 characters of four bytes, each of which is spelled with twelve."""
 ROOM_OPTION: Final = ("-X", f"serialgw_room={'.' * ROOM_BYTES}")
 """Arguments for Python that mean nothing to it, and have that room."""
+TOLD_BY: Final = (GATEWAY_VARIABLE, TOP_VARIABLE, RELEASE_VARIABLE)
+"""Variables by which processes of a gateway are found, from outside too."""
 _ARGUMENTS_START: Final = 47
 """The place of `arg_start` among the numbers of /proc/PID/stat, from 0; three others follow (proc_pid_stat(5))."""
 
@@ -59,10 +63,10 @@ def show_command(places: Places, words: Iterable[str]) -> None:
 
 
 def show_environ(places: Places, environ: Mapping[str, str]) -> None:
-    """From now on the kernel shows this environment. The longest variables have no room first: those by which our
-    processes are told are short."""
-    variables = sorted((_encoded(f"{name}={value}") for name, value in environ.items()), key=len)
-    shown = laid_out(variables, places.environ_end - places.environ)
+    """From now on the kernel shows this environment, as far as whole variables have room: first those by which our
+    processes are told, then the shortest."""
+    ordered = sorted(environ.items(), key=lambda item: (item[0] not in TOLD_BY, len(item[0]) + len(item[1])))
+    shown = laid_out((_encoded(f"{name}={value}") for name, value in ordered), places.environ_end - places.environ)
     ctypes.memmove(places.environ, shown, len(shown))
 
 

@@ -46,13 +46,20 @@ class _Kept:
     def __init__(self, line: LineKeeper, repeats: Repeats) -> None:
         self._line = line
         self._repeats = repeats
+        self._said = repeats.state
 
     def state_after_append(self, now_s: float) -> bytes:
-        return self._line.state_after_append(now_s) + self._repeats.state
+        self._said = self._repeats.state
+        return self._line.state_after_append(now_s) + self._said
 
     def state_change(self, now_s: float) -> bytes | None:
         state = self._line.state_change(now_s)
-        return None if state is None else state + self._repeats.state
+        if state is None:
+            # A repetition is no entry, and is to be known all the same before it is acknowledged: what the device says
+            # next is told from it.
+            return None if self._said == self._repeats.state else self.state_after_append(now_s)
+        self._said = self._repeats.state
+        return state + self._said
 
 
 class AskingPort(Port):
