@@ -154,7 +154,8 @@ def rate_limit_slows_down_and_recovers(tmp_path: Path) -> None:
         assert throttle.refused <= 10
         proxy.rule = lambda passed: ACCEPT
         feed.send_until(lambda: data_since(proxy, time.monotonic() - 1) >= 12, "more than 12 publishes a second again")
-        feed.check()
+        # The close at a publish above the limit overtakes the acknowledgement of one before it, which comes twice then.
+        feed.check(is_exact=False)
         assert world.publisher.said.count("platform.rate_limited") <= throttle.refused
 
 
