@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.broker.core.credit import CREDIT, PINNED_CREDIT
+from services.broker.core.credit import CREDIT, LITTLE_CREDIT, PINNED_CREDIT
 from services.broker.core.events import FramesBlocked, FramesWritable, SendFrames
+from services.broker.core.gathering import is_little
 from tests.support.brokering import World, frames
 
 NAMES = ("0", "1", "2")
@@ -135,3 +136,32 @@ class Broker(RuleBasedStateMachine):
 
 TestBroker = Broker.TestCase
 TestBroker.settings = settings(max_examples=60, stateful_step_count=40)
+
+
+@given(st.lists(st.tuples(st.sampled_from(("little", "large", "answered")), st.integers(0, 9)), max_size=60))
+def test_a_little_batch_waits_behind_no_large_one_while_another_converter_is_free(steps: list[tuple[str, int]]) -> None:
+    """It goes to one that has as few large ones as any that takes it, and none waits while a converter has nothing."""
+    world = World()
+    held: dict[str, list[SendFrames]] = {name: [] for name in NAMES}
+    for name in NAMES:
+        world.register("converter", name)
+    world.effects.clear()
+
+    def large_ones(name: str) -> int:
+        return sum(not is_little(sent.batch) for sent in held[name])
+
+    def takes_little(name: str) -> bool:
+        return len(held[name]) - large_ones(name) < LITTLE_CREDIT
+
+    for number, (step, choice) in enumerate(steps):
+        if step != "answered":
+            world.feed(frames(f"d{choice}", first=1 + 10 * number, length=1 if step == "little" else 10))
+        elif at_work := [sent for name in NAMES for sent in held[name]]:
+            done = at_work[choice % len(at_work)]
+            held[done.converter].remove(done)
+            world.convert(done)
+        for sent in world.take(SendFrames):
+            if is_little(sent.batch):
+                assert large_ones(sent.converter) == min(large_ones(name) for name in NAMES if takes_little(name))
+            held[sent.converter].append(sent)
+        assert all(held.values()) or not world.core._dispatcher.queued_devices

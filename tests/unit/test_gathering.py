@@ -92,6 +92,20 @@ def test_what_comes_alone_goes_to_the_converter_that_was_at_work_last() -> None:
     assert found[0] == found[1] == found[2] != found[3] != found[4]
 
 
+def test_what_comes_alone_waits_behind_no_large_batch_while_another_converter_is_free() -> None:
+    """The one that was at work last is at a large batch; of two that are at one, it is again the one that worked
+    last."""
+    world = World()
+    world.register("converter", "0")
+    world.register("converter", "1")
+    (large,) = world.feed(frames("large"))
+    (alone,) = world.feed(frames("alone", length=1))
+    assert alone.converter != large.converter
+    (other,) = world.feed(frames("other"))
+    assert other.converter == alone.converter
+    assert [sent.converter for sent in world.feed(frames("alone", first=2, length=1))] == [other.converter]
+
+
 def test_what_many_lines_said_at_the_same_time_goes_in_one_go() -> None:
     """Little batches have a credit of their own, which the large ones do not wait for; there is an end to it, too."""
     world = World()
