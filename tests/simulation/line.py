@@ -47,6 +47,8 @@ class SerialLine:
         self.waiting = b""
         self.is_plugged = True
         self.is_open = False
+        self.ends_frames = True
+        """False for a device whose frames have no delimiter: only silence ends them."""
         self.write_slow_s = 0.0
         """How long a write takes to drain."""
         self.answers_after_s: list[float | None] = [0.01]
@@ -76,6 +78,7 @@ class SerialLine:
     def say_number(self, cut: float = 0.0, pause_s: float = 0.0) -> int:
         """Says the next number, in two pieces with a pause where `cut` is a part of 1; 0 if the line takes no more."""
         frame = frame_of(self.device, self.count + 1)
+        frame = frame if self.ends_frames else frame.rstrip(b"\n")
         if not self._begin(frame, cut, pause_s):
             return 0
         self.count += 1

@@ -14,7 +14,7 @@ from common.stream.limits import Limits
 from common.stream.listening import Listening
 from services.port_reader.core.events import Rest
 from services.port_reader.core.hold import FULL_BYTES
-from services.port_reader.core.resting import SLOW_BACKLOG
+from services.port_reader.core.resting import SLOW_BACKLOG, SLOW_REPORTS_S
 from tests.support.port_reader_rig import Rig
 
 FRAME = b"a frame\n"
@@ -58,6 +58,21 @@ def steady_rig(data: bytes, **options: Any) -> Rig:
     return rig
 
 
+def deaf_rig_that_sends() -> Rig:
+    """The bytes of a frame have come before a beat, and silence ends it after the beat: nothing is read when it is
+    sent."""
+    rig = steady_rig(ENDLESS)
+    beat_s = rig.now_s + deaf_s(rig)
+    while rig.now_s < beat_s - 1.0:
+        send(rig, ENDLESS)
+        settle(rig)
+    rig.wait(beat_s - SILENCE_S / 2 - rig.now_s, heartbeats=False)
+    send(rig, ENDLESS)
+    assert (rig.now_s > beat_s, rig.uplink.backlog) == (True, 1)
+    assert rig.beats[-1].every_s == STEADY_BEAT_S
+    return rig
+
+
 @pytest.mark.parametrize(("data", "company_s"), [(FULL_READ, None), (FRAME * (SLOW_BACKLOG + 1), 0.0)])
 def test_a_deaf_reader_listens_as_soon_as_much_is_under_way(data: bytes, company_s: float | None) -> None:
     """Its window has to move: right after a beat the line says much at a time, and may not rest, since the kernel is
@@ -79,3 +94,9 @@ def test_what_a_deaf_source_hears_late_is_no_round_trip() -> None:
     assert listening.listened_s(beat_s + 0.25) == beat_s
     listening.news(beat_s + 1.0)
     assert listening.listened_s(beat_s + 1.25) == beat_s + 1.25
+
+
+def test_what_is_sent_while_nothing_is_read_is_heard_of_as_soon() -> None:
+    """Time alone has made the frame. The platform's acceptance does not lie in the socket until the next beat: for so
+    long the frame would stay in the journal, and its delivery would seem to have taken."""
+    assert deaf_s(deaf_rig_that_sends()) <= SLOW_REPORTS_S

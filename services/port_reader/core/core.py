@@ -166,7 +166,8 @@ class PortReaderCore:
             case Arrived(message=Request() as request):
                 return self._serve(request, now_s)
             case Tick():
-                return [*self._port.tick(now_s), *self._source.handle(event, now_s)]
+                effects = [*self._port.tick(now_s), *self._source.handle(event, now_s)]
+                return [*effects, *self._resting.after_tick(self._source.backlog, now_s)]
             case Start() if self._has_port:
                 # What the journal has lost is told before anything new comes.
                 return [*self._source.handle(event, now_s), *self._port.open(now_s)]

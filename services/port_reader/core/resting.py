@@ -7,6 +7,7 @@ from typing import Final
 from common.stream.listening import Listening
 from common.stream.numbers import Progress
 from services.port_reader.core.events import Rest
+from services.port_reader.core.hold import LONGEST_S
 from services.port_reader.core.pace import ReadPace
 
 REPORTS_S: Final = 0.02
@@ -56,6 +57,13 @@ class Resting:
         was_resting = now_s < self._listening.rests_until_s
         self._listening.rest(now_s + rest_s, now_s)
         return [Rest(None, now_s + rest_s)] if rest_s or was_resting else []
+
+    def after_tick(self, backlog: int, now_s: float) -> list[Rest]:
+        """What rests once time alone may have made entries; `backlog` are not settled. A beat may have put reports off
+        for seconds, since nothing waited for them: now they rest no longer than after a read."""
+        if not backlog or self._listening.rests_until_s <= now_s + LONGEST_S:
+            return []
+        return self.reports(SLOW_REPORTS_S, now_s)
 
     def ends_after(self, since_s: float) -> list[float]:
         """When what rests now is heard again, as far as that is later than `since_s`."""
