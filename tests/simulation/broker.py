@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from common.core.events import Core, Send, Tick
+from common.io.sockets import RECEIVE_LIMIT
 from common.wire.messages import Identity, Message, Plane
 from services.broker.core.core import BrokerCore
 from services.broker.core.events import (
@@ -38,9 +39,12 @@ class BrokerProcess(Process):
         """converter name -> endpoint."""
         self.blocked: set[str] = set()
         """Converters to which nothing goes before `FramesWritable`."""
-
+        self.most_frames = RECEIVE_LIMIT
+        """Batches that its shell takes in one go."""
         self.frames: list[FramesArrived] = []
-        """What waits in the socket while frames rest."""
+        """What waits in the socket while frames rest, or behind as many as are taken in one go."""
+        self.left_over = 0
+        """How often something waited so."""
         self.rest_until_s = 0.0
 
     def make_core(self) -> Core:
@@ -51,8 +55,9 @@ class BrokerProcess(Process):
 
     def hear(self, event: Any) -> None:
         """What its loop does: frames that come while they rest wait in the socket, for the end of the rest or a
-        timer."""
-        if isinstance(event, FramesArrived) and self.alive and self.clock.now_s < self.rest_until_s:
+        timer; so do those that come behind others."""
+        is_resting = self.clock.now_s < self.rest_until_s or self.frames
+        if isinstance(event, FramesArrived) and self.alive and is_resting:
             self.frames.append(event)
             return
         if isinstance(event, Tick):
@@ -60,9 +65,17 @@ class BrokerProcess(Process):
         super().hear(event)
 
     def _take_frames(self) -> None:
-        frames, self.frames = self.frames, []
-        for event in frames:
+        """What is more than is taken in one go has its turn after what else has come by now: no rest begins before."""
+        taken, self.frames = self.frames[: self.most_frames], self.frames[self.most_frames :]
+        if self.frames:
+            self.left_over += 1
+            self.clock.after(0.0, self._take_more, self.life)
+        for event in taken:
             super().hear(event)
+
+    def _take_more(self, life: int) -> None:
+        if self.life == life:
+            self._take_frames()
 
     def _end_rest(self, life: int) -> None:
         if self.life == life and self.clock.now_s >= self.rest_until_s:

@@ -98,6 +98,24 @@ def test_rpc_with_answer_goes_round() -> None:
     world.close()
 
 
+def test_what_the_broker_leaves_over_comes_behind_what_it_has_taken() -> None:
+    """A broker that takes one batch in one go, where four lines speak at the same moment: all of it comes, in order."""
+    plan = DevicePlan(False, rate_hz=1.0, pauses=False, until_s=0.0, answers_after_s=(0.01,), limits=Limits())
+    world = World(Scenario(1, (plan,) * 4, 2, True, {}, user_frame_s=0.001, calls=0, faults=()))
+    world.broker.most_frames = 1
+    world.start()
+    world.clock.run(3)
+    for _ in range(40):
+        for reader in world.readers:
+            assert reader.line.say_number()
+        world.clock.run(0.05)
+    assert world.clock.run(1, lambda: all(not reader.core._source.backlog for reader in world.readers))  # type: ignore[union-attr]
+    assert world.broker.left_over > 40
+    for place, reader in enumerate(world.readers):
+        assert world.accepted(reader.stream) == [value_of(frame_of(place, number)) for number in range(1, 41)]
+    world.close()
+
+
 def test_window_is_never_exceeded_while_the_publisher_is_away() -> None:
     """With nobody to acknowledge, a reader has at most its window on the way; the rest stays in the journal."""
     world = quiet_world(2, converters=1)
