@@ -6,9 +6,9 @@ import pytest
 
 from common.config.models import Device, section_of
 from common.core.events import Arrived, Blocked, Drain, Junk, Tick, Writable
-from common.stream.events import Append, RaiseGeneration, Trim
+from common.stream.events import Append, FetchFailed, RaiseGeneration, Trim
 from common.stream.items import Item
-from common.stream.keeping.upkeep import TRIM_S
+from common.stream.keeping.upkeep import MARK_S, TRIM_S
 from common.stream.limits import Limits
 from common.stream.sending.company import JOIN_S
 from common.stream.sending.peer import ASK_S
@@ -401,6 +401,20 @@ def test_what_is_settled_is_marked_while_the_disk_is_full_unless_a_dead_letter_w
     rig.read(b"c\n")
     rig.report(5)
     rig.wait(0.6)
+    assert rig.journal.marked == 3
+
+
+def test_a_mark_does_not_wait_for_the_time_of_a_trim():
+    """Something is settled, and leaves the journal soon; then that can't be used: what is settled from now on is marked
+    sooner than that."""
+    rig = Rig()
+    rig.beat()
+    rig.read(b"a\nb\n")
+    rig.report(2)
+    rig.journal.is_full = True
+    rig.give(FetchFailed("EIO"))
+    rig.report(3)
+    rig.wait(MARK_S)
     assert rig.journal.marked == 3
 
 
