@@ -37,6 +37,8 @@ class Broker:
         self.shell = BrokerShell(zmq.Context(), self.endpoints, self.sources, logging.getLogger("test"))
         self.core = BrokerCore(make_identity("broker"), frames_name)
         self.loop = Loop(self.core, self.shell, self.sources, logging.getLogger("test"))
+        self.ends: zmq.Socket[bytes] = self.shell._frames_in.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        """Tells of each reader's connection that has ended."""
         self.loop.dispatch(Start())
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.calls = connect(self.context, zmq.DEALER, Plane.CALLS, self.endpoints.calls)
@@ -62,7 +64,6 @@ class Broker:
 
     def say(self, count: int) -> None:
         """So many readers' batches of one frame, all of which wait in the broker's socket at the end."""
-        monitor = self.shell._frames_in.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         readers = range(0, count, HIGH_WATER)
         for begin in readers:
@@ -74,13 +75,13 @@ class Broker:
         context.term()
         # All has left them. The end of a connection is seen when all that it has brought was taken in.
         for _ in readers:
-            assert monitor.poll(10_000)
-            monitor.recv_multipart()
-        self.shell._frames_in.disable_monitor()
-        monitor.close()
+            assert self.ends.poll(10_000)
+            self.ends.recv_multipart()
 
     def close(self) -> None:
         self.context.destroy(linger=0)
+        self.shell._frames_in.disable_monitor()
+        self.ends.close()
         self.shell.close()
 
 
