@@ -32,8 +32,9 @@ def template_of(device: str, section: str, state: StreamState, is_pinned: bool) 
 class Batches:
     """Makes the batches of one stream for one publisher."""
 
-    def __init__(self, template: FrameBatch, poison: Poison, counters: SourceCounts) -> None:
-        """`template` has the fields that all batches share."""
+    def __init__(self, template: FrameBatch, poison: Poison, counters: SourceCounts, *, may_wait: bool) -> None:
+        """`template` has the fields that all batches share. `may_wait`: what comes alone waits for company anyway."""
+        self._may_wait = may_wait
         self._template = template
         self._poison = poison
         self._counters = counters
@@ -72,6 +73,6 @@ class Batches:
                 body=piece.body,
             )
             # A single frame is urgent: nothing else has come with it, so somebody may be waiting for it.
-            sends.append(Send(Plane.FRAMES, batch, piece.length == 1))
+            sends.append(Send(Plane.FRAMES, batch, piece.length == 1 and not self._may_wait))
         self._counters["batches_sent"] += len(sends)
         return sends

@@ -49,7 +49,7 @@ class Window:
         self.base = template.base
         self.ready = Ready(template.base, limits.window_bytes)
         self.flights = Flights(template.base)
-        self._batches = Batches(template, poison, counters)
+        self._batches = Batches(template, poison, counters, may_wait=limits.company_s is None)
         self._limits = limits
         self._poison = poison
         self._counters = counters
